@@ -1,0 +1,74 @@
+# Needs make and Python 3.11+. The rest is installed into $(VENV) by the first target that needs it.
+
+SCALE ?= digits
+ROWS ?= core
+SEEDS ?= 1
+WHERE ?= local
+FRESH ?=
+JOBS ?=
+ARGS ?=
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
+PY := $(VENV)/bin/python
+
+one_of = $(if $(filter 1,$(words $($1))),$(if $(filter $2,$($1)),,$(bad)),$(bad))
+bad = $(error $1=$($1) is unknown; choose one of: $2)
+$(call one_of,SCALE,digits paper smoke)
+$(call one_of,ROWS,core all)
+$(call one_of,WHERE,local slurm)
+
+options = --scale $(SCALE) --rows $(ROWS) --seeds $(SEEDS)
+run = $(PY) -m harmonica run $1 $(options) --where $(WHERE) $(if $(filter 1,$(FRESH)),--fresh) $(if $(JOBS),--jobs $(JOBS))
+# On a cluster the runs are only submitted here; the launcher says how to make the table when they are done.
+table = $(if $(filter local,$(WHERE)),$(PY) -m analysis $1 $(options))
+
+.PHONY: help install test test-slurm reproduce-table1 reproduce-table2 base-models paper publish bench clean no-pixart-yet
+
+help: ## list the targets and variables
+	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1|/p' Makefile | awk -F'|' '{ printf "  %-17s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  SCALE=$(SCALE)   digits: CPU, minutes; paper: published models, GPUs; smoke: seconds, for tests"
+	@echo "  ROWS=$(ROWS)      core: the paper's main rows; all"
+	@echo "  SEEDS=$(SEEDS)        how many seeds (3 contains 1)"
+	@echo "  WHERE=$(WHERE)    local: on this machine; slurm: as Slurm jobs"
+	@echo "  FRESH=$(FRESH)         1: measure everything again, in a new local set"
+	@echo "  JOBS=$(JOBS)          processes at a time (unset: as the machine allows)"
+	@echo "  ARGS=$(ARGS)          further options of base-models and bench"
+	@echo "  VENV=$(VENV)     another environment, e.g. VENV=\$$CONDA_PREFIX; PYTHON: what creates it"
+
+install: ## create or update .venv (several GB of downloads, once); done by every target below
+	@$(PYTHON) tools/install.py $(VENV)
+
+test: install ## all tests but Slurm's; needs no network
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n auto -m "not slurm"
+
+test-slurm: install ## tests against a running Slurm (slurm/local_cluster up)
+	$(PY) -m pytest -m slurm
+
+reproduce-table1: install ## class-conditional generation: run what is missing, print the table
+	$(call run,dit_xl2_256 dit_xl2_512)
+	$(call table,table1)
+
+reproduce-table2: $(if $(wildcard experiments/pixart_alpha),install,no-pixart-yet) ## text-to-image: run what is missing, print the table
+	$(call run,pixart_alpha pixart_sigma)
+	$(call table,table2)
+
+no-pixart-yet:
+	@echo "reproduce-table2: experiments/pixart_alpha and experiments/pixart_sigma are not there yet." >&2; exit 2
+
+base-models: install ## train the digits-scale base models that ship with the package
+	$(PY) -m harmonica.digits $(ARGS)
+
+paper: install ## render tables, figures and notebooks from the records in results/
+	$(PY) -m analysis paper
+
+publish: install ## copy this clone's finished records from results/local/ to results/
+	$(PY) -m analysis publish
+
+bench: install ## latency, alone on the machine
+	$(PY) -m harmonica.bench $(ARGS)
+
+clean: ## remove .venv and caches; results/ stays
+	rm -rf .venv .pytest_cache build *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

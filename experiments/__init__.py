@@ -1,0 +1,22 @@
+"""Experiments: each folder's config.py names the runs behind a table of the paper, as data. Nothing here imports torch."""
+from dataclasses import dataclass
+
+from harmonica.runs import RunSpec
+
+ROWS = ("core", "all")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of a table: a method at one setting, and the runs that are averaged in it.
+
+    group: rows that share one uncached model. runs: over base models, then evaluation noises. form: which of a method's
+    forms this is, where it has several.
+    """
+    group: str
+    model: str
+    method: str
+    num_steps: int
+    cur_percent: float | None
+    form: str = ""
+    runs: tuple[RunSpec, ...]

@@ -1,0 +1,17 @@
+"""Table 1, DiT-XL/2 256x256: T = 50, 20, 10. At digits scale T = 20, 10, 6 on DiT-digits (16 tokens)."""
+from ..table1 import base_models, group, refuse_paper
+
+# the CUR of the paper's HarmoniCa row at T = 50, 20, 10, which T = 20, 10, 6 stand for
+PAPER_CUR = {20: 23.68, 10: 37.5, 6: 22.86}
+
+
+def table(scale, rows="core", num_seeds=1):
+    """The rows of this block of Table 1. core: CUR 50 % at every T, and the paper's at T = 10."""
+    refuse_paper(scale)
+    if scale == "smoke":
+        return group(scale=scale, models=base_models(scale, "smoke"), label="smoke", num_steps=4,
+                     cur_percents=[50, 37.5], num_seeds=num_seeds)
+    curs = {steps: [50, cur] if rows == "all" or steps == 10 else [50] for steps, cur in PAPER_CUR.items()}
+    return [row for steps in PAPER_CUR for row in
+            group(scale=scale, models=base_models(scale, "dit-digits"), label="DiT-digits 16 tokens", num_steps=steps,
+                  cur_percents=curs[steps], num_seeds=num_seeds)]

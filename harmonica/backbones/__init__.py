@@ -1,0 +1,49 @@
+"""The one view of a diffusion transformer that everything here runs over: a start, N cacheable blocks, a finish.
+
+    cond = backbone.with_null(cond)          under classifier-free guidance: the batch, then as many null conditions
+    ctx  = backbone.prepare(cond)            once per trajectory
+    h, c = backbone.start(x, t, ctx)         once per step; t is a (B,) tensor of model timesteps
+    for i, block in enumerate(backbone.blocks):
+        out = block.residual(h, c)           before the gate; or a cached feature of an earlier step
+        h = block.add(h, c, out)             gate and sum
+    out  = backbone.finish(h, c)             the raw model output, learned-sigma channels included
+
+All of it is pure: nothing is kept on modules, nothing is written in place. A backbone also tells `in_channels`,
+`sample_size`, `guided_channels` (what classifier-free guidance acts on), `kinds` (what each transformer block's units
+are called), `fixed_macs` and, per block, `macs` and `feature_size` (multiply-accumulates, elements per sample).
+"""
+from typing import Any, Protocol
+
+
+class Block(Protocol):
+    macs: int
+    feature_size: int
+
+    def residual(self, h: Any, c: Any) -> Any: ...
+
+    def add(self, h: Any, c: Any, out: Any) -> Any: ...
+
+
+class Backbone(Protocol):
+    blocks: list[Block]
+    kinds: tuple[str, ...]
+    in_channels: int
+    sample_size: int
+    guided_channels: int
+    fixed_macs: int
+
+    def with_null(self, cond: Any) -> Any: ...
+
+    def prepare(self, cond: Any) -> Any: ...
+
+    def start(self, x: Any, t: Any, ctx: Any) -> tuple[Any, Any]: ...
+
+    def finish(self, h: Any, c: Any) -> Any: ...
+
+
+def run_all(backbone, x, t, ctx):
+    """The plain forward: everything computed, nothing cached."""
+    h, c = backbone.start(x, t, ctx)
+    for block in backbone.blocks:
+        h = block.add(h, c, block.residual(h, c))
+    return backbone.finish(h, c)

@@ -1,0 +1,133 @@
+"""DiT (Peebles & Xie, 2023) as 2 x depth cacheable blocks, driven from outside a loaded diffusers model.
+
+Block 2b is the self-attention and block 2b + 1 the feed-forward of transformer block b. A block's cached feature is its
+output before the adaLN-Zero gate; norm and modulation are inside `residual`, gate and sum inside `add`.
+
+diffusers' class computes something else than the official code in three places that lie inside the model; `NUMERICS`
+selects which of the two is computed. (Timestep spacing and the DDIM update differ as well: see samplers.py.)
+"""
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.embeddings import get_timestep_embedding
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numerics:
+    """Where diffusers' DiT and the official DiT differ inside the model."""
+    frequency_shift: float   # of the sinusoidal timestep embedding
+    mlp_norm_eps: float      # of the LayerNorm before the feed-forward
+    guided_channels: int     # latent channels that classifier-free guidance acts on
+
+
+NUMERICS = {"official": Numerics(frequency_shift=0, mlp_norm_eps=1e-6, guided_channels=3),
+            "diffusers": Numerics(frequency_shift=1, mlp_norm_eps=1e-5, guided_channels=4)}
+TIME_CHANNELS = 256
+
+
+class SelfAttention:
+    """Modulated self-attention of transformer block `index`."""
+
+    def __init__(self, block, index, tokens):
+        width = block.attn1.to_q.in_features
+        self.block, self.index = block, index
+        self.macs = tokens * 4 * width**2 + 2 * tokens**2 * width
+        self.feature_size = tokens * width
+
+    def residual(self, h, c):
+        shift, scale = c[0][self.index][:2]
+        return self.block.attn1(self.block.norm1.norm(h) * (1 + scale) + shift)
+
+    def add(self, h, c, out):
+        return c[0][self.index][2] * out + h
+
+
+class FeedForward:
+    """Modulated feed-forward of transformer block `index`."""
+
+    def __init__(self, block, index, tokens, eps):
+        hidden, width = block.ff.net[0].proj.weight.shape
+        self.block, self.index, self.eps, self.width = block, index, eps, width
+        self.macs, self.feature_size = tokens * 2 * width * hidden, tokens * width
+
+    def residual(self, h, c):
+        shift, scale = c[0][self.index][3:5]
+        return self.block.ff(F.layer_norm(h, (self.width,), eps=self.eps) * (1 + scale) + shift)
+
+    def add(self, h, c, out):
+        return c[0][self.index][5] * out + h
+
+
+class DiT:
+    """The backbone contract (see harmonica.backbones) over a DiTTransformer2DModel.
+
+    h is (B, tokens, width); c is (modulations, conditioning) with modulations[b] = shift, scale, gate of attention and
+    of feed-forward, each (B, 1, width). The model's own weights are used in place and are not changed.
+    """
+    kinds = ("attn", "mlp")
+
+    def __init__(self, model, numerics="official"):
+        if numerics not in NUMERICS:
+            raise ValueError(f"numerics: {numerics!r} is not known; choose one of {sorted(NUMERICS)}")
+        self.model, self.numerics, config = model, NUMERICS[numerics], model.config
+        self.in_channels, self.out_channels = config.in_channels, model.out_channels
+        self.sample_size, self.num_classes = config.sample_size, config.num_embeds_ada_norm
+        self.null_label = self.num_classes
+        tokens = (config.sample_size // config.patch_size) ** 2
+        self.blocks = [unit for i, block in enumerate(model.transformer_blocks)
+                       for unit in (SelfAttention(block, i, tokens),
+                                    FeedForward(block, i, tokens, self.numerics.mlp_norm_eps))]
+        self.embedders = _distinct_embedders(model)
+        width, patch = model.inner_dim, config.patch_size**2
+        self.fixed_macs = (tokens * width * patch * (self.in_channels + self.out_channels)
+                           + len(self.embedders) * (TIME_CHANNELS + width) * width
+                           + (6 * len(model.transformer_blocks) + 2) * width**2)
+
+    @property
+    def guided_channels(self):
+        return min(self.numerics.guided_channels, self.in_channels)
+
+    @property
+    def parameters(self):
+        return self.model.parameters
+
+    def prepare(self, labels):
+        """labels (B,) int64, the null label being `null_label`: nothing else is fixed over the steps."""
+        return labels
+
+    def with_null(self, labels):
+        """Conditioning of a guided batch: the labels, then as many null labels."""
+        return torch.cat([labels, torch.full_like(labels, self.null_label)])
+
+    def start(self, x, t, labels):
+        """x (B, C, H, W), t (B,) model timesteps, labels (B,) -> h, c."""
+        h = self.model.pos_embed(x)
+        embedded = [self._embed(emb, t, labels, h.dtype) for emb in self.embedders]
+        activated = [F.silu(e) for e in embedded]
+        # one embedder serves every block where the per-block copies are equal
+        modulations = [block.norm1.linear(activated[i % len(activated)])[:, None].chunk(6, dim=2)
+                       for i, block in enumerate(self.model.transformer_blocks)]
+        return h, (modulations, activated[0])
+
+    def finish(self, h, c):
+        """-> (B, C_out, H, W), learned-sigma channels included."""
+        shift, scale = self.model.proj_out_1(c[1]).chunk(2, dim=1)
+        h = self.model.proj_out_2(self.model.norm_out(h) * (1 + scale[:, None]) + shift[:, None])
+        side, patch = int(h.shape[1] ** 0.5), self.model.patch_size
+        h = h.reshape(-1, side, side, patch, patch, self.out_channels)
+        return torch.einsum("nhwpqc->nchpwq", h).reshape(-1, self.out_channels, side * patch, side * patch)
+
+    def _embed(self, emb, t, labels, dtype):
+        time = get_timestep_embedding(t, TIME_CHANNELS, flip_sin_to_cos=True,
+                                      downscale_freq_shift=self.numerics.frequency_shift)
+        # the table itself: LabelEmbedding would drop labels at random in train()
+        return emb.timestep_embedder(time.to(dtype)) + emb.class_embedder.embedding_table(labels)
+
+
+def _distinct_embedders(model):
+    """[one] where all blocks hold equal copies of the conditioning embedder, else one per block."""
+    embedders = [block.norm1.emb for block in model.transformer_blocks]
+    first = embedders[0].state_dict()
+    equal = all(torch.equal(value, first[name]) for emb in embedders[1:] for name, value in emb.state_dict().items())
+    return embedders[:1] if equal else embedders

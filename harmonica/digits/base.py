@@ -1,0 +1,124 @@
+"""Training of the digits base models: eps-prediction, label dropout by us, EMA (the weights that are kept).
+
+Every random choice of step s is a function of (seed, s), so that a run killed anywhere resumes to the same weights.
+"""
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+from tqdm import trange
+
+from ..backbones import run_all
+from ..backbones.dit import DiT
+from ..backbones.dit_official import build, to_official
+from ..store import atomic
+from . import data
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseTraining:
+    """What one base model is: architecture and training. Widths in channels, rates per step."""
+    seed: int
+    patch: int = 2
+    width: int = 96
+    depth: int = 8
+    heads: int = 4
+    steps: int = 4500
+    batch: int = 64
+    lr: float = 2e-3
+    weight_decay: float = 0.01
+    warmup: int = 100
+    label_dropout: float = 0.1
+    ema: float = 0.999
+
+
+def train(config, state_path, save_every=250):
+    """Train from nothing, or from `state_path` where it exists -> EMA weights under official names, float16."""
+    torch.manual_seed(config.seed)
+    model = _initialised(config)
+    names, params = zip(*model.named_parameters())
+    ema = [p.detach().clone() for p in params]
+    optimizer = torch.optim.AdamW(params, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay)
+    first = _restore(state_path, params, ema, optimizer)
+    images, labels = (torch.from_numpy(a) for a in data.load("train"))
+    noise_share = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).neg().add(1).cumprod(0)
+    backbone = DiT(model)
+    bar = trange(first, config.steps, initial=first, total=config.steps, desc="base model", mininterval=5)
+    for step in bar:
+        for group in optimizer.param_groups:
+            group["lr"] = config.lr * _schedule(step, config)
+        loss = _loss(backbone, images, labels, noise_share, config, step)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(params, 1.0)
+        optimizer.step()
+        decay = min(config.ema, (1 + step) / (10 + step))
+        torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - decay)
+        if (step + 1) % save_every == 0:
+            bar.set_postfix(loss=f"{loss.item():.3f}")
+            _save(state_path, step + 1, params, ema, optimizer)
+    with torch.no_grad():
+        for p, averaged in zip(params, ema):
+            p.copy_(averaged)
+    return {name: value.half() for name, value in to_official(model).items()}
+
+
+def _initialised(config):
+    """DiT's initialisation: Xavier linears, normal embeddings, zero adaLN and output layers."""
+    model = build(width=config.width, depth=config.depth, heads=config.heads, patch=config.patch, channels=1,
+                  out_channels=1, sample_size=data.SIDE, num_classes=data.NUM_CLASSES)
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+    emb = model.transformer_blocks[0].norm1.emb
+    for weight in (emb.class_embedder.embedding_table.weight, emb.timestep_embedder.linear_1.weight,
+                   emb.timestep_embedder.linear_2.weight):
+        nn.init.normal_(weight, std=0.02)
+    for zero in [block.norm1.linear for block in model.transformer_blocks] + [model.proj_out_1, model.proj_out_2]:
+        nn.init.zeros_(zero.weight)
+        nn.init.zeros_(zero.bias)
+    return model
+
+
+def _loss(backbone, images, labels, alphas_cumprod, config, step):
+    rng = np.random.default_rng([config.seed, step])
+    pick = torch.from_numpy(rng.integers(len(images), size=config.batch))
+    t = torch.from_numpy(rng.integers(1000, size=config.batch))
+    eps = torch.from_numpy(rng.standard_normal((config.batch, *images.shape[1:]), dtype=np.float32))
+    dropped = torch.from_numpy(rng.random(config.batch) < config.label_dropout)
+    y = torch.where(dropped, backbone.null_label, labels[pick])
+    a = alphas_cumprod[t].float().view(-1, 1, 1, 1)
+    return F.mse_loss(run_all(backbone, a.sqrt() * images[pick] + (1 - a).sqrt() * eps, t, y), eps)
+
+
+def _schedule(step, config):
+    warm = min(1.0, (step + 1) / config.warmup)
+    return warm * 0.5 * (1 + math.cos(math.pi * step / config.steps))
+
+
+def _save(path, step, params, ema, optimizer):
+    tensors = {f"{kind}.{i}": value for kind, values in (("p", params), ("ema", ema)) for i, value in enumerate(values)}
+    for i, p in enumerate(params):
+        tensors.update({f"{key}.{i}": optimizer.state[p][key] for key in ("exp_avg", "exp_avg_sq")})
+    with atomic(path) as temporary:
+        save_file({k: v.detach().contiguous() for k, v in tensors.items()}, temporary, metadata={"step": str(step)})
+
+
+def _restore(path, params, ema, optimizer):
+    if not Path(path).exists():
+        return 0
+    with safe_open(path, "pt") as file, torch.no_grad():
+        step = int(file.metadata()["step"])
+        for i, p in enumerate(params):
+            p.copy_(file.get_tensor(f"p.{i}"))
+            ema[i].copy_(file.get_tensor(f"ema.{i}"))
+            optimizer.state[p] = {key: file.get_tensor(f"{key}.{i}") for key in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[p]["step"] = torch.tensor(float(step))
+    return step

@@ -1,0 +1,47 @@
+"""The metrics of a sampled run: against the data, against the uncached model, and image by image."""
+from functools import cache
+
+import numpy as np
+import torch
+
+from .digits import data, judge
+from .make import load_samples
+from .metrics import features, scores
+
+
+def evaluate(run, store):
+    """-> IS, FID, sFID, precision, recall against the training images; rFID against the uncached model's images from
+    independent noise; x0_mse and its curve against the uncached run from the same noise; agreement with the labels.
+    """
+    images = load_samples(run, store)
+    generated = _features(images)
+    uncached = load_samples(run.baseline(), store)
+    reference = _features(load_samples(run.reference(), store))
+    labels = np.arange(len(images)) % data.NUM_CLASSES
+    return {**scores.scores(generated, _data_features()), "num_images": len(images),
+            "rFID": scores.frechet(generated["pool"], reference["pool"]),
+            "x0_mse": float(np.square(images - uncached, dtype=np.float64).mean()),
+            "x_mse_curve": _curve(run, store),
+            "agreement": 100 * float((generated["logits"].argmax(1) == labels).mean())}
+
+
+def _curve(run, store):
+    """Mean squared error of x_t after each step against the uncached run, over the first block; None at other T."""
+    if run.num_steps != run.against:
+        return None
+    own, uncached = (np.load(store.samples(r) / "trajectory.npy", allow_pickle=False) for r in (run, run.baseline()))
+    return np.square(own - uncached, dtype=np.float64).mean(axis=(1, 2, 3, 4)).tolist()
+
+
+@cache
+def _extractor():
+    return features.Extractor(judge.load())
+
+
+@cache
+def _data_features():
+    return _features(data.load("train")[0])
+
+
+def _features(images):
+    return features.extract(data.to_uint8(images), _extractor())

@@ -1,0 +1,48 @@
+"""The Image Error Proxy (the paper's IEPO): lambda, how much reuse at each step costs in the final image.
+
+    L^(t) = lambda^(t) * MSE(teacher, student) + beta * sum_i r_{t,i}
+
+Two definitions. The paper leaves one out: || x_0 - x_0^(t) ||_F^2 where x_0^(t) reuses nothing at step t. The released
+code switches the steps on one after another and takes the mean squared difference of successive images.
+
+Both compare walks that agree up to step t. So one walk is made with the router on, and at each step a second one is
+forked off it: identical to walking from the start each time, for about half of the steps.
+"""
+import torch
+
+
+@torch.no_grad()
+def leave_one_out(denoiser, x, scores, tau):
+    """lambda of the paper. x (B, C, H, W) noise; scores (T, N), soft or 0/1 -> (T,), squared norm, mean over images.
+
+    0 at the first step, which never reuses.
+    """
+    on = denoiser.soft(scores, tau)
+    finals, last = _forks(denoiser, x, on, after=on)
+    return torch.stack([torch.zeros((), device=x.device)]
+                       + [(denoiser.images(final) - denoiser.images(last)).square().sum() / len(x) for final in finals])
+
+
+@torch.no_grad()
+def cumulative(denoiser, x, scores, tau):
+    """lambda of the released code -> (T,), mean over all pixels and, under guidance, both halves. nan at step 0."""
+    finals, last = _forks(denoiser, x, denoiser.soft(scores, tau), after=denoiser.computed)
+    chain = finals + [last]                    # chain[k]: the first k reusable steps are switched on
+    return torch.stack([torch.full((), torch.nan, device=x.device)]
+                       + [(b.x - a.x).square().mean() for a, b in zip(chain, chain[1:])])
+
+
+DEFINITIONS = {"leave-one-out": leave_one_out, "cumulative": cumulative}
+
+
+def _forks(denoiser, x, on, after):
+    """For each step t >= 1: walk with `on` before t, compute everything at t, go on with `after` -> final Points.
+
+    Also the final Point of the walk that is `on` throughout.
+    """
+    point = denoiser.advance(denoiser.begin(x), denoiser.computed)
+    finals = []
+    while point.step < len(denoiser.timesteps):
+        finals.append(denoiser.walk(denoiser.advance(point, denoiser.computed), after))
+        point = denoiser.advance(point, on)
+    return finals, point

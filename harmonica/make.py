@@ -1,0 +1,102 @@
+"""How each artefact is made: a router is trained, a run is sampled and evaluated. Asked again, nothing is done.
+
+Whatever is long is kept as it goes (training state, sample blocks), so a killed process loses one save interval.
+"""
+import json
+import time
+
+import numpy as np
+import torch
+
+from . import BadInput, cost, router as routers, samplers, schedules
+from .models import load_model
+from .provenance import provenance
+from .runs import SCHEMA, canonical
+from .sampling import num_blocks, sample_block
+from .store import atomic, read_json
+from .training import train
+
+
+RANDOM_SEED = 0
+
+
+def make(artefact, store, progress=iter):
+    """Make a runs.RouterSpec or runs.RunSpec, its needs being there -> its record. One process at a time does the work."""
+    with store.lock(artefact):
+        if store.record(artefact) is None:
+            begin = time.perf_counter()
+            record = (_router if artefact.kind == "router" else _run)(artefact, store, progress)
+            store.finish(artefact, {"schema": SCHEMA, "kind": artefact.kind, "id": artefact.id,
+                                    "config": json.loads(canonical(artefact)), **record,
+                                    "provenance": {**provenance(), "wall_s": round(time.perf_counter() - begin, 2)}})
+            store.state_path(artefact).unlink(missing_ok=True)
+    return store.record(artefact)
+
+
+def _router(spec, store, progress):
+    loaded = load_model(spec.model)
+    logits, log = train(loaded, spec, store.state_path(spec), progress=progress)
+    about = {"model": spec.model.name, "model_sha256": spec.model.sha256, "sampler": spec.sampler,
+             "guidance": spec.guidance, "training": json.loads(canonical(spec))["training"]}
+    timesteps = tuple(samplers.load(spec.sampler).timesteps(spec.num_steps))
+    router = routers.Router(logits=logits, tau=spec.training.tau, timesteps=timesteps, about=about)
+    router.save(store.router_path(spec))
+    return {"metrics": {"cur_natural_percent": schedules.cur_percent(router.keep()), "beta": log[-1]["beta"]}, "log": log}
+
+
+def keep_mask(run, store, num_blocks):
+    """The schedule of a run as a mask (T, N), and the natural CUR where it is a router's (else None)."""
+    reused = None if run.cur_percent is None else schedules.budget(run.cur_percent, run.num_steps, num_blocks)
+    if run.schedule == "full":
+        return schedules.full(run.num_steps, num_blocks), None
+    if run.schedule == "fora":
+        return schedules.fora(run.num_steps, num_blocks), None
+    if run.schedule == "random":
+        return schedules.random(run.num_steps, num_blocks, reused, RANDOM_SEED), None
+    router = routers.load(store.router_path(run.router))
+    if router.logits.shape != (run.num_steps, num_blocks):
+        raise BadInput(f"router: {store.router_path(run.router)} has {router.num_steps} x {router.num_blocks} scores, "
+                       f"but the run has {run.num_steps} steps and {num_blocks} blocks")
+    return router.keep(run.cur_percent), schedules.cur_percent(router.keep())
+
+
+def _run(run, store, progress):
+    loaded = load_model(run.model)
+    keep, natural = keep_mask(run, store, len(loaded.backbone.blocks))
+    for block in progress(range(num_blocks(run))):
+        make_block(loaded, run, keep, block, store)
+    if run.noise == "reference":
+        return {"metrics": {"num_images": run.num_images}, "cost": cost.summary(loaded.backbone, keep, run.against)}
+    from .evaluation import evaluate
+    halves = 1 if run.guidance == 1 else 2
+    return {"metrics": evaluate(run, store), "keep": ["".join(str(int(k)) for k in row) for row in keep.tolist()],
+            "cost": {**cost.summary(loaded.backbone, keep, run.against, halves), "cur_natural_percent": natural}}
+
+
+def make_block(loaded, run, keep, block, store):
+    """Sample one block unless its file is there: final images, and for block 0 the whole trajectory as well."""
+    path = store.samples(run) / f"block-{block:05d}.npy"
+    if path.exists():
+        return
+    trajectory = sample_block(loaded, run, keep, block).numpy()
+    if block == 0:
+        save_array(store.samples(run) / "trajectory.npy", trajectory)
+    save_array(path, trajectory[-1])
+
+
+def save_array(path, array):
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def load_samples(run, store):
+    """All images of a sampled run (num_images, C, H, W) float32. BadInput naming a missing block."""
+    try:
+        blocks = [np.load(store.samples(run) / f"block-{block:05d}.npy", allow_pickle=False)
+                  for block in range(num_blocks(run))]
+    except FileNotFoundError as error:
+        raise BadInput(f"samples: {error.filename} is missing; delete {store.record_path(run)} to have them made again") from None
+    images = np.concatenate(blocks)[:run.num_images]
+    if len(images) != run.num_images:
+        raise BadInput(f"samples: {store.samples(run)} holds {len(images)} images, not {run.num_images}")
+    return images

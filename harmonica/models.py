@@ -1,0 +1,53 @@
+"""A base model loaded by name and hash: its backbone, conditioning by index, and its training images."""
+import hashlib
+from dataclasses import dataclass
+from typing import Any, Callable
+
+import torch
+from safetensors.torch import load
+
+from . import BadInput
+from .backbones.dit import DiT
+from .backbones.dit_official import from_official
+from .digits import data
+from .digits.manifest import folder, manifest
+from .runs import ModelSpec
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to be sampled and trained on.
+
+    cond(indices): conditioning of the images with these indices, classes in turn, so that any whole number of rounds
+    is balanced. images: training images (n, C, H, W) and their conditioning indices, or None.
+    """
+    spec: ModelSpec
+    backbone: Any
+    cond: Callable
+    num_conds: int
+    images: Any = None
+
+    @property
+    def shape(self):
+        return (self.backbone.in_channels, self.backbone.sample_size, self.backbone.sample_size)
+
+
+def load_model(spec):
+    """Load a digits model -> Loaded, frozen. BadInput where the file is missing or has another hash."""
+    path = folder() / f"{spec.name}.safetensors"
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"model: {path} does not exist; `make base-models` makes it") from None
+    sha256 = hashlib.sha256(content).hexdigest()
+    if sha256 != spec.sha256:
+        raise BadInput(f"model: {path} has sha256 {sha256[:12]}..., not {spec.sha256[:12]}...; restore the file")
+    model = from_official(load(content), heads=manifest()[spec.name]["heads"])
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    images, labels = data.load("train")
+    return Loaded(spec, DiT(model), _classes, data.NUM_CLASSES, (torch.from_numpy(images), labels))
+
+
+def _classes(indices):
+    return torch.as_tensor(indices) % data.NUM_CLASSES

@@ -1,0 +1,191 @@
+"""What a router and a run are: frozen data with an id, and what each needs before it can be made. Imports no torch.
+
+The id is a readable slug and 8 hex digits of a hash over the canonical config. Weights enter by hash, never by path;
+where and in how many shards something is computed does not enter at all.
+"""
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+
+from . import check
+
+SCHEMA = 1
+WALKS = ("sdt", "ltc")
+LTC_FORMS = ("released", "all-pairs")
+OBJECTIVES = ("mse", "leave-one-out", "cumulative")
+SCALES = ("smoke", "digits", "paper")
+SAMPLERS = ("ddim", "ddim-diffusers")
+SCHEDULES = ("full", "fora", "random", "router")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A base model: its weights by name and sha256."""
+    name: str
+    sha256: str
+    scale: str
+
+    def __post_init__(self):
+        check(self.scale in SCALES, "scale", self.scale, f"choose one of {', '.join(SCALES)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterTraining:
+    """How one router is trained. Rates and counts as in the paper; a trajectory updates every trainable row once.
+
+    walk sdt | ltc (in the form released | all-pairs); objective mse | leave-one-out | cumulative (the latter two are
+    IEPO's lambda, measured on lambda_batch images with soft or hard scores, every `refresh` trajectories). Either beta
+    is given, or cur_percent: then beta is steered to reach it.
+    """
+    walk: str
+    ltc_form: str | None = None
+    objective: str
+    lambda_scores: str | None = None
+    trajectories: int
+    batch: int
+    refresh: int | None = None
+    lambda_batch: int | None = None
+    lr: float
+    adam_eps: float
+    tau: float
+    beta: float | None = None
+    cur_percent: float | None = None
+    seed: int = 0
+
+    def __post_init__(self):
+        check(self.walk in WALKS, "walk", self.walk, f"choose one of {', '.join(WALKS)}")
+        check(self.objective in OBJECTIVES, "objective", self.objective, f"choose one of {', '.join(OBJECTIVES)}")
+        check(self.ltc_form in (LTC_FORMS if self.walk == "ltc" else (None,)), "ltc_form", self.ltc_form,
+              f"walk ltc takes one of {', '.join(LTC_FORMS)}, walk sdt takes none")
+        iepo = self.objective != "mse"
+        check(self.lambda_scores in (("soft", "hard") if iepo else (None,)), "lambda_scores", self.lambda_scores,
+              "objectives with a lambda take soft or hard, mse takes none")
+        for field in ("trajectories", "batch") + (("refresh", "lambda_batch") if iepo else ()):
+            check((getattr(self, field) or 0) >= 1, field, getattr(self, field), "it must be at least 1")
+        for field in ("lr", "adam_eps"):
+            check(getattr(self, field) > 0, field, getattr(self, field), "it must be positive")
+        check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
+        check(self.beta is None or self.beta >= 0, "beta", self.beta, "it must not be negative")
+        check(self.cur_percent is None or 0 <= self.cur_percent < 100, "cur_percent", self.cur_percent,
+              "it must lie in 0..100")
+        check((self.beta is None) != (self.cur_percent is None), "beta", self.beta, "give either beta or cur_percent")
+
+    @property
+    def method(self):
+        return (f"ltc-{self.ltc_form}" if self.walk == "ltc" else self.walk) + f"-{self.objective}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterSpec:
+    """A router to be trained: for this model, sampler and number of steps."""
+    model: ModelSpec
+    sampler: str = "ddim"
+    num_steps: int
+    guidance: float = 1.0
+    training: RouterTraining
+
+    def __post_init__(self):
+        _check_sampling(self)
+
+    @property
+    def kind(self):
+        return "router"
+
+    @property
+    def id(self):
+        return _id(self, f"{self.model.name}-t{self.num_steps}-{self.training.method}" + _cur(self.training.cur_percent))
+
+    def needs(self):
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSpec:
+    """A set of images of one model under one schedule, and its metrics.
+
+    schedule: full | fora (interval 2) | random | router. cur_percent: the reused share, met exactly. noise:
+    "evaluation", or "reference" for the independent images that rFID compares with. against: the number of steps of
+    the uncached run that x_0 error, rFID and speedup refer to.
+    """
+    model: ModelSpec
+    sampler: str = "ddim"
+    num_steps: int
+    guidance: float = 1.0
+    schedule: str = "full"
+    cur_percent: float | None = None
+    router: RouterSpec | None = None
+    noise: str = "evaluation"
+    seed: int = 0
+    num_images: int
+    batch: int = 100
+    against: int
+
+    def __post_init__(self):
+        _check_sampling(self)
+        check(self.schedule in SCHEDULES, "schedule", self.schedule, f"choose one of {', '.join(SCHEDULES)}")
+        check((self.schedule == "router") == (self.router is not None), "router", self.router,
+              "schedule 'router' needs one and no other schedule takes one")
+        check((self.schedule in ("random", "router")) == (self.cur_percent is not None), "cur_percent", self.cur_percent,
+              "random and router schedules need one and no other schedule takes one")
+        for field in ("num_images", "batch", "against"):
+            check(getattr(self, field) >= 1, field, getattr(self, field), "it must be at least 1")
+
+    @property
+    def kind(self):
+        return "run"
+
+    @property
+    def id(self):
+        method = self.router.training.method if self.router else self.schedule
+        steps = f"t{self.num_steps}" + (f"of{self.against}" if self.num_steps != self.against else "")
+        return _id(self, f"{self.model.name}-{steps}-{method}{_cur(self.cur_percent)}-{self.noise[0]}{self.seed}")
+
+    def baseline(self):
+        """The uncached run from the same noise."""
+        return replace(self, schedule="full", cur_percent=None, router=None, num_steps=self.against)
+
+    def reference(self):
+        """The uncached run from independent noise."""
+        return replace(self.baseline(), noise="reference", seed=0)
+
+    def needs(self):
+        if self.noise == "reference":
+            return []
+        others = [self.reference()] + ([self.router] if self.router else [])
+        return others + ([] if self == self.baseline() else [self.baseline()])
+
+
+def with_needs(artefacts):
+    """All artefacts that the given ones rest on and themselves, once each, needs first."""
+    ordered = {}
+
+    def visit(artefact):
+        for need in artefact.needs():
+            visit(need)
+        ordered.setdefault(artefact.id, artefact)
+    for artefact in artefacts:
+        visit(artefact)
+    return list(ordered.values())
+
+
+def canonical(artefact):
+    """The resolved config as JSON text: sorted keys, no spaces, options that are not used (None) left out."""
+    return json.dumps(_used(asdict(artefact)), sort_keys=True, separators=(",", ":"))
+
+
+def _used(config):
+    return {key: _used(value) if isinstance(value, dict) else value for key, value in config.items() if value is not None}
+
+
+def _id(artefact, slug):
+    return f"{slug}-{hashlib.sha256(canonical(artefact).encode()).hexdigest()[:8]}"
+
+
+def _cur(percent):
+    return "" if percent is None else f"-cur{percent:g}"
+
+
+def _check_sampling(artefact):
+    check(artefact.sampler in SAMPLERS, "sampler", artefact.sampler, f"choose one of {', '.join(SAMPLERS)}")
+    check(artefact.num_steps >= 1, "num_steps", artefact.num_steps, "it must be at least 1")
+    check(artefact.guidance >= 1, "guidance", artefact.guidance, "it must be at least 1 (1 = none)")

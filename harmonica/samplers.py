@@ -1,0 +1,65 @@
+"""Samplers as functions over explicit state: `init(timesteps) -> state`, `step(state, out, step, x, noise) -> (x, state)`.
+
+`step` counts 0..T-1 from the noise end; `timesteps[step]` is the model's timestep. State is plain numbers and tensors,
+never changed in place, so a trajectory forks by keeping a reference.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+
+TRAIN_STEPS = 1000
+
+
+def alphas_cumprod():
+    """DiT's linear schedule, betas 1e-4..0.02 over 1000 steps -> (1000,) float64."""
+    return np.cumprod(1 - np.linspace(1e-4, 0.02, TRAIN_STEPS))
+
+
+@dataclass(frozen=True)
+class DDIM:
+    """DDIM (Song et al., 2021) with eta 0, no clipping, final alpha 1, on an eps-prediction model.
+
+    numerics "official": timesteps round(linspace(0, 999, T)), each step going to the next one on that list, as the
+    official DiT does. "diffusers": `leading` spacing and previous timestep t - 1000 // T, as its DDIMScheduler does.
+    """
+    numerics: str = "official"
+    stochastic = False
+
+    def timesteps(self, num_steps):
+        """-> T model timesteps in sampling order (descending)."""
+        if self.numerics == "official":
+            spaced = np.linspace(0, TRAIN_STEPS - 1, num_steps).round().astype(int)
+        else:
+            spaced = np.arange(num_steps) * (TRAIN_STEPS // num_steps)
+        return [int(t) for t in spaced[::-1]]
+
+    def init(self, timesteps):
+        """-> per step the factors (of x, of eps) of the update x' = f x + g eps."""
+        a = alphas_cumprod()
+        if self.numerics == "official":
+            following = list(timesteps[1:]) + [-1]
+        else:
+            following = [t - TRAIN_STEPS // len(timesteps) for t in timesteps]
+        return tuple(_factors(a[t], a[p] if p >= 0 else 1.0) for t, p in zip(timesteps, following))
+
+    def step(self, state, out, step, x, noise=None):
+        """out: model output (B, >= C, H, W), eps first; x (B, C, H, W) -> the less noisy x, state."""
+        of_x, of_eps = state[step]
+        return of_x * x + of_eps * out[:, :x.shape[1]], state
+
+    def noised(self, x0, eps, timestep):
+        """The forward process q(x_t | x_0) at a model timestep."""
+        a = alphas_cumprod()[timestep]
+        return float(a**0.5) * x0 + float((1 - a) ** 0.5) * eps
+
+
+def _factors(a, a_next):
+    return float((a_next / a) ** 0.5), float((1 - a_next) ** 0.5 - (a_next * (1 - a) / a) ** 0.5)
+
+
+def load(name):
+    """A sampler by the name that configs use: "ddim" or "ddim-diffusers"."""
+    known = {"ddim": DDIM("official"), "ddim-diffusers": DDIM("diffusers")}
+    if name not in known:
+        raise ValueError(f"sampler: {name!r} is not known; choose one of {sorted(known)}")
+    return known[name]

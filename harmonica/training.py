@@ -1,0 +1,182 @@
+"""Training a router: rows, optimizer, beta and lambda (Learner), and the loop over trajectories (train).
+
+Any of {SDT, Learning-to-Cache} x {MSE, IEPO} is a RouterTraining. A trajectory's noise and labels are a function of
+(training seed, trajectory, sample) alone and the state is saved as it goes, so a killed run resumes to the same router.
+"""
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from . import iepo, ltc, samplers, schedules, sdt, seeds
+from .denoise import Denoiser
+from .router import CLAMP
+from .store import atomic
+
+SLOPE_WEIGHT = 0.2      # of the newest slope in the running mean
+CORRECT_FROM = 0.3      # of training: until then scores are on their way and the hard CUR says little
+CORRECTION = 0.06       # per trajectory and unit of CUR
+
+
+class Learner:
+    """The rows of logits (row 0 is never trained) under one AdamW; each row is a parameter of its own.
+
+    lambda_ (T,) weighs the steps' errors. slopes (T, N): running mean of -d(data loss)/dr, what one more unit of reuse
+    costs each entry; nan where never updated.
+    """
+
+    def __init__(self, logits, *, tau, lr, adam_eps=1e-8, beta=0.0, lambda_=None):
+        self.rows = [torch.nn.Parameter(row.clone()) for row in logits]
+        self.rows[0].requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(self.rows[1:], lr=lr, betas=(0.9, 0.999), eps=adam_eps, weight_decay=0)
+        self.tau, self.beta, self.excess, self.data_losses = tau, beta, 0.0, []
+        self.lambda_ = torch.ones(len(logits)) if lambda_ is None else lambda_
+        self.slopes = torch.full_like(logits, torch.nan)
+
+    def scores(self, step):
+        """r = sigmoid(logits) of one row, a leaf of the graph."""
+        return torch.sigmoid(self.rows[step]).detach().requires_grad_()
+
+    def update(self, step, r, data_loss):
+        """One update of one row by lambda * data_loss + beta * sum r; then every row is clamped."""
+        slope, = torch.autograd.grad(data_loss, r)
+        r, row = r.detach(), self.rows[step]
+        row.grad = (self.lambda_[step] * slope + self.beta) * r * (1 - r)      # through the sigmoid
+        self.optimizer.step()
+        row.grad = None
+        with torch.no_grad():
+            torch._foreach_clamp_min_(self.rows, -CLAMP)
+            torch._foreach_clamp_max_(self.rows, CLAMP)
+        self.data_losses.append(data_loss.detach())
+        known = torch.where(self.slopes[step].isnan(), -slope, self.slopes[step])
+        self.slopes[step] = known.lerp(-slope, SLOPE_WEIGHT)
+
+    def logits(self):
+        """(T, N), without graph."""
+        return torch.stack([row.detach() for row in self.rows])
+
+    def cur_percent(self):
+        """The hard CUR at tau."""
+        return schedules.cur_percent(torch.sigmoid(self.logits()) > self.tau)
+    def steer(self, target_percent, correct):
+        """Set beta so that the wanted share of all T N entries is pushed towards reuse.
+
+        An entry is pushed down exactly while lambda * slope < beta, so beta is a quantile of the weighted slopes. With
+        `correct` the quantile is moved by how far the hard CUR lies from the target.
+        """
+        if correct:
+            self.excess += CORRECTION * (target_percent - self.cur_percent()) / 100
+        weighted = (self.lambda_[:, None] * self.slopes)[~self.slopes.isnan()]
+        share = (target_percent / 100 + self.excess) * self.slopes.numel() / weighted.numel()
+        self.beta = float(weighted.quantile(min(max(share, 0.0), 1.0)))
+
+
+def train(loaded, router, state_path, *, save_every=10, progress=iter):
+    """Train `router` (a runs.RouterSpec) on a loaded model -> logits (T, N), log (one dict per trajectory).
+
+    Resumes from `state_path` where it exists and saves there every `save_every` trajectories. `progress` wraps the
+    iterator over trajectories (tqdm, say).
+    """
+    config = router.training
+    work = Work(loaded, router)
+    learner = Learner(initial_logits(router.num_steps, len(loaded.backbone.blocks), config.seed), tau=config.tau,
+                      lr=config.lr, adam_eps=config.adam_eps, beta=config.beta or 0.0)
+    log = restore(state_path, learner)
+    bar = progress(range(len(log), config.trajectories))
+    for trajectory in bar:
+        refreshed = config.objective != "mse" and trajectory % config.refresh == 0
+        if refreshed:
+            learner.lambda_ = work.lambda_(learner.logits(), trajectory)
+        data_loss = work.walk(learner, trajectory)
+        log.append({"data_loss": data_loss, "cur_percent": learner.cur_percent(), "beta": learner.beta,
+                    "lambda": learner.lambda_.tolist() if refreshed else None})
+        if config.cur_percent is not None:
+            learner.steer(config.cur_percent, correct=trajectory >= CORRECT_FROM * config.trajectories)
+        if hasattr(bar, "set_postfix"):
+            bar.set_postfix(loss=f"{data_loss:.2g}", CUR=f"{learner.cur_percent():.1f}%",
+                            lambda_=f"{learner.lambda_[1:].mean():.2g}")
+        if (trajectory + 1) % save_every == 0:
+            save(state_path, learner, log)
+    return learner.logits(), log
+
+
+class Work:
+    """One router's trajectories: which noise, which labels, which walk."""
+
+    def __init__(self, loaded, router):
+        self.loaded, self.router, self.config = loaded, router, router.training
+        self.sampler = samplers.load(router.sampler)
+        self.timesteps = self.sampler.timesteps(router.num_steps)
+
+    def walk(self, learner, trajectory):
+        """All updates of one trajectory -> the mean data loss."""
+        learner.data_losses.clear()
+        if self.config.walk == "sdt":
+            x, cond = self.draw(seeds.TRAJECTORY, trajectory, self.config.batch)
+            sdt.walk(self.denoiser(cond, self.router.guidance), x, learner)
+        else:
+            for step in ltc.trained_steps(self.router.num_steps, self.config.ltc_form):
+                x0, eps, cond = self.draw_images(trajectory, step)
+                ltc.update_pair(self.denoiser(cond, 1.0), x0, eps, step, learner)
+        return float(torch.stack(learner.data_losses).mean())
+
+    def lambda_(self, logits, trajectory):
+        """Recompute lambda (T,) from noise of its own."""
+        x, cond = self.draw(seeds.LAMBDA, trajectory, self.config.lambda_batch)
+        scores = torch.sigmoid(logits)
+        if self.config.lambda_scores == "hard":
+            scores = (scores > self.config.tau).float()
+        measure = {"leave-one-out": iepo.leave_one_out, "cumulative": iepo.cumulative}[self.config.objective]
+        return measure(self.denoiser(cond, self.router.guidance), x, scores, self.config.tau).nan_to_num(0.0)
+
+    def draw(self, domain, trajectory, count):
+        """-> noise (count, C, H, W) and conditioning."""
+        rngs = seeds.generators(domain, self.config.seed, trajectory, indices=range(count))
+        cond = self.loaded.cond(seeds.choices(rngs, self.loaded.num_conds))
+        return seeds.normal(rngs, self.loaded.shape), cond
+
+    def draw_images(self, trajectory, step):
+        """-> training images, as much noise, conditioning."""
+        images, conds = self.loaded.images
+        rngs = seeds.generators(seeds.DATA, self.config.seed, trajectory, step, indices=range(self.config.batch))
+        chosen = seeds.choices(rngs, len(images))
+        return images[chosen], seeds.normal(rngs, self.loaded.shape), self.loaded.cond(conds[chosen])
+
+    def denoiser(self, cond, scale):
+        return Denoiser(self.loaded.backbone, self.sampler, self.timesteps, cond, scale=scale)
+
+
+def initial_logits(num_steps, num_blocks, seed):
+    """Standard normal, the first row at the upper clamp. -> (T, N)"""
+    logits = torch.from_numpy(np.random.default_rng(seed).standard_normal((num_steps, num_blocks), dtype=np.float32))
+    logits[0] = CLAMP
+    return logits
+
+
+def save(path, learner, log):
+    """Everything that `restore` needs to go on as if nothing had happened."""
+    tensors = {"logits": learner.logits(), "lambda": learner.lambda_, "slopes": learner.slopes,
+               "steering": torch.tensor([learner.beta, learner.excess], dtype=torch.float64)}
+    for i, row in enumerate(learner.rows):
+        tensors.update({f"{key}.{i}": value for key, value in learner.optimizer.state.get(row, {}).items()})
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, metadata={"log": json.dumps(log)})
+
+
+def restore(path, learner):
+    """-> the log so far, [] where nothing was saved."""
+    if not Path(path).exists():
+        return []
+    with safe_open(path, "pt") as file, torch.no_grad():
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        log = json.loads(file.metadata()["log"])
+    learner.lambda_, learner.slopes = tensors["lambda"], tensors["slopes"]
+    learner.beta, learner.excess = tensors["steering"].tolist()
+    for i, row in enumerate(learner.rows):
+        row.data.copy_(tensors["logits"][i])
+        if f"step.{i}" in tensors:
+            learner.optimizer.state[row] = {key: tensors[f"{key}.{i}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+    return log

@@ -1,0 +1,114 @@
+"""Images to features: the judge in torch-fidelity's pass, Inception's wiring on random weights, and what both refuse."""
+import hashlib
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+from harmonica.digits import data, judge
+from harmonica.metrics import features, scores
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return data.to_uint8(data.load("test")[0])
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return features.Extractor(judge.load())
+
+
+def test_extract_is_the_network_in_float64(digits, extractor):
+    found = features.extract(digits, extractor)
+    plain = judge.load()(torch.from_numpy(digits))
+    assert list(found) == list(features.LAYERS)
+    for layer, values in found.items():
+        assert values.dtype == np.float64
+        np.testing.assert_allclose(values, plain[layer].numpy(), atol=1e-5)
+
+
+def test_extract_does_not_depend_on_batch(digits, extractor):
+    whole, sevens = (features.extract(digits[:100], extractor, batch=batch) for batch in (1000, 7))
+    for layer in features.LAYERS:
+        np.testing.assert_allclose(sevens[layer], whole[layer], atol=1e-5)
+
+
+def test_extract_prints_nothing_and_leaves_images_alone(digits, extractor, capfd):
+    images = digits[:8].copy()
+    images.flags.writeable = False
+    features.extract(images, extractor)
+    assert np.array_equal(images, digits[:8])
+    assert capfd.readouterr() == ("", "")
+
+
+def test_scores_worsen_with_noise(digits, extractor):
+    reference = features.extract(data.to_uint8(data.load("train")[0]), extractor)
+    noise = np.random.default_rng(0).standard_normal(digits.shape)
+    found = []
+    for sigma in (0, 48, 96):
+        noisy = features.extract(np.clip(np.round(digits + sigma * noise), 0, 255).astype(np.uint8), extractor)
+        found.append(scores.scores(noisy, reference) | {"KID": scores.kernel_distance(noisy["pool"], reference["pool"])})
+    for name in ("FID", "sFID", "KID"):
+        assert found[0][name] < found[1][name] < found[2][name], name
+    for name in ("IS", "precision"):
+        assert found[0][name] > found[1][name] > found[2][name], name
+
+
+@pytest.mark.parametrize("images", [np.zeros((2, 1, 8, 8), np.float32), np.zeros((2, 8, 8), np.uint8)])
+def test_other_images_are_refused(images, extractor):
+    with pytest.raises(ValueError, match="uint8 of shape"):
+        features.extract(images, extractor)
+
+
+@pytest.fixture(scope="module")
+def random_weights(tmp_path_factory):
+    """An InceptionV3 state dict of the right shapes, no download: -> its path."""
+    path = tmp_path_factory.mktemp("weights") / features.INCEPTION_FILE
+    torch.save({}, path)
+    torch.manual_seed(0)
+    with mock.patch.object(FeatureExtractorInceptionV3, "load_state_dict"):
+        model = FeatureExtractorInceptionV3("random", ["2048"], feature_extractor_weights_path=path)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    torch.nn.init.normal_(model.fc.bias)
+    torch.save(model.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def random_inception(random_weights):
+    with mock.patch.object(features, "INCEPTION_SHA256", hashlib.sha256(random_weights.read_bytes()).hexdigest()[:8]):
+        return features.inception(random_weights)
+
+
+def test_inception_layers_are_those_of_adm(random_inception):
+    images = np.random.default_rng(0).integers(256, size=(2, 3, 32, 32), dtype=np.uint8)
+    blocks, inception = [], random_inception.network.inception
+    hook = inception.Mixed_6d.register_forward_hook(lambda module, inputs, out: blocks.append(out))
+    found = features.extract(images, random_inception)
+    hook.remove()
+    assert {layer: values.shape for layer, values in found.items()} == {
+        "pool": (2, 2048), "spatial": (2, 17 * 17 * 7), "logits": (2, 1008)}
+    spatial = blocks[0].numpy()[:, :7].transpose(0, 2, 3, 1)        # the block's first channels are those of branch1x1
+    assert np.ptp(spatial) > 0
+    np.testing.assert_array_equal(found["spatial"], spatial.reshape(2, -1))
+    unbiased = found["pool"] @ inception.fc.weight.double().numpy().T
+    np.testing.assert_allclose(found["logits"], unbiased, atol=1e-3 * np.abs(unbiased).max())
+    assert not inception.Mixed_6d.branch1x1._forward_hooks
+
+
+def test_inception_refuses_another_file(random_weights):
+    with pytest.raises(ValueError, match="6726825d"):
+        features.inception(random_weights)
+
+
+def test_inception_names_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        features.inception(tmp_path / features.INCEPTION_FILE)
+    for part in (features.INCEPTION_FILE, "v0.2.0", str(tmp_path)):
+        assert part in str(error.value)
+    assert "\n" not in str(error.value)
