@@ -74,7 +74,7 @@ def _reading_options(command):
 def _run(arguments):
     from importlib import import_module
 
-    from .runs import SCALES, with_needs
+    from .runs import SCALES, LatencySpec, with_needs
     for field, known in (("scale", SCALES), ("rows", ("core", "all")), ("where", ("local", "slurm"))):
         check(getattr(arguments, field) in known, field.upper(), getattr(arguments, field), f"choose one of {', '.join(known)}")
     check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
@@ -85,13 +85,21 @@ def _run(arguments):
               "choose one of " + ", ".join(sorted(p.parent.name for p in Path("experiments").glob("*/config.py"))))
         rows += import_module(f"experiments.{name}.config").table(arguments.scale, arguments.rows, arguments.seeds)
     wanted = with_needs([run for row in rows for run in row.runs])
+    groups = {row.group: [r.runs[0] for r in rows if r.group == row.group] for row in rows}
+    latencies = [LatencySpec(group=group, runs=tuple(runs)) for group, runs in groups.items()]
     if arguments.fresh:
         _set_aside(LOCAL)
     if arguments.dry_run or arguments.status:
-        return _list(wanted)
+        return _list(wanted + latencies)
     from .pool import make_all
     from .provenance import num_cores
+    from .store import Store
+    store = Store(LOCAL)
+    if all(store.record(artefact) for artefact in wanted + latencies):
+        print(f"nothing to run: all {len(wanted + latencies)} records are in {LOCAL}")
     failed = make_all(wanted, LOCAL, arguments.jobs or num_cores())
+    if not failed:      # latency comes last and alone on the machine
+        failed = make_all(latencies, LOCAL, jobs=1)
     for id_, reason in failed.items():
         print(f"failed: {id_}: {reason}", file=sys.stderr)
     return 2 if failed else 0

@@ -21,11 +21,11 @@ RANDOM_SEED = 0
 
 
 def make(artefact, store, progress=iter):
-    """Make a runs.RouterSpec or runs.RunSpec, its needs being there -> its record. One process at a time does the work."""
+    """Make a spec of runs.py, its needs being there -> its record. One process at a time does the work."""
     with store.lock(artefact):
         if store.record(artefact) is None:
             begin = time.perf_counter()
-            record = (_router if artefact.kind == "router" else _run)(artefact, store, progress)
+            record = MAKERS[artefact.kind](artefact, store, progress)
             store.finish(artefact, {"schema": SCHEMA, "kind": artefact.kind, "id": artefact.id,
                                     "config": json.loads(canonical(artefact)), **record,
                                     "provenance": {**provenance(), "wall_s": round(time.perf_counter() - begin, 2)}})
@@ -71,6 +71,14 @@ def _run(run, store, progress):
     halves = 1 if run.guidance == 1 else 2
     return {"metrics": evaluate(run, store), "keep": ["".join(str(int(k)) for k in row) for row in keep.tolist()],
             "cost": {**cost.summary(loaded.backbone, keep, run.against, halves), "cur_natural_percent": natural}}
+
+
+def _latency(spec, store, progress):
+    from .latency import measure
+    return {"group": spec.group, **measure(spec, store)}
+
+
+MAKERS = {"router": _router, "run": _run, "latency": _latency}
 
 
 def make_block(loaded, run, keep, block, store):

@@ -46,8 +46,10 @@ def load_model(spec):
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     images, labels = data.load("train")
-    return Loaded(spec, DiT(model), _classes, data.NUM_CLASSES, (torch.from_numpy(images), labels))
+    return Loaded(spec, DiT(model, spec.numerics or "official"), classes, data.NUM_CLASSES,
+                  (torch.from_numpy(images), labels))
 
 
-def _classes(indices):
+def classes(indices):
+    """Digit classes in turn."""
     return torch.as_tensor(indices) % data.NUM_CLASSES

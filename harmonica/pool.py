@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 from tqdm import tqdm
 
-from . import BadInput
+from . import BadInput, expect
 from .runs import with_needs
 from .store import Store
 
@@ -17,8 +17,9 @@ def make_all(artefacts, root, jobs):
     store = Store(root)
     todo = {a.id: a for a in with_needs(artefacts) if store.record(a) is None}
     if not todo:
-        print("nothing to run: every record is there")
         return {}
+    left = sum(map(expect.seconds, todo.values())) / min(jobs, len(todo))
+    print(f"{len(todo)} artefacts to make, about {_duration(left)} with {jobs} processes; records go to {root}", flush=True)
     failed, running, total, begin = {}, {}, len(todo), time.monotonic()
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start_worker,
                              max_tasks_per_child=None) as pool:
@@ -45,6 +46,10 @@ def make_all(artefacts, root, jobs):
                 sys.stdout.flush()
         bar.close()
     return failed
+
+
+def _duration(seconds):
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
 def _start_worker():

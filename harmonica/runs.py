@@ -5,6 +5,7 @@ where and in how many shards something is computed does not enter at all.
 """
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, replace
 
 from . import check
@@ -20,13 +21,15 @@ SCHEDULES = ("full", "fora", "random", "router")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """A base model: its weights by name and sha256."""
+    """A base model: its weights by name and sha256. numerics: official (also where not given) or diffusers."""
     name: str
     sha256: str
     scale: str
+    numerics: str | None = None
 
     def __post_init__(self):
         check(self.scale in SCALES, "scale", self.scale, f"choose one of {', '.join(SCALES)}")
+        check(self.numerics in (None, "official", "diffusers"), "numerics", self.numerics, "choose official or diffusers")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +90,7 @@ class RouterSpec:
     def __post_init__(self):
         _check_sampling(self)
 
-    @property
-    def kind(self):
-        return "router"
+    kind = "router"
 
     @property
     def id(self):
@@ -130,9 +131,7 @@ class RunSpec:
         for field in ("num_images", "batch", "against"):
             check(getattr(self, field) >= 1, field, getattr(self, field), "it must be at least 1")
 
-    @property
-    def kind(self):
-        return "run"
+    kind = "run"
 
     @property
     def id(self):
@@ -155,6 +154,24 @@ class RunSpec:
         return others + ([] if self == self.baseline() else [self.baseline()])
 
 
+@dataclass(frozen=True, kw_only=True)
+class LatencySpec:
+    """Latencies of one group of runs, measured side by side: the first run is the uncached one."""
+    group: str
+    runs: tuple[RunSpec, ...]
+    batch: int = 16
+    repeats: int = 15
+
+    kind = "latency"
+
+    @property
+    def id(self):
+        return _id(self, re.sub(r"[^a-z0-9]+", "-", self.group.lower()).strip("-") + "-latency")
+
+    def needs(self):
+        return [run.router for run in self.runs if run.router]
+
+
 def with_needs(artefacts):
     """All artefacts that the given ones rest on and themselves, once each, needs first."""
     ordered = {}
@@ -170,7 +187,10 @@ def with_needs(artefacts):
 
 def canonical(artefact):
     """The resolved config as JSON text: sorted keys, no spaces, options that are not used (None) left out."""
-    return json.dumps(_used(asdict(artefact)), sort_keys=True, separators=(",", ":"))
+    config = asdict(artefact)
+    if artefact.kind == "latency":
+        config["runs"] = [run.id for run in artefact.runs]
+    return json.dumps(_used(config), sort_keys=True, separators=(",", ":"))
 
 
 def _used(config):

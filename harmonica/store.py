@@ -16,6 +16,7 @@ from . import BadInput
 from .runs import SCHEMA
 
 FOREIGN_LOCK_STALE_S = 300
+FOLDERS = {"run": "runs", "router": "routers", "latency": "latency"}
 
 
 @contextmanager
@@ -26,6 +27,7 @@ def atomic(path):
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
+        temporary.chmod(0o644)      # safetensors writes for the owner alone
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -51,7 +53,7 @@ class Store:
         self.root = Path(root)
 
     def record_path(self, artefact):
-        return self.root / f"{artefact.kind}s" / f"{artefact.id}.json"
+        return self.root / FOLDERS[artefact.kind] / f"{artefact.id}.json"
 
     def router_path(self, router):
         return self.root / "routers" / f"{router.id}.safetensors"

@@ -35,7 +35,7 @@ def scores(generated, reference, reference_statistics=None):
 def inception_score(logits):
     """exp E KL(p(y|x) || p(y)), the mean over splits of 5000 images in their order (one split below 10 000). (N, K)
 
-    Logits a few hundred apart make probabilities underflow to 0 and the score nan; those of both extractors are not.
+    Logits more than 700 apart make probabilities underflow to 0 and the score nan; those of both extractors are not.
     """
     splits = max(1, len(logits) // IMAGES_PER_SPLIT)
     return isc_features_to_metric(torch.from_numpy(logits), splits=splits, shuffle=False)[KEY_METRIC_ISC_MEAN]

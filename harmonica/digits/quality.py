@@ -1,0 +1,39 @@
+"""How good a digits base model is by itself, and whether it merely remembers its training images."""
+from types import SimpleNamespace
+
+import numpy as np
+
+from .. import schedules
+from ..backbones.dit import DiT
+from ..backbones.dit_official import from_official
+from ..metrics import features, scores
+from ..models import Loaded, classes
+from ..sampling import sample_block
+from . import data, judge
+
+NUM_IMAGES, NUM_STEPS = 1000, 20
+
+
+def quality(weights, heads):
+    """Sample 1000 images in 20 steps -> FID to the training images (and that of the held-out images, as a yardstick),
+    agreement with the labels in percent, and the median distance to the nearest training image of generated and of
+    held-out images (a model that memorises has a much smaller one for what it generates).
+    """
+    loaded = Loaded(None, DiT(from_official(weights, heads=heads)), classes, data.NUM_CLASSES)
+    run = SimpleNamespace(sampler="ddim", num_steps=NUM_STEPS, guidance=1.0, noise="evaluation", seed=0, batch=NUM_IMAGES)
+    images = sample_block(loaded, run, schedules.full(NUM_STEPS, len(loaded.backbone.blocks)), 0)[-1].numpy()
+    extractor = features.Extractor(judge.load())
+    own, train, test = (features.extract(data.to_uint8(x), extractor)
+                        for x in (images, data.load("train")[0], data.load("test")[0]))
+    labels = np.arange(NUM_IMAGES) % data.NUM_CLASSES
+    return {"num_images": NUM_IMAGES, "num_steps": NUM_STEPS, "FID": scores.frechet(own["pool"], train["pool"]),
+            "FID_held_out": scores.frechet(test["pool"], train["pool"]),
+            "agreement": 100 * float((own["logits"].argmax(1) == labels).mean()),
+            "nearest_generated": _nearest(images), "nearest_held_out": _nearest(data.load("test")[0])}
+
+
+def _nearest(images):
+    """Median Euclidean distance to the nearest training image."""
+    own, train = (x.reshape(len(x), -1).astype(np.float64) for x in (images, data.load("train")[0]))
+    squared = (own**2).sum(1)[:, None] + (train**2).sum(1) - 2 * own @ train.T
+    return float(np.median(np.sqrt(squared.min(1).clip(0))))

@@ -1,0 +1,32 @@
+"""About how long an artefact takes on one CPU core: arithmetic over the rate measured on the machine named in README.md."""
+from .digits.manifest import manifest
+
+MACS_PER_SECOND = 24e9          # of a forward, one core, float32
+UPDATE_PER_FORWARD = {"sdt": 6.0, "ltc": 8.0}     # teacher, student, backward (and the filling step), at training's batch
+START_S = 4.0                   # importing, loading, metrics
+
+
+def seconds(artefact):
+    """Single-core seconds for a runs spec at digits or smoke scale."""
+    if artefact.kind == "latency":
+        return 2 + 1.5 * sum((artefact.repeats + 1) * artefact.batch * _forward_s(run.model) * run.num_steps * _share(run)
+                             for run in artefact.runs)
+    if artefact.kind == "run":
+        return START_S + artefact.num_images * artefact.num_steps * _forward_s(artefact.model) * _share(artefact)
+    t, steps = artefact.training, artefact.num_steps
+    rows = (steps - 1) * (0.5 if t.ltc_form == "released" else 1)
+    updates = t.trajectories * rows * t.batch * UPDATE_PER_FORWARD[t.walk]
+    refreshes = 0 if t.objective == "mse" else 1.5 * t.trajectories / t.refresh * t.lambda_batch * steps * (steps + 1) / 2
+    return START_S + (updates + refreshes) * _forward_s(artefact.model)
+
+
+def _share(run):
+    """Computed share of the blocks."""
+    return 0.5 if run.schedule == "fora" else 1 - (run.cur_percent or 0) / 100
+
+
+def _forward_s(model):
+    """Seconds of one image's forward."""
+    training = manifest()[model.name]["training"] or {"width": 32, "depth": 2, "patch": 2}
+    tokens, width = (8 // training["patch"]) ** 2, training["width"]
+    return training["depth"] * (12 * tokens * width**2 + 2 * tokens**2 * width) / MACS_PER_SECOND

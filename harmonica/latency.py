@@ -1,0 +1,37 @@
+"""Measured latency of a group of runs: every schedule in turn with the uncached one, in one process, one thread."""
+import torch
+
+from . import cost, samplers, seeds
+from .denoise import Denoiser
+from .make import keep_mask
+from .models import load_model
+
+
+@torch.no_grad()
+def measure(spec, store):
+    """Time a runs.LatencySpec -> {"rows": {run id: latency of one batch over all steps, speedup over the first run}}.
+
+    Medians with interquartile ranges over the repeats; a speedup is the median of the ratios within one repeat, so that
+    a drift of the machine's speed cancels.
+    """
+    seconds = cost.interleaved({run.id: _sampler_of(run, spec.batch, store) for run in spec.runs}, spec.repeats)
+    uncached = seconds[spec.runs[0].id]
+    rows = {}
+    for run_id, own in seconds.items():
+        latency, latency_iqr = cost.quartiles([1000 * s for s in own])
+        speedup, speedup_iqr = cost.quartiles([u / s for u, s in zip(uncached, own)])
+        rows[run_id] = {"latency_ms": latency, "latency_iqr_ms": latency_iqr,
+                        "speedup": speedup, "speedup_iqr": speedup_iqr}
+    return {"rows": rows}
+
+
+def _sampler_of(run, batch, store):
+    """-> a function that generates one batch under the run's schedule."""
+    loaded = load_model(run.model)
+    keep, _ = keep_mask(run, store, len(loaded.backbone.blocks))
+    sampler = samplers.load(run.sampler)
+    denoiser = Denoiser(loaded.backbone, sampler, sampler.timesteps(run.num_steps), loaded.cond(range(batch)),
+                        scale=run.guidance)
+    x = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=range(batch)), loaded.shape)
+    forward = denoiser.hard(keep)
+    return lambda: denoiser.walk(denoiser.begin(x), forward)
