@@ -13,7 +13,7 @@ TRAJECTORIES = {"digits": 100, "smoke": 2}
 IEPO = {"lambda_scores": "soft", "refresh": 10, "lambda_batch": 16}
 LEARNING_TO_CACHE = {"walk": "ltc", "objective": "mse"}
 HARMONICA = {"walk": "sdt", "objective": "leave-one-out", **IEPO}
-SAMPLING = {"digits": {"num_images": 2000, "batch": 100}, "smoke": {"num_images": 32, "batch": 16}}
+SAMPLING = {"digits": {"num_images": 1000, "batch": 100}, "smoke": {"num_images": 32, "batch": 16}}
 
 
 def base_models(scale, prefix):

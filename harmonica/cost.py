@@ -4,6 +4,8 @@ import time
 
 import torch
 
+from .backbones.dit import attention_macs, feed_forward_macs, fixed_macs
+from .digits.manifest import manifest
 from .schedules import cur_percent, full
 
 
@@ -11,6 +13,25 @@ def macs(backbone, keep, halves=1):
     """Multiply-accumulates of one image under mask keep (T, N), guidance (halves = 2) included."""
     of_blocks = torch.tensor([block.macs for block in backbone.blocks], dtype=torch.float64)
     return int(halves * (len(keep) * backbone.fixed_macs + float((keep.double() @ of_blocks).sum())))
+
+
+PUBLISHED = {"DiT-XL/2 256": (256, 1152, 28), "DiT-XL/2 512": (1024, 1152, 28)}     # tokens, width, depth
+
+
+def mac_fraction(model, keep):
+    """MACs under mask keep (T, N) over those of the uncached model, from the model's name alone; None if not known."""
+    own = manifest().get(model, {}).get("training")
+    if own:
+        tokens, width, depth, pixels = (8 // own["patch"]) ** 2, own["width"], own["depth"], 2 * own["patch"] ** 2
+    elif model in PUBLISHED:
+        (tokens, width, depth), pixels = PUBLISHED[model], 4 * (4 + 8)
+    else:
+        return None
+    if keep.shape[1] != 2 * depth:
+        return None
+    of_units = torch.tensor([attention_macs(tokens, width), feed_forward_macs(tokens, width, 4 * width)] * depth).double()
+    fixed = fixed_macs(tokens, width, depth=depth, pixels=pixels)
+    return (len(keep) * fixed + float((keep.double() @ of_units).sum())) / (len(keep) * (fixed + float(of_units.sum())))
 
 
 def summary(backbone, keep, against, halves=1):

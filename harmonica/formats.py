@@ -31,7 +31,8 @@ def read(path, *, tau=None, num_blocks=None, kinds=("attn", "mlp")):
     if path.suffix == ".json":
         return from_keep(_smoothcache_keep(path, num_blocks, kinds), tau=tau or 0.1, about={"format": "smoothcache"})
     if path.suffix in (".pt", ".pth"):
-        return Router(logits=_published_logits(path), tau=tau or 0.1, about={"format": "published"})
+        logits, model = _published(path)
+        return Router(logits=logits, tau=tau or 0.1, about={"format": "published", **model})
     raise BadInput(f"router: {path} ends in {path.suffix!r}; give a .safetensors, .pt or .json file")
 
 
@@ -57,7 +58,8 @@ def write_smoothcache(path, router, kinds=("attn", "mlp")):
     write_json(path, {f"{kinds[i % len(kinds)]}-{i // len(kinds)}": keep[:, i].tolist() for i in range(keep.shape[1])})
 
 
-def _published_logits(path):
+def _published(path):
+    """-> logits (T, N) in sampling order, {"model": name} where the file's own arguments say which."""
     try:
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -74,7 +76,9 @@ def _published_logits(path):
         # HarmoniCa fixes the first step's row; where it is not fixed this is Learning-to-Cache's, which never trained
         # the rows of odd i: what stands there is its initialisation, and those steps compute everything
         logits[1::2] = CLAMP
-    return logits.flip(0)
+    arguments = vars(content["args"]) if isinstance(content.get("args"), argparse.Namespace) else {}
+    known = {"model", "image_size"} <= set(arguments)
+    return logits.flip(0), {"model": f"{arguments['model']} {arguments['image_size']}"} if known else {}
 
 
 def _smoothcache_keep(path, num_blocks, kinds):

@@ -1,9 +1,9 @@
 """Makes the missing artefacts on this machine: one process per core, one torch thread each, needs before dependants."""
-import os
+import signal
 import sys
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from multiprocessing import current_process, get_context
 
 from tqdm import tqdm
 
@@ -15,36 +15,40 @@ from .store import Store
 def make_all(artefacts, root, jobs):
     """Make what is missing below `root` -> {id: reason} of what failed; what rests on a failed one fails with it."""
     store = Store(root)
-    todo = {a.id: a for a in with_needs(artefacts) if store.record(a) is None}
-    if not todo:
+    missing = [a for a in with_needs(artefacts) if store.record(a) is None]
+    if not missing:
         return {}
-    left = sum(map(expect.seconds, todo.values())) / min(jobs, len(todo))
-    print(f"{len(todo)} artefacts to make, about {_duration(left)} with {jobs} processes; records go to {root}", flush=True)
-    failed, running, total, begin = {}, {}, len(todo), time.monotonic()
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start_worker,
-                             max_tasks_per_child=None) as pool:
-        bar = tqdm(total=total, unit="artefact", mininterval=1, disable=None)
+    jobs = min(jobs, len(missing))
+    left = sum(map(expect.seconds, missing)) / jobs
+    print(f"{len(missing)} artefacts to make, about {_duration(left)} with {jobs} processes; records go to {root}", flush=True)
+    todo = {a.id: a for a in sorted(missing, key=expect.seconds, reverse=True)}      # the longest first: an even finish
+    failed, running, begin = {}, {}, time.monotonic()
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start_worker) as pool, \
+            tqdm(total=len(missing), unit="artefact", mininterval=1, disable=None) as bar:
         while todo or running:
-            for id_, artefact in list(todo.items()):
-                blocked = [n.id for n in artefact.needs() if n.id in failed]
-                if blocked:
-                    failed[id_] = f"needs {blocked[0]}, which failed"
-                    del todo[id_]
-                elif len(running) < jobs and all(store.record(n) for n in artefact.needs()):
-                    running[pool.submit(_make, artefact, root)] = artefact
-                    del todo[id_]
-            if not running:
-                break
+            unfinished = {*todo, *(a.id for a in running.values())}
+            ready = [a for a in todo.values() if not unfinished & {need.id for need in a.needs()}]
+            for artefact in ready[:jobs - len(running)]:
+                running[pool.submit(_make, artefact, root)] = todo.pop(artefact.id)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 artefact = running.pop(future)
-                error = future.exception()
-                if error is not None:
-                    failed[artefact.id] = str(error) if isinstance(error, (BadInput, OSError)) else repr(error)
+                if future.exception() is not None:
+                    failed |= _with_dependants(artefact, future.exception(), todo)
+                    todo = {id_: a for id_, a in todo.items() if id_ not in failed}
                 bar.update()
-                line = f"[{total - len(todo) - len(running)}/{total}] {artefact.id}"
-                tqdm.write(f"{line}: {failed.get(artefact.id, 'done')}  ({time.monotonic() - begin:.0f} s)", file=sys.stdout)
+                tqdm.write(f"[{len(missing) - len(todo) - len(running)}/{len(missing)}] {artefact.id}: "
+                           f"{'failed' if artefact.id in failed else 'done'}  ({time.monotonic() - begin:.0f} s)", file=sys.stdout)
                 sys.stdout.flush()
-        bar.close()
+    return failed
+
+
+def _with_dependants(artefact, error, todo):
+    """{id: reason} of a failed artefact and of everything in `todo` that rests on it."""
+    failed = {artefact.id: str(error) if isinstance(error, (BadInput, OSError)) else repr(error)}
+    for other in with_needs(todo.values()):
+        blocked = [need.id for need in other.needs() if need.id in failed]
+        if blocked and other.id in todo:
+            failed[other.id] = f"needs {blocked[0]}, which failed"
     return failed
 
 
@@ -55,9 +59,11 @@ def _duration(seconds):
 def _start_worker():
     import torch
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)      # Ctrl-C: end at once, what was saved is enough
 
 
 def _make(artefact, root):
     from .make import make
-    make(artefact, Store(root), progress=lambda items: tqdm(items, desc=artefact.id, leave=False, position=1,
+    line = int(current_process().name.rsplit("-", 1)[1])      # each worker has a line of its own below the total
+    make(artefact, Store(root), progress=lambda items: tqdm(items, desc=artefact.id, leave=False, position=line,
                                                             mininterval=1, disable=None))

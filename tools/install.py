@@ -6,8 +6,6 @@ Every `make` target runs this first; it needs Python 3.11+ and nothing else. A s
 what was installed: an interrupted install is done again, a changed lock is followed, an unchanged one costs nothing.
 A torch that was already there and satisfies pyproject.toml is kept, and so is everything that satisfies it in a conda environment.
 """
-from __future__ import annotations
-
 import hashlib
 import json
 import platform
@@ -20,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = ".[dev,notebooks]"
 LINUX = platform.system() == "Linux"
-DOWNLOAD_GB, DISK_GB = ("3.0", 8) if LINUX else ("0.5", 2)  # the CUDA libraries of torch, on Linux only
+DOWNLOAD_GB, DISK_GB = (3.2, 7) if LINUX else (0.5, 2)  # on Linux torch comes with its CUDA libraries
 NO_NETWORK = r"NewConnectionError|NameResolutionError|Temporary failure in name|unreachable|ConnectTimeout|[Rr]ead timed out|ProxyError"
 
 
@@ -121,9 +119,9 @@ def announce(environment, own, version, torch, kept, pinned):
     print(f"install: bringing {environment} (Python {version}) to " + ("requirements.lock" if own else
           "pyproject.toml; what satisfies it stays"))
     if kept:
-        print(f"install: keeping torch {kept} (the lock has {pinned}), with a torchvision that fits it; at most 0.5 GB to download")
+        print(f"install: keeping torch {kept} (the lock has {pinned}), with a torchvision that fits it; at most 0.2 GB to download")
     elif torch == pinned:
-        print("install: torch is there already; at most 0.5 GB to download" + (" besides missing CUDA libraries" if LINUX else ""))
+        print("install: torch is there already; at most 0.2 GB to download" + (" besides missing CUDA libraries" if LINUX else ""))
     else:
         print(f"install: about {DOWNLOAD_GB} GB to download, most of it torch, and {DISK_GB} GB on disk; takes a few minutes")
         free = shutil.disk_usage(environment).free / 1e9

@@ -32,8 +32,7 @@ class SelfAttention:
     def __init__(self, block, index, tokens):
         width = block.attn1.to_q.in_features
         self.block, self.index = block, index
-        self.macs = tokens * 4 * width**2 + 2 * tokens**2 * width
-        self.feature_size = tokens * width
+        self.macs, self.feature_size = attention_macs(tokens, width), tokens * width
 
     def residual(self, h, c):
         shift, scale = c[0][self.index][:2]
@@ -49,7 +48,7 @@ class FeedForward:
     def __init__(self, block, index, tokens, eps):
         hidden, width = block.ff.net[0].proj.weight.shape
         self.block, self.index, self.eps, self.width = block, index, eps, width
-        self.macs, self.feature_size = tokens * 2 * width * hidden, tokens * width
+        self.macs, self.feature_size = feed_forward_macs(tokens, width, hidden), tokens * width
 
     def residual(self, h, c):
         shift, scale = c[0][self.index][3:5]
@@ -79,10 +78,9 @@ class DiT:
                        for unit in (SelfAttention(block, i, tokens),
                                     FeedForward(block, i, tokens, self.numerics.mlp_norm_eps))]
         self.embedders = _distinct_embedders(model)
-        width, patch = model.inner_dim, config.patch_size**2
-        self.fixed_macs = (tokens * width * patch * (self.in_channels + self.out_channels)
-                           + len(self.embedders) * (TIME_CHANNELS + width) * width
-                           + (6 * len(model.transformer_blocks) + 2) * width**2)
+        self.fixed_macs = fixed_macs(tokens, model.inner_dim, depth=len(model.transformer_blocks),
+                                     pixels=config.patch_size**2 * (self.in_channels + self.out_channels),
+                                     embedders=len(self.embedders))
 
     @property
     def guided_channels(self):
@@ -123,6 +121,20 @@ class DiT:
                                       downscale_freq_shift=self.numerics.frequency_shift)
         # the table itself: LabelEmbedding would drop labels at random in train()
         return emb.timestep_embedder(time.to(dtype)) + emb.class_embedder.embedding_table(labels)
+
+
+def attention_macs(tokens, width):
+    """Multiply-accumulates per sample: four projections, scores, weighted values."""
+    return tokens * 4 * width**2 + 2 * tokens**2 * width
+
+
+def feed_forward_macs(tokens, width, hidden):
+    return tokens * 2 * width * hidden
+
+
+def fixed_macs(tokens, width, *, depth, pixels, embedders=1):
+    """What no schedule saves: patches in and out (pixels = values per patch, both), conditioning, adaLN."""
+    return tokens * width * pixels + embedders * (TIME_CHANNELS + width) * width + (6 * depth + 2) * width**2
 
 
 def _distinct_embedders(model):
