@@ -17,6 +17,7 @@ bad = $(error $1=$($1) is unknown; choose one of: $2)
 $(call one_of,SCALE,digits paper smoke)
 $(call one_of,ROWS,core all)
 $(call one_of,WHERE,local slurm)
+$(if $(FRESH),$(call one_of,FRESH,0 1))
 
 options = --scale $(SCALE) --rows $(ROWS) --seeds $(SEEDS)
 run = $(PY) -m harmonica run $1 $(options) --where $(WHERE) $(if $(filter 1,$(FRESH)),--fresh) $(if $(JOBS),--jobs $(JOBS))

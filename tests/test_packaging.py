@@ -94,7 +94,7 @@ class TestMakefile:
         assert re.findall(r"^  ([a-z0-9-]+)  ", said, re.M) == TARGETS
         assert re.findall(r"^  ([A-Z]+)=", said, re.M) == ["SCALE", "ROWS", "SEEDS", "WHERE", "FRESH", "JOBS", "ARGS", "VENV"]
 
-    @pytest.mark.parametrize("setting", ["SCALE=digit", "ROWS=", "WHERE=local slurm"])
+    @pytest.mark.parametrize("setting", ["SCALE=digit", "ROWS=", "WHERE=local slurm", "FRESH=yes"])
     def test_an_unknown_value_is_one_sentence(self, setting):
         made = self.make("-n", "reproduce-table1", setting)
         assert made.returncode == 2 and made.stdout == ""
