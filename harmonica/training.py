@@ -19,6 +19,8 @@ from .store import atomic
 SLOPE_WEIGHT = 0.2      # of the newest slope in the running mean
 CORRECT_FROM = 0.3      # of training: until then scores are on their way and the hard CUR says little
 CORRECTION = 0.06       # per trajectory and unit of CUR
+LEAST_REUSE = 0.1       # of 1 - r in a division: near r = 1 the slope is what other entries cause
+MOST_EXCESS = 0.08      # a logit needs up to 70 updates to cross tau, so a larger correction would overshoot
 
 
 class Learner:
@@ -62,16 +64,19 @@ class Learner:
         """The hard CUR at tau."""
         return schedules.cur_percent(torch.sigmoid(self.logits()) > self.tau)
     def steer(self, target_percent, correct):
-        """Set beta so that the wanted share of all T N entries is pushed towards reuse.
+        """Set beta so that the wanted share of all T N entries settles below tau.
 
-        An entry is pushed down exactly while lambda * slope < beta, so beta is a quantile of the weighted slopes. With
-        `correct` the quantile is moved by how far the hard CUR lies from the target.
+        With an error that is quadratic in 1 - r, the slope is k (1 - r), and the minimum of error + beta r lies below
+        tau exactly where beta > k (1 - tau): beta is a quantile of these k, weighted by lambda. With `correct` the
+        quantile is moved by how far the hard CUR lies from the target.
         """
         if correct:
-            self.excess += CORRECTION * (target_percent - self.cur_percent()) / 100
-        weighted = (self.lambda_[:, None] * self.slopes)[~self.slopes.isnan()]
-        share = (target_percent / 100 + self.excess) * self.slopes.numel() / weighted.numel()
-        self.beta = float(weighted.quantile(min(max(share, 0.0), 1.0)))
+            excess = self.excess + CORRECTION * (target_percent - self.cur_percent()) / 100
+            self.excess = min(max(excess, -MOST_EXCESS), MOST_EXCESS)
+        reuse = (1 - torch.sigmoid(self.logits())).clamp(min=LEAST_REUSE)
+        k = (self.lambda_[:, None] * self.slopes / reuse)[~self.slopes.isnan()]
+        share = (target_percent / 100 + self.excess) * self.slopes.numel() / k.numel()
+        self.beta = (1 - self.tau) * float(k.quantile(min(max(share, 0.0), 1.0)).clamp(min=0))
 
 
 def train(loaded, router, state_path, *, save_every=10, progress=iter):

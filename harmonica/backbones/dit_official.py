@@ -38,9 +38,10 @@ def from_official(weights, *, heads, sample_size=None):
                       sample_size=sample_size or patch * int(tokens**0.5),
                       out_channels=weights["final_layer.linear.weight"].shape[0] // patch**2,
                       num_classes=weights["y_embedder.embedding_table.weight"].shape[0] - 1)
-        model.load_state_dict(_renamed(weights, model), strict=True)
     except KeyError as missing:
         raise ValueError(f"weights: tensor {missing} is missing; expected the names of an official DiT checkpoint") from None
+    _check_shapes(weights, to_official(model))
+    model.load_state_dict(_renamed(weights, model), strict=True)
     return model
 
 
@@ -56,6 +57,14 @@ def to_official(model):
             out.update({f"blocks.{i}.{name}.{kind}": own[f"{prefix}{theirs}.{kind}"] for name, theirs in BLOCK_NAMES.items()})
             out[f"blocks.{i}.attn.qkv.{kind}"] = torch.cat([own[f"{prefix}attn1.to_{p}.{kind}"] for p in "qkv"])
     return {name: value.detach().contiguous() for name, value in out.items()}
+
+
+def _check_shapes(weights, expected):
+    for name in sorted(weights.keys() | expected.keys()):
+        own, right = (tuple(tensors[name].shape) if name in tensors else None for tensors in (weights, expected))
+        if own != right:
+            raise ValueError(f"weights: tensor {name!r} is {'missing' if own is None else own}; the official DiT that the "
+                             f"other tensors describe has {'none' if right is None else right}")
 
 
 def _renamed(weights, model):

@@ -1,0 +1,85 @@
+"""Pictures of routers, and how every picture here is drawn: one look, and the same bytes from the same numbers. No torch."""
+from contextlib import contextmanager
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .store import atomic
+
+STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
+         "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.3,
+         "lines.markersize": 4, "legend.frameon": False, "hatch.linewidth": 0.6}
+DPI = 160
+KINDS = {"attn": "attention", "mlp": "feed-forward"}
+THRESHOLD = "#d55e00"
+
+
+@contextmanager
+def drawing(path, width, height):
+    """Yield an empty figure of width x height inches; on leaving, write it to `path` as PNG without date or versions."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()         # whatever the user's matplotlibrc says
+        matplotlib.rcParams.update(STYLE)
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        with atomic(path) as temporary:
+            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+
+
+def heat_map(router, path):
+    """Draw a router (anything with scores (T, N), tau, keep and about) as a PNG: scores, threshold, reused entries.
+
+    Where it was trained for a CUR, the entries that its schedule reuses are those of lowest score, else those at most tau.
+    """
+    scores, kinds = np.asarray(router.scores), kinds_of(router)
+    reused = ~np.asarray(router.keep(router.about.get("training", {}).get("cur_percent")))
+    panels, num_steps = len(kinds), len(scores)
+    columns = scores.shape[1] // panels
+    with drawing(path, 1.4 + panels * (0.5 + 0.16 * columns), 1.3 + 0.16 * num_steps) as figure:
+        axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
+        image = draw_scores(axes, scores, tau=router.tau, reused=reused, kinds=kinds)
+        axes[0].set_ylabel("step (0 = noise end)")
+        explain(figure, image, axes, router.tau)
+
+
+def kinds_of(router):
+    """The kinds of block that take turns in a router's columns: its own, else attention and feed-forward as in DiT."""
+    kinds = tuple(router.about.get("kinds", KINDS))
+    return kinds if np.shape(router.scores)[1] % len(kinds) == 0 else ("block",)
+
+
+def draw_scores(axes, scores, *, tau, reused, kinds):
+    """Draw scores (T, N) into one axes per kind of block: hatched where reused (T, N), a line around r <= tau."""
+    for offset, (ax, kind) in enumerate(zip(axes, kinds)):
+        own = scores[:, offset::len(kinds)]
+        image = ax.imshow(own, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest")
+        for step, block in np.argwhere(reused[:, offset::len(kinds)]):
+            ax.add_patch(Rectangle((block - 0.5, step - 0.5), 1, 1, fill=False, hatch="////", edgecolor="white", linewidth=0))
+        _outline(ax, own <= tau)
+        ax.set(title=KINDS.get(kind, kind), xlabel="block", xticks=_ticks(own.shape[1]), yticks=_ticks(len(own)))
+        ax.spines[:].set_visible(False)
+    return image
+
+
+def explain(figure, image, axes, tau):
+    """The colour bar of `draw_scores`, and what hatching and line mean."""
+    bar = figure.colorbar(image, ax=list(axes), label="score r", fraction=0.05, pad=0.02)
+    bar.ax.axhline(tau, color=THRESHOLD, linewidth=1.5)
+    handles = [Rectangle((0, 0), 1, 1, facecolor="#00224e", hatch="//////", edgecolor="white", linewidth=0),
+               Rectangle((0, 0), 1, 1, fill=False, edgecolor=THRESHOLD, linewidth=1.5)]
+    figure.legend(handles, ["reused by the schedule", f"r at most tau = {tau:g}"], loc="outside lower center", ncols=2)
+
+
+def _outline(ax, inside):
+    """A line along the border of the cells of a mask (T, n)."""
+    padded = np.pad(inside, 1)
+    lines = [([x - 0.5, x - 0.5], [y - 0.5, y + 0.5]) for y, x in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])]
+    lines += [([x - 0.5, x + 0.5], [y - 0.5, y - 0.5]) for y, x in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])]
+    for xs, ys in lines:
+        ax.plot(xs, ys, color=THRESHOLD, linewidth=1.3, solid_capstyle="projecting")
+
+
+def _ticks(count):
+    return range(0, count, 1 if count <= 10 else 5 if count <= 40 else 10)
