@@ -1,0 +1,131 @@
+"""What the tests share: tiny random models, specs at smoke scale, and the command line as a user meets it."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")       # tests run side by side
+os.environ.pop("HARMONICA_MODELS", None)            # the shipped base models, whatever the user has trained
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def tiny_dit():
+    """-> a function that builds a random, frozen DiT backbone: 2 layers, width 32, 4 latent channels, learned sigma."""
+    import torch
+    from diffusers import DiTTransformer2DModel
+
+    from harmonica.backbones.dit import DiT
+    from harmonica.backbones.dit_official import build
+
+    def make(*, seed=0, dtype=torch.float64, numerics="official", tied=True, **shape):
+        shape = {"width": 32, "depth": 2, "heads": 4, "patch": 2, "sample_size": 8, "channels": 4, "out_channels": 8,
+                 "num_classes": 10} | shape
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            if tied:
+                model = build(**shape)
+            else:       # as diffusers makes it: every block an embedder of its own
+                model = DiTTransformer2DModel(
+                    num_attention_heads=shape["heads"], attention_head_dim=shape["width"] // shape["heads"],
+                    in_channels=shape["channels"], out_channels=shape["out_channels"], num_layers=shape["depth"],
+                    sample_size=shape["sample_size"], patch_size=shape["patch"],
+                    num_embeds_ada_norm=shape["num_classes"]).eval()
+        torch.nn.Module.to(model, dtype)        # diffusers' own .to() warns
+        return DiT(model.requires_grad_(False), numerics)
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_walk(tiny_dit):
+    """-> a function that gives a Denoiser over a tiny DiT and the noise to start from."""
+    import torch
+
+    from harmonica.denoise import Denoiser
+    from harmonica.samplers import DDIM
+
+    def make(num_steps=5, batch=2, scale=1.5, dtype=torch.float64, **model):
+        backbone = tiny_dit(dtype=dtype, **model)
+        generator = torch.Generator().manual_seed(1)
+        x = torch.randn(batch, backbone.in_channels, 8, 8, generator=generator, dtype=dtype)
+        labels = torch.arange(batch) % backbone.num_classes
+        return Denoiser(backbone, DDIM(), DDIM().timesteps(num_steps), labels, scale=scale), x
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_scores():
+    """-> a function that gives router scores (T, N) on both sides of tau = 0.1; the first row computes everything."""
+    import torch
+
+    def make(num_steps=5, num_blocks=4, seed=0, dtype=torch.float64):
+        generator = torch.Generator().manual_seed(seed)
+        scores = torch.sigmoid(3 * torch.randn(num_steps, num_blocks, generator=generator, dtype=dtype) - 2)
+        scores[0] = 1
+        return scores
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_dit):
+    """A models.Loaded over a tiny float32 DiT, with random training images."""
+    import torch
+
+    from harmonica.models import Loaded, classes
+    backbone = tiny_dit(dtype=torch.float32, channels=1, out_channels=1)
+    images = torch.randn(30, 1, 8, 8, generator=torch.Generator().manual_seed(2)).clamp(-1, 1)
+    return Loaded(None, backbone, classes, 10, (images, torch.arange(30) % 10))
+
+
+@pytest.fixture(scope="session")
+def smoke_model():
+    from harmonica.digits.manifest import manifest
+    from harmonica.runs import ModelSpec
+    return ModelSpec(name="smoke-s0", sha256=manifest()["smoke-s0"]["sha256"], scale="smoke")
+
+
+@pytest.fixture
+def workplace(tmp_path):
+    """A folder to run the command line in: the experiments, and results of its own."""
+    (tmp_path / "experiments").symlink_to(ROOT / "experiments")
+    return tmp_path
+
+
+@pytest.fixture
+def cli(workplace):
+    """-> a function that runs `python -m harmonica ARGUMENTS` in the workplace as a process of its own."""
+    def run(*arguments, **options):
+        return subprocess.run([sys.executable, "-m", "harmonica", *map(str, arguments)], cwd=workplace, text=True,
+                              capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300, **options)
+    return run
+
+
+@pytest.fixture
+def refused(cli):
+    """-> a function that checks how a mistake is met: exit 2, one sentence on stderr holding `words`, no traceback."""
+    def check(*arguments, words=(), **options):
+        done = cli(*arguments, **options)
+        assert_refused(done.returncode, done.stderr, words)
+        return done
+    return check
+
+
+@pytest.fixture
+def refused_here(workplace, monkeypatch, capfd):
+    """The same in this process: torch need not be imported anew for every case."""
+    from harmonica.__main__ import main
+
+    def check(*arguments, words=()):
+        monkeypatch.chdir(workplace)
+        code = main([str(a) for a in arguments])
+        assert_refused(code, capfd.readouterr().err, words)
+    return check
+
+
+def assert_refused(code, stderr, words):
+    assert code == 2, stderr
+    line, = stderr.splitlines()
+    assert line.startswith("error: ")
+    assert all(word in line for word in words), line
