@@ -14,8 +14,8 @@ FULL_DISK = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 def main(argv=None):
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")      # side by side, spinning threads starve each other
-    arguments = parser().parse_args(argv)
     try:
+        arguments = parser().parse_args(argv)
         return arguments.function(arguments) or 0
     except BadInput as error:
         print(f"error: {error}", file=sys.stderr)
@@ -34,8 +34,15 @@ def main(argv=None):
     return 2
 
 
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, as every other mistake is met."""
+
+    def error(self, message):
+        raise BadInput(f"{message}; see {self.prog} --help")
+
+
 def parser():
-    top = argparse.ArgumentParser(prog="python -m harmonica", description="Learned feature caching for diffusion transformers.")
+    top = Parser(prog="python -m harmonica", description="Learned feature caching for diffusion transformers.")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     run = commands.add_parser("run", help="make the missing routers, images and metrics of experiments")
     run.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="folders of experiments/, e.g. dit_xl2_256")
@@ -79,10 +86,9 @@ def _run(arguments):
         check(getattr(arguments, field) in known, field.upper(), getattr(arguments, field), f"choose one of {', '.join(known)}")
     check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
     check(arguments.jobs >= 0, "JOBS", arguments.jobs, "give a positive number of processes")
-    rows = []
+    rows, known = [], sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
     for name in arguments.experiments:
-        check(Path("experiments", name, "config.py").is_file(), "experiment", name,
-              "choose one of " + ", ".join(sorted(p.parent.name for p in Path("experiments").glob("*/config.py"))))
+        check(name in known, "experiment", name, f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}")
         rows += import_module(f"experiments.{name}.config").table(arguments.scale, arguments.rows, arguments.seeds)
     wanted = with_needs([run for row in rows for run in row.runs])
     groups = {row.group: [r.runs[0] for r in rows if r.group == row.group] for row in rows}
@@ -101,8 +107,10 @@ def _run(arguments):
     if not failed:      # latency comes last and alone on the machine
         failed = make_all(latencies, LOCAL, jobs=1)
     for id_, reason in failed.items():
-        print(f"failed: {id_}: {reason}", file=sys.stderr)
-    return 2 if failed else 0
+        print(f"failed: {id_}: {reason}")
+    if failed:
+        id_, reason = next(iter(failed.items()))
+        raise BadInput(f"run: {id_}: {reason}" + (f" ({len(failed)} failed, listed above)" if len(failed) > 1 else ""))
 
 
 def _list(wanted):

@@ -5,8 +5,9 @@
 - SmoothCache's JSON: {"attn-0": [0/1] * T, "mlp-0": ...} or {"attn": ..., "mlp": ...}, in sampling order, 1 = compute.
 """
 import argparse
+import io
 import json
-import pickle
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,12 +28,13 @@ def read(path, *, tau=None, num_blocks=None, kinds=("attn", "mlp")):
         raise BadInput(f"router: {path} does not exist; give a .safetensors, .pt or .json file")
     if path.suffix == ".safetensors":
         router = load(path)
-        return replace(router, tau=tau or router.tau, about={**router.about, "format": "harmonica"})
+        return replace(router, tau=router.tau if tau is None else tau, about={**router.about, "format": "harmonica"})
+    tau = 0.1 if tau is None else tau
     if path.suffix == ".json":
-        return from_keep(_smoothcache_keep(path, num_blocks, kinds), tau=tau or 0.1, about={"format": "smoothcache"})
+        return from_keep(_smoothcache_keep(path, num_blocks, kinds), tau=tau, about={"format": "smoothcache"})
     if path.suffix in (".pt", ".pth"):
         logits, model = _published(path)
-        return Router(logits=logits, tau=tau or 0.1, about={"format": "published", **model})
+        return Router(logits=logits, tau=tau, about={"format": "published", **model})
     raise BadInput(f"router: {path} ends in {path.suffix!r}; give a .safetensors, .pt or .json file")
 
 
@@ -48,8 +50,10 @@ def write(path, router):
 def write_published(path, router):
     """Write the .pt layout of Learning-to-Cache and HarmoniCa."""
     rows = {f"{i}.prob": row.float().clone() for i, row in enumerate(router.logits.flip(0))}
+    content = io.BytesIO()
+    torch.save({"routers": rows}, content)
     with atomic(path) as temporary:
-        torch.save({"routers": rows}, temporary)
+        temporary.write_bytes(content.getvalue())
 
 
 def write_smoothcache(path, router, kinds=("attn", "mlp")):
@@ -61,18 +65,23 @@ def write_smoothcache(path, router, kinds=("attn", "mlp")):
 def _published(path):
     """-> logits (T, N) in sampling order, {"model": name} where the file's own arguments say which."""
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")     # of odd files; what is wrong with them is said below
             content = torch.load(path, map_location="cpu", weights_only=True)
-        rows = content["routers"]
+    except Exception:       # torch's reader raises almost anything on a damaged file
+        raise BadInput(f"router: {path} is damaged or holds more than tensors and plain values, so nothing of it was "
+                       "unpickled; give a whole file of tensors") from None
+    rows = content.get("routers") if isinstance(content, dict) else None
+    if not isinstance(rows, dict):
+        raise BadInput(f"router: {path} has no entry 'routers'; expected a dict of rows 0.prob .. (T-1).prob there")
+    try:
         logits = torch.stack([rows[f"{i}.prob"] for i in range(len(rows))]).float()
-    except pickle.UnpicklingError:
-        raise BadInput(f"router: {path} holds more than tensors and plain values, so it was not unpickled; "
-                       "ask its author for a safe file") from None
     except KeyError as missing:
         raise BadInput(f"router: {path} has no entry {missing}; expected routers with rows 0.prob .. (T-1).prob") from None
-    except (RuntimeError, EOFError, OSError, TypeError, AttributeError) as error:
-        raise BadInput(f"router: {path} is not a whole router checkpoint ({_first_line(error)})") from None
-    if not (logits[-1] == CLAMP).all():
+    except (RuntimeError, TypeError) as error:
+        raise BadInput(f"router: {path} holds no router ({_first_line(error)}); expected routers with rows 0.prob .. "
+                       "(T-1).prob of equal length") from None
+    if not (logits[-1] == CLAMP).all() and logits.isfinite().all():
         # HarmoniCa fixes the first step's row; where it is not fixed this is Learning-to-Cache's, which never trained
         # the rows of odd i: what stands there is its initialisation, and those steps compute everything
         logits[1::2] = CLAMP
@@ -92,8 +101,8 @@ def _smoothcache_keep(path, num_blocks, kinds):
         raise BadInput(f"router: {path} is ragged, its lists have {sorted({len(row) for row in lists.values()})} steps; "
                        "all need the same number")
     if set(lists) == set(kinds):
-        if num_blocks is None:
-            raise BadInput(f"router: {path} names kinds of blocks only; give the number of blocks (--blocks)")
+        if num_blocks is None or num_blocks < 1:
+            raise BadInput(f"router: {path} names kinds of blocks only; give the number of blocks (--blocks), not {num_blocks}")
         names = [kinds[i % len(kinds)] for i in range(num_blocks)]
     else:
         names = [f"{kinds[i % len(kinds)]}-{i // len(kinds)}" for i in range(len(lists))]

@@ -53,10 +53,14 @@ def keep_mask(run, store, num_blocks):
         return schedules.fora(run.num_steps, num_blocks), None
     if run.schedule == "random":
         return schedules.random(run.num_steps, num_blocks, reused, RANDOM_SEED), None
-    router = routers.load(store.router_path(run.router))
+    path = store.router_path(run.router)
+    router = routers.load(path)
     if router.logits.shape != (run.num_steps, num_blocks):
-        raise BadInput(f"router: {store.router_path(run.router)} has {router.num_steps} x {router.num_blocks} scores, "
-                       f"but the run has {run.num_steps} steps and {num_blocks} blocks")
+        raise BadInput(f"router: {path} has {router.num_steps} x {router.num_blocks} scores, but the run has "
+                       f"{run.num_steps} steps and {num_blocks} blocks")
+    if router.about.get("model_sha256") != run.model.sha256:
+        raise BadInput(f"router: {path} was trained for model {router.about.get('model')!r} with other weights than "
+                       f"{run.model.name}'s; delete it and {store.record_path(run.router)} to have it made again")
     return router.keep(run.cur_percent), schedules.cur_percent(router.keep())
 
 
@@ -65,10 +69,10 @@ def _run(run, store, progress):
     keep, natural = keep_mask(run, store, len(loaded.backbone.blocks))
     for block in progress(range(num_blocks(run))):
         make_block(loaded, run, keep, block, store)
-    if run.noise == "reference":
-        return {"metrics": {"num_images": run.num_images}, "cost": cost.summary(loaded.backbone, keep, run.against)}
-    from .evaluation import evaluate
     halves = 1 if run.guidance == 1 else 2
+    if run.noise == "reference":
+        return {"metrics": {"num_images": run.num_images}, "cost": cost.summary(loaded.backbone, keep, run.against, halves)}
+    from .evaluation import evaluate
     return {"metrics": evaluate(run, store), "keep": ["".join(str(int(k)) for k in row) for row in keep.tolist()],
             "cost": {**cost.summary(loaded.backbone, keep, run.against, halves), "cur_natural_percent": natural}}
 
@@ -98,12 +102,17 @@ def save_array(path, array):
 
 
 def load_samples(run, store):
-    """All images of a sampled run (num_images, C, H, W) float32. BadInput naming a missing block."""
-    try:
-        blocks = [np.load(store.samples(run) / f"block-{block:05d}.npy", allow_pickle=False)
-                  for block in range(num_blocks(run))]
-    except FileNotFoundError as error:
-        raise BadInput(f"samples: {error.filename} is missing; delete {store.record_path(run)} to have them made again") from None
+    """All images of a sampled run (num_images, C, H, W) float32. BadInput naming a missing or damaged block."""
+    blocks = []
+    for block in range(num_blocks(run)):
+        path = store.samples(run) / f"block-{block:05d}.npy"
+        try:
+            blocks.append(np.load(path, allow_pickle=False))
+        except FileNotFoundError:
+            raise BadInput(f"samples: {path} is missing; delete {store.record_path(run)} to have it made again") from None
+        except (ValueError, EOFError) as error:
+            raise BadInput(f"samples: {path} is damaged ({error}); delete it and {store.record_path(run)} to have it made "
+                           "again") from None
     images = np.concatenate(blocks)[:run.num_images]
     if len(images) != run.num_images:
         raise BadInput(f"samples: {store.samples(run)} holds {len(images)} images, not {run.num_images}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from . import BadInput, check, schedules
 from .store import atomic
@@ -58,9 +58,10 @@ class Router:
 
     def save(self, path):
         about = {**self.about, "tau": self.tau, "timesteps": self.timesteps}
+        # one entry of metadata: safetensors would write several in any order
+        content = save({"logits": self.logits.float().contiguous()}, {"about": json.dumps(about, sort_keys=True)})
         with atomic(path) as temporary:
-            save_file({"logits": self.logits.float().contiguous()}, temporary,
-                      metadata={"format": "harmonica-router", "about": json.dumps(about, sort_keys=True)})
+            temporary.write_bytes(content)
 
 
 def load(path):
@@ -74,7 +75,7 @@ def load(path):
                       timesteps=None if timesteps is None else tuple(timesteps))
     except FileNotFoundError:
         raise BadInput(f"router: {path} does not exist") from None
-    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise BadInput(f"router: {path} is not a whole router file of this package ({error})") from None
 
 

@@ -89,6 +89,8 @@ class RouterSpec:
 
     def __post_init__(self):
         _check_sampling(self)
+        if self.training.cur_percent is not None:
+            _check_cur(self.training.cur_percent, self.num_steps)
 
     kind = "router"
 
@@ -128,6 +130,12 @@ class RunSpec:
               "schedule 'router' needs one and no other schedule takes one")
         check((self.schedule in ("random", "router")) == (self.cur_percent is not None), "cur_percent", self.cur_percent,
               "random and router schedules need one and no other schedule takes one")
+        if self.cur_percent is not None:
+            _check_cur(self.cur_percent, self.num_steps)
+        if self.router is not None:
+            for field in ("model", "num_steps"):
+                check(getattr(self.router, field) == getattr(self, field), f"router's {field}",
+                      getattr(self.router, field), f"the run has {getattr(self, field)!r}")
         for field in ("num_images", "batch", "against"):
             check(getattr(self, field) >= 1, field, getattr(self, field), "it must be at least 1")
 
@@ -203,6 +211,11 @@ def _id(artefact, slug):
 
 def _cur(percent):
     return "" if percent is None else f"-cur{percent:g}"
+
+
+def _check_cur(percent, num_steps):
+    most = 100 * (num_steps - 1) / num_steps
+    check(0 <= percent <= most, "cur_percent", percent, f"with T = {num_steps} it lies in 0..{most:g}")
 
 
 def _check_sampling(artefact):

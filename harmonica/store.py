@@ -27,7 +27,6 @@ def atomic(path):
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         yield temporary
-        temporary.chmod(0o644)      # safetensors writes for the owner alone
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -122,7 +121,8 @@ def _started(pid):
     """When a process of this host began, in a form that a later process with the same pid does not repeat; else None."""
     try:
         os.kill(pid, 0)
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[19]
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return None if state in "ZX" else fields[18]      # killed, but not yet waited for
     except ProcessLookupError:
         return None
     except OSError:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError, safe_open
+from safetensors import torch as safetensors
 
-from . import iepo, ltc, samplers, schedules, sdt, seeds
+from . import BadInput, iepo, ltc, samplers, schedules, sdt, seeds
 from .denoise import Denoiser
 from .router import CLAMP
 from .store import atomic
@@ -63,6 +63,7 @@ class Learner:
     def cur_percent(self):
         """The hard CUR at tau."""
         return schedules.cur_percent(torch.sigmoid(self.logits()) > self.tau)
+
     def steer(self, target_percent, correct):
         """Set beta so that the wanted share of all T N entries settles below tau.
 
@@ -134,7 +135,7 @@ class Work:
         scores = torch.sigmoid(logits)
         if self.config.lambda_scores == "hard":
             scores = (scores > self.config.tau).float()
-        measure = {"leave-one-out": iepo.leave_one_out, "cumulative": iepo.cumulative}[self.config.objective]
+        measure = iepo.DEFINITIONS[self.config.objective]
         return measure(self.denoiser(cond, self.router.guidance), x, scores, self.config.tau).nan_to_num(0.0)
 
     def draw(self, domain, trajectory, count):
@@ -168,16 +169,19 @@ def save(path, learner, log):
     for i, row in enumerate(learner.rows):
         tensors.update({f"{key}.{i}": value for key, value in learner.optimizer.state.get(row, {}).items()})
     with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={"log": json.dumps(log)})
+        temporary.write_bytes(safetensors.save(tensors, {"log": json.dumps(log)}))
 
 
 def restore(path, learner):
-    """-> the log so far, [] where nothing was saved."""
+    """-> the log so far, [] where nothing was saved. BadInput where the file is damaged."""
     if not Path(path).exists():
         return []
-    with safe_open(path, "pt") as file, torch.no_grad():
-        tensors = {name: file.get_tensor(name) for name in file.keys()}
-        log = json.loads(file.metadata()["log"])
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            log = json.loads(file.metadata()["log"])
+    except SafetensorError as error:
+        raise BadInput(f"state: {path} is not a whole training state ({error}); delete it to train from the start") from None
     learner.lambda_, learner.slopes = tensors["lambda"], tensors["slopes"]
     learner.beta, learner.excess = tensors["steering"].tolist()
     for i, row in enumerate(learner.rows):

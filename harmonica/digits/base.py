@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 from tqdm import trange
 
@@ -108,7 +108,7 @@ def _save(path, step, params, ema, optimizer):
     for i, p in enumerate(params):
         tensors.update({f"{key}.{i}": optimizer.state[p][key] for key in ("exp_avg", "exp_avg_sq")})
     with atomic(path) as temporary:
-        save_file({k: v.detach().contiguous() for k, v in tensors.items()}, temporary, metadata={"step": str(step)})
+        temporary.write_bytes(save({k: v.detach().contiguous() for k, v in tensors.items()}, {"step": str(step)}))
 
 
 def _restore(path, params, ema, optimizer):

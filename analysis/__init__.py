@@ -1,0 +1,1 @@
+"""Tables, figures and the sentences that follow from them, made from records alone. Nothing here imports torch."""

@@ -1,0 +1,76 @@
+"""The command line: `python -m analysis table1 | publish | paper`. Reads records, computes no model."""
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from experiments import ROWS
+from harmonica import BadInput, check
+from harmonica.runs import SCALES
+
+RESULTS, LOCAL = Path("results"), Path("results/local")
+
+
+def main(argv=None):
+    arguments = parser().parse_args(argv)
+    try:
+        return arguments.function(arguments) or 0
+    except BadInput as error:
+        print(f"error: {error}", file=sys.stderr)
+    except BrokenPipeError:      # the reader of our output (head, say) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        print(f"error: results: cannot use {error.filename or RESULTS}: {error.strerror}", file=sys.stderr)
+    return 2
+
+
+def parser():
+    top = argparse.ArgumentParser(prog="python -m analysis", description="Tables and figures from records.")
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    table1 = commands.add_parser("table1", help="this clone's Table 1, from results/local")
+    table1.add_argument("--scale", default="digits", help="digits (default), smoke or paper")
+    table1.add_argument("--rows", default="core", help="core (default) or all")
+    table1.add_argument("--seeds", type=int, default=1, help="base models and evaluation noises, 1 (default) to 3")
+    table1.set_defaults(function=_table1)
+    commands.add_parser("publish", help="copy finished records to results/ and render them").set_defaults(function=_publish)
+    commands.add_parser("paper", help="render everything again from results/").set_defaults(function=_paper)
+    return top
+
+
+def _table1(arguments):
+    from . import records, table, table1
+    from .committed import command
+    check(arguments.scale in SCALES, "SCALE", arguments.scale, f"choose one of {', '.join(SCALES)}")
+    check(arguments.rows in ROWS, "ROWS", arguments.rows, f"choose one of {', '.join(ROWS)}")
+    check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
+    rows = table1.rows(arguments.scale, arguments.rows, arguments.seeds)
+    needed = [a for a in records.artefacts(rows) if a.kind != "latency"]        # without latency its cells stay empty
+    records.require(LOCAL, needed, command(arguments.rows, arguments.seeds, arguments.scale))
+    committed = table.read_csv(RESULTS / "tables" / f"table1.{arguments.scale}.csv")
+    _show(*table1.render(LOCAL, LOCAL, rows, arguments.scale, committed=committed))
+
+
+def _publish(arguments):
+    from . import committed
+    from .publish import THERE, publish
+    rows = committed.table1_rows()
+    written, skipped = publish(LOCAL, RESULTS, committed.named(), committed.pictured(rows))
+    print(f"{len(written)} files copied to {RESULTS}")
+    for reason, ids in skipped.items():
+        print(f"{len(ids)} records not copied: {reason}" + ("" if reason == THERE else ":\n  " + "\n  ".join(ids)))
+    _paper(arguments)
+
+
+def _paper(arguments):
+    from . import committed
+    _show(*committed.render(RESULTS))
+
+
+def _show(paths, text):
+    print(text)
+    print("Files:\n  " + "\n  ".join(map(str, paths)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

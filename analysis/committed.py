@@ -1,0 +1,61 @@
+"""What is committed below results/: which tables, whether every record behind them is there, and no other."""
+from importlib import import_module
+from pathlib import Path
+
+from experiments import ROWS
+from harmonica import BadInput
+from harmonica.store import FOLDERS, Store
+
+from . import records, table1
+
+SCALE = "digits"
+TABLE1 = {"which": "all", "num_seeds": 3}       # the committed Table 1: make reproduce-table1 ROWS=all SEEDS=3
+
+
+def command(rows, num_seeds, scale=SCALE):
+    """The make command behind a table, with what differs from the defaults."""
+    options = {"SCALE": (scale, SCALE), "ROWS": (rows, "core"), "SEEDS": (num_seeds, 1)}
+    return " ".join(["make reproduce-table1", *(f"{name}={value}" for name, (value, default) in options.items() if value != default)])
+
+
+def table1_rows():
+    return table1.rows(SCALE, **TABLE1)
+
+
+def named():
+    """{id: artefact} of everything that experiments/ name at the committed scale."""
+    folder = Path(__file__).resolve().parent.parent / "experiments"
+    found = {}
+    for path in sorted(folder.glob("*/config.py")):
+        config = import_module(f"experiments.{path.parent.name}.config")
+        for which in ROWS:
+            found |= {a.id: a for a in records.artefacts(config.table(SCALE, which, TABLE1["num_seeds"]))}
+    return found
+
+
+def check(results):
+    """BadInput naming a record, router file or picture that is missing, or a record that nothing names any more."""
+    rows, store = table1_rows(), Store(results)
+    how = f"{command(TABLE1['which'], TABLE1['num_seeds'])}` and then `make publish"
+    wanted = records.artefacts(rows)
+    records.require(results, wanted, how)
+    files = [store.router_path(a) for a in wanted if a.kind == "router"]
+    files += [records.committed_images(results, run) for run in pictured(rows)]
+    missing = [path for path in files if not path.exists()]
+    if missing:
+        raise BadInput(f"file: {missing[0]} is missing; `{how}` makes it")
+    known = named()
+    for path in (path for folder in FOLDERS.values() for path in sorted((store.root / folder).glob("*.json"))):
+        if path.stem not in known:
+            raise BadInput(f"record: {path} is stale, no experiment names it now; delete it, and `{how}` makes what takes its place")
+
+
+def pictured(rows):
+    """The runs whose images the sample grids show: of every row the first."""
+    return list({row.runs[0].id: row.runs[0] for row in rows}.values())
+
+
+def render(results):
+    """Make every committed table and figure again from `results` alone -> (paths, text)."""
+    check(results)
+    return table1.render(results, results, table1_rows(), SCALE, committed={})

@@ -1,0 +1,89 @@
+"""Two rows measured with the same base models and noises: which has the lower error, and may that be said."""
+from dataclasses import dataclass
+
+import numpy as np
+
+from .bootstrap import interval, log_ratios
+
+CARRYING = {"rFID": "rFID", "x0_mse": "x_0 error"}      # the metrics that carry the comparison, and their names in text
+MODELS_NEEDED = 3       # base models below which no ordering is claimed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """left against right in one metric: ratio of errors (left / right, below 1 = left is better) with its interval.
+
+    won: in how many of `models` base models the left one is lower, its mean over noises.
+    """
+    metric: str
+    left: float
+    right: float
+    ratio: float
+    low: float
+    high: float
+    won: int
+    models: int
+    cells: int
+
+    @property
+    def verdict(self):
+        """"lower" or "higher" (of left); "open" where the interval holds 1; None with too few base models to say."""
+        if self.models < MODELS_NEEDED:
+            return None
+        return "lower" if self.high < 1 else "higher" if self.low > 1 else "open"
+
+    def numbers(self):
+        """"0.012 against 0.015, ratio 0.80 [0.70, 0.90], lower in 3 of 3 base models"; only what there is with one seed."""
+        text = f"{self.left:.3g} against {self.right:.3g}, ratio {self.ratio:.3g}"
+        if self.cells == 1:
+            return text
+        return f"{text} [{self.low:.3g}, {self.high:.3g}], lower in {self.won} of {self.models} base models"
+
+
+def compare(left, right, metric):
+    """Compare two records.Line in an error. -> Comparison, or None where one of the errors is zero."""
+    a, b = left.values[metric], right.values[metric]
+    if not ((a > 0).all() and (b > 0).all()):
+        return None
+    logs = log_ratios(a, b)
+    low, high = interval(logs)
+    return Comparison(metric=CARRYING[metric], left=float(a.mean()), right=float(b.mean()), ratio=float(np.exp(logs.mean())),
+                      low=float(np.exp(low)), high=float(np.exp(high)), won=int((logs.mean(axis=1) < 0).sum()),
+                      models=logs.shape[0], cells=logs.size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One CUR of one group: its methods of equal compute {method: records.Line}, and the uncached line."""
+    group: str
+    cur: float
+    methods: dict
+    uncached: object
+
+    @property
+    def too_few(self):
+        """Why nothing may be claimed here, "" where it may."""
+        models, noises = self.uncached.shape
+        if models >= MODELS_NEEDED:
+            return ""
+        return "one seed" if models * noises == 1 else f"only {models} base model{'s' * (models > 1)}"
+
+    def compare(self, left, right):
+        """[Comparison] in each metric that carries the comparison; [] where a method is not measured here."""
+        if left not in self.methods or right not in self.methods:
+            return []
+        found = (compare(self.methods[left], self.methods[right], metric) for metric in CARRYING)
+        return [comparison for comparison in found if comparison is not None]
+
+
+def settings(group):
+    """[Setting] of a records.Group. Fewer steps ("DDIM") are those of round(T (1 - CUR)) steps; FORA has 50 %."""
+    uncached, rest = group.lines[0], group.lines[1:]
+    found = []
+    for cur in dict.fromkeys(line.row.cur_percent for line in rest if line.row.cur_percent is not None):
+        steps = round(uncached.row.num_steps * (1 - cur / 100))
+        methods = {line.row.method: line for line in rest if line.row.cur_percent == cur
+                   or (line.row.method == "DDIM" and line.row.num_steps == steps)
+                   or (line.row.method == "FORA" and line.mean("cur_percent") == cur)}
+        found.append(Setting(group=group.name, cur=cur, methods=methods, uncached=uncached))
+    return found

@@ -1,0 +1,39 @@
+"""A document as a list of blocks, and its two forms: Markdown, and text for the terminal.
+
+A block is ("heading", text), ("text", text), ("list", items) or ("table", headings, rows of strings).
+"""
+import textwrap
+
+WIDTH = 118
+
+
+def markdown(blocks):
+    return "\n\n".join(_MARKDOWN[kind](*content) for kind, *content in blocks) + "\n"
+
+
+def text(blocks):
+    """Aligned and wrapped plain text."""
+    return "\n\n".join(_TEXT[kind](*content) for kind, *content in blocks) + "\n"
+
+
+def _pipes(headings, rows):
+    lines = [headings, ["---"] * len(headings), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _aligned(headings, rows):
+    widths = [max(map(len, column)) for column in zip(headings, *rows)]
+    lines = [headings, ["-" * width for width in widths], *rows]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+
+
+def _wrapped(paragraph, first="", rest=""):
+    return textwrap.fill(paragraph.replace("**", ""), WIDTH, initial_indent=first, subsequent_indent=rest,
+                         break_on_hyphens=False, break_long_words=False)
+
+
+_MARKDOWN = {"heading": lambda level, words: f"{'#' * level} {words}", "text": str, "table": _pipes,
+             "list": lambda items: "\n".join(f"- {item}" for item in items)}
+_TEXT = {"heading": lambda level, words: words.upper() if level == 1 else f"{words}\n{'=' * len(words)}",
+         "text": _wrapped, "table": _aligned,
+         "list": lambda items: "\n".join(_wrapped(item, "- ", "  ") for item in items)}

@@ -1,0 +1,143 @@
+"""From rows of an experiment to numbers: one array (base models, noises) per metric, read from finished records."""
+import json
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from experiments import Row
+from harmonica import BadInput
+from harmonica.runs import LatencySpec, canonical, with_needs
+from harmonica.store import Store
+
+METRICS = ("IS", "FID", "sFID", "precision", "recall", "rFID", "x0_mse", "agreement", "num_images")
+COSTS = ("cur_percent", "cur_natural_percent", "speedup_theoretical")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A measured row. values: metric -> (base models, noises) float64, None where the method has no such figure.
+
+    curve (base models, noises, T + 1): mean squared error of x_t against the uncached run, or None. latency: the row's
+    entry in the group's latency record, or None.
+    """
+    row: Row
+    values: dict
+    curve: np.ndarray | None
+    latency: dict | None
+
+    def mean(self, metric):
+        return None if self.values[metric] is None else float(self.values[metric].mean())
+
+    @property
+    def shape(self):
+        """(base models, noises)"""
+        return self.values["rFID"].shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Rows that share one uncached model, the uncached one first. latency: the whole latency record, or None."""
+    name: str
+    lines: tuple[Line, ...]
+    latency: dict | None
+    latency_id: str
+    provenances: tuple[dict, ...]
+
+
+def groups_of(rows):
+    """-> [(name, rows)] in order; a row that repeats another's runs (two CURs, one number of steps) stands once."""
+    def distinct(rows):
+        return list({(row.method, row.runs): row for row in rows}.values())
+    return [(name, distinct(rows)) for name, rows in groupby(rows, key=lambda row: row.group)]
+
+
+def latency_specs(rows):
+    """One per group, over the first run of each row: as `python -m harmonica run` measures them."""
+    return [LatencySpec(group=name, runs=tuple(row.runs[0] for row in rows))
+            for name, rows in groupby(rows, key=lambda row: row.group)]
+
+
+def artefacts(rows):
+    """Every run, router and latency that rows rest on, without repetition."""
+    return with_needs([run for row in rows for run in row.runs] + latency_specs(rows))
+
+
+def require(root, wanted, command):
+    """BadInput naming the first of `wanted` whose record is not below `root`, and the command that makes it."""
+    store = Store(root)
+    missing = [a for a in wanted if record(store, a) is None]
+    if missing:
+        others = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
+        raise BadInput(f"record: {store.record_path(missing[0])}{others} missing; `{command}` makes what is missing")
+
+
+def record(store, artefact):
+    """The record of an artefact, or None. BadInput for a damaged one, or one of another schema, scale or config."""
+    found = store.record(artefact)
+    if found is None:
+        return None
+    wanted = json.loads(canonical(artefact))
+    for field in sorted({*wanted, *found.get("config", {})}):
+        own = found.get("config", {}).get(field)
+        if own != wanted.get(field):
+            raise BadInput(f"record: {store.record_path(artefact)} was made with {field} = {json.dumps(own)}, not "
+                           f"{json.dumps(wanted.get(field))}; delete it to have it made again")
+    return found
+
+
+def load(root, rows):
+    """Read all records behind rows -> [Group]. The runs' records must be there (see `require`)."""
+    store = Store(root)
+    specs = {spec.group: spec for spec in latency_specs(rows)}
+    return [_group(store, name, own, specs[name]) for name, own in groups_of(rows)]
+
+
+def _group(store, name, rows, spec):
+    latency = record(store, spec)
+    cells = {row: [record(store, run) for run in row.runs] for row in rows}
+    lines = tuple(_line(row, found, latency) for row, found in cells.items())
+    provenances = [r["provenance"] for found in cells.values() for r in found]
+    return Group(name=name, lines=lines, latency=latency, latency_id=spec.id, provenances=tuple(provenances))
+
+
+def _line(row, found, latency):
+    shape = grid(row)
+    values = {name: _array([r["metrics"][name] for r in found], shape) for name in METRICS}
+    values |= {name: _array([r["cost"][name] for r in found], shape) for name in COSTS}
+    curves = [r["metrics"]["x_mse_curve"] for r in found]
+    return Line(row=row, values=values, curve=None if None in curves else np.array(curves).reshape(*shape, -1),
+                latency=latency and latency["rows"].get(row.runs[0].id))
+
+
+def grid(row):
+    """-> (base models, noises) of a row's runs, which are ordered so; BadInput where a pair is missing."""
+    pairs = [(run.model.name, run.seed) for run in row.runs]
+    models, noises = (list(dict.fromkeys(values)) for values in zip(*pairs))
+    if pairs != [(model, noise) for model in models for noise in noises]:
+        raise BadInput(f"runs: {row.group}, {row.method} are {pairs}; every base model needs the same noises")
+    return len(models), len(noises)
+
+
+def _array(values, shape):
+    return None if None in values else np.array(values, dtype=np.float64).reshape(shape)
+
+
+def images(root, run, count):
+    """The first `count` images (count, C, H, W) of a run, from its samples or the few that were committed.
+
+    BadInput where neither is there.
+    """
+    folder, committed = Store(root).samples(run), committed_images(root, run)
+    try:
+        if committed.exists():
+            with np.load(committed, allow_pickle=False) as file:
+                return file["images"][:count]
+        return np.load(folder / "block-00000.npy", allow_pickle=False)[:count]
+    except FileNotFoundError:
+        raise BadInput(f"samples: neither {committed} nor {folder}/block-00000.npy is there") from None
+
+
+def committed_images(root, run):
+    return Path(root) / "samples" / f"{run.id}.npz"

@@ -1,0 +1,104 @@
+"""A table of measured rows: the CSV with its fixed columns, and the blocks of the document beside it."""
+import csv
+import io
+
+from .bootstrap import interval
+from .records import COSTS, METRICS
+
+METHODS = ("DDIM", "FORA", "random", "Learning-to-Cache", "HarmoniCa")
+COLUMNS = ("model", "T", "method", "CUR_percent", "CUR_natural_percent", "IS", "FID", "sFID", "precision", "recall", "rFID",
+           "rFID_floor", "x0_mse", "agreement", "latency_ms", "speedup", "speedup_theoretical", "num_images", "num_seeds",
+           "run_ids")
+RENAMED = {"CUR_percent": "cur_percent", "CUR_natural_percent": "cur_natural_percent"}
+MEASURED = {column: RENAMED.get(column, column) for column in COLUMNS if RENAMED.get(column, column) in METRICS + COSTS}
+
+
+def cells(group):
+    """[{column: text}] of a records.Group, one per row; "" for what is missing."""
+    floor = group.lines[0].mean("rFID")
+    return [_cells(line, floor) for line in group.lines]
+
+
+def _cells(line, floor):
+    row, latency = line.row, line.latency or {}
+    numbers = {column: line.mean(metric) for column, metric in MEASURED.items()}
+    numbers |= {"rFID_floor": floor, "latency_ms": latency.get("latency_ms"), "speedup": latency.get("speedup")}
+    texts = {"model": row.model, "T": str(row.num_steps), "method": row.method, "num_seeds": str(len(row.runs)),
+             "run_ids": " ".join(run.id for run in row.runs)}
+    return {column: texts[column] if column in texts else _plain(numbers[column]) for column in COLUMNS}
+
+
+def _plain(number):
+    return "" if number is None else f"{number:.6g}"
+
+
+def csv_text(groups):
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(row for group in groups for row in cells(group))
+    return out.getvalue()
+
+
+def read_csv(path):
+    """A table written earlier: {key: {column: text}}, {} where there is none."""
+    if not path.exists():
+        return {}
+    with open(path, newline="") as file:
+        return {key(row): row for row in csv.DictReader(file)}
+
+
+def key(row):
+    """What makes a row of the CSV the same row in another measurement. Uncached and fewer steps differ in theory's speedup."""
+    cached = row["method"] != "DDIM"
+    return (row["model"], row["T"], row["method"], row["CUR_percent"] if cached else f"{float(row['speedup_theoretical']):.2f}")
+
+
+# heading -> column; the first block is what carries the comparison, the second stands beside it
+CARRYING = {"rFID": "rFID", "x_0 error": "x0_mse", "FID": "FID", "agreement %": "agreement"}
+BESIDE = {"CUR natural %": "CUR_natural_percent", "IS": "IS", "sFID": "sFID", "precision %": "precision", "recall %": "recall"}
+SPEED = {"speedup": "speedup", "by MACs": "speedup_theoretical"}
+LATENCY = {"latency ms": "latency_ms"}
+
+
+def carrying_block(group, committed):
+    return _block(group, {**CARRYING, **SPEED}, committed)
+
+
+def beside_block(group, committed):
+    return _block(group, {**BESIDE, **LATENCY}, committed)
+
+
+def _block(group, columns, committed):
+    """("table", headings, rows): mean, [interval] where there are several seeds, (committed value) where there is one."""
+    rows = []
+    for line, row in zip(group.lines, cells(group)):
+        known = committed.get(key(row), {})
+        rows.append([label(line.row, group), line.row.form, f"{line.mean('cur_percent'):.4g}"]
+                    + [_shown(line, row, column, known) for column in columns.values()])
+    return "table", ["method", "form", "CUR %", *columns], rows
+
+
+def label(row, group):
+    """A row's method in words: DDIM is the uncached model or one with fewer steps."""
+    if row.method != "DDIM":
+        return row.method
+    return "uncached" if row is group.lines[0].row else f"DDIM, {row.num_steps} steps"
+
+
+def _shown(line, row, column, known):
+    if row[column] == "":
+        return ""
+    text = f"{float(row[column]):.4g}"
+    spread = _spread(line, column)
+    if spread:
+        text += f" [{spread[0]:.3g}, {spread[1]:.3g}]"
+    return f"{text} ({float(known[column]):.4g})" if known.get(column) else text
+
+
+def _spread(line, column):
+    """Bootstrap interval over seeds, interquartile range over repeats of what is timed, None where there is neither."""
+    if column in ("latency_ms", "speedup"):
+        return line.latency["latency_iqr_ms" if column == "latency_ms" else "speedup_iqr"]
+    values = line.values[MEASURED[column]]
+    return interval(values) if values.size > 1 and values.min() < values.max() else None

@@ -1,0 +1,118 @@
+"""Table 1 whole: which rows, and the documents and pictures made of their records."""
+from importlib import import_module
+from pathlib import Path
+
+from harmonica.store import atomic
+
+from . import figures, table
+from .claims import NOT_CLAIMED, claims
+from .document import markdown, text
+from .paper_numbers import block as paper_block
+from .records import load
+
+EXPERIMENTS = ("dit_xl2_256", "dit_xl2_512")
+ABOUT = ("Every number is a mean over base models and evaluation noises, [95 % bootstrap interval] with more than one seed. "
+         "rFID is the Frechet distance to the uncached model's images from independent noise; the uncached row's rFID is "
+         "the floor of its group. x_0 error is the mean squared difference to the uncached run from the same noise. These "
+         "two carry the comparison, the other columns stand beside them.")
+INTERVALS = ("An interval resamples base models, then noises within each; comparisons are paired and are ratios of errors "
+             "(means of log ratios). No ordering is claimed whose interval holds 1. With three base models an interval "
+             "reaches about from the lowest to the highest of them, so a claim says that all three agree, which by chance "
+             "alone happens one time in four. Intervals are not widened for the number of comparisons.")
+
+
+def rows(scale, which="core", num_seeds=1):
+    """[experiments.Row] of all blocks of the table."""
+    return [row for name in EXPERIMENTS
+            for row in import_module(f"experiments.{name}.config").table(scale, which, num_seeds)]
+
+
+def render(records_root, out, table_rows, scale, *, committed):
+    """Write tables/ and figures/ below `out` from the records below `records_root` -> (paths written, text to print).
+
+    committed: rows of an earlier table (table.read_csv) to stand beside the cells, {} for none.
+    """
+    groups = load(records_root, table_rows)
+    tables = Path(out) / "tables"
+    blocks = document(groups, scale, committed)
+    paths = [_write(tables / f"table1.{scale}.csv", table.csv_text(groups)),
+             _write(tables / f"table1.{scale}.md", markdown(blocks))]
+    paths += figures.draw(records_root, groups, Path(out) / "figures")
+    return paths, text(short(groups, scale, committed))
+
+
+def document(groups, scale, committed):
+    """All blocks of the .md."""
+    blocks = [("heading", 1, f"Table 1 at {scale} scale"), ("text", ABOUT)]
+    if committed:
+        blocks.append(("text", "(In round brackets: the committed value.)"))
+    for group in groups:
+        blocks += [("heading", 2, heading(group, scale)), ("text", how(group)), table.carrying_block(group, committed),
+                   table.beside_block(group, committed), ("list", missing(group)), ("text", pictures(group))]
+    return (blocks + [("heading", 2, "What these numbers say"), ("text", INTERVALS)] + sentences(groups)
+            + paper_block("table1_class_conditional", "The paper's own numbers") + origins(groups))
+
+
+def short(groups, scale, committed):
+    """The blocks that the terminal shows."""
+    blocks = [("heading", 1, f"Table 1 at {scale} scale" + (", committed values in round brackets" if committed else ""))]
+    for group in groups:
+        blocks += [("heading", 2, heading(group, scale)), table.carrying_block(group, committed)]
+    return blocks + [("heading", 2, "What these numbers say")] + sentences(groups)
+
+
+def heading(group, scale):
+    return f"{group.name} ({scale} scale)"
+
+
+def how(group):
+    """What one group's numbers rest on, and on which machine latency was taken."""
+    line = group.lines[0]
+    models, noises = line.shape
+    base = (f"{line.mean('num_images'):.0f} images per cell, {models} base model{'s' * (models > 1)} x {noises} evaluation "
+            f"noise{'s' * (noises > 1)}.")
+    if not group.latency:
+        return base
+    config, made = group.latency["config"], group.latency["provenance"]
+    return (f"{base} Latency: a batch of {config['batch']} over all steps on {made['device']}, {made['threads']} thread, "
+            f"median [interquartile range] of {config['repeats']} repeats interleaved with the uncached model.")
+
+
+def missing(group):
+    """Why a cell of the group is empty."""
+    reasons = ["CUR natural is what a router's scores give at tau before the count is made exact: only trained routers have one"]
+    unmeasured = [table.label(line.row, group) for line in group.lines if line.latency is None]
+    if unmeasured:
+        reasons.append(f"latency and measured speedup of {', '.join(unmeasured)}: no finished latency record {group.latency_id}")
+    return reasons
+
+
+def pictures(group):
+    """Links to the group's figures, relative to the document."""
+    return "\n\n".join(f"![{group.name}: {name}](../figures/{figures.file_name(group, name)})" for name in ("samples", "routers", "error"))
+
+
+def sentences(groups):
+    blocks = []
+    for claim in claims(groups):
+        verdict = "" if claim.verdict == NOT_CLAIMED else f": {claim.verdict}"
+        blocks.append(("text", f"**{claim.title}{verdict}** - {claim.summary}."))
+        blocks += [("list", [f"{finding}." for finding in claim.findings])] if claim.findings else []
+    return blocks
+
+
+def origins(groups):
+    """Versions and code that the records behind the table name."""
+    made = [provenance for group in groups for provenance in group.provenances]
+    def each(values):
+        return ", ".join(sorted(set(values)))
+    return [("heading", 2, "Made with"),
+            ("list", [f"devices: {each(p['device'] for p in made)}",
+                      *(f"{name}: {each(p['versions'][name] for p in made)}" for name in sorted(made[0]["versions"])),
+                      f"code_sha: {each(p['code_sha'][:12] for p in made)}"])]
+
+
+def _write(path, content):
+    with atomic(path) as temporary:
+        temporary.write_text(content)
+    return path

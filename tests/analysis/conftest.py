@@ -1,0 +1,81 @@
+"""Records as a finished run leaves them, but with invented numbers: no model is computed, nothing imports torch."""
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from analysis import records
+from experiments.table1 import group
+from harmonica.runs import SCHEMA, ModelSpec, canonical
+from harmonica.store import Store, write_json
+
+PROVENANCE = {"python": "3.11.0", "versions": {"numpy": "2", "torch": "2"}, "device": "a machine, 2 cores", "threads": 1,
+              "commit": "none", "code_sha": "0" * 64, "code_clean": True, "wall_s": 1.0}
+BLOCKS = 4
+LEVEL = {"full": 1.0, "fora": 3.0, "random": 4.0, "ltc": 2.0, "sdt": 1.5}     # rFID; x_0 error is a tenth of it
+
+
+@pytest.fixture
+def rows():
+    """-> a function that names the rows of one group, on `models` base models and as many noises."""
+    def make(models=1, curs=(50, 37.5), num_steps=4):
+        specs = [ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale="smoke") for seed in range(models)]
+        return group(scale="smoke", models=specs, label="fake", num_steps=num_steps, cur_percents=list(curs), num_seeds=models)
+    return make
+
+
+@pytest.fixture
+def measured(tmp_path, rows):
+    """-> a function that writes all records of rows(...) below a folder and returns (folder, rows).
+
+    levels: method -> rFID, or a function of (base model, noise); latency: whether that record is there; clean: code_clean.
+    """
+    def make(models=1, levels={}, latency=True, clean=True, folder="local", **which):
+        root, named = tmp_path / folder, rows(models, **which)
+        levels = LEVEL | levels
+        for artefact in records.artefacts(named):
+            if artefact.kind == "latency" and not latency:
+                continue
+            content = {"run": _run, "router": _router, "latency": _latency}[artefact.kind](Store(root), artefact, levels)
+            write_json(Store(root).record_path(artefact), {
+                "schema": SCHEMA, "kind": artefact.kind, "id": artefact.id, "config": json.loads(canonical(artefact)),
+                "provenance": {**PROVENANCE, "code_clean": clean}, **content})
+        return root, named
+    return make
+
+
+def _run(store, run, levels):
+    folder = store.samples(run)
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(run.seed)
+    np.save(folder / "block-00000.npy", rng.uniform(-1, 1, (run.batch, 1, 8, 8)).astype(np.float32), allow_pickle=False)
+    if run.noise == "reference":
+        return {"metrics": {"num_images": run.num_images}, "cost": {}}
+    fewer = run.num_steps != run.against
+    level = levels["fewer"] if fewer and "fewer" in levels else levels[run.router.training.walk if run.router else run.schedule]
+    level = level(int(run.model.name[-1]), run.seed) if callable(level) else level * (1 + 0.1 * run.seed)
+    uncached = run == run.baseline()
+    cur = 50 if run.schedule == "fora" else run.cur_percent or 0
+    curve = None if fewer else [0.0, 0.0] + [0.0 if uncached else level / 100] * (run.num_steps - 1)
+    return {"metrics": {"IS": 8.0, "FID": level, "sFID": 2.0, "precision": 70.0, "recall": 60.0, "rFID": level,
+                        "x0_mse": 0.0 if uncached else level / 10, "agreement": 99.0 - level / 100, "x_mse_curve": curve,
+                        "num_images": run.num_images},
+            "keep": ["1" * BLOCKS] + ["01" * (BLOCKS // 2)] * (run.num_steps - 1),
+            "cost": {"macs": 1, "cur_percent": cur, "cur_natural_percent": 51.25 if run.router else None,
+                     "speedup_theoretical": run.against / run.num_steps / (1 - cur / 100), "cache_elements_per_image": 1}}
+
+
+def _router(store, router, levels):
+    path = store.router_path(router)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    logits = np.linspace(-5, 5, router.num_steps * BLOCKS, dtype=np.float32).reshape(router.num_steps, BLOCKS)
+    save_file({"logits": logits}, path, metadata={"about": json.dumps({"tau": 0.1, "timesteps": None})})
+    lambda_ = None if router.training.objective == "mse" else [0.0] + [1e-3] * (router.num_steps - 1)
+    log = [{"data_loss": 0.1 / (i + 1), "cur_percent": 10.0 * i, "beta": 1e-4, "lambda": lambda_} for i in range(4)]
+    return {"metrics": {"beta": 1e-4, "cur_natural_percent": 51.25}, "log": log}
+
+
+def _latency(store, spec, levels):
+    return {"group": spec.group, "rows": {run.id: {"latency_ms": 12.5, "latency_iqr_ms": [12.0, 13.0], "speedup": 1.25,
+                                                   "speedup_iqr": [1.2, 1.3]} for run in spec.runs}}

@@ -1,0 +1,82 @@
+"""The sentences follow from the numbers: other numbers, other sentences; too few seeds, no ordering."""
+import pytest
+
+from analysis.claims import NOT_CLAIMED, claims, overall
+from analysis.records import load
+
+
+PLAIN, LEARNING_TO_CACHE, FEWER, LOSSLESS = range(4)
+
+
+@pytest.fixture
+def said(measured):
+    """-> a function that gives the Claims of records with these levels of rFID."""
+    def make(models=3, **levels):
+        return claims(load(*measured(models, levels)))
+    return make
+
+
+def text(claim):
+    return " ".join([claim.summary, *claim.findings])
+
+
+def test_better_everywhere_holds(said):
+    claim = said(sdt=1.5, ltc=2.0)[LEARNING_TO_CACHE]
+    assert claim.verdict == "holds"
+    assert "rFID is lower in 2 of 2 settings" in claim.summary
+    assert "1.65 against 2.2, ratio 0.75" in text(claim) and "lower in 3 of 3 base models" in text(claim)
+
+
+def test_swapped_numbers_swap_the_sentence(said):
+    claim = said(sdt=2.0, ltc=1.5)[LEARNING_TO_CACHE]
+    assert claim.verdict == "does not hold"
+    assert "HarmoniCa lower" not in text(claim) and "Learning-to-Cache lower in rFID" in text(claim)
+
+
+def test_an_interval_over_one_claims_no_ordering(said):
+    claim = said(sdt=lambda model, noise: (1.0, 1.0, 3.0)[model], ltc=1.5)[LEARNING_TO_CACHE]
+    assert claim.verdict == "undecided"
+    assert "HarmoniCa lower" not in text(claim) and "Learning-to-Cache lower" not in text(claim)
+    assert "undecided in rFID" in text(claim) and "lower in 2 of 3 base models" in text(claim)
+
+
+def test_plain_baselines_that_win_are_said_first(said):
+    first = said(fora=1.2)[PLAIN]
+    assert first.verdict == "wins"
+    assert any(finding.startswith("fake, T = 4, CUR 50 %: FORA below HarmoniCa in rFID") for finding in first.findings)
+    assert not any("random below" in finding for finding in first.findings)
+
+
+def test_nowhere_is_said_too(said):
+    assert said(fewer=5.0)[PLAIN].verdict == "nowhere"
+
+
+def test_fewer_steps_state_their_compute(said):
+    claim = said(fewer=5.0)[FEWER]
+    assert claim.verdict == "holds"
+    assert "2.00x in theory against DDIM with 2 steps, 2.00x" in text(claim)
+
+
+@pytest.mark.parametrize("models, reason", [(1, "one seed"), (2, "only 2 base models")])
+def test_few_seeds_give_numbers_and_no_ordering(said, models, reason):
+    for claim in said(models):
+        assert claim.verdict == NOT_CLAIMED
+        assert f"{reason}: no ordering is claimed".lower() in claim.summary.lower()
+        for words in ("HarmoniCa lower", "Cache lower", "steps lower", "undecided"):
+            assert words not in text(claim)
+        assert "ratio" in text(claim) or "over uncached" in text(claim)
+
+
+def test_nearly_lossless_needs_all_three_bounds(said):
+    claim = said(sdt=1.05)[LOSSLESS]
+    assert claim.verdict == "holds" and "2 of 2 settings" in claim.summary
+    claim = said(sdt=1.5)[LOSSLESS]
+    assert claim.verdict == "holds in part" and "0 of 2 settings" in claim.summary
+    assert "FID over uncached 1.50 [1.50, 1.50] (not kept)" in text(claim)
+    assert "rFID over its floor 1.50 [1.50, 1.50] (kept)" in text(claim)
+    assert said(sdt=300.0)[LOSSLESS].verdict == "does not hold"
+
+
+def test_overall_verdicts():
+    assert [overall(v) for v in (["lower"], ["lower", "open"], ["lower", "higher"], ["open", "higher"], ["open"])] == [
+        "holds", "holds in part", "holds in part", "does not hold", "undecided"]

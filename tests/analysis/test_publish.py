@@ -1,0 +1,101 @@
+"""What may be committed, that nothing is overwritten, and that the committed set is checked by name."""
+import numpy as np
+import pytest
+
+from analysis import committed, publish as publishing, records, table1
+from analysis.publish import THERE, UNCLEAN
+from harmonica import BadInput
+from harmonica.store import Store
+
+
+@pytest.fixture
+def published(measured, tmp_path):
+    """-> a function that publishes records as `measured` makes them: (results folder, rows, written, skipped)."""
+    def make(**kind):
+        root, rows = measured(**kind)
+        wanted = {artefact.id: artefact for artefact in records.artefacts(rows)}
+        results = tmp_path / "results"
+        return results, rows, *publishing.publish(root, results, wanted, committed.pictured(rows))
+    return make
+
+
+@pytest.fixture
+def as_committed(published, monkeypatch):
+    """A published set that stands for the committed one."""
+    results, rows, *_ = published(models=2, curs=(50,))
+    monkeypatch.setattr(committed, "table1_rows", lambda: rows)
+    monkeypatch.setattr(committed, "named", lambda: {artefact.id: artefact for artefact in records.artefacts(rows)})
+    return results, rows
+
+
+def test_clean_records_routers_and_pictures_are_copied(published):
+    results, rows, written, skipped = published()
+    wanted = records.artefacts(rows)
+    assert not skipped and len(written) == len(set(written))
+    assert all(Store(results).record_path(artefact).exists() for artefact in wanted)
+    assert all(Store(results).router_path(artefact).exists() for artefact in wanted if artefact.kind == "router")
+    with np.load(records.committed_images(results, rows[0].runs[0]), allow_pickle=False) as file:
+        assert file["images"].shape == (10, 1, 8, 8)
+
+
+def test_records_of_unclean_code_stay(published):
+    results, rows, written, skipped = published(clean=False)
+    assert not written and not results.exists()
+    assert set(skipped) == {UNCLEAN} and len(skipped[UNCLEAN]) == len(records.artefacts(rows))
+
+
+def test_nothing_is_overwritten(published):
+    results, rows, *_ = published()
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    _, _, written, skipped = published(folder="another", levels={"sdt": 9.0})
+    assert not written and set(skipped) == {THERE}
+    assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
+
+
+def test_damaged_and_unnamed_records_are_left_out_with_their_reason(measured, tmp_path):
+    root, rows = measured()
+    wanted = {artefact.id: artefact for artefact in records.artefacts(rows)}
+    damaged, unnamed = Store(root).record_path(rows[0].runs[0]), wanted.pop(rows[-1].runs[0].id)
+    damaged.write_text('{"schema": 1')
+    written, skipped = publishing.publish(root, tmp_path / "results", wanted, [])
+    reasons = {id_: reason for reason, ids in skipped.items() for id_ in ids}
+    assert "not a whole JSON file" in reasons[damaged.stem] and "no experiment" in reasons[unnamed.id]
+    assert not {damaged.name, f"{unnamed.id}.json"} & {path.name for path in written}
+
+
+def test_the_committed_set_renders_from_itself_alone_and_unchanged(as_committed):
+    results, _ = as_committed
+    paths, _ = committed.render(results)
+    before = {path: path.read_bytes() for path in results.rglob("*") if path.is_file()}
+    assert set(paths) < set(before)
+    committed.render(results)
+    assert {path: path.read_bytes() for path in results.rglob("*") if path.is_file()} == before
+
+
+def test_every_kind_of_missing_file_is_named(as_committed):
+    results, rows = as_committed
+    store, router = Store(results), rows[-1].runs[0].router
+    latency, = records.latency_specs(rows)
+    for path in (store.record_path(rows[0].runs[-1]), store.record_path(router), store.record_path(latency),
+                 store.router_path(router), records.committed_images(results, rows[0].runs[0])):
+        content = path.read_bytes()
+        path.unlink()
+        with pytest.raises(BadInput, match=f"{path}.* missing; `make reproduce-table1 ROWS=all SEEDS=3"):
+            committed.check(results)
+        path.write_bytes(content)
+    committed.check(results)
+
+
+def test_a_record_that_nothing_names_is_stale(as_committed):
+    results, _ = as_committed
+    (results / "runs" / "old-run-00000000.json").write_text("{}")
+    with pytest.raises(BadInput, match="old-run-00000000.json is stale"):
+        committed.check(results)
+
+
+def test_the_committed_set_is_that_of_the_experiments():
+    try:
+        rows = table1.rows(committed.SCALE, **committed.TABLE1)
+    except BadInput as error:
+        pytest.skip(str(error))
+    assert {artefact.id for artefact in records.artefacts(rows)} <= set(committed.named())

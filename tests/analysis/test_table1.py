@@ -1,0 +1,149 @@
+"""The table: its columns, blanks with reasons, committed values beside the cells, refusals, and figures of stable bytes."""
+import csv
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis import records, table, table1
+from analysis.document import markdown
+from analysis.paper_numbers import FOLDER, published
+from harmonica import BadInput
+from harmonica.store import Store, read_json, write_json
+
+ROOT = Path(__file__).resolve().parents[2]
+COLUMNS = ("model,T,method,CUR_percent,CUR_natural_percent,IS,FID,sFID,precision,recall,rFID,rFID_floor,x0_mse,agreement,"
+           "latency_ms,speedup,speedup_theoretical,num_images,num_seeds,run_ids")
+
+
+def parsed(groups):
+    return list(csv.DictReader(table.csv_text(groups).splitlines()))
+
+
+def test_columns_and_methods_are_the_contract(measured):
+    groups = records.load(*measured())
+    assert table.csv_text(groups).splitlines()[0] == COLUMNS
+    rows = parsed(groups)
+    assert [row["method"] for row in rows] == ["DDIM", "DDIM", "FORA", "random", "Learning-to-Cache", "HarmoniCa",
+                                               "random", "Learning-to-Cache", "HarmoniCa"]
+    assert {row["method"] for row in rows} == set(table.METHODS)
+
+
+def test_cells_are_means_over_pairs(measured):
+    rows = parsed(records.load(*measured(3)))
+    uncached, harmonica = rows[0], rows[5]
+    assert (uncached["rFID"], uncached["x0_mse"], uncached["CUR_natural_percent"]) == ("1.1", "0", "")
+    assert harmonica["rFID"] == "1.65" and harmonica["rFID_floor"] == "1.1" and harmonica["CUR_natural_percent"] == "51.25"
+    assert harmonica["num_seeds"] == "9" and len(set(harmonica["run_ids"].split(" "))) == 9
+    assert (harmonica["latency_ms"], harmonica["speedup"]) == ("12.5", "1.25")
+
+
+def document(groups):
+    return markdown(table1.document(groups, "smoke", {}))
+
+
+def test_missing_latency_is_blank_and_its_reason_is_in_the_document(measured):
+    groups = records.load(*measured(latency=False))
+    assert {row["latency_ms"] + row["speedup"] for row in parsed(groups)} == {""}
+    assert "no finished latency record fake-t-4-latency-" in document(groups)
+
+
+def test_the_document_names_scale_form_host_and_keeps_the_papers_numbers_apart(measured):
+    written = document(records.load(*measured(3)))
+    for words in ("fake, T = 4 (smoke scale)", "| Learning-to-Cache | all-pairs |", "| Learning-to-Cache | released |",
+                  "on a machine, 2 cores", "3 base models x 3 evaluation noises", "| 1.65 [1.5"):
+        assert words in written
+    measured_part, paper_part = written.split("## The paper's own numbers")
+    assert "13.35" in paper_part and "13.35" not in measured_part
+
+
+def test_committed_values_stand_beside_the_cells(measured, tmp_path):
+    before, after = (records.load(*measured(folder=f"set {sdt}", levels={"sdt": sdt})) for sdt in (1.75, 1.5))
+    (tmp_path / "committed.csv").write_text(table.csv_text(before))
+    heading, lines = table.carrying_block(after[0], table.read_csv(tmp_path / "committed.csv"))[1:]
+    harmonica = next(line for line in lines if line[0] == "HarmoniCa" and line[2] == "50")
+    assert harmonica[heading.index("rFID")] == "1.5 (1.75)"
+
+
+def test_a_missing_record_is_named_with_the_command_that_makes_it(measured):
+    root, rows = measured()
+    path = Store(root).record_path(rows[-1].runs[0])
+    path.unlink()
+    with pytest.raises(BadInput, match=f"{path.name} is missing; `make this` makes"):
+        records.require(root, records.artefacts(rows), "make this")
+
+
+@pytest.mark.parametrize("field, value, words", [("schema", 0, "has schema 0"), ("id", "other", "id 'other'")])
+def test_a_record_of_another_schema_or_id_is_refused_by_name(measured, field, value, words):
+    root, rows = measured()
+    path = Store(root).record_path(rows[0].runs[0])
+    write_json(path, {**read_json(path), field: value})
+    with pytest.raises(BadInput, match=words) as refusal:
+        records.load(root, rows)
+    assert path.name in str(refusal.value)
+
+
+def test_a_record_of_another_scale_is_refused_by_name(measured):
+    root, rows = measured()
+    path = Store(root).record_path(rows[0].runs[0])
+    record = read_json(path)
+    record["config"]["model"]["scale"] = "digits"
+    write_json(path, record)
+    with pytest.raises(BadInput, match='was made with model = .*"digits"') as refusal:
+        records.load(root, rows)
+    assert path.name in str(refusal.value)
+
+
+def test_runs_that_do_not_pair_are_refused(rows):
+    from dataclasses import replace
+    row = rows(3)[0]
+    with pytest.raises(BadInput, match="same noises"):
+        records.grid(replace(row, runs=row.runs[:-1]))
+
+
+def test_the_same_records_give_the_same_bytes(measured, tmp_path):
+    root, rows = measured(curs=(50,))
+    first, _ = table1.render(root, tmp_path / "first", rows, "smoke", committed={})
+    again, _ = table1.render(root, tmp_path / "again", rows, "smoke", committed={})
+    assert [p.name for p in first] == [p.name for p in again] and len(first) == 6
+    assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, again))
+    assert not any(b"Software" in path.read_bytes() for path in first if path.suffix == ".png")
+
+
+def test_a_missing_sample_block_is_named(measured, tmp_path):
+    root, rows = measured()
+    missing = Store(root).samples(rows[3].runs[0]) / "block-00000.npy"
+    missing.unlink()
+    with pytest.raises(BadInput, match=rows[3].runs[0].id):
+        table1.render(root, tmp_path / "out", rows, "smoke", committed={})
+
+
+def test_published_tables_are_whole():
+    for path in sorted(FOLDER.glob("*.csv")):
+        rows = published(path.stem)
+        assert rows and all(None not in row and None not in row.values() for row in rows), path
+    rows = published("table1_class_conditional")
+    assert len(rows) == 16 and rows[3]["FID"] == "2.36"
+
+
+@pytest.mark.parametrize("arguments, words", [(["table1", "--scale", "smoke"], "make reproduce-table1 SCALE=smoke"),
+                                              (["table1", "--scale", "big"], "SCALE: 'big'"),
+                                              (["table1", "--seeds", "4"], "SEEDS: 4"),
+                                              (["table1", "--rows", "some"], "ROWS: 'some'"),
+                                              (["table1", "--scale", "paper"], "SCALE: 'paper'")])
+def test_mistakes_are_met_with_one_sentence(tmp_path, arguments, words, monkeypatch, capsys):
+    from analysis.__main__ import main
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    line, = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and words in line
+
+
+def test_nothing_here_imports_torch(measured, tmp_path):
+    root, _ = measured()
+    modules = [f"analysis.{path.stem}" for path in sorted((ROOT / "analysis").glob("*.py")) if path.stem != "__init__"]
+    code = f"import sys, {', '.join(modules)}, harmonica.plot; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path)
+    assert done.returncode == 0

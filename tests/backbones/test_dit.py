@@ -1,0 +1,126 @@
+"""The DiT backbone computes what diffusers' model computes, in either numerics, and keeps nothing anywhere."""
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from harmonica import cost
+from harmonica.backbones import run_all
+from harmonica.backbones.dit import NUMERICS, DiT
+from harmonica.denoise import guide
+
+
+def inputs(backbone, batch=3, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(5)
+    x = torch.randn(batch, backbone.in_channels, 8, 8, generator=generator, dtype=dtype)
+    return x, torch.tensor([999, 500, 0])[:batch], torch.tensor([0, 7, 10])[:batch]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("tied", [True, False], ids=["shared embedder", "embedder per block"])
+@pytest.mark.parametrize("shape", [{}, {"patch": 1, "heads": 2}, {"channels": 1, "out_channels": 1, "depth": 3}],
+                         ids=["learned sigma", "patch 1", "one channel"])
+@pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
+def test_computing_everything_is_diffusers_forward_bit_for_bit(tiny_dit, tied, shape, train):
+    backbone = tiny_dit(dtype=torch.float32, numerics="diffusers", tied=tied, **shape)
+    x, t, labels = inputs(backbone)
+    expected = backbone.model(x, timestep=t, class_labels=labels).sample
+    backbone.model.train(train)                 # where the model itself would drop labels at random
+    assert len(backbone.embedders) == (1 if tied else len(backbone.blocks) // 2)
+    for _ in range(3):
+        assert torch.equal(run_all(backbone, x, t, backbone.prepare(labels)), expected)
+
+
+@torch.no_grad()
+def test_sharing_the_embedder_stops_where_one_copy_differs(tiny_dit):
+    backbone = tiny_dit(dtype=torch.float32, tied=False)
+    first, second = (block.norm1.emb for block in backbone.model.transformer_blocks)
+    second.load_state_dict(first.state_dict())
+    assert len(DiT(backbone.model).embedders) == 1
+    second.timestep_embedder.linear_2.bias[3] += 1e-6
+    assert len(DiT(backbone.model).embedders) == 2
+
+
+@torch.no_grad()
+def test_both_numerics_can_be_chosen_and_differ(tiny_dit):
+    """Timestep embedding and LayerNorm eps, each by itself; the guided channels are in test_guidance."""
+    official, diffusers = NUMERICS["official"], NUMERICS["diffusers"]
+    assert (official.frequency_shift, official.mlp_norm_eps, official.guided_channels) == (0, 1e-6, 3)
+    assert (diffusers.frequency_shift, diffusers.mlp_norm_eps, diffusers.guided_channels) == (1, 1e-5, 4)
+    model = tiny_dit().model
+    x, t, labels = inputs(DiT(model), dtype=torch.float64)
+    outs = {}
+    for shift in (0, 1):
+        for eps in (1e-6, 1e-5):
+            backbone = DiT(model)
+            backbone.numerics = type(official)(frequency_shift=shift, mlp_norm_eps=eps, guided_channels=3)
+            for block in backbone.blocks[1::2]:
+                block.eps = eps
+            outs[shift, eps] = run_all(backbone, x, t, labels)
+    largest = outs[0, 1e-6].abs().max()
+    assert torch.equal(outs[0, 1e-6], run_all(DiT(model, "official"), x, t, labels))
+    assert torch.equal(outs[1, 1e-5], run_all(DiT(model, "diffusers"), x, t, labels))
+    assert (outs[1, 1e-6] - outs[0, 1e-6]).abs().max() / largest > 1e-3
+    assert (outs[0, 1e-5] - outs[0, 1e-6]).abs().max() / largest > 1e-7
+    with pytest.raises(ValueError, match="numerics: 'offical'"):
+        DiT(model, "offical")
+
+
+def test_guidance(tiny_dit):
+    out = torch.randn(6, 8, 2, 2, dtype=torch.float64)
+    for numerics, channels in (("official", 3), ("diffusers", 4)):
+        assert tiny_dit(numerics=numerics).guided_channels == channels
+        cond, null = out.chunk(2)
+        guided = guide(out, 1.5, channels)
+        for half, own in zip(guided.chunk(2), (cond, null)):
+            torch.testing.assert_close(half[:, :channels], 1.5 * cond[:, :channels] - 0.5 * null[:, :channels])
+            assert torch.equal(half[:, channels:], own[:, channels:])
+    assert not torch.equal(guide(out, 1.5, 3)[:, 3], guide(out, 1.5, 4)[:, 3])
+    assert tiny_dit(channels=1, out_channels=1).guided_channels == 1
+
+
+@torch.no_grad()
+def test_it_is_pure(tiny_dit):
+    backbone = tiny_dit()
+    x, t, labels = inputs(backbone, dtype=torch.float64)
+    weights = {name: value.clone() for name, value in backbone.model.state_dict().items()}
+    given = [x.clone(), t.clone(), labels.clone()]
+    ctx = backbone.prepare(backbone.with_null(labels[:1]))
+    assert ctx.tolist() == [0, 10]
+    h, c = backbone.start(x, t, backbone.prepare(labels))
+    attributes = {name: set(vars(module)) for name, module in backbone.model.named_modules()}
+    for block in backbone.blocks:
+        before = [h.clone()] + [m.clone() for group in c[0] for m in group] + [c[1].clone()]
+        out = block.residual(h, c)
+        kept = out.clone()
+        following = block.add(h, c, out)
+        assert torch.equal(out, kept)
+        assert all(map(torch.equal, before, [h] + [m for group in c[0] for m in group] + [c[1]]))
+        assert torch.equal(block.residual(h, c), out) and torch.equal(block.add(h, c, out), following)
+        h = following
+    backbone.finish(h, c)
+    assert all(map(torch.equal, given, (x, t, labels)))
+    assert all(torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items())
+    assert attributes == {name: set(vars(module)) for name, module in backbone.model.named_modules()}
+
+
+@pytest.mark.parametrize("shape", [{}, {"patch": 1}, {"width": 48, "depth": 3, "heads": 3, "channels": 1, "out_channels": 1}])
+@pytest.mark.parametrize("tied", [True, False])
+def test_multiply_accumulates_are_what_torch_counts(tiny_dit, shape, tied):
+    backbone = tiny_dit(dtype=torch.float32, tied=tied, **shape)
+    x, t, labels = inputs(backbone, batch=2)
+
+    def counted(function):
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:     # attention counted
+            function()
+        return counter.get_total_flops() // (2 * len(x))
+    h, c = backbone.start(x, t, labels)
+    for block in backbone.blocks:
+        assert counted(lambda: block.residual(h, c)) == block.macs
+        assert block.feature_size * len(x) == block.residual(h, c).numel()
+        assert counted(lambda: block.add(h, c, h)) == 0
+    ends = counted(lambda: backbone.start(x, t, labels)) + counted(lambda: backbone.finish(h, c))
+    assert ends == backbone.fixed_macs
+    keep = torch.tensor([[True] * len(backbone.blocks), [True, False] * (len(backbone.blocks) // 2)])
+    assert cost.macs(backbone, keep) == 2 * ends + sum(b.macs for b in backbone.blocks) + sum(b.macs for b in backbone.blocks[::2])
+    assert cost.macs(backbone, keep, halves=2) == 2 * cost.macs(backbone, keep)

@@ -1,0 +1,107 @@
+"""The loop over blocks: computing everything is the plain forward, scores of 0 and 1 are the mask, old caches stay."""
+import pytest
+import torch
+
+from harmonica.backbones import run_all
+from harmonica.cache import compute_or_reuse, mix
+
+
+def walk(denoiser, x, forward):
+    """x after every step."""
+    point, seen = denoiser.begin(x), []
+    with torch.no_grad():
+        while point.step < len(denoiser.timesteps):
+            point = denoiser.advance(point, forward)
+            seen.append(point.x)
+    return torch.stack(seen)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("scale", [1.0, 1.5])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_all_computed_is_the_plain_forward_bit_for_bit(tiny_walk, tied, scale, dtype):
+    denoiser, x = tiny_walk(scale=scale, tied=tied, dtype=dtype)
+    backbone = denoiser.backbone
+    point = denoiser.begin(x)
+    for forward in (denoiser.computed, denoiser.hard(torch.ones(5, 4, dtype=torch.bool))):
+        with torch.no_grad():
+            batch = x.repeat(denoiser.halves, 1, 1, 1)
+            t = torch.full((len(batch),), denoiser.timesteps[0])
+            h, c = backbone.start(batch, t, denoiser.ctx)
+            out, cache = forward(0, h, c, point.cache)
+            plain = run_all(backbone, batch, t, denoiser.ctx)
+        assert torch.equal(out[:, denoiser.backbone.guided_channels:], plain[:, denoiser.backbone.guided_channels:])
+        assert scale != 1.0 or torch.equal(out, plain)
+        assert all(slot is not None for slot in cache)
+
+
+def test_the_first_step_is_computed_whatever_the_scores(tiny_walk):
+    """An empty slot counts as o = f and is filled with f."""
+    denoiser, x = tiny_walk()
+    with torch.no_grad():
+        start = denoiser.begin(x)
+        plain = denoiser.advance(start, denoiser.computed)
+        for scores in (torch.zeros(5, 4), torch.full((5, 4), 0.05), torch.rand(5, 4)):
+            mixed = denoiser.advance(start, denoiser.soft(scores.double(), 0.1))
+            assert torch.equal(mixed.x, plain.x) and all(map(torch.equal, mixed.cache, plain.cache))
+
+
+def test_scores_of_one_compute_everything_exactly(tiny_walk):
+    denoiser, x = tiny_walk()
+    assert torch.equal(walk(denoiser, x, denoiser.soft(torch.ones(5, 4, dtype=torch.float64), 0.1)),
+                       walk(denoiser, x, denoiser.computed))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_scores_of_zero_and_one_are_the_hard_mask_exactly(tiny_walk, tiny_scores, seed):
+    denoiser, x = tiny_walk()
+    keep = tiny_scores(seed=seed) > 0.1
+    assert (~keep).any()
+    hard = walk(denoiser, x, denoiser.hard(keep))
+    assert torch.equal(walk(denoiser, x, denoiser.soft(keep.double(), 0.1)), hard)
+    assert not torch.equal(hard, walk(denoiser, x, denoiser.computed))
+
+
+class Doubling:
+    """A block without conditioning, so that the arithmetic of the loop can be read off."""
+
+    def residual(self, h, c):
+        return 2 * h
+
+    def add(self, h, c, out):
+        return h + out
+
+
+def test_compute_or_reuse_by_hand():
+    cache = [torch.tensor(10.0), torch.tensor(20.0)]
+    h, new = compute_or_reuse([Doubling()] * 2, torch.tensor(1.0), None, [True, False], cache)
+    assert (h, new) == (1 + 2 + 20, [2, 20]) and cache == [10, 20]
+
+
+def test_mix_by_hand():
+    """o = r f + (1 - r) slot; the detached mix is written where told, and into an empty slot, f itself."""
+    r = torch.tensor([0.75, 0.25, 0.5], requires_grad=True)
+    cache = [torch.tensor(10.0), torch.tensor(20.0), None]
+    h, new = mix([Doubling()] * 3, torch.tensor(1.0), None, r, [True, False, False], cache)
+    first = 0.75 * 2 + 0.25 * 10
+    second = 0.25 * 2 * (1 + first) + 0.75 * 20
+    third = 2 * (1 + first + second)
+    assert h == 1 + first + second + third and new == [first, 20, third]
+    assert not any(slot.requires_grad for slot in new) and h.requires_grad
+    assert cache == [10, 20, None]
+
+
+def test_a_walk_forks_at_any_point(tiny_walk, tiny_scores):
+    """Nothing of a Point changes while other walks start from it."""
+    denoiser, x = tiny_walk()
+    on = denoiser.soft(tiny_scores(), 0.1)
+    with torch.no_grad():
+        point = denoiser.begin(x)
+        while point.step < 5:
+            slots, copies, before = list(point.cache), [s if s is None else s.clone() for s in point.cache], point.x.clone()
+            ends = [denoiser.walk(point, forward).x for forward in (on, denoiser.computed, on)]
+            assert torch.equal(ends[0], ends[2])
+            assert point.step == 4 or not torch.equal(ends[0], ends[1])
+            assert all(a is b for a, b in zip(slots, point.cache)) and torch.equal(before, point.x)
+            assert all(a is None or torch.equal(a, b) for a, b in zip(copies, point.cache))
+            point = denoiser.advance(point, on)

@@ -1,0 +1,80 @@
+"""Experiments: more seeds add runs and change none, cached rows of a block share one count, methods are those of the table."""
+from importlib import import_module
+
+import pytest
+
+from harmonica import BadInput
+from harmonica.runs import with_needs
+from harmonica.schedules import budget
+
+NAMES = ("dit_xl2_256", "dit_xl2_512")
+BLOCKS = {"DiT-digits 16 tokens": 16, "DiT-digits-fine 64 tokens": 16, "smoke": 4}
+
+
+def table(name, *arguments):
+    return import_module(f"experiments.{name}.config").table(*arguments)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("scale, rows", [("digits", "core"), ("digits", "all"), ("smoke", "core")])
+def test_three_seeds_contain_two_and_two_contain_one(name, scale, rows):
+    by_seeds = [table(name, scale, rows, seeds) for seeds in (1, 2, 3)]
+    for fewer, more in zip(by_seeds, by_seeds[1:]):
+        assert [(r.group, r.method, r.num_steps, r.cur_percent, r.form) for r in fewer] == [
+            (r.group, r.method, r.num_steps, r.cur_percent, r.form) for r in more]
+        for few, many in zip(fewer, more):
+            assert {run.id for run in few.runs} <= {run.id for run in many.runs}
+    for row in by_seeds[2]:     # base models x evaluation noises
+        models = {run.model.sha256 for run in row.runs}
+        assert len(row.runs) == len({(run.model.sha256, run.seed) for run in row.runs}) == 3 * len(models)
+        assert len(models) == 3 or (name, scale) != ("dit_xl2_256", "digits")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_all_rows_contain_the_core(name):
+    core, every = ({run.id for row in table(name, "digits", rows) for run in row.runs} for rows in ("core", "all"))
+    assert core <= every
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_rows_of_a_block(name):
+    rows = table(name, "digits", "all", 1)
+    assert {row.method for row in rows} == {"DDIM", "FORA", "random", "Learning-to-Cache", "HarmoniCa"}
+    assert sum(row.method == "DDIM" and row.cur_percent is None and row.num_steps == row.runs[0].against for row in rows) == len(
+        {row.group for row in rows})
+    for row in rows:
+        run, blocks = row.runs[0], BLOCKS[row.model]
+        if row.method in ("random", "Learning-to-Cache", "HarmoniCa"):
+            assert run.cur_percent == row.cur_percent and budget(row.cur_percent, run.num_steps, blocks) == round(
+                row.cur_percent / 100 * run.num_steps * blocks)
+        if row.method == "Learning-to-Cache":
+            assert row.form == run.router.training.ltc_form == ("all-pairs" if row.cur_percent >= 50 else "released")
+        if row.method == "HarmoniCa":
+            training = run.router.training
+            assert (training.walk, training.objective, training.lambda_scores) == ("sdt", "leave-one-out", "soft")
+        if row.method == "FORA":
+            assert row.cur_percent is None and run.schedule == "fora"
+
+
+def test_routers_are_trained_alike():
+    """Every learned row: the same updates per row, batch, rates and threshold."""
+    same = ("trajectories", "batch", "lr", "adam_eps", "tau", "seed", "beta")
+    trained = [row.runs[0].router.training for name in NAMES for row in table(name, "digits", "all") if row.runs[0].router]
+    assert len(trained) > 4 and len({tuple(getattr(t, field) for field in same) for t in trained}) == 1
+
+
+def test_one_noise_serves_all_methods():
+    for row in table("dit_xl2_256", "digits", "all", 3):
+        assert {(run.seed, run.noise, run.num_images, run.batch) for run in row.runs} == {
+            (seed, "evaluation", row.runs[0].num_images, row.runs[0].batch) for seed in range(3)}
+
+
+def test_no_record_of_smoke_scale_can_enter_a_table():
+    smoke, digits = ({a.id for a in with_needs([run for row in table("dit_xl2_256", scale, "all", 3) for run in row.runs])}
+                     for scale in ("smoke", "digits"))
+    assert smoke and not smoke & digits
+
+
+def test_a_scale_that_is_not_there_is_refused():
+    with pytest.raises(BadInput, match="SCALE: 'paper'"):
+        table("dit_xl2_256", "paper")

@@ -1,0 +1,151 @@
+"""Making artefacts: one process does the work, records say what was done, damaged files are named."""
+import json
+import time
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+import torch
+
+from harmonica import BadInput, make as maker, router as routers, schedules
+from harmonica.make import keep_mask, load_samples, make
+from harmonica.runs import SCHEMA, LatencySpec, RouterSpec, RouterTraining, RunSpec, canonical
+from harmonica.store import Store
+
+
+@pytest.fixture(scope="module")
+def specs(smoke_model):
+    """A router and runs, as small as can be."""
+    training = RouterTraining(walk="sdt", objective="mse", trajectories=2, batch=2, lr=0.1, adam_eps=1e-12, tau=0.1, cur_percent=50)
+    router = RouterSpec(model=smoke_model, num_steps=3, training=training)
+    full = RunSpec(model=smoke_model, num_steps=3, against=3, num_images=30, batch=16)
+    return {"router": router, "full": full, "fora": RunSpec(**shared(full), schedule="fora"),
+            "random": RunSpec(**shared(full), schedule="random", cur_percent=25),
+            "routed": RunSpec(**shared(full), schedule="router", cur_percent=50, router=router)}
+
+
+def shared(run):
+    return {name: getattr(run, name) for name in ("model", "num_steps", "against", "num_images", "batch")}
+
+
+@pytest.fixture(scope="module")
+def made(specs, tmp_path_factory):
+    """A store with everything in it."""
+    store = Store(tmp_path_factory.mktemp("local"))
+    for artefact in (specs["full"].reference(), *specs.values()):
+        make(artefact, store)
+    return store
+
+
+def test_records_say_what_was_done(specs, made):
+    for artefact in specs.values():
+        record = made.record(artefact)
+        assert record["config"] == json.loads(canonical(artefact)) and record["schema"] == SCHEMA
+        assert {"versions", "device", "commit", "code_sha", "code_clean", "wall_s"} <= set(record["provenance"])
+    routed = made.record(specs["routed"])
+    keep, natural = keep_mask(specs["routed"], made, 4)
+    assert routed["keep"] == ["".join(str(int(k)) for k in row) for row in keep.tolist()]
+    assert routed["cost"]["cur_percent"] == 50 and routed["cost"]["cur_natural_percent"] == natural
+    assert routed["metrics"]["num_images"] == 30 and len(routed["metrics"]["x_mse_curve"]) == 4
+    router = made.record(specs["router"])
+    assert len(router["log"]) == 2 and router["metrics"]["cur_natural_percent"] == natural
+
+
+def test_the_uncached_run_has_no_error_and_reuse_has_some(specs, made):
+    metrics = {name: made.record(spec)["metrics"] for name, spec in specs.items() if name != "router"}
+    assert metrics["full"]["x0_mse"] == 0 and set(metrics["full"]["x_mse_curve"]) == {0.0}
+    for name in ("fora", "random", "routed"):
+        assert metrics[name]["x0_mse"] > 0 and metrics[name]["x_mse_curve"][:2] == [0.0, 0.0]       # noise, first step
+
+
+def test_asking_again_does_nothing(specs, made, monkeypatch):
+    monkeypatch.setattr(maker, "MAKERS", {})
+    files = {path: path.stat().st_mtime_ns for path in made.root.rglob("*.*") if path.is_file() and "lock" not in str(path)}
+    for artefact in specs.values():
+        assert make(artefact, made) == made.record(artefact)
+    assert files == {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_made_again_it_is_the_same(specs, made, tmp_path):
+    other = Store(tmp_path)
+    for artefact in (specs["full"].reference(), *specs.values()):
+        record, known = make(artefact, other), made.record(artefact)
+        assert {key: value for key, value in record.items() if key != "provenance"} == {
+            key: value for key, value in known.items() if key != "provenance"}
+    for path in [*made.root.rglob("*.npy"), *made.root.rglob("*.safetensors")]:
+        assert path.read_bytes() == (tmp_path / path.relative_to(made.root)).read_bytes()
+
+
+def test_masks(specs, made):
+    assert torch.equal(keep_mask(specs["full"], made, 4)[0], schedules.full(3, 4))
+    assert torch.equal(keep_mask(specs["fora"], made, 4)[0], schedules.fora(3, 4))
+    assert int((~keep_mask(specs["random"], made, 4)[0]).sum()) == 3
+    assert int((~keep_mask(specs["routed"], made, 4)[0]).sum()) == 6
+
+
+@pytest.mark.parametrize("num_steps, num_blocks, sha256, words", [
+    (5, 4, None, "has 5 x 4 scores, but the run has 3 steps and 4 blocks"), (3, 6, None, "has 3 x 6 scores"),
+    (3, 4, "1" * 64, "was trained for model 'other'")])
+def test_a_router_of_another_model_or_t_is_refused(specs, tmp_path, num_steps, num_blocks, sha256, words):
+    store = Store(tmp_path)
+    about = {"model": "other", "model_sha256": sha256 or specs["routed"].model.sha256}
+    routers.Router(logits=torch.ones(num_steps, num_blocks), about=about).save(store.router_path(specs["router"]))
+    with pytest.raises(BadInput, match=words):
+        keep_mask(specs["routed"], store, 4)
+
+
+def test_missing_or_damaged_samples_are_named(specs, made):
+    path = made.samples(specs["random"]) / "block-00001.npy"
+    whole = path.read_bytes()
+    assert load_samples(specs["random"], made).shape == (30, 1, 8, 8)
+    try:
+        for size in (0, 20, 200):
+            path.write_bytes(whole[:size])
+            with pytest.raises(BadInput, match="block-00001.npy is damaged"):
+                load_samples(specs["random"], made)
+        path.unlink()
+        with pytest.raises(BadInput, match="block-00001.npy is missing"):
+            load_samples(specs["random"], made)
+    finally:
+        path.write_bytes(whole)
+
+
+def test_a_damaged_training_state_is_named(specs, tmp_path):
+    store = Store(tmp_path)
+    store.state_path(specs["router"]).parent.mkdir()
+    store.state_path(specs["router"]).write_bytes(b"cut off")
+    with pytest.raises(BadInput, match="not a whole training state .* delete it"):
+        make(specs["router"], store)
+
+
+def _count(artefact, store, progress):
+    with open(store.root / "worked", "a") as file:
+        file.write("x")
+    time.sleep(0.5)
+    return {"metrics": {}}
+
+
+@pytest.mark.filterwarnings("ignore:This process")      # fork() in a process with threads
+def test_of_two_processes_that_want_the_same_one_does_the_work(specs, tmp_path, monkeypatch):
+    monkeypatch.setattr(maker, "MAKERS", {"run": _count})
+    fork = get_context("fork")
+    workers = [fork.Process(target=make, args=(specs["full"], Store(tmp_path))) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0] and (tmp_path / "worked").read_text() == "x"
+
+
+def test_latency_is_a_record_of_its_own(specs, made):
+    runs = tuple(specs[name] for name in ("full", "fora", "routed"))
+    rows = make(LatencySpec(group="g", runs=runs, batch=2, repeats=3), made)["rows"]
+    assert list(rows) == sorted(run.id for run in runs) and rows[specs["full"].id]["speedup"] == 1
+    assert all(row["latency_ms"] > 0 and row["latency_iqr_ms"][0] <= row["latency_ms"] <= row["latency_iqr_ms"][1]
+               for row in rows.values())
+
+
+def test_images_are_saved_as_float32(specs, made):
+    images = load_samples(specs["full"], made)
+    trajectory = np.load(made.samples(specs["full"]) / "trajectory.npy")
+    assert images.dtype == np.float32 and trajectory.shape == (4, 16, 1, 8, 8) and np.array_equal(trajectory[-1], images[:16])

@@ -1,0 +1,95 @@
+"""Routers: natural and budgeted masks, what is refused, and files that round-trip to the same bytes."""
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from harmonica import BadInput, router as routers, schedules
+from harmonica.router import Router
+
+
+def random_router(num_steps=6, num_blocks=8, **fields):
+    generator = torch.Generator().manual_seed(0)
+    return Router(logits=2 * torch.randn(num_steps, num_blocks, generator=generator) - 1, **fields)
+
+
+def test_the_natural_mask_is_the_scores_above_tau_and_the_whole_first_row():
+    router = Router(logits=torch.full((3, 2), -5.0))
+    assert router.keep().tolist() == [[True, True], [False, False], [False, False]]
+    for tau in (0.1, 0.5, 0.9):
+        router = random_router(tau=tau)
+        assert torch.equal(router.keep()[1:], torch.sigmoid(router.logits[1:]) > tau) and router.keep()[0].all()
+
+
+@pytest.mark.parametrize("cur", [0, 10, 22.86, 37.5, 50, 80])
+def test_a_budget_is_met_exactly_by_the_lowest_scores(cur):
+    router = random_router()
+    keep = router.keep(cur)
+    assert int((~keep).sum()) == round(cur / 100 * 48) and keep[0].all()
+    assert cur == 0 or router.scores[1:][~keep[1:]].max() <= router.scores[1:][keep[1:]].min()
+
+
+def test_a_mask_becomes_a_router_with_that_mask():
+    keep = schedules.random(6, 8, 20, seed=0)
+    router = routers.from_keep(keep)
+    assert torch.equal(router.keep(), keep) and router.logits.abs().unique().tolist() == [5]
+
+
+def test_files_round_trip_to_the_same_bytes(tmp_path):
+    about = {"model": "m", "training": {"lr": 0.1, "walk": "sdt"}, "sampler": "ddim"}
+    router = random_router(tau=0.3, timesteps=(999, 800, 600, 400, 200, 0), about=about)
+    files = [tmp_path / f"{i}.safetensors" for i in range(8)]
+    for file in files:
+        router.save(file)
+    assert len({file.read_bytes() for file in files}) == 1
+    again = routers.load(files[0])
+    assert torch.equal(again.logits, router.logits) and again.logits.dtype == torch.float32
+    assert (again.tau, again.timesteps, again.about) == (0.3, router.timesteps, about)
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [file.name for file in files]     # nothing left over
+
+
+@pytest.mark.parametrize("logits, words", [
+    (torch.tensor([[0.0, float("nan")]]), "NaN"), (torch.tensor([[0.0, float("inf")]]), "infinite"),
+    (torch.zeros(3), "shape"), (torch.zeros(0, 4), "shape"), (torch.zeros(2, 3, 4), "shape")])
+def test_logits_that_are_no_router_are_refused(logits, words):
+    with pytest.raises(BadInput, match=words):
+        Router(logits=logits)
+
+
+@pytest.mark.parametrize("fields, words", [({"tau": 0}, "tau: 0"), ({"tau": 1.0}, "tau: 1.0"),
+                                           ({"timesteps": (3, 2, 1)}, "a router of 6 rows needs as many")])
+def test_odd_fields_are_refused(fields, words):
+    with pytest.raises(BadInput, match=words):
+        random_router(**fields)
+
+
+@pytest.mark.parametrize("about", ["[]", '"text"', "7", "{}", '{"tau": "high", "timesteps": null}', '{"tau": 0.1}', "{",
+                                   '{"tau": 0.1, "timesteps": 5}', '{"tau": 0.1, "timesteps": [1]}', '{"tau": 7, "timesteps": null}'])
+def test_files_with_odd_metadata_are_refused(tmp_path, about):
+    save_file({"logits": torch.zeros(2, 2)}, tmp_path / "r.safetensors", {"about": about})
+    with pytest.raises(BadInput):
+        routers.load(tmp_path / "r.safetensors")
+
+
+def test_files_without_logits_metadata_or_end_are_refused(tmp_path):
+    path = tmp_path / "r.safetensors"
+    with pytest.raises(BadInput, match="does not exist"):
+        routers.load(path)
+    for tensors, metadata in (({"other": torch.zeros(2, 2)}, {"about": "{}"}), ({"logits": torch.zeros(2, 2)}, None)):
+        save_file(tensors, path, metadata)
+        with pytest.raises(BadInput, match="not a whole router file"):
+            routers.load(path)
+    random_router().save(path)
+    whole = path.read_bytes()
+    for size in range(len(whole)):
+        path.write_bytes(whole[:size])
+        with pytest.raises(BadInput, match="not a whole router file"):
+            routers.load(path)
+
+
+def test_info_counts():
+    router = Router(logits=torch.tensor([[5.0, 5.0], [-5.0, 5.0], [-5.0, 5.0], [1.0, -4.0]]))
+    assert routers.info(router) == {"T": 4, "N": 2, "computed": 5, "reused": 3, "CUR_percent": 37.5, "tau": 0.1,
+                                    "distinct_rows": 3, "format": "harmonica"}
+    assert json.dumps(routers.info(random_router(about={"model": "DiT-XL/2 256"})))

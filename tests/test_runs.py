@@ -1,0 +1,119 @@
+"""Ids: stable over time, sensitive to everything that changes the outcome, and to nothing else. And range checks."""
+import json
+import re
+import subprocess
+import sys
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from harmonica import BadInput
+from harmonica.runs import LatencySpec, ModelSpec, RouterSpec, RouterTraining, RunSpec, canonical, with_needs
+
+MODEL = ModelSpec(name="m", sha256="0" * 64, scale="digits")
+TRAINING = RouterTraining(walk="sdt", objective="leave-one-out", lambda_scores="soft", trajectories=100, batch=16, refresh=10,
+                          lambda_batch=16, lr=0.1, adam_eps=1e-12, tau=0.1, cur_percent=37.5)
+ROUTER = RouterSpec(model=MODEL, num_steps=10, training=TRAINING)
+UNCACHED = RunSpec(model=MODEL, num_steps=10, num_images=2000, against=10)
+RANDOM = replace(UNCACHED, schedule="random", cur_percent=37.5)
+CACHED = replace(RANDOM, schedule="router", router=ROUTER)
+FEWER = replace(UNCACHED, num_steps=6)
+
+
+def test_ids_are_what_they_were():
+    """Records are found by these; a change of them orphans every record that was ever made."""
+    assert [artefact.id for artefact in (ROUTER, UNCACHED, FEWER, RANDOM, CACHED)] == [
+        "m-t10-sdt-leave-one-out-cur37.5-b99746f8", "m-t10-full-e0-f73a7542", "m-t6of10-full-e0-b7555f6b",
+        "m-t10-random-cur37.5-e0-1f7a0f77", "m-t10-sdt-leave-one-out-cur37.5-e0-1d784397"]
+    assert LatencySpec(group="DiT-XL/2, T = 10", runs=(UNCACHED, CACHED)).id == "dit-xl-2-t-10-latency-38be90f6"
+
+
+CHANGES = [(MODEL, f) for f in ({"name": "n"}, {"sha256": "1" * 64}, {"scale": "smoke"}, {"numerics": "diffusers"})] + [
+    (TRAINING, f) for f in ({"walk": "ltc", "ltc_form": "released"}, {"walk": "ltc", "ltc_form": "all-pairs"}, {"objective": "cumulative"},
+                            {"lambda_scores": "hard"}, {"trajectories": 99}, {"batch": 8}, {"refresh": 5}, {"lambda_batch": 8},
+                            {"lr": 0.01}, {"adam_eps": 1e-8}, {"tau": 0.2}, {"cur_percent": 40}, {"seed": 1},
+                            {"beta": 1e-6, "cur_percent": None})] + [
+    (ROUTER, f) for f in ({"sampler": "ddim-diffusers"}, {"num_steps": 9}, {"guidance": 1.5})] + [
+    (RANDOM, f) for f in ({"sampler": "ddim-diffusers"}, {"guidance": 1.5}, {"cur_percent": 50}, {"noise": "reference"}, {"seed": 1},
+                          {"num_images": 1000}, {"batch": 50}, {"against": 20}, {"num_steps": 9},
+                          {"schedule": "fora", "cur_percent": None}, {"schedule": "router", "router": ROUTER})]
+
+
+def changed(owner, change):
+    """The cached run with a part of it replaced -> an artefact that carries the change, and the one without."""
+    if owner is MODEL:
+        return replace(UNCACHED, model=replace(MODEL, **change)), UNCACHED
+    if owner is TRAINING:
+        return replace(ROUTER, training=replace(TRAINING, **change)), ROUTER
+    return replace(owner, **change), owner
+
+
+@pytest.mark.parametrize("owner, change", CHANGES, ids=[f"{type(o).__name__} {' '.join(c)} {next(iter(c.values()))}" for o, c in CHANGES])
+def test_every_field_enters_the_id(owner, change):
+    new, old = changed(owner, change)
+    assert new.id != old.id and re.fullmatch(r"[a-z0-9.-]+-[0-9a-f]{8}", new.id)
+
+
+def test_no_field_was_forgotten_above():
+    for owner, names in ((MODEL, {"name", "sha256", "scale", "numerics"}), (TRAINING, set()), (ROUTER, {"model", "training"}),
+                         (RANDOM, {"model"})):
+        covered = names.union(*(change for o, change in CHANGES if o is owner))
+        assert {field.name for field in fields(owner)} == covered
+
+
+def test_a_routers_change_is_a_change_of_its_run():
+    other = replace(ROUTER, training=replace(TRAINING, seed=1))
+    assert replace(CACHED, router=other).id != CACHED.id
+    assert LatencySpec(group="g", runs=(CACHED,)).id != LatencySpec(group="g", runs=(replace(CACHED, router=other),)).id
+
+
+def test_the_canonical_config_is_plain_json_without_unused_options():
+    config = json.loads(canonical(CACHED))
+    assert config["router"]["training"]["cur_percent"] == 37.5 and "beta" not in config["router"]["training"]
+    assert "null" not in canonical(CACHED) and canonical(CACHED) == json.dumps(config, sort_keys=True, separators=(",", ":"))
+
+
+def test_what_a_run_rests_on():
+    """Its uncached run, the independent one, its router: each once, needs first."""
+    ordered = with_needs([CACHED, RANDOM, FEWER, UNCACHED])
+    assert len(ordered) == len({a.id for a in ordered}) == 6
+    for artefact in ordered:
+        assert all(ordered.index(need) < ordered.index(artefact) for need in artefact.needs())
+    assert CACHED.baseline() == FEWER.baseline() == UNCACHED.baseline() == UNCACHED
+    assert FEWER.reference() == CACHED.reference() == replace(UNCACHED, noise="reference")
+    assert UNCACHED.needs() == [UNCACHED.reference()] and UNCACHED.reference().needs() == []
+
+
+WRONG = [(MODEL, {"scale": "big"}), (MODEL, {"numerics": "offical"}), (TRAINING, {"walk": "stroll"}), (TRAINING, {"objective": "l1"}),
+         (TRAINING, {"ltc_form": "released"}), (TRAINING, {"walk": "ltc"}), (TRAINING, {"lambda_scores": None}),
+         (TRAINING, {"lambda_scores": "firm"}), (TRAINING, {"objective": "mse"}), (TRAINING, {"trajectories": 0}), (TRAINING, {"batch": -1}),
+         (TRAINING, {"refresh": None}), (TRAINING, {"lambda_batch": 0}), (TRAINING, {"lr": 0}), (TRAINING, {"adam_eps": -1e-8}),
+         (TRAINING, {"tau": 1}), (TRAINING, {"tau": 0}), (TRAINING, {"beta": -1e-6, "cur_percent": None}), (TRAINING, {"cur_percent": 120}),
+         (TRAINING, {"cur_percent": -1}), (TRAINING, {"cur_percent": None}), (TRAINING, {"beta": 1e-6}), (ROUTER, {"sampler": "ddmi"}),
+         (ROUTER, {"num_steps": 0}), (ROUTER, {"guidance": 0.5}), (ROUTER, {"num_steps": 1}), (RANDOM, {"schedule": "fasst"}),
+         (RANDOM, {"cur_percent": 120}), (RANDOM, {"cur_percent": 91}), (RANDOM, {"cur_percent": -5}), (RANDOM, {"cur_percent": None}),
+         (RANDOM, {"router": ROUTER}), (RANDOM, {"num_images": 0}), (RANDOM, {"batch": 0}), (RANDOM, {"against": 0}),
+         (UNCACHED, {"cur_percent": 50}), (CACHED, {"router": None}), (CACHED, {"num_steps": 20}),
+         (CACHED, {"model": replace(MODEL, sha256="1" * 64)})]
+
+
+@pytest.mark.parametrize("artefact, change", WRONG, ids=[f"{type(a).__name__} {c}"[:60] for a, c in WRONG])
+def test_impossible_values_are_refused_before_anything_starts(artefact, change):
+    with pytest.raises(BadInput, match=r"(is not possible; .+)"):
+        replace(artefact, **change)
+
+
+def test_a_typo_is_an_error():
+    with pytest.raises(TypeError, match="trajectorys"):
+        replace(TRAINING, trajectorys=3)
+
+
+@pytest.mark.parametrize("code", ["import harmonica.runs, harmonica.store, harmonica.expect",
+                                  "from experiments.dit_xl2_256.config import table; assert table('digits', 'all', 3)",
+                                  "from experiments.dit_xl2_512.config import table; assert table('digits', 'all', 3)",
+                                  "import harmonica.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass"])
+def test_no_torch_is_imported(code):
+    heavy = "{'torch', 'diffusers', 'scipy', 'sklearn'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", f"import sys\n{code}\nassert not {heavy}, {heavy}"], check=True, capture_output=True,
+                   cwd=Path(__file__).parent.parent)
