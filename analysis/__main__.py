@@ -1,32 +1,21 @@
 """The command line: `python -m analysis table1 | publish | paper`. Reads records, computes no model."""
-import argparse
-import os
 import sys
 from pathlib import Path
 
 from experiments import ROWS
-from harmonica import BadInput, check
+from harmonica import check, command
+from harmonica.command import Parser
 from harmonica.runs import SCALES
 
 RESULTS, LOCAL = Path("results"), Path("results/local")
 
 
 def main(argv=None):
-    arguments = parser().parse_args(argv)
-    try:
-        return arguments.function(arguments) or 0
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-    except BrokenPipeError:      # the reader of our output (head, say) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(f"error: results: cannot use {error.filename or RESULTS}: {error.strerror}", file=sys.stderr)
-    return 2
+    return command.run(lambda argv: (arguments := parser().parse_args(argv)).function(arguments), argv)
 
 
 def parser():
-    top = argparse.ArgumentParser(prog="python -m analysis", description="Tables and figures from records.")
+    top = Parser(prog="python -m analysis", description="Tables and figures from records.")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     table1 = commands.add_parser("table1", help="this clone's Table 1, from results/local")
     table1.add_argument("--scale", default="digits", help="digits (default), smoke or paper")

@@ -27,10 +27,15 @@ class Comparison:
 
     @property
     def verdict(self):
-        """"lower" or "higher" (of left); "open" where the interval holds 1; None with too few base models to say."""
+        """"lower" or "higher" (of left) where the interval leaves out 1 and all base models agree, else "open".
+
+        None with too few base models to say.
+        """
         if self.models < MODELS_NEEDED:
             return None
-        return "lower" if self.high < 1 else "higher" if self.low > 1 else "open"
+        if self.high < 1 and self.won == self.models:
+            return "lower"
+        return "higher" if self.low > 1 and self.won == 0 else "open"
 
     def numbers(self):
         """"0.012 against 0.015, ratio 0.80 [0.70, 0.90], lower in 3 of 3 base models"; only what there is with one seed."""

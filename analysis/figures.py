@@ -34,7 +34,8 @@ def samples(root, group, path):
     """Images from the same noise, one line per row of the table; at the right their difference to the uncached ones."""
     grids = [records.images(root, line.row.runs[0], DIGITS)[:, 0] for line in group.lines]
     size = (WIDTH - 2.5) / (2 * DIGITS)      # of one image; the rest of the width is for names and the colour bar
-    with plot.drawing(path, WIDTH, size * len(grids) + 0.4) as figure:
+    with plot.drawing(path, WIDTH, size * len(grids) + 0.45) as figure:
+        figure.get_layout_engine().set(w_pad=0.08)
         left, right = figure.subplots(1, 2)
         left.imshow(_strip(grids), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
         image = right.imshow(_strip([own - grids[0] for own in grids]), cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
@@ -59,8 +60,9 @@ def _middles(grids):
 
 
 def _where(line, group):
-    name = label(line.row, group)
-    return name if line.row.cur_percent is None else f"{name} {line.row.cur_percent:g} %"
+    """A row's name with its CUR, where it reuses anything."""
+    cur = line.row.cur_percent or line.mean("cur_percent")
+    return label(line.row, group) + (f" {cur:g} %" if cur else "")
 
 
 def heat_maps(root, group, path):
@@ -75,7 +77,8 @@ def heat_maps(root, group, path):
             own = axes[curs.index(line.row.cur_percent)][len(kinds) * (line.row.method == "HarmoniCa"):][:len(kinds)]
             image = plot.draw_scores(own, trained.scores, tau=trained.tau, reused=trained.reused, kinds=kinds)
             for ax, kind in zip(own, kinds):
-                ax.set(title=f"{line.row.method} {line.row.cur_percent:g} %\n{plot.KINDS.get(kind, kind)}", xlabel="")
+                form = f" ({line.row.form})" if line.row.form else ""
+                ax.set(title=f"{line.row.method} {line.row.cur_percent:g} %\n{plot.KINDS.get(kind, kind)}{form}", xlabel="")
         for ax in axes[:, 0]:
             ax.set_ylabel("step (0 = noise)")
         for ax in axes[-1]:

@@ -1,13 +1,12 @@
 """From what this clone measured to what is committed: copy finished records of clean code, never over another one."""
-import json
 import shutil
 from collections import defaultdict
 
 import numpy as np
 
 from harmonica import BadInput
-from harmonica.runs import SCHEMA
-from harmonica.store import FOLDERS, Store, atomic, read_json
+
+from harmonica.store import FOLDERS, Store, atomic
 
 from .figures import DIGITS
 from .records import committed_images, images, record

@@ -1,6 +1,5 @@
 """A table of measured rows: the CSV with its fixed columns, and the blocks of the document beside it."""
-import csv
-import io
+import pandas as pd
 
 from .bootstrap import interval
 from .records import COSTS, METRICS
@@ -33,19 +32,16 @@ def _plain(number):
 
 
 def csv_text(groups):
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(row for group in groups for row in cells(group))
-    return out.getvalue()
+    rows = [row for group in groups for row in cells(group)]
+    return pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
 
 
 def read_csv(path):
     """A table written earlier: {key: {column: text}}, {} where there is none."""
     if not path.exists():
         return {}
-    with open(path, newline="") as file:
-        return {key(row): row for row in csv.DictReader(file)}
+    rows = pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
+    return {key(row): row for row in rows}
 
 
 def key(row):

@@ -16,9 +16,9 @@ ABOUT = ("Every number is a mean over base models and evaluation noises, [95 % b
          "the floor of its group. x_0 error is the mean squared difference to the uncached run from the same noise. These "
          "two carry the comparison, the other columns stand beside them.")
 INTERVALS = ("An interval resamples base models, then noises within each; comparisons are paired and are ratios of errors "
-             "(means of log ratios). No ordering is claimed whose interval holds 1. With three base models an interval "
-             "reaches about from the lowest to the highest of them, so a claim says that all three agree, which by chance "
-             "alone happens one time in four. Intervals are not widened for the number of comparisons.")
+             "(means of log ratios). An ordering is claimed only where the interval leaves out 1 and all base models agree; "
+             "else it is undecided. Three base models agree by chance alone one time in four, and nothing is widened for the "
+             "number of comparisons.")
 
 
 def rows(scale, which="core", num_seeds=1):

@@ -1,6 +1,6 @@
 """The rows of Table 1 at the scales that need no GPU: one group per number of steps, every method at equal compute."""
 from harmonica import BadInput, check
-from harmonica.digits.manifest import manifest
+from harmonica.digits.manifest import folder, manifest
 from harmonica.runs import ModelSpec, RouterSpec, RouterTraining, RunSpec
 
 from . import Row
@@ -18,10 +18,10 @@ SAMPLING = {"digits": {"num_images": 1000, "batch": 100}, "smoke": {"num_images"
 
 def base_models(scale, prefix):
     """The base models of one kind, in the order of their seeds: name without the seed -> ModelSpec list."""
-    found = [ModelSpec(name=name, sha256=about["sha256"], scale=scale)
-             for name, about in manifest().items() if name.rsplit("-s", 1)[0] == prefix]
-    check(found, "base model", prefix, "`make base-models` makes it")
-    return found
+    found = {int(name.rsplit("-s", 1)[1]): ModelSpec(name=name, sha256=about["sha256"], scale=scale)
+             for name, about in manifest().items() if name.rsplit("-s", 1)[0] == prefix}
+    check(found, "base model", prefix, f"{folder()} has none; unset HARMONICA_MODELS to use the shipped ones")
+    return [found[seed] for seed in sorted(found)]
 
 
 def group(*, scale, models, label, num_steps, cur_percents, num_seeds):

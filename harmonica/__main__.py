@@ -1,44 +1,18 @@
 """The command line: `python -m harmonica COMMAND`. torch is imported only by commands that compute."""
-import argparse
-import errno
 import json
 import os
 import sys
 from pathlib import Path
 
-from . import BadInput, check
+from . import BadInput, check, command
+from .command import Parser
 
 LOCAL = Path("results/local")
-FULL_DISK = (errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EPERM, errno.EDQUOT)
 
 
 def main(argv=None):
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")      # side by side, spinning threads starve each other
-    try:
-        arguments = parser().parse_args(argv)
-        return arguments.function(arguments) or 0
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:      # the reader of our output (head, say) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        if error.errno not in FULL_DISK:
-            raise
-        print(f"error: results: cannot write {error.filename or LOCAL}: {error.strerror}; what was finished is kept",
-              file=sys.stderr)
-    except KeyboardInterrupt:
-        print("interrupted: what was finished is kept; the same command goes on from there", file=sys.stderr)
-        return 130
-    return 2
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other mistake is met."""
-
-    def error(self, message):
-        raise BadInput(f"{message}; see {self.prog} --help")
+    return command.run(lambda argv: (arguments := parser().parse_args(argv)).function(arguments), argv)
 
 
 def parser():
@@ -84,6 +58,7 @@ def _run(arguments):
     from .runs import SCALES, LatencySpec, with_needs
     for field, known in (("scale", SCALES), ("rows", ("core", "all")), ("where", ("local", "slurm"))):
         check(getattr(arguments, field) in known, field.upper(), getattr(arguments, field), f"choose one of {', '.join(known)}")
+    check(arguments.where == "local", "WHERE", arguments.where, "it is not there yet; choose local")
     check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
     check(arguments.jobs >= 0, "JOBS", arguments.jobs, "give a positive number of processes")
     rows, known = [], sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
@@ -93,10 +68,10 @@ def _run(arguments):
     wanted = with_needs([run for row in rows for run in row.runs])
     groups = {row.group: [r.runs[0] for r in rows if r.group == row.group] for row in rows}
     latencies = [LatencySpec(group=group, runs=tuple(runs)) for group, runs in groups.items()]
-    if arguments.fresh:
-        _set_aside(LOCAL)
     if arguments.dry_run or arguments.status:
         return _list(wanted + latencies)
+    if arguments.fresh:
+        _set_aside(LOCAL)
     from .pool import make_all
     from .provenance import num_cores
     from .store import Store
@@ -123,6 +98,10 @@ def _list(wanted):
 def _set_aside(local):
     """Rename the local set to a name that says when, so that a fresh one starts."""
     import time
+
+    from .digits.manifest import folder
+    check(not folder().resolve().is_relative_to(local.resolve()), "HARMONICA_MODELS", str(folder()),
+          f"FRESH renames {local}, so the base models must lie elsewhere")
     if local.exists():
         aside = local.with_name(f"local-{time.strftime('%Y%m%d-%H%M%S')}")
         local.rename(aside)

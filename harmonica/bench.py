@@ -3,7 +3,6 @@
 Writes results/bench/<device>.json and .md. Every figure is a median with its interquartile range over interleaved
 repeats, one thread, nothing else running. Absolute times are this machine's; the ratios are what to quote.
 """
-import argparse
 import re
 import sys
 from pathlib import Path
@@ -11,27 +10,34 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 
-from . import cost, iepo, samplers, schedules, seeds
+from . import check, command, cost, iepo, samplers, schedules, seeds
 from .backbones import run_all
 from .backbones.dit import DiT
+from .command import Parser
 from .denoise import Denoiser
 from .digits.manifest import manifest
 from .models import load_model
 from .provenance import device_name, provenance
 from .runs import ModelSpec
 from .sdt import update_by
-from .store import write_json
+from .store import atomic, write_json
 from .training import Learner, initial_logits
 
 NUM_STEPS, TAU = 20, 0.1
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m harmonica.bench", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m harmonica.bench", description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="dit-digits-s0", help="a digits base model")
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
-    arguments = parser.parse_args(argv)
+    return command.run(lambda argv: bench(parser.parse_args(argv)), argv)
+
+
+def bench(arguments):
+    """All sections, printed as they are measured, and written to arguments.out."""
+    check(arguments.model in manifest(), "model", arguments.model, f"choose one of {', '.join(manifest())}")
+    check(arguments.repeats >= 2, "repeats", arguments.repeats, "it must be at least 2")
     torch.set_num_threads(1)
     loaded = load_model(ModelSpec(name=arguments.model, sha256=manifest()[arguments.model]["sha256"], scale="digits"))
     rows = []
@@ -42,7 +48,8 @@ def main(argv=None):
     name = re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-")
     write_json(arguments.out / f"{name}.json", {"model": arguments.model, "T": NUM_STEPS, "repeats": arguments.repeats,
                                                 "rows": rows, "provenance": provenance()})
-    (arguments.out / f"{name}.md").write_text(_markdown(rows, arguments))
+    with atomic(arguments.out / f"{name}.md") as temporary:
+        temporary.write_text(_markdown(rows, arguments))
     print(f"wrote {arguments.out / name}.json and .md")
 
 

@@ -65,12 +65,14 @@ class Denoiser:
         return self.finish(h, c), cache
 
     def hard(self, keep):
-        """Follow a keep mask (T, N)."""
+        """Follow a keep mask (T, N). Between steps only those features are held that the next one reuses."""
         rows = keep.tolist()
+        rows.append([True] * len(self.blocks))
 
         def forward(step, h, c, cache):
             h, cache = compute_or_reuse(self.blocks, h, c, rows[step], cache)
-            return self.finish(h, c), cache
+            held = [None if computed else feature for computed, feature in zip(rows[step + 1], cache)]
+            return self.finish(h, c), held
         return forward
 
     def soft(self, scores, tau):

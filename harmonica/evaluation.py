@@ -3,11 +3,10 @@ import warnings
 from functools import cache
 
 import numpy as np
-import torch
 
 from .digits import data, judge
-from .make import load_samples
 from .metrics import features, scores
+from .sampling import load_samples
 
 
 def evaluate(run, store):

@@ -1,4 +1,4 @@
-"""About how long an artefact takes on one CPU core: arithmetic over the rate measured on the machine named in README.md."""
+"""About how long an artefact takes on one CPU core: arithmetic over a rate measured on a 2.6 GHz server core."""
 from .digits.manifest import manifest
 
 MACS_PER_SECOND = 24e9          # of a forward, one core, float32

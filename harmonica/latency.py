@@ -3,8 +3,8 @@ import torch
 
 from . import cost, samplers, seeds
 from .denoise import Denoiser
-from .make import keep_mask
 from .models import load_model
+from .sampling import keep_mask
 
 
 @torch.no_grad()

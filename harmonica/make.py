@@ -5,19 +5,12 @@ Whatever is long is kept as it goes (training state, sample blocks), so a killed
 import json
 import time
 
-import numpy as np
-import torch
-
-from . import BadInput, cost, router as routers, samplers, schedules
+from . import cost, router as routers, samplers, schedules
 from .models import load_model
 from .provenance import provenance
 from .runs import SCHEMA, canonical
-from .sampling import num_blocks, sample_block
-from .store import atomic, read_json
+from .sampling import keep_mask, make_block, num_blocks
 from .training import train
-
-
-RANDOM_SEED = 0
 
 
 def make(artefact, store, progress=iter):
@@ -44,26 +37,6 @@ def _router(spec, store, progress):
     return {"metrics": {"cur_natural_percent": schedules.cur_percent(router.keep()), "beta": log[-1]["beta"]}, "log": log}
 
 
-def keep_mask(run, store, num_blocks):
-    """The schedule of a run as a mask (T, N), and the natural CUR where it is a router's (else None)."""
-    reused = None if run.cur_percent is None else schedules.budget(run.cur_percent, run.num_steps, num_blocks)
-    if run.schedule == "full":
-        return schedules.full(run.num_steps, num_blocks), None
-    if run.schedule == "fora":
-        return schedules.fora(run.num_steps, num_blocks), None
-    if run.schedule == "random":
-        return schedules.random(run.num_steps, num_blocks, reused, RANDOM_SEED), None
-    path = store.router_path(run.router)
-    router = routers.load(path)
-    if router.logits.shape != (run.num_steps, num_blocks):
-        raise BadInput(f"router: {path} has {router.num_steps} x {router.num_blocks} scores, but the run has "
-                       f"{run.num_steps} steps and {num_blocks} blocks")
-    if router.about.get("model_sha256") != run.model.sha256:
-        raise BadInput(f"router: {path} was trained for model {router.about.get('model')!r} with other weights than "
-                       f"{run.model.name}'s; delete it and {store.record_path(run.router)} to have it made again")
-    return router.keep(run.cur_percent), schedules.cur_percent(router.keep())
-
-
 def _run(run, store, progress):
     loaded = load_model(run.model)
     keep, natural = keep_mask(run, store, len(loaded.backbone.blocks))
@@ -83,37 +56,3 @@ def _latency(spec, store, progress):
 
 
 MAKERS = {"router": _router, "run": _run, "latency": _latency}
-
-
-def make_block(loaded, run, keep, block, store):
-    """Sample one block unless its file is there: final images, and for block 0 the whole trajectory as well."""
-    path = store.samples(run) / f"block-{block:05d}.npy"
-    if path.exists():
-        return
-    trajectory = sample_block(loaded, run, keep, block).numpy()
-    if block == 0:
-        save_array(store.samples(run) / "trajectory.npy", trajectory)
-    save_array(path, trajectory[-1])
-
-
-def save_array(path, array):
-    with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, array, allow_pickle=False)
-
-
-def load_samples(run, store):
-    """All images of a sampled run (num_images, C, H, W) float32. BadInput naming a missing or damaged block."""
-    blocks = []
-    for block in range(num_blocks(run)):
-        path = store.samples(run) / f"block-{block:05d}.npy"
-        try:
-            blocks.append(np.load(path, allow_pickle=False))
-        except FileNotFoundError:
-            raise BadInput(f"samples: {path} is missing; delete {store.record_path(run)} to have it made again") from None
-        except (ValueError, EOFError) as error:
-            raise BadInput(f"samples: {path} is damaged ({error}); delete it and {store.record_path(run)} to have it made "
-                           "again") from None
-    images = np.concatenate(blocks)[:run.num_images]
-    if len(images) != run.num_images:
-        raise BadInput(f"samples: {store.samples(run)} holds {len(images)} images, not {run.num_images}")
-    return images

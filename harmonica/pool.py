@@ -1,9 +1,12 @@
 """Makes the missing artefacts on this machine: one process per core, one torch thread each, needs before dependants."""
+import os
 import signal
 import sys
+import threading
 import time
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from multiprocessing import current_process, get_context
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import current_process, get_context, parent_process
 
 from tqdm import tqdm
 
@@ -21,6 +24,14 @@ def make_all(artefacts, root, jobs):
     jobs = min(jobs, len(missing))
     left = sum(map(expect.seconds, missing)) / jobs
     print(f"{len(missing)} artefacts to make, about {_duration(left)} with {jobs} processes; records go to {root}", flush=True)
+    try:
+        return _make_in_pool(missing, root, jobs)
+    except BrokenProcessPool:
+        raise BadInput("process: one was killed (out of memory, perhaps; fewer JOBS need less); what was finished is kept, "
+                       "the same command goes on from there") from None
+
+
+def _make_in_pool(missing, root, jobs):
     todo = {a.id: a for a in sorted(missing, key=expect.seconds, reverse=True)}      # the longest first: an even finish
     failed, running, begin = {}, {}, time.monotonic()
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start_worker) as pool, \
@@ -32,6 +43,8 @@ def make_all(artefacts, root, jobs):
                 running[pool.submit(_make, artefact, root)] = todo.pop(artefact.id)
             for future in wait(running, return_when=FIRST_COMPLETED).done:
                 artefact = running.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    raise future.exception()
                 if future.exception() is not None:
                     failed |= _with_dependants(artefact, future.exception(), todo)
                     todo = {id_: a for id_, a in todo.items() if id_ not in failed}
@@ -60,6 +73,13 @@ def _start_worker():
     import torch
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_DFL)      # Ctrl-C: end at once, what was saved is enough
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    """A worker whose parent was killed would wait for work for ever."""
+    parent_process().join()
+    os._exit(1)
 
 
 def _make(artefact, root):

@@ -133,7 +133,7 @@ class RunSpec:
         if self.cur_percent is not None:
             _check_cur(self.cur_percent, self.num_steps)
         if self.router is not None:
-            for field in ("model", "num_steps"):
+            for field in ("model", "sampler", "num_steps", "guidance"):
                 check(getattr(self.router, field) == getattr(self, field), f"router's {field}",
                       getattr(self.router, field), f"the run has {getattr(self, field)!r}")
         for field in ("num_images", "batch", "against"):

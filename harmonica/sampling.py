@@ -3,11 +3,14 @@
 Noise and label of image k depend on the run's seed and k; the last block is padded to the full batch. A shard is any
 set of blocks, so the bytes do not depend on how the work was divided.
 """
+import numpy as np
 import torch
 
-from . import samplers, seeds
+from . import BadInput, router as routers, samplers, schedules, seeds
 from .denoise import Denoiser
+from .store import atomic
 
+RANDOM_SEED = 0
 DOMAINS = {"evaluation": seeds.EVALUATION, "reference": seeds.REFERENCE}
 
 
@@ -40,3 +43,57 @@ def _step_noise(loaded, run, indices):
         rngs = [seeds.generators(DOMAINS[run.noise], run.seed, k, indices=[step + 1])[0] for k in indices]
         return seeds.normal(rngs, loaded.shape)
     return noise
+
+
+def make_block(loaded, run, keep, block, store):
+    """Sample one block unless its file is there: final images, and for block 0 the whole trajectory as well."""
+    path = store.samples(run) / f"block-{block:05d}.npy"
+    if path.exists():
+        return
+    trajectory = sample_block(loaded, run, keep, block).numpy()
+    if block == 0:
+        save_array(store.samples(run) / "trajectory.npy", trajectory)
+    save_array(path, trajectory[-1])
+
+
+def save_array(path, array):
+    with atomic(path) as temporary, open(temporary, "wb") as file:
+        np.save(file, array, allow_pickle=False)
+
+
+def load_samples(run, store):
+    """All images of a sampled run (num_images, C, H, W) float32. BadInput naming a missing or damaged block."""
+    blocks = []
+    for block in range(num_blocks(run)):
+        path = store.samples(run) / f"block-{block:05d}.npy"
+        try:
+            blocks.append(np.load(path, allow_pickle=False))
+        except FileNotFoundError:
+            raise BadInput(f"samples: {path} is missing; delete {store.record_path(run)} to have it made again") from None
+        except (ValueError, EOFError) as error:
+            raise BadInput(f"samples: {path} is damaged ({error}); delete it and {store.record_path(run)} to have it made "
+                           "again") from None
+    images = np.concatenate(blocks)[:run.num_images]
+    if len(images) != run.num_images:
+        raise BadInput(f"samples: {store.samples(run)} holds {len(images)} images, not {run.num_images}")
+    return images
+
+
+def keep_mask(run, store, num_blocks):
+    """The schedule of a run as a mask (T, N), and the natural CUR where it is a router's (else None)."""
+    reused = None if run.cur_percent is None else schedules.budget(run.cur_percent, run.num_steps, num_blocks)
+    if run.schedule == "full":
+        return schedules.full(run.num_steps, num_blocks), None
+    if run.schedule == "fora":
+        return schedules.fora(run.num_steps, num_blocks), None
+    if run.schedule == "random":
+        return schedules.random(run.num_steps, num_blocks, reused, RANDOM_SEED), None
+    path = store.router_path(run.router)
+    router = routers.load(path)
+    if router.logits.shape != (run.num_steps, num_blocks):
+        raise BadInput(f"router: {path} has {router.num_steps} x {router.num_blocks} scores, but the run has "
+                       f"{run.num_steps} steps and {num_blocks} blocks")
+    if router.about.get("model_sha256") != run.model.sha256:
+        raise BadInput(f"router: {path} was trained for model {router.about.get('model')!r} with other weights than "
+                       f"{run.model.name}'s; delete it and {store.record_path(run.router)} to have it made again")
+    return router.keep(run.cur_percent), schedules.cur_percent(router.keep())

@@ -69,6 +69,8 @@ class Store:
         if not path.exists():
             return None
         record = read_json(path)
+        if not isinstance(record, dict):
+            raise BadInput(f"record: {path} is no record; delete it to have it made again")
         if record.get("schema") != SCHEMA or record.get("id") != artefact.id:
             raise BadInput(f"record: {path} has schema {record.get('schema')!r} and id {record.get('id')!r}, not "
                            f"{SCHEMA} and {artefact.id}; delete it to have it made again")

@@ -106,7 +106,7 @@ def train(loaded, router, state_path, *, save_every=10, progress=iter):
                             lambda_=f"{learner.lambda_[1:].mean():.2g}")
         if (trajectory + 1) % save_every == 0:
             save(state_path, learner, log)
-    return learner.logits(), log
+    return work.trained(learner.logits()), log
 
 
 class Work:
@@ -128,6 +128,13 @@ class Work:
                 x0, eps, cond = self.draw_images(trajectory, step)
                 ltc.update_pair(self.denoiser(cond, 1.0), x0, eps, step, learner)
         return float(torch.stack(learner.data_losses).mean())
+
+    def trained(self, logits):
+        """The logits, rows that were never trained set to "compute everything": they hold but their initial values."""
+        if self.config.walk == "ltc":
+            steps = set(ltc.trained_steps(self.router.num_steps, self.config.ltc_form))
+            logits[[step for step in range(self.router.num_steps) if step not in steps]] = CLAMP
+        return logits
 
     def lambda_(self, logits, trajectory):
         """Recompute lambda (T,) from noise of its own."""

@@ -32,7 +32,19 @@ def test_all_computed_is_the_plain_forward_bit_for_bit(tiny_walk, tied, scale, d
             plain = run_all(backbone, batch, t, denoiser.ctx)
         assert torch.equal(out[:, denoiser.backbone.guided_channels:], plain[:, denoiser.backbone.guided_channels:])
         assert scale != 1.0 or torch.equal(out, plain)
-        assert all(slot is not None for slot in cache)
+        held = forward == denoiser.computed      # a mask that reuses nothing has nothing to hold
+        assert all((slot is not None) == held for slot in cache)
+
+
+def test_between_steps_exactly_what_the_next_one_reuses_is_held(tiny_walk, tiny_scores):
+    denoiser, x = tiny_walk()
+    keep = tiny_scores(seed=0) > 0.1
+    keep[0] = True
+    point = denoiser.begin(x)
+    with torch.no_grad():
+        for step in range(4):
+            point = denoiser.advance(point, denoiser.hard(keep))
+            assert [slot is not None for slot in point.cache] == [not computed for computed in keep[step + 1].tolist()]
 
 
 def test_the_first_step_is_computed_whatever_the_scores(tiny_walk):

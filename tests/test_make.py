@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from harmonica import BadInput, make as maker, router as routers, schedules
-from harmonica.make import keep_mask, load_samples, make
+from harmonica.make import make
 from harmonica.runs import SCHEMA, LatencySpec, RouterSpec, RouterTraining, RunSpec, canonical
+from harmonica.sampling import keep_mask, load_samples
 from harmonica.store import Store
 
 

@@ -102,8 +102,10 @@ def test_the_released_form_trains_every_second_row(tiny_model, tmp_path):
     method = METHODS["Learning-to-Cache"]
     for num_steps in (4, 5):
         logits, _ = train(tiny_model, spec(method, num_steps=num_steps, cur_percent=30), tmp_path / "none")
-        changed = (logits != initial_logits(num_steps, 4, 0)).any(dim=1).nonzero().flatten().tolist()
-        assert changed == ltc.trained_steps(num_steps, "released")
+        trained = (logits != 5).any(dim=1).nonzero().flatten().tolist()      # the others compute everything
+        assert trained == ltc.trained_steps(num_steps, "released")
+        keep = schedules.lowest(torch.sigmoid(logits), 4 * len(trained))
+        assert keep.tolist() == [[step not in trained] * 4 for step in range(num_steps)]
 
 
 def test_the_rows_start_from_standard_normals_and_the_first_computes_everything():

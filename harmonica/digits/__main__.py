@@ -1,9 +1,8 @@
 """`python -m harmonica.digits`: train the base models from nothing and measure their own quality.
 
-They go to results/local/base-models (never over the shipped ones); HARMONICA_MODELS=that folder makes every experiment
+They go to results/local-base-models (never over the shipped ones); HARMONICA_MODELS=that folder makes every experiment
 use them. A killed training goes on where it was saved.
 """
-import argparse
 import hashlib
 import json
 import sys
@@ -13,9 +12,10 @@ from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
-from .. import BadInput, check
+from .. import check, command
+from ..command import Parser
 from ..provenance import num_cores
-from ..store import atomic, write_json
+from ..store import atomic, read_json, write_json
 
 # dit-digits-fine: four times the tokens of dit-digits, narrower to keep it trainable on a CPU in half an hour
 KINDS = {"dit-digits": {"patch": 2, "width": 96}, "dit-digits-fine": {"patch": 1, "width": 64}}
@@ -23,27 +23,26 @@ MINUTES = {"dit-digits": 12, "dit-digits-fine": 25}      # on one core, measured
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="python -m harmonica.digits", description=__doc__.splitlines()[0])
+    parser = Parser(prog="python -m harmonica.digits", description=__doc__.splitlines()[0])
     parser.add_argument("--kinds", nargs="+", default=sorted(KINDS), help=f"of {', '.join(KINDS)}; default both")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=4500, help="training steps; the shipped models took 4500")
-    parser.add_argument("--out", type=Path, default=Path("results/local/base-models"))
+    parser.add_argument("--out", type=Path, default=Path("results/local-base-models"))
     parser.add_argument("--jobs", type=int, default=num_cores())
-    arguments = parser.parse_args(argv)
-    try:
-        for kind in arguments.kinds:
-            check(kind in KINDS, "kinds", kind, f"choose of {', '.join(KINDS)}")
-        for field in ("steps", "jobs"):
-            check(getattr(arguments, field) >= 1, field, getattr(arguments, field), "it must be at least 1")
-        return train_all(arguments)
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return command.run(lambda argv: train_all(parser.parse_args(argv)), argv)
 
 
 def train_all(arguments):
     """Train what is missing in arguments.out and write its models.json anew after each."""
+    for kind in arguments.kinds:
+        check(kind in KINDS, "kinds", kind, f"choose of {', '.join(KINDS)}")
+    for field, least in (("steps", 1), ("jobs", 1)):
+        check(getattr(arguments, field) >= least, field, getattr(arguments, field), f"it must be at least {least}")
+    check(min(arguments.seeds) >= 0, "seeds", min(arguments.seeds), "a seed must not be negative")
     out = arguments.out
+    for name, about in _known(out).items():
+        check(about["training"]["steps"] == arguments.steps, "steps", arguments.steps,
+              f"{out} holds {name} trained with {about['training']['steps']}; give another --out")
     missing = [(kind, seed) for kind in arguments.kinds for seed in arguments.seeds
                if f"{kind}-s{seed}" not in _known(out)]
     minutes = sum(MINUTES[kind] for kind, _ in missing) * arguments.steps / 4500
@@ -59,7 +58,7 @@ def train_all(arguments):
 
 def _known(out):
     path = out / "models.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    return read_json(path) if path.exists() else {}
 
 
 def _make(kind, seed, steps, out):

@@ -2,8 +2,9 @@
 
 Every random choice of step s is a function of (seed, s), so that a run killed anywhere resumes to the same weights.
 """
+import json
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors.torch import save
 from torch import nn
 from tqdm import trange
 
+from .. import check
 from ..backbones import run_all
 from ..backbones.dit import DiT
 from ..backbones.dit_official import build, to_official
@@ -45,7 +47,7 @@ def train(config, state_path, save_every=250):
     names, params = zip(*model.named_parameters())
     ema = [p.detach().clone() for p in params]
     optimizer = torch.optim.AdamW(params, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay)
-    first = _restore(state_path, params, ema, optimizer)
+    first = _restore(state_path, params, ema, optimizer, config)
     images, labels = (torch.from_numpy(a) for a in data.load("train"))
     noise_share = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).neg().add(1).cumprod(0)
     backbone = DiT(model)
@@ -62,7 +64,7 @@ def train(config, state_path, save_every=250):
         torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - decay)
         if (step + 1) % save_every == 0:
             bar.set_postfix(loss=f"{loss.item():.3f}")
-            _save(state_path, step + 1, params, ema, optimizer)
+            _save(state_path, step + 1, params, ema, optimizer, config)
     with torch.no_grad():
         for p, averaged in zip(params, ema):
             p.copy_(averaged)
@@ -103,19 +105,20 @@ def _schedule(step, config):
     return warm * 0.5 * (1 + math.cos(math.pi * step / config.steps))
 
 
-def _save(path, step, params, ema, optimizer):
+def _save(path, step, params, ema, optimizer, config):
     tensors = {f"{kind}.{i}": value for kind, values in (("p", params), ("ema", ema)) for i, value in enumerate(values)}
     for i, p in enumerate(params):
         tensors.update({f"{key}.{i}": optimizer.state[p][key] for key in ("exp_avg", "exp_avg_sq")})
     with atomic(path) as temporary:
-        temporary.write_bytes(save({k: v.detach().contiguous() for k, v in tensors.items()}, {"step": str(step)}))
+        temporary.write_bytes(save({k: v.detach().contiguous() for k, v in tensors.items()}, {"about": json.dumps([step, asdict(config)])}))
 
 
-def _restore(path, params, ema, optimizer):
+def _restore(path, params, ema, optimizer, config):
     if not Path(path).exists():
         return 0
     with safe_open(path, "pt") as file, torch.no_grad():
-        step = int(file.metadata()["step"])
+        step, trained = json.loads(file.metadata()["about"])
+        check(trained == asdict(config), "base model", str(path), f"it was begun as {trained}; delete it to begin anew")
         for i, p in enumerate(params):
             p.copy_(file.get_tensor(f"p.{i}"))
             ema[i].copy_(file.get_tensor(f"ema.{i}"))

@@ -1,11 +1,13 @@
 """The sentences follow from the numbers: other numbers, other sentences; too few seeds, no ordering."""
+import re
+
 import pytest
 
 from analysis.claims import NOT_CLAIMED, claims, overall
 from analysis.records import load
 
 
-PLAIN, LEARNING_TO_CACHE, FEWER, LOSSLESS = range(4)
+PLAIN, LEARNING_TO_CACHE, FORA, FEWER, LOSSLESS = range(5)
 
 
 @pytest.fixture
@@ -38,6 +40,21 @@ def test_an_interval_over_one_claims_no_ordering(said):
     assert claim.verdict == "undecided"
     assert "HarmoniCa lower" not in text(claim) and "Learning-to-Cache lower" not in text(claim)
     assert "undecided in rFID" in text(claim) and "lower in 2 of 3 base models" in text(claim)
+
+
+def test_base_models_that_disagree_claim_no_ordering(said):
+    """Two base models far ahead, one behind on average over its noises, yet the interval leaves out 1."""
+    third = (1.1, 1.5, 2.1)
+    claim = said(sdt=lambda model, noise: third[noise] if model == 2 else 0.5, ltc=lambda model, noise: 1.5)[LEARNING_TO_CACHE]
+    low, high = re.search(r"ratio \S+ \[(\S+), (\S+)\]", text(claim)).groups()
+    assert float(high) < 1
+    assert claim.verdict == "undecided" and "lower in 2 of 3 base models" in text(claim)
+
+
+def test_fora_stands_for_the_released_form_at_half_reuse(said):
+    claim = said(sdt=1.5, fora=1.2)[FORA]
+    assert claim.verdict == "does not hold" and len(claim.findings) == 1
+    assert "FORA lower in rFID" in text(claim) and "CUR 50 %" in text(claim)
 
 
 def test_plain_baselines_that_win_are_said_first(said):
