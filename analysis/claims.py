@@ -11,7 +11,7 @@ NOT_CLAIMED = "nothing is claimed"
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """verdict: holds, holds in part, does not hold, undecided; of plain baselines wins or nowhere; NOT_CLAIMED."""
+    """verdict: holds, holds in part, does not hold, undecided; of plain baselines somewhere or nowhere; NOT_CLAIMED."""
     title: str
     verdict: str
     summary: str
@@ -36,12 +36,12 @@ def plain_wins(found):
             undecided += len(lower) - len(ahead)
             wins += sum(c.verdict == "lower" for c in ahead)
             if ahead:
-                findings.append(f"{_where(setting)}: {_name(plain, setting)} below {learned} in " + "; ".join(map(_numbers, ahead)))
-    summary = (f"{wins} comparisons with a learned router are won, {undecided} more are lower on average but not "
-               "beyond doubt")
+                findings.append(f"{_where(setting)}: {_name(plain, setting)} below {learned} in "
+                                + "; ".join(map(_numbers, ahead)))
+    summary = f"{wins} comparisons of errors are won, {undecided} more are lower on average but not beyond doubt"
     claimable = [setting for setting in found if not setting.too_few]
-    return Claim(title="Where FORA, fewer steps or a random schedule win", findings=tuple(findings),
-                 verdict=("wins" if wins else "nowhere") if claimable else NOT_CLAIMED,
+    return Claim(title="FORA, fewer steps or a random schedule ahead of a learned router", findings=tuple(findings),
+                 verdict=("somewhere" if wins else "nowhere") if claimable else NOT_CLAIMED,
                  summary=summary if claimable else f"{_why_not(found)}; what is lower in number")
 
 

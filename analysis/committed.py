@@ -15,7 +15,8 @@ TABLE1 = {"which": "all", "num_seeds": 3}       # the committed Table 1: make re
 def command(rows, num_seeds, scale=SCALE):
     """The make command behind a table, with what differs from the defaults."""
     options = {"SCALE": (scale, SCALE), "ROWS": (rows, "core"), "SEEDS": (num_seeds, 1)}
-    return " ".join(["make reproduce-table1", *(f"{name}={value}" for name, (value, default) in options.items() if value != default)])
+    given = [f"{name}={value}" for name, (value, default) in options.items() if value != default]
+    return " ".join(["make reproduce-table1", *given])
 
 
 def table1_rows():
@@ -47,7 +48,8 @@ def check(results):
     known = named()
     for path in (path for folder in FOLDERS.values() for path in sorted((store.root / folder).glob("*.json"))):
         if path.stem not in known:
-            raise BadInput(f"record: {path} is stale, no experiment names it now; delete it, and `{how}` makes what takes its place")
+            raise BadInput(f"record: {path} is stale, no experiment names it now; delete it, then `{how}` makes what "
+                           "takes its place")
 
 
 def pictured(rows):

@@ -13,6 +13,7 @@ from .style import METHOD, PANEL, WIDTH
 from .table import label
 
 DIGITS = 10         # images k = 0 .. 9 of a run have the labels 0 .. 9
+SHOWN_DIFFERENCE = 0.5
 
 
 def draw(root, groups, folder):
@@ -38,14 +39,16 @@ def samples(root, group, path):
         figure.get_layout_engine().set(w_pad=0.08)
         left, right = figure.subplots(1, 2)
         left.imshow(_strip(grids), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
-        image = right.imshow(_strip([own - grids[0] for own in grids]), cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest")
+        image = right.imshow(_strip([own - grids[0] for own in grids]), cmap="RdBu_r", vmin=-SHOWN_DIFFERENCE,
+                             vmax=SHOWN_DIFFERENCE, interpolation="nearest")
         left.set(title=f"{group.name}: images from the same noise", xticks=[], yticks=_middles(grids))
         left.set_yticklabels([_where(line, group) for line in group.lines])
         right.set(title="difference to uncached", xticks=[], yticks=[])
         for ax in (left, right):
             ax.spines[:].set_visible(False)
             ax.tick_params(length=0)
-        figure.colorbar(image, ax=right, label="pixel value", ticks=[-1, 0, 1], pad=0.02)
+        figure.colorbar(image, ax=right, label="difference (pixels lie in -1 .. 1)", extend="both",
+                        ticks=[-SHOWN_DIFFERENCE, 0, SHOWN_DIFFERENCE], pad=0.02)
 
 
 def _strip(grids):

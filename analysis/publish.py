@@ -5,7 +5,6 @@ from collections import defaultdict
 import numpy as np
 
 from harmonica import BadInput
-
 from harmonica.store import FOLDERS, Store, atomic
 
 from .figures import DIGITS

@@ -45,9 +45,9 @@ def read_csv(path):
 
 
 def key(row):
-    """What makes a row of the CSV the same row in another measurement. Uncached and fewer steps differ in theory's speedup."""
-    cached = row["method"] != "DDIM"
-    return (row["model"], row["T"], row["method"], row["CUR_percent"] if cached else f"{float(row['speedup_theoretical']):.2f}")
+    """What makes a row of the CSV the same row in another measurement; uncached and fewer steps differ in their MACs."""
+    setting = f"{float(row['speedup_theoretical']):.2f}" if row["method"] == "DDIM" else row["CUR_percent"]
+    return row["model"], row["T"], row["method"], setting
 
 
 # heading -> column; the first block is what carries the comparison, the second stands beside it
@@ -58,20 +58,27 @@ LATENCY = {"latency ms": "latency_ms"}
 
 
 def carrying_block(group, committed):
-    return _block(group, {**CARRYING, **SPEED}, committed)
+    return _block(group, {**CARRYING, **SPEED}, committed, _with_spread)
 
 
 def beside_block(group, committed):
-    return _block(group, {**BESIDE, **LATENCY}, committed)
+    return _block(group, {**BESIDE, **LATENCY}, committed, _with_spread)
 
 
-def _block(group, columns, committed):
-    """("table", headings, rows): mean, [interval] where there are several seeds, (committed value) where there is one."""
+def means_block(group, committed):
+    """carrying_block without intervals: as wide as a terminal."""
+    return _block(group, {**CARRYING, **SPEED}, committed, lambda line, row, column: f"{float(row[column]):.4g}")
+
+
+def _block(group, columns, committed, shown):
+    """("table", headings, rows): each cell as `shown` has it, then (committed value) where there is one."""
     rows = []
     for line, row in zip(group.lines, cells(group)):
         known = committed.get(key(row), {})
-        rows.append([label(line.row, group), line.row.form, f"{line.mean('cur_percent'):.4g}"]
-                    + [_shown(line, row, column, known) for column in columns.values()])
+        rows.append([label(line.row, group), line.row.form, f"{line.mean('cur_percent'):.4g}"])
+        for column in columns.values():
+            there = f" ({float(known[column]):.4g})" if known.get(column) else ""
+            rows[-1].append(shown(line, row, column) + there if row[column] else "")
     return "table", ["method", "form", "CUR %", *columns], rows
 
 
@@ -82,14 +89,10 @@ def label(row, group):
     return "uncached" if row is group.lines[0].row else f"DDIM, {row.num_steps} steps"
 
 
-def _shown(line, row, column, known):
-    if row[column] == "":
-        return ""
-    text = f"{float(row[column]):.4g}"
+def _with_spread(line, row, column):
+    """Mean, and [interval] where there is one."""
     spread = _spread(line, column)
-    if spread:
-        text += f" [{spread[0]:.3g}, {spread[1]:.3g}]"
-    return f"{text} ({float(known[column]):.4g})" if known.get(column) else text
+    return f"{float(row[column]):.4g}" + (f" [{spread[0]:.3g}, {spread[1]:.3g}]" if spread else "")
 
 
 def _spread(line, column):

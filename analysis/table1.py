@@ -55,9 +55,10 @@ def document(groups, scale, committed):
 
 def short(groups, scale, committed):
     """The blocks that the terminal shows."""
-    blocks = [("heading", 1, f"Table 1 at {scale} scale" + (", committed values in round brackets" if committed else ""))]
+    blocks = [("heading", 1, f"Table 1 at {scale} scale"),
+              ("text", "Means" + ("; in round brackets the committed values" if committed else "") + ". The rest is in the .md.")]
     for group in groups:
-        blocks += [("heading", 2, heading(group, scale)), table.carrying_block(group, committed)]
+        blocks += [("heading", 2, heading(group, scale)), table.means_block(group, committed)]
     return blocks + [("heading", 2, "What these numbers say")] + sentences(groups)
 
 
@@ -80,16 +81,17 @@ def how(group):
 
 def missing(group):
     """Why a cell of the group is empty."""
-    reasons = ["CUR natural is what a router's scores give at tau before the count is made exact: only trained routers have one"]
+    reasons = ["CUR natural is what a router's scores give at tau, before the count is made exact; other methods have none"]
     unmeasured = [table.label(line.row, group) for line in group.lines if line.latency is None]
     if unmeasured:
-        reasons.append(f"latency and measured speedup of {', '.join(unmeasured)}: no finished latency record {group.latency_id}")
+        reasons.append(f"latency and speedup of {', '.join(unmeasured)}: no finished latency record {group.latency_id}")
     return reasons
 
 
 def pictures(group):
     """Links to the group's figures, relative to the document."""
-    return "\n\n".join(f"![{group.name}: {name}](../figures/{figures.file_name(group, name)})" for name in ("samples", "routers", "error"))
+    return "\n\n".join(f"![{group.name}: {name}](../figures/{figures.file_name(group, name)})"
+                       for name in ("samples", "routers", "error"))
 
 
 def sentences(groups):

@@ -59,7 +59,7 @@ def test_fora_stands_for_the_released_form_at_half_reuse(said):
 
 def test_plain_baselines_that_win_are_said_first(said):
     first = said(fora=1.2)[PLAIN]
-    assert first.verdict == "wins"
+    assert first.verdict == "somewhere"
     assert any(finding.startswith("fake, T = 4, CUR 50 %: FORA below HarmoniCa in rFID") for finding in first.findings)
     assert not any("random below" in finding for finding in first.findings)
 
