@@ -8,7 +8,7 @@ import numpy as np
 
 from experiments import Row
 from harmonica import BadInput
-from harmonica.runs import LatencySpec, canonical, with_needs
+from harmonica.runs import canonical, latency_specs, with_needs
 from harmonica.store import Store
 
 METRICS = ("IS", "FID", "sFID", "precision", "recall", "rFID", "x0_mse", "agreement", "num_images")
@@ -51,12 +51,6 @@ def groups_of(rows):
     def distinct(rows):
         return list({(row.method, row.runs): row for row in rows}.values())
     return [(name, distinct(rows)) for name, rows in groupby(rows, key=lambda row: row.group)]
-
-
-def latency_specs(rows):
-    """One per group, over the first run of each row: as `python -m harmonica run` measures them."""
-    return [LatencySpec(group=name, runs=tuple(row.runs[0] for row in rows))
-            for name, rows in groupby(rows, key=lambda row: row.group)]
 
 
 def artefacts(rows):

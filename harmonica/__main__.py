@@ -55,7 +55,7 @@ def _reading_options(command):
 def _run(arguments):
     from importlib import import_module
 
-    from .runs import SCALES, LatencySpec, with_needs
+    from .runs import SCALES, latency_specs, with_needs
     for field, known in (("scale", SCALES), ("rows", ("core", "all")), ("where", ("local", "slurm"))):
         check(getattr(arguments, field) in known, field.upper(), getattr(arguments, field), f"choose one of {', '.join(known)}")
     check(arguments.where == "local", "WHERE", arguments.where, "it is not there yet; choose local")
@@ -66,8 +66,7 @@ def _run(arguments):
         check(name in known, "experiment", name, f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}")
         rows += import_module(f"experiments.{name}.config").table(arguments.scale, arguments.rows, arguments.seeds)
     wanted = with_needs([run for row in rows for run in row.runs])
-    groups = {row.group: [r.runs[0] for r in rows if r.group == row.group] for row in rows}
-    latencies = [LatencySpec(group=group, runs=tuple(runs)) for group, runs in groups.items()]
+    latencies = latency_specs(rows)
     if arguments.dry_run or arguments.status:
         return _list(wanted + latencies)
     if arguments.fresh:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 
 from . import check
 
@@ -178,6 +179,12 @@ class LatencySpec:
 
     def needs(self):
         return [run.router for run in self.runs if run.router]
+
+
+def latency_specs(rows):
+    """One LatencySpec per group of rows (anything with .group and .runs, a group's rows in sequence): first run of each."""
+    return [LatencySpec(group=group, runs=tuple(row.runs[0] for row in own))
+            for group, own in groupby(rows, key=lambda row: row.group)]
 
 
 def with_needs(artefacts):
