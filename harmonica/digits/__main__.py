@@ -3,19 +3,16 @@
 They go to results/local-base-models (never over the shipped ones); HARMONICA_MODELS=that folder makes every experiment
 use them. A killed training goes on where it was saved.
 """
-import hashlib
 import json
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 
 from .. import check, command
 from ..command import Parser
 from ..provenance import num_cores
-from ..store import atomic, read_json, write_json
+from ..store import read_json, write_json
 
 # dit-digits-fine: four times the tokens of dit-digits, narrower to keep it trainable on a CPU in half an hour
 KINDS = {"dit-digits": {"patch": 2, "width": 96}, "dit-digits-fine": {"patch": 1, "width": 64}}
@@ -48,8 +45,9 @@ def train_all(arguments):
     minutes = sum(MINUTES[kind] for kind, _ in missing) * arguments.steps / 4500
     print(f"{len(missing)} base models to train, about {minutes / min(arguments.jobs, max(1, len(missing))):.0f} minutes; "
           f"they go to {out}")
+    from .base import make      # of another module: spawned workers do not find what a __main__ defines
     with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(_make, kind, seed, arguments.steps, out) for kind, seed in missing]):
+        for future in as_completed([pool.submit(make, f"{kind}-s{seed}", {"seed": seed, "steps": arguments.steps, **KINDS[kind]}, out) for kind, seed in missing]):
             name, about = future.result()
             write_json(out / "models.json", {**_known(out), name: about})
             print(f"{name}: {json.dumps(about['quality'])}", flush=True)
@@ -59,32 +57,6 @@ def train_all(arguments):
 def _known(out):
     path = out / "models.json"
     return read_json(path) if path.exists() else {}
-
-
-def _make(kind, seed, steps, out):
-    import torch
-    from safetensors.torch import save
-
-    from .base import BaseTraining, train
-    torch.set_num_threads(1)
-    config, begin = BaseTraining(seed=seed, steps=steps, **KINDS[kind]), time.perf_counter()
-    name = f"{kind}-s{seed}"
-    state = out / f"{name}.state.safetensors"
-    content = save(train(config, state))
-    with atomic(out / f"{name}.safetensors") as temporary:
-        temporary.write_bytes(content)
-    state.unlink(missing_ok=True)
-    about = describe(content, config)
-    return name, {**about, "wall_s": round(time.perf_counter() - begin)}
-
-
-def describe(content, config):
-    """The manifest entry of trained weights (bytes of a safetensors file): hash, architecture, training, quality."""
-    from safetensors.torch import load
-
-    from .quality import quality
-    return {"sha256": hashlib.sha256(content).hexdigest(), "heads": config.heads, "training": asdict(config),
-            "quality": quality(load(content), config.heads)}
 
 
 if __name__ == "__main__":

@@ -2,8 +2,10 @@
 
 Every random choice of step s is a function of (seed, s), so that a run killed anywhere resumes to the same weights.
 """
+import hashlib
 import json
 import math
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import nn
 from tqdm import trange
 
@@ -21,6 +23,7 @@ from ..backbones.dit import DiT
 from ..backbones.dit_official import build, to_official
 from ..store import atomic
 from . import data
+from .quality import quality
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +41,23 @@ class BaseTraining:
     warmup: int = 100
     label_dropout: float = 0.1
     ema: float = 0.999
+
+
+def make(name, settings, out):
+    """Train base model `name` (settings: fields of BaseTraining) into folder `out` -> name, its manifest entry."""
+    torch.set_num_threads(1)
+    config, begin, state = BaseTraining(**settings), time.perf_counter(), Path(out) / f"{name}.state.safetensors"
+    content = save(train(config, state))
+    with atomic(Path(out) / f"{name}.safetensors") as temporary:
+        temporary.write_bytes(content)
+    state.unlink(missing_ok=True)
+    return name, {**describe(content, config), "wall_s": round(time.perf_counter() - begin)}
+
+
+def describe(content, config):
+    """The manifest entry of trained weights (bytes of a safetensors file): hash, architecture, training, quality."""
+    return {"sha256": hashlib.sha256(content).hexdigest(), "heads": config.heads, "training": asdict(config),
+            "quality": quality(load(content), config.heads)}
 
 
 def train(config, state_path, save_every=250):
