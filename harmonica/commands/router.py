@@ -1,0 +1,48 @@
+"""`python -m harmonica router info|import|export`: look at router files of any known format and convert them."""
+import json
+
+
+def add(commands):
+    routers = commands.add_parser("router", help="look at and convert router files").add_subparsers(metavar="ACTION", required=True)
+    info = routers.add_parser("info", help="T, N, CUR and the heat map of a router file of any known format")
+    info.add_argument("file")
+    info.add_argument("--json", action="store_true")
+    info.add_argument("--plot", metavar="FILE.png")
+    info.set_defaults(function=_router_info)
+    for name, text in (("import", "published .pt or SmoothCache .json -> this package's .safetensors"),
+                       ("export", "any known format -> .pt or SmoothCache .json, by the ending of OUT")):
+        convert = routers.add_parser(name, help=text)
+        convert.add_argument("file")
+        convert.add_argument("out")
+        convert.set_defaults(function=_router_convert)
+        _reading_options(convert)
+    _reading_options(info)
+
+
+def _reading_options(command):
+    command.add_argument("--tau", type=float, default=None, help="threshold; default the file's own, else 0.1")
+    command.add_argument("--blocks", type=int, default=None, help="number of blocks, for SmoothCache files by kind")
+
+
+def _router_info(arguments):
+    from ..formats import read
+    from ..router import info
+    router = read(arguments.file, tau=arguments.tau, num_blocks=arguments.blocks)
+    figures = info(router)
+    if arguments.plot:
+        from ..plot import heat_map
+        heat_map(router, arguments.plot)
+    if arguments.json:
+        print(json.dumps(figures, indent=1))
+    else:
+        for key, value in figures.items():
+            print(f"{key:16} {value}")
+        if arguments.plot:
+            print(f"heat map         {arguments.plot}")
+
+
+def _router_convert(arguments):
+    from ..formats import read, write
+    router = read(arguments.file, tau=arguments.tau, num_blocks=arguments.blocks)
+    write(arguments.out, router)
+    print(f"wrote {arguments.out}")

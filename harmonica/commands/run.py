@@ -1,0 +1,75 @@
+"""`python -m harmonica run EXPERIMENT...`: make what is missing of the artefacts that experiments name."""
+from importlib import import_module
+from pathlib import Path
+
+from .. import BadInput, check
+
+LOCAL = Path("results/local")
+
+
+def add(commands):
+    run = commands.add_parser("run", help="make the missing routers, images and metrics of experiments")
+    run.add_argument("experiments", nargs="+", metavar="EXPERIMENT", help="folders of experiments/, e.g. dit_xl2_256")
+    run.add_argument("--scale", default="digits", help="digits (default), smoke or paper")
+    run.add_argument("--rows", default="core", help="core (default) or all")
+    run.add_argument("--seeds", type=int, default=1, help="base models and evaluation noises, 1 (default) to 3")
+    run.add_argument("--jobs", type=int, default=0, help="processes side by side; default one per core")
+    run.add_argument("--where", default="local", help="local (default) or slurm")
+    run.add_argument("--fresh", action="store_true", help="start a new local set; the old one is renamed, not deleted")
+    state = run.add_mutually_exclusive_group()
+    state.add_argument("--dry-run", action="store_true", help="only list what would be made")
+    state.add_argument("--status", action="store_true", help="only list what is there and what is missing")
+    run.set_defaults(function=_run)
+
+
+def _run(arguments):
+    from ..runs import SCALES, latency_specs, with_needs
+    for field, known in (("scale", SCALES), ("rows", ("core", "all")), ("where", ("local", "slurm"))):
+        check(getattr(arguments, field) in known, field.upper(), getattr(arguments, field), f"choose one of {', '.join(known)}")
+    check(arguments.where == "local", "WHERE", arguments.where, "it is not there yet; choose local")
+    check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
+    check(arguments.jobs >= 0, "JOBS", arguments.jobs, "give a positive number of processes")
+    rows, known = [], sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
+    for name in arguments.experiments:
+        check(name in known, "experiment", name, f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}")
+        rows += import_module(f"experiments.{name}.config").table(arguments.scale, arguments.rows, arguments.seeds)
+    wanted = with_needs([run for row in rows for run in row.runs])
+    latencies = latency_specs(rows)
+    if arguments.dry_run or arguments.status:
+        return _list(wanted + latencies)
+    if arguments.fresh:
+        _set_aside(LOCAL)
+    from ..pool import make_all
+    from ..provenance import num_cores
+    from ..store import Store
+    store = Store(LOCAL)
+    if all(store.record(artefact) for artefact in wanted + latencies):
+        print(f"nothing to run: all {len(wanted + latencies)} records are in {LOCAL}")
+    failed = make_all(wanted, LOCAL, arguments.jobs or num_cores())
+    if not failed:      # latency comes last and alone on the machine
+        failed = make_all(latencies, LOCAL, jobs=1)
+    for id_, reason in failed.items():
+        print(f"failed: {id_}: {reason}")
+    if failed:
+        id_, reason = next(iter(failed.items()))
+        raise BadInput(f"run: {id_}: {reason}" + (f" ({len(failed)} failed, listed above)" if len(failed) > 1 else ""))
+
+
+def _list(wanted):
+    from ..store import Store
+    store = Store(LOCAL)
+    for artefact in wanted:
+        print(f"{'done   ' if store.record(artefact) else 'missing'} {artefact.kind:6} {artefact.id}")
+
+
+def _set_aside(local):
+    """Rename the local set to a name that says when, so that a fresh one starts."""
+    import time
+
+    from ..digits.manifest import folder
+    check(not folder().resolve().is_relative_to(local.resolve()), "HARMONICA_MODELS", str(folder()),
+          f"FRESH renames {local}, so the base models must lie elsewhere")
+    if local.exists():
+        aside = local.with_name(f"local-{time.strftime('%Y%m%d-%H%M%S')}")
+        local.rename(aside)
+        print(f"starting a fresh set; the old one is kept as {aside}")
