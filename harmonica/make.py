@@ -9,7 +9,7 @@ from . import cost, router as routers, samplers, schedules
 from .models import load_model
 from .provenance import provenance
 from .runs import SCHEMA, canonical
-from .sampling import keep_mask, make_block, num_blocks
+from .sampling import keep_mask, make_block, missing_blocks, num_blocks
 from .training import train
 
 
@@ -24,6 +24,20 @@ def make(artefact, store, progress=iter):
                                     "provenance": {**provenance(), "wall_s": round(time.perf_counter() - begin, 2)}})
             store.state_path(artefact).unlink(missing_ok=True)
     return store.record(artefact)
+
+
+def make_shard(run, store, shard, num_shards, progress=iter):
+    """Sample what is missing of one shard of a run, its router being there; `make` of the run then only evaluates.
+
+    Any number of shards gives the same bytes, and shards of different divisions may be mixed.
+    """
+    with store.lock(run, part=f"-shard-{shard}-of-{num_shards}"):
+        blocks = missing_blocks(run, store, shard, num_shards)
+        if blocks and store.record(run) is None:
+            loaded = load_model(run.model)
+            keep, _ = keep_mask(run, store, len(loaded.backbone.blocks))
+            for block in progress(blocks):
+                make_block(loaded, run, keep, block, store)
 
 
 def _router(spec, store, progress):

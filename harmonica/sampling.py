@@ -1,12 +1,12 @@
 """Images of one run: blocks of `batch` consecutive images, each a function of (run, block) alone.
 
-Noise and label of image k depend on the run's seed and k; the last block is padded to the full batch. A shard is any
-set of blocks, so the bytes do not depend on how the work was divided.
+Noise and label of image k depend on the run's seed and k; the last block is padded to the full batch. A shard is a
+range of whole blocks, so the bytes do not depend on how the work was divided.
 """
 import numpy as np
 import torch
 
-from . import BadInput, router as routers, samplers, schedules, seeds
+from . import BadInput, check, router as routers, samplers, schedules, seeds
 from .denoise import Denoiser
 from .store import atomic
 
@@ -16,6 +16,22 @@ DOMAINS = {"evaluation": seeds.EVALUATION, "reference": seeds.REFERENCE}
 
 def num_blocks(run):
     return -(-run.num_images // run.batch)
+
+
+def shard_blocks(run, shard, num_shards):
+    """The blocks of shard number `shard` of `num_shards`: contiguous, as equal as can be, perhaps none."""
+    check(num_shards >= 1, "num_shards", num_shards, "it must be at least 1")
+    check(0 <= shard < num_shards, "shard", shard, f"it lies in 0..{num_shards - 1}")
+    return range(num_blocks(run) * shard // num_shards, num_blocks(run) * (shard + 1) // num_shards)
+
+
+def missing_blocks(run, store, shard=0, num_shards=1):
+    """Of a shard, the blocks that have no file yet."""
+    return [block for block in shard_blocks(run, shard, num_shards) if not block_path(run, store, block).exists()]
+
+
+def block_path(run, store, block):
+    return store.samples(run) / f"block-{block:05d}.npy"
 
 
 @torch.no_grad()
@@ -47,7 +63,7 @@ def _step_noise(loaded, run, indices):
 
 def make_block(loaded, run, keep, block, store):
     """Sample one block unless its file is there: final images, and for block 0 the whole trajectory as well."""
-    path = store.samples(run) / f"block-{block:05d}.npy"
+    path = block_path(run, store, block)
     if path.exists():
         return
     trajectory = sample_block(loaded, run, keep, block).numpy()
@@ -65,7 +81,7 @@ def load_samples(run, store):
     """All images of a sampled run (num_images, C, H, W) float32. BadInput naming a missing or damaged block."""
     blocks = []
     for block in range(num_blocks(run)):
-        path = store.samples(run) / f"block-{block:05d}.npy"
+        path = block_path(run, store, block)
         try:
             blocks.append(np.load(path, allow_pickle=False))
         except FileNotFoundError:

@@ -24,7 +24,7 @@ def atomic(path):
     """Yield a temporary path beside `path`; on success it replaces `path`, on an error it is removed."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")    # hosts share the folder
     try:
         yield temporary
         os.replace(temporary, path)
@@ -82,9 +82,10 @@ class Store:
             write_json(self.record_path(artefact), record)
 
     @contextmanager
-    def lock(self, artefact, wait_s=2.0):
-        """Hold the artefact's lock (host and pid); wait while another live process holds it, break a dead one's."""
-        path = self.root / "locks" / f"{artefact.id}.json"
+    def lock(self, artefact, part="", wait_s=2.0):
+        """Hold the lock (host and pid) of an artefact or of a part of it; wait while another live process holds it, break
+        a dead one's."""
+        path = self.root / "locks" / f"{artefact.id}{part}.json"
         while not self._acquire(path):
             time.sleep(wait_s)
         done = threading.Event()

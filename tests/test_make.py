@@ -1,16 +1,18 @@
 """Making artefacts: one process does the work, records say what was done, damaged files are named."""
 import json
 import time
+from dataclasses import replace
 from multiprocessing import get_context
+from shutil import copytree
 
 import numpy as np
 import pytest
 import torch
 
-from harmonica import BadInput, make as maker, router as routers, schedules
-from harmonica.make import make
+from harmonica import BadInput, make as maker, router as routers, sampling, schedules
+from harmonica.make import make, make_shard
 from harmonica.runs import SCHEMA, LatencySpec, RouterSpec, RouterTraining, RunSpec, canonical
-from harmonica.sampling import keep_mask, load_samples
+from harmonica.sampling import keep_mask, load_samples, missing_blocks, num_blocks, shard_blocks
 from harmonica.store import Store
 
 
@@ -75,6 +77,72 @@ def test_made_again_it_is_the_same(specs, made, tmp_path):
             key: value for key, value in known.items() if key != "provenance"}
     for path in [*made.root.rglob("*.npy"), *made.root.rglob("*.safetensors")]:
         assert path.read_bytes() == (tmp_path / path.relative_to(made.root)).read_bytes()
+
+
+@pytest.fixture
+def long_run(specs, made):
+    """Of 8 blocks, the last one padded."""
+    run = replace(specs["routed"], num_images=30, batch=4)
+    assert num_blocks(run) == 8
+    return run
+
+
+def store_with_router(specs, made, folder):
+    store = Store(folder)
+    copytree(made.root / "routers", store.root / "routers")
+    return store
+
+
+def sampled(run, store):
+    return {path.name: path.read_bytes() for path in store.samples(run).iterdir()}
+
+
+@pytest.mark.parametrize("order", [[(0, 2), (1, 2)], [(4, 5), (2, 5), (0, 5), (3, 5), (1, 5)], [(k, 11) for k in range(11)],
+                                   [(1, 2), (0, 3), (1, 3), (2, 3)]], ids=["2", "5", "more than blocks", "mixed"])
+def test_any_shards_give_the_same_bytes(specs, made, long_run, tmp_path, order):
+    whole, store = (store_with_router(specs, made, tmp_path / name) for name in ("whole", "shards"))
+    make_shard(long_run, whole, 0, 1)
+    for shard, num_shards in order:
+        make_shard(long_run, store, shard, num_shards)
+        assert not missing_blocks(long_run, store, shard, num_shards)
+    assert len(sampled(long_run, whole)) == 9 and sampled(long_run, store) == sampled(long_run, whole)
+
+
+@pytest.mark.parametrize("num_shards", [1, 2, 3, 5, 8, 11])
+def test_shards_cover_every_block_once(long_run, num_shards):
+    parts = [list(shard_blocks(long_run, shard, num_shards)) for shard in range(num_shards)]
+    assert sum(parts, []) == list(range(8)) and max(map(len, parts)) - min(map(len, parts)) <= 1
+    for wrong in (-1, num_shards):
+        with pytest.raises(BadInput, match=f"shard: {wrong} "):
+            shard_blocks(long_run, wrong, num_shards)
+
+
+def test_after_its_shards_a_run_samples_nothing_and_a_lost_shard_is_redone_alone(specs, made, tmp_path, monkeypatch):
+    store = Store(tmp_path)
+    run = specs["full"].reference()
+    for shard in range(2):
+        make_shard(run, store, shard, 2)
+    (store.samples(run) / "block-00001.npy").unlink()
+    blocks, sample = [], sampling.sample_block
+    monkeypatch.setattr(sampling, "sample_block", lambda *arguments: blocks.append(arguments[-1]) or sample(*arguments))
+    for shard in range(2):
+        make_shard(run, store, shard, 2)
+    assert make(run, store)["metrics"] == {"num_images": 30} and blocks == [1]
+    assert sampled(run, store) == sampled(run, made)
+
+
+@pytest.mark.filterwarnings("ignore:This process")      # fork() in a process with threads
+def test_two_processes_at_the_same_blocks_do_not_disturb_each_other(specs, made, long_run, tmp_path):
+    """The same shard twice: one waits. Overlapping shards: both sample, every file is whole."""
+    whole, store = (store_with_router(specs, made, tmp_path / name) for name in ("whole", "shards"))
+    make_shard(long_run, whole, 0, 1)
+    fork = get_context("fork")
+    workers = [fork.Process(target=make_shard, args=(long_run, store, *shard)) for shard in ((0, 1), (0, 1), (0, 2), (1, 2))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0] * 4 and sampled(long_run, store) == sampled(long_run, whole)
 
 
 def test_masks(specs, made):
