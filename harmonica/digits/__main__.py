@@ -15,13 +15,13 @@ from ..provenance import num_cores
 from ..store import read_json, write_json
 
 # dit-digits-fine: four times the tokens of dit-digits, narrower to keep it trainable on a CPU in half an hour
-KINDS = {"dit-digits": {"patch": 2, "width": 96}, "dit-digits-fine": {"patch": 1, "width": 64}}
-MINUTES = {"dit-digits": 12, "dit-digits-fine": 25}      # on one core, measured
+KINDS = {"dit-digits": {"patch": 2, "width": 96}, "dit-digits-fine": {"patch": 1, "width": 64}, "pixart-digits": {}}
+MINUTES = {"dit-digits": 12, "dit-digits-fine": 25, "pixart-digits": 12}      # on one core, measured
 
 
 def main(argv=None):
     parser = Parser(prog="python -m harmonica.digits", description=__doc__.splitlines()[0])
-    parser.add_argument("--kinds", nargs="+", default=sorted(KINDS), help=f"of {', '.join(KINDS)}; default both")
+    parser.add_argument("--kinds", nargs="+", default=sorted(KINDS), help=f"of {', '.join(KINDS)}; default all")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=4500, help="training steps; the shipped models took 4500")
     parser.add_argument("--out", type=Path, default=Path("results/local-base-models"))
@@ -45,9 +45,13 @@ def train_all(arguments):
     minutes = sum(MINUTES[kind] for kind, _ in missing) * arguments.steps / 4500
     print(f"{len(missing)} base models to train, about {minutes / min(arguments.jobs, max(1, len(missing))):.0f} minutes; "
           f"they go to {out}")
-    from .base import make      # of another module: spawned workers do not find what a __main__ defines
+    # of other modules: spawned workers do not find what a __main__ defines
+    from . import base, pixart
+    make = {"pixart-digits": pixart.make}
     with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(make, f"{kind}-s{seed}", {"seed": seed, "steps": arguments.steps, **KINDS[kind]}, out) for kind, seed in missing]):
+        begun = [pool.submit(make.get(kind, base.make), f"{kind}-s{seed}",
+                             {"seed": seed, "steps": arguments.steps, **KINDS[kind]}, out) for kind, seed in missing]
+        for future in as_completed(begun):
             name, about = future.result()
             write_json(out / "models.json", {**_known(out), name: about})
             print(f"{name}: {json.dumps(about['quality'])}", flush=True)

@@ -20,10 +20,10 @@ from tqdm import trange
 from .. import check
 from ..backbones import run_all
 from ..backbones.dit import DiT
-from ..backbones.dit_official import build, to_official
+from ..backbones.dit_official import build, from_official, to_official
 from ..store import atomic
 from . import data
-from .quality import quality
+from .quality import quality, sampled
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,25 +57,31 @@ def make(name, settings, out):
 def describe(content, config):
     """The manifest entry of trained weights (bytes of a safetensors file): hash, architecture, training, quality."""
     return {"sha256": hashlib.sha256(content).hexdigest(), "heads": config.heads, "training": asdict(config),
-            "quality": quality(load(content), config.heads)}
+            "quality": quality(sampled(DiT(from_official(load(content), heads=config.heads))))}
 
 
 def train(config, state_path, save_every=250):
     """Train from nothing, or from `state_path` where it exists -> EMA weights under official names, float16."""
     torch.manual_seed(config.seed)
     model = _initialised(config)
-    names, params = zip(*model.named_parameters())
-    ema = [p.detach().clone() for p in params]
-    optimizer = torch.optim.AdamW(params, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay)
-    first = _restore(state_path, params, ema, optimizer, config)
     images, labels = (torch.from_numpy(a) for a in data.load("train"))
     noise_share = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).neg().add(1).cumprod(0)
     backbone = DiT(model)
+    fit(model, lambda step: _loss(backbone, images, labels, noise_share, config, step), config, state_path, save_every)
+    return {name: value.half() for name, value in to_official(model).items()}
+
+
+def fit(model, loss_of, config, state_path, save_every):
+    """Minimise loss_of(step) over config.steps steps, from `state_path` where it exists; `model` ends with its EMA weights."""
+    params = list(model.parameters())
+    ema = [p.detach().clone() for p in params]
+    optimizer = torch.optim.AdamW(params, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay)
+    first = _restore(state_path, params, ema, optimizer, config)
     bar = trange(first, config.steps, initial=first, total=config.steps, desc="base model", mininterval=5)
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = config.lr * _schedule(step, config)
-        loss = _loss(backbone, images, labels, noise_share, config, step)
+        loss = loss_of(step)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(params, 1.0)
@@ -88,7 +94,6 @@ def train(config, state_path, save_every=250):
     with torch.no_grad():
         for p, averaged in zip(params, ema):
             p.copy_(averaged)
-    return {name: value.half() for name, value in to_official(model).items()}
 
 
 def _initialised(config):

@@ -4,8 +4,6 @@ from types import SimpleNamespace
 import numpy as np
 
 from .. import schedules
-from ..backbones.dit import DiT
-from ..backbones.dit_official import from_official
 from ..metrics import features, scores
 from ..models import Loaded, classes
 from ..sampling import sample_block
@@ -14,14 +12,18 @@ from . import data, judge
 NUM_IMAGES, NUM_STEPS = 1000, 20
 
 
-def quality(weights, heads):
-    """Sample 1000 images in 20 steps -> FID to the training images (and that of the held-out images, as a yardstick),
-    agreement with the labels in percent, and the median distance to the nearest training image of generated and of
+def sampled(backbone):
+    """Images (1000, 1, 8, 8) of the classes in turn, in 20 steps of DDIM without guidance."""
+    loaded = Loaded(None, backbone, classes, data.NUM_CLASSES)
+    run = SimpleNamespace(sampler="ddim", num_steps=NUM_STEPS, guidance=1.0, noise="evaluation", seed=0, batch=NUM_IMAGES)
+    return sample_block(loaded, run, schedules.full(NUM_STEPS, len(loaded.backbone.blocks)), 0)[-1].numpy()
+
+
+def quality(images):
+    """Generated images, classes in turn -> FID to the training images (and that of the held-out images, as a yardstick),
+    agreement with the classes in percent, and the median distance to the nearest training image of generated and of
     held-out images (a model that memorises has a much smaller one for what it generates).
     """
-    loaded = Loaded(None, DiT(from_official(weights, heads=heads)), classes, data.NUM_CLASSES)
-    run = SimpleNamespace(sampler="ddim", num_steps=NUM_STEPS, guidance=1.0, noise="evaluation", seed=0, batch=NUM_IMAGES)
-    images = sample_block(loaded, run, schedules.full(NUM_STEPS, len(loaded.backbone.blocks)), 0)[-1].numpy()
     extractor = features.Extractor(judge.load())
     own, train, test = (features.extract(data.to_uint8(x), extractor)
                         for x in (images, data.load("train")[0], data.load("test")[0]))

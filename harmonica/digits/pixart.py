@@ -1,0 +1,151 @@
+"""PixArt-digits: a small PixArt on the digits, trained together with its byte-level T5 text encoder.
+
+The loss is Nichol & Dhariwal's (2021) hybrid, L_simple + 0.001 L_vlb, the mean held fixed in L_vlb: a timestep drawn
+uniformly stands for 1000, so its KL enters with weight 1. The term of t = 0 is left out: no sampler draws noise there.
+(Its posterior variance, which is zero, is taken from t = 1, as they do.) pixart_folder.py has the form that it ships in.
+"""
+import math
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import PixArtTransformer2DModel
+from torch import nn
+from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
+
+from .. import samplers, seeds
+from ..samplers import TRAIN_STEPS, alphas_cumprod
+from . import captions, data
+from .base import fit
+from .pixart_folder import folder_sha256, load, save
+
+MOST_BYTES = 24     # of a caption, its end mark included; the pipelines pad to 120 and mask what is padded
+BYTE_VOCABULARY = 384
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixArtTraining:
+    """What one base model is: architecture and training. Widths in channels, rates per step."""
+    seed: int
+    patch: int = 2
+    width: int = 96
+    depth: int = 4
+    heads: int = 4
+    text_width: int = 64
+    text_depth: int = 2
+    steps: int = 4500
+    batch: int = 64
+    lr: float = 2e-3
+    weight_decay: float = 0.01
+    warmup: int = 100
+    caption_dropout: float = 0.1
+    ema: float = 0.999
+
+
+def make(name, settings, out):
+    """Train base model `name` (settings: fields of PixArtTraining) into folder `out`/`name` -> name, its manifest entry."""
+    from .quality import NUM_IMAGES, NUM_STEPS, quality
+    torch.set_num_threads(1)
+    config, begin, state = PixArtTraining(**settings), time.perf_counter(), Path(out) / f"{name}.state.safetensors"
+    folder = Path(out) / name
+    save(train(config, state), folder)
+    state.unlink(missing_ok=True)
+    return name, {"sha256": folder_sha256(folder), "training": asdict(config),
+                  "quality": quality(sample(*load(folder), NUM_IMAGES, NUM_STEPS)),
+                  "wall_s": round(time.perf_counter() - begin)}
+
+
+@torch.no_grad()
+def sample(transformer, text_encoder, num_images, num_steps):
+    """Images (num_images, 1, 8, 8) of the captions in turn by DDIM, guidance 1, through the transformer's own forward."""
+    sampler = samplers.load("ddim")
+    timesteps = sampler.timesteps(num_steps)
+    ids, mask = tokenize([captions.caption(k) for k in range(num_images)])
+    text = text_encoder(ids, attention_mask=mask).last_hidden_state
+    x = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=range(num_images)), (1, data.SIDE, data.SIDE))
+    for step, t in enumerate(timesteps):
+        out = transformer(x, encoder_hidden_states=text, encoder_attention_mask=mask, timestep=torch.full((num_images,), t),
+                          return_dict=False)[0]
+        x, _ = sampler.step(sampler.init(timesteps), out, step, x)
+    return x.numpy()
+
+
+def train(config, state_path, save_every=250):
+    """Train from nothing, or from `state_path` where it exists -> {transformer, text_encoder} with EMA weights."""
+    torch.manual_seed(config.seed)
+    model = build(config)
+    images, labels = data.load("train")
+    batches = Batches(torch.from_numpy(images), labels, config)
+    fit(model, lambda step: hybrid_loss(model, *batches.draw(step)), config, state_path, save_every)
+    return model
+
+
+def build(config):
+    """The untrained pair, as a ModuleDict in eval(): PixArt's initialisation, cross-attention and output starting at zero."""
+    transformer = PixArtTransformer2DModel(
+        num_attention_heads=config.heads, attention_head_dim=config.width // config.heads, in_channels=1, out_channels=2,
+        num_layers=config.depth, cross_attention_dim=config.width, sample_size=data.SIDE, patch_size=config.patch,
+        caption_channels=config.text_width, use_additional_conditions=False)
+    for module in transformer.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+    embedder = transformer.adaln_single.emb.timestep_embedder
+    for linear in (embedder.linear_1, embedder.linear_2, transformer.adaln_single.linear):
+        nn.init.normal_(linear.weight, std=0.02)
+    for zero in [block.attn2.to_out[0] for block in transformer.transformer_blocks] + [transformer.proj_out]:
+        nn.init.zeros_(zero.weight)
+    text_encoder = T5EncoderModel(T5Config(
+        vocab_size=BYTE_VOCABULARY, d_model=config.text_width, d_kv=config.text_width // 4, num_heads=4,
+        d_ff=2 * config.text_width, num_layers=config.text_depth, dropout_rate=0.0, feed_forward_proj="gated-gelu"))
+    return nn.ModuleDict({"transformer": transformer, "text_encoder": text_encoder}).eval()
+
+
+class Batches:
+    """Training batches: image, its caption or the empty one, timestep and noise, all a function of (seed, step)."""
+
+    def __init__(self, images, labels, config):
+        self.images, self.labels, self.config = images, labels, config
+        self.tokens = tokenize([captions.caption(k) for k in range(captions.NUM_CAPTIONS)] + [captions.EMPTY])
+
+    def draw(self, step):
+        """-> x0 (B, 1, 8, 8), t (B,), eps as x0, ids and mask (B, MOST_BYTES)."""
+        count = self.config.batch
+        rng = np.random.default_rng([self.config.seed, step])
+        pick, t = rng.integers(len(self.images), size=count), rng.integers(TRAIN_STEPS, size=count)
+        eps = torch.from_numpy(rng.standard_normal((count, *self.images.shape[1:]), dtype=np.float32))
+        k = self.labels[pick] + data.NUM_CLASSES * rng.integers(len(captions.TEMPLATES), size=count)
+        k[rng.random(count) < self.config.caption_dropout] = captions.NUM_CAPTIONS
+        ids, mask = (tokens[k] for tokens in self.tokens)
+        return self.images[pick], torch.from_numpy(t), eps, ids, mask
+
+
+def hybrid_loss(model, x0, t, eps, ids, mask):
+    """L_simple + 0.001 L_vlb of one batch; L_vlb in bits per pixel, of the 1000 steps together."""
+    a = torch.from_numpy(alphas_cumprod())
+    a_before = torch.cat([torch.ones(1, dtype=a.dtype), a[:-1]])
+    beta = 1 - a / a_before
+    least = (beta * (1 - a_before) / (1 - a))[t.clamp(min=1)].log()         # log variance of the posterior q(x_t-1 | x_t, x_0)
+    most = beta[t].log()
+    to_mean = beta[t] / ((1 - beta[t]) * (1 - a[t])).sqrt()         # the mean is linear in eps with this factor
+    least, most, to_mean, a = (v.float().view(-1, 1, 1, 1) for v in (least, most, to_mean, a[t]))
+    x = a.sqrt() * x0 + (1 - a).sqrt() * eps
+    text = model["text_encoder"](ids, attention_mask=mask).last_hidden_state
+    out = model["transformer"](x, encoder_hidden_states=text, encoder_attention_mask=mask, timestep=t, return_dict=False)[0]
+    predicted, share = out[:, :1], (out[:, 1:] + 1) / 2
+    log_var = share * most + (1 - share) * least
+    error = (to_mean * (predicted.detach() - eps)).square()
+    kl = 0.5 * (log_var - least - 1 + (least - log_var).exp() + error * (-log_var).exp())
+    kl = kl[t > 0].sum() / x0.numel() / math.log(2)
+    return F.mse_loss(predicted, eps) + 0.001 * TRAIN_STEPS * kl
+
+
+def tokenize(prompts, length=MOST_BYTES):
+    """-> ids and mask (len(prompts), length), as the PixArt pipelines make them."""
+    tokens = ByT5Tokenizer()(prompts, padding="max_length", max_length=length, return_tensors="pt")
+    if tokens.input_ids.shape[1] > length:
+        raise ValueError(f"prompts: one has {tokens.input_ids.shape[1]} bytes with its end mark, more than {length}")
+    return tokens.input_ids, tokens.attention_mask
