@@ -4,7 +4,7 @@ import sys
 
 from . import command
 from .command import Parser
-from .commands import router, run
+from .commands import evaluate, router, run
 
 
 def main(argv=None):
@@ -15,7 +15,7 @@ def main(argv=None):
 def parser():
     top = Parser(prog="python -m harmonica", description="Learned feature caching for diffusion transformers.")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for verb in (run, router):
+    for verb in (run, evaluate, router):
         verb.add(commands)
     return top
 

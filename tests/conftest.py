@@ -129,3 +129,65 @@ def assert_refused(code, stderr, words):
     line, = stderr.splitlines()
     assert line.startswith("error: ")
     assert all(word in line for word in words), line
+
+
+@pytest.fixture(scope="session")
+def random_weights(tmp_path_factory):
+    """A state dict of torch-fidelity's InceptionV3 with random weights, no download -> its path."""
+    from unittest import mock
+
+    import torch
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    from harmonica.metrics.features import INCEPTION_FILE
+    path = tmp_path_factory.mktemp("weights") / INCEPTION_FILE
+    torch.save({}, path)
+    with torch.random.fork_rng(devices=()), mock.patch.object(FeatureExtractorInceptionV3, "load_state_dict"):
+        torch.manual_seed(0)
+        model = FeatureExtractorInceptionV3("random", ["2048"], feature_extractor_weights_path=path)
+        for module in model.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        torch.nn.init.normal_(model.fc.bias)
+    torch.save(model.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def random_inception(random_weights):
+    from harmonica.metrics import features
+    return features.inception(random_weights, features.sha256_of(random_weights))
+
+
+@pytest.fixture(scope="session")
+def few_features():
+    """An extractor that is quick: uint8 images (B, 3, H, W) -> 6 pooled, 2 x 2 x 2 spatial features, 5 logits."""
+    import torch
+
+    from harmonica.metrics.features import Extractor
+
+    class FewFeatures(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.fc = torch.nn.Conv2d(3, 6, 5, stride=2), torch.nn.Linear(6, 5, bias=False)
+
+        def forward(self, images):
+            maps = self.conv(images.float() / 64 - 2).relu()
+            pool = maps.mean((2, 3))
+            spatial = torch.nn.functional.adaptive_avg_pool2d(maps[:, :2], 2).permute(0, 2, 3, 1).flatten(1)
+            return {"pool": pool, "spatial": spatial, "logits": 4 * self.fc(pool)}
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        return Extractor(FewFeatures().requires_grad_(False), sha256="few")
+
+
+@pytest.fixture(scope="session")
+def images():
+    """-> a function that gives random images (n, 3, side, side) uint8; those of even and odd seeds overlap in part."""
+    import numpy as np
+
+    def make(count, seed=0, side=16):
+        rng = np.random.default_rng(seed)
+        colours = rng.integers(150, size=(count, 3, 1, 1)) + 100 * (seed % 2)
+        return np.clip(colours + 40 * rng.standard_normal((count, 3, side, side)), 0, 255).astype(np.uint8)
+    return make

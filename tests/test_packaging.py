@@ -78,7 +78,7 @@ def test_the_lock_keeps_cuda_to_linux_and_names_no_place():
 
 @pytest.mark.parametrize("folder", ["harmonica", "experiments", "slurm", "analysis"])
 def test_everything_imported_is_declared(folder):
-    distributions = {"sklearn": "scikit-learn", "torch_fidelity": "torch-fidelity", "cleanfid": "clean-fid", "huggingface_hub": "huggingface-hub"}
+    distributions = {"sklearn": "scikit-learn", "torch_fidelity": "torch-fidelity", "cleanfid": "clean-fid", "huggingface_hub": "huggingface-hub", "PIL": "pillow"}
     ours = {"harmonica", "experiments", "slurm", "analysis"}
     foreign = imported(folder) - set(sys.stdlib_module_names) - ours
     assert sorted(name for name in foreign if distributions.get(name, name) not in declared()) == []

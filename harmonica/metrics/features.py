@@ -3,6 +3,9 @@
 Both give three layers: "pool" (FID, precision, recall, KID), "spatial" (sFID) and "logits" (IS).
 """
 import hashlib
+import io
+import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +16,24 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.utils import get_featuresdict_from_dataset
 
+from .. import BadInput
+
 LAYERS = ("pool", "spatial", "logits")
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
-INCEPTION_SHA256 = "6726825d"       # how it begins; the file's publisher puts it into the name
+INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+INCEPTION_SOURCE = "torch-fidelity's v0.2.0 GitHub release"
 SPATIAL_CHANNELS = 7                # of the 192 of mixed_6/conv, as ADM's evaluator takes
 
 
 class Extractor(FeatureExtractorBase):
     """A torch-fidelity extractor over `network`: uint8 images (B, C, H, W) -> a dict holding LAYERS, each (B, D).
 
-    Extractor(judge.load()) is the digits scale's. Puts `network` in eval().
+    Extractor(judge.load()) is the digits scale's. Puts `network` in eval(). sha256: of its weights file.
     """
 
-    def __init__(self, network):
+    def __init__(self, network, sha256=None):
         super().__init__(type(network).__name__, list(LAYERS))
-        self.network = network
+        self.network, self.sha256 = network, sha256
         self.eval()
 
     @staticmethod
@@ -40,12 +46,15 @@ class Extractor(FeatureExtractorBase):
 
 
 class InceptionLayers(nn.Module):
-    """TensorFlow's 2015 InceptionV3 as ADM reads it: uint8 RGB (B, 3, H, W) -> 2048-d, 2023-d (17x17x7, NHWC), 1008-d."""
+    """TensorFlow's 2015 InceptionV3 as ADM reads it: uint8 RGB (B, 3, H, W) -> 2048-d, 2023-d (17x17x7, NHWC), 1008-d.
 
-    def __init__(self, path):
+    weights: a file-like object, for the library opens it without weights_only.
+    """
+
+    def __init__(self, weights):
         super().__init__()
         self.inception = FeatureExtractorInceptionV3(
-            "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path))
+            "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=weights)
 
     def forward(self, images):
         maps = []
@@ -58,21 +67,58 @@ class InceptionLayers(nn.Module):
         return {"pool": pool, "spatial": spatial, "logits": logits}
 
 
-def inception(path):
-    """The paper scale's extractor, from the local weights file `path` (INCEPTION_FILE), on the CPU.
+def inception_path():
+    """Where the paper scale's weights file is looked for: in the folder HARMONICA_WEIGHTS, by default weights/."""
+    return Path(os.environ.get("HARMONICA_WEIGHTS") or "weights") / INCEPTION_FILE
 
-    Raises FileNotFoundError where it is missing, ValueError where its sha256 is not the published one.
+
+def inception(path=None, sha256=INCEPTION_SHA256):
+    """The paper scale's extractor, from the local weights file `path` (default inception_path()), on the CPU.
+
+    sha256: that the file must have, in full or how it begins: scores by other weights compare with nothing published.
+    BadInput where the file is missing, has another hash, or holds no InceptionV3. Nothing in it is executed.
     """
-    path = Path(path)
+    path = Path(path or inception_path())
+    digest = checked_weights(path, sha256, INCEPTION_SOURCE, INCEPTION_FILE)
+    clean = io.BytesIO()
+    try:
+        torch.save(torch.load(path, map_location="cpu", weights_only=True), clean)
+        clean.seek(0)
+        return Extractor(InceptionLayers(clean), digest)
+    except Exception as error:       # torch's reader raises almost anything on an odd file
+        raise BadInput(f"Inception weights: {path} holds no state dict of torch-fidelity's InceptionV3 "
+                       f"({(str(error).splitlines() or [''])[0][:120]}); {INCEPTION_FILE} does") from None
+
+
+def checked_weights(path, sha256, source, name=None):
+    """-> sha256 of the file `path`. BadInput where it is missing or has another one than (what begins with) `sha256`."""
+    name = name or path.name
     if not path.is_file():
-        raise FileNotFoundError(f"Inception weights: {path.name} is not in {path.parent}; put {INCEPTION_FILE} of "
-                                "torch-fidelity's v0.2.0 GitHub release into that folder")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if not digest.startswith(INCEPTION_SHA256):
-        raise ValueError(f"Inception weights: {path} has sha256 {digest[:8]}..., but {INCEPTION_FILE} of torch-fidelity's "
-                         f"v0.2.0 GitHub release has {INCEPTION_SHA256}...; the file is incomplete or another one")
-    return Extractor(InceptionLayers(path))
+        raise BadInput(f"Inception weights: {path.name} is not in {path.parent}; put {name} of {source} into that folder")
+    digest = sha256_of(path)
+    if not digest.startswith(sha256):
+        raise BadInput(f"Inception weights: {path} has sha256 {digest[:8]}..., but {name} of {source} has {sha256[:8]}...; "
+                       "the file is incomplete or another one")
+    return digest
+
+
+def sha256_of(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def full_precision():
+    """Convolutions and products in whole float32: by default a GPU's convolutions use TF32, which moves the features."""
+    settings = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    before = [setting.fp32_precision for setting in settings]
+    try:
+        for setting in settings:
+            setting.fp32_precision = "ieee"
+        yield
+    finally:
+        for setting, precision in zip(settings, before):
+            setting.fp32_precision = precision
 
 
 def extract(images, extractor, batch=128):
@@ -84,7 +130,8 @@ def extract(images, extractor, batch=128):
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ValueError(f"images are {images.dtype} of shape {images.shape}; metrics read uint8 of shape (N, C, H, W)")
     on_gpu = next(extractor.parameters()).is_cuda
-    features = get_featuresdict_from_dataset(_Images(images), extractor, batch, on_gpu, save_cpu_ram=True, verbose=False)
+    with full_precision():
+        features = get_featuresdict_from_dataset(_Images(images), extractor, batch, on_gpu, save_cpu_ram=True, verbose=False)
     return {layer: values.double().numpy() for layer, values in features.items()}
 
 

@@ -22,9 +22,10 @@ def scores(generated, reference, reference_statistics=None):
     -> {"IS", "FID", "sFID", "precision", "recall"}, the last two in percent.
     """
     real = reference_statistics or {layer: statistics(reference[layer]) for layer in ("pool", "spatial")}
-    if reference_statistics is None:
-        _warn_if_few("reference", reference["spatial"])
-    _warn_if_few("generated", generated["spatial"])
+    for layer in real:
+        if reference_statistics is None:
+            warn_if_few("reference", layer, reference[layer])
+        warn_if_few("generated", layer, generated[layer])
     precision, recall = precision_recall(generated["pool"], reference["pool"])
     return {"IS": inception_score(generated["logits"]),
             "FID": frechet_of_statistics(statistics(generated["pool"]), real["pool"]),
@@ -72,7 +73,9 @@ def kernel_distance(features_a, features_b):
                                   kid_subset_size=size, rng_seed=KID_SEED, verbose=False)[KEY_METRIC_KID_MEAN]
 
 
-def _warn_if_few(name, features):
+def warn_if_few(name, layer, features):
+    """Warn where the covariance of `features` (N, D) cannot have full rank."""
     count, width = features.shape
     if count <= width:
-        warnings.warn(f"sFID means nothing here: {count} {name} images for a {width}-dimensional covariance", stacklevel=3)
+        score = {"pool": "FID", "spatial": "sFID"}[layer]
+        warnings.warn(f"{score} means nothing here: {count} {name} images for a {width}-dimensional covariance", stacklevel=3)

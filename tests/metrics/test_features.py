@@ -1,12 +1,11 @@
 """Images to features: the judge in torch-fidelity's pass, Inception's wiring on random weights, and what both refuse."""
-import hashlib
-from unittest import mock
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
+from harmonica import BadInput
 from harmonica.digits import data, judge
 from harmonica.metrics import features, scores
 
@@ -63,28 +62,6 @@ def test_other_images_are_refused(images, extractor):
         features.extract(images, extractor)
 
 
-@pytest.fixture(scope="module")
-def random_weights(tmp_path_factory):
-    """An InceptionV3 state dict of the right shapes, no download: -> its path."""
-    path = tmp_path_factory.mktemp("weights") / features.INCEPTION_FILE
-    torch.save({}, path)
-    torch.manual_seed(0)
-    with mock.patch.object(FeatureExtractorInceptionV3, "load_state_dict"):
-        model = FeatureExtractorInceptionV3("random", ["2048"], feature_extractor_weights_path=path)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Conv2d):
-            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    torch.nn.init.normal_(model.fc.bias)
-    torch.save(model.state_dict(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def random_inception(random_weights):
-    with mock.patch.object(features, "INCEPTION_SHA256", hashlib.sha256(random_weights.read_bytes()).hexdigest()[:8]):
-        return features.inception(random_weights)
-
-
 def test_inception_layers_are_those_of_adm(random_inception):
     images = np.random.default_rng(0).integers(256, size=(2, 3, 32, 32), dtype=np.uint8)
     blocks, inception = [], random_inception.network.inception
@@ -102,13 +79,32 @@ def test_inception_layers_are_those_of_adm(random_inception):
 
 
 def test_inception_refuses_another_file(random_weights):
-    with pytest.raises(ValueError, match="6726825d"):
+    with pytest.raises(BadInput, match="6726825d"):
         features.inception(random_weights)
 
 
-def test_inception_names_a_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError) as error:
-        features.inception(tmp_path / features.INCEPTION_FILE)
+def test_inception_names_a_missing_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
+    with pytest.raises(BadInput) as error:
+        features.inception()
     for part in (features.INCEPTION_FILE, "v0.2.0", str(tmp_path)):
         assert part in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_weights_file_with_code_in_it_is_not_run(tmp_path):
+    class Code:
+        def __reduce__(self):
+            return Path.touch, (tmp_path / "executed",)
+    torch.save({"a": Code()}, tmp_path / "weights.pth")
+    with pytest.raises(BadInput, match="no state dict"):
+        features.inception(tmp_path / "weights.pth", features.sha256_of(tmp_path / "weights.pth"))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_whole_float32_is_for_the_features_alone():
+    settings = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    before = [setting.fp32_precision for setting in settings]
+    with features.full_precision():
+        assert [setting.fp32_precision for setting in settings] == ["ieee", "ieee"]
+    assert [setting.fp32_precision for setting in settings] == before

@@ -1,0 +1,86 @@
+"""`python -m harmonica evaluate`: ADM's metrics of any samples (.npz or folder), and references made of any images."""
+import json
+import sys
+import warnings
+
+from .. import check
+
+PUBLISHED_IMAGES = 50_000       # behind every published figure of ADM's protocol
+
+
+def add(commands):
+    evaluate = commands.add_parser("evaluate", help="IS, FID, sFID, precision and recall of samples, by ADM's protocol")
+    images = evaluate.add_mutually_exclusive_group(required=True)
+    images.add_argument("--samples", metavar="X", help="the images to evaluate: an .npz as ADM's evaluator reads, or a folder")
+    images.add_argument("--make-reference", metavar="IMAGES", help="make the reference of these images (.npz or folder) instead")
+    evaluate.add_argument("--reference", metavar="Y.npz", required=True, help="e.g. VIRTUAL_imagenet256_labeled.npz")
+    evaluate.add_argument("--inception", metavar="PATH", help="weights file; default the one in $HARMONICA_WEIGHTS, else in weights/")
+    evaluate.add_argument("--inception-sha256", metavar="HEX", help="of other weights than the published ones, how it begins")
+    evaluate.add_argument("--json", action="store_true")
+    evaluate.set_defaults(function=_evaluate)
+
+
+def _evaluate(arguments):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        figures, notes = (_make_reference if arguments.make_reference else _score)(arguments)
+    notes += [str(warning.message) for warning in caught if warning.category is UserWarning]
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    if arguments.json:
+        print(json.dumps({**figures, "notes": notes}, indent=1))
+    else:
+        for key, value in figures.items():
+            print(f"{key:16} {value}")
+
+
+def _score(arguments):
+    from ..metrics.adm import evaluate_images
+    from ..metrics.images import open_images
+    samples = open_images(arguments.samples)
+    resolution = open_images(arguments.reference, "reference").resolution
+    check(samples.resolution == resolution, "samples", f"images of {samples.resolution} pixels",
+          f"{arguments.reference} has images of {resolution}; give the reference of that resolution")
+    inception, folder = _inception(arguments)
+    clean, notes = _clean(folder, inception)
+    if samples.num_images != PUBLISHED_IMAGES:
+        notes.append(f"FID and sFID depend on the number of images: published figures are of {PUBLISHED_IMAGES}, these of {samples.num_images}")
+    return evaluate_images(_shown(samples), arguments.reference, inception=inception, num_images=samples.num_images, clean=clean), notes
+
+
+def _make_reference(arguments):
+    from ..metrics.adm import read_reference, write_reference
+    from ..metrics.images import open_images
+    images = open_images(arguments.make_reference, "make-reference")
+    write_reference(arguments.reference, images, _inception(arguments)[0])
+    made = read_reference(arguments.reference)
+    return {"reference": arguments.reference, "num_images": images.num_images, "reference_images": made.images.num_images,
+            "resolution": images.resolution, "reference_sha256": made.sha256}, []
+
+
+def _inception(arguments):
+    """-> the extractor on the GPU if there is one, the folder that its weights are in."""
+    import torch
+    from pathlib import Path
+
+    from ..metrics.features import INCEPTION_SHA256, inception, inception_path
+    path = Path(arguments.inception or inception_path())
+    extractor = inception(path, arguments.inception_sha256 or INCEPTION_SHA256)
+    return extractor.to("cuda" if torch.cuda.is_available() else "cpu"), path.parent
+
+
+def _clean(folder, inception):
+    """clean-fid's extractor where its weights lie in the same folder, else None and a line that says so."""
+    from ..metrics.clean import CLEAN_FILE, CLEAN_SOURCE, CleanInception
+    if (folder / CLEAN_FILE).is_file():
+        return CleanInception(folder, next(inception.parameters()).device), []
+    return None, [f"clean_FID is left out: {CLEAN_FILE} of {CLEAN_SOURCE} is not in {folder}"]
+
+
+def _shown(samples):
+    """The batches of an ImageSet, with a progress bar on a terminal."""
+    from tqdm import tqdm
+    with tqdm(total=samples.num_images, unit="image", leave=False, disable=None) as bar:
+        for batch in samples.batches():
+            yield batch
+            bar.update(len(batch))

@@ -1,0 +1,116 @@
+"""ADM's evaluation protocol (Dhariwal & Nichol, 2021): a set of images against a reference file, in one pass over the images.
+
+A reference is an .npz such as ADM publishes (VIRTUAL_imagenet256_labeled.npz): arr_0, images for precision and recall
+alone, and the statistics that FID (mu, sigma) and sFID (mu_s, sigma_s) compare with, which are those of many more images.
+"""
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from .. import check
+from .features import extract, sha256_of
+from .images import ImageSet, counted, open_images, write_npz
+from .scores import frechet, scores, statistics, warn_if_few
+
+STATISTICS = {"pool": ("mu", "sigma"), "spatial": ("mu_s", "sigma_s")}
+REFERENCE_IMAGES = 10_000       # that ADM's own references hold
+FEWEST = 4                      # an image and its 3 nearest neighbours
+
+
+@dataclass(frozen=True)
+class Reference:
+    """images: arr_0. statistics: {"pool": (mu, sigma), "spatial": (mu_s, sigma_s)} float64. sha256: of the whole file."""
+    images: ImageSet
+    statistics: dict
+    sha256: str
+
+
+def evaluate_images(batches, reference_path, *, inception, num_images, clean=None):
+    """IS, FID, sFID, precision and recall (percent) of `num_images` images against a reference file.
+
+    batches: uint8 arrays (n, 3, H, W) in the order of the images (IS depends on it); only their features are kept,
+    40 KB an image. inception: features.inception(...), on the device that is to compute. clean: CleanInception adds
+    clean_FID, against the images of the reference (there are no such statistics in it). BadInput where the number of
+    images, their resolution or the reference's arrays are not what they must be. Warns where there are too few images.
+    """
+    check(num_images >= FEWEST, "num_images", num_images, f"precision and recall need at least {FEWEST}")
+    reference, real = _reference(Path(reference_path), inception, clean)
+    generated = _features(batches, num_images, reference.images.resolution, inception, clean)
+    metrics = scores(generated, real, reference.statistics)
+    if clean:
+        metrics["clean_FID"] = frechet(generated["clean"], real["clean"])
+    return {**metrics, "num_images": num_images, "resolution": reference.images.resolution,
+            "reference_images": reference.images.num_images, "reference_sha256": reference.sha256,
+            "inception_sha256": inception.sha256}
+
+
+def read_reference(path):
+    """-> Reference. BadInput names the array that is missing, or of another type or shape than it must have."""
+    path = Path(path)
+    check(path.is_file(), "reference", str(path), "give ADM's .npz, or make one of images: evaluate --make-reference IMAGES")
+    images = open_images(path, "reference")
+    check(images.num_images >= FEWEST, "reference", f"{images.num_images} images", f"precision and recall need at least {FEWEST}")
+    with np.load(path, allow_pickle=False) as arrays:
+        found = {layer: _moments(path, arrays, *names) for layer, names in STATISTICS.items()}
+    return Reference(images, found, sha256_of(path))
+
+
+def write_reference(path, images, inception):
+    """Make a reference file of an ImageSet: statistics over all its images, arr_0 up to 10 000 of them evenly spread.
+
+    Keeps 40 KB an image in memory.
+    """
+    features = _features(images.batches(), images.num_images, images.resolution, inception)
+    arrays = {}
+    for layer, names in STATISTICS.items():
+        warn_if_few("reference", layer, features[layer])
+        arrays |= dict(zip(names, statistics(features[layer])))
+    kept = min(images.num_images, REFERENCE_IMAGES)
+    write_npz(path, _evenly(images, kept), kept, **arrays)
+
+
+@lru_cache(maxsize=1)       # the runs of a table share it
+def _reference(path, inception, clean):
+    """-> Reference, its images' features. The layers' widths are compared on one image, before the long work."""
+    reference = read_reference(path)
+    one = extract(next(reference.images.batches())[:1], inception)
+    for layer, (mean, _) in STATISTICS.items():
+        width, needed = len(reference.statistics[layer][0]), one[layer].shape[1]
+        check(width == needed, f"reference's {mean}", width, f"the Inception features have {needed} values; {path} is for others")
+    return reference, _features(reference.images.batches(), reference.images.num_images, reference.images.resolution, inception, clean)
+
+
+def _features(batches, num_images, resolution, inception, clean=None):
+    """-> {layer: (num_images, D) float64}, with the layer "clean" where asked for."""
+    kept, start = {}, 0
+    for batch in counted(batches, num_images, resolution):
+        found = extract(batch, inception) | ({"clean": clean(batch)} if clean else {})
+        for layer, values in found.items():
+            kept.setdefault(layer, np.empty((num_images, values.shape[1])))[start:start + len(batch)] = values
+        start += len(batch)
+    return kept
+
+
+def _moments(path, arrays, mean, covariance):
+    """-> mu (D,), sigma (D, D) float64."""
+    found = []
+    for name, ndim in ((mean, 1), (covariance, 2)):
+        check(name in arrays.files, "reference", str(path), f"it has no {name}; a reference holds arr_0, mu, sigma, mu_s and sigma_s")
+        array = arrays[name]
+        right = array.dtype in (np.float32, np.float64) and array.ndim == ndim and len(set(array.shape)) == 1
+        check(right, f"reference's {name}", f"{array.dtype} {array.shape}", f"float32 or float64 ({', '.join('DD'[:ndim])}) is needed")
+        check(np.isfinite(array).all(), f"reference's {name}", "nan or inf", "every value must be finite; copy the file anew")
+        found.append(array.astype(np.float64))
+    check(len(found[0]) == len(found[1]), f"reference's {covariance}", found[1].shape, f"its {mean} has {len(found[0])} values")
+    return tuple(found)
+
+
+def _evenly(images, wanted):
+    """The batches of an ImageSet, thinned out to `wanted` images."""
+    start = 0
+    for batch in images.batches():
+        indices = np.arange(start, start + len(batch))
+        start += len(batch)
+        yield batch[(indices + 1) * wanted // images.num_images > indices * wanted // images.num_images]
