@@ -11,11 +11,11 @@ PUBLISHED_IMAGES = 50_000       # behind every published figure of ADM's protoco
 def add(commands):
     evaluate = commands.add_parser("evaluate", help="IS, FID, sFID, precision and recall of samples, by ADM's protocol")
     images = evaluate.add_mutually_exclusive_group(required=True)
-    images.add_argument("--samples", metavar="X", help="the images to evaluate: an .npz as ADM's evaluator reads, or a folder")
-    images.add_argument("--make-reference", metavar="IMAGES", help="make the reference of these images (.npz or folder) instead")
+    images.add_argument("--samples", metavar="X", help="the images to evaluate: an .npz for ADM's evaluator, or a folder")
+    images.add_argument("--make-reference", metavar="IMAGES", help="make Y.npz of these images (.npz or folder) instead")
     evaluate.add_argument("--reference", metavar="Y.npz", required=True, help="e.g. VIRTUAL_imagenet256_labeled.npz")
-    evaluate.add_argument("--inception", metavar="PATH", help="weights file; default the one in $HARMONICA_WEIGHTS, else in weights/")
-    evaluate.add_argument("--inception-sha256", metavar="HEX", help="of other weights than the published ones, how it begins")
+    evaluate.add_argument("--inception", metavar="PATH", help="weights; default the file in $HARMONICA_WEIGHTS or weights/")
+    evaluate.add_argument("--inception-sha256", metavar="HEX", help="how that of other than the published weights begins")
     evaluate.add_argument("--json", action="store_true")
     evaluate.set_defaults(function=_evaluate)
 
@@ -44,8 +44,11 @@ def _score(arguments):
     inception, folder = _inception(arguments)
     clean, notes = _clean(folder, inception)
     if samples.num_images != PUBLISHED_IMAGES:
-        notes.append(f"FID and sFID depend on the number of images: published figures are of {PUBLISHED_IMAGES}, these of {samples.num_images}")
-    return evaluate_images(_shown(samples), arguments.reference, inception=inception, num_images=samples.num_images, clean=clean), notes
+        notes.append(f"FID and sFID depend on the number of images: published figures are of {PUBLISHED_IMAGES}, these of "
+                     f"{samples.num_images}")
+    figures = evaluate_images(_shown(samples), arguments.reference, inception=inception, num_images=samples.num_images,
+                              clean=clean)
+    return figures, notes
 
 
 def _make_reference(arguments):

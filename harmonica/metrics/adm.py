@@ -1,4 +1,4 @@
-"""ADM's evaluation protocol (Dhariwal & Nichol, 2021): a set of images against a reference file, in one pass over the images.
+"""ADM's evaluation protocol (Dhariwal & Nichol, 2021): a set of images against a reference file, in one pass over them.
 
 A reference is an .npz such as ADM publishes (VIRTUAL_imagenet256_labeled.npz): arr_0, images for precision and recall
 alone, and the statistics that FID (mu, sigma) and sFID (mu_s, sigma_s) compare with, which are those of many more images.
@@ -51,7 +51,7 @@ def read_reference(path):
     path = Path(path)
     check(path.is_file(), "reference", str(path), "give ADM's .npz, or make one of images: evaluate --make-reference IMAGES")
     images = open_images(path, "reference")
-    check(images.num_images >= FEWEST, "reference", f"{images.num_images} images", f"precision and recall need at least {FEWEST}")
+    check(images.num_images >= FEWEST, "reference", f"{images.num_images} images", f"recall needs at least {FEWEST}")
     with np.load(path, allow_pickle=False) as arrays:
         found = {layer: _moments(path, arrays, *names) for layer, names in STATISTICS.items()}
     return Reference(images, found, sha256_of(path))
@@ -78,8 +78,9 @@ def _reference(path, inception, clean):
     one = extract(next(reference.images.batches())[:1], inception)
     for layer, (mean, _) in STATISTICS.items():
         width, needed = len(reference.statistics[layer][0]), one[layer].shape[1]
-        check(width == needed, f"reference's {mean}", width, f"the Inception features have {needed} values; {path} is for others")
-    return reference, _features(reference.images.batches(), reference.images.num_images, reference.images.resolution, inception, clean)
+        check(width == needed, f"reference's {mean}", width, f"these features have {needed} values; {path} is of others")
+    images = reference.images
+    return reference, _features(images.batches(), images.num_images, images.resolution, inception, clean)
 
 
 def _features(batches, num_images, resolution, inception, clean=None):
@@ -97,13 +98,16 @@ def _moments(path, arrays, mean, covariance):
     """-> mu (D,), sigma (D, D) float64."""
     found = []
     for name, ndim in ((mean, 1), (covariance, 2)):
-        check(name in arrays.files, "reference", str(path), f"it has no {name}; a reference holds arr_0, mu, sigma, mu_s and sigma_s")
+        check(name in arrays.files, "reference", str(path),
+              f"it has no {name}; a reference holds arr_0, mu, sigma, mu_s and sigma_s")
         array = arrays[name]
         right = array.dtype in (np.float32, np.float64) and array.ndim == ndim and len(set(array.shape)) == 1
-        check(right, f"reference's {name}", f"{array.dtype} {array.shape}", f"float32 or float64 ({', '.join('DD'[:ndim])}) is needed")
-        check(np.isfinite(array).all(), f"reference's {name}", "nan or inf", "every value must be finite; copy the file anew")
+        check(right, f"reference's {name}", f"{array.dtype} {array.shape}",
+              f"float32 or float64 ({', '.join('DD'[:ndim])}) is needed")
+        check(np.isfinite(array).all(), f"reference's {name}", "nan or inf", "all must be finite; copy the file anew")
         found.append(array.astype(np.float64))
-    check(len(found[0]) == len(found[1]), f"reference's {covariance}", found[1].shape, f"its {mean} has {len(found[0])} values")
+    width = len(found[0])
+    check(width == len(found[1]), f"reference's {covariance}", found[1].shape, f"its {mean} has {width} values")
     return tuple(found)
 
 

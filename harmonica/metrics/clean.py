@@ -15,7 +15,10 @@ CLEAN_SOURCE = "NVIDIA's stylegan2-ada-pytorch (pretrained/metrics)"
 
 
 class CleanInception:
-    """uint8 images (n, 3, H, W) -> (n, 2048) float64, by the weights CLEAN_FILE in `folder`. BadInput as features.inception."""
+    """uint8 images (n, 3, H, W) -> (n, 2048) float64, by the weights CLEAN_FILE in `folder`.
+
+    BadInput where the file is missing or another one.
+    """
 
     def __init__(self, folder, device="cpu"):
         checked_weights(folder / CLEAN_FILE, CLEAN_SHA256, CLEAN_SOURCE)

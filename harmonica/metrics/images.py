@@ -21,7 +21,7 @@ ENDINGS = (".png", ".jpg", ".jpeg")
 
 @dataclass(frozen=True)
 class ImageSet:
-    """`num_images` square RGB images of `resolution` pixels: an .npz file or a folder (its files in the order of their names)."""
+    """`num_images` square RGB images of `resolution` pixels: an .npz file, or a folder's files in order of their names."""
     path: Path
     num_images: int
     resolution: int
@@ -34,7 +34,7 @@ class ImageSet:
 def open_images(path, field="samples"):
     """-> ImageSet of an .npz file or a folder, its form checked without reading the images. BadInput names `field`."""
     path = Path(path)
-    check(path.exists(), field, str(path), "it does not exist; give an .npz file as ADM's evaluator reads, or a folder of images")
+    check(path.exists(), field, str(path), "it does not exist; give an .npz as ADM's evaluator reads, or a folder of images")
     if path.is_dir():
         files = _files(path)
         check(files, field, str(path), f"there is no image in this folder; put {', '.join(ENDINGS)} files into it")
@@ -44,10 +44,10 @@ def open_images(path, field="samples"):
 
 
 def write_npz(path, batches, num_images, **arrays):
-    """Write the .npz that ADM's evaluator reads: arr_0 of `num_images` images in `batches` (uint8 (n, 3, H, W)), and `arrays`.
+    """Write the .npz that ADM's evaluator reads: arr_0 of `num_images` images, and `arrays`.
 
-    The same images give the same bytes, however they are batched. The file is whole or absent. BadInput where the
-    batches hold more or fewer images, or other ones than square RGB uint8 images of one size.
+    batches: uint8 arrays (n, 3, H, H). The same images give the same bytes, however they are batched. The file is whole
+    or absent. BadInput where the batches hold more or fewer images, or other ones.
     """
     resolution = None
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
@@ -64,7 +64,7 @@ def write_npz(path, batches, num_images, **arrays):
 
 
 def counted(batches, num_images, resolution=None):
-    """Pass on `batches`, checked: square RGB uint8 images, of `resolution` (else of the first batch's), `num_images` in all."""
+    """Pass on `batches`, checked: uint8 (n, 3, H, H), H = `resolution` (else the first batch's), `num_images` in all."""
     check(num_images >= 1, "num_images", num_images, "it must be at least 1")
     count = 0
     for batch in batches:
@@ -84,13 +84,14 @@ def _arr_0(path):
         with zipfile.ZipFile(path) as archive, archive.open("arr_0.npy") as file:
             read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
             shape, fortran, dtype = read[np.lib.format.read_magic(file)](file)
-            check(dtype == np.uint8 and not fortran and len(shape) == 4 and shape[1:] == (shape[1], shape[1], 3) and shape[0] >= 1,
-                  f"{path}'s arr_0", f"{dtype} {shape}", "uint8 (N, H, H, 3) is needed: square RGB images, channels last")
+            square = len(shape) == 4 and shape[0] >= 1 and shape[1:] == (shape[1], shape[1], 3)
+            check(dtype == np.uint8 and not fortran and square, f"{path}'s arr_0", f"{dtype} {shape}",
+                  "uint8 (N, H, H, 3) is needed: square RGB images, channels last")
             yield file, shape
     except BadInput:
         raise
     except KeyError:
-        raise BadInput(f"{path} has no readable arr_0; an .npz as ADM's evaluator reads it holds images there, uint8 (N, H, H, 3)") from None
+        raise BadInput(f"{path} has no readable arr_0; there an .npz for ADM's evaluator holds uint8 (N, H, H, 3)") from None
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
         raise BadInput(f"{path} is no whole .npz file ({error}); write or copy it anew") from None
 
@@ -110,7 +111,7 @@ def _of_folder(images):
     for start in range(0, len(files), IMAGES_AT_ONCE):
         batch = [_image(file) for file in files[start:start + IMAGES_AT_ONCE]]
         for file, image in zip(files[start:], batch):
-            check(image.shape[1] == images.resolution, f"{file}", f"{image.shape[1]} pixels",
+            check(image.shape[1] == images.resolution, str(file), f"{image.shape[1]} pixels",
                   f"the first image of its folder has {images.resolution}; give images of one size")
         yield np.stack(batch)
 
@@ -125,6 +126,6 @@ def _image(path):
         with Image.open(path) as file:
             image = np.asarray(file.convert("RGB")).transpose(2, 0, 1)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):      # Pillow's of damaged files
-        raise BadInput(f"{path} is damaged or no {' or '.join(ENDINGS)} image; replace it or take it out of its folder") from None
-    check(image.shape[1] == image.shape[2], f"{path}", f"{image.shape[2]} x {image.shape[1]} pixels", "crop it to a square first")
+        raise BadInput(f"{path} is damaged or no image; replace it or take it out of its folder") from None
+    check(image.shape[1] == image.shape[2], str(path), f"{image.shape[2]} x {image.shape[1]} pixels", "crop it to a square")
     return image

@@ -77,5 +77,5 @@ def warn_if_few(name, layer, features):
     """Warn where the covariance of `features` (N, D) cannot have full rank."""
     count, width = features.shape
     if count <= width:
-        score = {"pool": "FID", "spatial": "sFID"}[layer]
-        warnings.warn(f"{score} means nothing here: {count} {name} images for a {width}-dimensional covariance", stacklevel=3)
+        warnings.warn(f"{'sFID' if layer == 'spatial' else 'FID'} means nothing here: {count} {name} images for a "
+                      f"{width}-dimensional covariance", stacklevel=3)

@@ -48,9 +48,11 @@ def test_without_json_there_is_a_line_for_each_figure(here, capfd):
 
 def test_wrong_resolution_and_wrong_kinds_of_file(here, refused_here, images):
     write_npz("large.npz", [images(30, side=32)], 30)
-    refused_here("evaluate", "--samples", "large.npz", "--reference", "x.npz", words=["samples: 'images of 32 pixels'", "x.npz", "of 16"])
+    refused_here("evaluate", "--samples", "large.npz", "--reference", "x.npz",
+                 words=["samples: 'images of 32 pixels'", "x.npz", "of 16"])
     refused_here("evaluate", "--samples", "x.npz", "--reference", "real.npz", words=["reference", "it has no mu"])
-    refused_here("evaluate", "--samples", "none.npz", "--reference", "real.npz", words=["samples: 'none.npz'", "does not exist"])
+    refused_here("evaluate", "--samples", "none.npz", "--reference", "real.npz",
+                 words=["samples: 'none.npz'", "does not exist"])
     refused_here("evaluate", "--samples", "x.npz", "--reference", "x", words=["reference: 'x'", "--make-reference"])
     refused_here("evaluate", "--reference", "real.npz", words=["--samples", "--make-reference"])
     refused_here("evaluate", "--samples", "x.npz", words=["--reference"])

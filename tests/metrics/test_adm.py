@@ -73,10 +73,10 @@ def test_a_wrong_number_of_images_writes_nothing(tmp_path, images, count, words)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["was there"]
 
 
-@pytest.mark.parametrize("wrong", [np.zeros((1, 3, 16, 16)), np.zeros((1, 16, 16, 3), np.uint8), np.zeros((1, 3, 8, 8), np.uint8)])
-def test_other_batches_are_refused(tmp_path, images, wrong):
+@pytest.mark.parametrize("shape, dtype", [((1, 3, 16, 16), float), ((1, 16, 16, 3), np.uint8), ((1, 3, 8, 8), np.uint8)])
+def test_other_batches_are_refused(tmp_path, images, shape, dtype):
     with pytest.raises(BadInput, match=r"uint8 \(n, 3, 16, 16\) is expected"):
-        write_npz(tmp_path / "x.npz", [images(4), wrong], 5)
+        write_npz(tmp_path / "x.npz", [images(4), np.zeros(shape, dtype)], 5)
     assert not list(tmp_path.iterdir())
 
 
@@ -94,7 +94,8 @@ def by_hand(generated, real, statistics):
         apart = np.sqrt(np.square(manifold[:, None] - manifold).sum(-1))
         radii = np.sort(apart, axis=1)[:, 3]        # the point itself is number 0
         return 100 * np.mean([(np.sqrt(np.square(manifold - point).sum(-1)) <= radii).any() for point in points])
-    return found | {"precision": covered(generated["pool"], real["pool"]), "recall": covered(real["pool"], generated["pool"])}
+    generated, real = generated["pool"], real["pool"]
+    return found | {"precision": covered(generated, real), "recall": covered(real, generated)}
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
@@ -117,7 +118,8 @@ def test_the_numbers_equal_an_independent_computation(tmp_path, images, few_feat
 
 def test_the_numbers_do_not_depend_on_batches(tmp_path, images, few_features):
     path = reference(tmp_path / "y.npz", images(40), few_features)
-    found = [adm.evaluate_images(split(images(30, seed=1), size), path, inception=few_features, num_images=30) for size in (1, 7, 30)]
+    found = [adm.evaluate_images(split(images(30, seed=1), size), path, inception=few_features, num_images=30)
+             for size in (1, 7, 30)]
     for name in ("IS", "FID", "sFID", "precision", "recall"):
         assert found[0][name] == pytest.approx(found[2][name], rel=1e-5) == pytest.approx(found[1][name], rel=1e-5), name
 
@@ -126,11 +128,13 @@ def test_few_images_are_warned_of(tmp_path, images, few_features):
     path = reference(tmp_path / "y.npz", images(40), few_features)
     with pytest.warns(UserWarning) as told:
         adm.evaluate_images([images(6, seed=1)], path, inception=few_features, num_images=6)
-    assert {str(warning.message) for warning in told} == {"FID means nothing here: 6 generated images for a 6-dimensional covariance",
-                                                          "sFID means nothing here: 6 generated images for a 8-dimensional covariance"}
+    assert {str(warning.message) for warning in told} == {
+        "FID means nothing here: 6 generated images for a 6-dimensional covariance",
+        "sFID means nothing here: 6 generated images for a 8-dimensional covariance"}
 
 
-@pytest.mark.parametrize("count, words", [(29, "num_images: 29 .*at least 30"), (31, "num_images: 31 .*there are 30"), (3, "at least 4")])
+@pytest.mark.parametrize("count, words", [(29, "num_images: 29 .*at least 30"), (31, "num_images: 31 .*there are 30"),
+                                          (3, "num_images: 3 .*at least 4")])
 def test_a_wrong_number_of_images_is_refused(tmp_path, images, few_features, count, words):
     path = reference(tmp_path / "y.npz", images(40), few_features)
     with pytest.raises(BadInput, match=words):

@@ -37,20 +37,23 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")      # torch.jit, which clean-fid rests on
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")      # of torch.jit
 
 
 def test_images_are_resized_as_clean_fid_does(folder, images):
     made = images(3, side=400)      # shrinking is where ways of resizing differ
     layers = torch.jit.load(folder / clean.CLEAN_FILE).layers
-    shrunk = [np.stack([Image.fromarray(channel.astype(np.float32)).resize((299, 299), Image.BICUBIC) for channel in image]) for image in made]
-    right = layers(torch.from_numpy((np.stack(shrunk).clip(0, 255) - 128) / 128)).detach()
+    shrunk = np.stack([Image.fromarray(channel).resize((299, 299), Image.BICUBIC)
+                       for channel in made.reshape(-1, 400, 400).astype(np.float32)]).reshape(3, 3, 299, 299)
+    right = layers(torch.from_numpy((shrunk.clip(0, 255) - 128) / 128)).detach()
     np.testing.assert_allclose(clean.CleanInception(folder)(made), right, atol=1e-5)
 
 
 def test_clean_fid_is_a_column_of_its_own(folder, images, few_features):
     extractor = clean.CleanInception(folder)
-    short = lambda batch: extractor(batch)[:, :5]      # noqa: E731 a distance of 2048 features takes seconds
+
+    def short(batch):       # a distance of 2048 features takes seconds
+        return extractor(batch)[:, :5]
     write_npz(folder / "real.npz", [images(20)], 20)
     adm.write_reference(folder / "y.npz", ImageSet(folder / "real.npz", 20, 16), few_features)
     arguments = {"inception": few_features, "num_images": 20}
