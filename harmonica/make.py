@@ -5,7 +5,7 @@ Whatever is long is kept as it goes (training state, sample blocks), so a killed
 import json
 import time
 
-from . import cost, router as routers, samplers, schedules
+from . import cost, ranks, router as routers, samplers, schedules
 from .models import load_model
 from .provenance import provenance
 from .runs import SCHEMA, canonical
@@ -14,16 +14,23 @@ from .training import train
 
 
 def make(artefact, store, progress=iter):
-    """Make a spec of runs.py, its needs being there -> its record. One process at a time does the work."""
-    with store.lock(artefact):
-        if store.record(artefact) is None:
+    """Make a spec of runs.py, its needs being there -> its record. One process at a time does the work, or the ranks that
+    train a router together; then only the first of them writes."""
+    with ranks.only_first(store.lock(artefact)):
+        if ranks.agree(store.record(artefact) is None):
             begin = time.perf_counter()
             record = MAKERS[artefact.kind](artefact, store, progress)
-            store.finish(artefact, {"schema": SCHEMA, "kind": artefact.kind, "id": artefact.id,
-                                    "config": json.loads(canonical(artefact)), **record,
-                                    "provenance": {**provenance(), "wall_s": round(time.perf_counter() - begin, 2)}})
-            store.state_path(artefact).unlink(missing_ok=True)
-    return store.record(artefact)
+            if ranks.is_first():
+                _finish(artefact, store, record, round(time.perf_counter() - begin, 2))
+    return ranks.agree(store.record(artefact))
+
+
+def _finish(artefact, store, record, wall_s):
+    by_ranks = {"ranks": ranks.count()} if ranks.count() > 1 else {}
+    store.finish(artefact, {"schema": SCHEMA, "kind": artefact.kind, "id": artefact.id,
+                            "config": json.loads(canonical(artefact)), **record,
+                            "provenance": {**provenance(), "wall_s": wall_s, **by_ranks}})
+    store.state_path(artefact).unlink(missing_ok=True)
 
 
 def make_shard(run, store, shard, num_shards, progress=iter):
@@ -47,7 +54,8 @@ def _router(spec, store, progress):
              "guidance": spec.guidance, "training": json.loads(canonical(spec))["training"]}
     timesteps = tuple(samplers.load(spec.sampler).timesteps(spec.num_steps))
     router = routers.Router(logits=logits, tau=spec.training.tau, timesteps=timesteps, about=about)
-    router.save(store.router_path(spec))
+    if ranks.is_first():
+        router.save(store.router_path(spec))
     return {"metrics": {"cur_natural_percent": schedules.cur_percent(router.keep()), "beta": log[-1]["beta"]}, "log": log}
 
 

@@ -2,6 +2,7 @@
 
 Any of {SDT, Learning-to-Cache} x {MSE, IEPO} is a RouterTraining. A trajectory's noise and labels are a function of
 (training seed, trajectory, sample) alone and the state is saved as it goes, so a killed run resumes to the same router.
+On several ranks (ranks.py) each walks its part of the batch; the rows are the same on all of them.
 """
 import json
 from pathlib import Path
@@ -11,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
 
-from . import BadInput, iepo, ltc, samplers, schedules, sdt, seeds
+from . import BadInput, iepo, ltc, ranks, samplers, schedules, sdt, seeds
 from .denoise import Denoiser
 from .router import CLAMP
 from .store import atomic
@@ -44,7 +45,7 @@ class Learner:
 
     def update(self, step, r, data_loss):
         """One update of one row by lambda * data_loss + beta * sum r; then every row is clamped."""
-        slope, = torch.autograd.grad(data_loss, r)
+        slope = ranks.mean(torch.autograd.grad(data_loss, r)[0])
         r, row = r.detach(), self.rows[step]
         row.grad = (self.lambda_[step] * slope + self.beta) * r * (1 - r)      # through the sigmoid
         self.optimizer.step()
@@ -104,7 +105,7 @@ def train(loaded, router, state_path, *, save_every=10, progress=iter):
         if hasattr(bar, "set_postfix"):
             bar.set_postfix(loss=f"{data_loss:.2g}", CUR=f"{learner.cur_percent():.1f}%",
                             lambda_=f"{learner.lambda_[1:].mean():.2g}")
-        if (trajectory + 1) % save_every == 0:
+        if (trajectory + 1) % save_every == 0 and ranks.is_first():
             save(state_path, learner, log)
     return work.trained(learner.logits()), log
 
@@ -127,7 +128,7 @@ class Work:
             for step in ltc.trained_steps(self.router.num_steps, self.config.ltc_form):
                 x0, eps, cond = self.draw_images(trajectory, step)
                 ltc.update_pair(self.denoiser(cond, 1.0), x0, eps, step, learner)
-        return float(torch.stack(learner.data_losses).mean())
+        return float(ranks.mean(torch.stack(learner.data_losses).mean()))
 
     def trained(self, logits):
         """The logits, rows that were never trained set to "compute everything": they hold but their initial values."""
@@ -143,18 +144,18 @@ class Work:
         if self.config.lambda_scores == "hard":
             scores = (scores > self.config.tau).float()
         measure = iepo.DEFINITIONS[self.config.objective]
-        return measure(self.denoiser(cond, self.router.guidance), x, scores, self.config.tau).nan_to_num(0.0)
+        return ranks.mean(measure(self.denoiser(cond, self.router.guidance), x, scores, self.config.tau).nan_to_num(0.0))
 
     def draw(self, domain, trajectory, count):
-        """-> noise (count, C, H, W) and conditioning."""
-        rngs = seeds.generators(domain, self.config.seed, trajectory, indices=range(count))
+        """-> this rank's part of `count` samples: noise (part, C, H, W) and conditioning."""
+        rngs = seeds.generators(domain, self.config.seed, trajectory, indices=ranks.part(count))
         cond = self.loaded.cond(seeds.choices(rngs, self.loaded.num_conds))
         return seeds.normal(rngs, self.loaded.shape), cond
 
     def draw_images(self, trajectory, step):
-        """-> training images, as much noise, conditioning."""
+        """-> this rank's part of the training images, as much noise, conditioning."""
         images, conds = self.loaded.images
-        rngs = seeds.generators(seeds.DATA, self.config.seed, trajectory, step, indices=range(self.config.batch))
+        rngs = seeds.generators(seeds.DATA, self.config.seed, trajectory, step, indices=ranks.part(self.config.batch))
         chosen = seeds.choices(rngs, len(images))
         return images[chosen], seeds.normal(rngs, self.loaded.shape), self.loaded.cond(conds[chosen])
 

@@ -72,10 +72,21 @@ def tiny_scores():
 def tiny_model(tiny_dit):
     """A models.Loaded over a tiny float32 DiT, with random training images."""
     import torch
+    return tiny_loaded(tiny_dit, torch.float32)
+
+
+@pytest.fixture(scope="session")
+def tiny_model_float64(tiny_dit):
+    import torch
+    return tiny_loaded(tiny_dit, torch.float64)
+
+
+def tiny_loaded(tiny_dit, dtype):
+    import torch
 
     from harmonica.models import Loaded, classes
-    backbone = tiny_dit(dtype=torch.float32, channels=1, out_channels=1)
-    images = torch.randn(30, 1, 8, 8, generator=torch.Generator().manual_seed(2)).clamp(-1, 1)
+    backbone = tiny_dit(dtype=dtype, channels=1, out_channels=1)
+    images = torch.randn(30, 1, 8, 8, generator=torch.Generator().manual_seed(2)).clamp(-1, 1).to(dtype)
     return Loaded(None, backbone, classes, 10, (images, torch.arange(30) % 10))
 
 
