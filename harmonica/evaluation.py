@@ -1,15 +1,31 @@
-"""The metrics of a sampled run: against the data, against the uncached model, and image by image."""
+"""The metrics of a sampled run: by a judge of digits, or by ADM's protocol at paper scale."""
 import warnings
 from functools import cache
 
 import numpy as np
 
 from .digits import data, judge
-from .metrics import features, scores
-from .sampling import load_samples
+from .metrics import adm, clean, features, scores
+from .sampling import load_blocks, load_samples
 
 
 def evaluate(run, store):
+    """-> the metrics of a run's record, by the protocol of its scale."""
+    return by_adm(run, store) if run.model.scale == "paper" else by_judge(run, store)
+
+
+def by_adm(run, store):
+    """-> IS, FID, sFID, precision, recall against ADM's ImageNet reference of the images' resolution, and clean_FID where
+    its weights are there. Blocks hold uint8 RGB images; no more than one is in memory.
+    """
+    resolution = next(load_blocks(run, store)).shape[-1]
+    second_opinion, left_out = _clean()
+    found = adm.evaluate_images(load_blocks(run, store), adm.published_reference(resolution), inception=_inception(),
+                                num_images=run.num_images, clean=second_opinion)
+    return found | ({"clean_FID_left_out": left_out} if left_out else {})
+
+
+def by_judge(run, store):
     """-> IS, FID, sFID, precision, recall against the training images; rFID against the uncached model's images from
     independent noise; x0_mse and its curve against the uncached run from the same noise; agreement with the labels.
     """
@@ -35,6 +51,16 @@ def _curve(run, store):
         return None
     own, uncached = (np.load(store.samples(r) / "trajectory.npy", allow_pickle=False) for r in (run, run.baseline()))
     return np.square(own - uncached, dtype=np.float64).mean(axis=(1, 2, 3, 4)).tolist()
+
+
+@cache
+def _inception():
+    return features.inception()
+
+
+@cache
+def _clean():
+    return clean.beside(features.weights_folder(), _inception().device)
 
 
 @cache

@@ -77,19 +77,22 @@ def save_array(path, array):
         np.save(file, array, allow_pickle=False)
 
 
-def load_samples(run, store):
-    """All images of a sampled run (num_images, C, H, W) float32. BadInput naming a missing or damaged block."""
-    blocks = []
+def load_blocks(run, store):
+    """Yield the images of a sampled run block by block, (<= batch, C, H, W). BadInput naming a missing or damaged block."""
     for block in range(num_blocks(run)):
         path = block_path(run, store, block)
         try:
-            blocks.append(np.load(path, allow_pickle=False))
+            yield np.load(path, allow_pickle=False)[:run.num_images - block * run.batch]
         except FileNotFoundError:
             raise BadInput(f"samples: {path} is missing; delete {store.record_path(run)} to have it made again") from None
         except (ValueError, EOFError) as error:
             raise BadInput(f"samples: {path} is damaged ({error}); delete it and {store.record_path(run)} to have it made "
                            "again") from None
-    images = np.concatenate(blocks)[:run.num_images]
+
+
+def load_samples(run, store):
+    """All images of a sampled run (num_images, C, H, W) float32. BadInput naming a missing or damaged block."""
+    images = np.concatenate(list(load_blocks(run, store)))
     if len(images) != run.num_images:
         raise BadInput(f"samples: {store.samples(run)} holds {len(images)} images, not {run.num_images}")
     return images

@@ -2,6 +2,7 @@
 import json
 import sys
 import warnings
+from pathlib import Path
 
 from .. import check
 
@@ -36,13 +37,15 @@ def _evaluate(arguments):
 
 def _score(arguments):
     from ..metrics.adm import evaluate_images
+    from ..metrics.clean import beside
     from ..metrics.images import open_images
     samples = open_images(arguments.samples)
     resolution = open_images(arguments.reference, "reference").resolution
     check(samples.resolution == resolution, "samples", f"images of {samples.resolution} pixels",
           f"{arguments.reference} has images of {resolution}; give the reference of that resolution")
     inception, folder = _inception(arguments)
-    clean, notes = _clean(folder, inception)
+    clean, left_out = beside(folder, inception.device)
+    notes = [left_out] if left_out else []
     if samples.num_images != PUBLISHED_IMAGES:
         notes.append(f"FID and sFID depend on the number of images: published figures are of {PUBLISHED_IMAGES}, these of "
                      f"{samples.num_images}")
@@ -63,21 +66,9 @@ def _make_reference(arguments):
 
 def _inception(arguments):
     """-> the extractor on the GPU if there is one, the folder that its weights are in."""
-    import torch
-    from pathlib import Path
-
     from ..metrics.features import INCEPTION_SHA256, inception, inception_path
     path = Path(arguments.inception or inception_path())
-    extractor = inception(path, arguments.inception_sha256 or INCEPTION_SHA256)
-    return extractor.to("cuda" if torch.cuda.is_available() else "cpu"), path.parent
-
-
-def _clean(folder, inception):
-    """clean-fid's extractor where its weights lie in the same folder, else None and a line that says so."""
-    from ..metrics.clean import CLEAN_FILE, CLEAN_SOURCE, CleanInception
-    if (folder / CLEAN_FILE).is_file():
-        return CleanInception(folder, next(inception.parameters()).device), []
-    return None, [f"clean_FID is left out: {CLEAN_FILE} of {CLEAN_SOURCE} is not in {folder}"]
+    return inception(path, arguments.inception_sha256 or INCEPTION_SHA256), path.parent
 
 
 def _shown(samples):

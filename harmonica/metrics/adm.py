@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from .. import check
-from .features import extract, sha256_of
+from .features import extract, sha256_of, weights_folder
 from .images import ImageSet, counted, open_images, write_npz
 from .scores import frechet, scores, statistics, warn_if_few
 
 STATISTICS = {"pool": ("mu", "sigma"), "spatial": ("mu_s", "sigma_s")}
+PUBLISHED = {256: "VIRTUAL_imagenet256_labeled.npz", 512: "VIRTUAL_imagenet512.npz"}      # ImageNet's, by resolution
 REFERENCE_IMAGES = 10_000       # that ADM's own references hold
 FEWEST = 4                      # an image and its 3 nearest neighbours
 
@@ -44,6 +45,15 @@ def evaluate_images(batches, reference_path, *, inception, num_images, clean=Non
     return {**metrics, "num_images": num_images, "resolution": reference.images.resolution,
             "reference_images": reference.images.num_images, "reference_sha256": reference.sha256,
             "inception_sha256": inception.sha256}
+
+
+def published_reference(resolution):
+    """-> path of ADM's ImageNet reference of that resolution, in weights_folder(). BadInput where it is missing."""
+    check(resolution in PUBLISHED, "resolution", resolution, f"ADM's references are of {' and '.join(map(str, PUBLISHED))}")
+    path = weights_folder() / PUBLISHED[resolution]
+    check(path.is_file(), "reference", str(path),
+          f"put {path.name} of openai/guided-diffusion (ref_batches/imagenet/{resolution}) there")
+    return path
 
 
 def read_reference(path):

@@ -14,6 +14,13 @@ CLEAN_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4
 CLEAN_SOURCE = "NVIDIA's stylegan2-ada-pytorch (pretrained/metrics)"
 
 
+def beside(folder, device):
+    """-> CleanInception where its weights lie in `folder`, else None; and why it is None, else None."""
+    if (folder / CLEAN_FILE).is_file():
+        return CleanInception(folder, device), None
+    return None, f"clean_FID is left out: {CLEAN_FILE} of {CLEAN_SOURCE} is not in {folder}"
+
+
 class CleanInception:
     """uint8 images (n, 3, H, W) -> (n, 2048) float64, by the weights CLEAN_FILE in `folder`.
 

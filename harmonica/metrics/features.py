@@ -36,6 +36,10 @@ class Extractor(FeatureExtractorBase):
         self.network, self.sha256 = network, sha256
         self.eval()
 
+    @property
+    def device(self):
+        return next(self.parameters()).device
+
     @staticmethod
     def get_provided_features_list():
         return LAYERS
@@ -68,12 +72,17 @@ class InceptionLayers(nn.Module):
 
 
 def inception_path():
-    """Where the paper scale's weights file is looked for: in the folder HARMONICA_WEIGHTS, by default weights/."""
-    return Path(os.environ.get("HARMONICA_WEIGHTS") or "weights") / INCEPTION_FILE
+    """Where the paper scale's weights file is looked for."""
+    return weights_folder() / INCEPTION_FILE
+
+
+def weights_folder():
+    """The folder for published files that a user puts there: HARMONICA_WEIGHTS, by default weights/."""
+    return Path(os.environ.get("HARMONICA_WEIGHTS") or "weights")
 
 
 def inception(path=None, sha256=INCEPTION_SHA256):
-    """The paper scale's extractor, from the local weights file `path` (default inception_path()), on the CPU.
+    """The paper scale's extractor, from the weights file `path` (default inception_path()), on the GPU if there is one.
 
     sha256: that the file must have, in full or how it begins: scores by other weights compare with nothing published.
     BadInput where the file is missing, has another hash, or holds no InceptionV3. Nothing in it is executed.
@@ -84,10 +93,11 @@ def inception(path=None, sha256=INCEPTION_SHA256):
     try:
         torch.save(torch.load(path, map_location="cpu", weights_only=True), clean)
         clean.seek(0)
-        return Extractor(InceptionLayers(clean), digest)
+        extractor = Extractor(InceptionLayers(clean), digest)
     except Exception as error:       # torch's reader raises almost anything on an odd file
         raise BadInput(f"Inception weights: {path} holds no state dict of torch-fidelity's InceptionV3 "
                        f"({(str(error).splitlines() or [''])[0][:120]}); {INCEPTION_FILE} does") from None
+    return extractor.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def checked_weights(path, sha256, source, name=None):
@@ -97,8 +107,8 @@ def checked_weights(path, sha256, source, name=None):
         raise BadInput(f"Inception weights: {path.name} is not in {path.parent}; put {name} of {source} into that folder")
     digest = sha256_of(path)
     if not digest.startswith(sha256):
-        raise BadInput(f"Inception weights: {path} has sha256 {digest[:8]}..., but {name} of {source} has {sha256[:8]}...; "
-                       "the file is incomplete or another one")
+        raise BadInput(f"Inception weights: {path} has sha256 {digest[:8]}..., not {sha256[:8]}...: it is incomplete or "
+                       f"another file; take {name} of {source}")
     return digest
 
 
@@ -129,7 +139,7 @@ def extract(images, extractor, batch=128):
     """
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ValueError(f"images are {images.dtype} of shape {images.shape}; metrics read uint8 of shape (N, C, H, W)")
-    on_gpu = next(extractor.parameters()).is_cuda
+    on_gpu = extractor.device.type == "cuda"
     with full_precision():
         features = get_featuresdict_from_dataset(_Images(images), extractor, batch, on_gpu, save_cpu_ram=True, verbose=False)
     return {layer: values.double().numpy() for layer, values in features.items()}

@@ -58,7 +58,7 @@ def test_wrong_resolution_and_wrong_kinds_of_file(here, refused_here, images):
     refused_here("evaluate", "--samples", "x.npz", words=["--reference"])
 
 
-def test_missing_and_other_weights(here, refused_here, monkeypatch, random_weights):
+def test_missing_and_other_weights(here, refused_here, monkeypatch, random_weights, few_features):
     monkeypatch.undo()
     monkeypatch.chdir(here)
     evaluate = ("evaluate", "--samples", "x.npz", "--reference", "real.npz")
@@ -70,10 +70,5 @@ def test_missing_and_other_weights(here, refused_here, monkeypatch, random_weigh
                  words=["real.npz", "it has no mu"])      # the weights are taken
     (here / "elsewhere").mkdir()
     (here / "elsewhere" / "inception-2015-12-05.pt").write_text("not it")
-    monkeypatch.setattr(features, "inception", lambda path, sha256: torch_identity())
+    monkeypatch.setattr(features, "inception", lambda path, sha256: few_features)
     refused_here(*evaluate, words=["inception-2015-12-05.pt has sha256", "f58cb9b6"])
-
-
-def torch_identity():
-    import torch
-    return torch.nn.Linear(1, 1)

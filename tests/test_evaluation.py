@@ -1,0 +1,60 @@
+"""The protocol follows the scale: at paper scale the blocks of a run go through ADM's, as any other images do."""
+import numpy as np
+import pytest
+
+from harmonica import BadInput, evaluation
+from harmonica.metrics import adm, clean, features
+from harmonica.metrics.images import open_images, write_npz
+from harmonica.runs import ModelSpec, RunSpec
+from harmonica.sampling import block_path, load_samples, save_array
+from harmonica.store import Store
+
+MODEL = ModelSpec(name="tiny", sha256="0" * 64, scale="paper")
+RUN = RunSpec(model=MODEL, num_steps=4, against=4, num_images=30, batch=8)
+
+
+@pytest.fixture
+def store(tmp_path, images, few_features, monkeypatch):
+    """A sampled run, its last block padded; a folder with the reference of its resolution; a quick extractor."""
+    store = Store(tmp_path / "results")
+    for block in range(4):
+        save_array(block_path(RUN, store, block), images(32, seed=1)[8 * block:8 * block + 8])
+    write_npz(tmp_path / "real.npz", [images(40)], 40)
+    monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
+    monkeypatch.setattr(adm, "PUBLISHED", {16: "reference.npz"})
+    adm.write_reference(tmp_path / "reference.npz", open_images(tmp_path / "real.npz"), few_features)
+    monkeypatch.setattr(features, "inception", lambda: few_features)
+    for kept in (evaluation._inception, evaluation._clean):
+        kept.cache_clear()
+    yield store
+    for kept in (evaluation._inception, evaluation._clean):
+        kept.cache_clear()
+
+
+def test_a_run_at_paper_scale_is_evaluated_as_its_images_are(store, tmp_path, images, few_features):
+    found = evaluation.evaluate(RUN, store)
+    left_out = found.pop("clean_FID_left_out")
+    assert clean.CLEAN_FILE in left_out and str(tmp_path) in left_out
+    made = images(32, seed=1)[:30]
+    assert found == adm.evaluate_images([made], tmp_path / "reference.npz", inception=few_features, num_images=30)
+    assert found["num_images"] == 30 and np.array_equal(load_samples(RUN, store), made)
+
+
+def test_what_is_missing_is_named(store, tmp_path):
+    (tmp_path / "reference.npz").unlink()
+    with pytest.raises(BadInput, match="reference.npz of openai/guided-diffusion"):
+        evaluation.evaluate(RUN, store)
+    block_path(RUN, store, 0).unlink()
+    with pytest.raises(BadInput, match="block-00000.npy is missing"):
+        evaluation.evaluate(RUN, store)
+
+
+def test_a_resolution_without_a_reference_is_refused():
+    with pytest.raises(BadInput, match="resolution: 32 .*256 and 512"):
+        adm.published_reference(32)
+
+
+def test_float_blocks_are_refused(store, images):
+    save_array(block_path(RUN, store, 3), images(8).astype(np.float32))
+    with pytest.raises(BadInput, match="images: 'float32"):
+        evaluation.evaluate(RUN, store)
