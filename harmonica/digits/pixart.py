@@ -14,15 +14,14 @@ import torch
 import torch.nn.functional as F
 from diffusers import PixArtTransformer2DModel
 from torch import nn
-from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
+from transformers import T5Config, T5EncoderModel
 
 from .. import samplers, seeds
 from ..samplers import TRAIN_STEPS, alphas_cumprod
 from . import captions, data
 from .base import fit
-from .pixart_folder import folder_sha256, load, save
+from .pixart_folder import folder_sha256, load, save, tokenize
 
-MOST_BYTES = 24     # of a caption, its end mark included; the pipelines pad to 120 and mask what is padded
 BYTE_VOCABULARY = 384
 
 
@@ -112,7 +111,7 @@ class Batches:
         self.tokens = tokenize([captions.caption(k) for k in range(captions.NUM_CAPTIONS)] + [captions.EMPTY])
 
     def draw(self, step):
-        """-> x0 (B, 1, 8, 8), t (B,), eps as x0, ids and mask (B, MOST_BYTES)."""
+        """-> x0 (B, 1, 8, 8), t (B,), eps as x0, ids and mask (B, bytes)."""
         count = self.config.batch
         rng = np.random.default_rng([self.config.seed, step])
         pick, t = rng.integers(len(self.images), size=count), rng.integers(TRAIN_STEPS, size=count)
@@ -141,11 +140,3 @@ def hybrid_loss(model, x0, t, eps, ids, mask):
     kl = 0.5 * (log_var - least - 1 + (least - log_var).exp() + error * (-log_var).exp())
     kl = kl[t > 0].sum() / x0.numel() / math.log(2)
     return F.mse_loss(predicted, eps) + 0.001 * TRAIN_STEPS * kl
-
-
-def tokenize(prompts, length=MOST_BYTES):
-    """-> ids and mask (len(prompts), length), as the PixArt pipelines make them."""
-    tokens = ByT5Tokenizer()(prompts, padding="max_length", max_length=length, return_tensors="pt")
-    if tokens.input_ids.shape[1] > length:
-        raise ValueError(f"prompts: one has {tokens.input_ids.shape[1]} bytes with its end mark, more than {length}")
-    return tokens.input_ids, tokens.attention_mask

@@ -1,4 +1,4 @@
-"""PixArt-digits as it ships: the folder of a diffusers PixArtAlphaPipeline, float16.
+"""PixArt-digits as it ships: the folder of a diffusers PixArtAlphaPipeline, the transformer in float16.
 
     pipe = PixArtAlphaPipeline.from_pretrained(folder)
     pipe("a handwritten three", guidance_scale=1.0, use_resolution_binning=False)
@@ -7,30 +7,44 @@ PixArt works on a VAE's latents, the digits need none: the VAE here is a real Au
 weights are set by hand so that it changes nothing (to 1e-4). Resolution binning knows 256 pixels and more only.
 """
 import hashlib
+from copy import deepcopy
 from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtAlphaPipeline, PixArtTransformer2DModel
 from torch import nn
 from transformers import ByT5Tokenizer, T5EncoderModel
+from transformers.utils import logging
 
-
+MOST_BYTES = 24     # of a caption, its end mark included; the pipelines pad to 120, and what is padded is masked
 CARRIER = 256.0     # what the VAE's GroupNorm measures in place of the image
 
 
 def save(model, folder):
-    """Write {transformer, text_encoder} as a pipeline folder, weights rounded to float16."""
+    """Write {transformer, text_encoder} as a pipeline folder.
+
+    The text encoder stays float32: transformers loads what it finds, diffusers float32, and the two must agree.
+    """
     scheduler = DPMSolverMultistepScheduler(beta_schedule="linear", beta_start=1e-4, beta_end=0.02)
-    pipeline = PixArtAlphaPipeline(tokenizer=ByT5Tokenizer(), text_encoder=model["text_encoder"].half(), vae=identity_vae(),
-                                   transformer=nn.Module.half(model["transformer"]), scheduler=scheduler)
+    pipeline = PixArtAlphaPipeline(tokenizer=ByT5Tokenizer(), text_encoder=model["text_encoder"], vae=identity_vae(),
+                                   transformer=nn.Module.half(deepcopy(model["transformer"])), scheduler=scheduler)
     pipeline.save_pretrained(folder)
 
 
 def load(folder):
     """-> transformer, text_encoder of a pipeline folder: float32, frozen, in eval()."""
+    logging.disable_progress_bar()      # of transformers, for a model that loads in no time
     parts = (PixArtTransformer2DModel.from_pretrained(folder, subfolder="transformer", torch_dtype=torch.float32),
              T5EncoderModel.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32))
     return tuple(part.eval().requires_grad_(False) for part in parts)
+
+
+def tokenize(prompts, length=MOST_BYTES):
+    """-> ids and mask (len(prompts), length), as the PixArt pipelines make them."""
+    tokens = ByT5Tokenizer()(prompts, padding="max_length", max_length=length, return_tensors="pt")
+    if tokens.input_ids.shape[1] > length:
+        raise ValueError(f"prompts: one has {tokens.input_ids.shape[1]} bytes with its end mark, more than {length}")
+    return tokens.input_ids, tokens.attention_mask
 
 
 def folder_sha256(folder):
