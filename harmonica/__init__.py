@@ -9,3 +9,14 @@ def check(ok, field, value, right):
     """Raise BadInput unless `ok`."""
     if not ok:
         raise BadInput(f"{field}: {value!r} is not possible; {right}")
+
+
+def __getattr__(name):
+    """What users of a diffusers pipeline need, imported when first asked for: `import harmonica` imports no torch."""
+    if name in ("apply_router", "remove_router"):
+        from . import pipeline as home
+    elif name == "Router":
+        from . import router as home
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(home, name)

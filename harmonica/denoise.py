@@ -4,7 +4,7 @@ from typing import Any
 
 import torch
 
-from .cache import compute_or_reuse, mix
+from .cache import compute_or_reuse, follow, mix
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,12 @@ class Denoiser:
         return self.finish(h, c), cache
 
     def hard(self, keep):
-        """Follow a keep mask (T, N). Between steps only those features are held that the next one reuses."""
-        rows = keep.tolist()
-        rows.append([True] * len(self.blocks))
+        """Follow a keep mask (T, N)."""
+        run = follow(self.blocks, keep)
 
         def forward(step, h, c, cache):
-            h, cache = compute_or_reuse(self.blocks, h, c, rows[step], cache)
-            held = [None if computed else feature for computed, feature in zip(rows[step + 1], cache)]
-            return self.finish(h, c), held
+            h, cache = run(step, h, c, cache)
+            return self.finish(h, c), cache
         return forward
 
     def soft(self, scores, tau):

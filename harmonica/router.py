@@ -5,14 +5,18 @@ formats.py, where they enter and leave.
 """
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from . import BadInput, check, schedules
 from .store import atomic
 
+FILE = "router.safetensors"      # in a folder of save_pretrained
 CLAMP = 5.0     # logits lie in [-CLAMP, CLAMP]; the first row is fixed to the upper end
 
 
@@ -62,6 +66,21 @@ class Router:
         content = save({"logits": self.logits.float().contiguous()}, {"about": json.dumps(about, sort_keys=True)})
         with atomic(path) as temporary:
             temporary.write_bytes(content)
+
+    def save_pretrained(self, folder):
+        """Save as folder/router.safetensors, which `hf upload ID folder` brings to the hub."""
+        self.save(Path(folder) / FILE)
+
+    @classmethod
+    def from_pretrained(cls, source, *, revision=None):
+        """The router of a folder or of a hub repository. BadInput where there is none."""
+        if Path(source).is_dir():
+            return load(Path(source) / FILE)
+        try:
+            return load(hf_hub_download(str(source), FILE, revision=revision))
+        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+            raise BadInput(f"router: {source} is no folder here, and no hub repository with a {FILE} that could be reached "
+                           f"({str(error).strip().splitlines()[0]})") from None
 
 
 def load(path):

@@ -69,6 +69,26 @@ def tiny_scores():
 
 
 @pytest.fixture(scope="session")
+def tiny_pipe():
+    """-> a function that builds a small random pipeline of diffusers' own classes: "dit"."""
+    import torch
+    from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
+
+    def make(kind, *, seed=0, dtype=torch.float32):
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=4).eval()
+            transformer = DiTTransformer2DModel(num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=8,
+                                                num_layers=2, sample_size=8, num_embeds_ada_norm=1000).eval()
+            pipe = DiTPipeline(transformer, vae, DDIMScheduler(clip_sample=False))
+        pipe.set_progress_bar_config(disable=True)
+        for component in (transformer, vae):
+            torch.nn.Module.to(component, dtype)        # diffusers' own .to() warns
+        return pipe
+    return make
+
+
+@pytest.fixture(scope="session")
 def tiny_model(tiny_dit):
     """A models.Loaded over a tiny float32 DiT, with random training images."""
     import torch

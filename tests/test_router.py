@@ -93,3 +93,36 @@ def test_info_counts():
     assert routers.info(router) == {"T": 4, "N": 2, "computed": 5, "reused": 3, "CUR_percent": 37.5, "tau": 0.1,
                                     "distinct_rows": 3, "format": "harmonica"}
     assert json.dumps(routers.info(random_router(about={"model": "DiT-XL/2 256"})))
+
+
+class TestFolders:
+    def test_a_saved_router_comes_back(self, tmp_path):
+        router = Router(logits=torch.randn(4, 6), tau=0.2, timesteps=(9, 6, 3, 0), about={"model": "x"})
+        router.save_pretrained(tmp_path / "new" / "folder")
+        loaded = Router.from_pretrained(str(tmp_path / "new" / "folder"))
+        assert torch.equal(loaded.logits, router.logits)
+        assert (loaded.tau, loaded.timesteps, loaded.about) == (router.tau, router.timesteps, router.about)
+
+    @pytest.mark.parametrize("source", ["nobody/nothing", "not a name", "a/b/c", "../nowhere"])
+    def test_what_is_neither_a_folder_nor_on_the_hub_is_one_sentence(self, tmp_path, monkeypatch, source):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        with pytest.raises(BadInput, match="no folder here, and no hub repository") as refused:
+            Router.from_pretrained(source)
+        assert "\n" not in str(refused.value)
+
+    def test_a_repository_of_the_hub_is_found_in_its_cache(self, tmp_path, monkeypatch):
+        commit, cached = "0" * 40, tmp_path / "models--somebody--router"
+        router = Router(logits=torch.randn(4, 6))
+        router.save_pretrained(cached / "snapshots" / commit)
+        (cached / "refs").mkdir()
+        (cached / "refs" / "main").write_text(commit)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        assert torch.equal(Router.from_pretrained("somebody/router").logits, router.logits)
+        with pytest.raises(BadInput, match="no folder here"):
+            Router.from_pretrained("somebody/router", revision="v2")
+
+    def test_a_folder_without_a_router_says_so(self, tmp_path):
+        with pytest.raises(BadInput, match="router.safetensors does not exist"):
+            Router.from_pretrained(tmp_path)

@@ -1,0 +1,208 @@
+"""apply_router(pipe, router): a diffusers pipeline that computes only what the router keeps. One line for its user.
+
+The pipeline's own numerics, scheduler and guidance run untouched. Two instance attributes are replaced and put back:
+`transformer.forward`, by the loop of cache.py, and `scheduler.set_timesteps`, which resets the step counter. The step is
+never found from `timestep` on a GPU: that would wait for it at every step.
+"""
+import functools
+import inspect
+import warnings
+from contextlib import contextmanager
+from pathlib import Path
+from types import MethodType
+
+import torch
+from accelerate.hooks import add_hook_to_module, remove_hook_from_module
+from diffusers import DiTTransformer2DModel
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+
+from . import BadInput, check
+from .backbones.dit import DiT
+from .cache import follow
+from .formats import read
+from .router import Router
+
+
+def apply_router(pipe, router, *, cur=None, assume_timesteps=False):
+    """Let `pipe` reuse features as `router` says, until remove_router(pipe) or the end of a `with` block.
+
+        with harmonica.apply_router(pipe, router):
+            images = pipe(...).images
+
+    pipe: a DiTPipeline, or another pipeline over a transformer of its class. router: a Router, or a path of any format
+    that formats.read knows, or a folder of Router.save_pretrained. cur: reuse exactly round(cur / 100 T N) entries
+    instead of the router's natural mask.
+
+    A call of the pipeline raises BadInput before its first step unless the scheduler's timesteps are those that the
+    router records. assume_timesteps=True accepts a router that records none, or others, of the right number.
+    """
+    return AppliedRouter(pipe, router, cur, assume_timesteps)
+
+
+def remove_router(pipe):
+    """Undo apply_router: the pipeline is as it was."""
+    applied = find_applied(pipe)
+    if applied is None:
+        raise BadInput("pipe: no router is applied to it; there is nothing to remove")
+    applied.remove()
+
+
+class AppliedRouter:
+    """A router at work on the transformer and scheduler of one pipeline; as a context manager it removes itself.
+
+    Between two calls of the pipeline it holds no tensor but the model's.
+    """
+
+    def __init__(self, pipe, router, cur, assume_timesteps):
+        self.pipe, self.transformer, self.scheduler = pipe, getattr(pipe, "transformer", None), getattr(pipe, "scheduler", None)
+        self.backbone, self.read_inputs = _backbone(pipe, self.transformer)
+        check("set_timesteps" not in vars(self.scheduler), "scheduler", type(self.scheduler).__name__,
+              "its set_timesteps is replaced already; remove what replaced it first")
+        router = _read(router, self.backbone)
+        check(router.num_blocks == len(self.backbone.blocks), "router", f"N = {router.num_blocks}",
+              f"this {type(self.transformer).__name__} has {len(self.backbone.blocks)} cacheable blocks")
+        if router.timesteps is None and not assume_timesteps:
+            raise BadInput("router: it records no timesteps (published files hold T and N alone); if it was made for those of "
+                           "this pipeline's scheduler, say so with assume_timesteps=True")
+        if router.timesteps is None:
+            warnings.warn("the router records no timesteps: it is assumed to fit those of this pipeline's scheduler", stacklevel=3)
+        self.keep, self.expected, self.assume = router.keep(cur), router.timesteps, assume_timesteps
+        self.run = follow(self.backbone.blocks, self.keep)
+        self.forget()
+        with _inside_offload_hook(self.transformer):
+            check(_is_plain(self.transformer), "transformer", type(self.transformer).__name__,
+                  "its forward is replaced already, by another caching method or hook; remove that first")
+            self.transformer.forward = self.forward
+        # a wrapper with the signature of what it wraps: pipelines look at it
+        self.begins = functools.update_wrapper(functools.partial(self.begin, self.scheduler.set_timesteps), self.scheduler.set_timesteps)
+        self.scheduler.set_timesteps = self.begins
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if vars(self.scheduler).get("set_timesteps") is self.begins:       # else remove_router was called inside the block
+            self.remove()
+
+    def remove(self):
+        with _inside_offload_hook(self.transformer):
+            check(vars(self.transformer).get("forward") == self.forward, "transformer", type(self.transformer).__name__,
+                  "its forward was replaced after the router was applied; remove that first")
+            del self.transformer.forward
+        del self.scheduler.set_timesteps
+        self.forget()
+
+    def forget(self):
+        """Between trajectories: no step to compute, no features, no conditioning."""
+        self.step, self.timesteps, self.cond, self.ctx, self.cache = None, None, None, None, None
+
+    def begin(self, set_timesteps, *args, **kwargs):
+        """scheduler.set_timesteps, and a trajectory from its start. BadInput where the router does not fit."""
+        self.forget()
+        set_timesteps(*args, **kwargs)
+        check(self.pipe.transformer is self.transformer and _owner(self.transformer.forward) is self, "transformer",
+              type(self.pipe.transformer).__name__, "it is not the one that the router was applied to; apply the router again")
+        _check_drivable(self.transformer)
+        timesteps = self.scheduler.timesteps.tolist()       # the one time per call that a GPU is waited for
+        check(len(timesteps) == len(self.keep), "num_inference_steps", len(timesteps),
+              f"this router is for {len(self.keep)} calls of the transformer; use as many, or train a router for {len(timesteps)}")
+        if self.expected is not None and not torch.allclose(torch.tensor(timesteps).double(), torch.tensor(self.expected).double()):
+            differ = f"the scheduler gives {_shown(timesteps)}, the router was trained for {_shown(self.expected)}"
+            if not self.assume:
+                raise BadInput(f"timesteps: {differ}; train a router on this pipeline (python -m harmonica train), set the "
+                               "scheduler's timestep_spacing to the router's, or accept the difference with assume_timesteps=True")
+            warnings.warn(f"timesteps differ, as accepted: {differ}", stacklevel=3)
+        self.step, self.timesteps, self.cache = 0, timesteps, [None] * len(self.backbone.blocks)
+
+    def forward(self, hidden_states, timestep=None, return_dict=True, **inputs):
+        """The transformer's forward of the current step: (B, C, H, W) -> (B, C_out, H, W)."""
+        check(self.step is not None and self.pipe.scheduler is self.scheduler, "transformer", "a call outside the steps",
+              "a router counts the steps from scheduler.set_timesteps on, of the scheduler that it was applied with; after a "
+              "change of pipe.scheduler apply it again")
+        if timestep.device.type == "cpu":
+            check(float(timestep.flatten()[0]) == self.timesteps[self.step], "timestep", float(timestep.flatten()[0]),
+                  f"step {self.step} of this call is timestep {self.timesteps[self.step]}")
+        cond = self.read_inputs(**inputs)
+        if self.ctx is None or any(new is not old for new, old in zip(cond, self.cond)):
+            self.cond, self.ctx = cond, self.backbone.prepare(*cond)
+        h, c = self.backbone.start(hidden_states, timestep, self.ctx)
+        h, self.cache = self.run(self.step, h, c, self.cache)
+        out = self.backbone.finish(h, c)
+        self.step += 1
+        if self.step == len(self.keep):
+            self.forget()
+        return Transformer2DModelOutput(sample=out) if return_dict else (out,)
+
+
+def find_applied(pipe):
+    """The AppliedRouter at work on a pipeline's transformer or scheduler, or None."""
+    own = getattr(pipe, "transformer", None), getattr(pipe, "scheduler", None)
+    counting = getattr(getattr(own[1], "set_timesteps", None), "func", None)
+    owners = [_owner(function) for function in (getattr(own[0], "forward", None), counting)]
+    return next((owner for owner in owners if isinstance(owner, AppliedRouter)), None)
+
+
+def _owner(function):
+    """The object of the method that a function is, below all that wraps it; else None."""
+    return getattr(inspect.unwrap(function), "__self__", None)
+
+
+def _backbone(pipe, transformer):
+    """-> the backbone in the pipeline's own numerics, and how its conditioning is read off a call of forward."""
+    if find_applied(pipe):
+        raise BadInput("pipe: a router is applied to it already; remove_router(pipe) first")
+    check(isinstance(transformer, DiTTransformer2DModel), "pipe", type(pipe).__name__,
+          "a router can be applied to pipelines whose transformer is a (not compiled) DiTTransformer2DModel")
+    _check_drivable(transformer)
+    return DiT(transformer, "diffusers"), _dit_inputs
+
+
+def _dit_inputs(*, class_labels, **others):
+    _refuse(others)
+    return class_labels,
+
+
+def _refuse(others):
+    """Arguments of the transformer's forward that these pipelines never give, and a router does not know."""
+    given = [name for name, value in others.items() if value is not None]
+    check(not given, "transformer", given, "with a router applied it does not take these arguments")
+
+
+def _check_drivable(transformer):
+    """A router calls the modules inside the transformer blocks, never the blocks: what hangs on those would do nothing."""
+    check(transformer._compiled_call_impl is None, "transformer", "compiled", "apply the router to a transformer that is not")
+    for i, block in enumerate(transformer.transformer_blocks):
+        check("forward" not in vars(block) and not block._forward_hooks and not block._forward_pre_hooks, "transformer",
+              f"a hook on transformer_blocks[{i}]", "a router passes the blocks' own forward by, so caching or offload hooks on "
+              "them would silently do nothing; remove them (to save memory, use enable_model_cpu_offload)")
+    check(not any(parameter.is_meta for parameter in transformer.parameters()), "transformer", "weights on the meta device",
+          "a router cannot drive modules that are loaded one by one; use enable_model_cpu_offload instead")
+
+
+def _read(router, backbone):
+    if isinstance(router, Router):
+        return router
+    if Path(router).is_dir():
+        return Router.from_pretrained(router)
+    return read(router, num_blocks=len(backbone.blocks), kinds=backbone.kinds)
+
+
+def _is_plain(module):
+    return module.forward == MethodType(type(module).forward, module)
+
+
+@contextmanager
+def _inside_offload_hook(module):
+    """accelerate's hook of a module (CPU offload) wraps its forward: taken off, so that forward is changed below it."""
+    hook = getattr(module, "_hf_hook", None)
+    if hook is not None:
+        remove_hook_from_module(module)
+    try:
+        yield
+    finally:
+        if hook is not None:
+            add_hook_to_module(module, hook)
+
+
+def _shown(timesteps):
+    return ", ".join(f"{t:g}" for t in timesteps[:3]) + f", ..., {timesteps[-1]:g}"

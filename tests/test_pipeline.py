@@ -1,0 +1,421 @@
+"""A router on a diffusers pipeline: everything kept is the untouched pipeline, nothing leaks between calls, and what does
+not fit is refused before the first step. Each way in which other caching packages fail on these pipelines is a test."""
+import gc
+import inspect
+import subprocess
+import sys
+import weakref
+
+import pytest
+import torch
+from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
+from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, FirstBlockCacheConfig, HeunDiscreteScheduler
+from diffusers.hooks import TaylorSeerCacheConfig, apply_first_block_cache, apply_taylorseer_cache
+
+import harmonica
+from harmonica import BadInput, schedules
+from harmonica.formats import write
+from harmonica.pipeline import find_applied
+from harmonica.router import Router, from_keep
+
+T = 4
+KINDS = ("dit",)
+every_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@pytest.fixture
+def pipe(tiny_pipe, kind):
+    return tiny_pipe(kind)
+
+
+def call(pipe, *, steps=T, seed=0, count=2, **options):
+    """`count` images of one call, (count, C, H, W) latents or pixels."""
+    what = {"class_labels": [3, 7, 1][:count]} if "DiT" in type(pipe).__name__ else \
+        {"prompt": ["a fox", "a long red train", "fog"][:count], "output_type": "latent", "use_resolution_binning": False}
+    if "DiT" in type(pipe).__name__:
+        options = {"output_type": "pt", **options}
+    return pipe(num_inference_steps=steps, generator=torch.Generator().manual_seed(seed), **{**what, **options}).images
+
+
+def timesteps_of(pipe, steps=T):
+    pipe.scheduler.set_timesteps(steps)
+    return tuple(pipe.scheduler.timesteps.tolist())
+
+
+def blocks_of(pipe):
+    return len(pipe.transformer.transformer_blocks) * (2 if "DiT" in type(pipe).__name__ else 3)
+
+
+def router_of(pipe, steps=T, keep=None):
+    """By default every second step reuses everything."""
+    keep = schedules.fora(steps, blocks_of(pipe)) if keep is None else keep
+    return from_keep(keep, timesteps=timesteps_of(pipe, steps))
+
+
+def everything(pipe, steps=T):
+    return router_of(pipe, steps, schedules.full(steps, blocks_of(pipe)))
+
+
+def attributes(pipe):
+    """What apply_router may touch, and must put back."""
+    return {name: set(vars(getattr(pipe, name))) for name in ("transformer", "scheduler")}
+
+
+class TestEverythingKept:
+    @every_kind
+    @pytest.mark.parametrize("guidance_scale", [1.0, 4.0])
+    def test_equals_the_untouched_pipeline_bit_for_bit(self, pipe, guidance_scale):
+        expected = call(pipe, guidance_scale=guidance_scale)
+        with harmonica.apply_router(pipe, everything(pipe)):
+            for _ in range(2):
+                assert torch.equal(call(pipe, guidance_scale=guidance_scale), expected)
+
+    @every_kind
+    def test_equals_it_in_bfloat16_to_rounding(self, tiny_pipe, kind):
+        pipe = tiny_pipe(kind, dtype=torch.bfloat16)
+        expected = call(pipe)
+        with harmonica.apply_router(pipe, everything(pipe)):
+            images = call(pipe)
+        assert images.dtype == torch.bfloat16 and (images - expected).abs().max() < 0.02 * expected.abs().max()
+
+    @every_kind
+    @pytest.mark.parametrize("scheduler", [DDIMScheduler, DPMSolverMultistepScheduler])
+    def test_equals_it_under_another_scheduler(self, pipe, scheduler):
+        pipe.scheduler = scheduler.from_config(pipe.scheduler.config)
+        expected = call(pipe)
+        with harmonica.apply_router(pipe, everything(pipe)):
+            assert torch.equal(call(pipe), expected)
+
+
+class TestReuse:
+    @every_kind
+    def test_a_reused_block_is_not_run_and_every_other_one_is(self, pipe):
+        keep = schedules.random(T, blocks_of(pipe), reused=T, seed=0)
+        calls = []
+        for block in pipe.transformer.transformer_blocks:
+            for module in [block.attn1, block.ff] if blocks_of(pipe) % 3 else [block.attn1, block.attn2, block.ff]:
+                module.register_forward_hook(lambda *_, at=len(calls): calls[at].append(1))
+                calls.append([])
+        with harmonica.apply_router(pipe, router_of(pipe, keep=keep)):
+            call(pipe)
+        assert [len(own) for own in calls] == keep.sum(0).tolist()
+
+    @every_kind
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_a_second_call_equals_the_first_whatever_was_called_between(self, tiny_pipe, kind, dtype):
+        """Other packages keep their state for the next call."""
+        pipe = tiny_pipe(kind, dtype=dtype)
+        untouched = call(pipe)
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            first = call(pipe)
+            assert not torch.equal(first, untouched)
+            assert torch.equal(call(pipe), first)
+            call(pipe, seed=1, count=3)
+            call(pipe, guidance_scale=1.0, count=1)
+            assert torch.equal(call(pipe), first)
+
+    @every_kind
+    def test_a_cur_is_met_exactly(self, pipe):
+        logits = torch.randn(T, blocks_of(pipe), generator=torch.Generator().manual_seed(0))
+        router = Router(logits=logits, timesteps=timesteps_of(pipe))
+        with harmonica.apply_router(pipe, router, cur=25) as applied:
+            assert (~applied.keep).sum() == round(0.25 * logits.numel()) and torch.equal(applied.keep, router.keep(25))
+        with harmonica.apply_router(pipe, router) as applied:
+            assert torch.equal(applied.keep, router.keep())
+
+    @every_kind
+    def test_no_feature_is_held_after_a_call(self, pipe, monkeypatch):
+        held = []
+        block = pipe.transformer.transformer_blocks[0].ff
+        block.register_forward_hook(lambda module, args, out: held.append(weakref.ref(out)))
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            call(pipe)
+            gc.collect()
+            assert held and all(ref() is None for ref in held)
+
+    @every_kind
+    def test_features_are_held_only_while_a_later_step_reuses_them(self, pipe):
+        keep = schedules.full(T, blocks_of(pipe))
+        keep[2, 0] = False
+        filled = []
+        with harmonica.apply_router(pipe, router_of(pipe, keep=keep)) as applied:
+            pipe.transformer.register_forward_pre_hook(lambda *_: filled.append([slot is not None for slot in applied.cache]))
+            call(pipe)
+        assert [row[0] for row in filled] == [False, False, True, False] and not any(any(row[1:]) for row in filled)
+
+
+class TestRemoval:
+    @every_kind
+    def test_leaves_the_pipeline_as_it_was(self, pipe):
+        expected, before = call(pipe), attributes(pipe)
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            call(pipe)
+            assert {name: own - before[name] for name, own in attributes(pipe).items()} == {
+                "transformer": {"forward"}, "scheduler": {"set_timesteps"}}
+        assert attributes(pipe) == before and torch.equal(call(pipe), expected)
+        harmonica.apply_router(pipe, router_of(pipe))
+        harmonica.remove_router(pipe)
+        assert attributes(pipe) == before and torch.equal(call(pipe), expected)
+
+    @every_kind
+    def test_follows_an_exception_in_the_block(self, pipe):
+        before = attributes(pipe)
+        with pytest.raises(KeyboardInterrupt), harmonica.apply_router(pipe, router_of(pipe)):
+            raise KeyboardInterrupt
+        assert attributes(pipe) == before
+
+    @every_kind
+    def test_inside_the_block_is_enough(self, pipe):
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            harmonica.remove_router(pipe)
+        assert find_applied(pipe) is None
+
+    @every_kind
+    def test_of_nothing_is_refused(self, pipe):
+        with pytest.raises(BadInput, match="nothing to remove"):
+            harmonica.remove_router(pipe)
+
+
+class TestEndingEarly:
+    @every_kind
+    @pytest.mark.parametrize("at", [0, 1, T - 1])
+    def test_leaves_nothing_for_the_next_call(self, pipe, at):
+        """As when a callback stops the pipeline, or a user interrupts it."""
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            expected = call(pipe)
+            steps, step = iter(range(T)), pipe.scheduler.step
+
+            def stopped(*args, **kwargs):
+                if next(steps) == at:
+                    raise KeyboardInterrupt
+                return step(*args, **kwargs)
+            pipe.scheduler.step = stopped
+            with pytest.raises(KeyboardInterrupt):
+                call(pipe, seed=1, count=1)
+            del pipe.scheduler.step
+            assert torch.equal(call(pipe), expected)
+
+
+class TestRefusal:
+    """BadInput, before anything is computed, and the pipeline as it was."""
+
+    @pytest.fixture
+    def nothing_runs(self, pipe):
+        def run(*_):
+            raise AssertionError("the transformer was run")
+        handle = pipe.transformer.pos_embed.register_forward_pre_hook(run)
+        yield
+        handle.remove()
+
+    @every_kind
+    def test_of_another_number_of_steps(self, pipe, nothing_runs):
+        with harmonica.apply_router(pipe, router_of(pipe, 20)), pytest.raises(BadInput, match="25 is not possible.*20 calls"):
+            call(pipe, steps=25)
+
+    @every_kind
+    def test_of_a_scheduler_that_calls_more_often_than_it_has_steps(self, pipe, nothing_runs):
+        router = router_of(pipe)
+        pipe.scheduler = HeunDiscreteScheduler.from_config(pipe.scheduler.config)
+        with harmonica.apply_router(pipe, router), pytest.raises(BadInput, match=f"{2 * T - 1} is not possible"):
+            call(pipe)
+
+    @every_kind
+    def test_of_another_number_of_blocks(self, pipe):
+        before = attributes(pipe)
+        with pytest.raises(BadInput, match="N = 5' is not possible; this .* has"):
+            harmonica.apply_router(pipe, from_keep(schedules.fora(T, 5), timesteps=timesteps_of(pipe)))
+        assert attributes(pipe) == before
+
+    @every_kind
+    def test_of_other_timesteps_unless_they_are_assumed_to_fit(self, pipe):
+        """A router for the official DiT's list on a leading-spaced scheduler."""
+        official = Router(logits=router_of(pipe).logits, timesteps=(999, 666, 333, 0))
+        with harmonica.apply_router(pipe, official), pytest.raises(BadInput, match="trained for 999, 666, 333, ..., 0; train"):
+            call(pipe)
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            expected = call(pipe)
+        with harmonica.apply_router(pipe, official, assume_timesteps=True), pytest.warns(UserWarning, match="timesteps differ"):
+            assert torch.equal(call(pipe), expected)
+
+    @every_kind
+    def test_of_a_published_file_unless_its_timesteps_are_assumed(self, pipe, tmp_path):
+        router = router_of(pipe)
+        write(tmp_path / "router.pt", router)
+        with pytest.raises(BadInput, match="assume_timesteps=True"):
+            harmonica.apply_router(pipe, tmp_path / "router.pt")
+        with harmonica.apply_router(pipe, router):
+            expected = call(pipe)
+        with pytest.warns(UserWarning, match="records no timesteps"):
+            harmonica.apply_router(pipe, str(tmp_path / "router.pt"), assume_timesteps=True)
+        assert torch.equal(call(pipe), expected)
+
+    @every_kind
+    def test_of_a_second_router(self, pipe):
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            expected = call(pipe)
+            with pytest.raises(BadInput, match="applied to it already"):
+                harmonica.apply_router(pipe, everything(pipe))
+            assert torch.equal(call(pipe), expected)
+
+    @every_kind
+    def test_of_a_pipeline_without_a_known_transformer(self, pipe):
+        """TaylorSeer's default patterns hook nothing here and say nothing."""
+        router = router_of(pipe)
+        for transformer in (None, torch.nn.Linear(2, 2)):
+            object.__setattr__(pipe, "transformer", transformer)
+            with pytest.raises(BadInput, match="pipelines whose transformer is a"):
+                harmonica.apply_router(pipe, router)
+
+    @every_kind
+    def test_of_blocks_with_hooks_that_would_do_nothing(self, pipe):
+        """A router does not call the blocks' own forward, on which the caches of diffusers hang."""
+        router = router_of(pipe)
+        apply_first_block_cache(pipe.transformer, FirstBlockCacheConfig(threshold=0.1))
+        with pytest.raises(BadInput, match="caching or offload hooks"):
+            harmonica.apply_router(pipe, router)
+
+    @every_kind
+    def test_of_a_forward_that_is_replaced_already(self, pipe):
+        router, forward = router_of(pipe), pipe.transformer.forward
+        pipe.transformer.forward = lambda *args, **kwargs: forward(*args, **kwargs)
+        with pytest.raises(BadInput, match="replaced already"):
+            harmonica.apply_router(pipe, router)
+        del pipe.transformer.forward
+        assert "set_timesteps" not in vars(pipe.scheduler)
+
+    @every_kind
+    @pytest.mark.parametrize("component", ["transformer", "scheduler"])
+    def test_of_a_component_exchanged_after_applying(self, pipe, tiny_pipe, kind, component):
+        """A router that steers nothing must not pass in silence."""
+        with harmonica.apply_router(pipe, router_of(pipe)), pytest.raises(BadInput, match="apply"):
+            setattr(pipe, component, getattr(tiny_pipe(kind, seed=1), component))
+            call(pipe)
+        with harmonica.apply_router(pipe, router_of(pipe)):        # as the sentence says
+            call(pipe)
+
+    @every_kind
+    def test_of_a_call_outside_the_steps_of_a_pipeline(self, pipe):
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            call(pipe)
+            with pytest.raises(BadInput, match="outside the steps"):
+                pipe.transformer(torch.zeros(1, 4, 8, 8), timestep=torch.tensor([0]), class_labels=torch.tensor([0]))
+
+    @every_kind
+    def test_of_a_timestep_that_is_not_the_step_s(self, pipe):
+        with harmonica.apply_router(pipe, router_of(pipe)), pytest.raises(BadInput, match="step 0 of this call is timestep"):
+            pipe.scheduler.set_timesteps(T)
+            pipe.transformer(torch.zeros(1, 4, 8, 8), timestep=torch.tensor([1]), class_labels=torch.tensor([0]))
+
+
+class Counting(ModelHook):
+    """Stands for accelerate's offload hooks: before each forward the weights come, after it they may go."""
+
+    def __init__(self):
+        self.before = self.after = 0
+
+    def pre_forward(self, module, *args, **kwargs):
+        self.before += 1
+        return args, kwargs
+
+    def post_forward(self, module, output):
+        self.after += 1
+        return output
+
+
+class TestOffloadHooks:
+    @every_kind
+    @pytest.mark.parametrize("first", ["hook", "router"])
+    def test_stay_around_the_router_and_survive_it(self, pipe, first):
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            expected = call(pipe)
+        untouched, hook = call(pipe), Counting()
+        if first == "hook":
+            add_hook_to_module(pipe.transformer, hook)
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            if first == "router":
+                add_hook_to_module(pipe.transformer, hook)
+            assert torch.equal(call(pipe), expected) and (hook.before, hook.after) == (T, T)
+        assert torch.equal(call(pipe), untouched) and hook.before == 2 * T
+        remove_hook_from_module(pipe.transformer)
+        assert torch.equal(call(pipe), untouched) and hook.before == 2 * T
+
+    @every_kind
+    def test_that_are_taken_off_and_put_on_at_the_end_of_every_call(self, pipe):
+        """What enable_model_cpu_offload has a pipeline do (maybe_free_model_hooks)."""
+        hook = Counting()
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            expected = call(pipe)
+            for calls in (1, 2):
+                add_hook_to_module(pipe.transformer, hook)
+                assert torch.equal(call(pipe), expected) and hook.before == calls * T
+                remove_hook_from_module(pipe.transformer, recurse=True)
+            assert torch.equal(call(pipe), expected)
+        assert find_applied(pipe) is None
+
+    @every_kind
+    def test_under_a_foreign_wrapper_nothing_is_torn_out(self, pipe):
+        with pytest.raises(BadInput, match="replaced after the router was applied"):
+            with harmonica.apply_router(pipe, router_of(pipe)) as applied:
+                pipe.transformer.forward = lambda *args, **kwargs: applied.forward(*args, **kwargs)
+        pipe.transformer.forward = applied.forward
+        harmonica.remove_router(pipe)
+
+    @every_kind
+    def test_of_single_modules_are_refused(self, pipe):
+        router = router_of(pipe)
+        pipe.transformer.transformer_blocks[1].ff.to("meta")
+        with pytest.raises(BadInput, match="enable_model_cpu_offload"):
+            harmonica.apply_router(pipe, router)
+
+
+class TestOthersFail:
+    """The facts that this module is built on: should one of them change, its reasons change."""
+
+    @every_kind
+    def test_diffusers_caches_are_not_offered_for_these_transformers(self, pipe):
+        assert not hasattr(pipe.transformer, "enable_cache")
+
+    @every_kind
+    def test_first_block_cache_finds_no_cache_context(self, pipe):
+        apply_first_block_cache(pipe.transformer, FirstBlockCacheConfig(threshold=0.1))
+        with pytest.raises(ValueError, match="context"):
+            call(pipe)
+
+    @every_kind
+    def test_taylorseer_hooks_nothing_and_says_nothing(self, pipe):
+        expected = call(pipe)
+        apply_taylorseer_cache(pipe.transformer, TaylorSeerCacheConfig())
+        assert torch.equal(call(pipe), expected)
+
+
+def test_a_pipeline_can_still_be_given_its_own_timesteps(tiny_pipe):
+    """The pipeline looks at the signature of set_timesteps."""
+    pipe = tiny_pipe("dit")
+    pipe.scheduler = DPMSolverMultistepScheduler.from_config(pipe.scheduler.config)
+    expected = inspect.signature(pipe.scheduler.set_timesteps)
+    with harmonica.apply_router(pipe, router_of(pipe)):
+        assert inspect.signature(pipe.scheduler.set_timesteps) == expected
+
+
+def test_a_router_comes_from_any_known_format(tiny_pipe, tmp_path):
+    pipe = tiny_pipe("dit")
+    router = router_of(pipe)
+    for name in ("router.safetensors", "schedule.json", "router.pt"):
+        write(tmp_path / name, router)
+    router.save_pretrained(tmp_path / "folder")
+    with harmonica.apply_router(pipe, router):
+        expected = call(pipe)
+    for name in ("router.safetensors", "folder"):
+        with harmonica.apply_router(pipe, tmp_path / name):
+            assert torch.equal(call(pipe), expected)
+    for name in ("schedule.json", "router.pt"):
+        with pytest.warns(UserWarning), harmonica.apply_router(pipe, tmp_path / name, assume_timesteps=True):
+            assert torch.equal(call(pipe), expected)
+
+
+def test_importing_the_package_imports_no_torch():
+    code = "import harmonica, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    assert {harmonica.apply_router, harmonica.remove_router, harmonica.Router}
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        harmonica.nothing
