@@ -12,7 +12,8 @@ from .schedules import cur_percent, full
 def macs(backbone, keep, halves=1):
     """Multiply-accumulates of one image under mask keep (T, N), guidance (halves = 2) included."""
     of_blocks = torch.tensor([block.macs for block in backbone.blocks], dtype=torch.float64)
-    return int(halves * (len(keep) * backbone.fixed_macs + float((keep.double() @ of_blocks).sum())))
+    once = backbone.prompt_macs + len(keep) * backbone.fixed_macs
+    return int(halves * (once + float((keep.double() @ of_blocks).sum())))
 
 
 PUBLISHED = {"DiT-XL/2 256": (256, 1152, 28), "DiT-XL/2 512": (1024, 1152, 28)}     # tokens, width, depth

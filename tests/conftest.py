@@ -39,6 +39,45 @@ def tiny_dit():
 
 
 @pytest.fixture(scope="session")
+def tiny_pixart():
+    """-> a function that builds a random, frozen PixArt backbone: 2 layers, width 48, 4 latent channels, learned sigma.
+
+    sizes: with alpha's size conditions, else as Sigma.
+    """
+    import torch
+    from diffusers import PixArtTransformer2DModel
+
+    from harmonica.backbones.pixart import PixArt
+
+    def make(*, seed=0, dtype=torch.float64, sizes=False, text_tokens=7, depth=2, **shape):
+        shape = {"sample_size": 8, "in_channels": 4, "out_channels": 8, "caption_channels": 12} | shape
+        with torch.random.fork_rng(devices=()):
+            torch.manual_seed(seed)
+            model = PixArtTransformer2DModel(num_attention_heads=4, attention_head_dim=12, num_layers=depth,
+                                             cross_attention_dim=48, use_additional_conditions=sizes, **shape).eval()
+        torch.nn.Module.to(model, dtype)        # diffusers' own .to() warns
+        return PixArt(model.requires_grad_(False), text_tokens=text_tokens)
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_prompts():
+    """-> a function that gives a TextCond for a tiny PixArt: texts of different lengths, some null prompt, some sizes."""
+    import torch
+
+    from harmonica.backbones.pixart import TextCond
+
+    def make(batch=3, tokens=7, channels=12, dtype=torch.float64, sizes=False, seed=3):
+        generator = torch.Generator().manual_seed(seed)
+        embeds, null = (torch.randn(n, tokens, channels, generator=generator, dtype=torch.float64) for n in (batch, 1))
+        lengths = torch.arange(batch) * 2 % tokens + 1
+        size = {"resolution": torch.tensor([[64.0, 96.0]] * batch), "aspect_ratio": torch.full((batch, 1), 64 / 96)}
+        return TextCond(embeds.to(dtype), (torch.arange(tokens) < lengths[:, None]).long(), **(size if sizes else {}),
+                        null_embeds=null.to(dtype), null_mask=(torch.arange(tokens) < 1).long()[None])
+    return make
+
+
+@pytest.fixture(scope="session")
 def tiny_walk(tiny_dit):
     """-> a function that gives a Denoiser over a tiny DiT and the noise to start from."""
     import torch

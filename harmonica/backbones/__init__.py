@@ -10,7 +10,8 @@
 
 All of it is pure: nothing is kept on modules, nothing is written in place. A backbone also tells `in_channels`,
 `sample_size`, `guided_channels` (what classifier-free guidance acts on), `kinds` (what each transformer block's units
-are called), `fixed_macs` and, per block, `macs` and `feature_size` (multiply-accumulates, elements per sample).
+are called), `fixed_macs` of start and finish, `prompt_macs` of prepare and, per block, `macs` and `feature_size`
+(multiply-accumulates, elements per sample).
 """
 from typing import Any, Protocol
 
@@ -31,6 +32,7 @@ class Backbone(Protocol):
     sample_size: int
     guided_channels: int
     fixed_macs: int
+    prompt_macs: int
 
     def with_null(self, cond: Any) -> Any: ...
 

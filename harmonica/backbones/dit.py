@@ -65,6 +65,7 @@ class DiT:
     of feed-forward, each (B, 1, width). The model's own weights are used in place and are not changed.
     """
     kinds = ("attn", "mlp")
+    prompt_macs = 0     # `prepare` computes nothing
 
     def __init__(self, model, numerics="official"):
         if numerics not in NUMERICS:

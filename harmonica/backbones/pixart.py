@@ -1,0 +1,213 @@
+"""PixArt-alpha and PixArt-Sigma (Chen et al., 2023, 2024) as 3 x depth cacheable blocks, driven from outside diffusers' model.
+
+Blocks 3b, 3b + 1 and 3b + 2 are the self-attention, cross-attention and feed-forward of transformer block b. A block's
+cached feature is its output before the gate; norm and modulation are inside `residual`, gate and sum inside `add`
+(cross-attention has neither). What a prompt fixes for all steps is computed once, in `prepare`: the caption projection,
+the keys and values of every cross-attention, the embedding of alpha's size conditions.
+"""
+import warnings
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import AttnProcessor2_0
+
+from .. import check
+from .dit import TIME_CHANNELS, attention_macs, feed_forward_macs, fixed_macs
+
+MASKED = -10000.0      # what the model adds to the scores of padding tokens
+
+
+@dataclass(frozen=True)
+class TextCond:
+    """The conditioning of a batch of B images.
+
+    embeds (B, L, C): the text encoder's output. mask (B, L): 1 for text, 0 for padding; None: all is text. resolution
+    (B, 2) and aspect_ratio (B, 1): height, width in pixels and their ratio, where the model has size conditions.
+    null_embeds (1, L, C), null_mask (1, L): the empty prompt, needed under classifier-free guidance only.
+    """
+    embeds: torch.Tensor
+    mask: torch.Tensor | None = None
+    resolution: torch.Tensor | None = None
+    aspect_ratio: torch.Tensor | None = None
+    null_embeds: torch.Tensor | None = None
+    null_mask: torch.Tensor | None = None
+
+
+class Prompt(NamedTuple):
+    """What `prepare` gives: all that the steps of one trajectory share."""
+    text: torch.Tensor                # (B, L, width), projected
+    bias: torch.Tensor | None         # (B, 1, L): 0 for text, MASKED for padding
+    keys_values: list                 # per transformer block (B, heads, L, head width) twice, or None: attn2 is called as it is
+    size: torch.Tensor | None         # (B, width), alpha's resolution and aspect ratio
+
+
+class Conditioning(NamedTuple):
+    """c of one step."""
+    modulations: list                 # per transformer block shift, scale, gate of attention and of feed-forward, (B, 1, width)
+    embedded: torch.Tensor            # (B, width), timestep and size
+    prompt: Prompt
+    grid: tuple                       # patches in height and width
+
+
+class SelfAttention:
+    """Modulated self-attention of transformer block `index`."""
+
+    def __init__(self, block, index, tokens):
+        self.block, self.index = block, index
+        self.macs, self.feature_size = attention_macs(tokens, block.dim), tokens * block.dim
+
+    def residual(self, h, c):
+        shift, scale = c.modulations[self.index][:2]
+        return self.block.attn1(self.block.norm1(h) * (1 + scale) + shift)
+
+    def add(self, h, c, out):
+        return c.modulations[self.index][2] * out + h
+
+
+class CrossAttention:
+    """Attention of transformer block `index` to the text: neither norm nor gate. macs without the text's keys and values."""
+
+    def __init__(self, block, index, tokens, text_tokens):
+        self.block, self.index = block, index
+        self.macs = tokens * 2 * block.dim**2 + 2 * tokens * text_tokens * block.dim
+        self.feature_size = tokens * block.dim
+
+    def residual(self, h, c):
+        attn, prompt, known = self.block.attn2, c.prompt, c.prompt.keys_values[self.index]
+        if known is None:
+            return attn(h, encoder_hidden_states=prompt.text, attention_mask=prompt.bias)
+        bias = None if prompt.bias is None else prompt.bias[:, None]                # for all heads
+        out = F.scaled_dot_product_attention(_by_head(attn, attn.to_q(h)), *known, attn_mask=bias)
+        return attn.to_out[1](attn.to_out[0](out.transpose(1, 2).flatten(2)))
+
+    def add(self, h, c, out):
+        return out + h
+
+
+class FeedForward:
+    """Modulated feed-forward of transformer block `index`."""
+
+    def __init__(self, block, index, tokens):
+        hidden = block.ff.net[0].proj.out_features
+        self.block, self.index = block, index
+        self.macs, self.feature_size = feed_forward_macs(tokens, block.dim, hidden), tokens * block.dim
+
+    def residual(self, h, c):
+        shift, scale = c.modulations[self.index][3:5]
+        return self.block.ff(self.block.norm2(h) * (1 + scale) + shift)
+
+    def add(self, h, c, out):
+        return c.modulations[self.index][5] * out + h
+
+
+class PixArt:
+    """The backbone contract (see harmonica.backbones) over a PixArtTransformer2DModel.
+
+    h is (B, tokens, width), c a Conditioning. Any height and width that the patch size divides can be started from;
+    `macs` and `feature_size` are those of sample_size (the model's own where not given) and text_tokens (padding
+    included; the pipelines have 120 for alpha, 300 for Sigma). The model's own weights are used in place and are not changed. prompt_macs: spent once per trajectory.
+    """
+    kinds = ("attn", "cross", "mlp")
+
+    def __init__(self, model, *, sample_size=None, text_tokens=120):
+        self.model, config, width, depth = model, model.config, model.inner_dim, len(model.transformer_blocks)
+        self.in_channels, self.out_channels = config.in_channels, model.out_channels
+        self.guided_channels = self.in_channels       # all latent ones; learned variances are no eps
+        self.sample_size, self.text_tokens = sample_size or config.sample_size, text_tokens
+        tokens = (self.sample_size // config.patch_size) ** 2
+        self.blocks = [unit for i, block in enumerate(model.transformer_blocks)
+                       for unit in (SelfAttention(block, i, tokens), CrossAttention(block, i, tokens, text_tokens),
+                                    FeedForward(block, i, tokens))]
+        # one adaLN linear of 6 x width for all blocks, none of its own for the output
+        self.fixed_macs = tokens * width * config.patch_size**2 * (self.in_channels + self.out_channels) \
+            + (TIME_CHANNELS + width) * width + 6 * width**2
+        self.prompt_macs = _prompt_macs(model, text_tokens)
+        self._warned = False
+
+    @property
+    def parameters(self):
+        return self.model.parameters
+
+    def with_null(self, cond):
+        """Conditioning of a guided batch: the prompts, then as often the null prompt; sizes as they are in both."""
+        check(cond.null_embeds is not None, "null_embeds", None, "guidance needs the embedding of the empty prompt")
+
+        def joined(own, null):
+            return None if own is None else torch.cat([own, null.expand_as(own)])
+        return TextCond(joined(cond.embeds, cond.null_embeds), joined(cond.mask, cond.null_mask),
+                        joined(cond.resolution, cond.resolution), joined(cond.aspect_ratio, cond.aspect_ratio))
+
+    def prepare(self, cond):
+        """TextCond -> Prompt, in the model's dtype."""
+        model, text = self.model, cond.embeds
+        if model.caption_projection is not None:
+            text = model.caption_projection(text)
+        bias = None if cond.mask is None else ((1 - cond.mask.to(text.dtype)) * MASKED).unsqueeze(1)
+        cross = [block.attn2 for block in model.transformer_blocks]
+        known = [_keys_values(attn, text) if _is_default(attn) else None for attn in cross]
+        if None in known and not self._warned:
+            self._warned = True
+            warnings.warn(f"cross-attention of {known.count(None)} of {len(known)} blocks has another processor than diffusers' "
+                          "default or an adapter: its keys and values are computed at every step", stacklevel=3)
+        return Prompt(text, bias, known, self._size(cond, text.dtype))
+
+    def start(self, x, t, prompt):
+        """x (B, C, H, W), t (B,) model timesteps -> h, c."""
+        model, emb = self.model, self.model.adaln_single.emb
+        h = model.pos_embed(x)
+        embedded = emb.timestep_embedder(emb.time_proj(t).to(h.dtype))
+        if prompt.size is not None:
+            embedded = embedded + prompt.size
+        shared = model.adaln_single.linear(model.adaln_single.silu(embedded)).unflatten(1, (6, -1))       # (B, 6, width)
+        modulations = [(block.scale_shift_table[None] + shared).chunk(6, dim=1) for block in model.transformer_blocks]
+        grid = tuple(side // model.config.patch_size for side in x.shape[-2:])
+        return h, Conditioning(modulations, embedded, prompt, grid)
+
+    def finish(self, h, c):
+        """-> (B, C_out, H, W), learned-sigma channels included."""
+        model, patch = self.model, self.model.config.patch_size
+        shift, scale = (model.scale_shift_table[None] + c.embedded[:, None]).chunk(2, dim=1)
+        h = model.proj_out(model.norm_out(h) * (1 + scale) + shift)
+        h = h.reshape(-1, *c.grid, patch, patch, self.out_channels)
+        return torch.einsum("nhwpqc->nchpwq", h).reshape(-1, self.out_channels, c.grid[0] * patch, c.grid[1] * patch)
+
+    def _size(self, cond, dtype):
+        """The embedding of resolution and aspect ratio (B, width), or None where the model has none."""
+        emb, sizes = self.model.adaln_single.emb, (cond.resolution, cond.aspect_ratio)
+        if not self.model.use_additional_conditions:
+            return None
+        for field, given in zip(("resolution", "aspect_ratio"), sizes):
+            check(given is not None, field, None, "this model has size conditions: give (B, 2) pixels and (B, 1) ratios")
+        embedders = emb.resolution_embedder, emb.aspect_ratio_embedder
+        return torch.cat([embedder(emb.additional_condition_proj(size.flatten()).to(dtype)).reshape(len(size), -1)
+                          for embedder, size in zip(embedders, sizes)], dim=1)
+
+
+def _is_default(attn):
+    """Whether this cross-attention computes what diffusers' default processor does, from plain linear layers."""
+    linears = attn.to_q, attn.to_k, attn.to_v, attn.to_out[0]
+    extras = attn.norm_cross, attn.norm_q, attn.norm_k, attn.group_norm, attn.spatial_norm
+    return (type(attn.processor) is AttnProcessor2_0 and all(type(linear) is torch.nn.Linear for linear in linears)
+            and not any(extra for extra in extras) and not attn.residual_connection and attn.rescale_output_factor == 1)
+
+
+def _keys_values(attn, text):
+    return _by_head(attn, attn.to_k(text)), _by_head(attn, attn.to_v(text))
+
+
+def _by_head(attn, x):
+    """(B, L, width) -> (B, heads, L, head width)"""
+    return x.unflatten(2, (attn.heads, -1)).transpose(1, 2)
+
+
+def _prompt_macs(model, text_tokens):
+    """Multiply-accumulates per sample of `prepare`: caption projection, keys and values, size conditions."""
+    width, captions, sizes = model.inner_dim, model.config.caption_channels, 0
+    projection = 0 if captions is None else (captions + width) * width
+    if model.use_additional_conditions:
+        embedder = model.adaln_single.emb.resolution_embedder
+        sizes = 3 * (TIME_CHANNELS + embedder.linear_2.out_features) * embedder.linear_1.out_features     # height, width, ratio
+    keys_values = sum(block.attn2.to_k.in_features * block.attn2.to_k.out_features * 2 for block in model.transformer_blocks)
+    return text_tokens * (projection + keys_values) + sizes
