@@ -111,10 +111,10 @@ def sdt_update(loaded, repeats):
 
 
 def _released_update(denoiser, row):
-    def forward(step, h, c, cache):
-        teacher, _ = denoiser.computed(step, h, c, cache)
+    def forward(step, x, t, cache):
+        teacher, _ = denoiser.computed(step, x, t, cache)
         scores = torch.sigmoid(row).expand(NUM_STEPS, -1)
-        student, cache = denoiser.soft(scores, TAU)(step, h, c, cache)
+        student, cache = denoiser.soft(scores, TAU)(step, x, t, cache)
         (F.mse_loss(student, teacher) + 1e-4 * scores[step].sum()).backward()
         return student.detach(), cache
     return forward

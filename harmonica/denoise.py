@@ -4,7 +4,8 @@ from typing import Any
 
 import torch
 
-from .cache import compute_or_reuse, follow, mix
+from .cache import compute_or_reuse, mix
+from .plan import compile_mask
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,11 @@ class Denoiser:
         return Point(step, x.repeat(self.halves, 1, 1, 1), self.sampler.init(self.timesteps), [None] * len(self.blocks))
 
     def advance(self, point, forward):
-        """One step. forward(step, h, c, cache) -> (guided model output, cache) decides what is computed."""
+        """One step. forward(step, x, t, cache) -> (guided model output, cache) decides what is computed."""
         x, step = point.x, point.step
         first = x[:len(x) // self.halves]                      # both halves are fed the conditional one
         t = torch.full((len(x),), self.timesteps[step], device=x.device)
-        h, c = self.backbone.start(first.repeat(self.halves, 1, 1, 1), t, self.ctx)
-        out, cache = forward(step, h, c, point.cache)
+        out, cache = forward(step, first.repeat(self.halves, 1, 1, 1), t, point.cache)
         noise = self.noise(step).repeat(self.halves, 1, 1, 1) if self.sampler.stochastic else None
         x, state = self.sampler.step(point.state, out, step, x, noise)
         return Point(step + 1, x, state, cache)
@@ -49,9 +49,15 @@ class Denoiser:
             point = self.advance(point, forward)
         return point
 
+    def start(self, x, t):
+        """h, c of the backbone."""
+        return self.backbone.start(x, t, self.ctx)
+
     def finish(self, h, c):
         """Model output with guidance applied, (B or 2B, C_out, H, W)."""
-        out = self.backbone.finish(h, c)
+        return self.guided(self.backbone.finish(h, c))
+
+    def guided(self, out):
         return out if self.halves == 1 else guide(out, self.scale, self.backbone.guided_channels)
 
     def images(self, point):
@@ -59,25 +65,29 @@ class Denoiser:
 
     # The three ways to run a step.
 
-    def computed(self, step, h, c, cache):
+    def computed(self, step, x, t, cache):
         """Compute every block, as the uncached model does."""
+        h, c = self.start(x, t)
         h, cache = compute_or_reuse(self.blocks, h, c, [True] * len(self.blocks), cache)
         return self.finish(h, c), cache
 
     def hard(self, keep):
-        """Follow a keep mask (T, N)."""
-        run = follow(self.blocks, keep)
+        """Follow a keep mask (T, N). Between steps only those features are held that the next one reuses."""
+        return self.planned(compile_mask(self.backbone, keep))
 
-        def forward(step, h, c, cache):
-            h, cache = run(step, h, c, cache)
-            return self.finish(h, c), cache
+    def planned(self, plan):
+        """The same for a mask that is compiled already (plan.py), so that many walks share one Plan."""
+        def forward(step, x, t, cache):
+            out, cache = plan.step(step, x, t, self.ctx, cache)
+            return self.guided(out), cache
         return forward
 
     def soft(self, scores, tau):
         """Mix by router scores (T, N); slots are written where the score exceeds tau."""
         write = (scores > tau).tolist()
 
-        def forward(step, h, c, cache):
+        def forward(step, x, t, cache):
+            h, c = self.start(x, t)
             h, cache = mix(self.blocks, h, c, scores[step], write[step], cache)
             return self.finish(h, c), cache
         return forward

@@ -24,7 +24,8 @@ def update_by(denoiser, learner):
     """-> the forward of one training step: teacher, student, one update; returns the student's output and cache."""
     blocks = denoiser.blocks
 
-    def learn(step, h, c, cache):
+    def learn(step, x, t, cache):
+        h, c = denoiser.start(x, t)
         with torch.no_grad():
             computed, _ = compute_or_reuse(blocks, h, c, [True] * len(blocks), cache)
             teacher = denoiser.finish(computed, c)

@@ -27,8 +27,7 @@ def test_all_computed_is_the_plain_forward_bit_for_bit(tiny_walk, tied, scale, d
         with torch.no_grad():
             batch = x.repeat(denoiser.halves, 1, 1, 1)
             t = torch.full((len(batch),), denoiser.timesteps[0])
-            h, c = backbone.start(batch, t, denoiser.ctx)
-            out, cache = forward(0, h, c, point.cache)
+            out, cache = forward(0, batch, t, point.cache)
             plain = run_all(backbone, batch, t, denoiser.ctx)
         assert torch.equal(out[:, denoiser.backbone.guided_channels:], plain[:, denoiser.backbone.guided_channels:])
         assert scale != 1.0 or torch.equal(out, plain)

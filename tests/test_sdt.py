@@ -28,9 +28,10 @@ class Plain:
         for parameter in denoiser.backbone.parameters():
             parameter.requires_grad_(True)
 
-    def forward(self, step, h, c, cache):
-        teacher, _ = self.denoiser.computed(step, h, c, cache)
+    def forward(self, step, x, t, cache):
+        teacher, _ = self.denoiser.computed(step, x, t, cache)
         assert teacher.requires_grad
+        h, c = self.denoiser.start(x, t)
         r = torch.sigmoid(self.rows[step])
         h, cache = mix(self.denoiser.blocks, h, c, r, (r > TAU).tolist(), cache)
         student = self.denoiser.finish(h, c)

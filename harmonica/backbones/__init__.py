@@ -12,6 +12,9 @@ All of it is pure: nothing is kept on modules, nothing is written in place. A ba
 `sample_size`, `guided_channels` (what classifier-free guidance acts on), `kinds` (what each transformer block's units
 are called), `fixed_macs` of start and finish, `prompt_macs` of prepare and, per block, `macs` and `feature_size`
 (multiply-accumulates, elements per sample).
+
+It may have `starts(rows)` -> one function like `start` per row of a keep mask, for weights that change no more: a plan
+(plan.py) uses them, as they can leave out of c what only the residuals of reused blocks would read.
 """
 from typing import Any, Protocol
 

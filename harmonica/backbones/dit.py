@@ -27,42 +27,42 @@ TIME_CHANNELS = 256
 
 
 class SelfAttention:
-    """Modulated self-attention of transformer block `index`."""
+    """Modulated self-attention of a transformer block, `unit` 2b."""
 
-    def __init__(self, block, index, tokens):
+    def __init__(self, block, unit, tokens):
         width = block.attn1.to_q.in_features
-        self.block, self.index = block, index
+        self.block, self.unit = block, unit
         self.macs, self.feature_size = attention_macs(tokens, width), tokens * width
 
     def residual(self, h, c):
-        shift, scale = c[0][self.index][:2]
+        shift, scale, _ = c[0][self.unit]
         return self.block.attn1(self.block.norm1.norm(h) * (1 + scale) + shift)
 
     def add(self, h, c, out):
-        return c[0][self.index][2] * out + h
+        return c[0][self.unit][2] * out + h
 
 
 class FeedForward:
-    """Modulated feed-forward of transformer block `index`."""
+    """Modulated feed-forward of a transformer block, `unit` 2b + 1."""
 
-    def __init__(self, block, index, tokens, eps):
+    def __init__(self, block, unit, tokens, eps):
         hidden, width = block.ff.net[0].proj.weight.shape
-        self.block, self.index, self.eps, self.width = block, index, eps, width
+        self.block, self.unit, self.eps, self.width = block, unit, eps, width
         self.macs, self.feature_size = feed_forward_macs(tokens, width, hidden), tokens * width
 
     def residual(self, h, c):
-        shift, scale = c[0][self.index][3:5]
+        shift, scale, _ = c[0][self.unit]
         return self.block.ff(F.layer_norm(h, (self.width,), eps=self.eps) * (1 + scale) + shift)
 
     def add(self, h, c, out):
-        return c[0][self.index][5] * out + h
+        return c[0][self.unit][2] * out + h
 
 
 class DiT:
     """The backbone contract (see harmonica.backbones) over a DiTTransformer2DModel.
 
-    h is (B, tokens, width); c is (modulations, conditioning) with modulations[b] = shift, scale, gate of attention and
-    of feed-forward, each (B, 1, width). The model's own weights are used in place and are not changed.
+    h is (B, tokens, width); c is (modulations, conditioning) with modulations[i] = shift, scale, gate of block i, each
+    (B, 1, width). The model's own weights are used in place and are not changed.
     """
     kinds = ("attn", "mlp")
     prompt_macs = 0     # `prepare` computes nothing
@@ -76,8 +76,8 @@ class DiT:
         self.null_label = self.num_classes
         tokens = (config.sample_size // config.patch_size) ** 2
         self.blocks = [unit for i, block in enumerate(model.transformer_blocks)
-                       for unit in (SelfAttention(block, i, tokens),
-                                    FeedForward(block, i, tokens, self.numerics.mlp_norm_eps))]
+                       for unit in (SelfAttention(block, 2 * i, tokens),
+                                    FeedForward(block, 2 * i + 1, tokens, self.numerics.mlp_norm_eps))]
         self.embedders = _distinct_embedders(model)
         self.fixed_macs = fixed_macs(tokens, model.inner_dim, depth=len(model.transformer_blocks),
                                      pixels=config.patch_size**2 * (self.in_channels + self.out_channels),
@@ -105,9 +105,41 @@ class DiT:
         embedded = [self._embed(emb, t, labels, h.dtype) for emb in self.embedders]
         activated = [F.silu(e) for e in embedded]
         # one embedder serves every block where the per-block copies are equal
-        modulations = [block.norm1.linear(activated[i % len(activated)])[:, None].chunk(6, dim=2)
-                       for i, block in enumerate(self.model.transformer_blocks)]
-        return h, (modulations, activated[0])
+        chunks = [block.norm1.linear(activated[i % len(activated)])[:, None].chunk(6, dim=2)
+                  for i, block in enumerate(self.model.transformer_blocks)]
+        return h, ([unit for six in chunks for unit in (six[:3], six[3:])], activated[0])
+
+    def starts(self, rows):
+        """One `start` per row of a keep mask, bit-identical, for plans: shift and scale only where the row computes (else
+        None). They use a copy of the adaLN weights, all blocks' gates side by side, then shift and scale of block by block:
+        any run of computed blocks is one linear, and a row that computes all or nothing has one in total.
+        """
+        if len(self.embedders) > 1 or self.model.dtype == torch.float64:     # MKL sums float64 in an order of each width's own
+            return [self.start] * len(rows)
+        linears, units = [block.norm1.linear for block in self.model.transformer_blocks], range(len(self.blocks))
+        order = [(i, 2) for i in units] + [(i, part) for i in units for part in (0, 1)]
+        weight, bias = (torch.cat([getattr(linears[i // 2], name).chunk(6)[3 * (i % 2) + part] for i, part in order])
+                        for name in ("weight", "bias"))
+        return [self._start_of(row, weight, bias) for row in rows]
+
+    def _start_of(self, row, weight, bias):
+        blocks, width, runs = len(row), weight.shape[1], []
+        for chunk in [*range(blocks), *(blocks + 2 * i + part for i in range(blocks) if row[i] for part in (0, 1))]:
+            if runs and runs[-1][1] == chunk:
+                runs[-1][1] += 1
+            else:
+                runs.append([chunk, chunk + 1])
+        linears = [(first, last - first, weight[first * width:last * width], bias[first * width:last * width])
+                   for first, last in runs]
+
+        def start(x, t, labels):
+            h = self.model.pos_embed(x)
+            activated = F.silu(self._embed(self.embedders[0], t, labels, h.dtype))
+            chunks = [None] * (3 * blocks)
+            for first, count, w, b in linears:
+                chunks[first:first + count] = F.linear(activated, w, b)[:, None].chunk(count, dim=2)
+            return h, ([(*chunks[blocks + 2 * i:blocks + 2 * i + 2], chunks[i]) for i in range(blocks)], activated)
+        return start
 
     def finish(self, h, c):
         """-> (B, C_out, H, W), learned-sigma channels included."""

@@ -1,0 +1,94 @@
+"""A keep mask compiled into fast steps: a learned schedule does not depend on the input, so each step is a fixed list.
+
+    plan = compile_mask(backbone, keep, backend="eager")       # keep: bool (T, N), True = compute
+    cache = plan.empty()
+    out, cache = plan.step(step, x, t, ctx, cache)             # one whole call of the model, guidance left out
+
+One function is made per distinct row. It computes the blocks that run and the gates of those that do not, and hands
+back only the features that the next step reuses: between two steps nothing else is held (the live set, row t + 1 of
+~keep). The cache is a list of N features or None; it is never changed, so an eager or compiled walk can be forked.
+
+Backends: "eager" is bit-identical to the loop of cache.py at the caller's batch shape on CPU; "compile" gives every
+distinct row to torch.compile once; "cudagraph" captures every distinct row once per input shape (cudagraph.py).
+"""
+import types
+
+import torch
+
+from . import check
+
+BACKENDS = ("eager", "compile", "cudagraph")
+
+
+def compile_mask(backbone, keep, backend="eager"):
+    """-> the Plan of a mask (T, N) on a backbone whose weights will not change any more. BadInput for a wrong argument."""
+    check(backend in BACKENDS, "backend", backend, f"choose one of {', '.join(BACKENDS)}")
+    check(backend != "cudagraph" or torch.cuda.is_available(), "backend", backend,
+          "CUDA graphs need a CUDA device and there is none; choose eager or compile")
+    check(keep.dtype == torch.bool and keep.dim() == 2 and keep.shape[1] == len(backbone.blocks), "keep",
+          f"{keep.dtype} {tuple(keep.shape)}", f"it must be torch.bool (T, {len(backbone.blocks)})")
+    check(bool(keep[0].all()), "keep", "a first row that reuses", "nothing can be reused at the first step")
+    if backend == "cudagraph":
+        from .cudagraph import GraphPlan
+        return GraphPlan(backbone, keep)
+    return Plan(backbone, keep, compiled if backend == "compile" else None)
+
+
+class Plan:
+    """The specialised steps of one mask. translate(function) -> function, or None: what becomes of each distinct row."""
+
+    def __init__(self, backbone, keep, translate=None):
+        self.keep = keep
+        self.rows = [tuple(row) for row in keep.tolist()]
+        self.reused = [[i for i, computed in enumerate(row) if not computed] for row in self.rows] + [[]]
+        self.held = [[i for i in self.reused[step + 1] if row[i]] for step, row in enumerate(self.rows)]
+        if translate:      # one translation per row serves every step that has it: it hands back what any of them holds
+            self.held = [sorted({i for row, held in zip(self.rows, self.held) if row == own for i in held}) for own in self.rows]
+        distinct = list(dict.fromkeys(self.rows))
+        starts = dict(zip(distinct, backbone.starts(distinct) if hasattr(backbone, "starts") else [backbone.start] * len(distinct)))
+        functions = {}
+        for row, held in zip(self.rows, self.held):
+            if (row, *held) not in functions:
+                function = row_function(backbone, starts[row], row, held)
+                functions[row, *held] = translate(function) if translate else function
+        self.functions = [functions[row, *held] for row, held in zip(self.rows, self.held)]
+
+    def row(self, step):
+        """What step `step` computes: N bools."""
+        return self.rows[step]
+
+    def empty(self):
+        """The cache before the first step."""
+        return [None] * len(self.rows[0])
+
+    @torch.no_grad()
+    def step(self, step, x, t, ctx, cache):
+        """One call of the model. x (B, C, H, W), t (B,) model timesteps, ctx from backbone.prepare -> output, new cache."""
+        out, features = self.functions[step](x, t, ctx, [cache[i] for i in self.reused[step]])
+        fresh, following = dict(zip(self.held[step], features)), self.empty()
+        for i in self.reused[step + 1]:
+            following[i] = fresh[i] if i in fresh else cache[i]
+        return out, following
+
+
+def row_function(backbone, start, row, held):
+    """One row as a function of tensors alone: (x, t, ctx, features of the reused blocks) -> output, features of `held`."""
+    plan = [(block, computed, i in held) for i, (block, computed) in enumerate(zip(backbone.blocks, row))]
+    finish = backbone.finish
+
+    def step(x, t, ctx, reused):
+        h, c = start(x, t, ctx)
+        reused, features = iter(reused), []
+        for block, computed, hold in plan:
+            out = block.residual(h, c) if computed else next(reused)
+            h = block.add(h, c, out)
+            if hold:
+                features.append(out)
+        return finish(h, c), features
+    return step
+
+
+def compiled(function):
+    """torch.compile of one row. A code object of its own, as torch keeps (and limits) what it compiled per code object."""
+    own = types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__)
+    return torch.compile(own, fullgraph=True)
