@@ -19,13 +19,15 @@ class Loaded:
     """A model ready to be sampled and trained on.
 
     cond(indices): conditioning of the images with these indices, classes in turn, so that any whole number of rounds
-    is balanced. images: training images (n, C, H, W) and their conditioning indices, or None.
+    is balanced. images: training images (n, C, H, W) and their conditioning indices, or None. device: of the backbone,
+    and of what cond gives.
     """
     spec: ModelSpec
     backbone: Any
     cond: Callable
     num_conds: int
     images: Any = None
+    device: Any = "cpu"
 
     @property
     def shape(self):
@@ -33,7 +35,10 @@ class Loaded:
 
 
 def load_model(spec):
-    """Load a digits model -> Loaded, frozen. BadInput where the file is missing or has another hash."""
+    """Load a base model -> Loaded, frozen. BadInput where the file is missing or has another hash."""
+    if spec.scale == "paper":
+        from .published import load as load_published       # it is built on this module
+        return load_published(spec)
     path = folder() / f"{spec.name}.safetensors"
     try:
         content = path.read_bytes()

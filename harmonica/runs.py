@@ -22,15 +22,27 @@ SCHEDULES = ("full", "fora", "random", "router")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """A base model: its weights by name and sha256. numerics: official (also where not given) or diffusers."""
+    """A base model: its weights by name and sha256. numerics: official (also where not given) or diffusers.
+
+    At paper scale the name is that of a file, folder or hub id (see weights.py). heads: of an official file whose width no
+    published DiT has.
+    """
     name: str
     sha256: str
     scale: str
     numerics: str | None = None
+    heads: int | None = None
 
     def __post_init__(self):
         check(self.scale in SCALES, "scale", self.scale, f"choose one of {', '.join(SCALES)}")
         check(self.numerics in (None, "official", "diffusers"), "numerics", self.numerics, "choose official or diffusers")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSpec:
+    """A published file, by its name (see weights.py) and sha256."""
+    name: str
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,6 +225,7 @@ def _used(config):
 
 
 def _id(artefact, slug):
+    slug = re.sub(r"[^a-z0-9.-]+", "-", slug.lower())        # hub ids have slashes
     return f"{slug}-{hashlib.sha256(canonical(artefact).encode()).hexdigest()[:8]}"
 
 

@@ -2,7 +2,7 @@
 import numpy as np
 import torch
 
-EVALUATION, REFERENCE, TRAJECTORY, LAMBDA, DATA = range(5)
+EVALUATION, REFERENCE, TRAJECTORY, LAMBDA, DATA, ENCODING = range(6)
 
 
 def generators(domain, *key, indices):

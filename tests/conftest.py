@@ -261,3 +261,16 @@ def images():
         colours = rng.integers(150, size=(count, 3, 1, 1)) + 100 * (seed % 2)
         return np.clip(colours + 40 * rng.standard_normal((count, 3, side, side)), 0, 255).astype(np.uint8)
     return make
+
+
+@pytest.fixture(scope="session")
+def tiny_vae(tmp_path_factory):
+    """A real AutoencoderKL, as small as can be, saved as a diffusers folder: 8 pixels a latent, 4 channels -> its path."""
+    import torch
+    from diffusers import AutoencoderKL
+    path = tmp_path_factory.mktemp("vae") / "tiny-vae"
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        AutoencoderKL(block_out_channels=(8,) * 4, down_block_types=("DownEncoderBlock2D",) * 4, norm_num_groups=4,
+                      up_block_types=("UpDecoderBlock2D",) * 4, latent_channels=4, layers_per_block=1).save_pretrained(path)
+    return path

@@ -29,7 +29,7 @@ def test_ids_are_what_they_were():
     assert LatencySpec(group="DiT-XL/2, T = 10", runs=(UNCACHED, CACHED)).id == "dit-xl-2-t-10-latency-38be90f6"
 
 
-CHANGES = [(MODEL, f) for f in ({"name": "n"}, {"sha256": "1" * 64}, {"scale": "smoke"}, {"numerics": "diffusers"})] + [
+CHANGES = [(MODEL, f) for f in ({"name": "n"}, {"sha256": "1" * 64}, {"scale": "smoke"}, {"numerics": "diffusers"}, {"heads": 4})] + [
     (TRAINING, f) for f in ({"walk": "ltc", "ltc_form": "released"}, {"walk": "ltc", "ltc_form": "all-pairs"}, {"objective": "cumulative"},
                             {"lambda_scores": "hard"}, {"trajectories": 99}, {"batch": 8}, {"refresh": 5}, {"lambda_batch": 8},
                             {"lr": 0.01}, {"adam_eps": 1e-8}, {"tau": 0.2}, {"cur_percent": 40}, {"seed": 1},

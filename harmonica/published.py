@@ -1,0 +1,81 @@
+"""The published DiTs, loaded by name and hash: an official .pt file, or a folder (or hub id) of the converted diffusers copy.
+
+Both doors lead to the same modules; which numerics they compute with is the ModelSpec's, official where it says nothing:
+the converted copies hold the official weights, so official numerics are right for them too (see DEVIATIONS.md).
+Nothing is unpickled but tensors and plain containers.
+"""
+import argparse
+import json
+
+import torch
+from diffusers import DiTTransformer2DModel
+from safetensors.torch import load_file
+
+from . import BadInput, check, weights
+from .backbones.dit import DiT
+from .backbones.dit_official import from_official
+from .latents import training_images
+from .models import Loaded
+
+HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}       # of the published widths DiT-S, B, L, XL: no file tells them
+
+
+def load(spec):
+    """A runs.ModelSpec of paper scale -> models.Loaded, frozen, on the GPU if there is one.
+
+    BadInput where the file is missing (it names file, source and folder), has another hash or holds no DiT.
+    """
+    path = weights.checked(spec.name, spec.sha256, "model")
+    model = read(path, heads=spec.heads).requires_grad_(False)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    backbone = DiT(torch.nn.Module.to(model, device), spec.numerics or "official")      # diffusers' own .to() warns
+
+    def classes(indices):
+        return torch.as_tensor(indices, device=device) % backbone.num_classes
+    images = training_images(backbone.in_channels, backbone.sample_size)
+    return Loaded(spec, backbone, classes, backbone.num_classes, images, device)
+
+
+def read(path, heads=None):
+    """A file or folder -> DiTTransformer2DModel, float32, in eval(). heads: where the width is no published one."""
+    if path.is_dir():
+        return _of_folder(path)
+    tensors = tensors_of(path)
+    width = len(tensors["x_embedder.proj.bias"]) if "x_embedder.proj.bias" in tensors else None
+    heads = heads or HEADS.get(width)
+    check(heads or width is None, "heads", heads, f"no published DiT is {width} wide, so the ModelSpec must say how many")
+    try:
+        return from_official(tensors, heads=heads or 1)
+    except ValueError as error:
+        raise BadInput(f"model: {path} holds no official DiT ({error})") from None
+
+
+def tensors_of(path):
+    """Name -> tensor of a .pt, .bin or .safetensors file, on the CPU; .pt files are mapped, not read. BadInput for others."""
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with torch.serialization.safe_globals([argparse.Namespace]):        # the arguments in training checkpoints
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:       # torch's reader raises almost anything on a damaged file
+        raise BadInput(f"weights: {path} is damaged or holds more than tensors and plain values; nothing of it was "
+                       "unpickled; fetch it anew") from None
+    if isinstance(content, dict) and isinstance(content.get("ema"), dict):      # a training checkpoint of the official code
+        content = content["ema"]
+    check(isinstance(content, dict) and all(isinstance(v, torch.Tensor) for v in content.values()) and content,
+          "weights", str(path), "a dict of tensors is expected")
+    return content
+
+
+def _of_folder(path):
+    """The transformer of a diffusers folder: that of a pipeline, or the model's own."""
+    file = weights.tensors_of(path)
+    try:
+        config = json.loads((file.parent / "config.json").read_text())
+        model = DiTTransformer2DModel.from_config(config)
+        model.load_state_dict({name: value.float() for name, value in tensors_of(file).items()})
+    except FileNotFoundError as error:
+        raise BadInput(f"model: {error.filename} does not exist; a diffusers folder holds it beside its weights") from None
+    except (json.JSONDecodeError, TypeError, RuntimeError, ValueError) as error:
+        raise BadInput(f"model: {file.parent} holds no diffusers DiT ({str(error).strip().splitlines()[0][:120]})") from None
+    return model.eval()
