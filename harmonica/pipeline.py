@@ -13,11 +13,12 @@ from types import MethodType
 
 import torch
 from accelerate.hooks import add_hook_to_module, remove_hook_from_module
-from diffusers import DiTTransformer2DModel
+from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
 from . import BadInput, check
 from .backbones.dit import DiT
+from .backbones.pixart import PixArt, TextCond
 from .cache import follow
 from .formats import read
 from .router import Router
@@ -29,7 +30,7 @@ def apply_router(pipe, router, *, cur=None, assume_timesteps=False):
         with harmonica.apply_router(pipe, router):
             images = pipe(...).images
 
-    pipe: a DiTPipeline, or another pipeline over a transformer of its class. router: a Router, or a path of any format
+    pipe: a DiTPipeline, PixArtAlphaPipeline or PixArtSigmaPipeline, or another one over a transformer of their classes. router: a Router, or a path of any format
     that formats.read knows, or a folder of Router.save_pretrained. cur: reuse exactly round(cur / 100 T N) entries
     instead of the router's natural mask.
 
@@ -55,7 +56,9 @@ class AppliedRouter:
 
     def __init__(self, pipe, router, cur, assume_timesteps):
         self.pipe, self.transformer, self.scheduler = pipe, getattr(pipe, "transformer", None), getattr(pipe, "scheduler", None)
-        self.backbone, self.read_inputs = _backbone(pipe, self.transformer)
+        if find_applied(pipe):
+            raise BadInput("pipe: a router is applied to it already; remove_router(pipe) first")
+        self.backbone = backbone_of(pipe)
         check("set_timesteps" not in vars(self.scheduler), "scheduler", type(self.scheduler).__name__,
               "its set_timesteps is replaced already; remove what replaced it first")
         router = _read(router, self.backbone)
@@ -94,7 +97,7 @@ class AppliedRouter:
 
     def forget(self):
         """Between trajectories: no step to compute, no features, no conditioning."""
-        self.step, self.timesteps, self.cond, self.ctx, self.cache = None, None, None, None, None
+        self.step = self.timesteps = self.tensors = self.ctx = self.cache = None
 
     def begin(self, set_timesteps, *args, **kwargs):
         """scheduler.set_timesteps, and a trajectory from its start. BadInput where the router does not fit."""
@@ -122,9 +125,7 @@ class AppliedRouter:
         if timestep.device.type == "cpu":
             check(float(timestep.flatten()[0]) == self.timesteps[self.step], "timestep", float(timestep.flatten()[0]),
                   f"step {self.step} of this call is timestep {self.timesteps[self.step]}")
-        cond = self.read_inputs(**inputs)
-        if self.ctx is None or any(new is not old for new, old in zip(cond, self.cond)):
-            self.cond, self.ctx = cond, self.backbone.prepare(*cond)
+        self.ctx = self.prepared(**{name: value for name, value in inputs.items() if value is not None})
         h, c = self.backbone.start(hidden_states, timestep, self.ctx)
         h, self.cache = self.run(self.step, h, c, self.cache)
         out = self.backbone.finish(h, c)
@@ -132,6 +133,19 @@ class AppliedRouter:
         if self.step == len(self.keep):
             self.forget()
         return Transformer2DModelOutput(sample=out) if return_dict else (out,)
+
+
+    def prepared(self, **inputs):
+        """backbone.prepare of what conditions this call, done once: the pipelines give the same tensors at every step."""
+        _, read, conditioning = KNOWN[type(self.transformer)]
+        try:
+            tensors = read(**inputs)
+        except TypeError as error:
+            raise BadInput(f"transformer: with a router applied it cannot be called this way ({error})") from None
+        if self.ctx is not None and all(new is old for new, old in zip(tensors, self.tensors)):
+            return self.ctx
+        self.tensors = tensors
+        return self.backbone.prepare(conditioning(*tensors))
 
 
 def find_applied(pipe):
@@ -147,25 +161,26 @@ def _owner(function):
     return getattr(inspect.unwrap(function), "__self__", None)
 
 
-def _backbone(pipe, transformer):
-    """-> the backbone in the pipeline's own numerics, and how its conditioning is read off a call of forward."""
-    if find_applied(pipe):
-        raise BadInput("pipe: a router is applied to it already; remove_router(pipe) first")
-    check(isinstance(transformer, DiTTransformer2DModel), "pipe", type(pipe).__name__,
-          "a router can be applied to pipelines whose transformer is a (not compiled) DiTTransformer2DModel")
+def backbone_of(pipe):
+    """The backbone of a pipeline in the pipeline's own numerics. BadInput for pipelines that are not known."""
+    transformer = getattr(pipe, "transformer", None)
+    check(type(transformer) in KNOWN, "pipe", type(pipe).__name__, "a router can be applied to pipelines whose transformer is a "
+          "(not compiled) " + " or ".join(own.__name__ for own in KNOWN))
     _check_drivable(transformer)
-    return DiT(transformer, "diffusers"), _dit_inputs
+    return KNOWN[type(transformer)][0](transformer)
 
 
-def _dit_inputs(*, class_labels, **others):
-    _refuse(others)
-    return class_labels,
+def _sizes(resolution=None, aspect_ratio=None):
+    return resolution, aspect_ratio
 
 
-def _refuse(others):
-    """Arguments of the transformer's forward that these pipelines never give, and a router does not know."""
-    given = [name for name, value in others.items() if value is not None]
-    check(not given, "transformer", given, "with a router applied it does not take these arguments")
+# per class of transformer: its backbone, the tensors among forward's arguments that stay the same for all steps, and the
+# backbone's conditioning made of these
+KNOWN = {
+    DiTTransformer2DModel: (lambda model: DiT(model, "diffusers"), lambda class_labels: (class_labels,), lambda labels: labels),
+    PixArtTransformer2DModel: (
+        PixArt, lambda encoder_hidden_states, encoder_attention_mask=None, added_cond_kwargs=None:
+            (encoder_hidden_states, encoder_attention_mask, *_sizes(**(added_cond_kwargs or {}))), TextCond)}
 
 
 def _check_drivable(transformer):

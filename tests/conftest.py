@@ -109,20 +109,38 @@ def tiny_scores():
 
 @pytest.fixture(scope="session")
 def tiny_pipe():
-    """-> a function that builds a small random pipeline of diffusers' own classes: "dit"."""
+    """-> a function that builds a small random pipeline of diffusers' own classes: "dit", "alpha", "alpha-1024" or "sigma"."""
     import torch
-    from diffusers import AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel
+    from diffusers import (AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel, DPMSolverMultistepScheduler,
+                           PixArtAlphaPipeline, PixArtSigmaPipeline, PixArtTransformer2DModel)
+    from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
+
+    def dit():
+        transformer = DiTTransformer2DModel(num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=8,
+                                            num_layers=2, sample_size=8, num_embeds_ada_norm=1000)
+        return DiTPipeline(transformer.eval(), vae(), DDIMScheduler(clip_sample=False))
+
+    def vae():
+        return AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=4).eval()
+
+    def pixart(pipeline, sample_size):      # at 128, the size of 1024 px, alpha has size conditions
+        transformer = PixArtTransformer2DModel(
+            num_attention_heads=2, attention_head_dim=24, num_layers=2, cross_attention_dim=48, sample_size=sample_size,
+            caption_channels=16, interpolation_scale=1, use_additional_conditions=sample_size == 128)
+        encoder = T5EncoderModel(T5Config(vocab_size=384, d_model=16, d_kv=8, num_heads=2, d_ff=32, num_layers=1))
+        return pipeline(ByT5Tokenizer(), encoder.eval(), vae(), transformer.eval(), DPMSolverMultistepScheduler())
+
+    kinds = {"dit": dit, "alpha": lambda: pixart(PixArtAlphaPipeline, 8), "alpha-1024": lambda: pixart(PixArtAlphaPipeline, 128),
+             "sigma": lambda: pixart(PixArtSigmaPipeline, 8)}
 
     def make(kind, *, seed=0, dtype=torch.float32):
         with torch.random.fork_rng(devices=()):
             torch.manual_seed(seed)
-            vae = AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=4).eval()
-            transformer = DiTTransformer2DModel(num_attention_heads=2, attention_head_dim=16, in_channels=4, out_channels=8,
-                                                num_layers=2, sample_size=8, num_embeds_ada_norm=1000).eval()
-            pipe = DiTPipeline(transformer, vae, DDIMScheduler(clip_sample=False))
+            pipe = kinds[kind]()
         pipe.set_progress_bar_config(disable=True)
-        for component in (transformer, vae):
-            torch.nn.Module.to(component, dtype)        # diffusers' own .to() warns
+        for component in pipe.components.values():
+            if isinstance(component, torch.nn.Module):
+                torch.nn.Module.to(component, dtype)        # diffusers' own .to() warns
         return pipe
     return make
 

@@ -8,8 +8,9 @@ import weakref
 
 import pytest
 import torch
+from accelerate import cpu_offload, cpu_offload_with_hook
 from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, FirstBlockCacheConfig, HeunDiscreteScheduler
+from diffusers import DDIMScheduler, DiTPipeline, DPMSolverMultistepScheduler, FirstBlockCacheConfig, HeunDiscreteScheduler
 from diffusers.hooks import TaylorSeerCacheConfig, apply_first_block_cache, apply_taylorseer_cache
 
 import harmonica
@@ -19,8 +20,9 @@ from harmonica.pipeline import find_applied
 from harmonica.router import Router, from_keep
 
 T = 4
-KINDS = ("dit",)
+KINDS = ("dit", "alpha", "alpha-1024", "sigma")
 every_kind = pytest.mark.parametrize("kind", KINDS)
+one_of_each = pytest.mark.parametrize("kind", ["dit", "sigma"])
 
 
 @pytest.fixture
@@ -29,12 +31,17 @@ def pipe(tiny_pipe, kind):
 
 
 def call(pipe, *, steps=T, seed=0, count=2, **options):
-    """`count` images of one call, (count, C, H, W) latents or pixels."""
-    what = {"class_labels": [3, 7, 1][:count]} if "DiT" in type(pipe).__name__ else \
-        {"prompt": ["a fox", "a long red train", "fog"][:count], "output_type": "latent", "use_resolution_binning": False}
-    if "DiT" in type(pipe).__name__:
-        options = {"output_type": "pt", **options}
+    """Images of one call, for the first `count` labels or prompts: pixels (B, 3, H, W), or a PixArt's latents."""
+    if is_dit(pipe):
+        what = {"class_labels": [3, 7, 1][:count], "output_type": "pt"}
+    else:
+        what = {"prompt": ["a fox", "a long red train", "fog"][:count], "output_type": "latent", "clean_caption": False,
+                "use_resolution_binning": False, "max_sequence_length": 16, "height": 8, "width": 8}
     return pipe(num_inference_steps=steps, generator=torch.Generator().manual_seed(seed), **{**what, **options}).images
+
+
+def is_dit(pipe):
+    return isinstance(pipe, DiTPipeline)
 
 
 def timesteps_of(pipe, steps=T):
@@ -43,7 +50,7 @@ def timesteps_of(pipe, steps=T):
 
 
 def blocks_of(pipe):
-    return len(pipe.transformer.transformer_blocks) * (2 if "DiT" in type(pipe).__name__ else 3)
+    return len(pipe.transformer.transformer_blocks) * (2 if is_dit(pipe) else 3)
 
 
 def router_of(pipe, steps=T, keep=None):
@@ -70,6 +77,14 @@ class TestEverythingKept:
             for _ in range(2):
                 assert torch.equal(call(pipe, guidance_scale=guidance_scale), expected)
 
+    @pytest.mark.parametrize("kind", KINDS[1:])
+    @pytest.mark.parametrize("options", [{"num_images_per_prompt": 3, "count": 1}, {"height": 16, "width": 24},
+                                         {"negative_prompt": "blue", "count": 3}], ids=str)
+    def test_equals_it_for_any_number_size_and_negative_prompt(self, pipe, options):
+        expected = call(pipe, **options)
+        with harmonica.apply_router(pipe, everything(pipe)):
+            assert torch.equal(call(pipe, **options), expected)
+
     @every_kind
     def test_equals_it_in_bfloat16_to_rounding(self, tiny_pipe, kind):
         pipe = tiny_pipe(kind, dtype=torch.bfloat16)
@@ -93,7 +108,7 @@ class TestReuse:
         keep = schedules.random(T, blocks_of(pipe), reused=T, seed=0)
         calls = []
         for block in pipe.transformer.transformer_blocks:
-            for module in [block.attn1, block.ff] if blocks_of(pipe) % 3 else [block.attn1, block.attn2, block.ff]:
+            for module in [block.attn1.to_q, block.ff] if is_dit(pipe) else [block.attn1.to_q, block.attn2.to_q, block.ff]:
                 module.register_forward_hook(lambda *_, at=len(calls): calls[at].append(1))
                 calls.append([])
         with harmonica.apply_router(pipe, router_of(pipe, keep=keep)):
@@ -112,6 +127,8 @@ class TestReuse:
             assert torch.equal(call(pipe), first)
             call(pipe, seed=1, count=3)
             call(pipe, guidance_scale=1.0, count=1)
+            if not is_dit(pipe):
+                call(pipe, num_images_per_prompt=2, height=16, width=24, negative_prompt="blue")
             assert torch.equal(call(pipe), first)
 
     @every_kind
@@ -207,26 +224,26 @@ class TestRefusal:
         yield
         handle.remove()
 
-    @every_kind
+    @one_of_each
     def test_of_another_number_of_steps(self, pipe, nothing_runs):
         with harmonica.apply_router(pipe, router_of(pipe, 20)), pytest.raises(BadInput, match="25 is not possible.*20 calls"):
             call(pipe, steps=25)
 
-    @every_kind
+    @one_of_each
     def test_of_a_scheduler_that_calls_more_often_than_it_has_steps(self, pipe, nothing_runs):
         router = router_of(pipe)
         pipe.scheduler = HeunDiscreteScheduler.from_config(pipe.scheduler.config)
         with harmonica.apply_router(pipe, router), pytest.raises(BadInput, match=f"{2 * T - 1} is not possible"):
             call(pipe)
 
-    @every_kind
+    @one_of_each
     def test_of_another_number_of_blocks(self, pipe):
         before = attributes(pipe)
         with pytest.raises(BadInput, match="N = 5' is not possible; this .* has"):
             harmonica.apply_router(pipe, from_keep(schedules.fora(T, 5), timesteps=timesteps_of(pipe)))
         assert attributes(pipe) == before
 
-    @every_kind
+    @one_of_each
     def test_of_other_timesteps_unless_they_are_assumed_to_fit(self, pipe):
         """A router for the official DiT's list on a leading-spaced scheduler."""
         official = Router(logits=router_of(pipe).logits, timesteps=(999, 666, 333, 0))
@@ -237,7 +254,7 @@ class TestRefusal:
         with harmonica.apply_router(pipe, official, assume_timesteps=True), pytest.warns(UserWarning, match="timesteps differ"):
             assert torch.equal(call(pipe), expected)
 
-    @every_kind
+    @one_of_each
     def test_of_a_published_file_unless_its_timesteps_are_assumed(self, pipe, tmp_path):
         router = router_of(pipe)
         write(tmp_path / "router.pt", router)
@@ -249,7 +266,7 @@ class TestRefusal:
             harmonica.apply_router(pipe, str(tmp_path / "router.pt"), assume_timesteps=True)
         assert torch.equal(call(pipe), expected)
 
-    @every_kind
+    @one_of_each
     def test_of_a_second_router(self, pipe):
         with harmonica.apply_router(pipe, router_of(pipe)):
             expected = call(pipe)
@@ -257,7 +274,7 @@ class TestRefusal:
                 harmonica.apply_router(pipe, everything(pipe))
             assert torch.equal(call(pipe), expected)
 
-    @every_kind
+    @one_of_each
     def test_of_a_pipeline_without_a_known_transformer(self, pipe):
         """TaylorSeer's default patterns hook nothing here and say nothing."""
         router = router_of(pipe)
@@ -266,7 +283,7 @@ class TestRefusal:
             with pytest.raises(BadInput, match="pipelines whose transformer is a"):
                 harmonica.apply_router(pipe, router)
 
-    @every_kind
+    @one_of_each
     def test_of_blocks_with_hooks_that_would_do_nothing(self, pipe):
         """A router does not call the blocks' own forward, on which the caches of diffusers hang."""
         router = router_of(pipe)
@@ -274,7 +291,7 @@ class TestRefusal:
         with pytest.raises(BadInput, match="caching or offload hooks"):
             harmonica.apply_router(pipe, router)
 
-    @every_kind
+    @one_of_each
     def test_of_a_forward_that_is_replaced_already(self, pipe):
         router, forward = router_of(pipe), pipe.transformer.forward
         pipe.transformer.forward = lambda *args, **kwargs: forward(*args, **kwargs)
@@ -283,7 +300,7 @@ class TestRefusal:
         del pipe.transformer.forward
         assert "set_timesteps" not in vars(pipe.scheduler)
 
-    @every_kind
+    @one_of_each
     @pytest.mark.parametrize("component", ["transformer", "scheduler"])
     def test_of_a_component_exchanged_after_applying(self, pipe, tiny_pipe, kind, component):
         """A router that steers nothing must not pass in silence."""
@@ -293,18 +310,24 @@ class TestRefusal:
         with harmonica.apply_router(pipe, router_of(pipe)):        # as the sentence says
             call(pipe)
 
-    @every_kind
+    @one_of_each
     def test_of_a_call_outside_the_steps_of_a_pipeline(self, pipe):
         with harmonica.apply_router(pipe, router_of(pipe)):
             call(pipe)
             with pytest.raises(BadInput, match="outside the steps"):
-                pipe.transformer(torch.zeros(1, 4, 8, 8), timestep=torch.tensor([0]), class_labels=torch.tensor([0]))
+                pipe.transformer(torch.zeros(1, 4, 8, 8), timestep=torch.tensor([0]))
 
-    @every_kind
+    @one_of_each
     def test_of_a_timestep_that_is_not_the_step_s(self, pipe):
         with harmonica.apply_router(pipe, router_of(pipe)), pytest.raises(BadInput, match="step 0 of this call is timestep"):
             pipe.scheduler.set_timesteps(T)
-            pipe.transformer(torch.zeros(1, 4, 8, 8), timestep=torch.tensor([1]), class_labels=torch.tensor([0]))
+            pipe.transformer(torch.zeros(1, 4, 8, 8), timestep=torch.tensor([1]))
+
+    @one_of_each
+    def test_of_arguments_that_no_pipeline_gives(self, pipe):
+        with harmonica.apply_router(pipe, router_of(pipe)), pytest.raises(BadInput, match="'attention_mask'"):
+            pipe.scheduler.set_timesteps(T)
+            pipe.transformer(torch.zeros(1, 4, 8, 8), timestep=pipe.scheduler.timesteps[:1], attention_mask=torch.ones(1, 16))
 
 
 class Counting(ModelHook):
@@ -323,7 +346,7 @@ class Counting(ModelHook):
 
 
 class TestOffloadHooks:
-    @every_kind
+    @one_of_each
     @pytest.mark.parametrize("first", ["hook", "router"])
     def test_stay_around_the_router_and_survive_it(self, pipe, first):
         with harmonica.apply_router(pipe, router_of(pipe)):
@@ -339,7 +362,7 @@ class TestOffloadHooks:
         remove_hook_from_module(pipe.transformer)
         assert torch.equal(call(pipe), untouched) and hook.before == 2 * T
 
-    @every_kind
+    @one_of_each
     def test_that_are_taken_off_and_put_on_at_the_end_of_every_call(self, pipe):
         """What enable_model_cpu_offload has a pipeline do (maybe_free_model_hooks)."""
         hook = Counting()
@@ -352,7 +375,7 @@ class TestOffloadHooks:
             assert torch.equal(call(pipe), expected)
         assert find_applied(pipe) is None
 
-    @every_kind
+    @one_of_each
     def test_under_a_foreign_wrapper_nothing_is_torn_out(self, pipe):
         with pytest.raises(BadInput, match="replaced after the router was applied"):
             with harmonica.apply_router(pipe, router_of(pipe)) as applied:
@@ -360,28 +383,63 @@ class TestOffloadHooks:
         pipe.transformer.forward = applied.forward
         harmonica.remove_router(pipe)
 
-    @every_kind
-    def test_of_single_modules_are_refused(self, pipe):
+    @one_of_each
+    @pytest.mark.parametrize("first", ["offload", "router"])
+    def test_of_enable_model_cpu_offload(self, pipe, first):
+        """The pipeline takes them off and puts them on again at the end of every call."""
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            expected = call(pipe)
+        untouched, router = call(pipe), router_of(pipe)
+        if first == "offload":
+            pipe.enable_model_cpu_offload(device="cpu")
+        with harmonica.apply_router(pipe, router):
+            if first == "router":
+                pipe.enable_model_cpu_offload(device="cpu")
+            for _ in range(2):
+                assert torch.equal(call(pipe), expected)
+            assert hasattr(pipe.transformer, "_hf_hook")
+        assert torch.equal(call(pipe), untouched) and hasattr(pipe.transformer, "_hf_hook")
+        pipe.remove_all_hooks()
+        assert torch.equal(call(pipe), untouched)
+
+    @one_of_each
+    @pytest.mark.parametrize("first", ["offload", "router"])
+    def test_of_single_modules_are_refused(self, pipe, first):
+        """What enable_sequential_cpu_offload does."""
         router = router_of(pipe)
-        pipe.transformer.transformer_blocks[1].ff.to("meta")
+        if first == "offload":
+            cpu_offload(pipe.transformer, torch.device("cpu"))
         with pytest.raises(BadInput, match="enable_model_cpu_offload"):
-            harmonica.apply_router(pipe, router)
+            with harmonica.apply_router(pipe, router):
+                cpu_offload(pipe.transformer, torch.device("cpu"))
+                call(pipe)
+        assert find_applied(pipe) is None
+
+    @pytest.mark.parametrize("kind", ["sigma"])
+    def test_do_not_have_the_prompt_prepared_at_every_step(self, pipe):
+        """They hand on copies of the dicts that the pipeline gives."""
+        projected = []
+        pipe.transformer.caption_projection.register_forward_hook(lambda *_: projected.append(1))
+        cpu_offload_with_hook(pipe.transformer, torch.device("cpu"))
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            call(pipe)
+        assert len(projected) == 1
 
 
 class TestOthersFail:
     """The facts that this module is built on: should one of them change, its reasons change."""
 
-    @every_kind
+    @one_of_each
     def test_diffusers_caches_are_not_offered_for_these_transformers(self, pipe):
         assert not hasattr(pipe.transformer, "enable_cache")
 
-    @every_kind
+    @one_of_each
     def test_first_block_cache_finds_no_cache_context(self, pipe):
         apply_first_block_cache(pipe.transformer, FirstBlockCacheConfig(threshold=0.1))
         with pytest.raises(ValueError, match="context"):
             call(pipe)
 
-    @every_kind
+    @one_of_each
     def test_taylorseer_hooks_nothing_and_says_nothing(self, pipe):
         expected = call(pipe)
         apply_taylorseer_cache(pipe.transformer, TaylorSeerCacheConfig())
