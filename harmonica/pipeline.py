@@ -6,12 +6,12 @@ never found from `timestep` on a GPU: that would wait for it at every step.
 """
 import functools
 import inspect
+import math
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
 
-import torch
 from accelerate.hooks import add_hook_to_module, remove_hook_from_module
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
@@ -30,9 +30,9 @@ def apply_router(pipe, router, *, cur=None, assume_timesteps=False):
         with harmonica.apply_router(pipe, router):
             images = pipe(...).images
 
-    pipe: a DiTPipeline, PixArtAlphaPipeline or PixArtSigmaPipeline, or another one over a transformer of their classes. router: a Router, or a path of any format
-    that formats.read knows, or a folder of Router.save_pretrained. cur: reuse exactly round(cur / 100 T N) entries
-    instead of the router's natural mask.
+    pipe: a DiTPipeline, PixArtAlphaPipeline or PixArtSigmaPipeline, or another one over a transformer of their classes.
+    router: a Router, a path of any format that formats.read knows, or a folder of Router.save_pretrained. cur: reuse
+    exactly round(cur / 100 T N) entries instead of the router's natural mask.
 
     A call of the pipeline raises BadInput before its first step unless the scheduler's timesteps are those that the
     router records. assume_timesteps=True accepts a router that records none, or others, of the right number.
@@ -55,20 +55,20 @@ class AppliedRouter:
     """
 
     def __init__(self, pipe, router, cur, assume_timesteps):
-        self.pipe, self.transformer, self.scheduler = pipe, getattr(pipe, "transformer", None), getattr(pipe, "scheduler", None)
         if find_applied(pipe):
             raise BadInput("pipe: a router is applied to it already; remove_router(pipe) first")
         self.backbone = backbone_of(pipe)
+        self.pipe, self.transformer, self.scheduler = pipe, pipe.transformer, pipe.scheduler
         check("set_timesteps" not in vars(self.scheduler), "scheduler", type(self.scheduler).__name__,
               "its set_timesteps is replaced already; remove what replaced it first")
         router = _read(router, self.backbone)
         check(router.num_blocks == len(self.backbone.blocks), "router", f"N = {router.num_blocks}",
               f"this {type(self.transformer).__name__} has {len(self.backbone.blocks)} cacheable blocks")
         if router.timesteps is None and not assume_timesteps:
-            raise BadInput("router: it records no timesteps (published files hold T and N alone); if it was made for those of "
-                           "this pipeline's scheduler, say so with assume_timesteps=True")
+            raise BadInput("router: it records no timesteps (published files hold T and N alone); if it was made for those "
+                           "of this pipeline's scheduler, say so with assume_timesteps=True")
         if router.timesteps is None:
-            warnings.warn("the router records no timesteps: it is assumed to fit those of this pipeline's scheduler", stacklevel=3)
+            warnings.warn("the router records no timesteps: it is taken to fit this pipeline's scheduler", stacklevel=3)
         self.keep, self.expected, self.assume = router.keep(cur), router.timesteps, assume_timesteps
         self.run = follow(self.backbone.blocks, self.keep)
         self.forget()
@@ -76,8 +76,8 @@ class AppliedRouter:
             check(_is_plain(self.transformer), "transformer", type(self.transformer).__name__,
                   "its forward is replaced already, by another caching method or hook; remove that first")
             self.transformer.forward = self.forward
-        # a wrapper with the signature of what it wraps: pipelines look at it
-        self.begins = functools.update_wrapper(functools.partial(self.begin, self.scheduler.set_timesteps), self.scheduler.set_timesteps)
+        own = self.scheduler.set_timesteps
+        self.begins = functools.update_wrapper(functools.partial(self.begin, own), own)     # pipelines look at its signature
         self.scheduler.set_timesteps = self.begins
 
     def __enter__(self):
@@ -104,24 +104,27 @@ class AppliedRouter:
         self.forget()
         set_timesteps(*args, **kwargs)
         check(self.pipe.transformer is self.transformer and _owner(self.transformer.forward) is self, "transformer",
-              type(self.pipe.transformer).__name__, "it is not the one that the router was applied to; apply the router again")
+              type(self.pipe.transformer).__name__, "the router was applied to another; apply it again")
         _check_drivable(self.transformer)
         timesteps = self.scheduler.timesteps.tolist()       # the one time per call that a GPU is waited for
         check(len(timesteps) == len(self.keep), "num_inference_steps", len(timesteps),
-              f"this router is for {len(self.keep)} calls of the transformer; use as many, or train a router for {len(timesteps)}")
-        if self.expected is not None and not torch.allclose(torch.tensor(timesteps).double(), torch.tensor(self.expected).double()):
-            differ = f"the scheduler gives {_shown(timesteps)}, the router was trained for {_shown(self.expected)}"
-            if not self.assume:
-                raise BadInput(f"timesteps: {differ}; train a router on this pipeline (python -m harmonica train), set the "
-                               "scheduler's timestep_spacing to the router's, or accept the difference with assume_timesteps=True")
-            warnings.warn(f"timesteps differ, as accepted: {differ}", stacklevel=3)
+              f"this router is for {len(self.keep)} calls of the transformer: use as many, or another router")
+        if not all(map(math.isclose, timesteps, self.expected or timesteps)):
+            self.differ(timesteps)
         self.step, self.timesteps, self.cache = 0, timesteps, [None] * len(self.backbone.blocks)
+
+    def differ(self, timesteps):
+        said = f"the scheduler gives {_shown(timesteps)}, the router was trained for {_shown(self.expected)}"
+        if not self.assume:
+            raise BadInput(f"timesteps: {said}; train a router on this pipeline (python -m harmonica train), set the "
+                           "scheduler's timestep_spacing to the router's, or accept it with assume_timesteps=True")
+        warnings.warn(f"timesteps differ, as accepted: {said}", stacklevel=4)
 
     def forward(self, hidden_states, timestep=None, return_dict=True, **inputs):
         """The transformer's forward of the current step: (B, C, H, W) -> (B, C_out, H, W)."""
         check(self.step is not None and self.pipe.scheduler is self.scheduler, "transformer", "a call outside the steps",
-              "a router counts the steps from scheduler.set_timesteps on, of the scheduler that it was applied with; after a "
-              "change of pipe.scheduler apply it again")
+              "a router counts the steps from set_timesteps on, of the scheduler that it was applied with; after a change of "
+              "pipe.scheduler apply it again")
         if timestep.device.type == "cpu":
             check(float(timestep.flatten()[0]) == self.timesteps[self.step], "timestep", float(timestep.flatten()[0]),
                   f"step {self.step} of this call is timestep {self.timesteps[self.step]}")
@@ -164,8 +167,8 @@ def _owner(function):
 def backbone_of(pipe):
     """The backbone of a pipeline in the pipeline's own numerics. BadInput for pipelines that are not known."""
     transformer = getattr(pipe, "transformer", None)
-    check(type(transformer) in KNOWN, "pipe", type(pipe).__name__, "a router can be applied to pipelines whose transformer is a "
-          "(not compiled) " + " or ".join(own.__name__ for own in KNOWN))
+    check(type(transformer) in KNOWN, "pipe", type(pipe).__name__, "a router can be applied where the transformer is a (not "
+          "compiled) " + " or ".join(own.__name__ for own in KNOWN))
     _check_drivable(transformer)
     return KNOWN[type(transformer)][0](transformer)
 
@@ -177,19 +180,20 @@ def _sizes(resolution=None, aspect_ratio=None):
 # per class of transformer: its backbone, the tensors among forward's arguments that stay the same for all steps, and the
 # backbone's conditioning made of these
 KNOWN = {
-    DiTTransformer2DModel: (lambda model: DiT(model, "diffusers"), lambda class_labels: (class_labels,), lambda labels: labels),
+    DiTTransformer2DModel: (
+        lambda model: DiT(model, "diffusers"), lambda class_labels: (class_labels,), lambda labels: labels),
     PixArtTransformer2DModel: (
         PixArt, lambda encoder_hidden_states, encoder_attention_mask=None, added_cond_kwargs=None:
             (encoder_hidden_states, encoder_attention_mask, *_sizes(**(added_cond_kwargs or {}))), TextCond)}
 
 
 def _check_drivable(transformer):
-    """A router calls the modules inside the transformer blocks, never the blocks: what hangs on those would do nothing."""
-    check(transformer._compiled_call_impl is None, "transformer", "compiled", "apply the router to a transformer that is not")
-    for i, block in enumerate(transformer.transformer_blocks):
-        check("forward" not in vars(block) and not block._forward_hooks and not block._forward_pre_hooks, "transformer",
-              f"a hook on transformer_blocks[{i}]", "a router passes the blocks' own forward by, so caching or offload hooks on "
-              "them would silently do nothing; remove them (to save memory, use enable_model_cpu_offload)")
+    """A router calls modules inside the transformer blocks, not the blocks: what hangs on those would do nothing."""
+    check(transformer._compiled_call_impl is None, "transformer", "compiled", "apply the router to one that is not")
+    passed_by = [module for block in transformer.transformer_blocks for module in (block, block.attn2) if module is not None]
+    check(not any("forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks for module in passed_by),
+          "transformer", "hooks on its blocks", "a router passes the blocks' own forward by, so caching or offload hooks "
+          "there would do nothing; remove them (to save memory, use enable_model_cpu_offload)")
     check(not any(parameter.is_meta for parameter in transformer.parameters()), "transformer", "weights on the meta device",
           "a router cannot drive modules that are loaded one by one; use enable_model_cpu_offload instead")
 

@@ -156,7 +156,8 @@ class TestReuse:
         keep[2, 0] = False
         filled = []
         with harmonica.apply_router(pipe, router_of(pipe, keep=keep)) as applied:
-            pipe.transformer.register_forward_pre_hook(lambda *_: filled.append([slot is not None for slot in applied.cache]))
+            pipe.transformer.register_forward_pre_hook(
+                lambda *_: filled.append([slot is not None for slot in applied.cache]))
             call(pipe)
         assert [row[0] for row in filled] == [False, False, True, False] and not any(any(row[1:]) for row in filled)
 
@@ -226,8 +227,9 @@ class TestRefusal:
 
     @one_of_each
     def test_of_another_number_of_steps(self, pipe, nothing_runs):
-        with harmonica.apply_router(pipe, router_of(pipe, 20)), pytest.raises(BadInput, match="25 is not possible.*20 calls"):
-            call(pipe, steps=25)
+        with harmonica.apply_router(pipe, router_of(pipe, 20)):
+            with pytest.raises(BadInput, match="25 is not possible.*20 calls"):
+                call(pipe, steps=25)
 
     @one_of_each
     def test_of_a_scheduler_that_calls_more_often_than_it_has_steps(self, pipe, nothing_runs):
@@ -247,11 +249,12 @@ class TestRefusal:
     def test_of_other_timesteps_unless_they_are_assumed_to_fit(self, pipe):
         """A router for the official DiT's list on a leading-spaced scheduler."""
         official = Router(logits=router_of(pipe).logits, timesteps=(999, 666, 333, 0))
-        with harmonica.apply_router(pipe, official), pytest.raises(BadInput, match="trained for 999, 666, 333, ..., 0; train"):
-            call(pipe)
+        with harmonica.apply_router(pipe, official):
+            with pytest.raises(BadInput, match="trained for 999, 666, 333, ..., 0; train"):
+                call(pipe)
         with harmonica.apply_router(pipe, router_of(pipe)):
             expected = call(pipe)
-        with harmonica.apply_router(pipe, official, assume_timesteps=True), pytest.warns(UserWarning, match="timesteps differ"):
+        with harmonica.apply_router(pipe, official, assume_timesteps=True), pytest.warns(UserWarning, match="differ"):
             assert torch.equal(call(pipe), expected)
 
     @one_of_each
@@ -280,7 +283,7 @@ class TestRefusal:
         router = router_of(pipe)
         for transformer in (None, torch.nn.Linear(2, 2)):
             object.__setattr__(pipe, "transformer", transformer)
-            with pytest.raises(BadInput, match="pipelines whose transformer is a"):
+            with pytest.raises(BadInput, match="where the transformer is a"):
                 harmonica.apply_router(pipe, router)
 
     @one_of_each
@@ -327,7 +330,7 @@ class TestRefusal:
     def test_of_arguments_that_no_pipeline_gives(self, pipe):
         with harmonica.apply_router(pipe, router_of(pipe)), pytest.raises(BadInput, match="'attention_mask'"):
             pipe.scheduler.set_timesteps(T)
-            pipe.transformer(torch.zeros(1, 4, 8, 8), timestep=pipe.scheduler.timesteps[:1], attention_mask=torch.ones(1, 16))
+            pipe.transformer(torch.zeros(1, 4, 8, 8), timestep=pipe.scheduler.timesteps[:1], attention_mask=torch.ones(1))
 
 
 class Counting(ModelHook):
