@@ -18,20 +18,6 @@ def compute_or_reuse(blocks, h, c, keep, cache):
     return h, cache
 
 
-def follow(blocks, keep):
-    """-> run(step, h, c, cache), one step under a keep mask (T, N): h after all blocks, the new cache.
-
-    Between steps only those features are held that the next one reuses.
-    """
-    rows = keep.tolist()
-    rows.append([True] * len(blocks))
-
-    def run(step, h, c, cache):
-        h, cache = compute_or_reuse(blocks, h, c, rows[step], cache)
-        return h, [None if computed else feature for computed, feature in zip(rows[step + 1], cache)]
-    return run
-
-
 def mix(blocks, h, c, scores, write, cache):
     """Run one step of the student: o_i = r_i f_i(h) + (1 - r_i) cache_i; an empty slot counts as o_i = f_i.
 

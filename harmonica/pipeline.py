@@ -1,7 +1,7 @@
 """apply_router(pipe, router): a diffusers pipeline that computes only what the router keeps. One line for its user.
 
 The pipeline's own numerics, scheduler and guidance run untouched. Two instance attributes are replaced and put back:
-`transformer.forward`, by the loop of cache.py, and `scheduler.set_timesteps`, which resets the step counter. The step is
+`transformer.forward`, by the steps of plan.py, and `scheduler.set_timesteps`, which resets the step counter. The step is
 never found from `timestep` on a GPU: that would wait for it at every step.
 """
 import functools
@@ -19,8 +19,8 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 from . import BadInput, check
 from .backbones.dit import DiT
 from .backbones.pixart import PixArt, TextCond
-from .cache import follow
 from .formats import read
+from .plan import compile_mask
 from .router import Router
 
 
@@ -70,7 +70,6 @@ class AppliedRouter:
         if router.timesteps is None:
             warnings.warn("the router records no timesteps: it is taken to fit this pipeline's scheduler", stacklevel=3)
         self.keep, self.expected, self.assume = router.keep(cur), router.timesteps, assume_timesteps
-        self.run = follow(self.backbone.blocks, self.keep)
         self.forget()
         with _inside_offload_hook(self.transformer):
             check(_is_plain(self.transformer), "transformer", type(self.transformer).__name__,
@@ -96,8 +95,8 @@ class AppliedRouter:
         self.forget()
 
     def forget(self):
-        """Between trajectories: no step to compute, no features, no conditioning."""
-        self.step = self.timesteps = self.tensors = self.ctx = self.cache = None
+        """Between trajectories: no step, no conditioning, no features, no copy of weights."""
+        self.step = self.timesteps = self.tensors = self.ctx = self.plan = self.cache = None
 
     def begin(self, set_timesteps, *args, **kwargs):
         """scheduler.set_timesteps, and a trajectory from its start. BadInput where the router does not fit."""
@@ -111,7 +110,7 @@ class AppliedRouter:
               f"this router is for {len(self.keep)} calls of the transformer: use as many, or another router")
         if not all(map(math.isclose, timesteps, self.expected or timesteps)):
             self.differ(timesteps)
-        self.step, self.timesteps, self.cache = 0, timesteps, [None] * len(self.backbone.blocks)
+        self.step, self.timesteps = 0, timesteps
 
     def differ(self, timesteps):
         said = f"the scheduler gives {_shown(timesteps)}, the router was trained for {_shown(self.expected)}"
@@ -129,9 +128,10 @@ class AppliedRouter:
             check(float(timestep.flatten()[0]) == self.timesteps[self.step], "timestep", float(timestep.flatten()[0]),
                   f"step {self.step} of this call is timestep {self.timesteps[self.step]}")
         self.ctx = self.prepared(**{name: value for name, value in inputs.items() if value is not None})
-        h, c = self.backbone.start(hidden_states, timestep, self.ctx)
-        h, self.cache = self.run(self.step, h, c, self.cache)
-        out = self.backbone.finish(h, c)
+        if self.plan is None:       # not before the first step: offload hooks and the user move the weights it copies from
+            self.plan = compile_mask(self.backbone, self.keep)
+            self.cache = self.plan.empty()
+        out, self.cache = self.plan.step(self.step, hidden_states, timestep, self.ctx, self.cache)
         self.step += 1
         if self.step == len(self.keep):
             self.forget()

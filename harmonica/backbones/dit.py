@@ -114,9 +114,10 @@ class DiT:
         None). They use a copy of the adaLN weights, all blocks' gates side by side, then shift and scale of block by block:
         any run of computed blocks is one linear, and a row that computes all or nothing has one in total.
         """
-        if len(self.embedders) > 1 or self.model.dtype == torch.float64:     # MKL sums float64 in an order of each width's own
-            return [self.start] * len(rows)
         linears, units = [block.norm1.linear for block in self.model.transformer_blocks], range(len(self.blocks))
+        plain = all(type(linear) is torch.nn.Linear for linear in linears)      # no adapter, not quantised
+        if not plain or len(self.embedders) > 1 or self.model.dtype == torch.float64:
+            return [self.start] * len(rows)         # (MKL sums float64 in an order of each width's own)
         order = [(i, 2) for i in units] + [(i, part) for i in units for part in (0, 1)]
         weight, bias = (torch.cat([getattr(linears[i // 2], name).chunk(6)[3 * (i % 2) + part] for i, part in order])
                         for name in ("weight", "bias"))
