@@ -16,7 +16,7 @@ WALKS = ("sdt", "ltc")
 LTC_FORMS = ("released", "all-pairs")
 OBJECTIVES = ("mse", "leave-one-out", "cumulative")
 SCALES = ("smoke", "digits", "paper")
-SAMPLERS = ("ddim", "ddim-diffusers")
+SAMPLERS = ("ddim", "ddim-diffusers", "dpm++", "iddpm", "sa-solver")
 SCHEDULES = ("full", "fora", "random", "router")
 
 

@@ -40,7 +40,8 @@ def sample_block(loaded, run, keep, block):
     indices = range(block * run.batch, (block + 1) * run.batch)
     sampler = samplers.load(run.sampler)
     denoiser = Denoiser(loaded.backbone, sampler, sampler.timesteps(run.num_steps), loaded.cond(indices),
-                        scale=run.guidance, noise=_step_noise(loaded, run, indices))
+                        scale=run.guidance,
+                        noise=seeds.step_noise(DOMAINS[run.noise], run.seed, indices=indices, shape=loaded.shape))
     point = denoiser.begin(initial_noise(loaded, run, indices))
     forward = denoiser.hard(keep)
     images = [denoiser.images(point)]
@@ -52,13 +53,6 @@ def sample_block(loaded, run, keep, block):
 
 def initial_noise(loaded, run, indices):
     return seeds.normal(seeds.generators(DOMAINS[run.noise], run.seed, indices=indices), loaded.shape)
-
-
-def _step_noise(loaded, run, indices):
-    def noise(step):
-        rngs = [seeds.generators(DOMAINS[run.noise], run.seed, k, indices=[step + 1])[0] for k in indices]
-        return seeds.normal(rngs, loaded.shape)
-    return noise
 
 
 def make_block(loaded, run, keep, block, store):

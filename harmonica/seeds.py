@@ -18,3 +18,10 @@ def normal(rngs, shape):
 def choices(rngs, below):
     """The next integer in 0..below-1 of each generator -> (len(rngs),) int64 array."""
     return np.array([rng.integers(below) for rng in rngs])
+
+
+def step_noise(domain, *key, indices, shape):
+    """-> noise(step): what a stochastic sampler adds at that step to each sample, (len(indices), *shape) float32."""
+    def noise(step):
+        return normal([generators(domain, *key, k, indices=[step + 1])[0] for k in indices], shape)
+    return noise

@@ -122,12 +122,12 @@ class Work:
         """All updates of one trajectory -> the mean data loss."""
         learner.data_losses.clear()
         if self.config.walk == "sdt":
-            x, cond = self.draw(seeds.TRAJECTORY, trajectory, self.config.batch)
-            sdt.walk(self.denoiser(cond, self.router.guidance), x, learner)
+            x, cond, noise = self.draw(seeds.TRAJECTORY, trajectory, self.config.batch)
+            sdt.walk(self.denoiser(cond, self.router.guidance, noise), x, learner)
         else:
             for step in ltc.trained_steps(self.router.num_steps, self.config.ltc_form):
-                x0, eps, cond = self.draw_images(trajectory, step)
-                ltc.update_pair(self.denoiser(cond, 1.0), x0, eps, step, learner)
+                x0, eps, cond, noise = self.draw_images(trajectory, step)
+                ltc.update_pair(self.denoiser(cond, 1.0, noise), x0, eps, step, learner)
         return float(ranks.mean(torch.stack(learner.data_losses).mean()))
 
     def trained(self, logits):
@@ -139,7 +139,7 @@ class Work:
 
     def lambda_(self, logits, trajectory):
         """Recompute lambda (T,) from noise of its own."""
-        x, cond = self.draw(seeds.LAMBDA, trajectory, self.config.lambda_batch)
+        x, cond, noise = self.draw(seeds.LAMBDA, trajectory, self.config.lambda_batch)
         scores = torch.sigmoid(logits)
         if self.config.lambda_scores == "hard":
             scores = (scores > self.config.tau).float()

@@ -1,8 +1,4 @@
-"""Samplers as functions over explicit state: `init(timesteps) -> state`, `step(state, out, step, x, noise) -> (x, state)`.
-
-`step` counts 0..T-1 from the noise end; `timesteps[step]` is the model's timestep. State is plain numbers and tensors,
-never changed in place, so a trajectory forks by keeping a reference.
-"""
+"""DDIM with eta 0 as the official DiT has it, and as diffusers' DDIMScheduler has it."""
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,11 +51,3 @@ class DDIM:
 
 def _factors(a, a_next):
     return float((a_next / a) ** 0.5), float((1 - a_next) ** 0.5 - (a_next * (1 - a) / a) ** 0.5)
-
-
-def load(name):
-    """A sampler by the name that configs use: "ddim" or "ddim-diffusers"."""
-    known = {"ddim": DDIM("official"), "ddim-diffusers": DDIM("diffusers")}
-    if name not in known:
-        raise ValueError(f"sampler: {name!r} is not known; choose one of {sorted(known)}")
-    return known[name]
