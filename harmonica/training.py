@@ -122,11 +122,13 @@ class Work:
         """All updates of one trajectory -> the mean data loss."""
         learner.data_losses.clear()
         if self.config.walk == "sdt":
-            x, cond, noise = self.draw(seeds.TRAJECTORY, trajectory, self.config.batch)
+            x, cond = self.draw(seeds.TRAJECTORY, trajectory, self.config.batch)
+            noise = self.step_noise(self.config.batch, seeds.TRAJECTORY, trajectory)
             sdt.walk(self.denoiser(cond, self.router.guidance, noise), x, learner)
         else:
             for step in ltc.trained_steps(self.router.num_steps, self.config.ltc_form):
-                x0, eps, cond, noise = self.draw_images(trajectory, step)
+                x0, eps, cond = self.draw_images(trajectory, step)
+                noise = self.step_noise(self.config.batch, seeds.DATA, trajectory, step)
                 ltc.update_pair(self.denoiser(cond, 1.0, noise), x0, eps, step, learner)
         return float(ranks.mean(torch.stack(learner.data_losses).mean()))
 
@@ -139,12 +141,14 @@ class Work:
 
     def lambda_(self, logits, trajectory):
         """Recompute lambda (T,) from noise of its own."""
-        x, cond, noise = self.draw(seeds.LAMBDA, trajectory, self.config.lambda_batch)
+        x, cond = self.draw(seeds.LAMBDA, trajectory, self.config.lambda_batch)
         scores = torch.sigmoid(logits)
         if self.config.lambda_scores == "hard":
             scores = (scores > self.config.tau).float()
-        measure = iepo.DEFINITIONS[self.config.objective]
-        return ranks.mean(measure(self.denoiser(cond, self.router.guidance), x, scores, self.config.tau).nan_to_num(0.0))
+        noise = self.step_noise(self.config.lambda_batch, seeds.LAMBDA, trajectory)
+        denoiser = self.denoiser(cond, self.router.guidance, noise)
+        lambda_ = iepo.DEFINITIONS[self.config.objective](denoiser, x, scores, self.config.tau)
+        return ranks.mean(lambda_.nan_to_num(0.0))
 
     def draw(self, domain, trajectory, count):
         """-> this rank's part of `count` samples: noise (part, C, H, W) and conditioning."""
@@ -159,8 +163,12 @@ class Work:
         chosen = seeds.choices(rngs, len(images))
         return images[chosen], seeds.normal(rngs, self.loaded.shape), self.loaded.cond(conds[chosen])
 
-    def denoiser(self, cond, scale):
-        return Denoiser(self.loaded.backbone, self.sampler, self.timesteps, cond, scale=scale)
+    def step_noise(self, count, domain, *key):
+        """-> noise(step) of this rank's part of `count` samples, for samplers that add some."""
+        return seeds.step_noise(domain, self.config.seed, *key, indices=ranks.part(count), shape=self.loaded.shape)
+
+    def denoiser(self, cond, scale, noise=None):
+        return Denoiser(self.loaded.backbone, self.sampler, self.timesteps, cond, scale=scale, noise=noise)
 
 
 def initial_logits(num_steps, num_blocks, seed):

@@ -4,7 +4,7 @@ Block 2b is the self-attention and block 2b + 1 the feed-forward of transformer 
 output before the adaLN-Zero gate; norm and modulation are inside `residual`, gate and sum inside `add`.
 
 diffusers' class computes something else than the official code in three places that lie inside the model; `NUMERICS`
-selects which of the two is computed. (Timestep spacing and the DDIM update differ as well: see samplers.py.)
+selects which of the two is computed. (Timestep spacing and the DDIM update differ as well: see samplers/ddim.py.)
 """
 from dataclasses import dataclass
 
