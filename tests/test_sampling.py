@@ -2,7 +2,7 @@
 import pytest
 import torch
 
-from harmonica import sampling, samplers, schedules
+from harmonica import sampling, samplers, schedules, seeds
 from harmonica.denoise import Denoiser
 from harmonica.digits.manifest import manifest
 from harmonica.models import load_model
@@ -88,6 +88,7 @@ def test_under_guidance_both_halves_are_fed_the_first_ones_x(tiny_walk):
 
 def test_a_stochastic_samplers_noise_depends_on_image_and_step(tiny_model):
     run = run_of()
-    one, other = (sampling._step_noise(tiny_model, run, indices) for indices in (range(8), range(4, 12)))
+    one, other = (seeds.step_noise(seeds.EVALUATION, run.seed, indices=indices, shape=tiny_model.shape)
+                  for indices in (range(8), range(4, 12)))
     assert torch.equal(one(2)[4:], other(2)[:4]) and not torch.equal(one(2), one(1))
     assert not torch.equal(one(0), sampling.initial_noise(tiny_model, run, range(8)))

@@ -6,6 +6,7 @@ draw, the noise that the caller made; what the step changed on the copy is the n
 tensor in place, so state can be shared by forks.
 """
 import copy
+from contextlib import nullcontext
 from functools import cache
 
 import torch
@@ -30,7 +31,7 @@ class Scheduled:
         self._prepared = cache(self._prepare)
         # IDDPM alone reads the learned variance; the others are given eps, as the pipelines do
         self._reads_variance = vars(scheduler).get("variance_type") in LEARNED
-        noise = _Noise(torch.zeros(1, 1, 1, 1))
+        self.stochastic, noise = True, _Noise(torch.zeros(1, 1, 1, 1))        # until the first step is tried
         self._step(self._prepare(4), torch.zeros(1, 2, 1, 1), 0, torch.zeros(1, 1, 1, 1), noise)
         self.stochastic = noise.draws > 0
 
@@ -61,7 +62,7 @@ class Scheduled:
 
     def _step(self, scheduler, out, step, x, noise):
         given = out if self._reads_variance else out[:, :x.shape[1]]
-        with noise:
+        with noise if self.stochastic else nullcontext():
             return scheduler.step(given, scheduler.timesteps[step], x, return_dict=False)[0]
 
     def _prepare(self, num_steps):
