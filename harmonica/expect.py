@@ -9,10 +9,10 @@ START_S = 4.0                   # importing, loading, metrics
 def seconds(artefact):
     """Single-core seconds for a runs spec at digits or smoke scale."""
     if artefact.kind == "latency":
-        return 2 + 1.5 * sum((artefact.repeats + 1) * artefact.batch * _forward_s(run.model) * run.num_steps * _share(run)
+        return 2 + 1.5 * sum((artefact.repeats + 1) * artefact.batch * _forward_s(run.model) * run.num_steps * share(run)
                              for run in artefact.runs)
     if artefact.kind == "run":
-        return START_S + artefact.num_images * artefact.num_steps * _forward_s(artefact.model) * _share(artefact)
+        return START_S + artefact.num_images * artefact.num_steps * _forward_s(artefact.model) * share(artefact)
     t, steps = artefact.training, artefact.num_steps
     rows = (steps - 1) * (0.5 if t.ltc_form == "released" else 1)
     updates = t.trajectories * rows * t.batch * UPDATE_PER_FORWARD[t.walk]
@@ -20,8 +20,8 @@ def seconds(artefact):
     return START_S + (updates + refreshes) * _forward_s(artefact.model)
 
 
-def _share(run):
-    """Computed share of the blocks."""
+def share(run):
+    """Computed share of a run's blocks."""
     return 0.5 if run.schedule == "fora" else 1 - (run.cur_percent or 0) / 100
 
 

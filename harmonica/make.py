@@ -9,7 +9,8 @@ from . import cost, ranks, router as routers, samplers, schedules
 from .models import load_model
 from .provenance import provenance
 from .runs import SCHEMA, canonical
-from .sampling import keep_mask, make_block, missing_blocks, num_blocks
+from .sampling import keep_mask, make_block
+from .shards import missing_blocks, num_blocks
 from .training import train
 
 

@@ -6,32 +6,13 @@ range of whole blocks, so the bytes do not depend on how the work was divided.
 import numpy as np
 import torch
 
-from . import BadInput, check, router as routers, samplers, schedules, seeds
+from . import BadInput, router as routers, samplers, schedules, seeds
 from .denoise import Denoiser
+from .shards import block_path, num_blocks
 from .store import atomic
 
 RANDOM_SEED = 0
 DOMAINS = {"evaluation": seeds.EVALUATION, "reference": seeds.REFERENCE}
-
-
-def num_blocks(run):
-    return -(-run.num_images // run.batch)
-
-
-def shard_blocks(run, shard, num_shards):
-    """The blocks of shard number `shard` of `num_shards`: contiguous, as equal as can be, perhaps none."""
-    check(num_shards >= 1, "num_shards", num_shards, "it must be at least 1")
-    check(0 <= shard < num_shards, "shard", shard, f"it lies in 0..{num_shards - 1}")
-    return range(num_blocks(run) * shard // num_shards, num_blocks(run) * (shard + 1) // num_shards)
-
-
-def missing_blocks(run, store, shard=0, num_shards=1):
-    """Of a shard, the blocks that have no file yet."""
-    return [block for block in shard_blocks(run, shard, num_shards) if not block_path(run, store, block).exists()]
-
-
-def block_path(run, store, block):
-    return store.samples(run) / f"block-{block:05d}.npy"
 
 
 @torch.no_grad()

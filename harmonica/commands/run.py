@@ -19,6 +19,11 @@ def add(commands):
     state = run.add_mutually_exclusive_group()
     state.add_argument("--dry-run", action="store_true", help="only list what would be made")
     state.add_argument("--status", action="store_true", help="only list what is there and what is missing")
+    slurm = run.add_argument_group("with --where slurm (slurm/README.md)")
+    slurm.add_argument("--cluster-file", default="slurm/cluster.toml", metavar="FILE", help="what jobs ask for [%(default)s]")
+    slurm.add_argument("--table", help="render this table when all is done, e.g. table1")
+    slurm.add_argument("--wait", action="store_true", help="do not return before all jobs have ended")
+    state.add_argument("--cancel", action="store_true", help="with --where slurm: cancel the queued jobs of these experiments")
     run.set_defaults(function=_run)
 
 
@@ -26,19 +31,20 @@ def _run(arguments):
     from ..runs import SCALES, latency_specs, with_needs
     for field, known in (("scale", SCALES), ("rows", ("core", "all")), ("where", ("local", "slurm"))):
         check(getattr(arguments, field) in known, field.upper(), getattr(arguments, field), f"choose one of {', '.join(known)}")
-    check(arguments.where == "local", "WHERE", arguments.where, "it is not there yet; choose local")
     check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
     check(arguments.jobs >= 0, "JOBS", arguments.jobs, "give a positive number of processes")
-    rows, known = [], sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
-    for name in arguments.experiments:
-        check(name in known, "experiment", name, f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}")
-        rows += import_module(f"experiments.{name}.config").table(arguments.scale, arguments.rows, arguments.seeds)
+    for option in ("table", "wait", "cancel"):
+        check(arguments.where == "slurm" or not getattr(arguments, option), f"--{option}", getattr(arguments, option),
+              "it goes with --where slurm")
+    rows = _rows(arguments)
     wanted = with_needs([run for row in rows for run in row.runs])
     latencies = latency_specs(rows)
+    if arguments.where == "slurm":      # loaded by name, as experiments are: nothing here depends on that folder
+        return import_module("slurm.launch").main(arguments, wanted, latencies, LOCAL)
     if arguments.dry_run or arguments.status:
         return _list(wanted + latencies)
     if arguments.fresh:
-        _set_aside(LOCAL)
+        set_aside(LOCAL)
     from ..pool import make_all
     from ..provenance import num_cores
     from ..store import Store
@@ -55,6 +61,15 @@ def _run(arguments):
         raise BadInput(f"run: {id_}: {reason}" + (f" ({len(failed)} failed, listed above)" if len(failed) > 1 else ""))
 
 
+def _rows(arguments):
+    """The rows of the named experiments."""
+    rows, known = [], sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
+    for name in arguments.experiments:
+        check(name in known, "experiment", name, f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}")
+        rows += import_module(f"experiments.{name}.config").table(arguments.scale, arguments.rows, arguments.seeds)
+    return rows
+
+
 def _list(wanted):
     from ..store import Store
     store = Store(LOCAL)
@@ -62,7 +77,7 @@ def _list(wanted):
         print(f"{'done   ' if store.record(artefact) else 'missing'} {artefact.kind:6} {artefact.id}")
 
 
-def _set_aside(local):
+def set_aside(local):
     """Rename the local set to a name that says when, so that a fresh one starts."""
     import time
 

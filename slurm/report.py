@@ -1,0 +1,88 @@
+"""What the launcher says: the plan with its cost, the state of every artefact, and what failed."""
+from harmonica import BadInput
+from harmonica.shards import missing_blocks
+from harmonica.store import read_json
+
+from . import cost
+from .resources import KINDS
+from .work import failed_path
+
+
+def plan(jobs, resources):
+    """Print jobs, what each waits for, GPU-hours and disk."""
+    for job in jobs:
+        shards = f"  {len(job.shards)} shards, {resources['sample'].parallel} at a time" if job.shards else ""
+        print(f"{job.kind:8}  {job.key}{shards}")
+        print(f"          after {_named(job.needs)}" if job.needs else "          at once")
+    print(f"\n{'kind':8}  {'jobs':>5}  {'GPUs':>4}  {'CPUs':>4}  {'expected hours':>14}  {'requested GPU-hours':>19}")
+    for kind in KINDS:
+        if own := [job for job in jobs if job.kind == kind]:
+            print(_line(kind, own, resources[kind]))
+    print("\nexpected hours: of one GPU at paper scale, of one core else, all jobs together (estimates, slurm/cost.py); requested: "
+          "what the time limits add up to")
+    print(f"disk: about {cost.disk_bytes(jobs) / 1e6:.3g} MB of images below samples/; a few MB of records, states and logs")
+
+
+def _line(kind, jobs, own):
+    count = sum(max(1, len(job.shards)) for job in jobs)
+    expected = [cost.hours(job) for job in jobs]
+    hours = "not known" if None in expected else f"{sum(expected):.3g}"
+    cpus = own.cpus * (own.processes if kind == "train" else 1)
+    return f"{kind:8}  {count:5}  {own.gpus:4}  {cpus:4}  {hours:>14}  {count * own.gpus * own.minutes / 60:19.4g}"
+
+
+def _named(keys):
+    return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+
+
+def status(found):
+    """Print every artefact's state, with the log of what runs or failed. found: as `states` has it."""
+    for id_, (state, detail) in found.items():
+        print(f"{state:7} {id_}" + (f"\n        {detail}" if detail else ""))
+
+
+def raise_failed(found):
+    """BadInput where something is not there, after printing all of it with its reason."""
+    lost = {id_: detail or state for id_, (state, detail) in found.items() if state != "done"}
+    for id_, detail in lost.items():
+        print(f"failed: {id_}: {detail}")
+    if lost:
+        id_, detail = next(iter(lost.items()))
+        raise BadInput(f"run: {id_}: {detail}" + (f" ({len(lost)} failed, listed above)" if len(lost) > 1 else ""))
+
+
+def states(artefacts, table, store, queue):
+    """{id: (done | failed | running | queued | missing, what else there is to say)}, needs first as given; a table (key,
+    command) only while it is queued or has failed."""
+    live, found = queue.live(), {}
+    for artefact in artefacts:
+        found[artefact.id] = ("done", "") if store.record(artefact) else _state_of(artefact, live, found, store, queue)
+    if table and (state := _state([table[0]], live, queue)):
+        found[table[0]] = state
+    return found
+
+
+def _state_of(artefact, live, found, store, queue):
+    keys = [artefact.id]
+    if artefact.kind == "run" and missing_blocks(artefact, store):
+        keys = [f"{artefact.id}.samples", artefact.id]
+    if state := _state(keys, live, queue):
+        return state
+    for need in artefact.needs():
+        if found[need.id][0] == "failed":
+            return "failed", f"needs {need.id}, which failed"
+    if ended := [key for key in keys if queue.notes(key)]:
+        return "failed", queue.how_it_ended(ended[0])
+    return "missing", ""
+
+
+def _state(keys, live, queue):
+    """Of what has failed with a reason or is queued; else None."""
+    for key in keys:
+        if (mark := failed_path(queue.root, key)).exists():
+            return "failed", f"{read_json(mark)['reason']}; log: {queue.log(key)}"
+    own = [(key, one) for key in keys for one in live.get(key, [])]
+    if running := [key for key, one in own if one.state != "PENDING"]:
+        return "running", f"{len(running)} of {len(own)} queued jobs; log: {queue.log(running[0])}"
+    if own:
+        return "queued", f"job {own[0][1].id}: {own[0][1].reason}"

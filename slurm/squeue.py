@@ -1,0 +1,106 @@
+"""What the cluster knows of this clone's jobs, found by name: a job's name is what it makes and where that lies.
+
+So whatever happened to a launcher, the next one finds its jobs. A note of each submission (results/local/jobs/KEY.json)
+says which shards an array holds, and where a job that left the queue had been.
+"""
+import getpass
+import hashlib
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from harmonica import BadInput
+from harmonica.store import read_json, write_json
+
+LIVE = "PENDING,RUNNING,SUSPENDED,COMPLETING,CONFIGURING"
+CLIENT_S = 60
+
+
+@dataclass(frozen=True)
+class Live:
+    """A job or one task of an array that has not ended. id: as Slurm has it, e.g. 12 or 12_3."""
+    id: str
+    state: str
+    reason: str
+
+    @property
+    def job(self):
+        return self.id.split("_")[0]
+
+    @property
+    def index(self):
+        return int(self.id.split("_")[1]) if "_" in self.id else 0
+
+
+class Jobs:
+    """The jobs of one set of artefacts below `root`."""
+
+    def __init__(self, root, in_queue=True):
+        self.root, self.in_queue = Path(root).resolve(), in_queue
+
+    def name(self, key):
+        return f"{key}@{hashlib.sha256(str(self.root).encode()).hexdigest()[:8]}"
+
+    def folder(self, key):
+        """Of submitit: logs and pickles."""
+        return self.root / "jobs" / key
+
+    def live(self):
+        """{key: [Live]} of all jobs of this set. BadInput where Slurm does not answer."""
+        if not self.in_queue:
+            return {}
+        asked = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", f"--states={LIVE}", "--format=%i|%T|%r|%j"]
+        found, ending = {}, self.name("")
+        for line in client(asked).splitlines():
+            id_, state, reason, name = line.split("|", 3)
+            if name.endswith(ending):
+                found.setdefault(name.removesuffix(ending), []).append(Live(id_, state, reason))
+        return found
+
+    def cancel(self, live):
+        if live:
+            client(["scancel", "--quiet", *(one.id for one in live)])
+
+    def notes(self, key):
+        """What was submitted for it, oldest first: {"job": id, "shards": [[shard, number of shards], ...] or []}."""
+        path = self.root / "jobs" / f"{key}.json"
+        return read_json(path) if path.exists() else []
+
+    def note(self, key, job, shards):
+        write_json(self.root / "jobs" / f"{key}.json", [*self.notes(key), {"job": job, "shards": shards}])
+
+    def shard(self, key, live):
+        """Which shard a live job is at, (shard, number of shards); None where the job is not divided."""
+        shards = next(note["shards"] for note in self.notes(key) if note["job"] == live.job)
+        return tuple(shards[live.index]) if shards else None
+
+    def log(self, key):
+        """The newest log of its standard error, None where it never started."""
+        logs = sorted(self.folder(key).glob("*_log.err"), key=lambda path: path.stat().st_mtime)
+        return logs[-1] if logs else None
+
+    def how_it_ended(self, key):
+        """Of a job that left the queue without a word: what accounting says, and the end of its log."""
+        id_ = self.notes(key)[-1]["job"]
+        if not self.log(key):
+            return f"job {id_} ended before it started: it was cancelled, or what it waited for failed"
+        try:
+            states = {line.split()[0] for line in client(["sacct", "-X", "-n", "-P", "-o", "State", "-j", id_]).splitlines() if line}
+        except BadInput:        # no accounting here
+            states = set()
+        said = f"job {id_} ended {'/'.join(sorted(states - {'COMPLETED'})) or 'without a result'}"
+        lines = [line for line in self.log(key).read_text(errors="replace").splitlines() if line.strip()]
+        return f"{said}; log: {self.log(key)}" + (f", which ends: {lines[-1].strip()[:200]}" if lines else "")
+
+
+def client(command):
+    """stdout of a Slurm client. BadInput with what it said where it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=CLIENT_S)
+    except FileNotFoundError:
+        raise BadInput(f"{command[0]}: not found; run this on a login node of the cluster") from None
+    except subprocess.TimeoutExpired:
+        raise BadInput(f"{command[0]}: no answer in {CLIENT_S} s; ask again, what was submitted is kept") from None
+    if done.returncode:
+        raise BadInput(f"{command[0]}: {' '.join(done.stderr.split()) or 'failed'}")
+    return done.stdout

@@ -1,0 +1,75 @@
+"""What runs inside a job. submitit pickles a Work by reference, calls it, and calls it again after every requeue.
+
+Everything it does resumes from files (training state, sample blocks) and is done once (locks), so a job may be stopped
+at any moment, announced or not, and started again, here or on another node.
+"""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
+
+from harmonica import BadInput
+from harmonica.store import Store, write_json
+
+
+class Work:
+    """Make one artefact, one shard of it, or run one command of this repository."""
+
+    def __init__(self, root, job, shard=None, processes=1):
+        self.root, self.job, self.shard, self.processes = root, job, shard, processes
+
+    def __call__(self):
+        mark = failed_path(self.root, self.job.key)
+        try:
+            self.work()
+        except Exception as error:      # the last time-out too; not the exit by which submitit requeues
+            if not mark.exists():       # of several ranks, the first one's reason
+                reason = str(error) if isinstance(error, (BadInput, OSError)) else repr(error)
+                write_json(mark, {"reason": reason or repr(error), "job": job_id()})
+            raise
+        mark.unlink(missing_ok=True)
+
+    def checkpoint(self):
+        """On the polite signal: the same again. What was done lies in files already."""
+        return DelayedSubmission(self)
+
+    def work(self):
+        if self.job.command:
+            if subprocess.run([sys.executable, *self.job.command]).returncode:
+                raise BadInput(f"{' '.join(self.job.command)} failed; its log says why")
+            return
+        from harmonica import make, ranks
+        prepare(self.job.artefact, self.processes)
+        try:
+            if self.shard:
+                make.make_shard(self.job.artefact, Store(self.root), *self.shard)
+            else:
+                make.make(self.job.artefact, Store(self.root))
+        finally:
+            ranks.leave()
+
+
+def prepare(artefact, processes):
+    """Threads, and the group of ranks with a GPU for each."""
+    import torch
+
+    from harmonica import ranks
+    model = artefact.runs[0].model if artefact.kind == "latency" else artefact.model
+    if model.scale != "paper":
+        torch.set_num_threads(1)        # as everywhere at these scales, so that records are the same in every bit
+    if processes > 1:
+        here = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+        if torch.cuda.is_available():   # one is visible to each task, or all are to all
+            torch.cuda.set_device(here.local_rank % torch.cuda.device_count())
+        ranks.join()
+
+
+def failed_path(root, key):
+    return Path(root) / "failed" / f"{key}.json"
+
+
+def job_id():
+    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{index}" if array else os.environ.get("SLURM_JOB_ID", "none")
