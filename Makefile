@@ -20,8 +20,9 @@ $(call one_of,WHERE,local slurm)
 $(if $(FRESH),$(call one_of,FRESH,0 1))
 
 options = --scale $(SCALE) --rows $(ROWS) --seeds $(SEEDS)
-run = $(PY) -m harmonica run $1 $(options) --where $(WHERE) $(if $(filter 1,$(FRESH)),--fresh) $(if $(JOBS),--jobs $(JOBS))
-# On a cluster the runs are only submitted here; the launcher says how to make the table when they are done.
+run = $(PY) -m harmonica run $1 $(options) --where $(WHERE) $(if $(filter 1,$(FRESH)),--fresh) $(if $(JOBS),--jobs $(JOBS)) \
+	$(if $(filter slurm,$(WHERE)),--table $2 $(ARGS))
+# On a cluster the runs are only submitted here; the table is a job of its own, after all others.
 table = $(if $(filter local,$(WHERE)),$(PY) -m analysis $1 $(options))
 
 .PHONY: help install test test-slurm reproduce-table1 reproduce-table2 base-models paper publish bench clean no-pixart-yet
@@ -35,7 +36,7 @@ help: ## list the targets and variables
 	@echo "  WHERE=$(WHERE)    local: on this machine; slurm: as Slurm jobs"
 	@echo "  FRESH=$(FRESH)         1: measure everything again, in a new local set"
 	@echo "  JOBS=$(JOBS)          processes at a time (unset: as the machine allows)"
-	@echo "  ARGS=$(ARGS)          further options of base-models and bench"
+	@echo "  ARGS=$(ARGS)          further options of base-models, bench and WHERE=slurm"
 	@echo "  VENV=$(VENV)     another environment, e.g. VENV=\$$CONDA_PREFIX; PYTHON: what creates it"
 
 install: ## create or update .venv (several GB of downloads, once); done by every target below
@@ -48,11 +49,11 @@ test-slurm: install ## tests against a running Slurm (slurm/local_cluster up)
 	$(PY) -m pytest -m slurm
 
 reproduce-table1: install ## class-conditional generation: run what is missing, print the table
-	$(call run,dit_xl2_256 dit_xl2_512)
+	$(call run,dit_xl2_256 dit_xl2_512,table1)
 	$(call table,table1)
 
 reproduce-table2: $(if $(wildcard experiments/pixart_alpha),install,no-pixart-yet) ## text-to-image: run what is missing, print the table
-	$(call run,pixart_alpha pixart_sigma)
+	$(call run,pixart_alpha pixart_sigma,table2)
 	$(call table,table2)
 
 no-pixart-yet:

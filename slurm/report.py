@@ -80,7 +80,7 @@ def _state(keys, live, queue):
     """Of what has failed with a reason or is queued; else None."""
     for key in keys:
         if (mark := failed_path(queue.root, key)).exists():
-            return "failed", f"{read_json(mark)['reason']}; log: {queue.log(key)}"
+            return "failed", read_json(mark)["reason"] + (f"; log: {queue.log(key)}" if queue.log(key) else "")
     own = [(key, one) for key in keys for one in live.get(key, [])]
     if running := [key for key, one in own if one.state != "PENDING"]:
         return "running", f"{len(running)} of {len(own)} queued jobs; log: {queue.log(running[0])}"
