@@ -20,7 +20,7 @@ class Loaded:
 
     cond(indices): conditioning of the images with these indices, classes in turn, so that any whole number of rounds
     is balanced. images: training images (n, C, H, W) and their conditioning indices, or None. device: of the backbone,
-    and of what cond gives.
+    and of what cond gives. sampler: where it is not the one that specs name (a pipeline's own scheduler).
     """
     spec: ModelSpec
     backbone: Any
@@ -28,6 +28,7 @@ class Loaded:
     num_conds: int
     images: Any = None
     device: Any = "cpu"
+    sampler: Any = None
 
     @property
     def shape(self):

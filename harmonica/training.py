@@ -115,7 +115,7 @@ class Work:
 
     def __init__(self, loaded, router):
         self.loaded, self.router, self.config = loaded, router, router.training
-        self.sampler = samplers.load(router.sampler)
+        self.sampler = loaded.sampler or samplers.load(router.sampler)
         self.timesteps = self.sampler.timesteps(router.num_steps)
 
     def walk(self, learner, trajectory):

@@ -109,7 +109,8 @@ def tiny_scores():
 
 @pytest.fixture(scope="session")
 def tiny_pipe():
-    """-> a function that builds a small random pipeline of diffusers' own classes: "dit", "alpha", "alpha-1024" or "sigma"."""
+    """-> a function that builds a small random pipeline of diffusers' own classes: "dit", "alpha", "alpha-1024" (which has
+    size conditions), "sigma", and "sigma-256", which goes by default sizes: its latents are an eighth of the image."""
     import torch
     from diffusers import (AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel, DPMSolverMultistepScheduler,
                            PixArtAlphaPipeline, PixArtSigmaPipeline, PixArtTransformer2DModel)
@@ -120,18 +121,20 @@ def tiny_pipe():
                                             num_layers=2, sample_size=8, num_embeds_ada_norm=1000)
         return DiTPipeline(transformer.eval(), vae(), DDIMScheduler(clip_sample=False))
 
-    def vae():
-        return AutoencoderKL(block_out_channels=(8,), norm_num_groups=4, latent_channels=4).eval()
+    def vae(levels=1):
+        return AutoencoderKL(block_out_channels=(8,) * levels, down_block_types=("DownEncoderBlock2D",) * levels,
+                             up_block_types=("UpDecoderBlock2D",) * levels, norm_num_groups=4, latent_channels=4).eval()
 
-    def pixart(pipeline, sample_size):      # at 128, the size of 1024 px, alpha has size conditions
+    def pixart(pipeline, sample_size, levels=1):      # at 128, the size of 1024 px, alpha has size conditions
         transformer = PixArtTransformer2DModel(
             num_attention_heads=2, attention_head_dim=24, num_layers=2, cross_attention_dim=48, sample_size=sample_size,
             caption_channels=16, interpolation_scale=1, use_additional_conditions=sample_size == 128)
         encoder = T5EncoderModel(T5Config(vocab_size=384, d_model=16, d_kv=8, num_heads=2, d_ff=32, num_layers=1))
-        return pipeline(ByT5Tokenizer(), encoder.eval(), vae(), transformer.eval(), DPMSolverMultistepScheduler())
+        return pipeline(ByT5Tokenizer(), encoder.eval(), vae(levels), transformer.eval(), DPMSolverMultistepScheduler())
 
-    kinds = {"dit": dit, "alpha": lambda: pixart(PixArtAlphaPipeline, 8), "alpha-1024": lambda: pixart(PixArtAlphaPipeline, 128),
-             "sigma": lambda: pixart(PixArtSigmaPipeline, 8)}
+    alpha, sigma = PixArtAlphaPipeline, PixArtSigmaPipeline
+    kinds = {"dit": dit, "alpha": lambda: pixart(alpha, 8), "alpha-1024": lambda: pixart(alpha, 128),
+             "sigma": lambda: pixart(sigma, 8), "sigma-256": lambda: pixart(sigma, 32, levels=4)}
 
     def make(kind, *, seed=0, dtype=torch.float32):
         with torch.random.fork_rng(devices=()):

@@ -2,9 +2,11 @@
 not fit is refused before the first step. Each way in which other caching packages fail on these pipelines is a test."""
 import gc
 import inspect
+import re
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 
 import pytest
 import torch
@@ -497,6 +499,18 @@ def test_a_router_comes_from_any_known_format(tiny_pipe, tmp_path):
     for name in ("schedule.json", "router.pt"):
         with pytest.warns(UserWarning), harmonica.apply_router(pipe, tmp_path / name, assume_timesteps=True):
             assert torch.equal(call(pipe), expected)
+
+
+def test_the_readme_s_example_runs(tiny_pipe, tmp_path, monkeypatch):
+    """As it stands, but for the line that loads the pipeline."""
+    readme = (Path(harmonica.__file__).parent.parent / "README.md").read_text()
+    lines = re.search(r"## One line for your pipeline.*?```python\n(.*?)```", readme, re.S)[1].splitlines()
+    pipe = tiny_pipe("sigma-256")
+    router_of(pipe, 20).save_pretrained(tmp_path / "my-router")
+    monkeypatch.chdir(tmp_path)
+    names = {"pipe": pipe}
+    exec("\n".join(line for line in lines if not line.startswith("pipe =")), names)
+    assert len(lines) == 7 and names["image"].size == (256, 256) and find_applied(pipe) is None
 
 
 def test_importing_the_package_imports_no_torch():
