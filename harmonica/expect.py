@@ -22,7 +22,7 @@ def seconds(artefact):
 
 def share(run):
     """Computed share of a run's blocks."""
-    return 0.5 if run.schedule == "fora" else 1 - (run.cur_percent or 0) / 100
+    return 1 / (run.interval or 2) if run.schedule == "fora" else 1 - (run.cur_percent or 0) / 100
 
 
 def _forward_s(model):

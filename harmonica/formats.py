@@ -2,7 +2,8 @@
 
 - Learning-to-Cache's and HarmoniCa's .pt: a pickled dict {"routers": {"i.prob": logits (N,)}, ...}, i = 0 the LAST step.
   Nothing but tensors, plain containers and an argparse.Namespace is ever unpickled.
-- SmoothCache's JSON: {"attn-0": [0/1] * T, "mlp-0": ...} or {"attn": ..., "mlp": ...}, in sampling order, 1 = compute.
+- SmoothCache's JSON: {"attn-0": [0/1] * T, "mlp-0": ...} or {"attn": ..., "mlp": ...}, in sampling order, 1 = compute;
+  or under diffusers' names: attn1, attn2 (PixArt's cross-attention) and ff. What a file does not name always computes.
 """
 import argparse
 import io
@@ -14,14 +15,18 @@ from pathlib import Path
 import torch
 
 from . import BadInput
-from .router import CLAMP, Router, from_keep, load
+from .router import CLAMP, KINDS, Router, from_keep, load
 from .store import atomic, write_json
 
+ALIASES = {"attn1": "attn", "attn2": "cross", "ff": "mlp"}      # diffusers' names, which SmoothCache uses for its models
 
-def read(path, *, tau=None, num_blocks=None, kinds=("attn", "mlp")):
+
+def read(path, *, tau=None, num_blocks=None, kinds=None):
     """Read a router or schedule of any format -> Router, its about["format"] set.
 
-    tau: the threshold, by default the file's own or 0.1. num_blocks: needed for a SmoothCache schedule that names only kinds of blocks. BadInput says what is wrong.
+    tau: the threshold, by default the file's own or 0.1. num_blocks: needed for a SmoothCache schedule that names only
+    kinds of blocks. kinds: what takes turns in the columns, by default attn, mlp or, where such a schedule names cross,
+    attn, cross, mlp. BadInput says what is wrong.
     """
     path = Path(path)
     if not path.is_file():
@@ -31,7 +36,8 @@ def read(path, *, tau=None, num_blocks=None, kinds=("attn", "mlp")):
         return replace(router, tau=router.tau if tau is None else tau, about={**router.about, "format": "harmonica"})
     tau = 0.1 if tau is None else tau
     if path.suffix == ".json":
-        return from_keep(_smoothcache_keep(path, num_blocks, kinds), tau=tau, about={"format": "smoothcache"})
+        keep, kinds = _smoothcache(path, num_blocks, kinds)
+        return from_keep(keep, tau=tau, about={"format": "smoothcache"} | ({} if kinds == KINDS else {"kinds": kinds}))
     if path.suffix in (".pt", ".pth"):
         logits, model = _published(path)
         return Router(logits=logits, tau=tau, about={"format": "published", **model})
@@ -56,9 +62,9 @@ def write_published(path, router):
         temporary.write_bytes(content.getvalue())
 
 
-def write_smoothcache(path, router, kinds=("attn", "mlp")):
-    """Write the router's natural mask as a SmoothCache schedule, one list per block."""
-    keep = router.keep().int()
+def write_smoothcache(path, router):
+    """Write the router's natural mask as a SmoothCache schedule, one list per block of its kinds."""
+    keep, kinds = router.keep().int(), router.about.get("kinds", KINDS)
     write_json(path, {f"{kinds[i % len(kinds)]}-{i // len(kinds)}": keep[:, i].tolist() for i in range(keep.shape[1])})
 
 
@@ -90,7 +96,35 @@ def _published(path):
     return logits.flip(0), {"model": f"{arguments['model']} {arguments['image_size']}"} if known else {}
 
 
-def _smoothcache_keep(path, num_blocks, kinds):
+def _smoothcache(path, num_blocks, kinds):
+    """-> keep mask (T, N), the kinds of its columns."""
+    lists = _binary_lists(path)
+    named = [(ALIASES.get(kind, kind), index) for kind, _, index in (name.partition("-") for name in lists)]
+    kinds = tuple(kinds or (("attn", "cross", "mlp") if any(kind == "cross" for kind, _ in named) else KINDS))
+    lists = {f"{kind}-{index}" if index else kind: row for (kind, index), row in zip(named, lists.values())}
+    if set(lists) <= set(kinds):
+        if num_blocks is None or num_blocks < 1:
+            raise BadInput(f"router: {path} names kinds of blocks only; give the number of blocks (--blocks), not {num_blocks}")
+        columns = [kinds[i % len(kinds)] for i in range(num_blocks)]
+    else:
+        depth = num_blocks // len(kinds) if num_blocks else max(_count(lists, kind) for kind in kinds)
+        columns = [f"{kind}-{i}" for i in range(depth) for kind in kinds]
+        missing = [name for name in columns if name not in lists and _count(lists, name.partition("-")[0])]
+        if missing:
+            raise BadInput(f"router: {path} has no list {missing[0]!r}; a schedule of {len(columns)} blocks needs it")
+    odd = sorted(set(lists) - set(columns))
+    if odd:
+        raise BadInput(f"router: {path} has a list {odd[0]!r}; the kinds of blocks are {', '.join(kinds)}, {len(columns)} blocks "
+                       "in all (--kinds, --blocks)")
+    always = [1] * len(next(iter(lists.values())))
+    return torch.tensor([lists.get(name, always) for name in columns], dtype=torch.bool).T.contiguous(), kinds
+
+
+def _count(lists, kind):
+    return sum(name.startswith(f"{kind}-") for name in lists)
+
+
+def _binary_lists(path):
     try:
         lists = json.loads(path.read_text())
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
@@ -100,16 +134,7 @@ def _smoothcache_keep(path, num_blocks, kinds):
     if len({len(row) for row in lists.values()}) != 1:
         raise BadInput(f"router: {path} is ragged, its lists have {sorted({len(row) for row in lists.values()})} steps; "
                        "all need the same number")
-    if set(lists) == set(kinds):
-        if num_blocks is None or num_blocks < 1:
-            raise BadInput(f"router: {path} names kinds of blocks only; give the number of blocks (--blocks), not {num_blocks}")
-        names = [kinds[i % len(kinds)] for i in range(num_blocks)]
-    else:
-        names = [f"{kinds[i % len(kinds)]}-{i // len(kinds)}" for i in range(len(lists))]
-    missing = [name for name in names if name not in lists]
-    if missing:
-        raise BadInput(f"router: {path} has no list {missing[0]!r}; a schedule of {len(names)} blocks needs it")
-    return torch.tensor([lists[name] for name in names], dtype=torch.bool).T.contiguous()
+    return lists
 
 
 def _is_binary(row):

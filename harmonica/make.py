@@ -51,7 +51,8 @@ def make_shard(run, store, shard, num_shards, progress=iter):
 def _router(spec, store, progress):
     loaded = load_model(spec.model)
     logits, log = train(loaded, spec, store.state_path(spec), progress=progress)
-    about = {"model": spec.model.name, "model_sha256": spec.model.sha256, "sampler": spec.sampler,
+    kinds = loaded.backbone.kinds
+    about = {**({} if kinds == routers.KINDS else {"kinds": kinds}), "model": spec.model.name, "model_sha256": spec.model.sha256, "sampler": spec.sampler,
              "guidance": spec.guidance, "training": json.loads(canonical(spec))["training"]}
     timesteps = tuple(samplers.load(spec.sampler).timesteps(spec.num_steps))
     router = routers.Router(logits=logits, tau=spec.training.tau, timesteps=timesteps, about=about)

@@ -17,6 +17,7 @@ from . import BadInput, check, schedules
 from .store import atomic
 
 FILE = "router.safetensors"      # in a folder of save_pretrained
+KINDS = ("attn", "mlp")          # what takes turns in the columns of a router that does not say: DiT's
 CLAMP = 5.0     # logits lie in [-CLAMP, CLAMP]; the first row is fixed to the upper end
 
 
@@ -24,7 +25,8 @@ CLAMP = 5.0     # logits lie in [-CLAMP, CLAMP]; the first row is fixed to the u
 class Router:
     """logits (T, N) float32; tau in (0, 1); timesteps: T model timesteps in sampling order, or None if not recorded.
 
-    about: what else is known of its origin (model name and sha256, sampler, training config), JSON-serialisable.
+    about: what else is known of its origin (model name and sha256, sampler, training config), JSON-serialisable; its
+    "kinds" name the blocks that take turns in the columns, where they are not attn and mlp.
     """
     logits: torch.Tensor
     tau: float = 0.1

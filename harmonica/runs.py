@@ -119,7 +119,7 @@ class RouterSpec:
 class RunSpec:
     """A set of images of one model under one schedule, and its metrics.
 
-    schedule: full | fora (interval 2) | random | router. cur_percent: the reused share, met exactly. noise:
+    schedule: full | fora (at `interval`, 2 where not given: CUR 50 % at even T) | random | router. cur_percent: the reused share, met exactly. noise:
     "evaluation", or "reference" for the independent images that rFID compares with. against: the number of steps of
     the uncached run that x_0 error, rFID and speedup refer to.
     """
@@ -128,6 +128,7 @@ class RunSpec:
     num_steps: int
     guidance: float = 1.0
     schedule: str = "full"
+    interval: int | None = None
     cur_percent: float | None = None
     router: RouterSpec | None = None
     noise: str = "evaluation"
@@ -141,6 +142,8 @@ class RunSpec:
         check(self.schedule in SCHEDULES, "schedule", self.schedule, f"choose one of {', '.join(SCHEDULES)}")
         check((self.schedule == "router") == (self.router is not None), "router", self.router,
               "schedule 'router' needs one and no other schedule takes one")
+        check(self.interval is None or (self.schedule == "fora" and self.interval >= 3), "interval", self.interval,
+              "only fora takes one, 3 or more; without one its interval is 2")
         check((self.schedule in ("random", "router")) == (self.cur_percent is not None), "cur_percent", self.cur_percent,
               "random and router schedules need one and no other schedule takes one")
         if self.cur_percent is not None:
@@ -156,13 +159,13 @@ class RunSpec:
 
     @property
     def id(self):
-        method = self.router.training.method if self.router else self.schedule
+        method = self.router.training.method if self.router else f"{self.schedule}{self.interval or ''}"
         steps = f"t{self.num_steps}" + (f"of{self.against}" if self.num_steps != self.against else "")
         return _id(self, f"{self.model.name}-{steps}-{method}{_cur(self.cur_percent)}-{self.noise[0]}{self.seed}")
 
     def baseline(self):
         """The uncached run from the same noise."""
-        return replace(self, schedule="full", cur_percent=None, router=None, num_steps=self.against)
+        return replace(self, schedule="full", interval=None, cur_percent=None, router=None, num_steps=self.against)
 
     def reference(self):
         """The uncached run from independent noise."""

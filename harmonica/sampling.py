@@ -79,7 +79,7 @@ def keep_mask(run, store, num_blocks):
     if run.schedule == "full":
         return schedules.full(run.num_steps, num_blocks), None
     if run.schedule == "fora":
-        return schedules.fora(run.num_steps, num_blocks), None
+        return schedules.fora(run.num_steps, num_blocks, run.interval or 2), None
     if run.schedule == "random":
         return schedules.random(run.num_steps, num_blocks, reused, RANDOM_SEED), None
     path = store.router_path(run.router)

@@ -64,6 +64,33 @@ def test_smoothcache_round_trips(tmp_path):
     assert torch.equal(again.keep(), router.keep()) and again.about == {"format": "smoothcache"}
 
 
+def test_smoothcache_of_pixart_round_trips_with_its_three_kinds(tmp_path):
+    router = some_router(num_blocks=6)
+    router = Router(logits=router.logits, about={"kinds": ["attn", "cross", "mlp"]})
+    formats.write(tmp_path / "s.json", router)
+    lists = json.loads((tmp_path / "s.json").read_text())
+    assert sorted(lists) == [f"{kind}-{i}" for kind in ("attn", "cross", "mlp") for i in range(2)]
+    assert lists["cross-1"] == router.keep()[:, 4].int().tolist()
+    again = formats.read(tmp_path / "s.json")
+    assert torch.equal(again.keep(), router.keep()) and again.about == {"format": "smoothcache", "kinds": ("attn", "cross", "mlp")}
+    theirs = {name.replace("attn", "attn1").replace("cross", "attn2").replace("mlp", "ff"): row for name, row in lists.items()}
+    (tmp_path / "s.json").write_text(json.dumps(theirs))
+    assert torch.equal(formats.read(tmp_path / "s.json").keep(), router.keep())
+
+
+def test_what_a_smoothcache_schedule_does_not_name_is_computed(tmp_path):
+    """As SmoothCache does with the components that it does not wrap: cross-attention, for one."""
+    (tmp_path / "kinds.json").write_text(json.dumps({"attn1": [1, 0, 1], "ff": [1, 1, 0]}))
+    (tmp_path / "blocks.json").write_text(json.dumps({"attn-0": [1, 0, 1], "attn-1": [1, 0, 1], "mlp-0": [1, 1, 0],
+                                                      "mlp-1": [1, 1, 0]}))
+    kinds = ("attn", "cross", "mlp")
+    for name, how in (("kinds", {"num_blocks": 6}), ("blocks", {}), ("blocks", {"num_blocks": 6})):
+        keep = formats.read(tmp_path / f"{name}.json", kinds=kinds, **how).keep()
+        assert keep.tolist() == [[True] * 6, [False, True, True] * 2, [True, True, False] * 2]
+    with pytest.raises(BadInput, match="list 'attn-1'; the kinds of blocks are attn, cross, mlp, 3 blocks in all"):
+        formats.read(tmp_path / "blocks.json", kinds=kinds, num_blocks=3)
+
+
 def test_smoothcache_by_kind_needs_the_number_of_blocks(tmp_path):
     (tmp_path / "s.json").write_text(json.dumps({"attn": [1, 0, 1], "mlp": [1, 1, 0]}))
     keep = formats.read(tmp_path / "s.json", num_blocks=6).keep()

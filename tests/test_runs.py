@@ -37,7 +37,7 @@ CHANGES = [(MODEL, f) for f in ({"name": "n"}, {"sha256": "1" * 64}, {"scale": "
     (ROUTER, f) for f in ({"sampler": "ddim-diffusers"}, {"num_steps": 9}, {"guidance": 1.5})] + [
     (RANDOM, f) for f in ({"sampler": "ddim-diffusers"}, {"guidance": 1.5}, {"cur_percent": 50}, {"noise": "reference"}, {"seed": 1},
                           {"num_images": 1000}, {"batch": 50}, {"against": 20}, {"num_steps": 9},
-                          {"schedule": "fora", "cur_percent": None}, {"schedule": "router", "router": ROUTER})]
+                          {"schedule": "fora", "cur_percent": None}, {"schedule": "fora", "interval": 3, "cur_percent": None}, {"schedule": "router", "router": ROUTER})]
 
 
 def changed(owner, change):

@@ -40,6 +40,9 @@ def test_fora_computes_every_second_step():
     assert schedules.fora(5, 2).tolist() == [[True] * 2, [False] * 2, [True] * 2, [False] * 2, [True] * 2]
     assert schedules.fora(7, 1, interval=3).flatten().tolist() == [True, False, False, True, False, False, True]
     assert schedules.cur_percent(schedules.fora(10, 16)) == 50
+    for num_steps, interval in ((10, 3), (20, 4), (25, 2), (100, 5)):
+        computed = -(-num_steps // interval)
+        assert schedules.cur_percent(schedules.fora(num_steps, 6, interval)) == pytest.approx(100 * (1 - computed / num_steps))
 
 
 def test_random_is_a_function_of_its_seed_and_uniform():

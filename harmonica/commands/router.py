@@ -22,12 +22,14 @@ def add(commands):
 def _reading_options(command):
     command.add_argument("--tau", type=float, default=None, help="threshold; default the file's own, else 0.1")
     command.add_argument("--blocks", type=int, default=None, help="number of blocks, for SmoothCache files by kind")
+    command.add_argument("--kinds", nargs="+", default=None, metavar="KIND",
+                         help="kinds of blocks in SmoothCache files; default attn mlp, or attn cross mlp where one is named")
 
 
 def _router_info(arguments):
     from ..formats import read
     from ..router import info
-    router = read(arguments.file, tau=arguments.tau, num_blocks=arguments.blocks)
+    router = read(arguments.file, tau=arguments.tau, num_blocks=arguments.blocks, kinds=arguments.kinds)
     figures = info(router)
     if arguments.plot:
         from ..plot import heat_map
@@ -43,6 +45,6 @@ def _router_info(arguments):
 
 def _router_convert(arguments):
     from ..formats import read, write
-    router = read(arguments.file, tau=arguments.tau, num_blocks=arguments.blocks)
+    router = read(arguments.file, tau=arguments.tau, num_blocks=arguments.blocks, kinds=arguments.kinds)
     write(arguments.out, router)
     print(f"wrote {arguments.out}")
