@@ -1,5 +1,5 @@
 """The rows of Table 1 at the scales that need no GPU: one group per number of steps, every method at equal compute."""
-from harmonica import BadInput, check
+from harmonica import check
 from harmonica.digits.manifest import folder, manifest
 from harmonica.runs import ModelSpec, RouterSpec, RouterTraining, RunSpec
 
@@ -55,6 +55,3 @@ def _run(scale, model, noise, *, num_steps, against, schedule, cur_percent, **tr
                    router=router, seed=noise, **SAMPLING[scale])
 
 
-def refuse_paper(scale):
-    if scale == "paper":
-        raise BadInput("SCALE: 'paper' is not available yet for this table; choose digits or smoke")

@@ -79,7 +79,7 @@ class Denoiser:
         """The same for a mask that is compiled already (plan.py), so that many walks share one Plan."""
         def forward(step, x, t, cache):
             out, cache = plan.step(step, x, t, self.ctx, cache)
-            return self.guided(out), cache
+            return self.guided(out.to(x.dtype)), cache      # guidance and sampler in x's, whatever the weights are in
         return forward
 
     def soft(self, scores, tau):

@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 
+from . import weights
 from .digits import data, judge
 from .metrics import adm, clean, features, scores
 from .sampling import load_blocks, load_samples
@@ -15,14 +16,21 @@ def evaluate(run, store):
 
 
 def by_adm(run, store):
-    """-> IS, FID, sFID, precision, recall against ADM's ImageNet reference of the images' resolution, and clean_FID where
-    its weights are there. Blocks hold uint8 RGB images; no more than one is in memory.
+    """-> IS, FID, sFID, precision, recall against ADM's ImageNet reference of the images' resolution (or the run's own),
+    and clean_FID where its weights are there. Blocks hold uint8 RGB images; no more than one is in memory.
+
+    Of a run with a decoder also the curve of its latents' error, over the first block of images.
     """
-    resolution = next(load_blocks(run, store)).shape[-1]
-    second_opinion, left_out = _clean()
-    found = adm.evaluate_images(load_blocks(run, store), adm.published_reference(resolution), inception=_inception(),
-                                num_images=run.num_images, clean=second_opinion)
-    return found | ({"clean_FID_left_out": left_out} if left_out else {})
+    if run.images and run.images.reference:
+        reference = weights.find(run.images.reference, "reference")
+    else:
+        reference = adm.published_reference(next(load_blocks(run, store)).shape[-1])
+    inception = _inception(run.images and run.images.inception)
+    second_opinion, left_out = _clean(inception.device)
+    found = adm.evaluate_images(load_blocks(run, store), reference, inception=inception, num_images=run.num_images,
+                                clean=second_opinion)
+    return (found | ({"clean_FID_left_out": left_out} if left_out else {})
+            | ({"x_mse_curve": _curve(run, store)} if run.images else {}))
 
 
 def by_judge(run, store):
@@ -54,13 +62,14 @@ def _curve(run, store):
 
 
 @cache
-def _inception():
-    return features.inception()
+def _inception(spec=None):
+    """Inception of a FileSpec, by default the published one."""
+    return features.inception(*(weights.find(spec.name, "inception"), spec.sha256) if spec else ())
 
 
 @cache
-def _clean():
-    return clean.beside(features.weights_folder(), _inception().device)
+def _clean(device):
+    return clean.beside(features.weights_folder(), device)
 
 
 @cache

@@ -2,6 +2,7 @@
 import torch
 
 from . import cost, samplers, seeds
+from .arithmetic import float32_products
 from .denoise import Denoiser
 from .models import load_model
 from .sampling import keep_mask
@@ -27,11 +28,17 @@ def measure(spec, store):
 
 def _sampler_of(run, batch, store):
     """-> a function that generates one batch under the run's schedule."""
-    loaded = load_model(run.model)
+    loaded = load_model(run.model, run.precision)
     keep, _ = keep_mask(run, store, len(loaded.backbone.blocks))
     sampler = samplers.load(run.sampler)
     denoiser = Denoiser(loaded.backbone, sampler, sampler.timesteps(run.num_steps), loaded.cond(range(batch)),
                         scale=run.guidance)
-    x = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=range(batch)), loaded.shape)
+    x = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=range(batch)), loaded.shape).to(loaded.device)
     forward = denoiser.hard(keep)
-    return lambda: denoiser.walk(denoiser.begin(x), forward)
+
+    def sample():
+        with float32_products("tf32" if run.precision == "tf32" else "ieee"):
+            denoiser.walk(denoiser.begin(x), forward)
+        if x.is_cuda:
+            torch.cuda.synchronize()
+    return sample

@@ -6,6 +6,7 @@ import json
 import time
 
 from . import cost, ranks, router as routers, samplers, schedules
+from .arithmetic import float32_products
 from .models import load_model
 from .provenance import provenance
 from .runs import SCHEMA, canonical
@@ -42,7 +43,7 @@ def make_shard(run, store, shard, num_shards, progress=iter):
     with store.lock(run, part=f"-shard-{shard}-of-{num_shards}"):
         blocks = missing_blocks(run, store, shard, num_shards)
         if blocks and store.record(run) is None:
-            loaded = load_model(run.model)
+            loaded = load_model(run.model, run.precision)
             keep, _ = keep_mask(run, store, len(loaded.backbone.blocks))
             for block in progress(blocks):
                 make_block(loaded, run, keep, block, store)
@@ -50,7 +51,8 @@ def make_shard(run, store, shard, num_shards, progress=iter):
 
 def _router(spec, store, progress):
     loaded = load_model(spec.model)
-    logits, log = train(loaded, spec, store.state_path(spec), progress=progress)
+    with float32_products("ieee"):
+        logits, log = train(loaded, spec, store.state_path(spec), progress=progress)
     kinds = loaded.backbone.kinds
     about = {**({} if kinds == routers.KINDS else {"kinds": kinds}), "model": spec.model.name, "model_sha256": spec.model.sha256, "sampler": spec.sampler,
              "guidance": spec.guidance, "training": json.loads(canonical(spec))["training"]}
@@ -62,7 +64,7 @@ def _router(spec, store, progress):
 
 
 def _run(run, store, progress):
-    loaded = load_model(run.model)
+    loaded = load_model(run.model, run.precision)
     keep, natural = keep_mask(run, store, len(loaded.backbone.blocks))
     for block in progress(range(num_blocks(run))):
         make_block(loaded, run, keep, block, store)

@@ -35,11 +35,14 @@ class Loaded:
         return (self.backbone.in_channels, self.backbone.sample_size, self.backbone.sample_size)
 
 
-def load_model(spec):
-    """Load a base model -> Loaded, frozen. BadInput where the file is missing or has another hash."""
+def load_model(spec, precision=None):
+    """Load a base model -> Loaded, frozen. precision: bfloat16 weights, at paper scale; else float32.
+
+    BadInput where the file is missing or has another hash.
+    """
     if spec.scale == "paper":
         from .published import load as load_published       # it is built on this module
-        return load_published(spec)
+        return load_published(spec, precision)
     path = folder() / f"{spec.name}.safetensors"
     try:
         content = path.read_bytes()

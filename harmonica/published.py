@@ -20,15 +20,16 @@ from .models import Loaded
 HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}       # of the published widths DiT-S, B, L, XL: no file tells them
 
 
-def load(spec):
-    """A runs.ModelSpec of paper scale -> models.Loaded, frozen, on the GPU if there is one.
+def load(spec, precision=None):
+    """A runs.ModelSpec of paper scale -> models.Loaded, frozen, on the GPU if there is one; "bfloat16" weights if so asked.
 
     BadInput where the file is missing (it names file, source and folder), has another hash or holds no DiT.
     """
     path = weights.checked(spec.name, spec.sha256, "model")
     model = read(path, heads=spec.heads).requires_grad_(False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    backbone = DiT(torch.nn.Module.to(model, device), spec.numerics or "official")      # diffusers' own .to() warns
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    backbone = DiT(torch.nn.Module.to(model, device, dtype), spec.numerics or "official")       # diffusers' own .to() warns
 
     def classes(indices):
         return torch.as_tensor(indices, device=device) % backbone.num_classes

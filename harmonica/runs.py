@@ -18,6 +18,7 @@ OBJECTIVES = ("mse", "leave-one-out", "cumulative")
 SCALES = ("smoke", "digits", "paper")
 SAMPLERS = ("ddim", "ddim-diffusers", "dpm++", "iddpm", "sa-solver")
 SCHEDULES = ("full", "fora", "random", "router")
+PRECISIONS = ("tf32", "bfloat16")       # beside float32, which is what an artefact without one computes in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +44,27 @@ class FileSpec:
     """A published file, by its name (see weights.py) and sha256."""
     name: str
     sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """Paper scale: the decoder of latents, and what the images are compared with.
+
+    reference: name of an .npz as ADM publishes, by default ADM's own of the images' resolution. inception: by default the
+    published weights.
+    """
+    decoder: FileSpec
+    reference: str | None = None
+    inception: FileSpec | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedRouter(FileSpec):
+    """A router file as its authors published it, and the threshold that they give for it."""
+    tau: float = 0.1
+
+    def __post_init__(self):
+        check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,9 +141,12 @@ class RouterSpec:
 class RunSpec:
     """A set of images of one model under one schedule, and its metrics.
 
-    schedule: full | fora (at `interval`, 2 where not given: CUR 50 % at even T) | random | router. cur_percent: the reused share, met exactly. noise:
+    schedule: full | fora (at `interval`, 2 where not given: CUR 50 % at even T) | random | router (trained here, or
+    published). cur_percent: the reused share, met exactly; a published router, and one trained with a given beta, may go
+    without: then its scores over tau decide. noise:
     "evaluation", or "reference" for the independent images that rFID compares with. against: the number of steps of
-    the uncached run that x_0 error, rFID and speedup refer to.
+    the uncached run that x_0 error, rFID and speedup refer to. images: at paper scale. precision: tf32, bfloat16; by
+    default float32.
     """
     model: ModelSpec
     sampler: str = "ddim"
@@ -136,16 +161,23 @@ class RunSpec:
     num_images: int
     batch: int = 100
     against: int
+    published: PublishedRouter | None = None
+    images: ImageSpec | None = None
+    precision: str | None = None
 
     def __post_init__(self):
         _check_sampling(self)
+        check(self.precision in (None, *PRECISIONS), "precision", self.precision, f"choose one of {', '.join(PRECISIONS)}")
         check(self.schedule in SCHEDULES, "schedule", self.schedule, f"choose one of {', '.join(SCHEDULES)}")
-        check((self.schedule == "router") == (self.router is not None), "router", self.router,
-              "schedule 'router' needs one and no other schedule takes one")
+        check((self.schedule == "router") == ((self.router is None) != (self.published is None)), "router", self.router,
+              "schedule 'router' needs one, trained or published, and no other schedule takes one")
+        check(self.schedule == "router" or not self.published, "published", self.published, "only schedule 'router' takes one")
         check(self.interval is None or (self.schedule == "fora" and self.interval >= 3), "interval", self.interval,
               "only fora takes one, 3 or more; without one its interval is 2")
-        check((self.schedule in ("random", "router")) == (self.cur_percent is not None), "cur_percent", self.cur_percent,
-              "random and router schedules need one and no other schedule takes one")
+        given = self.cur_percent is not None
+        free = self.router is not None and self.router.training.beta is not None
+        check(free or given == (self.schedule == "random" or self.router is not None), "cur_percent", self.cur_percent,
+              "random schedules and routers steered to one need one, and no other schedule takes one")
         if self.cur_percent is not None:
             _check_cur(self.cur_percent, self.num_steps)
         if self.router is not None:
@@ -159,13 +191,14 @@ class RunSpec:
 
     @property
     def id(self):
-        method = self.router.training.method if self.router else f"{self.schedule}{self.interval or ''}"
+        method = (self.router.training.method if self.router else "published" if self.published
+                  else f"{self.schedule}{self.interval or ''}")
         steps = f"t{self.num_steps}" + (f"of{self.against}" if self.num_steps != self.against else "")
         return _id(self, f"{self.model.name}-{steps}-{method}{_cur(self.cur_percent)}-{self.noise[0]}{self.seed}")
 
     def baseline(self):
         """The uncached run from the same noise."""
-        return replace(self, schedule="full", interval=None, cur_percent=None, router=None, num_steps=self.against)
+        return replace(self, schedule="full", interval=None, cur_percent=None, router=None, published=None, num_steps=self.against)
 
     def reference(self):
         """The uncached run from independent noise."""
@@ -174,7 +207,7 @@ class RunSpec:
     def needs(self):
         if self.noise == "reference":
             return []
-        others = [self.reference()] + ([self.router] if self.router else [])
+        others = ([] if self.images else [self.reference()]) + ([self.router] if self.router else [])
         return others + ([] if self == self.baseline() else [self.baseline()])
 
 

@@ -3,10 +3,13 @@
 Noise and label of image k depend on the run's seed and k; the last block is padded to the full batch. A shard is a
 range of whole blocks, so the bytes do not depend on how the work was divided.
 """
+from functools import cache
+
 import numpy as np
 import torch
 
-from . import BadInput, router as routers, samplers, schedules, seeds
+from . import BadInput, formats, router as routers, samplers, schedules, seeds, weights
+from .arithmetic import float32_products
 from .denoise import Denoiser
 from .shards import block_path, num_blocks
 from .store import atomic
@@ -26,25 +29,35 @@ def sample_block(loaded, run, keep, block):
     point = denoiser.begin(initial_noise(loaded, run, indices))
     forward = denoiser.hard(keep)
     images = [denoiser.images(point)]
-    while point.step < run.num_steps:
-        point = denoiser.advance(point, forward)
-        images.append(denoiser.images(point))
+    with float32_products("tf32" if run.precision == "tf32" else "ieee"):
+        while point.step < run.num_steps:
+            point = denoiser.advance(point, forward)
+            images.append(denoiser.images(point))
     return torch.stack(images)
 
 
 def initial_noise(loaded, run, indices):
-    return seeds.normal(seeds.generators(DOMAINS[run.noise], run.seed, indices=indices), loaded.shape)
+    return seeds.normal(seeds.generators(DOMAINS[run.noise], run.seed, indices=indices), loaded.shape).to(loaded.device)
 
 
 def make_block(loaded, run, keep, block, store):
-    """Sample one block unless its file is there: final images, and for block 0 the whole trajectory as well."""
+    """Sample one block unless its file is there: final images, and for block 0 the whole trajectory as well.
+
+    A run with a decoder keeps uint8 images (batch, 3, H, W), others float32 as the model gives them.
+    """
     path = block_path(run, store, block)
     if path.exists():
         return
-    trajectory = sample_block(loaded, run, keep, block).numpy()
+    trajectory = sample_block(loaded, run, keep, block).cpu()
     if block == 0:
-        save_array(store.samples(run) / "trajectory.npy", trajectory)
-    save_array(path, trajectory[-1])
+        save_array(store.samples(run) / "trajectory.npy", trajectory.numpy())
+    save_array(path, _decoder(run.images.decoder).decode(trajectory[-1]) if run.images else trajectory[-1].numpy())
+
+
+@cache
+def _decoder(spec):
+    from .vae import Vae        # only paper scale has one
+    return Vae(spec)
 
 
 def save_array(path, array):
@@ -82,12 +95,16 @@ def keep_mask(run, store, num_blocks):
         return schedules.fora(run.num_steps, num_blocks, run.interval or 2), None
     if run.schedule == "random":
         return schedules.random(run.num_steps, num_blocks, reused, RANDOM_SEED), None
-    path = store.router_path(run.router)
-    router = routers.load(path)
+    if run.published:
+        path = weights.checked(run.published.name, run.published.sha256, "router", weights.routers_folder())
+        router = formats.read(path, tau=run.published.tau)
+    else:
+        path = store.router_path(run.router)
+        router = routers.load(path)
     if router.logits.shape != (run.num_steps, num_blocks):
         raise BadInput(f"router: {path} has {router.num_steps} x {router.num_blocks} scores, but the run has "
                        f"{run.num_steps} steps and {num_blocks} blocks")
-    if router.about.get("model_sha256") != run.model.sha256:
+    if run.router and router.about.get("model_sha256") != run.model.sha256:
         raise BadInput(f"router: {path} was trained for model {router.about.get('model')!r} with other weights than "
                        f"{run.model.name}'s; delete it and {store.record_path(run.router)} to have it made again")
     return router.keep(run.cur_percent), schedules.cur_percent(router.keep())

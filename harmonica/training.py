@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
 
-from . import BadInput, iepo, ltc, ranks, samplers, schedules, sdt, seeds
+from . import BadInput, check, iepo, ltc, ranks, samplers, schedules, sdt, seeds
 from .denoise import Denoiser
 from .router import CLAMP
 from .store import atomic
@@ -36,7 +36,7 @@ class Learner:
         self.rows[0].requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.rows[1:], lr=lr, betas=(0.9, 0.999), eps=adam_eps, weight_decay=0)
         self.tau, self.beta, self.excess, self.data_losses = tau, beta, 0.0, []
-        self.lambda_ = torch.ones(len(logits)) if lambda_ is None else lambda_
+        self.lambda_ = torch.ones(len(logits), device=logits.device) if lambda_ is None else lambda_
         self.slopes = torch.full_like(logits, torch.nan)
 
     def scores(self, step):
@@ -89,8 +89,8 @@ def train(loaded, router, state_path, *, save_every=10, progress=iter):
     """
     config = router.training
     work = Work(loaded, router)
-    learner = Learner(initial_logits(router.num_steps, len(loaded.backbone.blocks), config.seed), tau=config.tau,
-                      lr=config.lr, adam_eps=config.adam_eps, beta=config.beta or 0.0)
+    logits = initial_logits(router.num_steps, len(loaded.backbone.blocks), config.seed).to(loaded.device)
+    learner = Learner(logits, tau=config.tau, lr=config.lr, adam_eps=config.adam_eps, beta=config.beta or 0.0)
     log = restore(state_path, learner)
     bar = progress(range(len(log), config.trajectories))
     for trajectory in bar:
@@ -107,7 +107,7 @@ def train(loaded, router, state_path, *, save_every=10, progress=iter):
                             lambda_=f"{learner.lambda_[1:].mean():.2g}")
         if (trajectory + 1) % save_every == 0 and ranks.is_first():
             save(state_path, learner, log)
-    return work.trained(learner.logits()), log
+    return work.trained(learner.logits().cpu()), log
 
 
 class Work:
@@ -115,6 +115,8 @@ class Work:
 
     def __init__(self, loaded, router):
         self.loaded, self.router, self.config = loaded, router, router.training
+        check(self.config.walk != "ltc" or loaded.images, "walk", "ltc", "it trains on images and there are none for "
+              "this model; `python -m harmonica latents prepare` makes ImageNet's")
         self.sampler = loaded.sampler or samplers.load(router.sampler)
         self.timesteps = self.sampler.timesteps(router.num_steps)
 
@@ -154,14 +156,15 @@ class Work:
         """-> this rank's part of `count` samples: noise (part, C, H, W) and conditioning."""
         rngs = seeds.generators(domain, self.config.seed, trajectory, indices=ranks.part(count))
         cond = self.loaded.cond(seeds.choices(rngs, self.loaded.num_conds))
-        return seeds.normal(rngs, self.loaded.shape), cond
+        return seeds.normal(rngs, self.loaded.shape).to(self.loaded.device), cond
 
     def draw_images(self, trajectory, step):
         """-> this rank's part of the training images, as much noise, conditioning."""
         images, conds = self.loaded.images
+        device = self.loaded.device
         rngs = seeds.generators(seeds.DATA, self.config.seed, trajectory, step, indices=ranks.part(self.config.batch))
         chosen = seeds.choices(rngs, len(images))
-        return images[chosen], seeds.normal(rngs, self.loaded.shape), self.loaded.cond(conds[chosen])
+        return images[chosen].to(device), seeds.normal(rngs, self.loaded.shape).to(device), self.loaded.cond(conds[chosen])
 
     def step_noise(self, count, domain, *key):
         """-> noise(step) of this rank's part of `count` samples, for samplers that add some."""
@@ -198,10 +201,11 @@ def restore(path, learner):
             log = json.loads(file.metadata()["log"])
     except SafetensorError as error:
         raise BadInput(f"state: {path} is not a whole training state ({error}); delete it to train from the start") from None
-    learner.lambda_, learner.slopes = tensors["lambda"], tensors["slopes"]
+    learner.lambda_, learner.slopes = (tensors[name].to(learner.slopes.device) for name in ("lambda", "slopes"))
     learner.beta, learner.excess = tensors["steering"].tolist()
     for i, row in enumerate(learner.rows):
         row.data.copy_(tensors["logits"][i])
         if f"step.{i}" in tensors:
-            learner.optimizer.state[row] = {key: tensors[f"{key}.{i}"] for key in ("step", "exp_avg", "exp_avg_sq")}
+            learner.optimizer.state[row] = {"step": tensors[f"step.{i}"], **{
+                key: tensors[f"{key}.{i}"].to(row.device) for key in ("exp_avg", "exp_avg_sq")}}
     return log

@@ -100,8 +100,8 @@ class DiT:
         return torch.cat([labels, torch.full_like(labels, self.null_label)])
 
     def start(self, x, t, labels):
-        """x (B, C, H, W), t (B,) model timesteps, labels (B,) -> h, c."""
-        h = self.model.pos_embed(x)
+        """x (B, C, H, W), t (B,) model timesteps, labels (B,) -> h, c, in the dtype of the weights."""
+        h = self.model.pos_embed(x.to(self.model.pos_embed.proj.weight.dtype))
         embedded = [self._embed(emb, t, labels, h.dtype) for emb in self.embedders]
         activated = [F.silu(e) for e in embedded]
         # one embedder serves every block where the per-block copies are equal
@@ -134,7 +134,7 @@ class DiT:
                    for first, last in runs]
 
         def start(x, t, labels):
-            h = self.model.pos_embed(x)
+            h = self.model.pos_embed(x.to(self.model.pos_embed.proj.weight.dtype))
             activated = F.silu(self._embed(self.embedders[0], t, labels, h.dtype))
             chunks = [None] * (3 * blocks)
             for first, count, w, b in linears:
