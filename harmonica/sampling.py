@@ -96,7 +96,7 @@ def keep_mask(run, store, num_blocks):
     if run.schedule == "random":
         return schedules.random(run.num_steps, num_blocks, reused, RANDOM_SEED), None
     if run.published:
-        path = weights.checked(run.published.name, run.published.sha256, "router", weights.routers_folder())
+        path = weights.checked_router(run.published.name, run.published.sha256)
         router = formats.read(path, tau=run.published.tau)
     else:
         path = store.router_path(run.router)

@@ -109,6 +109,16 @@ def checked(name, expected, field="weights", below=None):
     return path
 
 
+def checked_router(name, expected):
+    """-> the path of a published router below routers_folder(): of that name, or of any name if its sha256 is `expected`."""
+    below = routers_folder()
+    if not (below / name).exists():
+        for path in sorted(below.glob("*.pt*")):
+            if sha256(path) == expected:
+                return path
+    return checked(name, expected, "router", below)
+
+
 def _in_hub_cache(name):
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError

@@ -3,7 +3,7 @@ from importlib import import_module
 
 import pytest
 
-from harmonica import BadInput
+from analysis.paper_numbers import published
 from harmonica.runs import with_needs
 from harmonica.schedules import budget
 
@@ -75,6 +75,40 @@ def test_no_record_of_smoke_scale_can_enter_a_table():
     assert smoke and not smoke & digits
 
 
-def test_a_scale_that_is_not_there_is_refused():
-    with pytest.raises(BadInput, match="SCALE: 'paper'"):
-        table("dit_xl2_256", "paper")
+@pytest.fixture
+def no_weights(tmp_path, monkeypatch):
+    for name in ("HARMONICA_WEIGHTS", "HARMONICA_ROUTERS"):
+        monkeypatch.setenv(name, str(tmp_path / "weights"))
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+
+
+def test_at_paper_scale_the_papers_rows_are_all_there(no_weights):
+    """Its 16 rows, T and CUR for T and CUR, whether or not any weights are; published routers and betas beside them."""
+    rows = [row for name in NAMES for row in table(name, "paper", "core", 1)]
+    own = {(row.model, row.method, row.num_steps, row.cur_percent) for row in rows if not row.form.startswith("published")}
+    paper = {(line["model"], line["method"], int(line["T"]), float(line["CUR_percent"]) if line["CUR_percent"] else None)
+             for line in published("table1_class_conditional")}
+    assert own == paper and len(paper) == 16
+    assert [(row.method, row.num_steps, row.form) for row in rows if row.form.startswith("published")] == [
+        ("Learning-to-Cache", 50, "published router"), ("Learning-to-Cache", 20, "published router"),
+        ("HarmoniCa", 10, "published beta")]
+    for row in rows:
+        run, = row.runs
+        assert (run.num_images, run.guidance, run.num_images % run.batch, run.precision) == (50_000, 1.5, 0, None)
+        assert run.model.scale == "paper" and run.images.decoder.name == "stabilityai/sd-vae-ft-ema"
+
+
+def test_at_paper_scale_all_rows_and_seeds_contain_fewer(no_weights):
+    for name in NAMES:
+        core, every, seeds = ({run.id for row in table(name, "paper", *which) for run in row.runs}
+                              for which in (("core", 1), ("all", 1), ("all", 3)))
+        assert core < every < seeds and len(seeds) == 3 * len(every)
+        assert {"FORA", "DDIM"} <= {row.method for row in table(name, "paper", "all", 1)[4:]}
+    released = next(row.runs[0].router.training for row in table("dit_xl2_256", "paper") if row.form == "published beta")
+    assert (released.beta, released.lr, released.batch, released.trajectories, released.refresh, released.tau) == (
+        7e-8, 0.01, 32, 2000, 50, 0.1)
+
+
+def test_the_sanity_run_is_paper_scale_alone(no_weights):
+    assert table("dit_xl2_sanity", "digits") == table("dit_xl2_sanity", "smoke") == []
+    assert [(row.form, row.runs[0].num_images) for row in table("dit_xl2_sanity", "paper")] == [("", 5000), ("published router", 5000)]

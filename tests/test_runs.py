@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from harmonica import BadInput
-from harmonica.runs import LatencySpec, ModelSpec, RouterSpec, RouterTraining, RunSpec, canonical, with_needs
+from harmonica.runs import (FileSpec, ImageSpec, LatencySpec, ModelSpec, PublishedRouter, RouterSpec, RouterTraining, RunSpec, canonical,
+                            with_needs)
 
 MODEL = ModelSpec(name="m", sha256="0" * 64, scale="digits")
 TRAINING = RouterTraining(walk="sdt", objective="leave-one-out", lambda_scores="soft", trajectories=100, batch=16, refresh=10,
@@ -19,6 +20,9 @@ UNCACHED = RunSpec(model=MODEL, num_steps=10, num_images=2000, against=10)
 RANDOM = replace(UNCACHED, schedule="random", cur_percent=37.5)
 CACHED = replace(RANDOM, schedule="router", router=ROUTER)
 FEWER = replace(UNCACHED, num_steps=6)
+PUBLISHED = PublishedRouter(name="theirs.pt", sha256="2" * 64)
+IMAGES = ImageSpec(decoder=FileSpec(name="vae", sha256="3" * 64))
+THEIRS = replace(UNCACHED, schedule="router", published=PUBLISHED, images=IMAGES)
 
 
 def test_ids_are_what_they_were():
@@ -37,7 +41,10 @@ CHANGES = [(MODEL, f) for f in ({"name": "n"}, {"sha256": "1" * 64}, {"scale": "
     (ROUTER, f) for f in ({"sampler": "ddim-diffusers"}, {"num_steps": 9}, {"guidance": 1.5})] + [
     (RANDOM, f) for f in ({"sampler": "ddim-diffusers"}, {"guidance": 1.5}, {"cur_percent": 50}, {"noise": "reference"}, {"seed": 1},
                           {"num_images": 1000}, {"batch": 50}, {"against": 20}, {"num_steps": 9},
-                          {"schedule": "fora", "cur_percent": None}, {"schedule": "fora", "interval": 3, "cur_percent": None}, {"schedule": "router", "router": ROUTER})]
+                          {"schedule": "fora", "cur_percent": None}, {"schedule": "fora", "interval": 3, "cur_percent": None},
+                          {"schedule": "router", "router": ROUTER}, {"schedule": "router", "cur_percent": None, "published": PUBLISHED},
+                          {"images": IMAGES}, {"images": replace(IMAGES, reference="other.npz")}, {"precision": "tf32"},
+                          {"precision": "bfloat16"})]
 
 
 def changed(owner, change):
@@ -85,6 +92,13 @@ def test_what_a_run_rests_on():
     assert UNCACHED.needs() == [UNCACHED.reference()] and UNCACHED.reference().needs() == []
 
 
+def test_a_run_at_paper_scale_needs_no_independent_images():
+    assert THEIRS.needs() == [THEIRS.baseline()] and THEIRS.baseline() == replace(UNCACHED, images=IMAGES)
+    assert THEIRS.baseline().needs() == [] and "published" in THEIRS.id
+    given = replace(ROUTER, training=replace(TRAINING, beta=1e-6, cur_percent=None))
+    assert replace(CACHED, router=given, cur_percent=None).id != replace(CACHED, router=given).id
+
+
 WRONG = [(MODEL, {"scale": "big"}), (MODEL, {"numerics": "offical"}), (TRAINING, {"walk": "stroll"}), (TRAINING, {"objective": "l1"}),
          (TRAINING, {"ltc_form": "released"}), (TRAINING, {"walk": "ltc"}), (TRAINING, {"lambda_scores": None}),
          (TRAINING, {"lambda_scores": "firm"}), (TRAINING, {"objective": "mse"}), (TRAINING, {"trajectories": 0}), (TRAINING, {"batch": -1}),
@@ -94,7 +108,9 @@ WRONG = [(MODEL, {"scale": "big"}), (MODEL, {"numerics": "offical"}), (TRAINING,
          (ROUTER, {"num_steps": 0}), (ROUTER, {"guidance": 0.5}), (ROUTER, {"num_steps": 1}), (RANDOM, {"schedule": "fasst"}),
          (RANDOM, {"cur_percent": 120}), (RANDOM, {"cur_percent": 91}), (RANDOM, {"cur_percent": -5}), (RANDOM, {"cur_percent": None}),
          (RANDOM, {"router": ROUTER}), (RANDOM, {"num_images": 0}), (RANDOM, {"batch": 0}), (RANDOM, {"against": 0}),
-         (UNCACHED, {"cur_percent": 50}), (CACHED, {"router": None}), (CACHED, {"num_steps": 20}),
+         (UNCACHED, {"cur_percent": 50}), (CACHED, {"router": None}), (CACHED, {"num_steps": 20}), (CACHED, {"published": PUBLISHED}),
+         (CACHED, {"cur_percent": None}), (THEIRS, {"cur_percent": 25}), (THEIRS, {"schedule": "full"}), (PUBLISHED, {"tau": 1}),
+         (UNCACHED, {"precision": "half"}),
          (CACHED, {"model": replace(MODEL, sha256="1" * 64)})]
 
 
