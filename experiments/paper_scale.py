@@ -51,9 +51,9 @@ class Base:
     images: ImageSpec
 
 
-def base(label, name):
+def base(label, name, reference):
     return Base(label=label, model=ModelSpec(name=name, sha256=published_sha256(name), scale="paper"),
-                images=ImageSpec(decoder=FileSpec(name=VAE, sha256=published_sha256(VAE))))
+                images=ImageSpec(decoder=FileSpec(name=VAE, sha256=published_sha256(VAE)), reference=reference))
 
 
 def published_router(name):

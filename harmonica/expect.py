@@ -1,4 +1,5 @@
 """About how long an artefact takes on one CPU core: arithmetic over a rate measured on a 2.6 GHz server core."""
+from . import outlook
 from .digits.manifest import manifest
 
 MACS_PER_SECOND = 24e9          # of a forward, one core, float32
@@ -7,7 +8,9 @@ START_S = 4.0                   # importing, loading, metrics
 
 
 def seconds(artefact):
-    """Single-core seconds for a runs spec at digits or smoke scale."""
+    """Single-core seconds for a runs spec at digits or smoke scale; of one GPU, at an assumed rate, at paper scale."""
+    if (artefact.runs[0] if artefact.kind == "latency" else artefact).model.scale == "paper":
+        return outlook.gpu_seconds(artefact)
     if artefact.kind == "latency":
         return 2 + 1.5 * sum((artefact.repeats + 1) * artefact.batch * _forward_s(run.model) * run.num_steps * share(run)
                              for run in artefact.runs)

@@ -15,15 +15,15 @@ import numpy as np
 import torch
 from PIL import Image
 
-from . import BadInput, check, seeds, weights
+from . import BadInput, check, seeds
 from .sampling import save_array
 from .store import read_json, write_json
+from .weights import FACTOR, latents_folder
 
 PART = 1000
 ABOUT, LABELS = "latents.json", "labels.npy"
 ENDINGS = (".jpg", ".jpeg", ".png")
 MODES = ("sample", "mean")
-FACTOR = 8                  # of Stable Diffusion's autoencoder: 256 px are 32 latents
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,6 @@ def training_images(channels, sample_size):
     shape = images.parts[0].shape[1:]
     check(shape == (channels, sample_size, sample_size), "latents", shape, f"the model has {(channels, sample_size, sample_size)}")
     return images, labels
-
-
-def latents_folder(sample_size):
-    """HARMONICA_LATENTS, by default latents-<pixels> in the folder of weights."""
-    return Path(os.environ.get("HARMONICA_LATENTS") or weights.folder() / f"latents-{FACTOR * sample_size}")
 
 
 def _of_tar(path):

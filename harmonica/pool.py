@@ -72,6 +72,8 @@ def _duration(seconds):
 def _start_worker():
     import torch
     torch.set_num_threads(1)
+    if torch.cuda.is_available():       # at paper scale there is one process per GPU
+        torch.cuda.set_device((int(current_process().name.rsplit("-", 1)[1]) - 1) % torch.cuda.device_count())
     signal.signal(signal.SIGINT, signal.SIG_DFL)      # Ctrl-C: end at once, what was saved is enough
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -46,6 +46,11 @@ def device_name():
     return f"{cpu}, {num_cores()} cores"
 
 
+def num_gpus():
+    import torch
+    return torch.cuda.device_count()
+
+
 def num_cores():
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 

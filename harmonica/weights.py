@@ -25,15 +25,16 @@ class Published:
     source: str
     num_bytes: int | None = None
     sha256: str | None = None
+    tokens: int | None = None       # of a DiT
 
 
 # Sizes and hashes were read from public scripts that check them, the routers' computed from the repository's files.
 PUBLISHED = {published.name: published for published in (
-    Published(name="DiT-XL-2-256x256.pt", source=DIT, num_bytes=2_700_611_775,
+    Published(name="DiT-XL-2-256x256.pt", source=DIT, tokens=256, num_bytes=2_700_611_775,
               sha256="9ec1876e4c03471bca126663a30e2d1b20610b6d2f87850a39a36f25cc685521"),
-    Published(name="DiT-XL-2-512x512.pt", source=DIT),
-    Published(name="facebook/DiT-XL-2-256", source=HUB),
-    Published(name="facebook/DiT-XL-2-512", source=HUB),
+    Published(name="DiT-XL-2-512x512.pt", source=DIT, tokens=1024),
+    Published(name="facebook/DiT-XL-2-256", source=HUB, tokens=256),
+    Published(name="facebook/DiT-XL-2-512", source=HUB, tokens=1024),
     Published(name="stabilityai/sd-vae-ft-ema", source=HUB, num_bytes=334_643_276),
     Published(name="stabilityai/sd-vae-ft-mse", source=HUB, num_bytes=334_643_276,
               sha256="a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815"),
@@ -45,6 +46,7 @@ PUBLISHED = {published.name: published for published in (
               sha256="fd83c172f77ad71f8695d5972497d1a4d113119e0e0415861812ca8eea9f60b2"),
     Published(name="DDIM20_router.pt", source=LTC, num_bytes=24_064,
               sha256="c3134cfe7a69e31f188ac3d8ace7f6b586db92daa30c99f17e46d3f24e7408c7"))}
+FACTOR = 8              # of Stable Diffusion's autoencoder: 256 px are 32 latents
 IN_FOLDER = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
 
@@ -56,6 +58,11 @@ def folder():
 def routers_folder():
     """Published routers: HARMONICA_ROUTERS, by default routers/ in the folder above."""
     return Path(os.environ.get("HARMONICA_ROUTERS") or folder() / "routers")
+
+
+def latents_folder(sample_size):
+    """Prepared training images: HARMONICA_LATENTS, by default latents-<pixels> in the folder above."""
+    return Path(os.environ.get("HARMONICA_LATENTS") or folder() / f"latents-{FACTOR * sample_size}")
 
 
 def find(name, field="weights", below=None):

@@ -108,7 +108,7 @@ def test_a_pickle_with_code_in_it_is_not_run(refused, workplace):
 
 WRONG_WORDS = [([], "COMMAND"), (["trian"], "trian"), (["run"], "EXPERIMENT"), (["run", "dit_xl2_1024"], "choose one of dit_xl2_256, dit_xl2_512"),
                (["run", "../experiments/dit_xl2_256"], "choose one of"), (["run", "dit_xl2_256/"], "choose one of"),
-               (["run", "dit_xl2_256", "--scale", "huge"], "SCALE: 'huge'"), (["run", "dit_xl2_256", "--scale", "paper"], "SCALE: 'paper'"),
+               (["run", "dit_xl2_256", "--scale", "huge"], "SCALE: 'huge'"),
                (["run", "dit_xl2_256", "--rows", "some"], "ROWS: 'some'"), (["run", "dit_xl2_256", "--seeds", "0"], "SEEDS: 0"),
                (["run", "dit_xl2_256", "--seeds", "4"], "SEEDS: 4"), (["run", "dit_xl2_256", "--seeds", "many"], "many"),
                (["run", "dit_xl2_256", "--jobs", "-1"], "JOBS: -1"), (["run", "dit_xl2_256", "--where", "cloud"], "WHERE: 'cloud'"),

@@ -10,7 +10,8 @@ def table(scale, rows="core", num_seeds=1):
     """The rows of this block of Table 1; only with rows = "all" at digits scale, none at smoke scale."""
     if scale == "paper":
         setting = Setting(num_steps=20, fewer=16, ltc_cur=23.57, harmonica_cur=PAPER_CUR)
-        return paper_scale.group(paper_scale.base("DiT-XL/2 512x512", "DiT-XL-2-512x512.pt"), setting, rows=rows, num_seeds=num_seeds)
+        base = paper_scale.base("DiT-XL/2 512x512", "DiT-XL-2-512x512.pt", "VIRTUAL_imagenet512.npz")
+        return paper_scale.group(base, setting, rows=rows, num_seeds=num_seeds)
     if scale == "smoke" or rows == "core":
         return []
     return group(scale=scale, models=base_models(scale, "dit-digits-fine"), label="DiT-digits-fine 64 tokens",

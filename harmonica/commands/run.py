@@ -39,19 +39,21 @@ def _run(arguments):
     rows = _rows(arguments)
     wanted = with_needs([run for row in rows for run in row.runs])
     latencies = latency_specs(rows)
+    if arguments.scale == "paper" and not (arguments.dry_run or arguments.status or arguments.wait or arguments.cancel):
+        _refuse_missing_files(wanted)
     if arguments.where == "slurm":      # loaded by name, as experiments are: nothing here depends on that folder
         return import_module("slurm.launch").main(arguments, wanted, latencies, LOCAL)
     if arguments.dry_run or arguments.status:
-        return _list(wanted + latencies)
+        return _list(wanted + latencies, arguments.scale)
     if arguments.fresh:
         set_aside(LOCAL)
     from ..pool import make_all
-    from ..provenance import num_cores
+    from ..provenance import num_cores, num_gpus
     from ..store import Store
     store = Store(LOCAL)
     if all(store.record(artefact) for artefact in wanted + latencies):
         print(f"nothing to run: all {len(wanted + latencies)} records are in {LOCAL}")
-    failed = make_all(wanted, LOCAL, arguments.jobs or num_cores())
+    failed = make_all(wanted, LOCAL, arguments.jobs or (num_gpus() or 1 if arguments.scale == "paper" else num_cores()))
     if not failed:      # latency comes last and alone on the machine
         failed = make_all(latencies, LOCAL, jobs=1)
     for id_, reason in failed.items():
@@ -70,11 +72,23 @@ def _rows(arguments):
     return rows
 
 
-def _list(wanted):
+def _list(wanted, scale):
     from ..store import Store
     store = Store(LOCAL)
     for artefact in wanted:
         print(f"{'done   ' if store.record(artefact) else 'missing'} {artefact.kind:6} {artefact.id}")
+    if scale == "paper":
+        from .. import outlook
+        print("\n".join(outlook.summary([artefact for artefact in wanted if not store.record(artefact)])))
+
+
+def _refuse_missing_files(wanted):
+    from .. import outlook
+    from ..store import Store
+    missing = outlook.missing([artefact for artefact in wanted if not Store(LOCAL).record(artefact)])
+    if missing:
+        print("\n".join(missing[1:]), end="\n" * (len(missing) > 1))
+        raise BadInput(missing[0] + (f" ({len(missing) - 1} more are missing, listed above)" if missing[1:] else ""))
 
 
 def set_aside(local):

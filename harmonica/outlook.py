@@ -1,0 +1,111 @@
+"""What artefacts of paper scale take: files, GPU-hours, disk, memory. Arithmetic, not measurement. Imports no torch.
+
+MACs are counted (the autoencoder's with torch's FlopCounterMode); how many of them a GPU does in a second is ASSUMED.
+"""
+from . import weights
+from .runs import RouterSpec, RunSpec
+
+ASSUMED_MACS_PER_SECOND = {None: 20e12, "tf32": 100e12, "bfloat16": 200e12}     # of one H100-class GPU, in float32 and less
+WIDTH, DEPTH = 1152, 28                                     # of DiT-XL/2
+DECODER_MACS = {256: 311.1e9, 1024: 1257.3e9}               # of an image, by tokens: 256 px, 512 px
+UPDATE_PER_FORWARD = {"sdt": 4.0, "ltc": 5.0}               # teacher, student, backward of about two (and the filling step)
+SAVED_PER_LAYER = 14        # activations of one update, counted on small models: 13.2 to 13.8 times tokens x width
+CACHE_PER_LAYER = 2         # the student's new cache
+FLOAT_BYTES, GB = 4, 1e9
+OTHER_WEIGHTS = ("weights-inception-2015-12-05-6726825d.pth",)
+
+
+def tokens(model):
+    """Of a ModelSpec; those of 256 px where the name is no published one."""
+    known = weights.PUBLISHED.get(model.name)
+    return known.tokens if known and known.tokens else 256
+
+
+def forward_macs(model):
+    count = tokens(model)
+    return DEPTH * (12 * count * WIDTH**2 + 2 * count**2 * WIDTH)
+
+
+def gpu_seconds(artefact):
+    """Of one GPU at the assumed rate; loading and metrics left out."""
+    if isinstance(artefact, RouterSpec):
+        return _training_macs(artefact) / ASSUMED_MACS_PER_SECOND[None]
+    if not isinstance(artefact, RunSpec):
+        return sum((artefact.repeats + 1) * artefact.batch * _sampling_macs(run) / ASSUMED_MACS_PER_SECOND[run.precision]
+                   for run in artefact.runs)
+    decoding = DECODER_MACS[tokens(artefact.model)] / ASSUMED_MACS_PER_SECOND[None]
+    return artefact.num_images * (_sampling_macs(artefact) / ASSUMED_MACS_PER_SECOND[artefact.precision] + decoding)
+
+
+def _sampling_macs(run):
+    """Of one image; a published router's share is not known here, so it counts as uncached."""
+    share = 0.5 if run.schedule == "fora" else 1 - (run.cur_percent or 0) / 100
+    return (1 if run.guidance == 1 else 2) * run.num_steps * share * forward_macs(run.model)
+
+
+def _training_macs(router):
+    t, steps = router.training, router.num_steps
+    halves = 2 if t.walk == "sdt" and router.guidance != 1 else 1
+    rows = steps // 2 if t.ltc_form == "released" else steps - 1
+    forwards = t.trajectories * rows * t.batch * halves * UPDATE_PER_FORWARD[t.walk]
+    if t.objective != "mse":        # lambda: half of T walks
+        forwards += t.trajectories / t.refresh * t.lambda_batch * halves * steps * (steps + 1) / 2
+    return forwards * forward_macs(router.model)
+
+
+def disk_bytes(artefact):
+    """Of a run's images, uint8; other artefacts are small."""
+    return artefact.num_images * 3 * 256 * tokens(artefact.model) if isinstance(artefact, RunSpec) else 0      # 16 x 16 pixels a token
+
+
+def training_bytes(router, num_gpus=1):
+    """Memory of one update on each of `num_gpus`: weights, saved activations, cache, float32, without checkpointing."""
+    samples = router.training.batch * (2 if router.training.walk == "sdt" and router.guidance != 1 else 1) / num_gpus
+    parameters = DEPTH * 18 * WIDTH**2
+    return FLOAT_BYTES * (parameters + samples * tokens(router.model) * WIDTH * DEPTH * (SAVED_PER_LAYER + CACHE_PER_LAYER))
+
+
+def files(artefacts):
+    """-> [(published name, its folder)] of everything that artefacts read, once each."""
+    found = {}
+    for artefact in artefacts:
+        if isinstance(artefact, (RouterSpec, RunSpec)):
+            found[artefact.model.name] = weights.folder()
+        if isinstance(artefact, RunSpec) and artefact.images:
+            images = artefact.images
+            found[images.decoder.name] = weights.folder()
+            found[images.inception.name if images.inception else OTHER_WEIGHTS[0]] = weights.folder()
+            if images.reference:
+                found[images.reference] = weights.folder()
+        if isinstance(artefact, RunSpec) and artefact.published:
+            found[artefact.published.name] = weights.routers_folder()
+    return list(found.items())
+
+
+def missing(artefacts):
+    """[sentence] per file that is not there: its name, where it is published, the folder to put it into."""
+    said = []
+    for side in sorted({int(tokens(a.model) ** 0.5) for a in artefacts if a.kind == "router" and a.training.walk == "ltc"}):
+        if not (weights.latents_folder(2 * side) / "labels.npy").exists():
+            said.append(f"latents: {weights.latents_folder(2 * side)} holds no prepared training images; "
+                        f"`python -m harmonica latents prepare IMAGES --size {16 * side}` makes them of ImageNet's")
+    for name, below in files(artefacts):
+        try:
+            weights.find(name, "file", below)
+        except weights.BadInput as error:
+            said.append(str(error))
+    return said
+
+
+def summary(artefacts):
+    """Lines for --dry-run, of the artefacts that are still to be made."""
+    routers = [a for a in artefacts if isinstance(a, RouterSpec)]
+    hours = {kind: sum(gpu_seconds(a) for a in artefacts if a.kind == kind) / 3600 for kind in ("router", "run")}
+    said = [f"about {hours['run']:.0f} GPU-hours of sampling and {hours['router']:.0f} of router training, ASSUMING "
+            f"{ASSUMED_MACS_PER_SECOND[None] / 1e12:.0f} T multiply-accumulates per second in float32 (not measured); metrics left out",
+            f"{sum(map(disk_bytes, artefacts)) / GB:.0f} GB of images below results/local/samples"]
+    if routers:
+        most = max(routers, key=training_bytes)
+        said.append(f"largest router training: batch {most.training.batch}, about {training_bytes(most) / GB:.0f} GB on one GPU or "
+                    f"{training_bytes(most, 4) / GB:.0f} GB on each of 4 (estimate)")
+    return said + [f"missing {sentence}" for sentence in missing(artefacts)]
