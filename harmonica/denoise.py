@@ -39,7 +39,7 @@ class Denoiser:
         first = x[:len(x) // self.halves]                      # both halves are fed the conditional one
         t = torch.full((len(x),), self.timesteps[step], device=x.device)
         out, cache = forward(step, first.repeat(self.halves, 1, 1, 1), t, point.cache)
-        noise = self.noise(step).repeat(self.halves, 1, 1, 1) if self.sampler.stochastic else None
+        noise = self.noise(step).to(x.device).repeat(self.halves, 1, 1, 1) if self.sampler.stochastic else None
         x, state = self.sampler.step(point.state, out, step, x, noise)
         return Point(step + 1, x, state, cache)
 
