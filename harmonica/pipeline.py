@@ -51,6 +51,8 @@ def remove_router(pipe):
 class AppliedRouter:
     """A router at work on the transformer and scheduler of one pipeline; as a context manager it removes itself.
 
+    pipe, router, cur and assume_timesteps are apply_router's. keep: the mask (T, N) that is followed.
+
     Between two calls of the pipeline it holds no tensor but the model's.
     """
 
@@ -87,6 +89,7 @@ class AppliedRouter:
             self.remove()
 
     def remove(self):
+        """Put both attributes back. BadInput, and nothing is changed, where something else has replaced forward since."""
         with _inside_offload_hook(self.transformer):
             check(vars(self.transformer).get("forward") == self.forward, "transformer", type(self.transformer).__name__,
                   "its forward was replaced after the router was applied; remove that first")
@@ -113,6 +116,7 @@ class AppliedRouter:
         self.step, self.timesteps = 0, timesteps
 
     def differ(self, timesteps):
+        """What is done about timesteps that are not the router's: BadInput, or a warning where that is accepted."""
         said = f"the scheduler gives {_shown(timesteps)}, the router was trained for {_shown(self.expected)}"
         if not self.assume:
             raise BadInput(f"timesteps: {said}; train a router on this pipeline (python -m harmonica train), set the "
@@ -136,7 +140,6 @@ class AppliedRouter:
         if self.step == len(self.keep):
             self.forget()
         return Transformer2DModelOutput(sample=out) if return_dict else (out,)
-
 
     def prepared(self, **inputs):
         """backbone.prepare of what conditions this call, done once: the pipelines give the same tensors at every step."""

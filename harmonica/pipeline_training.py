@@ -146,7 +146,7 @@ def train_router(loaded, router, out, progress=iter):
             logits, log = train(loaded, router, state, save_every=1, progress=progress)
             write_json(out / "log.json", log)
             Router(logits=logits, tau=router.training.tau, timesteps=tuple(loaded.sampler.timesteps(router.num_steps)),
-                   about=asdict(router)).save_pretrained(out)
+                   about={**asdict(router), "kinds": loaded.backbone.kinds}).save_pretrained(out)
             state.unlink(missing_ok=True)
     return Router.from_pretrained(out)
 
@@ -179,6 +179,7 @@ def _from_pretrained(load, source, **options):
 
 
 def _sha256(module):
+    """Over names and values of its tensors, as they are loaded."""
     whole = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         whole.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
@@ -186,13 +187,13 @@ def _sha256(module):
 
 
 def _agree(router, path):
-    """A folder belongs to one configuration."""
+    """A folder belongs to one configuration. The model is what its hash says, wherever it lies."""
     config = json.loads(json.dumps(asdict(router)))
     if not path.exists():
         return write_json(path, config)
     there = read_json(path)
     flat, there = ({**own, **own.get("training", {})} for own in (config, there))
-    differing = [field for field in flat if field != "training" and there.get(field) != flat[field]]
+    differing = [field for field in flat if field not in ("model", "training") and there.get(field) != flat[field]]
     check(not differing, "out", str(path.parent),
           f"it holds a router with another {', '.join(differing)}; choose another folder")
 

@@ -4,6 +4,8 @@ Reuse is counted in entries of the mask; CUR (cache utilisation ratio) = reused 
 """
 import torch
 
+from . import BadInput
+
 
 def full(num_steps, num_blocks):
     return torch.ones(num_steps, num_blocks, dtype=torch.bool)
@@ -22,11 +24,11 @@ def fora(num_steps, num_blocks, interval=2):
 def budget(cur_percent, num_steps, num_blocks):
     """-> the number of reused entries that a CUR in percent stands for: round(CUR T N).
 
-    ValueError where no schedule has it: the first of the T rows is always computed.
+    BadInput where no schedule has it: the first of the T rows is always computed.
     """
     most = 100 * (num_steps - 1) / num_steps
     if not 0 <= cur_percent <= most:
-        raise ValueError(f"cur: {cur_percent} percent is not possible; with T = {num_steps} it lies in 0..{most:g}")
+        raise BadInput(f"cur: {cur_percent} percent is not possible; with T = {num_steps} it lies in 0..{most:g}")
     return round(cur_percent / 100 * num_steps * num_blocks)
 
 

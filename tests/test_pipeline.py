@@ -297,6 +297,14 @@ class TestRefusal:
         assert torch.equal(call(pipe), expected)
 
     @one_of_each
+    @pytest.mark.parametrize("cur", [-1, 76, 100])
+    def test_of_a_cur_that_no_mask_has(self, pipe, cur):
+        before, router = attributes(pipe), router_of(pipe)
+        with pytest.raises(BadInput, match=f"cur: {cur} percent is not possible; with T = {T} it lies in 0..75"):
+            harmonica.apply_router(pipe, router, cur=cur)
+        assert attributes(pipe) == before
+
+    @one_of_each
     def test_of_a_second_router(self, pipe):
         with harmonica.apply_router(pipe, router_of(pipe)):
             expected = call(pipe)

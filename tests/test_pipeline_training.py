@@ -2,6 +2,7 @@
 import gc
 import shutil
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import diffusers
@@ -99,6 +100,14 @@ def test_another_configuration_in_the_same_folder_is_refused(prepared, folder_of
     with pytest.raises(BadInput, match="another sampler, scheduler, guidance; choose another folder"):
         train_router(loaded, other, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
+
+
+@pytest.mark.parametrize("kind", ["dit"])
+def test_the_model_may_have_moved(prepared, folder_of, tmp_path, kind):
+    loaded, router = prepared
+    with pytest.raises(Killed):
+        train_router(loaded, router, tmp_path, killed_after(1))
+    assert train_router(loaded, replace(router, model="elsewhere"), tmp_path).num_steps == T
 
 
 @every_kind
