@@ -19,7 +19,7 @@ class GraphPlan(Plan):
     def __init__(self, backbone, keep, capture=None):
         super().__init__(backbone, keep, translate=lambda function: function)
         self.capture = capture or Capture()
-        self.buffers, self.ctx, self.own, self.cache = {}, None, None, None
+        self.buffers, self.own, self.ctx, self.shape, self.cache = {}, None, None, None, None
 
     @torch.no_grad()
     def step(self, step, x, t, ctx, cache):

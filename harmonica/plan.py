@@ -38,7 +38,7 @@ class Plan:
     """The specialised steps of one mask. translate(function) -> function, or None: what becomes of each distinct row."""
 
     def __init__(self, backbone, keep, translate=None):
-        self.keep = keep
+        self.backbone = backbone
         self.rows = [tuple(row) for row in keep.tolist()]
         self.reused = [[i for i, computed in enumerate(row) if not computed] for row in self.rows] + [[]]
         self.held = [[i for i in self.reused[step + 1] if row[i]] for step, row in enumerate(self.rows)]
@@ -84,6 +84,7 @@ def row_function(backbone, start, row, held):
             h = block.add(h, c, out)
             if hold:
                 features.append(out)
+            del out     # not while the next block computes
         return finish(h, c), features
     return step
 

@@ -1,4 +1,8 @@
 """A plan does what the loop over the mask does, through every backend that the machine has, and holds only what is live."""
+import functools
+import shutil
+import weakref
+
 import pytest
 import torch
 
@@ -32,9 +36,149 @@ def walked(denoiser, x, forward):
 
 
 @pytest.mark.parametrize("keep", MASKS.values(), ids=MASKS)
-@pytest.mark.parametrize("batch", [1, 3, 16])
+@pytest.mark.parametrize("batch", [1, 16])
 @pytest.mark.parametrize("setting", [dict(scale=1.0), dict(scale=1.5), dict(tied=False), dict(dtype=torch.float64),
                                      dict(channels=1, out_channels=1, depth=2, width=96, scale=1.0)], ids=str)
 def test_eager_is_the_loop_bit_for_bit(tiny_walk, keep, batch, setting):
     denoiser, x = tiny_walk(batch=batch, **{"dtype": torch.float32, **setting})
     assert torch.equal(walked(denoiser, x, denoiser.hard(keep))[0], walked(denoiser, x, by_the_loop(denoiser, keep))[0])
+
+
+def rerun(function):
+    """What a CUDA graph does, on any device: run again on the same buffers, into the same output."""
+    out = function()
+    return lambda: out.copy_(function()), out
+
+
+@pytest.mark.parametrize("keep", MASKS.values(), ids=MASKS)
+@pytest.mark.parametrize("scale", [1.0, 1.5])
+def test_static_buffers_give_what_eager_gives(tiny_walk, keep, scale):
+    """Captured once per row and shape; other labels, other batch sizes and the same ones again need no new capture."""
+    captured, plan = [], None
+    for batch, labels in ((2, 0), (3, 4), (2, 5), (3, 1)):
+        denoiser, x = tiny_walk(batch=batch, scale=scale, dtype=torch.float32)
+        denoiser = with_labels(denoiser, plan.backbone if plan else denoiser.backbone, range(labels, labels + batch))
+        plan = plan or GraphPlan(denoiser.backbone, keep, lambda function: captured.append(function) or rerun(function))
+        expected = walked(denoiser, x, denoiser.hard(keep))
+        got = walked(denoiser, x, denoiser.planned(plan))
+        assert torch.equal(got[0], expected[0])
+        for own, slots in zip(got[1], expected[1]):
+            assert all((a is None) == (b is None) and (a is None or torch.equal(a, b)) for a, b in zip(own, slots))
+    assert len(captured) == 2 * len(keep.unique(dim=0))
+
+
+def test_with_static_buffers_a_walk_cannot_be_forked(tiny_walk):
+    denoiser, x = tiny_walk(dtype=torch.float32)
+    forward = denoiser.planned(GraphPlan(denoiser.backbone, MASKS["FORA"], rerun))
+    point = denoiser.advance(denoiser.begin(x), forward)
+    denoiser.walk(denoiser.begin(x), forward)
+    with pytest.raises(BadInput, match="cache: .* one trajectory is walked at a time"):
+        denoiser.advance(point, forward)
+
+
+@pytest.mark.parametrize("backend", [
+    pytest.param("compile", marks=pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))),
+                                                     reason="torch.compile needs a C++ compiler")),
+    pytest.param("cudagraph", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU"))])
+def test_other_backends_agree_with_eager(tiny_walk, backend):
+    device = "cuda" if backend == "cudagraph" else "cpu"
+    denoiser, x = tiny_walk(num_steps=3, dtype=torch.float32, depth=1, width=16)
+    denoiser.backbone.model.to(device)
+    denoiser, x, keep = with_labels(denoiser, denoiser.backbone, [1, 2], device), x.to(device), schedules.fora(3, 2)
+    plan = compile_mask(denoiser.backbone, keep, backend)
+    expected, _ = walked(denoiser, x, denoiser.hard(keep))
+    for _ in range(2):
+        got, _ = walked(denoiser, x, denoiser.planned(plan))
+        torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+class Plain:
+    """A backbone with the least that the contract asks for: 4 blocks, each scaling h."""
+
+    class Block:
+        def __init__(self, factor):
+            self.factor = factor
+
+        def residual(self, h, c):
+            return self.factor * h
+
+        def add(self, h, c, out):
+            return h + c * out
+
+    def __init__(self):
+        self.blocks = [self.Block(factor) for factor in (0.1, 0.2, 0.3, 0.4)]
+
+    def start(self, x, t, ctx):
+        return x.flatten(1), ctx + t[:, None]
+
+    def finish(self, h, c):
+        return h - c
+
+
+def test_nothing_is_compiled_twice(monkeypatch):
+    """More distinct rows than torch compiles of one function, several batch sizes: the second round compiles nothing."""
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    keep = torch.arange(15, 4, -1)[:, None] // torch.tensor([1, 2, 4, 8]) % 2 == 1      # 11 distinct rows
+    eager, compiled = (compile_mask(Plain(), keep, backend) for backend in ("eager", "compile"))
+    for again in (False, True):
+        for batch in (2, 3, 5):
+            x, t, caches = torch.randn(batch, 1, 2, 2), torch.full((batch,), 3), [[None] * 4, [None] * 4]
+            for step in range(11):
+                with torch._dynamo.config.patch(error_on_recompile=again):
+                    outs, caches = zip(*(plan.step(step, x, t, torch.ones(1), cache)
+                                         for plan, cache in zip((eager, compiled), caches)))
+                assert torch.equal(*outs)
+
+
+def with_labels(denoiser, backbone, labels, device="cpu"):
+    return type(denoiser)(backbone, denoiser.sampler, denoiser.timesteps, torch.tensor([*labels], device=device), scale=denoiser.scale)
+
+
+def test_between_and_within_steps_only_live_features_are_held(tiny_walk):
+    """Alive at any block: what the step was given, what it computed and the next one reuses, and the block's own output."""
+    keep = MASKS["random"]
+    denoiser, x = tiny_walk(dtype=torch.float32, scale=1.0)
+    alive, limits, step = [], [], [0]
+    for i, block in enumerate(denoiser.blocks):
+        def residual(h, c, i=i, plain=block.residual):
+            out = plain(h, c)
+            alive.append(weakref.ref(out))
+            given = 0 if step[0] == 0 else int((~keep[step[0]]).sum())
+            written = keep[step[0], :i] & (~keep[step[0] + 1, :i] if step[0] < 4 else False)
+            limits.append((sum(ref() is not None for ref in alive), given + int(written.sum()) + 1))
+            return out
+        block.residual = residual
+    point, forward = denoiser.begin(x), denoiser.hard(keep)
+    while point.step < 5:
+        step[0] = point.step
+        point = denoiser.advance(point, forward)
+        held = [slot is not None for slot in point.cache]
+        assert held == (~keep[point.step]).tolist() if point.step < 5 else not any(held)
+    assert limits and all(count <= most for count, most in limits)
+
+
+def test_the_cache_is_in_the_models_dtype(tiny_walk):
+    denoiser, x = tiny_walk(dtype=torch.bfloat16)
+    point = denoiser.advance(denoiser.begin(x), denoiser.hard(MASKS["FORA"]))
+    assert {slot.dtype for slot in point.cache} == {torch.bfloat16}
+
+
+def test_what_a_step_computes_is_known_ahead(tiny_walk):
+    plan = compile_mask(tiny_walk()[0].backbone, MASKS["random"])
+    assert [list(plan.row(step)) for step in range(5)] == MASKS["random"].tolist()
+
+
+@pytest.mark.parametrize("keep, backend, words", [
+    (MASKS["full"], "fast", "backend: 'fast' is not possible; choose one of eager, compile, cudagraph"),
+    (schedules.full(5, 6), "eager", "keep: .*it must be torch.bool \\(T, 4\\)"),
+    (MASKS["full"].float(), "eager", "keep: .*it must be torch.bool"),
+    (~MASKS["full"], "eager", "keep: .*nothing can be reused at the first step")])
+def test_what_cannot_be_planned_is_refused(tiny_walk, keep, backend, words):
+    with pytest.raises(BadInput, match=words):
+        compile_mask(tiny_walk()[0].backbone, keep, backend)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
+def test_cuda_graphs_without_a_gpu_are_refused_in_a_sentence(tiny_walk):
+    with pytest.raises(BadInput, match="backend: 'cudagraph' is not possible; CUDA graphs need a CUDA device"):
+        compile_mask(tiny_walk()[0].backbone, MASKS["full"], "cudagraph")
