@@ -3,6 +3,7 @@
 A cache is a list of N features, one slot per block, None while empty. Both functions return a new list and leave the
 old one as it was, so a trajectory can be forked anywhere by keeping a reference.
 """
+import torch
 
 
 def compute_or_reuse(blocks, h, c, keep, cache):
@@ -28,7 +29,8 @@ def mix(blocks, h, c, scores, write, cache):
     for i, block in enumerate(blocks):
         out = block.residual(h, c)
         if cache[i] is not None:
-            out = scores[i] * out + (1 - scores[i]) * cache[i]
+            own, wide = out.dtype, torch.promote_types(out.dtype, scores.dtype)      # r's gradient is a small difference of sums
+            out = (scores[i] * out.to(wide) + (1 - scores[i]) * cache[i].to(wide)).to(own)
         if write[i] or cache[i] is None:
             cache[i] = out.detach()
         h = block.add(h, c, out)

@@ -37,12 +37,17 @@ def mac_fraction(model, keep):
 
 def summary(backbone, keep, against, halves=1):
     """The cost part of a record. against: number of steps of the uncached run that the speedup refers to."""
-    sizes = torch.tensor([block.feature_size for block in backbone.blocks])
     plain = macs(backbone, full(against, len(backbone.blocks)), halves)
     own = macs(backbone, keep, halves)
+    elements = int(live_elements(backbone, keep).max()) * halves
     return {"macs": own, "cur_percent": cur_percent(keep), "speedup_theoretical": plain / own,
-            # a feature must be held from one step to the next only where the next one reuses it
-            "cache_elements_per_image": int((~keep * sizes).sum(1).max()) * halves}
+            "cache_elements_per_image": elements,
+            "cache_bytes_per_image": elements * next(backbone.parameters()).element_size()}     # features have the model's dtype
+
+
+def live_elements(backbone, keep):
+    """Numbers per sample that a plan holds before each of the T steps: the features that this step reuses. -> (T,)"""
+    return (~keep * torch.tensor([block.feature_size for block in backbone.blocks])).sum(1)
 
 
 def interleaved(functions, repeats=7, warmup=1):

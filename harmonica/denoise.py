@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from .cache import compute_or_reuse, mix
-from .plan import compile_mask
+from .plan import Plan, compile_mask
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,9 @@ class Denoiser:
         return self.finish(h, c), cache
 
     def hard(self, keep):
-        """Follow a keep mask (T, N). Between steps only those features are held that the next one reuses."""
-        return self.planned(compile_mask(self.backbone, keep))
+        """Follow a keep mask (T, N), or the Plan of one (plan.py) where many walks share it."""
+        plan = keep if isinstance(keep, Plan) else compile_mask(self.backbone, keep)
 
-    def planned(self, plan):
-        """The same for a mask that is compiled already (plan.py), so that many walks share one Plan."""
         def forward(step, x, t, cache):
             out, cache = plan.step(step, x, t, self.ctx, cache)
             return self.guided(out.to(x.dtype)), cache      # guidance and sampler in x's, whatever the weights are in

@@ -10,23 +10,24 @@ forked off it: identical to walking from the start each time, for about half of 
 """
 import torch
 
+from .together import Together
+
 
 @torch.no_grad()
-def leave_one_out(denoiser, x, scores, tau):
+def leave_one_out(denoiser, x, scores, tau, together=1):
     """lambda of the paper. x (B, C, H, W) noise; scores (T, N), soft or 0/1 -> (T,), squared norm, mean over images.
 
-    0 at the first step, which never reuses.
+    0 at the first step, which never reuses. together: how many forks are walked as one batch.
     """
-    on = denoiser.soft(scores, tau)
-    finals, last = _forks(denoiser, x, on, after=on)
+    finals, last = _forks(denoiser, x, scores, tau, lambda joined: joined.soft(scores, tau), together)
     return torch.stack([torch.zeros((), device=x.device)]
                        + [(denoiser.images(final) - denoiser.images(last)).square().sum() / len(x) for final in finals])
 
 
 @torch.no_grad()
-def cumulative(denoiser, x, scores, tau):
+def cumulative(denoiser, x, scores, tau, together=1):
     """lambda of the released code -> (T,), mean over all pixels and, under guidance, both halves. nan at step 0."""
-    finals, last = _forks(denoiser, x, denoiser.soft(scores, tau), after=denoiser.computed)
+    finals, last = _forks(denoiser, x, scores, tau, lambda joined: joined.computed, together)
     chain = finals + [last]                    # chain[k]: the first k reusable steps are switched on
     return torch.stack([torch.full((), torch.nan, device=x.device)]
                        + [(b.x - a.x).square().mean() for a, b in zip(chain, chain[1:])])
@@ -35,14 +36,18 @@ def cumulative(denoiser, x, scores, tau):
 DEFINITIONS = {"leave-one-out": leave_one_out, "cumulative": cumulative}
 
 
-def _forks(denoiser, x, on, after):
-    """For each step t >= 1: walk with `on` before t, compute everything at t, go on with `after` -> final Points.
+def _forks(denoiser, x, scores, tau, after, together):
+    """For each step t >= 1: walk by the scores before t, compute everything at t, go on with `after` -> final Points.
 
-    Also the final Point of the walk that is `on` throughout.
+    Also the final Point of the walk that follows the scores throughout. after(denoiser) -> forward.
     """
+    on = denoiser.soft(scores, tau)
     point = denoiser.advance(denoiser.begin(x), denoiser.computed)
-    finals = []
+    finals, forks = [], Together(denoiser, after)
     while point.step < len(denoiser.timesteps):
-        finals.append(denoiser.walk(denoiser.advance(point, denoiser.computed), after))
+        forks.advance()
+        forks.points.append(denoiser.advance(point, denoiser.computed))
         point = denoiser.advance(point, on)
+        if len(forks.points) == together or point.step == len(denoiser.timesteps):
+            finals += forks.finish()
     return finals, point

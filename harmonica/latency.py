@@ -5,6 +5,7 @@ from . import cost, samplers, seeds
 from .arithmetic import float32_products
 from .denoise import Denoiser
 from .models import load_model
+from .plan import compile_mask
 from .sampling import keep_mask
 
 
@@ -34,7 +35,7 @@ def _sampler_of(run, batch, store):
     denoiser = Denoiser(loaded.backbone, sampler, sampler.timesteps(run.num_steps), loaded.cond(range(batch)),
                         scale=run.guidance)
     x = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=range(batch)), loaded.shape).to(loaded.device)
-    forward = denoiser.hard(keep)
+    forward = denoiser.hard(compile_mask(loaded.backbone, keep, run.backend or "eager"))
 
     def sample():
         with float32_products("tf32" if run.precision == "tf32" else "ieee"):

@@ -8,6 +8,7 @@ import time
 from . import cost, ranks, router as routers, samplers, schedules
 from .arithmetic import float32_products
 from .models import load_model
+from .plan import compile_mask
 from .provenance import provenance
 from .runs import SCHEMA, canonical
 from .sampling import keep_mask, make_block
@@ -45,8 +46,9 @@ def make_shard(run, store, shard, num_shards, progress=iter):
         if blocks and store.record(run) is None:
             loaded = load_model(run.model, run.precision)
             keep, _ = keep_mask(run, store, len(loaded.backbone.blocks))
+            plan = compile_mask(loaded.backbone, keep, run.backend or "eager")
             for block in progress(blocks):
-                make_block(loaded, run, keep, block, store)
+                make_block(loaded, run, plan, block, store)
 
 
 def _router(spec, store, progress):
@@ -66,8 +68,9 @@ def _router(spec, store, progress):
 def _run(run, store, progress):
     loaded = load_model(run.model, run.precision)
     keep, natural = keep_mask(run, store, len(loaded.backbone.blocks))
+    plan = compile_mask(loaded.backbone, keep, run.backend or "eager")
     for block in progress(range(num_blocks(run))):
-        make_block(loaded, run, keep, block, store)
+        make_block(loaded, run, plan, block, store)
     halves = 1 if run.guidance == 1 else 2
     if run.noise == "reference":
         return {"metrics": {"num_images": run.num_images}, "cost": cost.summary(loaded.backbone, keep, run.against, halves)}

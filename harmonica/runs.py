@@ -72,8 +72,10 @@ class RouterTraining:
     """How one router is trained. Rates and counts as in the paper; a trajectory updates every trainable row once.
 
     walk sdt | ltc (in the form released | all-pairs); objective mse | leave-one-out | cumulative (the latter two are
-    IEPO's lambda, measured on lambda_batch images with soft or hard scores, every `refresh` trajectories). Either beta
-    is given, or cur_percent: then beta is steered to reach it.
+    IEPO's lambda, measured on lambda_batch images with soft or hard scores, every `refresh` trajectories, by lambda_forks
+    suffixes at a time). Either beta is given, or cur_percent: then beta is steered to reach it.
+    precision bfloat16: the model under autocast, router and loss in float32. checkpoint: the student's activations are
+    computed again for the backward pass. compile: teacher and student as one graph of torch.compile.
     """
     walk: str
     ltc_form: str | None = None
@@ -89,6 +91,10 @@ class RouterTraining:
     beta: float | None = None
     cur_percent: float | None = None
     seed: int = 0
+    precision: str | None = None
+    checkpoint: bool | None = None
+    compile: bool | None = None
+    lambda_forks: int | None = None
 
     def __post_init__(self):
         check(self.walk in WALKS, "walk", self.walk, f"choose one of {', '.join(WALKS)}")
@@ -100,6 +106,11 @@ class RouterTraining:
               "objectives with a lambda take soft or hard, mse takes none")
         for field in ("trajectories", "batch") + (("refresh", "lambda_batch") if iepo else ()):
             check((getattr(self, field) or 0) >= 1, field, getattr(self, field), "it must be at least 1")
+        check(self.precision in (None, "bfloat16"), "precision", self.precision, "choose bfloat16, or leave it out for the model's own")
+        for field in ("checkpoint", "compile"):
+            check(getattr(self, field) in (None, True), field, getattr(self, field), "it is True, or left out")
+        check(self.lambda_forks is None or iepo and self.lambda_forks >= 1, "lambda_forks", self.lambda_forks,
+              "it must be at least 1, and only objectives with a lambda take it")
         for field in ("lr", "adam_eps"):
             check(getattr(self, field) > 0, field, getattr(self, field), "it must be positive")
         check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
@@ -146,7 +157,7 @@ class RunSpec:
     without: then its scores over tau decide. noise:
     "evaluation", or "reference" for the independent images that rFID compares with. against: the number of steps of
     the uncached run that x_0 error, rFID and speedup refer to. images: at paper scale. precision: tf32, bfloat16; by
-    default float32.
+    default float32. backend: compile | cudagraph (plan.py), eager where not given.
     """
     model: ModelSpec
     sampler: str = "ddim"
@@ -164,6 +175,7 @@ class RunSpec:
     published: PublishedRouter | None = None
     images: ImageSpec | None = None
     precision: str | None = None
+    backend: str | None = None
 
     def __post_init__(self):
         _check_sampling(self)
@@ -184,6 +196,7 @@ class RunSpec:
             for field in ("model", "sampler", "num_steps", "guidance"):
                 check(getattr(self.router, field) == getattr(self, field), f"router's {field}",
                       getattr(self.router, field), f"the run has {getattr(self, field)!r}")
+        check(self.backend in (None, "compile", "cudagraph"), "backend", self.backend, "choose compile or cudagraph, or leave it out")
         for field in ("num_images", "batch", "against"):
             check(getattr(self, field) >= 1, field, getattr(self, field), "it must be at least 1")
 

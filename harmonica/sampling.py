@@ -20,7 +20,7 @@ DOMAINS = {"evaluation": seeds.EVALUATION, "reference": seeds.REFERENCE}
 
 @torch.no_grad()
 def sample_block(loaded, run, keep, block):
-    """Generate block number `block` under mask `keep` (T, N) -> trajectory (T + 1, batch, C, H, W), noise first."""
+    """Generate block number `block` -> trajectory (T + 1, batch, C, H, W), noise first. keep: mask (T, N) or its Plan."""
     indices = range(block * run.batch, (block + 1) * run.batch)
     sampler = samplers.load(run.sampler)
     denoiser = Denoiser(loaded.backbone, sampler, sampler.timesteps(run.num_steps), loaded.cond(indices),
@@ -40,7 +40,7 @@ def initial_noise(loaded, run, indices):
     return seeds.normal(seeds.generators(DOMAINS[run.noise], run.seed, indices=indices), loaded.shape).to(loaded.device)
 
 
-def make_block(loaded, run, keep, block, store):
+def make_block(loaded, run, plan, block, store):
     """Sample one block unless its file is there: final images, and for block 0 the whole trajectory as well.
 
     A run with a decoder keeps uint8 images (batch, 3, H, W), others float32 as the model gives them.
@@ -48,7 +48,7 @@ def make_block(loaded, run, keep, block, store):
     path = block_path(run, store, block)
     if path.exists():
         return
-    trajectory = sample_block(loaded, run, keep, block).cpu()
+    trajectory = sample_block(loaded, run, plan, block).cpu()
     if block == 0:
         save_array(store.samples(run) / "trajectory.npy", trajectory.numpy())
     save_array(path, _decoder(run.images.decoder).decode(trajectory[-1]) if run.images else trajectory[-1].numpy())

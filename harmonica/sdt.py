@@ -7,31 +7,61 @@ error is weighed by lambda, what it costs in the final image (iepo.py); without,
 """
 import torch
 import torch.nn.functional as F
+from torch.utils.checkpoint import checkpoint
 
-from .cache import compute_or_reuse, mix
+from .cache import mix
 
 
-def walk(denoiser, x, learner):
+def walk(denoiser, x, learner, run=None):
     """One trajectory, T - 1 updates. x (B, C, H, W) ~ N(0, I); learner holds the rows, lambda, beta, the optimizer."""
-    learn = update_by(denoiser, learner)
+    learn = update_by(denoiser, learner, run)
     point = denoiser.advance(denoiser.begin(x), denoiser.computed)       # the first step fills the cache: r = 1
     while point.step < len(denoiser.timesteps):
         point = denoiser.advance(point, learn)
     return point
 
 
-def update_by(denoiser, learner):
-    """-> the forward of one training step: teacher, student, one update; returns the student's output and cache."""
-    blocks = denoiser.blocks
+def update_by(denoiser, learner, run=None):
+    """-> the forward of one training step: teacher, student, one update; returns the student's output and cache.
+
+    run: what `pair` gives (perhaps compiled, perhaps checkpointed); by default the plain one.
+    """
+    run = run or pair(denoiser.backbone)
 
     def learn(step, x, t, cache):
-        h, c = denoiser.start(x, t)
-        with torch.no_grad():
-            computed, _ = compute_or_reuse(blocks, h, c, [True] * len(blocks), cache)
-            teacher = denoiser.finish(computed, c)
         r = learner.scores(step)
-        mixed, cache = mix(blocks, h, c, r, (r > learner.tau).tolist(), cache)
-        student = denoiser.finish(mixed, c)
-        learner.update(step, r, F.mse_loss(student, teacher))
-        return student.detach(), cache
+        teacher, student, mixed = run(x, t, denoiser.ctx, r, cache)
+        teacher, student = denoiser.guided(teacher), denoiser.guided(student)
+        learner.update(step, r, F.mse_loss(student.to(r.dtype), teacher.to(r.dtype)))
+        write = (r > learner.tau).tolist()
+        return student.detach(), [new if written else slot for new, written, slot in zip(mixed, write, cache)]
     return learn
+
+
+def pair(backbone, checkpointed=False):
+    """-> run(x, t, ctx, r, cache): teacher's and student's output, which share one start, and the N detached mixes.
+
+    r: (N,), with graph. checkpointed: the student's activations are not kept but computed again, with the same gradients.
+    """
+    blocks = [Checkpointed(block) for block in backbone.blocks] if checkpointed else backbone.blocks
+
+    def run(x, t, ctx, r, cache):
+        h, c = backbone.start(x, t, ctx)
+        with torch.no_grad():
+            teacher = h
+            for block in backbone.blocks:
+                teacher = block.add(teacher, c, block.residual(teacher, c))
+            teacher = backbone.finish(teacher, c)
+        h, mixed = mix(blocks, h, c, r, [True] * len(blocks), cache)
+        return teacher, backbone.finish(h, c), mixed
+    return run
+
+
+class Checkpointed:
+    """A block that keeps for the backward pass what goes into its residual and comes out of it, nothing in between."""
+
+    def __init__(self, block):
+        self.block, self.add = block, block.add
+
+    def residual(self, h, c):
+        return checkpoint(self.block.residual, h, c, use_reentrant=False, preserve_rng_state=False)

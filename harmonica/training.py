@@ -5,6 +5,7 @@ Any of {SDT, Learning-to-Cache} x {MSE, IEPO} is a RouterTraining. A trajectory'
 On several ranks (ranks.py) each walks its part of the batch; the rows are the same on all of them.
 """
 import json
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors import torch as safetensors
 
 from . import BadInput, check, iepo, ltc, ranks, samplers, schedules, sdt, seeds
 from .denoise import Denoiser
+from .plan import compiled
 from .router import CLAMP
 from .store import atomic
 
@@ -119,6 +121,14 @@ class Work:
               "this model; `python -m harmonica latents prepare` makes ImageNet's")
         self.sampler = loaded.sampler or samplers.load(router.sampler)
         self.timesteps = self.sampler.timesteps(router.num_steps)
+        run = sdt.pair(loaded.backbone, bool(self.config.checkpoint))
+        self.run = compiled(run) if self.config.compile else run
+
+    def precision(self):
+        """The context in which the model runs; router, loss and the walk itself stay in float32."""
+        if self.config.precision is None:
+            return nullcontext()
+        return torch.autocast(torch.device(self.loaded.device).type, torch.bfloat16)
 
     def walk(self, learner, trajectory):
         """All updates of one trajectory -> the mean data loss."""
@@ -126,12 +136,14 @@ class Work:
         if self.config.walk == "sdt":
             x, cond = self.draw(seeds.TRAJECTORY, trajectory, self.config.batch)
             noise = self.step_noise(self.config.batch, seeds.TRAJECTORY, trajectory)
-            sdt.walk(self.denoiser(cond, self.router.guidance, noise), x, learner)
+            with self.precision():
+                sdt.walk(self.denoiser(cond, self.router.guidance, noise), x, learner, self.run)
         else:
             for step in ltc.trained_steps(self.router.num_steps, self.config.ltc_form):
                 x0, eps, cond = self.draw_images(trajectory, step)
                 noise = self.step_noise(self.config.batch, seeds.DATA, trajectory, step)
-                ltc.update_pair(self.denoiser(cond, 1.0, noise), x0, eps, step, learner)
+                with self.precision():
+                    ltc.update_pair(self.denoiser(cond, 1.0, noise), x0, eps, step, learner, self.run)
         return float(ranks.mean(torch.stack(learner.data_losses).mean()))
 
     def trained(self, logits):
@@ -148,8 +160,9 @@ class Work:
         if self.config.lambda_scores == "hard":
             scores = (scores > self.config.tau).float()
         noise = self.step_noise(self.config.lambda_batch, seeds.LAMBDA, trajectory)
-        denoiser = self.denoiser(cond, self.router.guidance, noise)
-        lambda_ = iepo.DEFINITIONS[self.config.objective](denoiser, x, scores, self.config.tau)
+        denoiser, measure = self.denoiser(cond, self.router.guidance, noise), iepo.DEFINITIONS[self.config.objective]
+        with self.precision():
+            lambda_ = measure(denoiser, x, scores, self.config.tau, self.config.lambda_forks or 1)
         return ranks.mean(lambda_.nan_to_num(0.0))
 
     def draw(self, domain, trajectory, count):

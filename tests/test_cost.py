@@ -32,7 +32,10 @@ def test_the_summary_of_a_record(tiny_dit):
 def test_memory_counts_what_is_held_from_one_step_to_the_next(tiny_dit):
     keep = schedules.full(5, 4)
     keep[1, 0] = keep[3, 1] = keep[3, 2] = False
-    assert cost.summary(tiny_dit(), keep, against=5)["cache_elements_per_image"] == 2 * 16 * 32
+    for dtype, width in ((torch.float64, 8), (torch.bfloat16, 2)):
+        summary = cost.summary(tiny_dit(dtype=dtype), keep, against=5)
+        assert (summary["cache_elements_per_image"], summary["cache_bytes_per_image"]) == (2 * 16 * 32, 2 * 16 * 32 * width)
+    assert cost.live_elements(tiny_dit(), keep).tolist() == [0, 512, 0, 1024, 0]
 
 
 def test_the_mac_fraction_by_name_is_that_of_the_model(smoke_model):

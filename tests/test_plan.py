@@ -60,7 +60,7 @@ def test_static_buffers_give_what_eager_gives(tiny_walk, keep, scale):
         denoiser = with_labels(denoiser, plan.backbone if plan else denoiser.backbone, range(labels, labels + batch))
         plan = plan or GraphPlan(denoiser.backbone, keep, lambda function: captured.append(function) or rerun(function))
         expected = walked(denoiser, x, denoiser.hard(keep))
-        got = walked(denoiser, x, denoiser.planned(plan))
+        got = walked(denoiser, x, denoiser.hard(plan))
         assert torch.equal(got[0], expected[0])
         for own, slots in zip(got[1], expected[1]):
             assert all((a is None) == (b is None) and (a is None or torch.equal(a, b)) for a, b in zip(own, slots))
@@ -69,7 +69,7 @@ def test_static_buffers_give_what_eager_gives(tiny_walk, keep, scale):
 
 def test_with_static_buffers_a_walk_cannot_be_forked(tiny_walk):
     denoiser, x = tiny_walk(dtype=torch.float32)
-    forward = denoiser.planned(GraphPlan(denoiser.backbone, MASKS["FORA"], rerun))
+    forward = denoiser.hard(GraphPlan(denoiser.backbone, MASKS["FORA"], rerun))
     point = denoiser.advance(denoiser.begin(x), forward)
     denoiser.walk(denoiser.begin(x), forward)
     with pytest.raises(BadInput, match="cache: .* one trajectory is walked at a time"):
@@ -88,7 +88,7 @@ def test_other_backends_agree_with_eager(tiny_walk, backend):
     plan = compile_mask(denoiser.backbone, keep, backend)
     expected, _ = walked(denoiser, x, denoiser.hard(keep))
     for _ in range(2):
-        got, _ = walked(denoiser, x, denoiser.planned(plan))
+        got, _ = walked(denoiser, x, denoiser.hard(plan))
         torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
 
 

@@ -37,14 +37,15 @@ CHANGES = [(MODEL, f) for f in ({"name": "n"}, {"sha256": "1" * 64}, {"scale": "
     (TRAINING, f) for f in ({"walk": "ltc", "ltc_form": "released"}, {"walk": "ltc", "ltc_form": "all-pairs"}, {"objective": "cumulative"},
                             {"lambda_scores": "hard"}, {"trajectories": 99}, {"batch": 8}, {"refresh": 5}, {"lambda_batch": 8},
                             {"lr": 0.01}, {"adam_eps": 1e-8}, {"tau": 0.2}, {"cur_percent": 40}, {"seed": 1},
-                            {"beta": 1e-6, "cur_percent": None})] + [
+                            {"beta": 1e-6, "cur_percent": None}, {"precision": "bfloat16"}, {"checkpoint": True}, {"compile": True},
+                            {"lambda_forks": 4})] + [
     (ROUTER, f) for f in ({"sampler": "ddim-diffusers"}, {"num_steps": 9}, {"guidance": 1.5})] + [
     (RANDOM, f) for f in ({"sampler": "ddim-diffusers"}, {"guidance": 1.5}, {"cur_percent": 50}, {"noise": "reference"}, {"seed": 1},
                           {"num_images": 1000}, {"batch": 50}, {"against": 20}, {"num_steps": 9},
                           {"schedule": "fora", "cur_percent": None}, {"schedule": "fora", "interval": 3, "cur_percent": None},
                           {"schedule": "router", "router": ROUTER}, {"schedule": "router", "cur_percent": None, "published": PUBLISHED},
                           {"images": IMAGES}, {"images": replace(IMAGES, reference="other.npz")}, {"precision": "tf32"},
-                          {"precision": "bfloat16"})]
+                          {"precision": "bfloat16"}, {"backend": "compile"})]
 
 
 def changed(owner, change):

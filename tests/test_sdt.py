@@ -136,3 +136,32 @@ def test_an_update_of_learning_to_cache_is_that_of_plain_autograd(tiny_walk, ste
         denoiser.advance(point, plain.forward)
     close(grads, plain.grads)
     close(learner.logits(), [row.detach() for row in plain.rows])
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5])
+def test_checkpointing_gives_the_same_gradients_and_keeps_less(tiny_walk, scale):
+    logits, saved = [], []
+    for checkpointed in (False, True):
+        denoiser, x = tiny_walk(scale=scale)
+        learner, sizes = learner_for(denoiser), []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.nbytes) or t, lambda t: t):
+            sdt.walk(denoiser, x, learner, sdt.pair(denoiser.backbone, checkpointed))
+        logits.append(learner.logits())
+        saved.append(sum(sizes))
+    assert torch.equal(*logits) and saved[1] < saved[0]
+
+
+def test_bf16_keeps_router_and_loss_in_float32(tiny_walk):
+    """The gradient is that of float32 up to what the model's rounding does to it."""
+    grads = {}
+    for precision in (torch.float32, torch.bfloat16):
+        denoiser, x = tiny_walk(dtype=torch.float32)
+        learner = learner_for(denoiser)
+        learner = Learner(learner.logits().float(), tau=TAU, lr=LR, beta=0)
+        grads[precision] = record_grads(learner)
+        with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
+            point = sdt.walk(denoiser, x, learner)
+        assert {slot.dtype for slot in point.cache} == {precision} and point.x.dtype == torch.float32
+        assert all(loss.dtype == torch.float32 for loss in learner.data_losses)
+    plain, rounded = (torch.cat(grads[p]) for p in (torch.float32, torch.bfloat16))
+    assert rounded.dtype == torch.float32 and torch.cosine_similarity(plain, rounded, dim=0) > 0.99

@@ -1,4 +1,6 @@
 """Router training: a resumed one ends in the same bits, a seed fixes everything, a wanted CUR is reached."""
+import functools
+
 import pytest
 import torch
 
@@ -150,3 +152,12 @@ def test_learning_to_cache_sees_training_images_with_their_own_labels(tiny_model
         index, = (images == image).flatten(1).all(dim=1).nonzero().flatten()
         assert labels[index] == label
     assert eps.shape == x0.shape and not torch.equal(eps, x0)
+
+
+@pytest.mark.parametrize("options, tolerance", [({"checkpoint": True}, 0), ({"compile": True}, 1e-4), ({"lambda_forks": 3}, 1e-4),
+                                                ({"precision": "bfloat16"}, 0.1)], ids=str)
+def test_options_of_speed_and_memory_train_the_same_router(tiny_model, tmp_path, monkeypatch, options, tolerance):
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    plain, own = (train(tiny_model, spec(METHODS["HarmoniCa"], trajectories=2, adam_eps=1e-6, cur_percent=None, beta=1e-4, **extra),
+                        tmp_path / f"{len(extra)}.safetensors")[0] for extra in ({}, options))
+    assert (plain - own).abs().max() <= tolerance
