@@ -24,7 +24,7 @@ from .resources import load
 from .squeue import Jobs, client
 from .work import Work, failed_path
 
-POLL_S = 10
+POLL_S = 5
 LAUNCHER = SimpleNamespace(id="launcher")       # what a launcher locks
 NEVER = "DependencyNeverSatisfied"
 
