@@ -37,7 +37,7 @@ def part(batch):
     if count() == 1:
         return range(batch)
     if batch % count():
-        raise BadInput(f"batch: {batch} samples cannot be divided over {count()} ranks; choose a number of ranks that divides it")
+        raise BadInput(f"batch: {batch} samples cannot be divided over {count()} ranks; choose a number that divides it")
     each, rank = batch // count(), distributed.get_rank()
     return range(rank * each, (rank + 1) * each)
 

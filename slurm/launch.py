@@ -33,9 +33,9 @@ def main(arguments, wanted, latencies, local):
     """What the command line does on a cluster; `arguments` as in harmonica.commands.run. BadInput where something failed."""
     site, resources = load(arguments.cluster_file)
     store, queue = Store(local), Jobs(local, in_queue=site.cluster == "slurm")
-    if arguments.fresh and not arguments.dry_run:
-        live = queue.live()
-        check(not live, "FRESH", 1, f"{sum(map(len, live.values()))} jobs of the present set are queued; wait for them, or --cancel first")
+    if arguments.fresh and not (arguments.dry_run or arguments.status or arguments.cancel):
+        queued = sum(map(len, queue.live().values()))
+        check(not queued, "FRESH", 1, f"{queued} jobs of the present set are queued; wait for them, or --cancel first")
         set_aside(local)
     table = _table(arguments)
     jobs = jobs_of(wanted, latencies, store, resources, table)
@@ -163,7 +163,8 @@ def _check_accepted(kind, own, site, cluster_file):
         try:
             client(["sbatch", "--test-only", str(script)])
         except BadInput as error:
-            raise BadInput(f"{cluster_file}: [{kind}]: this cluster refuses such a job ({error}); nothing was submitted") from None
+            raise BadInput(f"{cluster_file}: [{kind}]: this cluster refuses such a job ({error}); nothing was "
+                           "submitted") from None
 
 
 def run_here(jobs, site, resources, queue):

@@ -45,7 +45,8 @@ def _jobs_of_one(artefact, store, resources, jobs):
         _check_parts(artefact.training, resources["train"].processes)
     num_shards = min(resources["sample"].shards, num_blocks(artefact)) if artefact.kind == "run" else 1
     if num_shards > 1:
-        shards = tuple((shard, num_shards) for shard in range(num_shards) if missing_blocks(artefact, store, shard, num_shards))
+        shards = tuple((shard, num_shards) for shard in range(num_shards)
+                       if missing_blocks(artefact, store, shard, num_shards))
         if shards:
             router = tuple(need for need in needs if artefact.router and need == artefact.router.id)
             yield Job(f"{artefact.id}.samples", "sample", router, artefact, shards)

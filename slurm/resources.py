@@ -77,7 +77,8 @@ def _read(form, path, table, values):
     for key, value in values.items():
         where = f"{path}: [{table}]"
         check(key in types, f"{where} key", key, f"choose one of {', '.join(types)}")
-        check(table in ("site", *ONLY.get(key, (table,))), f"{where} key", key, f"it belongs to [{', '.join(ONLY.get(key, ()))}]")
+        check(table in ("site", *ONLY.get(key, (table,))), f"{where} key", key,
+              f"it belongs to [{', '.join(ONLY.get(key, ()))}]")
         kind = types[key]
         check(type(value) is kind and (kind is not list or all(isinstance(line, str) for line in value)),
               f"{where} {key}", value, RIGHT[kind])

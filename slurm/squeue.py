@@ -62,7 +62,7 @@ class Jobs:
             client(["scancel", "--quiet", *(one.id for one in live)])
 
     def notes(self, key):
-        """What was submitted for it, oldest first: {"job": id, "shards": [[shard, number of shards], ...] or []}."""
+        """What was submitted for it, oldest first: {"job": id, "shards": [[shard, number of shards], ...] or []}, ..."""
         path = self.root / "jobs" / f"{key}.json"
         return read_json(path) if path.exists() else []
 
@@ -85,7 +85,8 @@ class Jobs:
         if not self.log(key):
             return f"job {id_} ended before it started: it was cancelled, or what it waited for failed"
         try:
-            states = {line.split()[0] for line in client(["sacct", "-X", "-n", "-P", "-o", "State", "-j", id_]).splitlines() if line}
+            lines = client(["sacct", "-X", "-n", "-P", "-o", "State", "-j", id_]).splitlines()
+            states = {line.split()[0] for line in lines if line}
         except BadInput:        # no accounting here
             states = set()
         said = f"job {id_} ended {'/'.join(sorted(states - {'COMPLETED'})) or 'without a result'}"

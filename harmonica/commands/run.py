@@ -39,7 +39,7 @@ def _run(arguments):
     rows = _rows(arguments)
     wanted = with_needs([run for row in rows for run in row.runs])
     latencies = latency_specs(rows)
-    if arguments.scale == "paper" and not (arguments.dry_run or arguments.status or arguments.wait or arguments.cancel):
+    if arguments.scale == "paper" and not (arguments.dry_run or arguments.status or arguments.cancel):
         _refuse_missing_files(wanted)
     if arguments.where == "slurm":      # loaded by name, as experiments are: nothing here depends on that folder
         return import_module("slurm.launch").main(arguments, wanted, latencies, LOCAL)
