@@ -29,6 +29,7 @@ class Budget:
     refresh: int = 500          # iterations between two measurements of lambda
     sdt_batch: int = 32
     ltc_batch: int = 64
+    checkpoint: bool | None = None      # of activations: without it, batch 64 at 512 px does not fit 80 GB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +73,8 @@ def group(base, setting, budget=Budget(), rows="core", num_seeds=1):
                    cur_percent=cur, form=form, runs=runs)
 
     def trained(**training):
-        return RouterSpec(**shared, num_steps=steps, training=RouterTraining(adam_eps=ADAM_EPS, tau=TAU, **training))
+        return RouterSpec(**shared, num_steps=steps, training=RouterTraining(
+            adam_eps=ADAM_EPS, tau=TAU, checkpoint=budget.checkpoint, **training))
 
     def ltc(**target):
         return trained(**LEARNING_TO_CACHE, batch=budget.ltc_batch, trajectories=max(1, 2 * budget.iterations // steps), **target)

@@ -9,7 +9,8 @@ ASSUMED_MACS_PER_SECOND = {None: 20e12, "tf32": 100e12, "bfloat16": 200e12}     
 WIDTH, DEPTH = 1152, 28                                     # of DiT-XL/2
 DECODER_MACS = {256: 311.1e9, 1024: 1257.3e9}               # of an image, by tokens: 256 px, 512 px
 UPDATE_PER_FORWARD = {"sdt": 4.0, "ltc": 5.0}               # teacher, student, backward of about two (and the filling step)
-SAVED_PER_LAYER = 14        # activations of one update, counted on small models: 13.2 to 13.8 times tokens x width
+# activations of one update, times tokens x width, with and without checkpointing: counted on small models, rounded up
+SAVED_PER_LAYER = {None: 14.5, True: 6.7}
 CACHE_PER_LAYER = 2         # the student's new cache
 FLOAT_BYTES, GB = 4, 1e9
 OTHER_WEIGHTS = ("weights-inception-2015-12-05-6726825d.pth",)
@@ -59,10 +60,11 @@ def disk_bytes(artefact):
 
 
 def training_bytes(router, num_gpus=1):
-    """Memory of one update on each of `num_gpus`: weights, saved activations, cache, float32, without checkpointing."""
+    """Memory of one update on each of `num_gpus`: weights, saved activations, cache, in float32."""
     samples = router.training.batch * (2 if router.training.walk == "sdt" and router.guidance != 1 else 1) / num_gpus
     parameters = DEPTH * 18 * WIDTH**2
-    return FLOAT_BYTES * (parameters + samples * tokens(router.model) * WIDTH * DEPTH * (SAVED_PER_LAYER + CACHE_PER_LAYER))
+    return FLOAT_BYTES * (parameters + samples * tokens(router.model) * WIDTH * DEPTH * (
+        SAVED_PER_LAYER[router.training.checkpoint] + CACHE_PER_LAYER))
 
 
 def files(artefacts):

@@ -11,7 +11,7 @@ def table(scale, rows="core", num_seeds=1):
     if scale == "paper":
         setting = Setting(num_steps=20, fewer=16, ltc_cur=23.57, harmonica_cur=PAPER_CUR)
         base = paper_scale.base("DiT-XL/2 512x512", "DiT-XL-2-512x512.pt", "VIRTUAL_imagenet512.npz")
-        return paper_scale.group(base, setting, rows=rows, num_seeds=num_seeds)
+        return paper_scale.group(base, setting, paper_scale.Budget(checkpoint=True), rows, num_seeds)
     if scale == "smoke" or rows == "core":
         return []
     return group(scale=scale, models=base_models(scale, "dit-digits-fine"), label="DiT-digits-fine 64 tokens",
