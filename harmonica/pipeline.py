@@ -13,12 +13,10 @@ from pathlib import Path
 from types import MethodType
 
 from accelerate.hooks import add_hook_to_module, remove_hook_from_module
-from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
 from . import BadInput, check
-from .backbones.dit import DiT
-from .backbones.pixart import PixArt, TextCond
+from .backbones.pipelines import backbone_of, check_drivable, conditioning
 from .formats import read
 from .plan import compile_mask
 from .router import Router
@@ -107,7 +105,7 @@ class AppliedRouter:
         set_timesteps(*args, **kwargs)
         check(self.pipe.transformer is self.transformer and _owner(self.transformer.forward) is self, "transformer",
               type(self.pipe.transformer).__name__, "the router was applied to another; apply it again")
-        _check_drivable(self.transformer)
+        check_drivable(self.transformer)
         timesteps = self.scheduler.timesteps.tolist()       # the one time per call that a GPU is waited for
         check(len(timesteps) == len(self.keep), "num_inference_steps", len(timesteps),
               f"this router is for {len(self.keep)} calls of the transformer: use as many, or another router")
@@ -126,8 +124,8 @@ class AppliedRouter:
     def forward(self, hidden_states, timestep=None, return_dict=True, **inputs):
         """The transformer's forward of the current step: (B, C, H, W) -> (B, C_out, H, W)."""
         check(self.step is not None and self.pipe.scheduler is self.scheduler, "transformer", "a call outside the steps",
-              "a router counts the steps from set_timesteps on, of the scheduler that it was applied with; after a change of "
-              "pipe.scheduler apply it again")
+              "a router counts the steps from set_timesteps on, of the scheduler that it was applied with; after a change "
+              "of pipe.scheduler apply it again")
         if timestep.device.type == "cpu":
             check(float(timestep.flatten()[0]) == self.timesteps[self.step], "timestep", float(timestep.flatten()[0]),
                   f"step {self.step} of this call is timestep {self.timesteps[self.step]}")
@@ -143,15 +141,11 @@ class AppliedRouter:
 
     def prepared(self, **inputs):
         """backbone.prepare of what conditions this call, done once: the pipelines give the same tensors at every step."""
-        _, read, conditioning = KNOWN[type(self.transformer)]
-        try:
-            tensors = read(**inputs)
-        except TypeError as error:
-            raise BadInput(f"transformer: with a router applied it cannot be called this way ({error})") from None
+        make, tensors = conditioning(self.transformer, inputs)
         if self.ctx is not None and all(new is old for new, old in zip(tensors, self.tensors)):
             return self.ctx
         self.tensors = tensors
-        return self.backbone.prepare(conditioning(*tensors))
+        return self.backbone.prepare(make(*tensors))
 
 
 def find_applied(pipe):
@@ -165,40 +159,6 @@ def find_applied(pipe):
 def _owner(function):
     """The object of the method that a function is, below all that wraps it; else None."""
     return getattr(inspect.unwrap(function), "__self__", None)
-
-
-def backbone_of(pipe):
-    """The backbone of a pipeline in the pipeline's own numerics. BadInput for pipelines that are not known."""
-    transformer = getattr(pipe, "transformer", None)
-    check(type(transformer) in KNOWN, "pipe", type(pipe).__name__, "a router can be applied where the transformer is a (not "
-          "compiled) " + " or ".join(own.__name__ for own in KNOWN))
-    _check_drivable(transformer)
-    return KNOWN[type(transformer)][0](transformer)
-
-
-def _sizes(resolution=None, aspect_ratio=None):
-    return resolution, aspect_ratio
-
-
-# per class of transformer: its backbone, the tensors among forward's arguments that stay the same for all steps, and the
-# backbone's conditioning made of these
-KNOWN = {
-    DiTTransformer2DModel: (
-        lambda model: DiT(model, "diffusers"), lambda class_labels: (class_labels,), lambda labels: labels),
-    PixArtTransformer2DModel: (
-        PixArt, lambda encoder_hidden_states, encoder_attention_mask=None, added_cond_kwargs=None:
-            (encoder_hidden_states, encoder_attention_mask, *_sizes(**(added_cond_kwargs or {}))), TextCond)}
-
-
-def _check_drivable(transformer):
-    """A router calls modules inside the transformer blocks, not the blocks: what hangs on those would do nothing."""
-    check(transformer._compiled_call_impl is None, "transformer", "compiled", "apply the router to one that is not")
-    passed_by = [module for block in transformer.transformer_blocks for module in (block, block.attn2) if module is not None]
-    check(not any("forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks for module in passed_by),
-          "transformer", "hooks on its blocks", "a router passes the blocks' own forward by, so caching or offload hooks "
-          "there would do nothing; remove them (to save memory, use enable_model_cpu_offload)")
-    check(not any(parameter.is_meta for parameter in transformer.parameters()), "transformer", "weights on the meta device",
-          "a router cannot drive modules that are loaded one by one; use enable_model_cpu_offload instead")
 
 
 def _read(router, backbone):

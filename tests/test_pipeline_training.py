@@ -13,8 +13,8 @@ from transformers import T5EncoderModel
 import harmonica
 from harmonica import BadInput
 from harmonica.__main__ import main
-from harmonica.pipeline_training import (CAPTIONS, cost, describe, load_pipeline, read_captions, router_training,
-                                         train_router)
+from harmonica.pipeline_loading import CAPTIONS, load_pipeline, read_captions
+from harmonica.pipeline_training import cost, describe, router_training, train_router
 from harmonica.training import Work
 
 T = 4
@@ -132,10 +132,10 @@ def test_neither_text_encoder_nor_vae_is_in_memory_during_training(folder_of, ki
 def test_the_class_names_of_older_folders_are_understood(folder_of, tmp_path):
     """The published pipelines name their transformer as diffusers did then."""
     shutil.copytree(folder_of("sigma"), tmp_path / "older")
-    for file, now in (("model_index.json", "PixArtTransformer2DModel"), ("transformer/config.json", "PixArtTransformer2DModel")):
-        text = (tmp_path / "older" / file).read_text()
-        assert now in text
-        (tmp_path / "older" / file).write_text(text.replace(now, "Transformer2DModel"))
+    for name in ("model_index.json", "transformer/config.json"):
+        file, now = tmp_path / "older" / name, "PixArtTransformer2DModel"
+        assert now in file.read_text()
+        file.write_text(file.read_text().replace(now, "Transformer2DModel"))
     loaded, _ = load_pipeline(tmp_path / "older", None, CAPTIONS, "cpu")
     assert len(loaded.backbone.blocks) == 6
 

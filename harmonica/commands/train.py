@@ -23,7 +23,8 @@ def _train(arguments):
     from tqdm import tqdm
 
     from ..arithmetic import float32_products
-    from ..pipeline_training import CAPTIONS, cost, describe, load_pipeline, router_training, train_router
+    from ..pipeline_loading import CAPTIONS, load_pipeline
+    from ..pipeline_training import cost, describe, router_training, train_router
     device, captions = _device(arguments.device), arguments.captions or CAPTIONS
     check(arguments.guidance is None or arguments.guidance >= 1, "guidance", arguments.guidance, "it must be at least 1")
     training = router_training(arguments.steps, arguments.cur, arguments.trajectories, arguments.batch, arguments.seed)
@@ -56,7 +57,7 @@ def _print_cost(loaded, router, cost):
 
 
 def _print_result(arguments, trained):
-    from ..pipeline_training import SCHEDULERS
+    from ..pipeline_loading import SCHEDULERS
     from ..schedules import cur_percent
     out, cur = arguments.out, arguments.cur
     print(f"wrote      {out}: its scores alone reuse {cur_percent(trained.keep()):.1f} %, with cur={cur:g} exactly that")
