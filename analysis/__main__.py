@@ -28,6 +28,8 @@ def parser():
 
 
 def _table1(arguments):
+    if arguments.scale == "paper":
+        return _paper_scale(arguments)
     from . import records, table, table1
     from .committed import command
     check(arguments.scale in SCALES, "SCALE", arguments.scale, f"choose one of {', '.join(SCALES)}")
@@ -38,6 +40,16 @@ def _table1(arguments):
     records.require(LOCAL, needed, command(arguments.rows, arguments.seeds, arguments.scale))
     committed = table.read_csv(RESULTS / "tables" / f"table1.{arguments.scale}.csv")
     _show(*table1.render(LOCAL, LOCAL, rows, arguments.scale, committed=committed))
+
+
+def _paper_scale(arguments):
+    from . import paper_scale, records
+    check(arguments.rows in ROWS, "ROWS", arguments.rows, f"choose one of {', '.join(ROWS)}")
+    check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
+    rows = paper_scale.rows(arguments.rows, arguments.seeds)
+    records.require(LOCAL, [a for a in records.artefacts(rows) if a.kind != "latency"],
+                    f"make reproduce-table1 SCALE=paper ROWS={arguments.rows} SEEDS={arguments.seeds}")
+    _show(*paper_scale.render(LOCAL, LOCAL, rows))
 
 
 def _publish(arguments):

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from experiments.dit_xl2_256 import config as dit_xl2_256
+from experiments.dit_xl2_512 import config as dit_xl2_512
 from harmonica.runs import latency_specs
 from harmonica.store import Store, atomic
 
@@ -22,6 +24,11 @@ SHOWN = {"CUR %": "CUR_percent", **{name: name for name in MEASURED}, "speedup":
 ABOUT = ("Measured with the published weights by ADM's protocol; a mean over evaluation noises, [lowest, highest] with more than "
          "one. The last column is the paper's FID of the row, for other trainings, noises and labels. Trained here: beta steered "
          "to the paper's CUR. Published router, published beta: as their authors give them, the scores over tau decide.")
+
+
+def rows(which, num_seeds):
+    """[experiments.Row] of all blocks of the table."""
+    return [row for config in (dit_xl2_256, dit_xl2_512) for row in config.table("paper", which, num_seeds)]
 
 
 def render(root, out, rows):

@@ -132,7 +132,7 @@ def test_published_tables_are_whole():
                                               (["table1", "--scale", "big"], "SCALE: 'big'"),
                                               (["table1", "--seeds", "4"], "SEEDS: 4"),
                                               (["table1", "--rows", "some"], "ROWS: 'some'"),
-                                              (["table1", "--scale", "paper"], "SCALE: 'paper'")])
+                                              (["table1", "--scale", "paper"], "make reproduce-table1 SCALE=paper")])
 def test_mistakes_are_met_with_one_sentence(tmp_path, arguments, words, monkeypatch, capsys):
     from analysis.__main__ import main
     monkeypatch.chdir(tmp_path)
