@@ -4,6 +4,7 @@ import time
 
 import torch
 
+from . import weights
 from .backbones.dit import attention_macs, feed_forward_macs, fixed_macs
 from .digits.manifest import manifest
 from .schedules import cur_percent, full
@@ -17,6 +18,7 @@ def macs(backbone, keep, halves=1):
 
 
 PUBLISHED = {"DiT-XL/2 256": (256, 1152, 28), "DiT-XL/2 512": (1024, 1152, 28)}     # tokens, width, depth
+PUBLISHED |= {name: (file.tokens, 1152, 28) for name, file in weights.PUBLISHED.items() if file.tokens}
 
 
 def mac_fraction(model, keep):
