@@ -29,6 +29,8 @@ def by_adm(run, store):
     second_opinion, left_out = _clean(inception.device)
     found = adm.evaluate_images(load_blocks(run, store), reference, inception=inception, num_images=run.num_images,
                                 clean=second_opinion)
+    if run.images and run.images.clip:
+        found |= _clip_score(run, store)
     return (found | ({"clean_FID_left_out": left_out} if left_out else {})
             | ({"x_mse_curve": _curve(run, store)} if run.images else {}))
 
@@ -59,6 +61,15 @@ def _curve(run, store):
         return None
     own, uncached = (np.load(store.samples(r) / "trajectory.npy", allow_pickle=False) for r in (run, run.baseline()))
     return np.square(own - uncached, dtype=np.float64).mean(axis=(1, 2, 3, 4)).tolist()
+
+
+def _clip_score(run, store):
+    from .metrics import clip       # transformers takes seconds to import: only where there is text
+    from .pipeline_loading import read_captions
+    prompts = run.model.prompts
+    captions = read_captions(weights.checked(prompts.name, prompts.sha256, "captions"))
+    model = clip.Clip(run.images.clip)
+    return {"CLIP": clip.clip_score(load_blocks(run, store), captions, model, run.num_images), "clip_checkpoint": model.name}
 
 
 @cache

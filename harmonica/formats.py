@@ -114,8 +114,8 @@ def _smoothcache(path, num_blocks, kinds):
             raise BadInput(f"router: {path} has no list {missing[0]!r}; a schedule of {len(columns)} blocks needs it")
     odd = sorted(set(lists) - set(columns))
     if odd:
-        raise BadInput(f"router: {path} has a list {odd[0]!r}; the kinds of blocks are {', '.join(kinds)}, {len(columns)} blocks "
-                       "in all (--kinds, --blocks)")
+        raise BadInput(f"router: {path} has a list {odd[0]!r}; the kinds of blocks are {', '.join(kinds)}, {len(columns)} "
+                       "blocks in all (--kinds, --blocks)")
     always = [1] * len(next(iter(lists.values())))
     return torch.tensor([lists.get(name, always) for name in columns], dtype=torch.bool).T.contiguous(), kinds
 

@@ -56,7 +56,8 @@ def _router(spec, store, progress):
     with float32_products("ieee"):
         logits, log = train(loaded, spec, store.state_path(spec), progress=progress)
     kinds = loaded.backbone.kinds
-    about = {**({} if kinds == routers.KINDS else {"kinds": kinds}), "model": spec.model.name, "model_sha256": spec.model.sha256, "sampler": spec.sampler,
+    about = {**({} if kinds == routers.KINDS else {"kinds": kinds}), "model": spec.model.name,
+             "model_sha256": spec.model.sha256, "sampler": spec.sampler,
              "guidance": spec.guidance, "training": json.loads(canonical(spec))["training"]}
     timesteps = tuple(samplers.load(spec.sampler).timesteps(spec.num_steps))
     router = routers.Router(logits=logits, tau=spec.training.tau, timesteps=timesteps, about=about)

@@ -8,6 +8,7 @@ from .runs import RouterSpec, RunSpec
 ASSUMED_MACS_PER_SECOND = {None: 20e12, "tf32": 100e12, "bfloat16": 200e12}     # of one H100-class GPU, in float32 and less
 WIDTH, DEPTH = 1152, 28                                     # of DiT-XL/2
 DECODER_MACS = {256: 311.1e9, 1024: 1257.3e9}               # of an image, by tokens: 256 px, 512 px
+DECODER_MACS_PER_TOKEN = 1257.3e9 / 1024                    # of larger images, attention in the decoder left out
 UPDATE_PER_FORWARD = {"sdt": 4.0, "ltc": 5.0}               # teacher, student, backward of about two (and the filling step)
 # activations of one update, times tokens x width, with and without checkpointing: counted on small models, rounded up
 SAVED_PER_LAYER = {None: 14.5, True: 6.7}
@@ -24,7 +25,8 @@ def tokens(model):
 
 def forward_macs(model):
     count = tokens(model)
-    return DEPTH * (12 * count * WIDTH**2 + 2 * count**2 * WIDTH)
+    cross = 2 * count * WIDTH**2 if model.prompts else 0        # the text's own part is small and computed once
+    return DEPTH * (12 * count * WIDTH**2 + 2 * count**2 * WIDTH + cross)
 
 
 def gpu_seconds(artefact):
@@ -34,7 +36,8 @@ def gpu_seconds(artefact):
     if not isinstance(artefact, RunSpec):
         return sum((artefact.repeats + 1) * artefact.batch * _sampling_macs(run) / ASSUMED_MACS_PER_SECOND[run.precision]
                    for run in artefact.runs)
-    decoding = DECODER_MACS[tokens(artefact.model)] / ASSUMED_MACS_PER_SECOND[None]
+    count = tokens(artefact.model)
+    decoding = DECODER_MACS.get(count, count * DECODER_MACS_PER_TOKEN) / ASSUMED_MACS_PER_SECOND[None]
     return artefact.num_images * (_sampling_macs(artefact) / ASSUMED_MACS_PER_SECOND[artefact.precision] + decoding)
 
 
@@ -79,6 +82,10 @@ def files(artefacts):
             found[images.inception.name if images.inception else OTHER_WEIGHTS[0]] = weights.folder()
             if images.reference:
                 found[images.reference] = weights.folder()
+            if images.clip:
+                found[images.clip.name] = weights.folder()
+            if artefact.model.prompts:
+                found[artefact.model.prompts.name] = weights.folder()
         if isinstance(artefact, RunSpec) and artefact.published:
             found[artefact.published.name] = weights.routers_folder()
     return list(found.items())
@@ -91,9 +98,11 @@ def missing(artefacts):
         if not (weights.latents_folder(2 * side) / "labels.npy").exists():
             said.append(f"latents: {weights.latents_folder(2 * side)} holds no prepared training images; "
                         f"`python -m harmonica latents prepare IMAGES --size {16 * side}` makes them of ImageNet's")
-    for name, below in files(artefacts):
+    wanted = [(weights.find, name, "file", below) for name, below in files(artefacts)]
+    wanted += [(weights.embeddings, prompts) for prompts in {a.model.prompts for a in artefacts if a.kind != "latency"} if prompts]
+    for find, *arguments in wanted:
         try:
-            weights.find(name, "file", below)
+            find(*arguments)
         except weights.BadInput as error:
             said.append(str(error))
     return said

@@ -59,13 +59,17 @@ def read_captions(path):
 @torch.no_grad()
 def embed(source, prompts, device, batch=16):
     """-> embeddings (n, L, C) float32 and masks (n, L) of the prompts, and as the last of n the empty prompt's."""
+    encode, prompts = encoder(source, device), [*prompts, ""]
+    parts = [encode(prompts[i:i + batch]) for i in range(0, len(prompts), batch)]
+    return torch.cat([embeds for embeds, _ in parts]).float(), torch.cat([mask for _, mask in parts])
+
+
+def encoder(source, device):
+    """-> a function of prompts that gives embeddings (n, L, C) and masks (n, L), as this pipeline embeds them."""
     pipe = _from_pretrained(DiffusionPipeline.from_pretrained, source, transformer=None, vae=None,
                             dtype=torch.float32 if device == "cpu" else torch.bfloat16)
     pipe.text_encoder.to(device)
-    prompts = [*prompts, ""]
-    parts = [pipe.encode_prompt(prompts[i:i + batch], do_classifier_free_guidance=False, device=device)[:2]
-             for i in range(0, len(prompts), batch)]
-    return torch.cat([embeds for embeds, _ in parts]).float(), torch.cat([mask for _, mask in parts])
+    return lambda prompts: pipe.encode_prompt(prompts, do_classifier_free_guidance=False, device=device)[:2]
 
 
 def _captions(source, transformer, embeddings, device):

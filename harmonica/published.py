@@ -25,6 +25,9 @@ def load(spec, precision=None):
 
     BadInput where the file is missing (it names file, source and folder), has another hash or holds no DiT.
     """
+    if spec.prompts:
+        from . import published_pixart          # it is built on this module, and brings T5's library
+        return published_pixart.load(spec, precision)
     path = weights.checked(spec.name, spec.sha256, "model")
     model = read(path, heads=spec.heads).requires_grad_(False)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

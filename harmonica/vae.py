@@ -6,8 +6,6 @@ from diffusers import AutoencoderKL
 from . import BadInput, weights
 from .arithmetic import float32_products
 
-SCALE = 0.18215         # of the latents that DiT was trained on
-
 
 class Vae:
     """Latents (B, 4, h, w) float32 <-> images (B, 3, H, W), one image at a time, in float32 without TF32."""
@@ -23,12 +21,13 @@ class Vae:
         self.model = torch.nn.Module.to(model.requires_grad_(False).eval(), self.device)
         self.model.enable_slicing()         # bounds memory, and makes an image's bytes independent of its batch
         self.sha256 = spec.sha256
+        self.scale = model.config.scaling_factor        # of latents: 0.18215 where the folder says nothing, as DiT has it
 
     @torch.no_grad()
     def decode(self, latents):
         """-> uint8 numpy (B, 3, H, W), rounded as the official DiT rounds: 127.5 x + 128, clipped and cut."""
         with float32_products("ieee"):
-            images = self.model.decode(latents.float().to(self.device) / SCALE).sample
+            images = self.model.decode(latents.float().to(self.device) / self.scale).sample
         return (127.5 * images + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()
 
     @torch.no_grad()
@@ -38,4 +37,4 @@ class Vae:
         with float32_products("ieee"):
             posterior = self.model.encode(x).latent_dist
         found = posterior.mean if noise is None else posterior.mean + posterior.std * noise.to(self.device)
-        return (SCALE * found).cpu().numpy()
+        return (self.scale * found).cpu().numpy()

@@ -25,7 +25,7 @@ class Published:
     source: str
     num_bytes: int | None = None
     sha256: str | None = None
-    tokens: int | None = None       # of a DiT
+    tokens: int | None = None       # of a DiT or PixArt
 
 
 # Sizes and hashes were read from public scripts that check them, the routers' computed from the repository's files.
@@ -35,6 +35,15 @@ PUBLISHED = {published.name: published for published in (
     Published(name="DiT-XL-2-512x512.pt", source=DIT, tokens=1024),
     Published(name="facebook/DiT-XL-2-256", source=HUB, tokens=256),
     Published(name="facebook/DiT-XL-2-512", source=HUB, tokens=1024),
+    Published(name="PixArt-alpha/PixArt-XL-2-256x256", source=HUB, tokens=256),
+    Published(name="PixArt-alpha/PixArt-XL-2-512x512", source=HUB, tokens=1024),
+    Published(name="PixArt-alpha/PixArt-XL-2-1024-MS", source=HUB, tokens=4096),
+    Published(name="PixArt-alpha/PixArt-Sigma-XL-2-1024-MS", source=HUB, tokens=4096),
+    Published(name="PixArt-alpha/PixArt-Sigma-XL-2-2K-MS", source=HUB, tokens=16384),
+    Published(name="stabilityai/sdxl-vae", source=HUB),
+    Published(name="openai/clip-vit-large-patch14", source=HUB),
+    *(Published(name=f"coco/{name}", source="cocodataset.org; experiments/pixart_alpha/README.md says how to make the file")
+      for name in ("captions.txt", *(f"reference-{pixels}.npz" for pixels in (256, 512, 1024, 2048)))),
     Published(name="stabilityai/sd-vae-ft-ema", source=HUB, num_bytes=334_643_276),
     Published(name="stabilityai/sd-vae-ft-mse", source=HUB, num_bytes=334_643_276,
               sha256="a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815"),
@@ -47,7 +56,7 @@ PUBLISHED = {published.name: published for published in (
     Published(name="DDIM20_router.pt", source=LTC, num_bytes=24_064,
               sha256="c3134cfe7a69e31f188ac3d8ace7f6b586db92daa30c99f17e46d3f24e7408c7"))}
 FACTOR = 8              # of Stable Diffusion's autoencoder: 256 px are 32 latents
-IN_FOLDER = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
+IN_FOLDER = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin", "model.safetensors", "pytorch_model.bin")
 
 
 def folder():
@@ -63,6 +72,15 @@ def routers_folder():
 def latents_folder(sample_size):
     """Prepared training images: HARMONICA_LATENTS, by default latents-<pixels> in the folder above."""
     return Path(os.environ.get("HARMONICA_LATENTS") or folder() / f"latents-{FACTOR * sample_size}")
+
+
+def embeddings(prompts):
+    """-> the folder of a PromptSpec's text embeddings. BadInput says how they are made where they are not whole."""
+    path = folder() / prompts.embeddings
+    if not (path / "about.json").exists():
+        raise BadInput(f"embeddings: {path} holds none that are whole; `python -m harmonica prompts prepare "
+                       f"{folder() / prompts.name} --model PIPELINE --out {path}` makes them")
+    return path
 
 
 def find(name, field="weights", below=None):

@@ -285,6 +285,24 @@ def images():
 
 
 @pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory):
+    """A real CLIPModel with its processor, as small as can be, saved as a folder -> its path."""
+    import torch
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor, CLIPTokenizer
+    path, characters = tmp_path_factory.mktemp("clip") / "tiny-clip", [chr(c) for c in range(33, 127)]
+    names = characters + [c + "</w>" for c in characters] + ["<|startoftext|>", "<|endoftext|>"]
+    shape = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**shape, "vocab_size": len(names), "bos_token_id": len(names) - 2, "eos_token_id": len(names) - 1}
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        CLIPModel(CLIPConfig(text_config=text, vision_config={**shape, "image_size": 32, "patch_size": 16},
+                             projection_dim=8)).save_pretrained(path)
+    tokenizer = CLIPTokenizer(vocab={name: i for i, name in enumerate(names)}, merges=[])
+    CLIPProcessor(CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=32), tokenizer).save_pretrained(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def tiny_vae(tmp_path_factory):
     """A real AutoencoderKL, as small as can be, saved as a diffusers folder: 8 pixels a latent, 4 channels -> its path."""
     import torch

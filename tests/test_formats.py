@@ -72,8 +72,10 @@ def test_smoothcache_of_pixart_round_trips_with_its_three_kinds(tmp_path):
     assert sorted(lists) == [f"{kind}-{i}" for kind in ("attn", "cross", "mlp") for i in range(2)]
     assert lists["cross-1"] == router.keep()[:, 4].int().tolist()
     again = formats.read(tmp_path / "s.json")
-    assert torch.equal(again.keep(), router.keep()) and again.about == {"format": "smoothcache", "kinds": ("attn", "cross", "mlp")}
-    theirs = {name.replace("attn", "attn1").replace("cross", "attn2").replace("mlp", "ff"): row for name, row in lists.items()}
+    assert torch.equal(again.keep(), router.keep())
+    assert again.about == {"format": "smoothcache", "kinds": ("attn", "cross", "mlp")}
+    theirs = {name.replace("attn", "attn1").replace("cross", "attn2").replace("mlp", "ff"): row
+              for name, row in lists.items()}
     (tmp_path / "s.json").write_text(json.dumps(theirs))
     assert torch.equal(formats.read(tmp_path / "s.json").keep(), router.keep())
 

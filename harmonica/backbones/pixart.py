@@ -1,4 +1,4 @@
-"""PixArt-alpha and PixArt-Sigma (Chen et al., 2023, 2024) as 3 x depth cacheable blocks, driven from outside diffusers' model.
+"""PixArt-alpha and PixArt-Sigma (Chen et al., 2023, 2024) as 3 x depth cacheable blocks, driven from outside.
 
 Blocks 3b, 3b + 1 and 3b + 2 are the self-attention, cross-attention and feed-forward of transformer block b. A block's
 cached feature is its output before the gate; norm and modulation are inside `residual`, gate and sum inside `add`
@@ -39,13 +39,13 @@ class Prompt(NamedTuple):
     """What `prepare` gives: all that the steps of one trajectory share."""
     text: torch.Tensor                # (B, L, width), projected
     bias: torch.Tensor | None         # (B, 1, L): 0 for text, MASKED for padding
-    keys_values: list                 # per transformer block (B, heads, L, head width) twice, or None: attn2 is called as it is
+    keys_values: list                 # per layer (B, heads, L, head width) twice, or None: attn2 is called as it is
     size: torch.Tensor | None         # (B, width), alpha's resolution and aspect ratio
 
 
 class Conditioning(NamedTuple):
     """c of one step."""
-    modulations: list                 # per transformer block shift, scale, gate of attention and of feed-forward, (B, 1, width)
+    modulations: list                 # per layer shift, scale, gate of attention and of feed-forward, (B, 1, width)
     embedded: torch.Tensor            # (B, width), timestep and size
     prompt: Prompt
     grid: tuple                       # patches in height and width
@@ -107,7 +107,8 @@ class PixArt:
 
     h is (B, tokens, width), c a Conditioning. Any height and width that the patch size divides can be started from;
     `macs` and `feature_size` are those of sample_size (the model's own where not given) and text_tokens (padding
-    included; the pipelines have 120 for alpha, 300 for Sigma). The model's own weights are used in place and are not changed. prompt_macs: spent once per trajectory.
+    included; the pipelines have 120 for alpha, 300 for Sigma). prompt_macs: spent once per trajectory. The model's own
+    weights are used in place and are not changed.
     """
     kinds = ("attn", "cross", "mlp")
 
@@ -149,14 +150,14 @@ class PixArt:
         known = [_keys_values(attn, text) if _is_default(attn) else None for attn in cross]
         if None in known and not self._warned:
             self._warned = True
-            warnings.warn(f"cross-attention of {known.count(None)} of {len(known)} blocks has another processor than diffusers' "
-                          "default or an adapter: its keys and values are computed at every step", stacklevel=3)
+            warnings.warn(f"cross-attention of {known.count(None)} of {len(known)} blocks has another processor than "
+                          "diffusers' default or an adapter: its keys and values are computed at every step", stacklevel=3)
         return Prompt(text, bias, known, self._size(cond, text.dtype))
 
     def start(self, x, t, prompt):
-        """x (B, C, H, W), t (B,) model timesteps -> h, c."""
+        """x (B, C, H, W), t (B,) model timesteps -> h, c, in the dtype of the weights."""
         model, emb = self.model, self.model.adaln_single.emb
-        h = model.pos_embed(x)
+        h = model.pos_embed(x.to(model.pos_embed.proj.weight.dtype))
         embedded = emb.timestep_embedder(emb.time_proj(t).to(h.dtype))
         if prompt.size is not None:
             embedded = embedded + prompt.size
@@ -208,6 +209,6 @@ def _prompt_macs(model, text_tokens):
     projection = 0 if captions is None else (captions + width) * width
     if model.use_additional_conditions:
         embedder = model.adaln_single.emb.resolution_embedder
-        sizes = 3 * (TIME_CHANNELS + embedder.linear_2.out_features) * embedder.linear_1.out_features     # height, width, ratio
+        sizes = 3 * (TIME_CHANNELS + embedder.linear_2.out_features) * embedder.linear_1.out_features   # height, width, ratio
     keys_values = sum(block.attn2.to_k.in_features * block.attn2.to_k.out_features * 2 for block in model.transformer_blocks)
     return text_tokens * (projection + keys_values) + sizes

@@ -29,10 +29,12 @@ def _dpm_solver():
 def _iddpm():
     """IDDPM (Nichol and Dhariwal, 2021): ancestral sampling with learned variance, timesteps respaced evenly to 999 .. 0."""
     from diffusers import DDPMScheduler
-    return from_scheduler(DDPMScheduler(variance_type="learned_range", timestep_spacing="linspace", clip_sample=False, **LINEAR))
+    return from_scheduler(DDPMScheduler(variance_type="learned_range", timestep_spacing="linspace", clip_sample=False,
+                                        **LINEAR))
 
 
 def _sa_solver():
     """SA-Solver (Xue et al., 2023), predictor and corrector of order 2, tau = 1 for 200 <= t <= 800: diffusers' defaults."""
     from diffusers import SASolverScheduler
-    return from_scheduler(SASolverScheduler(predictor_order=2, corrector_order=2, algorithm_type="data_prediction", **LINEAR))
+    return from_scheduler(SASolverScheduler(predictor_order=2, corrector_order=2, algorithm_type="data_prediction",
+                                            **LINEAR))

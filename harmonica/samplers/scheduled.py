@@ -27,7 +27,7 @@ class Scheduled:
     def __init__(self, scheduler):
         self.name, self._class, self._config = type(scheduler).__name__, type(scheduler), scheduler.config
         check(scheduler.order == 1 and float(scheduler.init_noise_sigma) == 1 and hasattr(scheduler, "alphas_cumprod"),
-              "scheduler", self.name, "choose a first-order one on unit noise, such as DDIM, DDPM, DPMSolverMultistep or SASolver")
+              "scheduler", self.name, "choose a first-order one on unit noise: DDIM, DDPM, DPMSolverMultistep, SASolver, ...")
         self._prepared = cache(self._prepare)
         # IDDPM alone reads the learned variance; the others are given eps, as the pipelines do
         self._reads_variance = vars(scheduler).get("variance_type") in LEARNED
@@ -91,7 +91,7 @@ class _Noise(TorchFunctionMode):
         self.draws += 1
         if self.noise is None or self.draws > 1 or tuple(args[0]) != tuple(self.noise.shape):
             raise BadInput(f"noise: the scheduler draws {tuple(args[0])}, draw {self.draws} of this step, but is given "
-                           f"{None if self.noise is None else tuple(self.noise.shape)} and one draw; choose another scheduler")
+                           f"{None if self.noise is None else tuple(self.noise.shape)} for one; choose another scheduler")
         return self.noise.to(device=kwargs["device"], dtype=kwargs["dtype"])
 
 

@@ -20,7 +20,8 @@ MODELS = {"alpha": {"sizes": True}, "Sigma": {}, "no learned sigma": {"out_chann
 def given(backbone, tiny_prompts, *, dtype=torch.float32, batch=3, grid=(8, 8), channels=12, **prompts):
     generator = torch.Generator().manual_seed(5)
     x = torch.randn(batch, 4, *grid, generator=generator).to(dtype)
-    prompts = {"sizes": backbone.model.use_additional_conditions, "batch": batch, "dtype": dtype, "channels": channels} | prompts
+    sizes = backbone.model.use_additional_conditions
+    prompts = {"sizes": sizes, "batch": batch, "dtype": dtype, "channels": channels} | prompts
     return x, torch.tensor([999, 500, 0, 7])[:batch], tiny_prompts(**prompts)
 
 
@@ -101,13 +102,14 @@ def test_it_is_pure(tiny_pixart, tiny_prompts):
     attributes = {name: set(vars(module)) for name, module in backbone.model.named_modules()}
     prompt = backbone.prepare(cond)
     h, c = backbone.start(x, t, prompt)
-    tensors = [x, t, cond.embeds, prompt.text, prompt.bias, prompt.size, c.embedded, *(m for group in c.modulations for m in group),
-               *(tensor for known in prompt.keys_values for tensor in known)]
+    tensors = [x, t, cond.embeds, prompt.text, prompt.bias, prompt.size, c.embedded,
+               *(m for group in c.modulations for m in group), *(tensor for known in prompt.keys_values for tensor in known)]
     before = [tensor.clone() for tensor in tensors]
     for block in backbone.blocks:
         kept, out = h.clone(), block.residual(h, c)
         following = block.add(h, c, out)
-        assert torch.equal(block.residual(h, c), out) and torch.equal(block.add(h, c, out), following) and torch.equal(h, kept)
+        again = block.residual(h, c), block.add(h, c, out), h
+        assert all(map(torch.equal, again, (out, following, kept)))
         h = following
     backbone.finish(h, c)
     assert all(map(torch.equal, before, tensors))
@@ -137,7 +139,7 @@ def test_multiply_accumulates_are_what_torch_counts(tiny_pixart, tiny_prompts, s
     x, t, cond = given(backbone, tiny_prompts, batch=2, tokens=tokens, channels=channels)
 
     def counted(function):
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:     # attention counted
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             function()
         return counter.get_total_flops() // (2 * len(x))
     prompt = backbone.prepare(cond)

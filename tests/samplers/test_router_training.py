@@ -1,4 +1,4 @@
-"""SDT, Learning-to-Cache and IEPO under every sampler, on a tiny guided PixArt: the walk is inference's, lambda brute force."""
+"""SDT, Learning-to-Cache and IEPO under every sampler, on a tiny guided PixArt: lambda is brute force."""
 import pytest
 import torch
 
@@ -11,6 +11,7 @@ from harmonica.training import Learner, Work, initial_logits, train
 SAMPLERS = ["ddim", "dpm++", "iddpm", "sa-solver"]
 IEPO = {"lambda_scores": "soft", "refresh": 2, "lambda_batch": 2}
 HARMONICA = {"walk": "sdt", "objective": "leave-one-out", **IEPO}
+LEARNING_TO_CACHE = {"walk": "ltc", "ltc_form": "all-pairs", "objective": "mse"}
 every_sampler = pytest.mark.parametrize("sampler", SAMPLERS)
 
 
@@ -33,7 +34,7 @@ def spec(sampler, method=HARMONICA, num_steps=4, guidance=4.5, **changes):
 
 
 @every_sampler
-@pytest.mark.parametrize("method", [HARMONICA, {"walk": "ltc", "ltc_form": "all-pairs", "objective": "mse"}], ids=["SDT", "LTC"])
+@pytest.mark.parametrize("method", [HARMONICA, LEARNING_TO_CACHE], ids=["SDT", "LTC"])
 def test_training_moves_the_rows_of_the_router_and_nothing_else(text_model, sampler, method):
     weights = {name: value.clone() for name, value in text_model.backbone.model.state_dict().items()}
     work = Work(text_model, spec(sampler, method))
@@ -71,7 +72,8 @@ def test_lambda_is_walking_from_the_start_for_every_step(text_model, sampler, tr
         with torch.no_grad():
             return denoiser.images(denoiser.walk(denoiser.begin(x), denoiser.soft(changed, 0.1)))
     last = end(scores)
-    brute = [(end(torch.where(torch.arange(6)[:, None] == step, 1.0, scores)) - last).square().sum() / 2 for step in range(6)]
+    brute = [(end(torch.where(torch.arange(6)[:, None] == step, 1.0, scores)) - last).square().sum() / 2
+             for step in range(6)]
     got = work.lambda_(logits, trajectory)
     assert torch.equal(got, torch.stack(brute)) and (got[1:] > 0).all()
     assert torch.equal(got, iepo.leave_one_out(denoiser, x, scores, 0.1))
@@ -102,7 +104,8 @@ class Cheap:
 
 def test_a_hundred_steps_of_iddpm_on_two_trajectories(tmp_path):
     """Rows move, and lambda's restarts are the walks from the start at steps early, in the middle and last."""
-    model, setting = Loaded(None, Cheap(), torch.as_tensor, 5), spec("iddpm", num_steps=100, guidance=1.0, batch=1, lambda_batch=1)
+    model = Loaded(None, Cheap(), torch.as_tensor, 5)
+    setting = spec("iddpm", num_steps=100, guidance=1.0, batch=1, lambda_batch=1)
     logits, log = train(model, setting, tmp_path / "state")
     lambda_, initial = torch.tensor(log[0]["lambda"]), initial_logits(100, 1, seed=0)
     moved = (logits != initial).flatten()
@@ -126,7 +129,8 @@ def test_the_noise_of_a_step_depends_on_seed_trajectory_sample_and_step_alone(te
     few, many = work.step_noise(2, seeds.TRAJECTORY, 3), work.step_noise(5, seeds.TRAJECTORY, 3)
     assert torch.equal(few(1), many(1)[:2]) and torch.equal(few(1), few(1))
     others = [few(2), work.step_noise(2, seeds.TRAJECTORY, 4)(1), work.step_noise(2, seeds.LAMBDA, 3)(1),
-              Work(text_model, spec(sampler, seed=1)).step_noise(2, seeds.TRAJECTORY, 3)(1), work.draw(seeds.TRAJECTORY, 3, 2)[0]]
+              Work(text_model, spec(sampler, seed=1)).step_noise(2, seeds.TRAJECTORY, 3)(1),
+              work.draw(seeds.TRAJECTORY, 3, 2)[0]]
     assert not any(torch.equal(few(1), other) for other in others)
     # and it is what the walk uses: another trajectory number changes the end from the same start
     x, cond = work.draw(seeds.TRAJECTORY, 3, 2)

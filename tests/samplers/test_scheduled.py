@@ -1,8 +1,8 @@
 """DPM-Solver++, IDDPM and SA-Solver are diffusers' schedulers, as pure functions that fork."""
 import pytest
 import torch
-from diffusers import (DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler, HeunDiscreteScheduler,
-                       PNDMScheduler, SASolverScheduler, UniPCMultistepScheduler)
+from diffusers import (DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler,
+                       HeunDiscreteScheduler, PNDMScheduler, SASolverScheduler, UniPCMultistepScheduler)
 
 from harmonica import BadInput, samplers
 from harmonica.samplers import LINEAR
@@ -91,7 +91,7 @@ def test_noise_is_passed_in_and_never_drawn(name):
     x, state = drawn(-1, (2, 4, 6, 6)), sampler.init(sampler.timesteps(3))
     before = torch.get_rng_state()
     x, state = sampler.step(state, outs(0), 0, x, drawn(0, x.shape))
-    here = [sampler.step(state, outs(1), 1, x, noise)[0] for noise in (drawn(1, x.shape), drawn(1, x.shape), drawn(2, x.shape))]
+    here = [sampler.step(state, outs(1), 1, x, drawn(step, x.shape))[0] for step in (1, 1, 2)]
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(here[0], here[1]) and torch.equal(here[0], here[2]) == (name == "dpm++")
     if sampler.stochastic:
@@ -120,7 +120,8 @@ def test_the_given_scheduler_is_not_touched():
     sampler = samplers.from_scheduler(scheduler)
     walk(sampler, drawn(-1, (2, 4, 6, 6)), 5)
     after = vars(scheduler)
-    assert before.keys() == after.keys() and all(value is after[name] or value == after[name] for name, value in before.items())
+    assert before.keys() == after.keys()
+    assert all(value is after[name] or value == after[name] for name, value in before.items())
 
 
 @pytest.mark.parametrize("scheduler", [EulerDiscreteScheduler, HeunDiscreteScheduler, PNDMScheduler])

@@ -1,0 +1,92 @@
+"""Captions as text embeddings, computed once and kept on disk: T5 is in memory for that alone, never while routers train.
+
+A folder holds about.json (the captions by hash, how many, of which pipeline) and parts of PART captions: the embeddings of
+their tokens one after another, (tokens, C) float16, padding left out, and the number of tokens of each. The empty prompt
+comes after the last caption.
+"""
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from . import check, weights
+from .backbones.pixart import TextCond
+from .sampling import save_array
+from .store import read_json, write_json
+
+PART = 1000
+
+
+@torch.no_grad()
+def prepare(encode, captions, about, out, batch=16, progress=iter):
+    """Embed captions into the folder `out`; killed, the same call goes on at the part it was at.
+
+    encode(prompts) -> (n, L, C), mask (n, L), padding on the right. about: what about.json is to say of their origin.
+    BadInput where `out` holds other captions.
+    """
+    if (out / "about.json").exists():
+        same = _origin(read_json(out / "about.json")) == about
+        check(same, "out", str(out), "it holds other embeddings; choose another folder")
+        return
+    prompts = [*captions, ""]
+    for first in progress(range(0, len(prompts), PART)):
+        path, counts = _part(out, first // PART), []
+        if path.with_suffix(".counts.npy").exists():
+            continue
+        packed = []
+        for i in range(first, min(first + PART, len(prompts)), batch):
+            embeds, mask = encode(prompts[i:min(i + batch, first + PART)])
+            counts += mask.sum(1).tolist()
+            packed += [embed[:count].float().cpu().numpy() for embed, count in zip(embeds, counts[-len(embeds):])]
+        save_array(path, np.concatenate(packed).astype(np.float16))
+        save_array(path.with_suffix(".counts.npy"), np.array(counts))
+    write_json(out / "about.json", {**about, "count": len(captions), "tokens": encode([""])[0].shape[1]})
+
+
+class Prompts:
+    """The embeddings that a runs.PromptSpec names. BadInput where they are missing or of other captions."""
+
+    def __init__(self, spec):
+        self.folder, self.pixels = weights.embeddings(spec), spec.pixels
+        self.about = read_json(self.folder / "about.json")
+        check(self.about["captions_sha256"] == spec.sha256, "embeddings", str(self.folder),
+              f"they are of other captions than those of {spec.name}; prepare them in another folder")
+        self._null = self._padded(self.count)
+
+    @property
+    def count(self):
+        return self.about["count"]
+
+    @property
+    def tokens(self):
+        return self.about["tokens"]
+
+    def cond(self, indices, device="cpu", dtype=torch.float32):
+        """-> TextCond of these captions, counted round and round; with sizes: they cost nothing where a model has no use."""
+        embeds, masks = map(torch.stack, zip(*(self._padded(int(k) % self.count) for k in indices)))
+        sizes = torch.full((len(masks), 2), float(self.pixels)), torch.ones(len(masks), 1)
+        null, null_mask = self._null
+        embeds, resolution, aspect_ratio, null = (x.to(device, dtype) for x in (embeds, *sizes, null[None]))
+        return TextCond(embeds, masks.to(device), resolution, aspect_ratio, null, null_mask[None].to(device))
+
+    def _padded(self, k):
+        """-> embedding (L, C), zeros where the mask (L,) is 0."""
+        packed, ends = _open(_part(self.folder, k // PART))
+        begin, end = ends[k % PART], ends[k % PART + 1]
+        embed = torch.zeros(self.tokens, packed.shape[1], dtype=torch.float16)
+        embed[:end - begin] = torch.from_numpy(packed[begin:end].copy())
+        return embed, (torch.arange(self.tokens) < end - begin).long()
+
+
+def _part(folder, number):
+    return folder / f"part-{number:05d}.npy"
+
+
+@lru_cache
+def _open(path):
+    counts = np.load(path.with_suffix(".counts.npy"), allow_pickle=False)
+    return np.load(path, mmap_mode="r", allow_pickle=False), np.concatenate([[0], np.cumsum(counts)])
+
+
+def _origin(about):
+    return {name: value for name, value in about.items() if name not in ("count", "tokens")}

@@ -1,0 +1,139 @@
+"""The text-to-image chain of the paper scale on a CPU: tiny pipelines and a tiny CLIP as real folders, counts changed."""
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from experiments.paper_scale_text import Base, Budget, Setting, group
+from harmonica import BadInput, evaluation, weights
+from harmonica.__main__ import main
+from harmonica.make import make
+from harmonica.metrics import adm
+from harmonica.metrics.clip import Clip, clip_score
+from harmonica.metrics.images import open_images, write_npz
+from harmonica.models import load_model
+from harmonica.prompts import Prompts
+from harmonica.runs import FileSpec, ImageSpec, ModelSpec, PromptSpec, with_needs
+from harmonica.sampling import load_blocks
+from harmonica.store import Store
+
+CAPTIONS = ["a red cube", "two dogs on a beach", "", "the moon", "a very long caption about nothing at all"]
+PIXELS = 64         # latents of 8 x 8
+SETTINGS = [Setting(sampler="dpm++", num_steps=3, fewer=2, cur_percent=50, fora=True),
+            Setting(sampler="iddpm", num_steps=3, cur_percent=50), Setting(sampler="sa-solver", num_steps=3, cur_percent=50)]
+BUDGET = Budget(num_images=6, block=4, iterations=6, refresh=3, batch=2)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, tiny_pipe, tiny_vae, tiny_clip, random_weights, few_features):
+    """A folder of weights: two pipelines in diffusers' format, their captions embedded by the command line, a reference."""
+    root = tmp_path_factory.mktemp("text")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HARMONICA_WEIGHTS", str(root))
+        patch.setattr("harmonica.prompts.PART", 4)
+        (root / "captions.txt").write_text("\n".join(CAPTIONS))
+        for kind in ("alpha", "sigma"):
+            tiny_pipe(kind).save_pretrained(root / kind)
+            assert main(["prompts", "prepare", str(root / "captions.txt"), "--model", str(root / kind),
+                         "--out", str(root / f"embeddings-{kind}")]) == 0
+        for name, path in (("vae", tiny_vae), ("clip", tiny_clip), ("inception.pth", random_weights)):
+            (root / name).symlink_to(path)
+        rng = np.random.default_rng(0)
+        write_npz(root / "real.npz", [rng.integers(256, size=(12, 3, PIXELS, PIXELS), dtype=np.uint8)], 12)
+        adm.write_reference(root / "quick.npz", open_images(root / "real.npz"), few_features)
+        yield root
+
+
+def file(name):
+    return FileSpec(name=name, sha256=weights.sha256(weights.find(name)))
+
+
+def model_of(kind):
+    prompts = PromptSpec(**vars(file("captions.txt")), embeddings=f"embeddings-{kind}", pixels=PIXELS)
+    return ModelSpec(name=kind, sha256=file(kind).sha256, scale="paper", prompts=prompts)
+
+
+@pytest.fixture(scope="module", params=["alpha", "sigma"])
+def made(request, place, tmp_path_factory, few_features):
+    """-> rows and a store where every one of them is made."""
+    images = ImageSpec(decoder=file("vae"), reference="quick.npz", inception=file("inception.pth"), clip=file("clip"))
+    base = Base(label=request.param, model=model_of(request.param), images=images)
+    rows = [row for setting in SETTINGS for row in group(base, setting, BUDGET)]
+    store = Store(tmp_path_factory.mktemp("local"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "_inception", lambda spec: few_features)
+        for artefact in with_needs([run for row in rows for run in row.runs]):
+            make(artefact, store)
+    return rows, store
+
+
+def test_every_row_is_made(made):
+    rows, store = made
+    assert [row.method for row in rows] == ["DPM-Solver++", "DPM-Solver++", "FORA", "HarmoniCa", "IDDPM", "HarmoniCa",
+                                            "SA-Solver", "HarmoniCa"]
+    for row in rows:
+        record = store.record(row.runs[0])
+        metrics = record["metrics"]
+        assert all(np.isfinite(metrics[name]) for name in ("CLIP", "FID", "sFID")) and 0 <= metrics["CLIP"] <= 100
+        assert metrics["clip_checkpoint"] == "clip" and record["config"]["images"]["clip"]["sha256"]
+        assert record["cost"]["macs"] > 0 and record["config"]["model"]["prompts"]["sha256"] == file("captions.txt").sha256
+        for block in load_blocks(row.runs[0], store):
+            assert block.shape[1:] == (3, PIXELS, PIXELS) and block.dtype == np.uint8
+    curs = {row.method: store.record(row.runs[0])["cost"]["cur_percent"] for row in rows[2:4]}
+    assert curs["HarmoniCa"] == 50 and curs["FORA"] == pytest.approx(100 / 3)
+
+
+def test_the_clip_score_of_a_row_is_that_of_its_images_and_captions(made):
+    rows, store = made
+    run, clip = rows[0].runs[0], Clip(file("clip"))
+    captions = [caption for caption in CAPTIONS if caption]      # empty lines are none
+    images = np.concatenate(list(load_blocks(run, store)))[:6]
+    cosines = clip.cosines(images, [captions[k % 4] for k in range(6)])
+    assert store.record(run)["metrics"]["CLIP"] == pytest.approx(100 * float(cosines.clamp(min=0).mean()), abs=1e-4)
+    assert clip_score([images[:1], images[1:4], images[4:]], captions, clip, 6) == pytest.approx(
+        clip_score([images], captions, clip, 6), abs=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", ["alpha", "sigma"])
+def test_embeddings_on_disk_are_those_of_the_pipeline(place, tiny_pipe, kind):
+    prompts, pipe = Prompts(model_of(kind).prompts), tiny_pipe(kind)
+    captions = [caption for caption in CAPTIONS if caption]
+    embeds, mask, null, null_mask = pipe.encode_prompt(captions, device="cpu")
+    cond = prompts.cond([0, 1, 2, 3, 4])        # round and round
+    assert prompts.count == 4 and torch.equal(cond.mask[:4], mask) and torch.equal(cond.mask[4], mask[0])
+    assert torch.equal(cond.null_mask, null_mask[:1])
+    text = mask[..., None] > 0
+    assert torch.equal(cond.embeds[:4], torch.where(text, embeds, 0.0).half().float())
+    loaded = load_model(model_of(kind))
+    x, t = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.full((4,), 500)
+    from harmonica.backbones import run_all
+    got = run_all(loaded.backbone, x, t, loaded.backbone.prepare(loaded.cond(range(4))))
+    expected = pipe.transformer(x, embeds, t, {"resolution": None, "aspect_ratio": None}, encoder_attention_mask=mask).sample
+    assert (got - expected).abs().max() < 1e-2 * expected.abs().max()       # float16 on the disk
+
+
+def test_no_text_encoder_is_read_when_a_model_is_loaded(place, monkeypatch):
+    monkeypatch.setattr("transformers.T5EncoderModel.from_pretrained", None)
+    assert load_model(model_of("alpha")).num_conds == 4
+
+
+def test_what_is_missing_or_another_is_named(place, monkeypatch, capsys):
+    spec = model_of("alpha")
+
+    def changed(**prompts):
+        return ModelSpec(name=spec.name, sha256=spec.sha256, scale="paper",
+                         prompts=PromptSpec(**{**vars(spec.prompts), **prompts}))
+    for prompts, words in (({"embeddings": "none"}, "embeddings: .*none holds none that are whole; `python -m harm"),
+                           ({"sha256": "0" * 64}, "they are of other captions than those of captions.txt"),
+                           ({"pixels": 512}, "pixels: 512 is not possible; alpha was trained for 64")):
+        with pytest.raises(BadInput, match=words):
+            load_model(changed(**prompts))
+    about = json.loads((place / "embeddings-alpha" / "about.json").read_text())
+    assert about["count"] == 4 and about["tokens"] == 120
+    again = ["prompts", "prepare", str(place / "captions.txt"), "--model", str(place / "alpha"), "--out"]
+    before = (place / "embeddings-alpha" / "part-00000.npy").stat().st_mtime_ns
+    assert main([*again, str(place / "embeddings-alpha")]) == 0         # nothing is done again
+    assert (place / "embeddings-alpha" / "part-00000.npy").stat().st_mtime_ns == before
+    assert main([*again, str(place / "embeddings-sigma")]) == 2 and "it holds other embeddings" in capsys.readouterr().err
