@@ -46,7 +46,7 @@ def _paper_scale(arguments):
     from . import paper_scale, records
     check(arguments.rows in ROWS, "ROWS", arguments.rows, f"choose one of {', '.join(ROWS)}")
     check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
-    rows = paper_scale.rows(arguments.rows, arguments.seeds)
+    rows = paper_scale.TABLE1.rows(arguments.rows, arguments.seeds)
     records.require(LOCAL, [a for a in records.artefacts(rows) if a.kind != "latency"],
                     f"make reproduce-table1 SCALE=paper ROWS={arguments.rows} SEEDS={arguments.seeds}")
     _show(*paper_scale.render(LOCAL, LOCAL, rows))

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import torch
 
+from analysis import paper_scale
+from analysis.paper_numbers import published
 from experiments.paper_scale_text import Base, Budget, Setting, group
 from harmonica import BadInput, evaluation, weights
 from harmonica.__main__ import main
@@ -82,6 +84,19 @@ def test_every_row_is_made(made):
             assert block.shape[1:] == (3, PIXELS, PIXELS) and block.dtype == np.uint8
     curs = {row.method: store.record(row.runs[0])["cost"]["cur_percent"] for row in rows[2:4]}
     assert curs["HarmoniCa"] == 50 and curs["FORA"] == pytest.approx(100 / 3)
+
+
+def test_the_rows_are_rendered_without_a_column_of_the_paper_mixed_in(made, tmp_path):
+    rows, store = made
+    (csv, document), text = paper_scale.render(store.root, tmp_path, rows, paper_scale.TABLE2)
+    header, *lines = csv.read_text().splitlines()
+    assert csv.name == "table2.paper.csv" and len(lines) == len(rows) and ",CLIP,FID,sFID," in header
+    assert "CLIP: clip." in text and "PixArt-alpha 256x256" in document.read_text()
+
+
+def test_each_row_stands_beside_its_own_in_the_paper():
+    found = [paper_scale._in_paper(row, paper_scale.TABLE2) for row in paper_scale.TABLE2.rows("core", 1)]
+    assert found == [line["FID"] for line in published("table2_text_to_image")] + [""] * 4     # none known of Sigma
 
 
 def test_the_clip_score_of_a_row_is_that_of_its_images_and_captions(made):
