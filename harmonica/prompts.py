@@ -1,6 +1,6 @@
 """Captions as text embeddings, computed once and kept on disk: T5 is in memory for that alone, never while routers train.
 
-A folder holds about.json (the captions by hash, how many, of which pipeline) and parts of PART captions: the embeddings of
+A folder holds origin.json (the captions by hash, the pipeline), once it is whole about.json (how many as well), and parts of PART captions: the embeddings of
 their tokens one after another, (tokens, C) float16, padding left out, and the number of tokens of each. The empty prompt
 comes after the last caption.
 """
@@ -21,13 +21,15 @@ PART = 1000
 def prepare(encode, captions, about, out, batch=16, progress=iter):
     """Embed captions into the folder `out`; killed, the same call goes on at the part it was at.
 
-    encode(prompts) -> (n, L, C), mask (n, L), padding on the right. about: what about.json is to say of their origin.
-    BadInput where `out` holds other captions.
+    encode(prompts) -> (n, L, C), mask (n, L), padding on the right. about: their origin, as JSON. BadInput where `out` holds
+    others, whole or begun.
     """
+    if (out / "origin.json").exists():
+        same = read_json(out / "origin.json") == about
+        check(same, "out", str(out), "it holds embeddings of other captions or another pipeline; choose another folder")
     if (out / "about.json").exists():
-        same = _origin(read_json(out / "about.json")) == about
-        check(same, "out", str(out), "it holds other embeddings; choose another folder")
         return
+    write_json(out / "origin.json", about)
     prompts = [*captions, ""]
     for first in progress(range(0, len(prompts), PART)):
         path, counts = _part(out, first // PART), []
@@ -86,7 +88,3 @@ def _part(folder, number):
 def _open(path):
     counts = np.load(path.with_suffix(".counts.npy"), allow_pickle=False)
     return np.load(path, mmap_mode="r", allow_pickle=False), np.concatenate([[0], np.cumsum(counts)])
-
-
-def _origin(about):
-    return {name: value for name, value in about.items() if name not in ("count", "tokens")}

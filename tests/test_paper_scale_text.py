@@ -15,7 +15,7 @@ from harmonica.metrics import adm
 from harmonica.metrics.clip import Clip, clip_score
 from harmonica.metrics.images import open_images, write_npz
 from harmonica.models import load_model
-from harmonica.prompts import Prompts
+from harmonica.prompts import Prompts, prepare
 from harmonica.runs import FileSpec, ImageSpec, ModelSpec, PromptSpec, with_needs
 from harmonica.sampling import load_blocks
 from harmonica.store import Store
@@ -151,4 +151,27 @@ def test_what_is_missing_or_another_is_named(place, monkeypatch, capsys):
     before = (place / "embeddings-alpha" / "part-00000.npy").stat().st_mtime_ns
     assert main([*again, str(place / "embeddings-alpha")]) == 0         # nothing is done again
     assert (place / "embeddings-alpha" / "part-00000.npy").stat().st_mtime_ns == before
-    assert main([*again, str(place / "embeddings-sigma")]) == 2 and "it holds other embeddings" in capsys.readouterr().err
+    assert main([*again, str(place / "embeddings-sigma")]) == 2 and "it holds embeddings of other" in capsys.readouterr().err
+
+
+def test_a_killed_embedding_goes_on_and_mixes_nothing(place, tmp_path, monkeypatch):
+    """The same bytes as without the kill; other captions are refused in a folder that was begun."""
+    calls = []
+
+    def encode(prompts):
+        calls.append(len(prompts))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        lengths = torch.tensor([len(prompt) + 1 for prompt in prompts])
+        return lengths[:, None, None] * torch.ones(1, 9, 2), (torch.arange(9) < lengths[:, None]).long()
+    monkeypatch.setattr("harmonica.prompts.PART", 2)
+    captions, about = list("abcde"), {"captions_sha256": "0" * 64}
+    with pytest.raises(KeyboardInterrupt):
+        prepare(encode, captions, about, tmp_path / "killed", batch=2)
+    with pytest.raises(BadInput, match="it holds embeddings of other captions"):
+        prepare(encode, captions, {"captions_sha256": "1" * 64}, tmp_path / "killed")
+    prepare(encode, captions, about, tmp_path / "killed", batch=2)
+    prepare(encode, captions, about, tmp_path / "whole", batch=1)
+    files = sorted(path.name for path in (tmp_path / "whole").iterdir())
+    assert files == sorted(path.name for path in (tmp_path / "killed").iterdir()) and len(files) == 8
+    assert all((tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes() for name in files)
