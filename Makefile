@@ -25,7 +25,7 @@ run = $(PY) -m harmonica run $1 $(options) --where $(WHERE) $(if $(filter 1,$(FR
 # On a cluster the runs are only submitted here; the table is a job of its own, after all others.
 table = $(if $(filter local,$(WHERE)),$(PY) -m analysis $1 $(options))
 
-.PHONY: help install test test-slurm reproduce-table1 reproduce-table2 base-models paper publish bench clean no-pixart-yet
+.PHONY: help install test test-slurm reproduce-table1 reproduce-table2 base-models paper publish bench clean
 
 help: ## list the targets and variables
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1|/p' Makefile | awk -F'|' '{ printf "  %-17s %s\n", $$1, $$2 }'
@@ -52,12 +52,9 @@ reproduce-table1: install ## class-conditional generation: run what is missing, 
 	$(call run,dit_xl2_256 dit_xl2_512,table1)
 	$(call table,table1)
 
-reproduce-table2: $(if $(wildcard experiments/pixart_alpha),install,no-pixart-yet) ## text-to-image: run what is missing, print the table
+reproduce-table2: install ## text-to-image: run what is missing, print the table
 	$(call run,pixart_alpha pixart_sigma,table2)
 	$(call table,table2)
-
-no-pixart-yet:
-	@echo "reproduce-table2: experiments/pixart_alpha and experiments/pixart_sigma are not there yet." >&2; exit 2
 
 base-models: install ## train the digits-scale base models that ship with the package
 	$(PY) -m harmonica.digits $(ARGS)

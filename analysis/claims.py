@@ -1,12 +1,13 @@
-"""What Table 1 supports in the paper, and what the numbers here say to it: sentences generated from the records alone."""
+"""What a table supports in the paper, and what the numbers here say to it: sentences generated from the records alone."""
 from dataclasses import dataclass
 
-from .compare import CARRYING, settings
+from .compare import CARRYING, FEWER, settings
 from .lossless import CRITERION, bounds
 
-PLAIN = ("FORA", "DDIM", "random")
+PLAIN = ("FORA", FEWER, "random")
 LEARNED = ("HarmoniCa", "Learning-to-Cache")
 NOT_CLAIMED = "nothing is claimed"
+UNEQUAL = 1.1       # of two theoretical speedups: from here on they are said beside the errors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,16 +19,15 @@ class Claim:
     findings: tuple[str, ...]
 
 
-def claims(groups):
-    """-> [Claim] about records.Group's; where plain baselines win comes first."""
+def claims(groups, table):
+    """-> [Claim] about the records.Group's of a tables.Table; where plain baselines win comes first."""
     found = [setting for group in groups for setting in settings(group)]
-    return [plain_wins(found), better(found, "Learning-to-Cache", "HarmoniCa over Learning-to-Cache at equal CUR"),
-            better(found, "FORA", "HarmoniCa over FORA at CUR 50 %, where FORA is also Learning-to-Cache's released form"),
-            better(found, "DDIM", "HarmoniCa over fewer steps at equal compute"), nearly_lossless(found)]
+    return [plain_wins(found, table.plain_wins), *(better(found, *comparison) for comparison in table.comparisons),
+            nearly_lossless(found)]
 
 
-def plain_wins(found):
-    """Every place where FORA, fewer steps or a random schedule is ahead of a learned router at equal compute."""
+def plain_wins(found, title):
+    """Every place where FORA, fewer steps or a random schedule is ahead of a learned router."""
     findings, wins, undecided = [], 0, 0
     for setting in found:
         for plain, learned in ((p, l) for p in PLAIN for l in LEARNED):
@@ -36,11 +36,11 @@ def plain_wins(found):
             undecided += len(lower) - len(ahead)
             wins += sum(c.verdict == "lower" for c in ahead)
             if ahead:
-                findings.append(f"{_where(setting)}: {_name(plain, setting)} below {learned} in "
+                findings.append(f"{_where(setting)}{_speeds(learned, plain, setting)}: {_name(plain, setting)} below {learned} in "
                                 + "; ".join(map(_numbers, ahead)))
     summary = f"{wins} comparisons of errors are won, {undecided} more are lower on average but not beyond doubt"
     claimable = [setting for setting in found if not setting.too_few]
-    return Claim(title="FORA, fewer steps or a random schedule ahead of a learned router", findings=tuple(findings),
+    return Claim(title=title, findings=tuple(findings),
                  verdict=("somewhere" if wins else "nowhere") if claimable else NOT_CLAIMED,
                  summary=summary if claimable else f"{_why_not(found)}; what is lower in number")
 
@@ -53,7 +53,8 @@ def better(found, other, title):
         for comparison in comparisons:
             verdicts[comparison.metric].append(comparison.verdict)
         if comparisons:
-            findings.append(f"{_where(setting)}{_against(other, setting)}: " + "; ".join(_said(c, other) for c in comparisons))
+            findings.append(f"{_where(setting)}{_speeds('HarmoniCa', other, setting, always=other == FEWER)}: "
+                            + "; ".join(_said(c, other) for c in comparisons))
     claimed = [verdict for own in verdicts.values() for verdict in own if verdict]
     counts = "; ".join(f"{metric} is lower in {v.count('lower')} of {len(v) - v.count(None)} settings, higher in "
                        f"{v.count('higher')}, undecided in {v.count('open')}" for metric, v in verdicts.items())
@@ -92,8 +93,7 @@ def nearly_lossless(found):
 
 def _said(comparison, other):
     """One metric of one setting in words."""
-    them = "fewer steps" if other == "DDIM" else other
-    words = {"lower": "HarmoniCa lower in ", "higher": f"{them} lower in ", "open": "undecided in ", None: ""}
+    words = {"lower": "HarmoniCa lower in ", "higher": f"{other} lower in ", "open": "undecided in ", None: ""}
     return words[comparison.verdict] + _numbers(comparison)
 
 
@@ -111,12 +111,13 @@ def _why_not(found):
 
 
 def _name(method, setting):
-    return f"DDIM with {setting.methods['DDIM'].row.num_steps} steps" if method == "DDIM" else method
+    row = setting.methods[method].row
+    return f"{row.sampler} with {row.num_steps} steps" if method == FEWER else method
 
 
-def _against(other, setting):
-    """With fewer steps compute is equal only as far as whole steps allow: say how equal."""
-    if other != "DDIM":
+def _speeds(one, other, setting, always=False):
+    """How fast two methods are in theory, where that is not equal: whole steps and FORA's 50 % are not a router's CUR."""
+    own, theirs = (setting.methods[name].mean("speedup_theoretical") for name in (one, other))
+    if not always and max(own / theirs, theirs / own) < UNEQUAL:
         return ""
-    own, theirs = (setting.methods[name].mean("speedup_theoretical") for name in ("HarmoniCa", "DDIM"))
     return f", {own:.2f}x in theory against {_name(other, setting)}, {theirs:.2f}x"

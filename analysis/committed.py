@@ -6,21 +6,28 @@ from experiments import ROWS
 from harmonica import BadInput
 from harmonica.store import FOLDERS, Store
 
-from . import records, table1
+from . import records, report
+from .tables import TABLES
 
 SCALE = "digits"
-TABLE1 = {"which": "all", "num_seeds": 3}       # the committed Table 1: make reproduce-table1 ROWS=all SEEDS=3
+WHOLE = {"which": "all", "num_seeds": 3}        # a committed table: make reproduce-tableN ROWS=all SEEDS=3
 
 
-def command(rows, num_seeds, scale=SCALE):
+def command(table, rows, num_seeds, scale=SCALE):
     """The make command behind a table, with what differs from the defaults."""
     options = {"SCALE": (scale, SCALE), "ROWS": (rows, "core"), "SEEDS": (num_seeds, 1)}
     given = [f"{name}={value}" for name, (value, default) in options.items() if value != default]
-    return " ".join(["make reproduce-table1", *given])
+    return " ".join([f"make reproduce-{table.name}", *given])
 
 
-def table1_rows():
-    return table1.rows(SCALE, **TABLE1)
+def rows(table):
+    return table.rows(SCALE, **WHOLE)
+
+
+def begun(results):
+    """{tables.Table: its rows} of those tables of which any record is committed."""
+    store, tables = Store(results), {table: rows(table) for table in TABLES.values()}
+    return {table: own for table, own in tables.items() if any(store.record_path(run).exists() for row in own for run in row.runs)}
 
 
 def named():
@@ -30,25 +37,25 @@ def named():
     for path in sorted(folder.glob("*/config.py")):
         config = import_module(f"experiments.{path.parent.name}.config")
         for which in ROWS:
-            found |= {a.id: a for a in records.artefacts(config.table(SCALE, which, TABLE1["num_seeds"]))}
+            found |= {a.id: a for a in records.artefacts(config.table(SCALE, which, WHOLE["num_seeds"]))}
     return found
 
 
 def check(results):
     """BadInput naming a record, router file or picture that is missing, or a record that nothing names any more."""
-    rows, store = table1_rows(), Store(results)
-    how = f"{command(TABLE1['which'], TABLE1['num_seeds'])}` and then `make publish"
-    wanted = records.artefacts(rows)
-    records.require(results, wanted, how)
-    files = [store.router_path(a) for a in wanted if a.kind == "router"]
-    files += [records.committed_images(results, run) for run in pictured(rows)]
-    missing = [path for path in files if not path.exists()]
-    if missing:
-        raise BadInput(f"file: {missing[0]} is missing; `{how}` makes it")
-    known = named()
+    store, known = Store(results), named()
+    for table, own in begun(results).items():
+        how = f"{command(table, WHOLE['which'], WHOLE['num_seeds'])}` and then `make publish"
+        wanted = records.artefacts(own)
+        records.require(results, wanted, how)
+        files = [store.router_path(a) for a in wanted if a.kind == "router"]
+        files += [records.committed_images(results, run) for run in pictured(own)]
+        missing = [path for path in files if not path.exists()]
+        if missing:
+            raise BadInput(f"file: {missing[0]} is missing; `{how}` makes it")
     for path in (path for folder in FOLDERS.values() for path in sorted((store.root / folder).glob("*.json"))):
         if path.stem not in known:
-            raise BadInput(f"record: {path} is stale, no experiment names it now; delete it, then `{how}` makes what "
+            raise BadInput(f"record: {path} is stale, no experiment names it now; delete it, and make and publish what "
                            "takes its place")
 
 
@@ -60,4 +67,5 @@ def pictured(rows):
 def render(results):
     """Make every committed table and figure again from `results` alone -> (paths, text)."""
     check(results)
-    return table1.render(results, results, table1_rows(), SCALE, committed={})
+    done = [report.render(table, results, results, own, SCALE, committed={}) for table, own in begun(results).items()]
+    return [path for paths, _ in done for path in paths], "\n".join(text for _, text in done)

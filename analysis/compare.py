@@ -7,6 +7,7 @@ from .bootstrap import interval, log_ratios
 
 CARRYING = {"rFID": "rFID", "x0_mse": "x_0 error"}      # the metrics that carry the comparison, and their names in text
 MODELS_NEEDED = 3       # base models below which no ordering is claimed
+FEWER = "fewer steps"   # the uncached model with fewer steps, as a method among others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +47,9 @@ class Comparison:
 
 
 def compare(left, right, metric):
-    """Compare two records.Line in an error. -> Comparison, or None where one of the errors is zero."""
+    """Compare two records.Line in an error. -> Comparison, or None where one of the errors is zero or none is given."""
     a, b = left.values[metric], right.values[metric]
-    if not ((a > 0).all() and (b > 0).all()):
+    if a is None or b is None or not ((a > 0).all() and (b > 0).all()):
         return None
     logs = log_ratios(a, b)
     low, high = interval(logs)
@@ -59,7 +60,7 @@ def compare(left, right, metric):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One CUR of one group: its methods of equal compute {method: records.Line}, and the uncached line."""
+    """One CUR of one group: the methods compared at it {method: records.Line}, and the uncached line."""
     group: str
     cur: float
     methods: dict
@@ -82,13 +83,18 @@ class Setting:
 
 
 def settings(group):
-    """[Setting] of a records.Group. Fewer steps ("DDIM") are those of round(T (1 - CUR)) steps; FORA has 50 %."""
+    """[Setting] of a records.Group: all its rows where it has one CUR, else at each CUR those of equal compute, which are
+    round(T (1 - CUR)) steps, and FORA at 50 %.
+    """
     uncached, rest = group.lines[0], group.lines[1:]
-    found = []
-    for cur in dict.fromkeys(line.row.cur_percent for line in rest if line.row.cur_percent is not None):
-        steps = round(uncached.row.num_steps * (1 - cur / 100))
-        methods = {line.row.method: line for line in rest if line.row.cur_percent == cur
-                   or (line.row.method == "DDIM" and line.row.num_steps == steps)
-                   or (line.row.method == "FORA" and line.mean("cur_percent") == cur)}
-        found.append(Setting(group=group.name, cur=cur, methods=methods, uncached=uncached))
-    return found
+    curs = list(dict.fromkeys(line.row.cur_percent for line in rest if line.row.cur_percent is not None))
+
+    def belongs(line, cur):
+        if len(curs) == 1 or line.row.cur_percent == cur:
+            return True
+        if line.row.uncached:
+            return line.row.num_steps == round(uncached.row.num_steps * (1 - cur / 100))
+        return line.row.method == "FORA" and line.mean("cur_percent") == cur
+    return [Setting(group=group.name, cur=cur, uncached=uncached,
+                    methods={FEWER if line.row.uncached else line.row.method: line for line in rest if belongs(line, cur)})
+            for cur in curs]

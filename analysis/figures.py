@@ -35,7 +35,7 @@ def samples(root, group, path):
     """Images from the same noise, one line per row of the table; at the right their difference to the uncached ones."""
     grids = [records.images(root, line.row.runs[0], DIGITS)[:, 0] for line in group.lines]
     size = (WIDTH - 2.5) / (2 * DIGITS)      # of one image; the rest of the width is for names and the colour bar
-    with plot.drawing(path, WIDTH, size * len(grids) + 0.45) as figure:
+    with plot.drawing(path, WIDTH, max(size * len(grids) + 0.45, 1.95)) as figure:     # room for the colour bar's label
         figure.get_layout_engine().set(w_pad=0.08)
         left, right = figure.subplots(1, 2)
         left.imshow(_strip(grids), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
@@ -69,15 +69,15 @@ def _where(line, group):
 
 
 def heat_maps(root, group, path):
-    """Scores of Learning-to-Cache and HarmoniCa at each CUR, attention and feed-forward apart (base model 0)."""
+    """Scores of the learned methods at each CUR, one panel per kind of block (base model 0)."""
     maps = [(line, routers.of_run(root, line.row.runs[0])) for line in group.lines if line.row.runs[0].router]
-    curs = list(dict.fromkeys(line.row.cur_percent for line, _ in maps))
+    curs, methods = (list(dict.fromkeys(getattr(line.row, field) for line, _ in maps)) for field in ("cur_percent", "method"))
     kinds = plot.kinds_of(maps[0][1])
     height = 0.55 + 0.085 * len(maps[0][1].scores)
     with plot.drawing(path, WIDTH, 0.5 + len(curs) * max(height, 1.5)) as figure:
-        axes = figure.subplots(len(curs), 2 * len(kinds), sharey=True, squeeze=False)
+        axes = figure.subplots(len(curs), len(methods) * len(kinds), sharey=True, squeeze=False)
         for line, trained in maps:
-            own = axes[curs.index(line.row.cur_percent)][len(kinds) * (line.row.method == "HarmoniCa"):][:len(kinds)]
+            own = axes[curs.index(line.row.cur_percent)][len(kinds) * methods.index(line.row.method):][:len(kinds)]
             image = plot.draw_scores(own, trained.scores, tau=trained.tau, reused=trained.reused, kinds=kinds)
             for ax, kind in zip(own, kinds):
                 form = f" ({line.row.form})" if line.row.form else ""

@@ -100,6 +100,8 @@ def _line(row, found, latency):
     shape = grid(row)
     values = {name: _array([r["metrics"][name] for r in found], shape) for name in METRICS}
     values |= {name: _array([r["cost"][name] for r in found], shape) for name in COSTS}
+    if row.stochastic and row.num_steps != row.runs[0].against:
+        values["x0_mse"] = None         # another realisation: its distance says nothing of its quality
     curves = [r["metrics"]["x_mse_curve"] for r in found]
     return Line(row=row, values=values, curve=None if None in curves else np.array(curves).reshape(*shape, -1),
                 latency=latency and latency["rows"].get(row.runs[0].id))

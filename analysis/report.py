@@ -1,5 +1,4 @@
-"""Table 1 whole: which rows, and the documents and pictures made of their records."""
-from importlib import import_module
+"""A table whole: the documents and pictures made of the records of its rows."""
 from pathlib import Path
 
 from harmonica.store import atomic
@@ -10,7 +9,6 @@ from .document import markdown, text
 from .paper_numbers import block as paper_block
 from .records import load
 
-EXPERIMENTS = ("dit_xl2_256", "dit_xl2_512")
 ABOUT = ("Every number is a mean over base models and evaluation noises, [95 % bootstrap interval] with more than one seed. "
          "rFID is the Frechet distance to the uncached model's images from independent noise; the uncached row's rFID is "
          "the floor of its group. x_0 error is the mean squared difference to the uncached run from the same noise. These "
@@ -21,45 +19,41 @@ INTERVALS = ("An interval resamples base models, then noises within each; compar
              "number of comparisons.")
 
 
-def rows(scale, which="core", num_seeds=1):
-    """[experiments.Row] of all blocks of the table."""
-    return [row for name in EXPERIMENTS
-            for row in import_module(f"experiments.{name}.config").table(scale, which, num_seeds)]
+def render(which, records_root, out, rows, scale, *, committed):
+    """Write tables/ and figures/ of a tables.Table below `out` from the records of its rows below `records_root`.
 
-
-def render(records_root, out, table_rows, scale, *, committed):
-    """Write tables/ and figures/ below `out` from the records below `records_root` -> (paths written, text to print).
-
-    committed: rows of an earlier table (table.read_csv) to stand beside the cells, {} for none.
+    -> (paths written, text to print). committed: rows of an earlier one (table.read_csv) to stand beside the cells, or {}.
     """
-    groups = load(records_root, table_rows)
+    groups = load(records_root, rows)
     tables = Path(out) / "tables"
-    blocks = document(groups, scale, committed)
-    paths = [_write(tables / f"table1.{scale}.csv", table.csv_text(groups)),
-             _write(tables / f"table1.{scale}.md", markdown(blocks))]
+    blocks = document(which, groups, scale, committed)
+    paths = [_write(tables / f"{which.name}.{scale}.csv", table.csv_text(groups)),
+             _write(tables / f"{which.name}.{scale}.md", markdown(blocks))]
     paths += figures.draw(records_root, groups, Path(out) / "figures")
-    return paths, text(short(groups, scale, committed))
+    return paths, text(short(which, groups, scale, committed))
 
 
-def document(groups, scale, committed):
+def document(which, groups, scale, committed):
     """All blocks of the .md."""
-    blocks = [("heading", 1, f"Table 1 at {scale} scale"), ("text", ABOUT)]
+    blocks = [("heading", 1, f"{which.title} at {scale} scale"), ("text", ABOUT)]
+    if which.about:
+        blocks.append(("text", which.about))
     if committed:
         blocks.append(("text", "(In round brackets: the committed value.)"))
     for group in groups:
         blocks += [("heading", 2, heading(group, scale)), ("text", how(group)), table.carrying_block(group, committed),
                    table.beside_block(group, committed), ("list", missing(group)), ("text", pictures(group))]
-    return (blocks + [("heading", 2, "What these numbers say"), ("text", INTERVALS)] + sentences(groups)
-            + paper_block("table1_class_conditional", "The paper's own numbers") + origins(groups))
+    return (blocks + [("heading", 2, "What these numbers say"), ("text", INTERVALS)]
+            + sentences(which, groups) + paper_block(which.published, "The paper's own numbers") + origins(groups))
 
 
-def short(groups, scale, committed):
+def short(which, groups, scale, committed):
     """The blocks that the terminal shows."""
-    blocks = [("heading", 1, f"Table 1 at {scale} scale"),
+    blocks = [("heading", 1, f"{which.title} at {scale} scale"),
               ("text", "Means" + ("; in round brackets the committed values" if committed else "") + ". The rest is in the .md.")]
     for group in groups:
         blocks += [("heading", 2, heading(group, scale)), table.means_block(group, committed)]
-    return blocks + [("heading", 2, "What these numbers say")] + sentences(groups)
+    return blocks + [("heading", 2, "What these numbers say")] + sentences(which, groups)
 
 
 def heading(group, scale):
@@ -82,6 +76,10 @@ def how(group):
 def missing(group):
     """Why a cell of the group is empty."""
     reasons = ["CUR natural is what a router's scores give at tau, before the count is made exact; other methods have none"]
+    other_noise = [table.label(line.row, group) for line in group.lines if line.values["x0_mse"] is None]
+    if other_noise:
+        reasons.append(f"x_0 error of {', '.join(other_noise)}: the sampler draws noise at each step, so fewer steps are another "
+                       "realisation, which is not compared image by image")
     unmeasured = [table.label(line.row, group) for line in group.lines if line.latency is None]
     if unmeasured:
         reasons.append(f"latency and speedup of {', '.join(unmeasured)}: no finished latency record {group.latency_id}")
@@ -94,9 +92,9 @@ def pictures(group):
                        for name in ("samples", "routers", "error"))
 
 
-def sentences(groups):
+def sentences(which, groups):
     blocks = []
-    for claim in claims(groups):
+    for claim in claims(groups, which):
         verdict = "" if claim.verdict == NOT_CLAIMED else f": {claim.verdict}"
         blocks.append(("text", f"**{claim.title}{verdict}** - {claim.summary}."))
         blocks += [("list", [f"{finding}." for finding in claim.findings])] if claim.findings else []

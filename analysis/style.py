@@ -1,5 +1,5 @@
 """How a method looks in every figure: one colour, one marker, one line; told apart in grey too."""
-METHOD = {"DDIM": {"color": "#000000", "marker": "o", "linestyle": "-"},
+METHOD = {"fewer steps": {"color": "#000000", "marker": "o", "linestyle": "-"},
           "FORA": {"color": "#56b4e9", "marker": "s", "linestyle": "-"},
           "random": {"color": "#999999", "marker": "x", "linestyle": ":"},
           "Learning-to-Cache": {"color": "#0072b2", "marker": "^", "linestyle": "--"},

@@ -4,8 +4,8 @@ import pandas as pd
 from .bootstrap import interval
 from .records import COSTS, METRICS
 
-METHODS = ("DDIM", "FORA", "random", "Learning-to-Cache", "HarmoniCa")
-COLUMNS = ("model", "T", "method", "CUR_percent", "CUR_natural_percent", "IS", "FID", "sFID", "precision", "recall", "rFID",
+ONE_SAMPLER = "DDIM"        # a table with no other has no column for it
+COLUMNS = ("model", "sampler", "T", "method", "CUR_percent", "CUR_natural_percent", "IS", "FID", "sFID", "precision", "recall", "rFID",
            "rFID_floor", "x0_mse", "agreement", "latency_ms", "speedup", "speedup_theoretical", "num_images", "num_seeds",
            "run_ids")
 RENAMED = {"CUR_percent": "cur_percent", "CUR_natural_percent": "cur_natural_percent"}
@@ -22,8 +22,8 @@ def _cells(line, floor):
     row, latency = line.row, line.latency or {}
     numbers = {column: line.mean(metric) for column, metric in MEASURED.items()}
     numbers |= {"rFID_floor": floor, "latency_ms": latency.get("latency_ms"), "speedup": latency.get("speedup")}
-    texts = {"model": row.model, "T": str(row.num_steps), "method": row.method, "num_seeds": str(len(row.runs)),
-             "run_ids": " ".join(run.id for run in row.runs)}
+    texts = {"model": row.model, "sampler": row.sampler, "T": str(row.num_steps), "method": row.method,
+             "num_seeds": str(len(row.runs)), "run_ids": " ".join(run.id for run in row.runs)}
     return {column: texts[column] if column in texts else _plain(numbers[column]) for column in COLUMNS}
 
 
@@ -33,7 +33,10 @@ def _plain(number):
 
 def csv_text(groups):
     rows = [row for group in groups for row in cells(group)]
-    return pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    if set(frame["sampler"]) == {ONE_SAMPLER}:
+        frame = frame.drop(columns="sampler")
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def read_csv(path):
@@ -46,8 +49,9 @@ def read_csv(path):
 
 def key(row):
     """What makes a row of the CSV the same row in another measurement; uncached and fewer steps differ in their MACs."""
-    setting = f"{float(row['speedup_theoretical']):.2f}" if row["method"] == "DDIM" else row["CUR_percent"]
-    return row["model"], row["T"], row["method"], setting
+    sampler = row.get("sampler", ONE_SAMPLER)
+    setting = f"{float(row['speedup_theoretical']):.2f}" if row["method"] == sampler else row["CUR_percent"]
+    return row["model"], sampler, row["T"], row["method"], setting
 
 
 # heading -> column; the first block is what carries the comparison, the second stands beside it
@@ -83,10 +87,10 @@ def _block(group, columns, committed, shown):
 
 
 def label(row, group):
-    """A row's method in words: DDIM is the uncached model or one with fewer steps."""
-    if row.method != "DDIM":
+    """A row's method in words; that of the uncached rows is their sampler."""
+    if not row.uncached:
         return row.method
-    return "uncached" if row is group.lines[0].row else f"DDIM, {row.num_steps} steps"
+    return "uncached" if row is group.lines[0].row else f"{row.sampler}, {row.num_steps} steps"
 
 
 def _with_spread(line, row, column):

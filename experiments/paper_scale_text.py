@@ -63,7 +63,8 @@ def group(base, setting, budget=Budget(), rows="core", num_seeds=1):
         runs = tuple(RunSpec(**shared, num_steps=num_steps, against=steps, cur_percent=cur, seed=seed, images=base.images,
                              num_images=budget.num_images, batch=budget.block, **how) for seed in range(num_seeds))
         return Row(group=f"{base.label}, {SAMPLERS[setting.sampler]}, T = {steps}", model=base.label, method=method,
-                   num_steps=num_steps, cur_percent=cur, form=form, runs=runs)
+                   num_steps=num_steps, cur_percent=cur, form=form, sampler=SAMPLERS[setting.sampler],
+                   stochastic=setting.sampler != "dpm++", runs=runs)
     found = [row(method)]
     if setting.fewer:
         found.append(row(method, num_steps=setting.fewer))

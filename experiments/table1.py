@@ -29,7 +29,7 @@ def group(*, scale, models, label, num_steps, cur_percents, num_seeds):
     models, noises = models[:num_seeds], range(num_seeds)
 
     def row(method, cur=None, form="", steps=num_steps, **how):
-        runs = tuple(_run(scale, model, noise, num_steps=steps, against=num_steps, cur_percent=cur, **how)
+        runs = tuple(run(scale, model, noise, num_steps=steps, against=num_steps, cur_percent=cur, **how)
                      for model in models for noise in noises)
         return Row(group=f"{label}, T = {num_steps}", model=label, method=method, num_steps=steps, cur_percent=cur,
                    form=form, runs=runs)
@@ -45,13 +45,14 @@ def group(*, scale, models, label, num_steps, cur_percents, num_seeds):
     return rows
 
 
-def _run(scale, model, noise, *, num_steps, against, schedule, cur_percent, **training):
+def run(scale, model, noise, *, num_steps, against, schedule, cur_percent, sampler="ddim", guidance=1.0, **training):
+    """One run, its router trained as `training` and TRAINING say."""
     router = None
     if training:
-        router = RouterSpec(model=model, num_steps=num_steps,
+        router = RouterSpec(model=model, sampler=sampler, num_steps=num_steps, guidance=guidance,
                             training=RouterTraining(cur_percent=cur_percent, trajectories=TRAJECTORIES[scale],
                                                     **TRAINING, **training))
-    return RunSpec(model=model, num_steps=num_steps, against=against, schedule=schedule, cur_percent=cur_percent,
-                   router=router, seed=noise, **SAMPLING[scale])
+    return RunSpec(model=model, sampler=sampler, num_steps=num_steps, guidance=guidance, against=against, schedule=schedule,
+                   cur_percent=cur_percent, router=router, seed=noise, **SAMPLING[scale])
 
 

@@ -13,14 +13,14 @@ def seconds(artefact):
         return outlook.gpu_seconds(artefact)
     if artefact.kind == "latency":
         return 2 + 1.5 * sum((artefact.repeats + 1) * artefact.batch * _forward_s(run.model) * run.num_steps * share(run)
-                             for run in artefact.runs)
+                             * _halves(run) for run in artefact.runs)
     if artefact.kind == "run":
-        return START_S + artefact.num_images * artefact.num_steps * _forward_s(artefact.model) * share(artefact)
+        return START_S + artefact.num_images * artefact.num_steps * _forward_s(artefact.model) * share(artefact) * _halves(artefact)
     t, steps = artefact.training, artefact.num_steps
     rows = (steps - 1) * (0.5 if t.ltc_form == "released" else 1)
     updates = t.trajectories * rows * t.batch * UPDATE_PER_FORWARD[t.walk]
     refreshes = 0 if t.objective == "mse" else 1.5 * t.trajectories / t.refresh * t.lambda_batch * steps * (steps + 1) / 2
-    return START_S + (updates + refreshes) * _forward_s(artefact.model)
+    return START_S + (updates + refreshes) * _forward_s(artefact.model) * _halves(artefact)
 
 
 def share(run):
@@ -28,8 +28,14 @@ def share(run):
     return 1 / (run.interval or 2) if run.schedule == "fora" else 1 - (run.cur_percent or 0) / 100
 
 
+def _halves(artefact):
+    """Guidance computes two images for one."""
+    return 1 if artefact.guidance == 1 else 2
+
+
 def _forward_s(model):
     """Seconds of one image's forward."""
     training = manifest()[model.name]["training"] or {"width": 32, "depth": 2, "patch": 2}
     tokens, width = (8 // training["patch"]) ** 2, training["width"]
-    return training["depth"] * (12 * tokens * width**2 + 2 * tokens**2 * width) / MACS_PER_SECOND
+    cross = 2 * tokens * width**2 if "text_width" in training else 0        # the text's own share is computed once
+    return training["depth"] * (12 * tokens * width**2 + 2 * tokens**2 * width + cross) / MACS_PER_SECOND

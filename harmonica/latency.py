@@ -32,9 +32,9 @@ def _sampler_of(run, batch, store):
     loaded = load_model(run.model, run.precision)
     keep, _ = keep_mask(run, store, len(loaded.backbone.blocks))
     sampler = samplers.load(run.sampler)
-    denoiser = Denoiser(loaded.backbone, sampler, sampler.timesteps(run.num_steps), loaded.cond(range(batch)),
-                        scale=run.guidance)
     x = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=range(batch)), loaded.shape).to(loaded.device)
+    denoiser = Denoiser(loaded.backbone, sampler, sampler.timesteps(run.num_steps), loaded.cond(range(batch)),
+                        scale=run.guidance, noise=lambda step: x)       # drawing noise is no part of what is timed
     forward = denoiser.hard(compile_mask(loaded.backbone, keep, run.backend or "eager"))
 
     def sample():

@@ -12,7 +12,8 @@ STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fonts
          "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.3,
          "lines.markersize": 4, "legend.frameon": False, "hatch.linewidth": 0.6}
 DPI = 160
-KINDS = {"attn": "attention", "mlp": "feed-forward"}
+KINDS = {"attn": "attention", "cross": "cross-attention", "mlp": "feed-forward"}
+DIT_KINDS = ("attn", "mlp")
 THRESHOLD = "#d55e00"
 
 
@@ -46,7 +47,7 @@ def heat_map(router, path):
 
 def kinds_of(router):
     """The kinds of block that take turns in a router's columns: its own, else attention and feed-forward as in DiT."""
-    kinds = tuple(router.about.get("kinds", KINDS))
+    kinds = tuple(router.about.get("kinds", DIT_KINDS))
     return kinds if np.shape(router.scores)[1] % len(kinds) == 0 else ("block",)
 
 

@@ -34,7 +34,7 @@ def make_all(artefacts, root, jobs):
 def _make_in_pool(missing, root, jobs):
     todo = {a.id: a for a in sorted(missing, key=expect.seconds, reverse=True)}      # the longest first: an even finish
     failed, running, begin = {}, {}, time.monotonic()
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_start_worker) as pool, \
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=start_worker) as pool, \
             tqdm(total=len(missing), unit="artefact", mininterval=1, disable=None) as bar:
         while todo or running:
             unfinished = {*todo, *(a.id for a in running.values())}
@@ -69,7 +69,8 @@ def _duration(seconds):
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
-def _start_worker():
+def start_worker():
+    """The initializer of a pool's processes: one torch thread, and an end when the parent ends."""
     import torch
     torch.set_num_threads(1)
     if torch.cuda.is_available():       # at paper scale there is one process per GPU

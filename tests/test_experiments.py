@@ -1,13 +1,16 @@
 """Experiments: more seeds add runs and change none, cached rows of a block share one count, methods are those of the table."""
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
 from analysis.paper_numbers import published
+from experiments.table2 import BLOCKS as BLOCKS_OF_TABLE_2
 from harmonica.runs import with_needs
 from harmonica.schedules import budget
 
 NAMES = ("dit_xl2_256", "dit_xl2_512")
+TEXT = "pixart_alpha"
 BLOCKS = {"DiT-digits 16 tokens": 16, "DiT-digits-fine 64 tokens": 16, "smoke": 4}
 
 
@@ -15,7 +18,7 @@ def table(name, *arguments):
     return import_module(f"experiments.{name}.config").table(*arguments)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + (TEXT,))
 @pytest.mark.parametrize("scale, rows", [("digits", "core"), ("digits", "all"), ("smoke", "core")])
 def test_three_seeds_contain_two_and_two_contain_one(name, scale, rows):
     by_seeds = [table(name, scale, rows, seeds) for seeds in (1, 2, 3)]
@@ -27,10 +30,10 @@ def test_three_seeds_contain_two_and_two_contain_one(name, scale, rows):
     for row in by_seeds[2]:     # base models x evaluation noises
         models = {run.model.sha256 for run in row.runs}
         assert len(row.runs) == len({(run.model.sha256, run.seed) for run in row.runs}) == 3 * len(models)
-        assert len(models) == 3 or (name, scale) != ("dit_xl2_256", "digits")
+        assert len(models) == 3 or (name, scale) not in (("dit_xl2_256", "digits"), (TEXT, "digits"))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + (TEXT,))
 def test_all_rows_contain_the_core(name):
     core, every = ({run.id for row in table(name, "digits", rows) for run in row.runs} for rows in ("core", "all"))
     assert core <= every
@@ -56,21 +59,50 @@ def test_the_rows_of_a_block(name):
             assert row.cur_percent is None and run.schedule == "fora"
 
 
+def test_the_rows_of_table_2():
+    """Per sampler: uncached, fewer steps, FORA, HarmoniCa at the CUR of the paper's 256 px row; one router each."""
+    rows = table(TEXT, "digits", "core", 1)
+    assert [(row.sampler, row.method, row.num_steps, row.cur_percent) for row in rows] == [
+        ("DPM-Solver++", "DPM-Solver++", 10, None), ("DPM-Solver++", "DPM-Solver++", 7, None),
+        ("DPM-Solver++", "FORA", 10, None), ("DPM-Solver++", "HarmoniCa", 10, 56.01),
+        ("IDDPM", "IDDPM", 20, None), ("IDDPM", "IDDPM", 15, None), ("IDDPM", "FORA", 20, None), ("IDDPM", "HarmoniCa", 20, 53.24),
+        ("SA-Solver", "SA-Solver", 12, None), ("SA-Solver", "SA-Solver", 10, None), ("SA-Solver", "FORA", 12, None),
+        ("SA-Solver", "HarmoniCa", 12, 54.19)]
+    routers = [row.runs[0].router for row in rows if row.runs[0].router]
+    assert [router.sampler for router in routers] == ["dpm++", "iddpm", "sa-solver"]
+    assert {run.guidance for row in rows for run in row.runs} == {1.0}
+    guided = {row.group: {run.guidance for run in row.runs} for row in table(TEXT, "digits", "all", 1)[len(rows):]}
+    assert guided == {"PixArt-digits 16 tokens, guidance 4.5, DPM-Solver++, T = 10": {4.5}}
+
+
+def test_which_samplers_draw_noise_is_said_rightly():
+    from harmonica import samplers
+    assert all(samplers.load(block.id).stochastic == block.stochastic for block in BLOCKS_OF_TABLE_2)
+
+
+def test_the_papers_cur_is_that_of_its_table():
+    paper = {row["sampler"]: float(row["CUR_percent"]) for row in published("table2_text_to_image")
+             if row["model"] == "PixArt-alpha 256x256" and row["method"] == "HarmoniCa"}
+    assert paper == {block.sampler: block.cur_percent for block in BLOCKS_OF_TABLE_2}
+
+
 def test_routers_are_trained_alike():
     """Every learned row: the same updates per row, batch, rates and threshold."""
     same = ("trajectories", "batch", "lr", "adam_eps", "tau", "seed", "beta")
-    trained = [row.runs[0].router.training for name in NAMES for row in table(name, "digits", "all") if row.runs[0].router]
+    trained = [row.runs[0].router.training for name in NAMES + (TEXT,) for row in table(name, "digits", "all") if row.runs[0].router]
     assert len(trained) > 4 and len({tuple(getattr(t, field) for field in same) for t in trained}) == 1
 
 
-def test_one_noise_serves_all_methods():
-    for row in table("dit_xl2_256", "digits", "all", 3):
+@pytest.mark.parametrize("name", ["dit_xl2_256", TEXT])
+def test_one_noise_serves_all_methods(name):
+    for row in table(name, "digits", "all", 3):
         assert {(run.seed, run.noise, run.num_images, run.batch) for run in row.runs} == {
             (seed, "evaluation", row.runs[0].num_images, row.runs[0].batch) for seed in range(3)}
 
 
-def test_no_record_of_smoke_scale_can_enter_a_table():
-    smoke, digits = ({a.id for a in with_needs([run for row in table("dit_xl2_256", scale, "all", 3) for run in row.runs])}
+@pytest.mark.parametrize("name", ["dit_xl2_256", TEXT])
+def test_no_record_of_smoke_scale_can_enter_a_table(name):
+    smoke, digits = ({a.id for a in with_needs([run for row in table(name, scale, "all", 3) for run in row.runs])}
                      for scale in ("smoke", "digits"))
     assert smoke and not smoke & digits
 

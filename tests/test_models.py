@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from harmonica import BadInput
-from harmonica.digits import manifest as manifests
+from harmonica.digits import captions, data, manifest as manifests, pixart_folder
 from harmonica.models import load_model
 from harmonica.runs import ModelSpec
 
@@ -15,7 +15,7 @@ def test_every_shipped_model_loads_under_its_hash():
     for name, about in manifests.manifest().items():
         loaded = load_model(ModelSpec(name=name, sha256=about["sha256"], scale="digits"))
         assert not any(p.requires_grad for p in loaded.backbone.parameters()) and not loaded.backbone.model.training
-        assert loaded.shape == (1, 8, 8) and loaded.num_conds == 10 and len(loaded.backbone.embedders) == 1
+        assert loaded.shape == (1, 8, 8) and loaded.num_conds == (200 if "pixart" in name else 10)
         images, labels = loaded.images
         assert images.shape == (1437, 1, 8, 8) and images.abs().max() == 1 and len(labels) == 1437
 
@@ -41,6 +41,40 @@ def test_a_missing_or_other_file_is_refused(smoke_model, tmp_path, monkeypatch):
     (tmp_path / "models.json").write_text(json.dumps(manifests.SHIPPED.name)[:-1])
     with pytest.raises(BadInput, match="not whole JSON"):
         manifests.manifest()
+
+
+@pytest.fixture
+def smoke_pixart():
+    return ModelSpec(name="smoke-pixart-s0", sha256=manifests.manifest()["smoke-pixart-s0"]["sha256"], scale="smoke")
+
+
+def test_captions_come_in_turn_and_are_embedded_as_a_pipeline_would(smoke_pixart):
+    """A pipeline pads to 120; what is padded is masked, so that the rest is the same."""
+    loaded = load_model(smoke_pixart)
+    cond = loaded.cond(range(195, 205))
+    _, text_encoder = pixart_folder.load(manifests.SHIPPED / smoke_pixart.name)
+    ids, mask = pixart_folder.tokenize([captions.caption(k) for k in range(195, 205)] + [captions.EMPTY], length=120)
+    embeds = text_encoder(ids, attention_mask=mask).last_hidden_state
+    bytes_ = cond.embeds.shape[1]
+    assert torch.equal(cond.mask, mask[:-1, :bytes_]) and mask[:, bytes_:].sum() == 0 and cond.null_mask.sum() == 1
+    kept = cond.mask.bool()
+    torch.testing.assert_close(cond.embeds[kept], embeds[:-1, :bytes_][kept], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(cond.null_embeds[0, 0], embeds[-1, 0], atol=1e-5, rtol=1e-5)
+
+
+def test_an_images_caption_names_its_class(smoke_pixart):
+    images, conds = load_model(smoke_pixart).images
+    assert (conds % 10).tolist() == data.load("train")[1].tolist() and len(images) == len(conds)
+
+
+def test_a_changed_file_in_a_folder_is_refused(smoke_pixart, tmp_path, monkeypatch):
+    monkeypatch.setenv("HARMONICA_MODELS", str(tmp_path))
+    shutil.copytree(manifests.SHIPPED / smoke_pixart.name, tmp_path / smoke_pixart.name)
+    load_model(smoke_pixart)
+    config = tmp_path / smoke_pixart.name / "transformer" / "config.json"
+    config.write_text(config.read_text() + "\n")
+    with pytest.raises(BadInput, match="has sha256 .* restore the file"):
+        load_model(smoke_pixart)
 
 
 def test_classes_come_in_turn(smoke_model):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .. import check, command
 from ..command import Parser
+from ..pool import start_worker
 from ..provenance import num_cores
 from ..store import read_json, write_json
 
@@ -48,14 +49,14 @@ def train_all(arguments):
     # of other modules: spawned workers do not find what a __main__ defines
     from . import base, pixart
     make = {"pixart-digits": pixart.make}
-    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(arguments.jobs, mp_context=get_context("spawn"), initializer=start_worker) as pool:
         begun = [pool.submit(make.get(kind, base.make), f"{kind}-s{seed}",
                              {"seed": seed, "steps": arguments.steps, **KINDS[kind]}, out) for kind, seed in missing]
         for future in as_completed(begun):
             name, about = future.result()
             write_json(out / "models.json", {**_known(out), name: about})
             print(f"{name}: {json.dumps(about['quality'])}", flush=True)
-    print(f"use them: HARMONICA_MODELS={out} make reproduce-table1")
+    print(f"use them: HARMONICA_MODELS={out} make reproduce-table1 (pixart-digits: reproduce-table2)")
 
 
 def _known(out):

@@ -21,6 +21,7 @@ from .. import check
 from ..backbones import run_all
 from ..backbones.dit import DiT
 from ..backbones.dit_official import build, from_official, to_official
+from ..models import Loaded, classes
 from ..store import atomic
 from . import data
 from .quality import quality, sampled
@@ -56,8 +57,9 @@ def make(name, settings, out):
 
 def describe(content, config):
     """The manifest entry of trained weights (bytes of a safetensors file): hash, architecture, training, quality."""
+    loaded = Loaded(None, DiT(from_official(load(content), heads=config.heads)), classes, data.NUM_CLASSES)
     return {"sha256": hashlib.sha256(content).hexdigest(), "heads": config.heads, "training": asdict(config),
-            "quality": quality(sampled(DiT(from_official(load(content), heads=config.heads))))}
+            "quality": quality(sampled(loaded))}
 
 
 def train(config, state_path, save_every=250):

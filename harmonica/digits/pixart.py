@@ -16,11 +16,12 @@ from diffusers import PixArtTransformer2DModel
 from torch import nn
 from transformers import T5Config, T5EncoderModel
 
-from .. import samplers, seeds
+from ..models import with_captions
 from ..samplers import TRAIN_STEPS, alphas_cumprod
 from . import captions, data
 from .base import fit
 from .pixart_folder import folder_sha256, load, save, tokenize
+from .quality import quality, sampled
 
 BYTE_VOCABULARY = 384
 
@@ -46,30 +47,14 @@ class PixArtTraining:
 
 def make(name, settings, out):
     """Train base model `name` (settings: fields of PixArtTraining) into folder `out`/`name` -> name, its manifest entry."""
-    from .quality import NUM_IMAGES, NUM_STEPS, quality
     torch.set_num_threads(1)
     config, begin, state = PixArtTraining(**settings), time.perf_counter(), Path(out) / f"{name}.state.safetensors"
     folder = Path(out) / name
     save(train(config, state), folder)
     state.unlink(missing_ok=True)
     return name, {"sha256": folder_sha256(folder), "training": asdict(config),
-                  "quality": quality(sample(*load(folder), NUM_IMAGES, NUM_STEPS)),
+                  "quality": quality(sampled(with_captions(None, *load(folder)))),
                   "wall_s": round(time.perf_counter() - begin)}
-
-
-@torch.no_grad()
-def sample(transformer, text_encoder, num_images, num_steps):
-    """Images (num_images, 1, 8, 8) of the captions in turn by DDIM, guidance 1, through the transformer's own forward."""
-    sampler = samplers.load("ddim")
-    timesteps = sampler.timesteps(num_steps)
-    ids, mask = tokenize([captions.caption(k) for k in range(num_images)])
-    text = text_encoder(ids, attention_mask=mask).last_hidden_state
-    x = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=range(num_images)), (1, data.SIDE, data.SIDE))
-    for step, t in enumerate(timesteps):
-        out = transformer(x, encoder_hidden_states=text, encoder_attention_mask=mask, timestep=torch.full((num_images,), t),
-                          return_dict=False)[0]
-        x, _ = sampler.step(sampler.init(timesteps), out, step, x)
-    return x.numpy()
 
 
 def train(config, state_path, save_every=250):

@@ -5,17 +5,16 @@ import numpy as np
 
 from .. import schedules
 from ..metrics import features, scores
-from ..models import Loaded, classes
 from ..sampling import sample_block
 from . import data, judge
 
 NUM_IMAGES, NUM_STEPS = 1000, 20
 
 
-def sampled(backbone):
-    """Images (1000, 1, 8, 8) of the classes in turn, in 20 steps of DDIM without guidance."""
-    loaded = Loaded(None, backbone, classes, data.NUM_CLASSES)
-    run = SimpleNamespace(sampler="ddim", num_steps=NUM_STEPS, guidance=1.0, noise="evaluation", seed=0, batch=NUM_IMAGES, precision=None)
+def sampled(loaded):
+    """Images (1000, 1, 8, 8) of a models.Loaded, its conditions in turn, in 20 steps of DDIM without guidance."""
+    run = SimpleNamespace(sampler="ddim", num_steps=NUM_STEPS, guidance=1.0, noise="evaluation", seed=0, batch=NUM_IMAGES,
+                          precision=None)
     return sample_block(loaded, run, schedules.full(NUM_STEPS, len(loaded.backbone.blocks)), 0)[-1].numpy()
 
 

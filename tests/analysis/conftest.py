@@ -6,6 +6,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from analysis import records
+from experiments import table2
 from experiments.table1 import group
 from harmonica.runs import SCHEMA, ModelSpec, canonical
 from harmonica.store import Store, write_json
@@ -26,13 +27,22 @@ def rows():
 
 
 @pytest.fixture
+def text_rows():
+    """-> a function that names Table 2's rows under one sampler, on `models` base models and as many noises."""
+    def make(models=1, block=table2.BLOCKS[0], **options):
+        specs = [ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale="smoke") for seed in range(models)]
+        return table2.group(block, scale="smoke", models=specs, label="fake", num_seeds=models, **options)
+    return make
+
+
+@pytest.fixture
 def measured(tmp_path, rows):
     """-> a function that writes all records of rows(...) below a folder and returns (folder, rows).
 
-    levels: method -> rFID, or a function of (base model, noise); latency: whether that record is there; clean: code_clean.
+    named: other rows than those. levels: method -> rFID, or a function of (base model, noise); latency: whether that record is there; clean: code_clean.
     """
-    def make(models=1, levels={}, latency=True, clean=True, folder="local", **which):
-        root, named = tmp_path / folder, rows(models, **which)
+    def make(models=1, levels={}, latency=True, clean=True, folder="local", named=None, **which):
+        root, named = tmp_path / folder, named or rows(models, **which)
         levels = LEVEL | levels
         for artefact in records.artefacts(named):
             if artefact.kind == "latency" and not latency:

@@ -5,7 +5,8 @@ import pytest
 
 from analysis.claims import NOT_CLAIMED, claims, overall
 from analysis.records import load
-
+from analysis.tables import TABLE1, TABLE2
+from experiments.table2 import BLOCKS
 
 PLAIN, LEARNING_TO_CACHE, FORA, FEWER, LOSSLESS = range(5)
 
@@ -14,7 +15,7 @@ PLAIN, LEARNING_TO_CACHE, FORA, FEWER, LOSSLESS = range(5)
 def said(measured):
     """-> a function that gives the Claims of records with these levels of rFID."""
     def make(models=3, **levels):
-        return claims(load(*measured(models, levels)))
+        return claims(load(*measured(models, levels)), TABLE1)
     return make
 
 
@@ -97,3 +98,34 @@ def test_nearly_lossless_needs_all_three_bounds(said):
 def test_overall_verdicts():
     assert [overall(v) for v in (["lower"], ["lower", "open"], ["lower", "higher"], ["open", "higher"], ["open"])] == [
         "holds", "holds in part", "holds in part", "does not hold", "undecided"]
+
+
+class TestTable2:
+    """Its rows are not of equal compute: every sentence says by how much, and what computes more may still win."""
+
+    @pytest.fixture
+    def said(self, measured, text_rows):
+        def make(models=3, **levels):
+            return claims(load(*measured(levels=levels, named=text_rows(models))), TABLE2)
+        return make
+
+    def test_unequal_compute_is_said_wherever_two_methods_meet(self, said):
+        _, fewer, fora, _ = said()
+        assert "2.27x in theory against DPM-Solver++ with 7 steps, 1.43x" in text(fewer)
+        assert "2.27x in theory against FORA, 2.00x" in text(fora)
+
+    def test_where_a_baseline_wins_is_said_first(self, said):
+        first, fewer, fora, lossless = said(fora=1.2, fewer=1.2)
+        assert first.verdict == "somewhere" and fewer.verdict == fora.verdict == "does not hold"
+        assert "FORA below HarmoniCa in rFID" in text(first) and "DPM-Solver++ with 7 steps below HarmoniCa" in text(first)
+        assert "fewer steps lower in rFID" in text(fewer) and lossless.verdict == "holds in part"
+
+    def test_an_interval_over_one_claims_nothing(self, said):
+        first, fewer, *_ = said(sdt=lambda model, noise: (1.0, 1.0, 3.0)[model], fewer=1.5)
+        assert fewer.verdict == "undecided" and first.verdict == "nowhere"
+
+    def test_fewer_steps_of_a_sampler_that_draws_noise_are_not_compared_image_by_image(self, measured, text_rows):
+        groups = load(*measured(levels={"fewer": 9.0}, named=text_rows(3, block=BLOCKS[1])))
+        _, fewer, fora, _ = claims(groups, TABLE2)
+        assert fewer.verdict == "holds" and "rFID" in text(fewer) and "x_0" not in " ".join(fewer.findings)
+        assert "x_0 error" in " ".join(fora.findings)

@@ -2,8 +2,9 @@
 import numpy as np
 import pytest
 
-from analysis import committed, publish as publishing, records, table1
+from analysis import committed, publish as publishing, records
 from analysis.publish import THERE, UNCLEAN
+from analysis.tables import TABLE1, TABLES
 from harmonica import BadInput
 from harmonica.store import Store
 
@@ -23,7 +24,7 @@ def published(measured, tmp_path):
 def as_committed(published, monkeypatch):
     """A published set that stands for the committed one."""
     results, rows, *_ = published(models=2, curs=(50,))
-    monkeypatch.setattr(committed, "table1_rows", lambda: rows)
+    monkeypatch.setattr(committed, "rows", lambda table: rows if table == TABLE1 else [])
     monkeypatch.setattr(committed, "named", lambda: {artefact.id: artefact for artefact in records.artefacts(rows)})
     return results, rows
 
@@ -93,9 +94,11 @@ def test_a_record_that_nothing_names_is_stale(as_committed):
         committed.check(results)
 
 
-def test_the_committed_set_is_that_of_the_experiments():
-    try:
-        rows = table1.rows(committed.SCALE, **committed.TABLE1)
-    except BadInput as error:
-        pytest.skip(str(error))
-    assert {artefact.id for artefact in records.artefacts(rows)} <= set(committed.named())
+def test_a_table_of_which_nothing_is_committed_is_left_out(as_committed, tmp_path):
+    results, _ = as_committed
+    assert list(committed.begun(results)) == [TABLE1] and not committed.begun(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_the_committed_set_is_that_of_the_experiments(table):
+    assert {artefact.id for artefact in records.artefacts(committed.rows(table))} <= set(committed.named())

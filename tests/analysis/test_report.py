@@ -1,4 +1,4 @@
-"""The table: its columns, blanks with reasons, committed values beside the cells, refusals, and figures of stable bytes."""
+"""A table: its columns, blanks with reasons, committed values beside the cells, refusals, and figures of stable bytes."""
 import csv
 import os
 import subprocess
@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis import records, table, table1
+from analysis import records, report, table
 from analysis.document import markdown
 from analysis.paper_numbers import FOLDER, published
+from analysis.tables import TABLE1, TABLE2
+from experiments.table2 import BLOCKS
 from harmonica import BadInput
 from harmonica.store import Store, read_json, write_json
 
@@ -28,7 +30,25 @@ def test_columns_and_methods_are_the_contract(measured):
     rows = parsed(groups)
     assert [row["method"] for row in rows] == ["DDIM", "DDIM", "FORA", "random", "Learning-to-Cache", "HarmoniCa",
                                                "random", "Learning-to-Cache", "HarmoniCa"]
-    assert {row["method"] for row in rows} == set(table.METHODS)
+
+
+def test_a_table_of_several_samplers_has_a_column_for_them(measured, text_rows):
+    named = [row for block in BLOCKS for row in text_rows(block=block)]
+    groups = records.load(*measured(named=named))
+    rows = parsed(groups)
+    assert list(rows[0]) == COLUMNS.replace("model,", "model,sampler,").split(",")
+    assert [(row["sampler"], row["T"], row["method"]) for row in rows[:4]] == [
+        ("DPM-Solver++", "10", "DPM-Solver++"), ("DPM-Solver++", "7", "DPM-Solver++"), ("DPM-Solver++", "10", "FORA"),
+        ("DPM-Solver++", "10", "HarmoniCa")]
+    assert len({table.key(row) for row in rows}) == len(rows) == 12
+    heading, lines = table.carrying_block(groups[0], {})[1:]
+    assert [line[0] for line in lines] == ["uncached", "DPM-Solver++, 7 steps", "FORA", "HarmoniCa"]
+
+
+def test_fewer_steps_of_a_sampler_that_draws_noise_have_no_x0_error(measured, text_rows):
+    groups = records.load(*measured(named=text_rows(block=BLOCKS[1])))
+    assert [row["x0_mse"] != "" for row in parsed(groups)] == [True, False, True, True]
+    assert "x_0 error of IDDPM, 15 steps: the sampler draws noise at each step" in document(groups, TABLE2)
 
 
 def test_cells_are_means_over_pairs(measured):
@@ -40,8 +60,8 @@ def test_cells_are_means_over_pairs(measured):
     assert (harmonica["latency_ms"], harmonica["speedup"]) == ("12.5", "1.25")
 
 
-def document(groups):
-    return markdown(table1.document(groups, "smoke", {}))
+def document(groups, which=TABLE1):
+    return markdown(report.document(which, groups, "smoke", {}))
 
 
 def test_missing_latency_is_blank_and_its_reason_is_in_the_document(measured):
@@ -57,6 +77,14 @@ def test_the_document_names_scale_form_host_and_keeps_the_papers_numbers_apart(m
         assert words in written
     measured_part, paper_part = written.split("## The paper's own numbers")
     assert "13.35" in paper_part and "13.35" not in measured_part
+
+
+def test_table_2_says_what_stands_for_the_clip_score(measured, text_rows):
+    measured_part, paper_part = document(records.load(*measured(named=text_rows(3))), TABLE2).split("## The paper's own numbers")
+    for words in ("# Table 2 at smoke scale", "Agreement takes the place of the paper's CLIP score", "fake, DPM-Solver++, T = 10",
+                  "FORA or fewer steps ahead of HarmoniCa"):
+        assert words in measured_part
+    assert "CLIP" in paper_part and "Learning-to-Cache" not in measured_part
 
 
 def test_committed_values_stand_beside_the_cells(measured, tmp_path):
@@ -105,8 +133,8 @@ def test_runs_that_do_not_pair_are_refused(rows):
 
 def test_the_same_records_give_the_same_bytes(measured, tmp_path):
     root, rows = measured(curs=(50,))
-    first, _ = table1.render(root, tmp_path / "first", rows, "smoke", committed={})
-    again, _ = table1.render(root, tmp_path / "again", rows, "smoke", committed={})
+    first, _ = report.render(TABLE1, root, tmp_path / "first", rows, "smoke", committed={})
+    again, _ = report.render(TABLE1, root, tmp_path / "again", rows, "smoke", committed={})
     assert [p.name for p in first] == [p.name for p in again] and len(first) == 6
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, again))
     assert not any(b"Software" in path.read_bytes() for path in first if path.suffix == ".png")
@@ -117,7 +145,7 @@ def test_a_missing_sample_block_is_named(measured, tmp_path):
     missing = Store(root).samples(rows[3].runs[0]) / "block-00000.npy"
     missing.unlink()
     with pytest.raises(BadInput, match=rows[3].runs[0].id):
-        table1.render(root, tmp_path / "out", rows, "smoke", committed={})
+        report.render(TABLE1, root, tmp_path / "out", rows, "smoke", committed={})
 
 
 def test_published_tables_are_whole():
@@ -132,7 +160,8 @@ def test_published_tables_are_whole():
                                               (["table1", "--scale", "big"], "SCALE: 'big'"),
                                               (["table1", "--seeds", "4"], "SEEDS: 4"),
                                               (["table1", "--rows", "some"], "ROWS: 'some'"),
-                                              (["table1", "--scale", "paper"], "make reproduce-table1 SCALE=paper")])
+                                              (["table1", "--scale", "paper"], "make reproduce-table1 SCALE=paper"),
+                                              (["table2", "--scale", "smoke"], "make reproduce-table2 SCALE=smoke")])
 def test_mistakes_are_met_with_one_sentence(tmp_path, arguments, words, monkeypatch, capsys):
     from analysis.__main__ import main
     monkeypatch.chdir(tmp_path)
