@@ -1,6 +1,5 @@
 """Experiments: more seeds add runs and change none, cached rows of a block share one count, methods are those of the table."""
 from importlib import import_module
-from pathlib import Path
 
 import pytest
 
