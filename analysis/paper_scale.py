@@ -17,8 +17,8 @@ from .paper_numbers import block as paper_block
 from .paper_numbers import published
 from .records import groups_of, record
 
-ABOUT = ("Measured with the published weights by ADM's protocol; a mean over evaluation noises, [lowest, highest] with more than "
-         "one. The last column is the paper's FID of the row, for other trainings, noises and conditions. Trained here: beta "
+ABOUT = ("Measured with the published weights by ADM's protocol; a mean over evaluation noises, [lowest, highest] with "
+         "more than one. The last column is the paper's FID of the row, for other trainings, noises and conditions. Trained here: beta "
          "steered to the paper's CUR.")
 
 
@@ -86,8 +86,8 @@ def _cells(store, row, latency, table):
             "CUR_percent": [r["cost"]["cur_percent"] for r in found],
             **{name: [r["metrics"].get(name) for r in found] for name in (*table.measured, "clean_FID")},
             "latency_ms": timed.get("latency_ms"), "speedup": timed.get("speedup"),
-            "speedup_theoretical": [r["cost"]["speedup_theoretical"] for r in found], "num_images": found[0]["metrics"]["num_images"],
-            "num_seeds": len(found), "run_ids": " ".join(run.id for run in row.runs), "paper": _in_paper(row, table),
+            "speedup_theoretical": [r["cost"]["speedup_theoretical"] for r in found],
+            "num_images": found[0]["metrics"]["num_images"], "num_seeds": len(found), "run_ids": " ".join(run.id for run in row.runs), "paper": _in_paper(row, table),
             "clip": found[0]["metrics"].get("clip_checkpoint")}
 
 

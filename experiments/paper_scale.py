@@ -77,7 +77,8 @@ def group(base, setting, budget=Budget(), rows="core", num_seeds=1):
             adam_eps=ADAM_EPS, tau=TAU, checkpoint=budget.checkpoint, **training))
 
     def ltc(**target):
-        return trained(**LEARNING_TO_CACHE, batch=budget.ltc_batch, trajectories=max(1, 2 * budget.iterations // steps), **target)
+        return trained(**LEARNING_TO_CACHE, batch=budget.ltc_batch, **target,
+                       trajectories=max(1, 2 * budget.iterations // steps))      # every second row
 
     def harmonica(objective, **target):
         return trained(**HARMONICA, objective=objective, batch=budget.sdt_batch, lambda_batch=budget.sdt_batch,

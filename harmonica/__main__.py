@@ -4,7 +4,7 @@ import sys
 
 from . import command
 from .command import Parser
-from .commands import evaluate, latents, prompts, router, run, train, weights
+from .commands import evaluate, latents, prompts, router, run, samples, train, weights
 
 
 def main(argv=None):
@@ -15,7 +15,7 @@ def main(argv=None):
 def parser():
     top = Parser(prog="python -m harmonica", description="Learned feature caching for diffusion transformers.")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for verb in (run, train, evaluate, router, weights, latents, prompts):
+    for verb in (run, train, evaluate, samples, router, weights, latents, prompts):
         verb.add(commands)
     return top
 

@@ -14,5 +14,5 @@ def float32_products(precision):
             setting.fp32_precision = precision
         yield
     finally:
-        for setting, precision in zip(settings, before):
-            setting.fp32_precision = precision
+        for setting, earlier in zip(settings, before):
+            setting.fp32_precision = earlier

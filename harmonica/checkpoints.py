@@ -26,7 +26,8 @@ def describe(path):
     file = weights.tensors_of(path)
     tensors, digest = tensors_of(file), weights.sha256(file)
     form = next((form for form, tensor in FORMS.items() if tensor in tensors), None)
-    check(form, "weights", str(file), f"expected the tensors of {', '.join(' '.join(f) for f in FORMS)}; a router is for `router info`")
+    check(form, "weights", str(file),
+          f"expected the tensors of {', '.join(' '.join(form) for form in FORMS)}; a router is for `router info`")
     name = next((name for name, own in weights.PUBLISHED.items() if own.sha256 == digest), None)
     return {"path": str(path), "model": form[0], "naming": form[1], "numerics": NUMERICS.get(form), "sha256": digest,
             "known": name is not None, "published_as": name, "num_bytes": file.stat().st_size, "num_tensors": len(tensors),

@@ -79,12 +79,14 @@ def prepare(folder, out, vae, *, size, mode="sample", batch=32, progress=iter):
 
 def _encoded(images, indices, vae, size, mode):
     pixels = np.stack([center_crop(_open(images[i]), size) for i in indices])
+    if mode == "mean":
+        return vae.encode(pixels)
     shape = (4, size // FACTOR, size // FACTOR)
-    return vae.encode(pixels, seeds.normal(seeds.generators(seeds.ENCODING, indices=indices), shape) if mode == "sample" else None)
+    return vae.encode(pixels, seeds.normal(seeds.generators(seeds.ENCODING, indices=indices), shape))
 
 
 def center_crop(image, size):
-    """As ADM prepares ImageNet: halve (box) while twice too large, then bicubic to `size` on the short side, crop the middle.
+    """As ADM prepares ImageNet: halve (box) while twice too large, bicubic to `size` on the short side, crop the middle.
 
     PIL image -> uint8 (3, size, size).
     """
@@ -121,9 +123,10 @@ def training_images(channels, sample_size):
         images = Latents(folder, read_json(folder / ABOUT)["num_images"])
         labels = np.load(folder / LABELS, allow_pickle=False)
     except (OSError, ValueError, KeyError) as error:
-        raise BadInput(f"latents: {folder} is not whole ({error}); finish it with `python -m harmonica latents prepare`") from None
-    shape = images.parts[0].shape[1:]
-    check(shape == (channels, sample_size, sample_size), "latents", shape, f"the model has {(channels, sample_size, sample_size)}")
+        raise BadInput(f"latents: {folder} is not whole ({error}); finish it with `python -m harmonica latents "
+                       "prepare`") from None
+    shape, wanted = images.parts[0].shape[1:], (channels, sample_size, sample_size)
+    check(shape == wanted, "latents", shape, f"the model has {wanted}")
     return images, labels
 
 

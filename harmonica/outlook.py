@@ -2,7 +2,7 @@
 
 MACs are counted (the autoencoder's with torch's FlopCounterMode); how many of them a GPU does in a second is ASSUMED.
 """
-from . import weights
+from . import BadInput, weights
 from .runs import RouterSpec, RunSpec
 
 ASSUMED_MACS_PER_SECOND = {None: 20e12, "tf32": 100e12, "bfloat16": 200e12}     # of one H100-class GPU, in float32 and less
@@ -14,7 +14,7 @@ UPDATE_PER_FORWARD = {"sdt": 4.0, "ltc": 5.0}               # teacher, student, 
 SAVED_PER_LAYER = {None: 14.5, True: 6.7}
 CACHE_PER_LAYER = 2         # the student's new cache
 FLOAT_BYTES, GB = 4, 1e9
-OTHER_WEIGHTS = ("weights-inception-2015-12-05-6726825d.pth",)
+INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 
 
 def tokens(model):
@@ -58,8 +58,8 @@ def _training_macs(router):
 
 
 def disk_bytes(artefact):
-    """Of a run's images, uint8; other artefacts are small."""
-    return artefact.num_images * 3 * 256 * tokens(artefact.model) if isinstance(artefact, RunSpec) else 0      # 16 x 16 pixels a token
+    """Of a run's images, uint8, 16 x 16 pixels a token; other artefacts are small."""
+    return artefact.num_images * 3 * 256 * tokens(artefact.model) if isinstance(artefact, RunSpec) else 0
 
 
 def training_bytes(router, num_gpus=1):
@@ -71,24 +71,21 @@ def training_bytes(router, num_gpus=1):
 
 
 def files(artefacts):
-    """-> [(published name, its folder)] of everything that artefacts read, once each."""
+    """-> names below weights.folder() of everything that artefacts read there, once each."""
     found = {}
     for artefact in artefacts:
+        images = isinstance(artefact, RunSpec) and artefact.images
         if isinstance(artefact, (RouterSpec, RunSpec)):
-            found[artefact.model.name] = weights.folder()
-        if isinstance(artefact, RunSpec) and artefact.images:
-            images = artefact.images
-            found[images.decoder.name] = weights.folder()
-            found[images.inception.name if images.inception else OTHER_WEIGHTS[0]] = weights.folder()
-            if images.reference:
-                found[images.reference] = weights.folder()
-            if images.clip:
-                found[images.clip.name] = weights.folder()
-            if artefact.model.prompts:
-                found[artefact.model.prompts.name] = weights.folder()
-        if isinstance(artefact, RunSpec) and artefact.published:
-            found[artefact.published.name] = weights.routers_folder()
-    return list(found.items())
+            found[artefact.model.name] = True
+        if images:
+            found |= {images.decoder.name: True, images.inception.name if images.inception else INCEPTION: True}
+        if images and images.reference:
+            found[images.reference] = True
+        if images and images.clip:
+            found[images.clip.name] = True
+        if isinstance(artefact, RunSpec) and artefact.images and artefact.model.prompts:
+            found[artefact.model.prompts.name] = True
+    return list(found)
 
 
 def missing(artefacts):
@@ -98,12 +95,15 @@ def missing(artefacts):
         if not (weights.latents_folder(2 * side) / "labels.npy").exists():
             said.append(f"latents: {weights.latents_folder(2 * side)} holds no prepared training images; "
                         f"`python -m harmonica latents prepare IMAGES --size {16 * side}` makes them of ImageNet's")
-    wanted = [(weights.find, name, "file", below) for name, below in files(artefacts)]
-    wanted += [(weights.embeddings, prompts) for prompts in {a.model.prompts for a in artefacts if a.kind != "latency"} if prompts]
-    for find, *arguments in wanted:
+    routers = {artefact.published for artefact in artefacts if isinstance(artefact, RunSpec) and artefact.published}
+    prompts = {artefact.model.prompts for artefact in artefacts if artefact.kind != "latency"} - {None}
+    wanted = [(weights.find, name, "file") for name in files(artefacts)]
+    wanted += [(weights.checked_router, router.name, router.sha256) for router in sorted(routers, key=lambda r: r.name)]
+    wanted += [(weights.embeddings, captions) for captions in prompts]
+    for find, *what in wanted:
         try:
-            find(*arguments)
-        except weights.BadInput as error:
+            find(*what)
+        except BadInput as error:
             said.append(str(error))
     return said
 
@@ -113,10 +113,11 @@ def summary(artefacts):
     routers = [a for a in artefacts if isinstance(a, RouterSpec)]
     hours = {kind: sum(gpu_seconds(a) for a in artefacts if a.kind == kind) / 3600 for kind in ("router", "run")}
     said = [f"about {hours['run']:.0f} GPU-hours of sampling and {hours['router']:.0f} of router training, ASSUMING "
-            f"{ASSUMED_MACS_PER_SECOND[None] / 1e12:.0f} T multiply-accumulates per second in float32 (not measured); metrics left out",
+            f"{ASSUMED_MACS_PER_SECOND[None] / 1e12:.0f} T multiply-accumulates per second in float32 (not measured); "
+            "metrics left out",
             f"{sum(map(disk_bytes, artefacts)) / GB:.0f} GB of images below results/local/samples"]
     if routers:
         most = max(routers, key=training_bytes)
-        said.append(f"largest router training: batch {most.training.batch}, about {training_bytes(most) / GB:.0f} GB on one GPU or "
-                    f"{training_bytes(most, 4) / GB:.0f} GB on each of 4 (estimate)")
+        said.append(f"largest router training: batch {most.training.batch}, about {training_bytes(most) / GB:.0f} GB on one "
+                    f"GPU or {training_bytes(most, 4) / GB:.0f} GB on each of 4 (estimate)")
     return said + [f"missing {sentence}" for sentence in missing(artefacts)]

@@ -1,4 +1,4 @@
-"""The published DiTs, loaded by name and hash: an official .pt file, or a folder (or hub id) of the converted diffusers copy.
+"""The published DiTs, loaded by name and hash: an official .pt file, or a folder or hub id of the diffusers copy.
 
 Both doors lead to the same modules; which numerics they compute with is the ModelSpec's, official where it says nothing:
 the converted copies hold the official weights, so official numerics are right for them too (see DEVIATIONS.md).
@@ -55,7 +55,7 @@ def read(path, heads=None):
 
 
 def tensors_of(path):
-    """Name -> tensor of a .pt, .bin or .safetensors file, on the CPU; .pt files are mapped, not read. BadInput for others."""
+    """Name -> tensor of a .pt, .bin or .safetensors file, on the CPU; .pt is mapped, not read. BadInput for others."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

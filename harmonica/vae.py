@@ -1,4 +1,4 @@
-"""The latent space of the published DiTs: Stable Diffusion's autoencoder (sd-vae-ft-ema, sd-vae-ft-mse), through diffusers."""
+"""The latent space of the published DiTs: Stable Diffusion's autoencoder (sd-vae-ft-ema, -mse), through diffusers."""
 import numpy as np
 import torch
 from diffusers import AutoencoderKL
@@ -11,12 +11,13 @@ class Vae:
     """Latents (B, 4, h, w) float32 <-> images (B, 3, H, W), one image at a time, in float32 without TF32."""
 
     def __init__(self, spec):
-        """spec: runs.FileSpec of a diffusers folder or hub id. BadInput where it is missing, another one, or no AutoencoderKL."""
+        """spec: runs.FileSpec of a diffusers folder or hub id. BadInput where it is missing, another, or no AutoencoderKL."""
         path = weights.checked(spec.name, spec.sha256, "decoder")
         try:
             model = AutoencoderKL.from_pretrained(path, local_files_only=True, torch_dtype=torch.float32)
         except (OSError, ValueError, RuntimeError) as error:
-            raise BadInput(f"decoder: {path} holds no AutoencoderKL ({(str(error).splitlines() or [''])[0][:120]})") from None
+            first = (str(error).splitlines() or [""])[0][:120]
+            raise BadInput(f"decoder: {path} holds no AutoencoderKL ({first})") from None
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = torch.nn.Module.to(model.requires_grad_(False).eval(), self.device)
         self.model.enable_slicing()         # bounds memory, and makes an image's bytes independent of its batch
@@ -32,7 +33,7 @@ class Vae:
 
     @torch.no_grad()
     def encode(self, images, noise=None):
-        """images uint8 (B, 3, H, W) -> latents (B, 4, h, w) float32 numpy: the mean, or with `noise` (B, 4, h, w) a sample."""
+        """images uint8 (B, 3, H, W) -> latents (B, 4, h, w) float32 numpy: the mean, or with `noise` of that shape a sample."""
         x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float() / 127.5 - 1
         with float32_products("ieee"):
             posterior = self.model.encode(x).latent_dist

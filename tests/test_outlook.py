@@ -63,11 +63,12 @@ def test_batch_64_fits_one_gpu_of_80_gb():
 
 def test_the_dry_run_says_what_is_needed(refused_here, cli):
     said = cli("run", "dit_xl2_256", "--scale", "paper", "--dry-run").stdout
-    for words in ("GPU-hours of sampling", "ASSUMING", "GB of images", "on each of 4 (estimate)", "DiT-XL-2-256x256.pt does not exist",
+    for words in ("GPU-hours of sampling", "ASSUMING", "GB of images", "on each of 4 (estimate)",
+                  "DiT-XL-2-256x256.pt does not exist",
                   "VIRTUAL_imagenet256_labeled.npz", "stabilityai/sd-vae-ft-ema", "latents prepare", "DDIM50_router.pt"):
         assert words in said, words
-    refused_here("run", "dit_xl2_sanity", "--scale", "paper", words=["DiT-XL-2-256x256.pt does not exist", "github.com/facebookresearch/DiT",
-                                                                    "more are missing, listed above"])
+    refused_here("run", "dit_xl2_sanity", "--scale", "paper", words=[
+        "DiT-XL-2-256x256.pt does not exist", "github.com/facebookresearch/DiT", "more are missing, listed above"])
 
 
 def test_images_on_disk():

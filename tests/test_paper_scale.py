@@ -13,6 +13,8 @@ from experiments.dit_xl2_256.config import settings
 from experiments.paper_scale import Base, Budget, Setting, group
 from harmonica import BadInput, evaluation, formats, latents, weights
 from harmonica.backbones.dit_official import to_official
+from harmonica.__main__ import main
+from harmonica.commands import samples
 from harmonica.cost import mac_fraction
 from harmonica.make import make, make_shard
 from harmonica.metrics import adm
@@ -46,7 +48,8 @@ def place(tmp_path_factory, tiny_dit, tiny_vae, random_weights, few_features):
         rng = np.random.default_rng(0)
         for i in range(6):
             (root / "images" / f"n{i % 3}").mkdir(parents=True, exist_ok=True)
-            Image.fromarray(rng.integers(256, size=(40, 50, 3), dtype=np.uint8)).save(root / "images" / f"n{i % 3}" / f"{i}.png")
+            pixels = rng.integers(256, size=(40, 50, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / "images" / f"n{i % 3}" / f"{i}.png")
         latents.prepare(root / "images", latents.latents_folder(SIDE), Vae(file("vae")), size=8 * SIDE)
         write_npz(root / "real.npz", [rng.integers(256, size=(12, 3, 8 * SIDE, 8 * SIDE), dtype=np.uint8)], 12)
         adm.write_reference(root / "quick.npz", open_images(root / "real.npz"), few_features)
@@ -67,8 +70,8 @@ def base(place):
 @pytest.fixture(scope="module")
 def rows(base, place):
     published = PublishedRouter(name="theirs.pt", sha256=weights.sha256(place / "routers" / "theirs.pt"))
-    return group(base, Setting(num_steps=STEPS, fewer=3, ltc_cur=25, harmonica_cur=25, harmonica_beta=1e-8, published=published),
-                 BUDGET)
+    setting = Setting(num_steps=STEPS, fewer=3, ltc_cur=25, harmonica_cur=25, harmonica_beta=1e-8, published=published)
+    return group(base, setting, BUDGET)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +109,8 @@ def test_a_run_is_evaluated_by_inception(rows, store, place, tmp_path):
     run = replace(rows[2].runs[0], images=replace(rows[2].runs[0].images, reference="reference.npz"))
     other = Store(tmp_path)
     with pytest.warns(UserWarning, match="means nothing"):
-        adm.write_reference(place / "reference.npz", open_images(place / "real.npz"), evaluation._inception(run.images.inception))
+        inception = evaluation._inception(run.images.inception)
+        adm.write_reference(place / "reference.npz", open_images(place / "real.npz"), inception)
         make(run.router, other)
         make_shard(run.baseline(), other, 0, 1)     # its latents are compared with
         metrics = make(run, other)["metrics"]
@@ -153,6 +157,15 @@ def test_any_number_of_shards_gives_the_same_bytes(rows, store, tmp_path):
             make_shard(run, other, shard, num_shards)
         for own, again in zip(load_blocks(run, store), load_blocks(run, other), strict=True):
             assert own.dtype == np.uint8 and own.shape[1:] == (3, 8 * SIDE, 8 * SIDE) and np.array_equal(own, again)
+
+
+def test_images_leave_as_adm_reads_them(rows, store, tmp_path, monkeypatch, refused_here):
+    run = rows[0].runs[0]
+    monkeypatch.setattr(samples, "LOCAL", store.root)
+    assert main(["samples", run.id, str(tmp_path / "x.npz")]) == 0
+    with np.load(tmp_path / "x.npz") as exported:
+        assert np.array_equal(exported["arr_0"].transpose(0, 3, 1, 2), np.concatenate(list(load_blocks(run, store))))
+    refused_here("samples", "no-such-run", tmp_path / "x.npz", words=["no-such-run", "only a finished run"])
 
 
 def test_more_images_take_no_more_memory(rows, tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""Is the setup right? DiT-XL/2 256, T = 20, 5000 images in bfloat16: uncached, and under Learning-to-Cache's published router."""
+"""Is the setup right? DiT-XL/2 256, T = 20, 5000 images in bfloat16: uncached, and under a published router."""
 from dataclasses import replace
 
 from .. import paper_scale

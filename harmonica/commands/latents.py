@@ -3,13 +3,14 @@ from pathlib import Path
 
 
 def add(commands):
-    actions = commands.add_parser("latents", help="training images as latents").add_subparsers(metavar="ACTION", required=True)
+    latents = commands.add_parser("latents", help="training images as latents")
+    actions = latents.add_subparsers(metavar="ACTION", required=True)
     prepare = actions.add_parser("prepare", help="encode class folders or tars once; killed, the same command goes on")
-    prepare.add_argument("images", metavar="IMAGES", help="a folder of class folders, of ImageNet's class tars, or of shards")
+    prepare.add_argument("images", metavar="IMAGES", help="a folder of class folders, of class tars, or of shards")
     prepare.add_argument("--size", type=int, default=256, help="pixels, 256 (default) or 512")
     prepare.add_argument("--out", help="default: latents-SIZE in $HARMONICA_WEIGHTS, where training looks for them")
     prepare.add_argument("--vae", default="stabilityai/sd-vae-ft-ema", help="the default, or stabilityai/sd-vae-ft-mse")
-    prepare.add_argument("--mode", default="sample", help="sample of the posterior (default, as DiT was trained) or its mean")
+    prepare.add_argument("--mode", default="sample", help="sample of the posterior (default, as DiT trained) or mean")
     prepare.add_argument("--batch", type=int, default=32, help="images read at a time")
     prepare.set_defaults(function=_prepare)
 

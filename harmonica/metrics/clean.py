@@ -7,7 +7,8 @@ import torch
 from cleanfid.inception_torchscript import InceptionV3W
 from cleanfid.resize import build_resizer
 
-from .features import checked_weights, full_precision
+from ..arithmetic import float32_products
+from .features import checked_weights
 
 CLEAN_FILE = "inception-2015-12-05.pt"
 CLEAN_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
@@ -35,6 +36,6 @@ class CleanInception:
     @torch.no_grad()
     def __call__(self, images):
         resized = np.stack([self.resize(image.transpose(1, 2, 0)) for image in images])     # (n, 299, 299, 3) float32
-        with full_precision():
+        with float32_products("ieee"):
             features = self.network(torch.from_numpy(resized).permute(0, 3, 1, 2).to(self.device))
         return features.double().cpu().numpy()

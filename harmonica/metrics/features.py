@@ -4,8 +4,6 @@ Both give three layers: "pool" (FID, precision, recall, KID), "spatial" (sFID) a
 """
 import hashlib
 import io
-import os
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,8 @@ from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorIncepti
 from torch_fidelity.utils import get_featuresdict_from_dataset
 
 from .. import BadInput
+from ..arithmetic import float32_products
+from ..weights import folder as weights_folder
 
 LAYERS = ("pool", "spatial", "logits")
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -76,11 +76,6 @@ def inception_path():
     return weights_folder() / INCEPTION_FILE
 
 
-def weights_folder():
-    """The folder for published files that a user puts there: HARMONICA_WEIGHTS, by default weights/."""
-    return Path(os.environ.get("HARMONICA_WEIGHTS") or "weights")
-
-
 def inception(path=None, sha256=INCEPTION_SHA256):
     """The paper scale's extractor, from the weights file `path` (default inception_path()), on the GPU if there is one.
 
@@ -117,20 +112,6 @@ def sha256_of(path):
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def full_precision():
-    """Convolutions and products in whole float32: by default a GPU's convolutions use TF32, which moves the features."""
-    settings = torch.backends.cudnn.conv, torch.backends.cuda.matmul
-    before = [setting.fp32_precision for setting in settings]
-    try:
-        for setting in settings:
-            setting.fp32_precision = "ieee"
-        yield
-    finally:
-        for setting, precision in zip(settings, before):
-            setting.fp32_precision = precision
-
-
 def extract(images, extractor, batch=128):
     """uint8 images (N, C, H, W), a numpy array (a memory map will do) -> {layer: (N, D) float64} for all LAYERS.
 
@@ -140,7 +121,7 @@ def extract(images, extractor, batch=128):
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ValueError(f"images are {images.dtype} of shape {images.shape}; metrics read uint8 of shape (N, C, H, W)")
     on_gpu = extractor.device.type == "cuda"
-    with full_precision():
+    with float32_products("ieee"):      # a GPU's convolutions use TF32 by default, which moves the features
         features = get_featuresdict_from_dataset(_Images(images), extractor, batch, on_gpu, save_cpu_ram=True, verbose=False)
     return {layer: values.double().numpy() for layer, values in features.items()}
 

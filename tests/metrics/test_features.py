@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from harmonica import BadInput
+from harmonica.arithmetic import float32_products
 from harmonica.digits import data, judge
 from harmonica.metrics import features, scores
 
@@ -105,6 +106,6 @@ def test_a_weights_file_with_code_in_it_is_not_run(tmp_path):
 def test_whole_float32_is_for_the_features_alone():
     settings = torch.backends.cudnn.conv, torch.backends.cuda.matmul
     before = [setting.fp32_precision for setting in settings]
-    with features.full_precision():
+    with float32_products("ieee"):
         assert [setting.fp32_precision for setting in settings] == ["ieee", "ieee"]
     assert [setting.fp32_precision for setting in settings] == before
