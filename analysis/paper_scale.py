@@ -18,8 +18,8 @@ from .paper_numbers import published
 from .records import groups_of, record
 
 ABOUT = ("Measured with the published weights by ADM's protocol; a mean over evaluation noises, [lowest, highest] with "
-         "more than one. The last column is the paper's FID of the row, for other trainings, noises and conditions. Trained here: beta "
-         "steered to the paper's CUR.")
+         "more than one. The last column is the paper's FID of the row, for other trainings, noises and conditions. Trained here: "
+         "beta steered to the paper's CUR.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,8 @@ def _cells(store, row, latency, table):
             **{name: [r["metrics"].get(name) for r in found] for name in (*table.measured, "clean_FID")},
             "latency_ms": timed.get("latency_ms"), "speedup": timed.get("speedup"),
             "speedup_theoretical": [r["cost"]["speedup_theoretical"] for r in found],
-            "num_images": found[0]["metrics"]["num_images"], "num_seeds": len(found), "run_ids": " ".join(run.id for run in row.runs), "paper": _in_paper(row, table),
+            "num_images": found[0]["metrics"]["num_images"], "num_seeds": len(found),
+            "run_ids": " ".join(run.id for run in row.runs), "paper": _in_paper(row, table),
             "clip": found[0]["metrics"].get("clip_checkpoint")}
 
 
