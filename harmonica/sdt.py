@@ -39,7 +39,7 @@ def update_by(denoiser, learner, run=None):
 
 
 def pair(backbone, checkpointed=False):
-    """-> run(x, t, ctx, r, cache): teacher's and student's output, which share one start, and the N detached mixes.
+    """-> run(x, t, ctx, r, cache): teacher's and student's output, and the N detached mixes. The two share start and f_0(h).
 
     r: (N,), with graph. checkpointed: the student's activations are not kept but computed again, with the same gradients.
     """
@@ -48,13 +48,24 @@ def pair(backbone, checkpointed=False):
     def run(x, t, ctx, r, cache):
         h, c = backbone.start(x, t, ctx)
         with torch.no_grad():
-            teacher = h
-            for block in backbone.blocks:
+            first = blocks[0].residual(h, c)
+            teacher = blocks[0].add(h, c, first)
+            for block in backbone.blocks[1:]:
                 teacher = block.add(teacher, c, block.residual(teacher, c))
             teacher = backbone.finish(teacher, c)
-        h, mixed = mix(blocks, h, c, r, [True] * len(blocks), cache)
+        h, mixed = mix([Known(blocks[0], first), *blocks[1:]], h, c, r, [True] * len(blocks), cache)
         return teacher, backbone.finish(h, c), mixed
     return run
+
+
+class Known:
+    """A block whose residual is there already."""
+
+    def __init__(self, block, out):
+        self.add, self.out = block.add, out
+
+    def residual(self, h, c):
+        return self.out
 
 
 class Checkpointed:

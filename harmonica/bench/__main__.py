@@ -1,0 +1,69 @@
+"""`python -m harmonica.bench`: every table that this machine can measure, alone on it -> results/bench/<device>.json, .md."""
+import re
+import sys
+from pathlib import Path
+
+import torch
+
+from .. import check, command
+from ..command import Parser
+from ..provenance import device_name, provenance
+from ..store import atomic, write_json
+from . import cases, forward, lambda_refresh, peer, sampling, sdt_update, sharding, start_up
+from .profiles import profile
+from .report import line, markdown
+
+TABLES = {"forward": forward, "sampling": sampling, "sdt-update": sdt_update, "lambda-refresh": lambda_refresh,
+          "sharding": sharding, "start-up": start_up}
+
+
+def main(argv=None):
+    parser = Parser(prog="python -m harmonica.bench", description=__doc__.split("`: ")[1].splitlines()[0])
+    parser.add_argument("--model", default="dit-digits-s0", help="a digits base model")
+    parser.add_argument("--repeats", type=int, default=7, help="of every digits measurement; larger models have 3")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), help="all where not given")
+    parser.add_argument("--backends", nargs="+", choices=("eager", "compile", "cudagraph"),
+                        help="of plans; all that the device has where not given (compiling takes minutes)")
+    parser.add_argument("--peer", type=Path, metavar="PATH", help="a checkout of the paper's released code, timed as well; needs timm")
+    parser.add_argument("--out", type=Path, default=Path("results/bench"))
+    return command.run(lambda argv: bench(parser.parse_args(argv)), argv)
+
+
+def bench(arguments):
+    """All tables, printed as they are measured, then written to arguments.out."""
+    check(arguments.repeats >= 2, "repeats", arguments.repeats, "it must be at least 2")
+    torch.set_num_threads(1)
+    setting = cases.Setting(arguments.model, arguments.repeats, arguments.backends)
+    tables = {name: TABLES[name] for name in arguments.tables}
+    if arguments.peer:
+        tables["peer"] = peer.of(arguments.peer)
+    rows, profiles = {}, []
+    for name, table in tables.items():
+        print(f"\n{name}: {table.__doc__.strip()}", flush=True)
+        rows[name], slowest = _measured(table, setting)
+        if slowest:
+            profiles.append({"table": name, **slowest})
+            print(f"  slowest: {line(profiles[-1])}", flush=True)
+    name = re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-")
+    write_json(arguments.out / f"{name}.json", {"digits_model": arguments.model, "repeats": arguments.repeats, "tables": rows,
+                                                "profiles": profiles, "provenance": provenance()})
+    with atomic(arguments.out / f"{name}.md") as temporary:
+        temporary.write_text(markdown({table: TABLES.get(table, peer).__doc__ for table in rows}, rows, profiles))
+    print(f"\nwrote {arguments.out / name}.json and .md")
+
+
+def _measured(table, setting):
+    """-> a table's rows; of the one with the smallest ratio (of those that can be profiled), what its time is made of."""
+    rows, worst, slowest = [], None, None
+    for row, profiled in table.rows(setting):
+        rows.append(row)
+        print(f"  {line(row)}", flush=True)
+        ratio = row.get("achieved", row.get("ratio"))
+        if profiled and (worst is None or ratio < worst):
+            worst, slowest = ratio, {**{key: value for key, value in row.items() if isinstance(value, (str, int))},
+                                     "ratio": ratio, **profile(*profiled)}
+    return rows, slowest
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,25 @@
+"""The paper's lambda, soft scores: forked suffixes against a walk from the start for every step (reference)."""
+import torch
+
+from .. import iepo
+from ..training import initial_logits
+from . import cases
+
+TAU, REPEATS = 0.1, 3
+FORKS = (1, 4)      # walked together
+
+
+def rows(setting):
+    case, batch = setting.training_case()
+    denoiser, x = case.denoiser(batch), case.noise(batch)
+    scores = torch.sigmoid(initial_logits(case.num_steps, len(denoiser.blocks), 0)).to(x.device)
+
+    def brute_force():
+        for step in range(case.num_steps):
+            masked = scores.clone()
+            masked[step] = 1
+            denoiser.walk(denoiser.begin(x), denoiser.soft(masked, TAU))
+    own = {forks: cases.waiting(lambda forks=forks: iepo.leave_one_out(denoiser, x, scores, TAU, forks)) for forks in FORKS}
+    for forks, row in cases.compare(cases.waiting(brute_force), own, REPEATS).items():
+        yield {"model": case.name, "T": case.num_steps, "batch": batch, "forks at a time": forks, **row,
+               "time_share": 1 / row["ratio"]}, None

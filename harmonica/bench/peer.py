@@ -1,0 +1,85 @@
+"""Sampling by a local checkout of the paper's released code (reference), same weights, same mask, against a plan."""
+import importlib
+import io
+import sys
+import tempfile
+from contextlib import redirect_stdout
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+from .. import BadInput, check, schedules
+from ..backbones.dit import DiT
+from ..backbones.dit_official import to_official
+from ..denoise import Denoiser
+from ..formats import write_published
+from ..plan import compile_mask
+from ..router import CLAMP, Router
+from ..samplers import DDIM
+from . import cases
+
+BATCHES, TAU = (1, 16), 0.1
+
+
+def of(path):
+    """-> the table of a checkout. BadInput where it is not one, or cannot be imported."""
+    for file in ("models/dynamic_models.py", "diffusion/__init__.py"):
+        check((path / file).is_file(), "peer", str(path), f"a checkout of the released code holds {file}")
+    sys.path.insert(0, str(path))
+    try:
+        models, diffusion = importlib.import_module("models.dynamic_models"), importlib.import_module("diffusion")
+    except ImportError as error:
+        raise BadInput(f"peer: {path} cannot be imported ({error}); install what its README names (timm)") from None
+    return SimpleNamespace(__doc__=__doc__, rows=lambda setting: rows(setting, models, diffusion))
+
+
+def rows(setting, models, diffusion):
+    for case in [setting.digits, cases.dit_s2()] if not setting.cuda else [cases.dit_xl2()]:
+        case_keep = schedules.fora(case.num_steps, len(case.backbone.blocks))
+        for batch in BATCHES:
+            theirs, images = _theirs(case, batch, case_keep, models, diffusion)
+            for backend in [b for b in setting.backends if b != "compile"]:
+                denoiser, x = _ours(case, batch), case.noise(batch)
+                forward = denoiser.hard(compile_mask(denoiser.backbone, case_keep, backend))
+
+                def sample():
+                    return denoiser.images(denoiser.walk(denoiser.begin(x), forward))
+                with torch.no_grad():
+                    error = float((sample() - images).abs().max() / images.abs().max())
+                row = cases.compare(theirs, {backend: cases.waiting(sample)}, case.repeats)[backend]
+                yield {"model": case.name, "T": case.num_steps, "batch": batch, "backend": backend, "schedule": "FORA 2", **row,
+                       "largest_difference": error}, None
+
+
+def _ours(case, batch):
+    sampler = DDIM("official")
+    return Denoiser(DiT(case.backbone.model, "official"), sampler, sampler.timesteps(case.num_steps), case.cond(batch),
+                    scale=case.guidance)
+
+
+def _theirs(case, batch, keep, models, diffusion):
+    """-> a function that samples one batch with the released code, and its images."""
+    ours, own = case.backbone, next(case.backbone.parameters())
+    learned_sigma = ours.out_channels == 2 * ours.in_channels
+    model = models.DiT(input_size=ours.sample_size, patch_size=ours.model.patch_size, in_channels=ours.in_channels,
+                       hidden_size=ours.model.inner_dim, depth=len(ours.blocks) // 2, num_heads=ours.model.config.num_attention_heads,
+                       num_classes=ours.num_classes, learn_sigma=learned_sigma)
+    model.load_state_dict(to_official(ours.model))
+    model = model.to(own.device, own.dtype).eval()
+    walk = diffusion.create_diffusion(str(case.num_steps), learn_sigma=learned_sigma)
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
+        path = Path(folder) / "router.pt"
+        write_published(path, Router(logits=torch.where(keep, CLAMP, -CLAMP).float(), tau=TAU, timesteps=None, about={}))
+        model.load_ranking(str(path), case.num_steps, walk.timestep_map, TAU)
+    x, labels, options = case.noise(batch), case.cond(batch), {}
+    if case.guidance != 1:
+        x, labels, options = x.repeat(2, 1, 1, 1), ours.with_null(labels), {"cfg_scale": case.guidance}
+
+    def sample():
+        model.reset()
+        return walk.ddim_sample_loop(model.forward_with_cfg if options else model, x.shape, x, clip_denoised=False, progress=False,
+                                     model_kwargs={"y": labels, **options}, device=own.device)[:batch]
+    with torch.no_grad():
+        images = sample()
+    return cases.waiting(sample), images

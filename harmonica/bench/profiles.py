@@ -1,0 +1,46 @@
+"""What a step's time is made of: operations or kernels launched, and the share outside attention and feed-forward."""
+from contextlib import contextmanager
+
+import torch
+from torch.profiler import ProfilerActivity, profile as torch_profile, record_function
+
+INSIDE = "harmonica: attention or feed-forward"
+
+
+def profile(function, steps, backbone):
+    """Run function (`steps` calls of the model) under torch.profiler -> {"launched_per_step", "share_outside"}.
+
+    Launched: CUDA kernels on a GPU, on a CPU operations that call no other. share_outside: of the time that the device
+    works, what is not spent in the modules attn1, attn2 and ff; None where these do not run as modules (compiled, captured).
+    """
+    cuda = next(backbone.parameters()).is_cuda
+    activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
+    function()
+    with _labelled(backbone), torch_profile(activities=activities) as run:
+        with record_function("harmonica: all"):
+            function()
+    events = run.events()
+    if cuda:
+        kernels = [e for e in events if e.device_type == torch.autograd.DeviceType.CUDA and not e.name.startswith("harmonica: ")]
+        launched, whole = len(kernels), sum(e.device_time_total for e in kernels)
+        inside = sum(e.device_time_total for e in events if e.name == INSIDE and e.device_type == torch.autograd.DeviceType.CPU)
+    else:
+        launched = sum(e.name.startswith("aten::") and not e.cpu_children for e in events)
+        whole, inside = (sum(e.cpu_time_total for e in events if e.name == name) for name in ("harmonica: all", INSIDE))
+    return {"launched_per_step": round(launched / steps), "share_outside": 1 - inside / whole if inside else None}
+
+
+@contextmanager
+def _labelled(backbone):
+    """Within, every call of an attention or feed-forward module is a range of its own."""
+    modules = [getattr(block, name) for block in backbone.model.transformer_blocks for name in ("attn1", "attn2", "ff")
+               if getattr(block, name, None) is not None]
+    ranges, hooks = [], []
+    for module in modules:
+        hooks.append(module.register_forward_pre_hook(lambda *_: ranges.append(record_function(INSIDE).__enter__())))
+        hooks.append(module.register_forward_hook(lambda *_: ranges.pop().__exit__(None, None, None)))
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

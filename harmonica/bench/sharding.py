@@ -1,0 +1,45 @@
+"""Throughput of sampling in shards, digits, FORA at interval 2: one process per core (or GPU) against one (reference)."""
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from statistics import median
+
+import torch
+
+from .. import schedules
+from ..plan import compile_mask
+from ..provenance import num_cores
+from . import cases
+
+BLOCKS, BATCH, REPEATS = 8, 50, 3
+
+
+def rows(setting):
+    most = torch.cuda.device_count() if setting.cuda else num_cores()
+    ways = sorted({1, most})
+    pools = {count: ProcessPoolExecutor(count, get_context("spawn"), _ready, (setting.model,)) for count in ways}
+    try:
+        seconds = {count: [] for count in ways}
+        for repeat in range(1 + REPEATS):
+            for count, pool in pools.items():
+                begin = time.perf_counter()
+                list(pool.map(_block, range(BLOCKS)))
+                if repeat:      # the first one starts the processes
+                    seconds[count].append(time.perf_counter() - begin)
+        for count in ways:
+            yield {"processes": count, "images_per_s": BLOCKS * BATCH / median(seconds[count]),
+                   "ratio": median(one / own for one, own in zip(seconds[1], seconds[count]))}, None
+    finally:
+        for pool in pools.values():
+            pool.shutdown()
+
+
+def _ready(model):
+    torch.set_num_threads(1)
+    case = cases.Setting(model, 2, ["eager"]).digits
+    _block.sample = case.sampled(BATCH, compile_mask(case.backbone, schedules.fora(case.num_steps, len(case.backbone.blocks))))
+    _block.sample()
+
+
+def _block(number):
+    _block.sample()
