@@ -29,7 +29,8 @@ def mix(blocks, h, c, scores, write, cache):
     for i, block in enumerate(blocks):
         out = block.residual(h, c)
         if cache[i] is not None:
-            own, wide = out.dtype, torch.promote_types(out.dtype, scores.dtype)      # r's gradient is a small difference of sums
+            # in r's precision: its gradient is a small difference of large sums
+            own, wide = out.dtype, torch.promote_types(out.dtype, scores.dtype)
             out = (scores[i] * out.to(wide) + (1 - scores[i]) * cache[i].to(wide)).to(own)
         if write[i] or cache[i] is None:
             cache[i] = out.detach()

@@ -44,7 +44,7 @@ def summary(backbone, keep, against, halves=1):
     elements = int(live_elements(backbone, keep).max()) * halves
     return {"macs": own, "cur_percent": cur_percent(keep), "speedup_theoretical": plain / own,
             "cache_elements_per_image": elements,
-            "cache_bytes_per_image": elements * next(backbone.parameters()).element_size()}     # features have the model's dtype
+            "cache_bytes_per_image": elements * next(backbone.parameters()).element_size()}     # in the model's dtype
 
 
 def live_elements(backbone, keep):

@@ -43,9 +43,11 @@ class Plan:
         self.reused = [[i for i, computed in enumerate(row) if not computed] for row in self.rows] + [[]]
         self.held = [[i for i in self.reused[step + 1] if row[i]] for step, row in enumerate(self.rows)]
         if translate:      # one translation per row serves every step that has it: it hands back what any of them holds
-            self.held = [sorted({i for row, held in zip(self.rows, self.held) if row == own for i in held}) for own in self.rows]
+            self.held = [sorted({i for row, held in zip(self.rows, self.held) if row == own for i in held})
+                         for own in self.rows]
         distinct = list(dict.fromkeys(self.rows))
-        starts = dict(zip(distinct, backbone.starts(distinct) if hasattr(backbone, "starts") else [backbone.start] * len(distinct)))
+        starts = backbone.starts(distinct) if hasattr(backbone, "starts") else [backbone.start] * len(distinct)
+        starts = dict(zip(distinct, starts))
         functions = {}
         for row, held in zip(self.rows, self.held):
             if (row, *held) not in functions:
@@ -91,5 +93,6 @@ def row_function(backbone, start, row, held):
 
 def compiled(function):
     """torch.compile of one row. A code object of its own, as torch keeps (and limits) what it compiled per code object."""
-    own = types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__, None, function.__closure__)
+    code = function.__code__.replace()
+    own = types.FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
     return torch.compile(own, fullgraph=True)

@@ -115,7 +115,7 @@ class RouterTraining:
               "objectives with a lambda take soft or hard, mse takes none")
         for field in ("trajectories", "batch") + (("refresh", "lambda_batch") if iepo else ()):
             check((getattr(self, field) or 0) >= 1, field, getattr(self, field), "it must be at least 1")
-        check(self.precision in (None, "bfloat16"), "precision", self.precision, "choose bfloat16, or leave it out for the model's own")
+        check(self.precision in (None, "bfloat16"), "precision", self.precision, "choose bfloat16, or leave it out")
         for field in ("checkpoint", "compile"):
             check(getattr(self, field) in (None, True), field, getattr(self, field), "it is True, or left out")
         check(self.lambda_forks is None or iepo and self.lambda_forks >= 1, "lambda_forks", self.lambda_forks,
@@ -205,7 +205,8 @@ class RunSpec:
             for field in ("model", "sampler", "num_steps", "guidance"):
                 check(getattr(self.router, field) == getattr(self, field), f"router's {field}",
                       getattr(self.router, field), f"the run has {getattr(self, field)!r}")
-        check(self.backend in (None, "compile", "cudagraph"), "backend", self.backend, "choose compile or cudagraph, or leave it out")
+        check(self.backend in (None, "compile", "cudagraph"), "backend", self.backend,
+              "choose compile or cudagraph, or leave it out")
         for field in ("num_images", "batch", "against"):
             check(getattr(self, field) >= 1, field, getattr(self, field), "it must be at least 1")
 

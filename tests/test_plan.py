@@ -131,7 +131,8 @@ def test_nothing_is_compiled_twice(monkeypatch):
 
 
 def with_labels(denoiser, backbone, labels, device="cpu"):
-    return type(denoiser)(backbone, denoiser.sampler, denoiser.timesteps, torch.tensor([*labels], device=device), scale=denoiser.scale)
+    labels = torch.tensor([*labels], device=device)
+    return type(denoiser)(backbone, denoiser.sampler, denoiser.timesteps, labels, scale=denoiser.scale)
 
 
 def test_between_and_within_steps_only_live_features_are_held(tiny_walk):

@@ -154,10 +154,11 @@ def test_learning_to_cache_sees_training_images_with_their_own_labels(tiny_model
     assert eps.shape == x0.shape and not torch.equal(eps, x0)
 
 
-@pytest.mark.parametrize("options, tolerance", [({"checkpoint": True}, 0), ({"compile": True}, 1e-4), ({"lambda_forks": 3}, 1e-4),
-                                                ({"precision": "bfloat16"}, 0.1)], ids=str)
+@pytest.mark.parametrize("options, tolerance", [({"checkpoint": True}, 0), ({"compile": True}, 1e-4),
+                                                ({"lambda_forks": 3}, 1e-4), ({"precision": "bfloat16"}, 0.1)], ids=str)
 def test_options_of_speed_and_memory_train_the_same_router(tiny_model, tmp_path, monkeypatch, options, tolerance):
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
-    plain, own = (train(tiny_model, spec(METHODS["HarmoniCa"], trajectories=2, adam_eps=1e-6, cur_percent=None, beta=1e-4, **extra),
+    config = {"trajectories": 2, "adam_eps": 1e-6, "cur_percent": None, "beta": 1e-4}
+    plain, own = (train(tiny_model, spec(METHODS["HarmoniCa"], **config, **extra),
                         tmp_path / f"{len(extra)}.safetensors")[0] for extra in ({}, options))
     assert (plain - own).abs().max() <= tolerance

@@ -1,4 +1,4 @@
-"""`python -m harmonica.bench`: every table that this machine can measure, alone on it -> results/bench/<device>.json, .md."""
+"""`python -m harmonica.bench`: every table that this machine can measure, alone on it, into results/bench/<device>.*"""
 import re
 import sys
 from pathlib import Path
@@ -24,7 +24,7 @@ def main(argv=None):
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), help="all where not given")
     parser.add_argument("--backends", nargs="+", choices=("eager", "compile", "cudagraph"),
                         help="of plans; all that the device has where not given (compiling takes minutes)")
-    parser.add_argument("--peer", type=Path, metavar="PATH", help="a checkout of the paper's released code, timed as well; needs timm")
+    parser.add_argument("--peer", type=Path, metavar="PATH", help="a checkout of the released code, timed too; needs timm")
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
     return command.run(lambda argv: bench(parser.parse_args(argv)), argv)
 
@@ -45,8 +45,8 @@ def bench(arguments):
             profiles.append({"table": name, **slowest})
             print(f"  slowest: {line(profiles[-1])}", flush=True)
     name = re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-")
-    write_json(arguments.out / f"{name}.json", {"digits_model": arguments.model, "repeats": arguments.repeats, "tables": rows,
-                                                "profiles": profiles, "provenance": provenance()})
+    write_json(arguments.out / f"{name}.json", {"digits_model": arguments.model, "repeats": arguments.repeats,
+                                                "tables": rows, "profiles": profiles, "provenance": provenance()})
     with atomic(arguments.out / f"{name}.md") as temporary:
         temporary.write_text(markdown({table: TABLES.get(table, peer).__doc__ for table in rows}, rows, profiles))
     print(f"\nwrote {arguments.out / name}.json and .md")

@@ -1,4 +1,4 @@
-"""Uncached forward of one step: a plan that computes everything against diffusers' own forward (reference), same numerics."""
+"""Uncached forward of one step: a plan that computes everything, against diffusers' own forward (reference)."""
 import torch
 
 from .. import schedules
@@ -10,7 +10,8 @@ AT_LEAST_MS = 30      # a measurement repeats shorter forwards
 def rows(setting):
     for case, batches in setting.forward_cases():
         for batch in batches:
-            x, t, cond = case.noise(batch), torch.full((batch,), 500, device=next(case.backbone.parameters()).device), case.cond(batch)
+            x, cond = case.noise(batch), case.cond(batch)
+            t = torch.full((batch,), 500, device=x.device)
             keep, own = schedules.full(1, len(case.backbone.blocks)), {}
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)
@@ -18,11 +19,13 @@ def rows(setting):
                 own[backend] = cases.waiting(lambda plan=plan: plan.step(0, x, t, ctx, plan.empty()))
             theirs = cases.waiting(lambda: case.theirs(x, t, cond))
             count = _count(theirs)
-            times = cases.compare(_times(theirs, count), {name: _times(one, count) for name, one in own.items()}, case.repeats)
+            counted = {name: _times(one, count) for name, one in own.items()}
+            times = cases.compare(_times(theirs, count), counted, case.repeats)
             for backend, row in times.items():
                 per_call = {key: [v / count for v in value] if isinstance(value, list) else value / count
                             for key, value in row.items() if key.endswith("ms")}
-                yield {"model": case.name, "batch": batch, "backend": backend, **row, **per_call}, (own[backend], 1, case.backbone)
+                yield ({"model": case.name, "batch": batch, "backend": backend, **row, **per_call},
+                       (own[backend], 1, case.backbone))
 
 
 def _count(function):

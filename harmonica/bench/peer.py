@@ -48,8 +48,8 @@ def rows(setting, models, diffusion):
                 with torch.no_grad():
                     error = float((sample() - images).abs().max() / images.abs().max())
                 row = cases.compare(theirs, {backend: cases.waiting(sample)}, case.repeats)[backend]
-                yield {"model": case.name, "T": case.num_steps, "batch": batch, "backend": backend, "schedule": "FORA 2", **row,
-                       "largest_difference": error}, None
+                yield {"model": case.name, "T": case.num_steps, "batch": batch, "backend": backend, "schedule": "FORA 2",
+                       **row, "largest_difference": error}, None
 
 
 def _ours(case, batch):
@@ -63,8 +63,9 @@ def _theirs(case, batch, keep, models, diffusion):
     ours, own = case.backbone, next(case.backbone.parameters())
     learned_sigma = ours.out_channels == 2 * ours.in_channels
     model = models.DiT(input_size=ours.sample_size, patch_size=ours.model.patch_size, in_channels=ours.in_channels,
-                       hidden_size=ours.model.inner_dim, depth=len(ours.blocks) // 2, num_heads=ours.model.config.num_attention_heads,
-                       num_classes=ours.num_classes, learn_sigma=learned_sigma)
+                       hidden_size=ours.model.inner_dim, depth=len(ours.blocks) // 2,
+                       num_heads=ours.model.config.num_attention_heads, num_classes=ours.num_classes,
+                       learn_sigma=learned_sigma)
     model.load_state_dict(to_official(ours.model))
     model = model.to(own.device, own.dtype).eval()
     walk = diffusion.create_diffusion(str(case.num_steps), learn_sigma=learned_sigma)
@@ -78,8 +79,9 @@ def _theirs(case, batch, keep, models, diffusion):
 
     def sample():
         model.reset()
-        return walk.ddim_sample_loop(model.forward_with_cfg if options else model, x.shape, x, clip_denoised=False, progress=False,
-                                     model_kwargs={"y": labels, **options}, device=own.device)[:batch]
+        function = model.forward_with_cfg if options else model
+        return walk.ddim_sample_loop(function, x.shape, x, clip_denoised=False, progress=False, device=own.device,
+                                     model_kwargs={"y": labels, **options})[:batch]
     with torch.no_grad():
         images = sample()
     return cases.waiting(sample), images

@@ -13,6 +13,7 @@ def profile(function, steps, backbone):
     Launched: CUDA kernels on a GPU, on a CPU operations that call no other. share_outside: of the time that the device
     works, what is not spent in the modules attn1, attn2 and ff; None where these do not run as modules (compiled, captured).
     """
+    on_cpu, on_gpu = torch.autograd.DeviceType.CPU, torch.autograd.DeviceType.CUDA
     cuda = next(backbone.parameters()).is_cuda
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
     function()
@@ -21,9 +22,9 @@ def profile(function, steps, backbone):
             function()
     events = run.events()
     if cuda:
-        kernels = [e for e in events if e.device_type == torch.autograd.DeviceType.CUDA and not e.name.startswith("harmonica: ")]
+        kernels = [e for e in events if e.device_type == on_gpu and not e.name.startswith("harmonica: ")]
         launched, whole = len(kernels), sum(e.device_time_total for e in kernels)
-        inside = sum(e.device_time_total for e in events if e.name == INSIDE and e.device_type == torch.autograd.DeviceType.CPU)
+        inside = sum(e.device_time_total for e in events if e.name == INSIDE and e.device_type == on_cpu)
     else:
         launched = sum(e.name.startswith("aten::") and not e.cpu_children for e in events)
         whole, inside = (sum(e.cpu_time_total for e in events if e.name == name) for name in ("harmonica: all", INSIDE))

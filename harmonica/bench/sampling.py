@@ -15,6 +15,7 @@ def rows(setting):
                 for name, row in times.items():
                     costs = cost.summary(case.backbone, case.masks()[name], case.num_steps, halves)
                     theoretical = costs["speedup_theoretical"]
-                    yield {"model": case.name, "T": case.num_steps, "batch": batch, "backend": backend, "schedule": name, **row,
-                           "theoretical": theoretical, "achieved": row["ratio"] / theoretical,
-                           "cache_bytes_per_image": costs["cache_bytes_per_image"]}, (own[name], case.num_steps, case.backbone)
+                    yield ({"model": case.name, "T": case.num_steps, "batch": batch, "backend": backend, "schedule": name,
+                            **row, "theoretical": theoretical, "achieved": row["ratio"] / theoretical,
+                            "cache_bytes_per_image": costs["cache_bytes_per_image"]},
+                           (own[name], case.num_steps, case.backbone))

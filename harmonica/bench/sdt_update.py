@@ -18,14 +18,15 @@ def rows(setting):
     learner = Learner(logits, tau=TAU, lr=0.01)
     reference = _synchronized(lambda: _released(denoiser, point, learner.rows[1].detach().clone().requires_grad_()))
     ways = {"lean": pair(case.backbone), "lean, checkpointed": pair(case.backbone, checkpointed=True)}
-    own = {name: _synchronized(lambda run=run: denoiser.advance(point, update_by(denoiser, learner, run))) for name, run in ways.items()}
+    own = {name: _synchronized(lambda run=run: denoiser.advance(point, update_by(denoiser, learner, run)))
+           for name, run in ways.items()}
     memory = peak_bytes if setting.cuda else saved_bytes
     whole = memory(reference)
     for name, row in cases.compare(reference, own, case.repeats).items():
         bytes_ = memory(own[name])
-        yield {"model": case.name, "batch": len(point.x), "way": name, **row, "time_share": 1 / row["ratio"],
-               "memory_share": bytes_ / whole, "reference_bytes": whole, "bytes": bytes_}, \
-            (own[name], 1, case.backbone) if name == "lean" else None
+        yield ({"model": case.name, "batch": len(point.x), "way": name, **row, "time_share": 1 / row["ratio"],
+                "memory_share": bytes_ / whole, "reference_bytes": whole, "bytes": bytes_},
+               (own[name], 1, case.backbone) if name == "lean" else None)
 
 
 def _released(denoiser, point, row):
@@ -71,7 +72,8 @@ def saved_bytes(function):
     kept = {}
 
     def pack(tensor):
-        if not isinstance(tensor, torch.nn.Parameter) and not (tensor._is_view() and isinstance(tensor._base, torch.nn.Parameter)):
+        owner = tensor._base if tensor._is_view() else tensor
+        if not isinstance(owner, torch.nn.Parameter):
             kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):

@@ -6,7 +6,6 @@ from statistics import median
 
 import torch
 
-from .. import schedules
 from ..plan import compile_mask
 from ..provenance import num_cores
 from . import cases
@@ -37,7 +36,7 @@ def rows(setting):
 def _ready(model):
     torch.set_num_threads(1)
     case = cases.Setting(model, 2, ["eager"]).digits
-    _block.sample = case.sampled(BATCH, compile_mask(case.backbone, schedules.fora(case.num_steps, len(case.backbone.blocks))))
+    _block.sample = case.sampled(BATCH, compile_mask(case.backbone, case.masks()["FORA 2"]))
     _block.sample()
 
 
