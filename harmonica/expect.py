@@ -9,13 +9,16 @@ START_S = 4.0                   # importing, loading, metrics
 
 def seconds(artefact):
     """Single-core seconds for a runs spec at digits or smoke scale; of one GPU, at an assumed rate, at paper scale."""
-    if (artefact.runs[0] if artefact.kind == "latency" else artefact).model.scale == "paper":
+    if artefact.model.scale == "paper":
         return outlook.gpu_seconds(artefact)
     if artefact.kind == "latency":
         return 2 + 1.5 * sum((artefact.repeats + 1) * artefact.batch * _forward_s(run.model) * run.num_steps * share(run)
                              * _halves(run) for run in artefact.runs)
     if artefact.kind == "run":
         return START_S + artefact.num_images * artefact.num_steps * _forward_s(artefact.model) * share(artefact) * _halves(artefact)
+    if artefact.kind == "training":
+        return 2 + sum((artefact.repeats + 1) * 1.5 * (seconds(router) - START_S) / router.training.trajectories
+                       for _, router in artefact.rows)
     t, steps = artefact.training, artefact.num_steps
     rows = (steps - 1) * (0.5 if t.ltc_form == "released" else 1)
     updates = t.trajectories * rows * t.batch * UPDATE_PER_FORWARD[t.walk]

@@ -85,4 +85,9 @@ def _latency(spec, store, progress):
     return {"group": spec.group, **measure(spec, store)}
 
 
-MAKERS = {"router": _router, "run": _run, "latency": _latency}
+def _training(spec, store, progress):
+    from .training_cost import measure
+    return {"group": spec.group, "rows": measure(spec, progress)}
+
+
+MAKERS = {"router": _router, "run": _run, "latency": _latency, "training": _training}

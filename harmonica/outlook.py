@@ -33,6 +33,8 @@ def gpu_seconds(artefact):
     """Of one GPU at the assumed rate; loading and metrics left out."""
     if isinstance(artefact, RouterSpec):
         return _training_macs(artefact) / ASSUMED_MACS_PER_SECOND[None]
+    if artefact.kind == "training":
+        return sum((artefact.repeats + 1) * gpu_seconds(router) / router.training.trajectories for _, router in artefact.rows)
     if not isinstance(artefact, RunSpec):
         return sum((artefact.repeats + 1) * artefact.batch * _sampling_macs(run) / ASSUMED_MACS_PER_SECOND[run.precision]
                    for run in artefact.runs)
@@ -43,7 +45,7 @@ def gpu_seconds(artefact):
 
 def _sampling_macs(run):
     """Of one image; a published router's share is not known here, so it counts as uncached."""
-    share = 0.5 if run.schedule == "fora" else 1 - (run.cur_percent or 0) / 100
+    share = 1 / (run.interval or 2) if run.schedule == "fora" else 1 - (run.cur_percent or 0) / 100
     return (1 if run.guidance == 1 else 2) * run.num_steps * share * forward_macs(run.model)
 
 

@@ -166,7 +166,9 @@ class RunSpec:
     without: then its scores over tau decide. noise:
     "evaluation", or "reference" for the independent images that rFID compares with. against: the number of steps of
     the uncached run that x_0 error, rFID and speedup refer to. images: at paper scale. precision: tf32, bfloat16; by
-    default float32. backend: compile | cudagraph (plan.py), eager where not given.
+    default float32. backend: compile | cudagraph (plan.py), eager where not given. reuse_last_step: whatever the router
+    says, the last step reuses every block, and what is left of the CUR is spent on the steps before. transferred: the
+    router was trained for another model or sampler.
     """
     model: ModelSpec
     sampler: str = "ddim"
@@ -185,6 +187,8 @@ class RunSpec:
     images: ImageSpec | None = None
     precision: str | None = None
     backend: str | None = None
+    reuse_last_step: bool | None = None
+    transferred: bool | None = None
 
     def __post_init__(self):
         _check_sampling(self)
@@ -201,10 +205,18 @@ class RunSpec:
               "random schedules and routers steered to one need one, and no other schedule takes one")
         if self.cur_percent is not None:
             _check_cur(self.cur_percent, self.num_steps)
+        for field in ("reuse_last_step", "transferred"):
+            check(getattr(self, field) is None or (getattr(self, field) is True and self.router), field, getattr(self, field),
+                  "it is True, with a router, or left out")
+        check(not self.reuse_last_step or (self.cur_percent or 0) * self.num_steps >= 100, "reuse_last_step", True,
+              f"the last step alone is a CUR of {100 / self.num_steps:g} %")
         if self.router is not None:
-            for field in ("model", "sampler", "num_steps", "guidance"):
+            own = ("num_steps", "guidance") if self.transferred else ("model", "sampler", "num_steps", "guidance")
+            for field in own:
                 check(getattr(self.router, field) == getattr(self, field), f"router's {field}",
                       getattr(self.router, field), f"the run has {getattr(self, field)!r}")
+            check(not self.transferred or (self.router.model, self.router.sampler) != (self.model, self.sampler), "transferred",
+                  True, "the router was trained for this very model and sampler")
         check(self.backend in (None, "compile", "cudagraph"), "backend", self.backend,
               "choose compile or cudagraph, or leave it out")
         for field in ("num_images", "batch", "against"):
@@ -217,11 +229,13 @@ class RunSpec:
         method = (self.router.training.method if self.router else "published" if self.published
                   else f"{self.schedule}{self.interval or ''}")
         steps = f"t{self.num_steps}" + (f"of{self.against}" if self.num_steps != self.against else "")
-        return _id(self, f"{self.model.name}-{steps}-{method}{_cur(self.cur_percent)}-{self.noise[0]}{self.seed}")
+        how = "-last-reused" * bool(self.reuse_last_step) + "-transferred" * bool(self.transferred)
+        return _id(self, f"{self.model.name}-{steps}-{method}{_cur(self.cur_percent)}{how}-{self.noise[0]}{self.seed}")
 
     def baseline(self):
         """The uncached run from the same noise."""
-        return replace(self, schedule="full", interval=None, cur_percent=None, router=None, published=None, num_steps=self.against)
+        return replace(self, schedule="full", interval=None, cur_percent=None, router=None, published=None,
+                       num_steps=self.against, reuse_last_step=None, transferred=None)
 
     def reference(self):
         """The uncached run from independent noise."""
@@ -245,11 +259,36 @@ class LatencySpec:
     kind = "latency"
 
     @property
+    def model(self):
+        return self.runs[0].model
+
+    @property
     def id(self):
-        return _id(self, re.sub(r"[^a-z0-9]+", "-", self.group.lower()).strip("-") + "-latency")
+        return _id(self, f"{_words(self.group)}-latency")
 
     def needs(self):
         return [run.router for run in self.runs if run.router]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingCostSpec:
+    """What training of routers takes, measured side by side. rows: (method, its router) pairs."""
+    group: str
+    rows: tuple[tuple[str, RouterSpec], ...]
+    repeats: int = 5
+
+    kind = "training"
+
+    @property
+    def model(self):
+        return self.rows[0][1].model
+
+    @property
+    def id(self):
+        return _id(self, f"{_words(self.group)}-training")
+
+    def needs(self):
+        return []
 
 
 def latency_specs(rows):
@@ -276,6 +315,8 @@ def canonical(artefact):
     config = asdict(artefact)
     if artefact.kind == "latency":
         config["runs"] = [run.id for run in artefact.runs]
+    if artefact.kind == "training":
+        config["rows"] = [[method, router.id] for method, router in artefact.rows]
     return json.dumps(_used(config), sort_keys=True, separators=(",", ":"))
 
 
@@ -286,6 +327,10 @@ def _used(config):
 def _id(artefact, slug):
     slug = re.sub(r"[^a-z0-9.-]+", "-", slug.lower())        # hub ids have slashes
     return f"{slug}-{hashlib.sha256(canonical(artefact).encode()).hexdigest()[:8]}"
+
+
+def _words(group):
+    return re.sub(r"[^a-z0-9]+", "-", group.lower()).strip("-")
 
 
 def _cur(percent):

@@ -104,7 +104,8 @@ def keep_mask(run, store, num_blocks):
     if router.logits.shape != (run.num_steps, num_blocks):
         raise BadInput(f"router: {path} has {router.num_steps} x {router.num_blocks} scores, but the run has "
                        f"{run.num_steps} steps and {num_blocks} blocks")
-    if run.router and router.about.get("model_sha256") != run.model.sha256:
+    if run.router and router.about.get("model_sha256") != run.router.model.sha256:
         raise BadInput(f"router: {path} was trained for model {router.about.get('model')!r} with other weights than "
-                       f"{run.model.name}'s; delete it and {store.record_path(run.router)} to have it made again")
-    return router.keep(run.cur_percent), schedules.cur_percent(router.keep())
+                       f"{run.router.model.name}'s; delete it and {store.record_path(run.router)} to have it made again")
+    keep = schedules.lowest_after_last(router.scores, reused) if run.reuse_last_step else router.keep(run.cur_percent)
+    return keep, schedules.cur_percent(router.keep())

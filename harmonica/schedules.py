@@ -47,5 +47,12 @@ def lowest(scores, reused):
     return torch.cat([full(1, scores.shape[1]), keep.view_as(scores[1:])])
 
 
+def lowest_after_last(scores, reused):
+    """`lowest` among the steps before the last one, which reuses every block. reused >= N."""
+    scores = scores.clone()
+    scores[-1] = -torch.inf
+    return lowest(scores, reused)
+
+
 def cur_percent(keep):
     return 100 * float((~keep).sum()) / keep.numel()

@@ -16,7 +16,7 @@ from . import BadInput
 from .runs import SCHEMA
 
 FOREIGN_LOCK_STALE_S = 300
-FOLDERS = {"run": "runs", "router": "routers", "latency": "latency"}
+FOLDERS = {"run": "runs", "router": "routers", "latency": "latency", "training": "training"}
 
 
 @contextmanager

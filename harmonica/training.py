@@ -72,14 +72,17 @@ class Learner:
 
         With an error that is quadratic in 1 - r, the slope is k (1 - r), and the minimum of error + beta r lies below
         tau exactly where beta > k (1 - tau): beta is a quantile of these k, weighted by lambda. With `correct` the
-        quantile is moved by how far the hard CUR lies from the target.
+        quantile is moved by how far the hard CUR lies from the target. Of rows whose lambda is 0 (by hard scores: they
+        reuse nothing yet) nothing is known, so they are left out, unless all are: then every lambda counts as 1.
         """
         if correct:
             excess = self.excess + CORRECTION * (target_percent - self.cur_percent()) / 100
             self.excess = min(max(excess, -MOST_EXCESS), MOST_EXCESS)
         reuse = (1 - torch.sigmoid(self.logits())).clamp(min=LEAST_REUSE)
-        k = (self.lambda_[:, None] * self.slopes / reuse)[~self.slopes.isnan()]
-        share = (target_percent / 100 + self.excess) * self.slopes.numel() / k.numel()
+        known, weighed = ~self.slopes.isnan(), (self.lambda_ > 0)[:, None]
+        share = (target_percent / 100 + self.excess) * self.slopes.numel() / known.sum().item()
+        some = bool((known & weighed).any())
+        k = ((self.lambda_[:, None] if some else 1) * self.slopes / reuse)[known & weighed if some else known]
         self.beta = (1 - self.tau) * float(k.quantile(min(max(share, 0.0), 1.0)).clamp(min=0))
 
 

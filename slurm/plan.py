@@ -5,7 +5,7 @@ from typing import Any
 from harmonica import check
 from harmonica.shards import missing_blocks, num_blocks
 
-KIND = {"router": "train", "latency": "latency"}        # of artefacts; all others are evaluated
+KIND = {"router": "train"}        # of artefacts; all others are evaluated
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Job:
 def jobs_of(wanted, latencies, store, resources, table=None):
     """The jobs for what is missing of `wanted` (runs.with_needs' order: needs first) and `latencies`, in such an order.
 
-    Latency is measured when all else is done; `table` (key, arguments of `python -m analysis`) is rendered at the end.
+    Latency and the cost of training are measured when all else is done; `table` (key, arguments of `python -m analysis`) is rendered at the end.
     """
     jobs = {}
     for artefact in wanted:

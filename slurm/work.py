@@ -56,8 +56,7 @@ def prepare(artefact, processes):
     import torch
 
     from harmonica import ranks
-    model = artefact.runs[0].model if artefact.kind == "latency" else artefact.model
-    if model.scale != "paper":
+    if artefact.model.scale != "paper":
         torch.set_num_threads(1)        # as everywhere at these scales, so that records are the same in every bit
     if processes > 1:
         here = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)

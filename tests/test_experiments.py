@@ -1,5 +1,6 @@
 """Experiments: more seeds add runs and change none, cached rows of a block share one count, methods are those of the table."""
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -143,3 +144,50 @@ def test_at_paper_scale_all_rows_and_seeds_contain_fewer(no_weights):
 def test_the_sanity_run_is_paper_scale_alone(no_weights):
     assert table("dit_xl2_sanity", "digits") == table("dit_xl2_sanity", "smoke") == []
     assert [(row.form, row.runs[0].num_images) for row in table("dit_xl2_sanity", "paper")] == [("", 5000), ("published router", 5000)]
+
+
+ABLATIONS = sorted(path.parent.name for path in Path("experiments").glob("ablation_*/config.py"))
+
+
+@pytest.mark.parametrize("name", ABLATIONS)
+@pytest.mark.parametrize("scale", ["smoke", "digits"])
+def test_an_ablations_rows_can_be_told_apart_and_share_the_tables_runs(name, scale):
+    rows = table(name, scale, "core", 2)
+    by_group = {row.group: [own for own in rows if own.group == row.group] for row in rows}
+    for own in by_group.values():
+        assert own[0].uncached and own[0].num_steps == own[0].runs[0].against
+        told = [(row.method, row.cur_percent, row.num_steps) for row in own]
+        assert len(set(told)) == len(told)
+        assert {(run.model.sha256, run.seed) for run in own[0].runs} == {(run.model.sha256, run.seed) for row in own for run in row.runs}
+    fewer = {run.id for row in table(name, scale, "core", 1) for run in row.runs}
+    assert fewer <= {run.id for row in rows for run in row.runs}
+
+
+def test_ablations_use_the_routers_of_table_1_where_these_are_the_same():
+    of_table = {run.id: run for row in table("dit_xl2_256", "digits", "all", 3) for run in row.runs}
+    for name in ("ablation_sdt_vs_standard", "ablation_beta"):
+        shared = {row.method for row in table(name, "digits", "core", 3) if row.cur_percent == 50 and row.runs[0].id in of_table}
+        assert shared == {"HarmoniCa", "Learning-to-Cache, all pairs"}
+
+
+def test_settings_that_an_ablation_names_are_those_that_differ():
+    refresh = [row.runs[0].router.training for row in table("ablation_refresh", "digits")[1:]]
+    assert [training.refresh for training in refresh] == [2, 10, 50, 100]
+    threshold = [row.runs[0].router.training for row in table("ablation_threshold", "digits")[1:]]
+    assert [t.tau for t in threshold] == [0.05, 0.1, 0.3, 0.5] and len({t.beta for t in threshold}) == 1
+    forced = [row for row in table("ablation_iepo_vs_mse", "digits") if "last step" in row.group and not row.uncached]
+    assert forced and all(run.reuse_last_step for row in forced for run in row.runs)
+
+
+def test_transferred_routers_are_of_another_model_or_sampler():
+    rows = [row for row in table("ablation_transfer", "digits", "core", 3) if row.runs[0].transferred]
+    assert {row.method for row in rows} == {"HarmoniCa, another model's router", "Learning-to-Cache, another model's router",
+                                           "HarmoniCa, DDIM's router"}
+    for run in (run for row in rows for run in row.runs):
+        assert (run.router.model == run.model) != (run.router.sampler == run.sampler)
+
+
+def test_the_cost_of_training_is_measured_on_one_router_per_method():
+    spec, = import_module("experiments.ablation_training_cost.config").costs("digits")
+    assert [method for method, _ in spec.rows] == ["Learning-to-Cache, released", "Learning-to-Cache, all pairs", "SDT + MSE", "HarmoniCa"]
+    assert len({router.id for _, router in spec.rows}) == 4

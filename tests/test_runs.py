@@ -10,7 +10,7 @@ import pytest
 
 from harmonica import BadInput
 from harmonica.runs import (FileSpec, ImageSpec, LatencySpec, ModelSpec, PromptSpec, PublishedRouter, RouterSpec, RouterTraining, RunSpec,
-                            canonical, with_needs)
+                            TrainingCostSpec, canonical, with_needs)
 
 MODEL = ModelSpec(name="m", sha256="0" * 64, scale="digits")
 TRAINING = RouterTraining(walk="sdt", objective="leave-one-out", lambda_scores="soft", trajectories=100, batch=16, refresh=10,
@@ -31,6 +31,7 @@ def test_ids_are_what_they_were():
         "m-t10-sdt-leave-one-out-cur37.5-b99746f8", "m-t10-full-e0-f73a7542", "m-t6of10-full-e0-b7555f6b",
         "m-t10-random-cur37.5-e0-1f7a0f77", "m-t10-sdt-leave-one-out-cur37.5-e0-1d784397"]
     assert LatencySpec(group="DiT-XL/2, T = 10", runs=(UNCACHED, CACHED)).id == "dit-xl-2-t-10-latency-38be90f6"
+    assert TrainingCostSpec(group="cost, T = 10", rows=(("HarmoniCa", ROUTER),)).id == "cost-t-10-training-745016ed"
 
 
 CHANGES = [(MODEL, f) for f in ({"name": "n"}, {"sha256": "1" * 64}, {"scale": "smoke"}, {"numerics": "diffusers"}, {"heads": 4},
@@ -46,7 +47,9 @@ CHANGES = [(MODEL, f) for f in ({"name": "n"}, {"sha256": "1" * 64}, {"scale": "
                           {"schedule": "fora", "cur_percent": None}, {"schedule": "fora", "interval": 3, "cur_percent": None},
                           {"schedule": "router", "router": ROUTER}, {"schedule": "router", "cur_percent": None, "published": PUBLISHED},
                           {"images": IMAGES}, {"images": replace(IMAGES, reference="other.npz")}, {"precision": "tf32"},
-                          {"precision": "bfloat16"}, {"backend": "compile"})]
+                          {"precision": "bfloat16"}, {"backend": "compile"},
+                          {"schedule": "router", "router": ROUTER, "reuse_last_step": True},
+                          {"schedule": "router", "router": replace(ROUTER, sampler="dpm++"), "transferred": True})]
 
 
 def changed(owner, change):
@@ -75,6 +78,12 @@ def test_a_routers_change_is_a_change_of_its_run():
     other = replace(ROUTER, training=replace(TRAINING, seed=1))
     assert replace(CACHED, router=other).id != CACHED.id
     assert LatencySpec(group="g", runs=(CACHED,)).id != LatencySpec(group="g", runs=(replace(CACHED, router=other),)).id
+    assert TrainingCostSpec(group="g", rows=(("a", ROUTER),)).id != TrainingCostSpec(group="g", rows=(("a", other),)).id
+
+
+def test_the_uncached_run_of_any_schedule_is_the_same():
+    forced, foreign = replace(CACHED, reuse_last_step=True), replace(CACHED, transferred=True, router=replace(ROUTER, sampler="dpm++"))
+    assert forced.baseline() == foreign.baseline() == UNCACHED
 
 
 def test_the_canonical_config_is_plain_json_without_unused_options():
@@ -112,7 +121,8 @@ WRONG = [(MODEL, {"scale": "big"}), (MODEL, {"numerics": "offical"}), (TRAINING,
          (RANDOM, {"router": ROUTER}), (RANDOM, {"num_images": 0}), (RANDOM, {"batch": 0}), (RANDOM, {"against": 0}),
          (UNCACHED, {"cur_percent": 50}), (CACHED, {"router": None}), (CACHED, {"num_steps": 20}), (CACHED, {"published": PUBLISHED}),
          (CACHED, {"cur_percent": None}), (THEIRS, {"cur_percent": 25}), (THEIRS, {"schedule": "full"}), (PUBLISHED, {"tau": 1}),
-         (UNCACHED, {"precision": "half"}),
+         (UNCACHED, {"precision": "half"}), (RANDOM, {"reuse_last_step": True}), (CACHED, {"reuse_last_step": False}),
+         (replace(CACHED, cur_percent=9), {"reuse_last_step": True}), (CACHED, {"transferred": True}), (UNCACHED, {"transferred": True}),
          (CACHED, {"model": replace(MODEL, sha256="1" * 64)})]
 
 

@@ -50,3 +50,10 @@ def test_random_is_a_function_of_its_seed_and_uniform():
     assert torch.equal(masks[0], masks[1]) and not torch.equal(masks[0], masks[2])
     reused = sum((~schedules.random(6, 8, 20, seed)).float() for seed in range(400)) / 400
     assert (reused[0] == 0).all() and (reused[1:] - 0.5).abs().max() < 0.15
+
+
+def test_the_last_step_can_be_reused_whole_at_the_same_count():
+    scores = torch.rand(5, 4, generator=torch.Generator().manual_seed(0))
+    keep = schedules.lowest_after_last(scores, 9)
+    assert int((~keep).sum()) == 9 and not keep[-1].any() and keep[0].all()
+    assert torch.equal(keep[:-1], schedules.lowest(scores[:-1], 5))

@@ -138,6 +138,16 @@ def test_lambda_of_hard_scores_is_that_of_the_mask(tiny_model, guidance):
     assert torch.equal(kinds["hard"], expected)
 
 
+def test_steering_leaves_out_rows_of_which_lambda_says_nothing_unless_all_are():
+    learner = Learner(torch.zeros(3, 2), tau=0.1, lr=0.1, lambda_=torch.tensor([0.0, 0.0, 2.0]))
+    learner.slopes[1:] = torch.tensor([[7.0, 9.0], [1.0, 1.0]])
+    learner.steer(50, correct=False)
+    assert learner.beta == pytest.approx(0.9 * 2 * 1 / 0.5)
+    learner.lambda_ = torch.zeros(3)
+    learner.steer(0, correct=False)
+    assert learner.beta == pytest.approx(0.9 * 1 / 0.5)
+
+
 def test_noise_and_labels_of_a_sample_depend_on_seed_trajectory_and_sample_alone(tiny_model):
     work = Work(tiny_model, spec(METHODS["HarmoniCa"]))
     (x, cond), (more, more_cond) = work.draw(seeds.TRAJECTORY, 3, 2), work.draw(seeds.TRAJECTORY, 3, 5)

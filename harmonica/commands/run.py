@@ -36,9 +36,10 @@ def _run(arguments):
     for option in ("table", "wait", "cancel"):
         check(arguments.where == "slurm" or not getattr(arguments, option), f"--{option}", getattr(arguments, option),
               "it goes with --where slurm")
-    rows = _rows(arguments)
+    configs = _configs(arguments)
+    rows = [row for config in configs for row in config.table(arguments.scale, arguments.rows, arguments.seeds)]
     wanted = with_needs([run for row in rows for run in row.runs])
-    latencies = latency_specs(rows)
+    latencies = latency_specs(rows) + [spec for config in configs if hasattr(config, "costs") for spec in config.costs(arguments.scale)]
     if arguments.scale == "paper" and not (arguments.dry_run or arguments.status or arguments.cancel):
         _refuse_missing_files(wanted)
     if arguments.where == "slurm":      # loaded by name, as experiments are: nothing here depends on that folder
@@ -54,7 +55,7 @@ def _run(arguments):
     if all(store.record(artefact) for artefact in wanted + latencies):
         print(f"nothing to run: all {len(wanted + latencies)} records are in {LOCAL}")
     failed = make_all(wanted, LOCAL, arguments.jobs or (num_gpus() or 1 if arguments.scale == "paper" else num_cores()))
-    if not failed:      # latency comes last and alone on the machine
+    if not failed:      # what is timed comes last and alone on the machine
         failed = make_all(latencies, LOCAL, jobs=1)
     for id_, reason in failed.items():
         print(f"failed: {id_}: {reason}")
@@ -63,13 +64,13 @@ def _run(arguments):
         raise BadInput(f"run: {id_}: {reason}" + (f" ({len(failed)} failed, listed above)" if len(failed) > 1 else ""))
 
 
-def _rows(arguments):
-    """The rows of the named experiments."""
-    rows, known = [], sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
+def _configs(arguments):
+    """The config.py of each named experiment."""
+    configs, known = [], sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
     for name in arguments.experiments:
         check(name in known, "experiment", name, f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}")
-        rows += import_module(f"experiments.{name}.config").table(arguments.scale, arguments.rows, arguments.seeds)
-    return rows
+        configs.append(import_module(f"experiments.{name}.config"))
+    return configs
 
 
 def _list(wanted, scale):
