@@ -1,7 +1,8 @@
 """`python -m harmonica samples RUN X.npz`: the images of a run as the .npz that ADM's evaluator reads."""
-from pathlib import Path
+from types import SimpleNamespace
 
-LOCAL = Path("results/local")
+from .. import check
+from .run import LOCAL
 
 
 def add(commands):
@@ -12,17 +13,13 @@ def add(commands):
 
 
 def _export(arguments):
-    import numpy as np
-
-    from .. import check
     from ..metrics.images import write_npz
-    from ..store import read_json
-    record = LOCAL / "runs" / f"{arguments.run}.json"
+    from ..sampling import load_blocks
+    from ..store import Store, read_json
+    store, run = Store(LOCAL), SimpleNamespace(kind="run", id=arguments.run)
+    record = store.record_path(run)
     check(record.exists(), "run", arguments.run, f"{record} does not exist; only a finished run's images are exported")
-    config = read_json(record)["config"]
-    blocks = sorted((LOCAL / "samples" / arguments.run).glob("block-*.npy"))
-    count, batch = config["num_images"], config["batch"]
-    check("images" in config, "run", arguments.run, "its images are no RGB images; runs of SCALE=paper have those")
-    check(len(blocks) == -(-count // batch), "run", arguments.run, f"{len(blocks)} of {-(-count // batch)} blocks of images are there")
-    write_npz(arguments.out, (np.load(path, allow_pickle=False)[:count - i * batch] for i, path in enumerate(blocks)), count)
-    print(f"wrote {count} images to {arguments.out}")
+    vars(run).update(read_json(record)["config"])
+    check("images" in vars(run), "run", arguments.run, "its images are no RGB images; runs of SCALE=paper have those")
+    write_npz(arguments.out, load_blocks(run, store), run.num_images)
+    print(f"wrote {run.num_images} images to {arguments.out}")
