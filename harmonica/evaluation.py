@@ -80,7 +80,7 @@ def _inception(spec=None):
 
 @cache
 def _clean(device):
-    return clean.beside(features.weights_folder(), device)
+    return clean.beside(weights.folder(), device)
 
 
 @cache

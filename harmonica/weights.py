@@ -15,6 +15,8 @@ ABSENT = "absent"       # stands for the sha256 of a file whose hash was never p
 DIT = "the DiT authors' repository, github.com/facebookresearch/DiT, section Sampling"
 HUB = "the Hugging Face hub"
 ADM = "github.com/openai/guided-diffusion, folder evaluations"
+INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
+CLEAN_INCEPTION = "inception-2015-12-05.pt"
 LTC = "github.com/horseee/learning-to-cache, folder DiT/ckpt"
 
 
@@ -49,8 +51,10 @@ PUBLISHED = {published.name: published for published in (
               sha256="a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815"),
     Published(name="VIRTUAL_imagenet256_labeled.npz", source=ADM, num_bytes=2_037_122_530),
     Published(name="VIRTUAL_imagenet512.npz", source=ADM),
-    Published(name="weights-inception-2015-12-05-6726825d.pth", source="torch-fidelity's v0.2.0 GitHub release",
+    Published(name=INCEPTION, source="torch-fidelity's v0.2.0 GitHub release",
               num_bytes=95_628_359, sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"),
+    Published(name=CLEAN_INCEPTION, source="NVIDIA's stylegan2-ada-pytorch (pretrained/metrics)",
+              sha256="f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"),
     Published(name="DDIM50_router.pt", source=LTC, num_bytes=58_744,
               sha256="fd83c172f77ad71f8695d5972497d1a4d113119e0e0415861812ca8eea9f60b2"),
     Published(name="DDIM20_router.pt", source=LTC, num_bytes=24_064,
@@ -125,11 +129,11 @@ def published_sha256(name):
 
 
 def checked(name, expected, field="weights", below=None):
-    """-> the path of a published name whose sha256 is `expected`; BadInput where it is missing or another file."""
+    """-> the path of a published name whose sha256 is or begins with `expected`; BadInput where it is missing or another."""
     path = find(name, field, below)
     digest = sha256(path)
     check(expected != ABSENT, field, name, "it has been put there since this command began; give the command again")
-    check(digest == expected, field, str(path), f"its sha256 is {digest[:12]}..., that of {name} is {expected[:12]}...; "
+    check(digest.startswith(expected), field, str(path), f"its sha256 is {digest[:12]}..., not {expected[:12]}...: "
           "the file is incomplete or another one")
     return path
 

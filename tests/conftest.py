@@ -230,8 +230,8 @@ def random_weights(tmp_path_factory):
     import torch
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    from harmonica.metrics.features import INCEPTION_FILE
-    path = tmp_path_factory.mktemp("weights") / INCEPTION_FILE
+    from harmonica.weights import INCEPTION
+    path = tmp_path_factory.mktemp("weights") / INCEPTION
     torch.save({}, path)
     with torch.random.fork_rng(devices=()), mock.patch.object(FeatureExtractorInceptionV3, "load_state_dict"):
         torch.manual_seed(0)
@@ -246,8 +246,9 @@ def random_weights(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def random_inception(random_weights):
+    from harmonica import weights
     from harmonica.metrics import features
-    return features.inception(random_weights, features.sha256_of(random_weights))
+    return features.inception(random_weights, weights.sha256(random_weights))
 
 
 @pytest.fixture(scope="session")

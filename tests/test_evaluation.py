@@ -2,8 +2,8 @@
 import numpy as np
 import pytest
 
-from harmonica import BadInput, evaluation
-from harmonica.metrics import adm, clean, features
+from harmonica import BadInput, evaluation, weights
+from harmonica.metrics import adm, features
 from harmonica.metrics.images import open_images, write_npz
 from harmonica.runs import ModelSpec, RunSpec
 from harmonica.sampling import block_path, load_samples, save_array
@@ -34,7 +34,7 @@ def store(tmp_path, images, few_features, monkeypatch):
 def test_a_run_at_paper_scale_is_evaluated_as_its_images_are(store, tmp_path, images, few_features):
     found = evaluation.evaluate(RUN, store)
     left_out = found.pop("clean_FID_left_out")
-    assert clean.CLEAN_FILE in left_out and str(tmp_path) in left_out
+    assert weights.CLEAN_INCEPTION in left_out and str(tmp_path) in left_out
     made = images(32, seed=1)[:30]
     assert found == adm.evaluate_images([made], tmp_path / "reference.npz", inception=few_features, num_images=30)
     assert found["num_images"] == 30 and np.array_equal(load_samples(RUN, store), made)

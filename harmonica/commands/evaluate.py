@@ -66,9 +66,9 @@ def _make_reference(arguments):
 
 def _inception(arguments):
     """-> the extractor on the GPU if there is one, the folder that its weights are in."""
-    from ..metrics.features import INCEPTION_SHA256, inception, inception_path
+    from ..metrics.features import inception, inception_path
     path = Path(arguments.inception or inception_path())
-    return inception(path, arguments.inception_sha256 or INCEPTION_SHA256), path.parent
+    return inception(path, arguments.inception_sha256), path.parent
 
 
 def _shown(samples):

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import check
-from .features import extract, sha256_of, weights_folder
+from .. import check, weights
+from .features import extract
 from .images import ImageSet, counted, open_images, write_npz
 from .scores import frechet, scores, statistics, warn_if_few
 
@@ -48,9 +48,9 @@ def evaluate_images(batches, reference_path, *, inception, num_images, clean=Non
 
 
 def published_reference(resolution):
-    """-> path of ADM's ImageNet reference of that resolution, in weights_folder(). BadInput where it is missing."""
+    """-> path of ADM's ImageNet reference of that resolution, in weights.folder(). BadInput where it is missing."""
     check(resolution in PUBLISHED, "resolution", resolution, f"ADM's references are of {' and '.join(map(str, PUBLISHED))}")
-    path = weights_folder() / PUBLISHED[resolution]
+    path = weights.folder() / PUBLISHED[resolution]
     check(path.is_file(), "reference", str(path),
           f"put {path.name} of openai/guided-diffusion (ref_batches/imagenet/{resolution}) there")
     return path
@@ -64,7 +64,7 @@ def read_reference(path):
     check(images.num_images >= FEWEST, "reference", f"{images.num_images} images", f"recall needs at least {FEWEST}")
     with np.load(path, allow_pickle=False) as arrays:
         found = {layer: _moments(path, arrays, *names) for layer, names in STATISTICS.items()}
-    return Reference(images, found, sha256_of(path))
+    return Reference(images, found, weights.sha256(path))
 
 
 def write_reference(path, images, inception):

@@ -2,7 +2,6 @@
 
 Both give three layers: "pool" (FID, precision, recall, KID), "spatial" (sFID) and "logits" (IS).
 """
-import hashlib
 import io
 from pathlib import Path
 
@@ -14,14 +13,10 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.utils import get_featuresdict_from_dataset
 
-from .. import BadInput
+from .. import BadInput, weights
 from ..arithmetic import float32_products
-from ..weights import folder as weights_folder
 
 LAYERS = ("pool", "spatial", "logits")
-INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
-INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
-INCEPTION_SOURCE = "torch-fidelity's v0.2.0 GitHub release"
 SPATIAL_CHANNELS = 7                # of the 192 of mixed_6/conv, as ADM's evaluator takes
 
 
@@ -73,43 +68,27 @@ class InceptionLayers(nn.Module):
 
 def inception_path():
     """Where the paper scale's weights file is looked for."""
-    return weights_folder() / INCEPTION_FILE
+    return weights.folder() / weights.INCEPTION
 
 
-def inception(path=None, sha256=INCEPTION_SHA256):
+def inception(path=None, sha256=None):
     """The paper scale's extractor, from the weights file `path` (default inception_path()), on the GPU if there is one.
 
-    sha256: that the file must have, in full or how it begins: scores by other weights compare with nothing published.
+    sha256: that the file must have, in full or how it begins, by default the published one's: scores by other weights
+    compare with nothing published.
     BadInput where the file is missing, has another hash, or holds no InceptionV3. Nothing in it is executed.
     """
     path = Path(path or inception_path())
-    digest = checked_weights(path, sha256, INCEPTION_SOURCE, INCEPTION_FILE)
+    weights.checked(path.name, sha256 or weights.PUBLISHED[weights.INCEPTION].sha256, "inception", path.parent)
     clean = io.BytesIO()
     try:
         torch.save(torch.load(path, map_location="cpu", weights_only=True), clean)
         clean.seek(0)
-        extractor = Extractor(InceptionLayers(clean), digest)
+        extractor = Extractor(InceptionLayers(clean), weights.sha256(path))
     except Exception as error:       # torch's reader raises almost anything on an odd file
-        raise BadInput(f"Inception weights: {path} holds no state dict of torch-fidelity's InceptionV3 "
-                       f"({(str(error).splitlines() or [''])[0][:120]}); {INCEPTION_FILE} does") from None
+        raise BadInput(f"inception: {path} holds no state dict of torch-fidelity's InceptionV3 "
+                       f"({(str(error).splitlines() or [''])[0][:120]}); {weights.INCEPTION} does") from None
     return extractor.to("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def checked_weights(path, sha256, source, name=None):
-    """-> sha256 of the file `path`. BadInput where it is missing or has another one than (what begins with) `sha256`."""
-    name = name or path.name
-    if not path.is_file():
-        raise BadInput(f"Inception weights: {path.name} is not in {path.parent}; put {name} of {source} into that folder")
-    digest = sha256_of(path)
-    if not digest.startswith(sha256):
-        raise BadInput(f"Inception weights: {path} has sha256 {digest[:8]}..., not {sha256[:8]}...: it is incomplete or "
-                       f"another file; take {name} of {source}")
-    return digest
-
-
-def sha256_of(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def extract(images, extractor, batch=128):

@@ -4,6 +4,7 @@ import json
 import pytest
 from PIL import Image
 
+from harmonica import weights
 from harmonica.__main__ import main
 from harmonica.metrics import features
 from harmonica.metrics.images import write_npz
@@ -62,13 +63,13 @@ def test_missing_and_other_weights(here, refused_here, monkeypatch, random_weigh
     monkeypatch.undo()
     monkeypatch.chdir(here)
     evaluate = ("evaluate", "--samples", "x.npz", "--reference", "real.npz")
-    refused_here(*evaluate, words=[features.INCEPTION_FILE, "not in weights", "v0.2.0"])
+    refused_here(*evaluate, words=[f"weights/{weights.INCEPTION} does not exist", "v0.2.0"])
     monkeypatch.setenv("HARMONICA_WEIGHTS", "elsewhere")
-    refused_here(*evaluate, words=[features.INCEPTION_FILE, "not in elsewhere"])
+    refused_here(*evaluate, words=[f"elsewhere/{weights.INCEPTION} does not exist"])
     refused_here(*evaluate, "--inception", random_weights, words=["sha256", "6726825d"])
-    refused_here(*evaluate, "--inception", random_weights, "--inception-sha256", features.sha256_of(random_weights)[:8],
+    refused_here(*evaluate, "--inception", random_weights, "--inception-sha256", weights.sha256(random_weights)[:8],
                  words=["real.npz", "it has no mu"])      # the weights are taken
     (here / "elsewhere").mkdir()
     (here / "elsewhere" / "inception-2015-12-05.pt").write_text("not it")
     monkeypatch.setattr(features, "inception", lambda path, sha256: few_features)
-    refused_here(*evaluate, words=["inception-2015-12-05.pt has sha256", "f58cb9b6"])
+    refused_here(*evaluate, words=["inception-2015-12-05.pt", "sha256", "not f58cb9b6"])

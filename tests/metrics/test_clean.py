@@ -1,11 +1,13 @@
 """clean-fid's features: its own resizing and normalisation, over a network with random weights in the file's form."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from harmonica import BadInput
-from harmonica.metrics import adm, clean, features, scores
+from harmonica import BadInput, weights
+from harmonica.metrics import adm, clean, scores
 from harmonica.metrics.images import ImageSet, write_npz
 
 
@@ -32,8 +34,9 @@ def folder(tmp_path, monkeypatch):
     """A folder with a TorchScript file of that name and layout; its hash stands for the published one."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
-        torch.jit.script(Inception()).save(tmp_path / clean.CLEAN_FILE)
-    monkeypatch.setattr(clean, "CLEAN_SHA256", features.sha256_of(tmp_path / clean.CLEAN_FILE))
+        torch.jit.script(Inception()).save(tmp_path / weights.CLEAN_INCEPTION)
+    known = weights.PUBLISHED[weights.CLEAN_INCEPTION]
+    monkeypatch.setitem(weights.PUBLISHED, known.name, replace(known, sha256=weights.sha256(tmp_path / known.name)))
     return tmp_path
 
 
@@ -42,7 +45,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::Deprec
 
 def test_images_are_resized_as_clean_fid_does(folder, images):
     made = images(3, side=400)      # shrinking is where ways of resizing differ
-    layers = torch.jit.load(folder / clean.CLEAN_FILE).layers
+    layers = torch.jit.load(folder / weights.CLEAN_INCEPTION).layers
     shrunk = np.stack([Image.fromarray(channel).resize((299, 299), Image.BICUBIC)
                        for channel in made.reshape(-1, 400, 400).astype(np.float32)]).reshape(3, 3, 299, 299)
     right = layers(torch.from_numpy((shrunk.clip(0, 255) - 128) / 128)).detach()
@@ -63,9 +66,9 @@ def test_clean_fid_is_a_column_of_its_own(folder, images, few_features):
 
 
 def test_missing_and_other_files_are_refused(folder):
-    (folder / clean.CLEAN_FILE).write_text("another")
+    (folder / weights.CLEAN_INCEPTION).write_text("another")
     with pytest.raises(BadInput, match="sha256"):
         clean.CleanInception(folder)
-    (folder / clean.CLEAN_FILE).unlink()
-    with pytest.raises(BadInput, match=f"{clean.CLEAN_FILE} .*NVIDIA"):
+    (folder / weights.CLEAN_INCEPTION).unlink()
+    with pytest.raises(BadInput, match=f"{weights.CLEAN_INCEPTION} .*NVIDIA"):
         clean.CleanInception(folder)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from harmonica import BadInput
+from harmonica import BadInput, weights
 from harmonica.arithmetic import float32_products
 from harmonica.digits import data, judge
 from harmonica.metrics import features, scores
@@ -88,7 +88,7 @@ def test_inception_names_a_missing_file(tmp_path, monkeypatch):
     monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
     with pytest.raises(BadInput) as error:
         features.inception()
-    for part in (features.INCEPTION_FILE, "v0.2.0", str(tmp_path)):
+    for part in (weights.INCEPTION, "v0.2.0", str(tmp_path)):
         assert part in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -99,7 +99,7 @@ def test_a_weights_file_with_code_in_it_is_not_run(tmp_path):
             return Path.touch, (tmp_path / "executed",)
     torch.save({"a": Code()}, tmp_path / "weights.pth")
     with pytest.raises(BadInput, match="no state dict"):
-        features.inception(tmp_path / "weights.pth", features.sha256_of(tmp_path / "weights.pth"))
+        features.inception(tmp_path / "weights.pth", weights.sha256(tmp_path / "weights.pth"))
     assert not (tmp_path / "executed").exists()
 
 
