@@ -29,10 +29,8 @@ def load(spec, precision=None):
         from . import published_pixart          # it is built on this module, and brings T5's library
         return published_pixart.load(spec, precision)
     path = weights.checked(spec.name, spec.sha256, "model")
-    model = read(path, heads=spec.heads).requires_grad_(False)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    backbone = DiT(torch.nn.Module.to(model, device, dtype), spec.numerics or "official")       # diffusers' own .to() warns
+    model = placed(read(path, heads=spec.heads), precision)
+    backbone, device = DiT(model, spec.numerics or "official"), model.device
 
     def classes(indices):
         return torch.as_tensor(indices, device=device) % backbone.num_classes
@@ -40,10 +38,17 @@ def load(spec, precision=None):
     return Loaded(spec, backbone, classes, backbone.num_classes, images, device)
 
 
+def placed(model, precision):
+    """The model, frozen, on the GPU if there is one, in bfloat16 if so asked."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    return torch.nn.Module.to(model.requires_grad_(False), device, dtype)       # diffusers' own .to() warns
+
+
 def read(path, heads=None):
     """A file or folder -> DiTTransformer2DModel, float32, in eval(). heads: where the width is no published one."""
     if path.is_dir():
-        return _of_folder(path)
+        return of_folder(path, DiTTransformer2DModel)
     tensors = tensors_of(path)
     width = len(tensors["x_embedder.proj.bias"]) if "x_embedder.proj.bias" in tensors else None
     heads = heads or HEADS.get(width)
@@ -71,15 +76,21 @@ def tensors_of(path):
     return content
 
 
-def _of_folder(path):
-    """The transformer of a diffusers folder: that of a pipeline, or the model's own."""
+def of_folder(path, kind):
+    """The transformer of a pipeline's diffusers folder, or the model's own, as a `kind`, float32, in eval()."""
     file = weights.tensors_of(path)
     try:
         config = json.loads((file.parent / "config.json").read_text())
-        model = DiTTransformer2DModel.from_config(config)
+        name = config["_class_name"]
+        known = kind.__name__, "Transformer2DModel"     # as diffusers named both when the models were published
+        check(name in known, "model", name, f"a {known[0]} is expected in {file.parent}")
+        model = kind.from_config(config)
         model.load_state_dict({name: value.float() for name, value in tensors_of(file).items()})
     except FileNotFoundError as error:
         raise BadInput(f"model: {error.filename} does not exist; a diffusers folder holds it beside its weights") from None
-    except (json.JSONDecodeError, TypeError, RuntimeError, ValueError) as error:
-        raise BadInput(f"model: {file.parent} holds no diffusers DiT ({str(error).strip().splitlines()[0][:120]})") from None
+    except BadInput:
+        raise
+    except (KeyError, TypeError, RuntimeError, ValueError) as error:
+        said = str(error).strip().splitlines()[0][:120]
+        raise BadInput(f"model: {file.parent} holds no {kind.__name__} ({said})") from None
     return model.eval()

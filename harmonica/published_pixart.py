@@ -2,16 +2,13 @@
 
 Of the pipeline only the transformer is read. Nothing is unpickled but tensors.
 """
-import json
-
-import torch
 from diffusers import PixArtTransformer2DModel
 
-from . import BadInput, check, weights
+from . import check, weights
 from .backbones.pixart import PixArt
 from .models import Loaded
 from .prompts import Prompts
-from .published import tensors_of
+from .published import of_folder, placed
 
 
 def load(spec, precision=None):
@@ -20,26 +17,12 @@ def load(spec, precision=None):
     Its conditions are the captions in their order. BadInput where a file is missing, has another hash or holds no PixArt.
     """
     prompts = Prompts(spec.prompts)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    model = torch.nn.Module.to(_read(weights.checked(spec.name, spec.sha256, "model")), device, dtype)
+    path = weights.checked(spec.name, spec.sha256, "model")
+    model = placed(of_folder(path, PixArtTransformer2DModel), precision)
     pixels = model.config.sample_size * weights.FACTOR
     check(pixels == spec.prompts.pixels, "pixels", spec.prompts.pixels, f"{spec.name} was trained for {pixels}")
     backbone = PixArt(model, text_tokens=prompts.tokens)
-    return Loaded(spec, backbone, lambda indices: prompts.cond(indices, device, dtype), prompts.count, device=device)
 
-
-def _read(path):
-    """The transformer of a pipeline's folder, or of its own, frozen, float32, in eval()."""
-    file = weights.tensors_of(path)
-    try:
-        config = json.loads((file.parent / "config.json").read_text())
-        check(config["_class_name"] == "PixArtTransformer2DModel", "model", config["_class_name"], "a PixArt is expected")
-        model = PixArtTransformer2DModel.from_config(config)
-        model.load_state_dict({name: value.float() for name, value in tensors_of(file).items()})
-    except FileNotFoundError as error:
-        raise BadInput(f"model: {error.filename} does not exist; a diffusers folder holds it beside its weights") from None
-    except (json.JSONDecodeError, KeyError, TypeError, RuntimeError) as error:
-        said = str(error).strip().splitlines()[0][:120]
-        raise BadInput(f"model: {file.parent} holds no diffusers PixArt ({said})") from None
-    return model.requires_grad_(False).eval()
+    def cond(indices):
+        return prompts.cond(indices, model.device, model.dtype)
+    return Loaded(spec, backbone, cond, prompts.count, device=model.device)

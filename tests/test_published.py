@@ -1,6 +1,7 @@
 """Published weights, through both doors: tiny DiTs in exactly the published formats load, agree, and are told apart."""
 import argparse
 import json
+from functools import partial
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import to_official
 from harmonica.checkpoints import describe
 from harmonica.models import load_model
-from harmonica.published import read
+from harmonica.published import of_folder, read
 from harmonica.runs import ModelSpec, RunSpec
 
 
@@ -50,6 +51,23 @@ def test_all_doors_give_the_same_samples(doors):
     assert not any(p.requires_grad for p in loaded.backbone.parameters())
     assert loaded.cond(range(12)).tolist() == [*range(10), 0, 1]
     assert len({RunSpec(model=spec, num_steps=4, against=4, num_images=3).id for spec in doors}) == 3
+
+
+@pytest.mark.parametrize("now, written", [("DiTTransformer2DModel", "DiTTransformer2DModel"),
+                                          ("DiTTransformer2DModel", "Transformer2DModel"),
+                                          ("PixArtTransformer2DModel", "Transformer2DModel")])
+def test_the_class_name_of_the_published_folders_is_understood(folder, tiny_dit, tiny_pixart, now, written):
+    """They were saved when diffusers had one class for both."""
+    make = partial(tiny_dit, tied=False) if now.startswith("DiT") else tiny_pixart
+    model = make(dtype=torch.float32).model
+    model.save_pretrained(folder / "transformer")
+    config = folder / "transformer" / "config.json"
+    config.write_text(config.read_text().replace(now, written))
+    loaded = of_folder(folder, type(model))
+    assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())
+    config.write_text(config.read_text().replace(written, "UNet2DModel"))
+    with pytest.raises(BadInput, match=f"model: 'UNet2DModel' is not possible; a {now} is expected"):
+        of_folder(folder, type(model))
 
 
 def test_wrong_numerics_are_detected(doors):
