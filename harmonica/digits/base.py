@@ -28,20 +28,25 @@ from .quality import quality, sampled
 
 
 @dataclass(frozen=True, kw_only=True)
-class BaseTraining:
-    """What one base model is: architecture and training. Widths in channels, rates per step."""
+class Training:
+    """What the base models have in common, and `fit` asks for. Widths in channels, rates per step."""
     seed: int
     patch: int = 2
     width: int = 96
-    depth: int = 8
     heads: int = 4
     steps: int = 4500
     batch: int = 64
     lr: float = 2e-3
     weight_decay: float = 0.01
     warmup: int = 100
-    label_dropout: float = 0.1
     ema: float = 0.999
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaseTraining(Training):
+    """What one DiT-digits is: architecture and training."""
+    depth: int = 8
+    label_dropout: float = 0.1
 
 
 def make(name, settings, out):
@@ -74,7 +79,7 @@ def train(config, state_path, save_every=250):
 
 
 def fit(model, loss_of, config, state_path, save_every):
-    """Minimise loss_of(step) over config.steps steps, from `state_path` where it exists; `model` ends with its EMA weights."""
+    """Minimise loss_of(step) over the steps of a Training, from `state_path` where it exists; the EMA ends up in `model`."""
     params = list(model.parameters())
     ema = [p.detach().clone() for p in params]
     optimizer = torch.optim.AdamW(params, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay)
@@ -137,7 +142,8 @@ def _save(path, step, params, ema, optimizer, config):
     for i, p in enumerate(params):
         tensors.update({f"{key}.{i}": optimizer.state[p][key] for key in ("exp_avg", "exp_avg_sq")})
     with atomic(path) as temporary:
-        temporary.write_bytes(save({k: v.detach().contiguous() for k, v in tensors.items()}, {"about": json.dumps([step, asdict(config)])}))
+        temporary.write_bytes(save({name: value.detach().contiguous() for name, value in tensors.items()},
+                                   {"about": json.dumps([step, asdict(config)])}))
 
 
 def _restore(path, params, ema, optimizer, config):

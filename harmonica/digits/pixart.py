@@ -19,7 +19,7 @@ from transformers import T5Config, T5EncoderModel
 from ..models import with_captions
 from ..samplers import TRAIN_STEPS, alphas_cumprod
 from . import captions, data
-from .base import fit
+from .base import Training, fit
 from .pixart_folder import folder_sha256, load, save, tokenize
 from .quality import quality, sampled
 
@@ -27,22 +27,12 @@ BYTE_VOCABULARY = 384
 
 
 @dataclass(frozen=True, kw_only=True)
-class PixArtTraining:
-    """What one base model is: architecture and training. Widths in channels, rates per step."""
-    seed: int
-    patch: int = 2
-    width: int = 96
+class PixArtTraining(Training):
+    """What one PixArt-digits with its text encoder is: architecture and training."""
     depth: int = 4
-    heads: int = 4
     text_width: int = 64
     text_depth: int = 2
-    steps: int = 4500
-    batch: int = 64
-    lr: float = 2e-3
-    weight_decay: float = 0.01
-    warmup: int = 100
     caption_dropout: float = 0.1
-    ema: float = 0.999
 
 
 def make(name, settings, out):
@@ -68,7 +58,7 @@ def train(config, state_path, save_every=250):
 
 
 def build(config):
-    """The untrained pair, as a ModuleDict in eval(): PixArt's initialisation, cross-attention and output starting at zero."""
+    """The untrained pair, a ModuleDict in eval(): PixArt's initialisation, cross-attention and output starting at zero."""
     transformer = PixArtTransformer2DModel(
         num_attention_heads=config.heads, attention_head_dim=config.width // config.heads, in_channels=1, out_channels=2,
         num_layers=config.depth, cross_attention_dim=config.width, sample_size=data.SIDE, patch_size=config.patch,
@@ -112,7 +102,7 @@ def hybrid_loss(model, x0, t, eps, ids, mask):
     a = torch.from_numpy(alphas_cumprod())
     a_before = torch.cat([torch.ones(1, dtype=a.dtype), a[:-1]])
     beta = 1 - a / a_before
-    least = (beta * (1 - a_before) / (1 - a))[t.clamp(min=1)].log()         # log variance of the posterior q(x_t-1 | x_t, x_0)
+    least = (beta * (1 - a_before) / (1 - a))[t.clamp(min=1)].log()     # log variance of the posterior q(x_t-1 | x_t, x_0)
     most = beta[t].log()
     to_mean = beta[t] / ((1 - beta[t]) * (1 - a[t])).sqrt()         # the mean is linear in eps with this factor
     least, most, to_mean, a = (v.float().view(-1, 1, 1, 1) for v in (least, most, to_mean, a[t]))
