@@ -16,13 +16,13 @@ import torch
 from PIL import Image
 
 from . import BadInput, check, seeds
+from .metrics.images import ENDINGS
 from .sampling import save_array
 from .store import read_json, write_json
 from .weights import FACTOR, latents_folder
 
 PART = 1000
 ABOUT, LABELS = "latents.json", "labels.npy"
-ENDINGS = (".jpg", ".jpeg", ".png")
 MODES = ("sample", "mean")
 
 
