@@ -17,6 +17,7 @@ from . import check, sdt, seeds
 from .backbones.pixart import TextCond
 from .router import FILE, Router
 from .runs import RouterTraining
+from .schedules import budget
 from .store import Store, read_json, write_json
 from .training import Learner, Work, initial_logits, train
 
@@ -39,8 +40,8 @@ class PipelineRouter:
 def router_training(num_steps, cur_percent, trajectories, batch, seed):
     """SDT and IEPO with the settings of the digits scale, which are made for few trajectories -> RouterTraining."""
     check(num_steps >= 2, "steps", num_steps, "a router needs at least 2: the first computes everything")
-    most = 100 * (num_steps - 1) / num_steps
-    check(0 < cur_percent <= most, "cur", cur_percent, f"with {num_steps} steps it lies above 0 and up to {most:g} percent")
+    check(cur_percent > 0, "cur", cur_percent, "a router that reuses nothing needs no training")
+    budget(cur_percent, num_steps, num_blocks=1)        # refuses what no schedule has
     return RouterTraining(walk="sdt", objective="leave-one-out", lambda_scores="soft", trajectories=trajectories,
                           batch=batch, refresh=max(1, trajectories // 10), lambda_batch=batch, lr=0.1, adam_eps=1e-12,
                           tau=0.1, cur_percent=cur_percent, seed=seed)
