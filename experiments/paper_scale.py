@@ -61,16 +61,23 @@ def published_router(name):
     return PublishedRouter(name=name, sha256=published_sha256(name))
 
 
+def row_of(base, shared, steps, budget, num_seeds, **named):
+    """-> row(method, form, num_steps, cur, **how), which makes a Row of `num_seeds` evaluation noises.
+
+    shared: what its runs and routers have in common; named: more fields of Row.
+    """
+    def row(method, form="", num_steps=steps, cur=None, **how):
+        runs = tuple(RunSpec(**shared, num_steps=num_steps, against=steps, cur_percent=cur, seed=seed, images=base.images,
+                             num_images=budget.num_images, batch=budget.block, **how) for seed in range(num_seeds))
+        return Row(**named, model=base.label, method=method, num_steps=num_steps, cur_percent=cur, form=form, runs=runs)
+    return row
+
+
 def group(base, setting, budget=Budget(), rows="core", num_seeds=1):
     """All rows of one T -> [Row], each with `num_seeds` evaluation noises."""
     steps = setting.num_steps
     shared = {"model": base.model, "guidance": GUIDANCE}
-
-    def row(method, form="", num_steps=steps, cur=None, **how):
-        runs = tuple(RunSpec(**shared, num_steps=num_steps, against=steps, cur_percent=cur, seed=seed, images=base.images,
-                             num_images=budget.num_images, batch=budget.block, **how) for seed in range(num_seeds))
-        return Row(group=f"{base.label}, T = {steps}", model=base.label, method=method, num_steps=num_steps,
-                   cur_percent=cur, form=form, runs=runs)
+    row = row_of(base, shared, steps, budget, num_seeds, group=f"{base.label}, T = {steps}")
 
     def trained(**training):
         return RouterSpec(**shared, num_steps=steps, training=RouterTraining(

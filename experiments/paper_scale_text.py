@@ -5,11 +5,10 @@ How the paper trained these routers is not published: SDT and IEPO as for DiT-XL
 """
 from dataclasses import dataclass
 
-from harmonica.runs import FileSpec, ImageSpec, ModelSpec, PromptSpec, RouterSpec, RouterTraining, RunSpec
+from harmonica.runs import FileSpec, ImageSpec, ModelSpec, PromptSpec, RouterSpec, RouterTraining
 from harmonica.weights import published_sha256
 
-from . import Row
-from .paper_scale import ADAM_EPS, HARMONICA, TAU
+from .paper_scale import ADAM_EPS, HARMONICA, TAU, Base, row_of
 
 GUIDANCE = 4.5                                  # on all four latent channels
 CAPTIONS = "coco/captions.txt"                  # 30 000 of MS-COCO's, one on each line
@@ -37,14 +36,6 @@ class Setting:
     fora: bool = False          # whether the paper prints a row of it
 
 
-@dataclass(frozen=True, kw_only=True)
-class Base:
-    """A published model with its prompts, and what its images need."""
-    label: str
-    model: ModelSpec
-    images: ImageSpec
-
-
 def base(label, name, pixels, *, decoder, embeddings):
     """A model by its hub id; `embeddings` is the folder of its text encoder's."""
     def file(name):
@@ -58,13 +49,8 @@ def group(base, setting, budget=Budget(), rows="core", num_seeds=1):
     """All rows of one sampler -> [Row], each with `num_seeds` evaluation noises."""
     steps, method = setting.num_steps, SAMPLERS[setting.sampler]
     shared = {"model": base.model, "sampler": setting.sampler, "guidance": GUIDANCE}
-
-    def row(method, num_steps=steps, cur=None, form="", **how):
-        runs = tuple(RunSpec(**shared, num_steps=num_steps, against=steps, cur_percent=cur, seed=seed, images=base.images,
-                             num_images=budget.num_images, batch=budget.block, **how) for seed in range(num_seeds))
-        return Row(group=f"{base.label}, {SAMPLERS[setting.sampler]}, T = {steps}", model=base.label, method=method,
-                   num_steps=num_steps, cur_percent=cur, form=form, sampler=SAMPLERS[setting.sampler],
-                   stochastic=setting.sampler != "dpm++", runs=runs)
+    row = row_of(base, shared, steps, budget, num_seeds, group=f"{base.label}, {method}, T = {steps}", sampler=method,
+                 stochastic=setting.sampler != "dpm++")
     found = [row(method)]
     if setting.fewer:
         found.append(row(method, num_steps=setting.fewer))

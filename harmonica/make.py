@@ -44,11 +44,17 @@ def make_shard(run, store, shard, num_shards, progress=iter):
     with store.lock(run, part=f"-shard-{shard}-of-{num_shards}"):
         blocks = missing_blocks(run, store, shard, num_shards)
         if blocks and store.record(run) is None:
-            loaded = load_model(run.model, run.precision)
-            keep, _ = keep_mask(run, store, len(loaded.backbone.blocks))
-            plan = compile_mask(loaded.backbone, keep, run.backend or "eager")
-            for block in progress(blocks):
-                make_block(loaded, run, plan, block, store)
+            _sample(run, store, progress(blocks))
+
+
+def _sample(run, store, blocks):
+    """Sample these blocks of a run -> its backbone, mask and natural CUR."""
+    loaded = load_model(run.model, run.precision)
+    keep, natural = keep_mask(run, store, len(loaded.backbone.blocks))
+    plan = compile_mask(loaded.backbone, keep, run.backend or "eager")
+    for block in blocks:
+        make_block(loaded, run, plan, block, store)
+    return loaded.backbone, keep, natural
 
 
 def _router(spec, store, progress):
@@ -67,17 +73,14 @@ def _router(spec, store, progress):
 
 
 def _run(run, store, progress):
-    loaded = load_model(run.model, run.precision)
-    keep, natural = keep_mask(run, store, len(loaded.backbone.blocks))
-    plan = compile_mask(loaded.backbone, keep, run.backend or "eager")
-    for block in progress(range(num_blocks(run))):
-        make_block(loaded, run, plan, block, store)
+    backbone, keep, natural = _sample(run, store, progress(range(num_blocks(run))))
     halves = 1 if run.guidance == 1 else 2
+    spent = cost.summary(backbone, keep, run.against, halves)
     if run.noise == "reference":
-        return {"metrics": {"num_images": run.num_images}, "cost": cost.summary(loaded.backbone, keep, run.against, halves)}
+        return {"metrics": {"num_images": run.num_images}, "cost": spent}
     from .evaluation import evaluate
     return {"metrics": evaluate(run, store), "keep": ["".join(str(int(k)) for k in row) for row in keep.tolist()],
-            "cost": {**cost.summary(loaded.backbone, keep, run.against, halves), "cur_natural_percent": natural}}
+            "cost": {**spent, "cur_natural_percent": natural}}
 
 
 def _latency(spec, store, progress):

@@ -76,17 +76,12 @@ def files(artefacts):
     """-> names below weights.folder() of everything that artefacts read there, once each."""
     found = {}
     for artefact in artefacts:
-        images = isinstance(artefact, RunSpec) and artefact.images
-        if isinstance(artefact, (RouterSpec, RunSpec)):
-            found[artefact.model.name] = True
-        if images:
-            found |= {images.decoder.name: True, images.inception.name if images.inception else INCEPTION: True}
-        if images and images.reference:
-            found[images.reference] = True
-        if images and images.clip:
-            found[images.clip.name] = True
-        if isinstance(artefact, RunSpec) and artefact.images and artefact.model.prompts:
-            found[artefact.model.prompts.name] = True
+        names = [artefact.model.name] if artefact.kind in ("router", "run") else []
+        if artefact.kind == "run" and artefact.images:
+            images = artefact.images
+            names += [images.decoder.name, images.inception.name if images.inception else INCEPTION, images.reference,
+                      images.clip and images.clip.name, artefact.model.prompts and artefact.model.prompts.name]
+        found |= {name: True for name in names if name}
     return list(found)
 
 
