@@ -7,7 +7,7 @@ import numpy as np
 from harmonica import BadInput
 from harmonica.store import FOLDERS, Store, atomic
 
-from .figures import DIGITS
+from .figures.samples import DIGITS
 from .records import committed_images, images, record
 
 UNCLEAN = "made while harmonica/, experiments/ or requirements.lock had uncommitted changes"

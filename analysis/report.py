@@ -89,7 +89,7 @@ def missing(group):
 def pictures(group):
     """Links to the group's figures, relative to the document."""
     return "\n\n".join(f"![{group.name}: {name}](../figures/{figures.file_name(group, name)})"
-                       for name in ("samples", "routers", "error"))
+                       for name in figures.names(group))
 
 
 def sentences(which, groups):

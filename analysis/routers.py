@@ -36,3 +36,25 @@ def of_run(root, run):
     reused = np.array([[bit == "0" for bit in row] for row in used["keep"]])
     return Trained(scores=1 / (1 + np.exp(-logits.astype(np.float64))), reused=reused, tau=about["tau"], about=about,
                    log=made["log"])
+
+
+def own(line):
+    """Whether the router of a records.Line was trained for its runs' own model, sampler and number of steps."""
+    run = line.row.runs[0]
+    return run.router is not None and all(getattr(run.router, field) == getattr(run, field)
+                                          for field in ("model", "sampler", "num_steps", "guidance"))
+
+
+def logs(root, row):
+    """The training logs behind a row, one per base model. BadInput where a record is missing."""
+    store, made = Store(root), dict.fromkeys(run.router for run in row.runs)
+    for router in made:
+        made[router] = record(store, router)
+        if made[router] is None:
+            raise BadInput(f"record: {store.record_path(router)} is missing")
+    return [found["log"] for found in made.values()]
+
+
+def lambdas(log):
+    """[lambda (T,)] of every refresh; [] of an objective that has none."""
+    return [entry["lambda"] for entry in log if entry["lambda"]]

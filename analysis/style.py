@@ -1,8 +1,46 @@
-"""How a method looks in every figure: one colour, one marker, one line; told apart in grey too."""
+"""How a method looks in every figure: one colour, marker and line each; told apart in grey too.
+
+Variants of one method share its colour. HarmoniCa's own tell lambda's definition by marker and line (diamond, solid:
+leave-one-out; circle, dashed: cumulative) and its scores by filling (full: soft; open: hard).
+"""
+LEARNING_TO_CACHE, SDT, HARMONICA, FORA = "#0072b2", "#009e73", "#d55e00", "#56b4e9"
 METHOD = {"fewer steps": {"color": "#000000", "marker": "o", "linestyle": "-"},
-          "FORA": {"color": "#56b4e9", "marker": "s", "linestyle": "-"},
+          "FORA": {"color": FORA, "marker": "s", "linestyle": "-"},
+          "FORA, interval 3": {"color": FORA, "marker": "s", "linestyle": "--"},
+          "FORA, interval 4": {"color": FORA, "marker": "s", "linestyle": "-."},
+          "FORA, interval 5": {"color": FORA, "marker": "s", "linestyle": ":"},
           "random": {"color": "#999999", "marker": "x", "linestyle": ":"},
-          "Learning-to-Cache": {"color": "#0072b2", "marker": "^", "linestyle": "--"},
-          "HarmoniCa": {"color": "#d55e00", "marker": "D", "linestyle": "-"}}
+          "Learning-to-Cache": {"color": LEARNING_TO_CACHE, "marker": "^", "linestyle": "--"},
+          "Learning-to-Cache, all pairs": {"color": LEARNING_TO_CACHE, "marker": "^", "linestyle": "--"},
+          "Learning-to-Cache, released": {"color": LEARNING_TO_CACHE, "marker": "v", "linestyle": ":"},
+          "Learning-to-Cache, another model's router": {"color": LEARNING_TO_CACHE, "marker": "^", "markerfacecolor": "none"},
+          "SDT + MSE": {"color": SDT, "marker": "P", "linestyle": "-."},
+          "HarmoniCa": {"color": HARMONICA, "marker": "D", "linestyle": "-"},
+          "SDT + IEPO, cumulative": {"color": HARMONICA, "marker": "o", "linestyle": "--"},
+          "SDT + IEPO, hard scores": {"color": HARMONICA, "marker": "D", "linestyle": "-", "markerfacecolor": "none"},
+          "SDT + IEPO, cumulative, hard scores": {"color": HARMONICA, "marker": "o", "linestyle": "--",
+                                                  "markerfacecolor": "none"}}
 WIDTH = 7.6         # inches: a README's column, read without zooming
 PANEL = 2.3
+LETTER = 0.062      # inches, of a legend's text on average
+
+
+def name(row):
+    """A row's method as the legends call it: with its form, and one name for every number of fewer steps."""
+    if row.uncached:
+        return "fewer steps"
+    return f"{row.method}, {row.form.replace('-', ' ')}" if row.form else row.method
+
+
+def look(method):
+    """Colour, marker and line of a method; a variant that has none of its own looks like its method, with an open marker."""
+    return METHOD.get(method) or {**METHOD[method.split(", ")[0]], "markerfacecolor": "none"}
+
+
+def legend(figure, axes):
+    """One legend below the panels, each name once, in as many lines as its names need."""
+    handles = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels())}
+    if handles:
+        widest = 0.55 + LETTER * max(map(len, handles))
+        rows = -(-len(handles) // max(1, int(figure.get_figwidth() / widest)))
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=-(-len(handles) // rows))

@@ -3,34 +3,55 @@ from contextlib import contextmanager
 
 import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
+from PIL import Image
 
 from .store import atomic
 
 STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
          "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.3,
-         "lines.markersize": 4, "legend.frameon": False, "hatch.linewidth": 0.6}
+         "lines.markersize": 4, "legend.frameon": False, "hatch.linewidth": 0.6, "pdf.fonttype": 42}
 DPI = 160
+UNDATED = {"Creator": None, "Producer": None, "CreationDate": None}
+COLOURS = 256       # of a PNG, which is a third as large with a palette
 KINDS = {"attn": "attention", "cross": "cross-attention", "mlp": "feed-forward"}
 DIT_KINDS = ("attn", "mlp")
 THRESHOLD = "#d55e00"
 
 
 @contextmanager
-def drawing(path, width, height):
-    """Yield an empty figure of width x height inches; on leaving, write it to `path` as PNG without date or versions."""
+def drawing(paths, width, height):
+    """Yield an empty figure of width x height inches; on leaving, write it to each of `paths` without date or versions.
+
+    As PDF where that is a path's suffix, else as PNG.
+    """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()         # whatever the user's matplotlibrc says
         matplotlib.rcParams.update(STYLE)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        with atomic(path) as temporary:
-            figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+        for path in paths:
+            with atomic(path) as temporary:
+                if str(path).endswith(".pdf"):
+                    figure.savefig(temporary, format="pdf", dpi=DPI, metadata=UNDATED)
+                else:
+                    _png(figure, temporary)
+
+
+def _png(figure, path):
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    image.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, format="png", optimize=True)
 
 
 def heat_map(router, path):
-    """Draw a router (anything with scores (T, N), tau, keep and about) as a PNG: scores, threshold, reused entries.
+    """Draw a router (anything with scores (T, N), tau, keep and about) as PNG or PDF: scores, threshold, reused entries.
 
     Where it was trained for a CUR, the entries that its schedule reuses are those of lowest score, else those at most tau.
     """
@@ -38,7 +59,7 @@ def heat_map(router, path):
     reused = ~np.asarray(router.keep(router.about.get("training", {}).get("cur_percent")))
     panels, num_steps = len(kinds), len(scores)
     columns = scores.shape[1] // panels
-    with drawing(path, 1.4 + panels * (0.5 + 0.16 * columns), 1.3 + 0.16 * num_steps) as figure:
+    with drawing([path], 1.4 + panels * (0.5 + 0.16 * columns), 1.3 + 0.16 * num_steps) as figure:
         axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
         image = draw_scores(axes, scores, tau=router.tau, reused=reused, kinds=kinds)
         axes[0].set_ylabel("step (0 = noise end)")
@@ -56,8 +77,7 @@ def draw_scores(axes, scores, *, tau, reused, kinds):
     for offset, (ax, kind) in enumerate(zip(axes, kinds)):
         own = scores[:, offset::len(kinds)]
         image = ax.imshow(own, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest")
-        for step, block in np.argwhere(reused[:, offset::len(kinds)]):
-            ax.add_patch(Rectangle((block - 0.5, step - 0.5), 1, 1, fill=False, hatch="////", edgecolor="white", linewidth=0))
+        _hatch(ax, reused[:, offset::len(kinds)])
         _outline(ax, own <= tau)
         ax.set(title=KINDS.get(kind, kind), xlabel="block", xticks=_ticks(own.shape[1]), yticks=_ticks(len(own)))
         ax.spines[:].set_visible(False)
@@ -73,13 +93,20 @@ def explain(figure, image, axes, tau):
     figure.legend(handles, ["reused by the schedule", f"r at most tau = {tau:g}"], loc="outside lower center", ncols=2)
 
 
+def _hatch(ax, inside):
+    """Hatch the cells of a mask (T, n), as one patch."""
+    cells = [Path.unit_rectangle().vertices + (block - 0.5, step - 0.5) for step, block in np.argwhere(inside)]
+    if cells:
+        whole = Path.make_compound_path(*(Path(cell, Path.unit_rectangle().codes) for cell in cells))
+        ax.add_patch(PathPatch(whole, fill=False, hatch="////", edgecolor="white", linewidth=0))
+
+
 def _outline(ax, inside):
     """A line along the border of the cells of a mask (T, n)."""
     padded = np.pad(inside, 1)
-    lines = [([x - 0.5, x - 0.5], [y - 0.5, y + 0.5]) for y, x in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])]
-    lines += [([x - 0.5, x + 0.5], [y - 0.5, y - 0.5]) for y, x in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])]
-    for xs, ys in lines:
-        ax.plot(xs, ys, color=THRESHOLD, linewidth=1.3, solid_capstyle="projecting")
+    lines = [((x - 0.5, y - 0.5), (x - 0.5, y + 0.5)) for y, x in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])]
+    lines += [((x - 0.5, y - 0.5), (x + 0.5, y - 0.5)) for y, x in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])]
+    ax.add_collection(LineCollection(lines, colors=THRESHOLD, linewidths=1.3, capstyle="projecting"), autolim=False)
 
 
 def _ticks(count):

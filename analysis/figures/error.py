@@ -1,0 +1,43 @@
+"""Error along the trajectory: mean squared error of x_t against the uncached run, step by step."""
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from harmonica import plot
+
+from ..compare import settings
+from ..style import WIDTH, legend, look, name
+
+
+def shows(group):
+    return bool(_panels(group))
+
+
+def _panels(group):
+    """[(CUR, [line])] of those that have a curve."""
+    found = [(setting.cur, [line for line in setting.methods.values() if line.curve is not None]) for setting in settings(group)]
+    return [(cur, lines) for cur, lines in found if lines]
+
+
+def draw(root, group, paths):
+    """The mean of all runs of a row, and their range as a band."""
+    panels = _panels(group)
+    with plot.drawing(paths, min(WIDTH, 1.2 + 3.2 * len(panels)), 3) as figure:
+        axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for ax, (cur, lines) in zip(axes, panels):
+            for line in lines:
+                _curve(ax, name(line.row), line.curve.reshape(-1, line.curve.shape[-1])[:, 1:])
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.set(yscale="log", xlabel="steps done", title=f"{group.name}, CUR {cur:g} %")
+        axes[0].set_ylabel("mean squared error of $x_t$")
+        legend(figure, axes)
+
+
+def _curve(ax, method, curves):
+    """curves (runs, T), those after the first steps that compute all being zero: not drawn on a log axis."""
+    shown, own = np.where(curves > 0, curves, np.nan), look(method)
+    steps = np.arange(1, curves.shape[1] + 1)
+    seen = ~np.isnan(shown).all(axis=0)
+    ax.plot(steps[seen], np.nanmean(shown[:, seen], axis=0), label=method, **own)
+    if len(curves) > 1:
+        ax.fill_between(steps[seen], np.nanmin(shown[:, seen], axis=0), np.nanmax(shown[:, seen], axis=0),
+                        color=own["color"], alpha=0.15, linewidth=0)

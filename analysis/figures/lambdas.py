@@ -1,0 +1,44 @@
+"""lambda of IEPO per step by definition (leave-one-out, cumulative; soft, hard scores), before and after training."""
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+
+from harmonica import plot
+
+from .. import routers
+from ..style import PANEL, WIDTH, legend, look, name
+
+
+def shows(group):
+    return any(map(_weighted, group.lines))
+
+
+def _weighted(line):
+    return routers.own(line) and line.row.runs[0].router.training.objective != "mse"
+
+
+def draw(root, group, paths):
+    """First and last refresh: the mean over base models, their range as a band; steps where all are zero are not drawn."""
+    found = {name(line.row): [routers.lambdas(log) for log in routers.logs(root, line.row)]
+             for line in group.lines if _weighted(line)}
+    with plot.drawing(paths, WIDTH, PANEL + 0.5) as figure:
+        axes = figure.subplots(1, 2, sharey=True)
+        for ax, index, title in zip(axes, (0, -1), ("before training", "last refresh")):
+            zero = [method for method, own in found.items() if not _lines(ax, method, np.array([log[index] for log in own]))]
+            if zero:
+                ax.text(0.98, 0.03, "all zero: " + ",\n".join(zero), transform=ax.transAxes, ha="right", va="bottom", fontsize=7)
+            ax.set(title=f"{group.name}: {title}", xlabel="step (0 = noise)", yscale="log")
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes[0].set_ylabel("lambda, squared error of $x_0$")
+        legend(figure, axes)
+
+
+def _lines(ax, method, lambdas):
+    """lambdas (base models, T), the first step's being zero by definition -> whether there was anything to draw."""
+    shown, own = np.where(lambdas > 0, lambdas, np.nan), look(method)
+    steps = np.flatnonzero(~np.isnan(shown).all(axis=0))
+    if len(steps):
+        mean, low, high = (form(shown[:, steps], axis=0) for form in (np.nanmean, np.nanmin, np.nanmax))
+        ax.plot(steps, mean, label=method, **own)
+        if len(lambdas) > 1:
+            ax.fill_between(steps, low, high, color=own["color"], alpha=0.12, linewidth=0)
+    return len(steps) > 0

@@ -1,0 +1,44 @@
+"""Every row of a group as a point: the errors that carry the comparison, with intervals and each base model's own mean."""
+import numpy as np
+
+from harmonica import plot
+
+from ..bootstrap import interval
+from ..compare import CARRYING
+from ..style import WIDTH, look, name
+from ..table import label
+
+LABELS = {"rFID": "rFID (dotted: uncached)", "x0_mse": "$x_0$ error"}
+
+
+def shows(group):
+    return len(group.lines) > 2
+
+
+def draw(root, group, paths):
+    """Full points: means with 95 % bootstrap intervals; small ones: base models."""
+    lines = group.lines[1:]
+    with plot.drawing(paths, WIDTH, 0.85 + 0.2 * len(lines)) as figure:
+        axes = figure.subplots(1, len(CARRYING), sharey=True)
+        for ax, metric in zip(axes, CARRYING):
+            for place, line in enumerate(lines):
+                if line.values[metric] is not None:
+                    _point(ax, place, line.values[metric], look(name(line.row)))
+            ax.axvline(group.lines[0].mean(metric) or np.nan, color="#000000", linewidth=0.8, linestyle=(0, (1, 3)))
+            ax.set(xscale="log", xlabel=LABELS[metric])
+            ax.grid(axis="x", which="both", linewidth=0.3, color="#dddddd")
+        axes[0].set(yticks=range(len(lines)), yticklabels=[_name(line, group) for line in lines], ylim=(len(lines) - 0.5, -0.5))
+        figure.suptitle(group.name, fontsize=8)
+
+
+def _name(line, group):
+    cur = line.row.cur_percent or line.mean("cur_percent")
+    return label(line.row, group) + (f", {cur:.3g} %" if cur else "")
+
+
+def _point(ax, place, values, own):
+    low, high = interval(values) if values.size > 1 else (values.mean(),) * 2
+    ax.plot([low, high], [place, place], color=own["color"], linewidth=1)
+    ax.plot(values.mean(), place, **{**own, "linestyle": "none", "markersize": 5})
+    if len(values) > 1:
+        ax.plot(values.mean(axis=1), [place + 0.28] * len(values), color=own["color"], marker="|", linestyle="none", markersize=4)

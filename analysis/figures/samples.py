@@ -1,0 +1,52 @@
+"""Images from the same noise, one line per row of the table, and their difference to the uncached ones."""
+import numpy as np
+
+from harmonica import plot
+
+from .. import records
+from ..style import WIDTH
+from ..table import label
+
+DIGITS = 10         # images k = 0 .. 9 of a run have the labels 0 .. 9
+SHOWN_DIFFERENCE = 0.5
+
+
+def shows(group):
+    return len(group.lines) > 1
+
+
+def draw(root, group, paths):
+    """The first run of every row."""
+    grids = [records.images(root, line.row.runs[0], DIGITS)[:, 0] for line in group.lines]
+    size = (WIDTH - 2.5) / (2 * DIGITS)      # of one image; the rest of the width is for names and the colour bar
+    with plot.drawing(paths, WIDTH, max(size * len(grids) + 0.45, 1.95)) as figure:     # room for the colour bar's label
+        figure.get_layout_engine().set(w_pad=0.08)
+        left, right = figure.subplots(1, 2)
+        left.imshow(_strip(grids), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+        image = right.imshow(_strip([own - grids[0] for own in grids]), cmap="RdBu_r", vmin=-SHOWN_DIFFERENCE,
+                             vmax=SHOWN_DIFFERENCE, interpolation="nearest")
+        left.set(title=f"{group.name}: images from the same noise", xticks=[], yticks=_middles(grids))
+        left.set_yticklabels([_where(line, group) for line in group.lines])
+        right.set(title="difference to uncached", xticks=[], yticks=[])
+        for ax in (left, right):
+            ax.spines[:].set_visible(False)
+            ax.tick_params(length=0)
+        figure.colorbar(image, ax=right, label="difference (pixels lie in -1 .. 1)", extend="both",
+                        ticks=[-SHOWN_DIFFERENCE, 0, SHOWN_DIFFERENCE], pad=0.02)
+
+
+def _strip(grids):
+    """[(count, 8, 8)] -> one picture, a frame of one pixel (nan, not drawn) between images."""
+    return np.concatenate([np.concatenate([np.pad(image, 1, constant_values=np.nan)[:, 1:] for image in grid], axis=1)[1:]
+                           for grid in grids])
+
+
+def _middles(grids):
+    height = grids[0].shape[1] + 1
+    return [height * i + height / 2 - 1 for i in range(len(grids))]
+
+
+def _where(line, group):
+    """A row's name with its CUR, where it reuses anything."""
+    cur = line.row.cur_percent or line.mean("cur_percent")
+    return label(line.row, group) + (f" {cur:g} %" if cur else "")

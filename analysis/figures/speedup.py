@@ -1,0 +1,90 @@
+"""Quality against speedup, measured and theoretical; where T = 10 the paper's own points beside it, in their own panels."""
+import numpy as np
+
+from harmonica import plot
+
+from ..bootstrap import interval
+from ..compare import CARRYING
+from ..paper_numbers import published
+from ..style import PANEL, WIDTH, legend, look, name
+
+PAPER_STEPS = 10        # the T of the paper's figure
+PAPER = {"FID_approx": "FID", "IS_approx": "IS"}
+
+
+def shows(group):
+    return len(group.lines) > 2
+
+
+def draw(root, group, paths):
+    """x_0 error and rFID of every row; a method's rows are joined, in the order of speedup."""
+    speeds = {"measured speedup (latency)": _measured} if any(line.latency for line in group.lines[1:]) else {}
+    speeds["theoretical speedup (MACs)"] = lambda line: (line.mean("speedup_theoretical"),) * 3
+    paper = _paper(group)
+    columns = len(speeds) + bool(paper)
+    with plot.drawing(paths, min(WIDTH, 1.2 + PANEL * columns), 2 * PANEL) as figure:
+        axes = figure.subplots(2, columns, squeeze=False, sharex="col")
+        for column, (title, speed) in zip(axes.T, speeds.items()):
+            for ax, metric in zip(column, CARRYING):
+                _panel(ax, group, metric, speed)
+            column[0].set_title("here: " + group.name)
+            column[-1].set_xlabel(title)
+        for ax, metric in zip(axes[:, 0], CARRYING):
+            ax.set_ylabel(LABELS[metric])
+        if paper:
+            _paper_panels(axes[:, -1], paper)
+        legend(figure, axes[:, :len(speeds)].flat)
+
+
+LABELS = {"rFID": "rFID", "x0_mse": "$x_0$ error"}
+
+
+def _measured(line):
+    """-> (speedup, first quartile, third quartile), or None."""
+    return line.latency and (line.latency["speedup"], *line.latency["speedup_iqr"])
+
+
+def series(group):
+    """{name: its lines}: FORA's intervals and the numbers of fewer steps are one each."""
+    found = {}
+    for line in group.lines[1:]:
+        own = name(line.row)
+        found.setdefault("FORA" if own.startswith("FORA") else own, []).append(line)
+    return found
+
+
+def _panel(ax, group, metric, speed):
+    for method, lines in series(group).items():
+        own = [(speed(line), line.values[metric]) for line in lines if line.values[metric] is not None and speed(line)]
+        if not own:
+            continue
+        own.sort(key=lambda pair: pair[0])
+        x, left, right = np.array([speeds for speeds, _ in own]).T
+        y = np.array([values.mean() for _, values in own])
+        low, high = np.array([interval(values) if values.size > 1 else [values.mean()] * 2 for _, values in own]).T
+        ax.errorbar(x, y, yerr=np.maximum([y - low, high - y], 0), xerr=np.maximum([x - left, right - x], 0), label=method,
+                    elinewidth=0.6, **look(method))
+    floor = group.lines[0].mean(metric)
+    if floor:
+        ax.axhline(floor, color="#000000", linewidth=0.8, linestyle=(0, (1, 3)), label="uncached")
+    ax.set(yscale="log")
+
+
+def _paper(group):
+    """The paper's points, where the group is of as many steps: {method: [row]}."""
+    uncached = group.lines[0].row
+    found = {}
+    if uncached.num_steps == PAPER_STEPS and uncached.sampler == "DDIM":
+        for row in published("figure_speedup_vs_quality_T10"):
+            found.setdefault(row["method"], []).append(row)
+    return found
+
+
+def _paper_panels(axes, paper):
+    for ax, (column, label) in zip(axes, PAPER.items()):
+        for method, rows in paper.items():
+            ax.plot([float(row["speedup"]) for row in rows], [float(row[column]) for row in rows], label=method, **look(method))
+        ax.set_ylabel(label)
+    axes[0].legend(loc="upper left")
+    axes[0].set_title("paper: DiT-XL/2 256x256, T = 10")
+    axes[-1].set_xlabel("speedup as the paper reports it")

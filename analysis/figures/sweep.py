@@ -1,0 +1,52 @@
+"""One setting of HarmoniCa varied over a group: trajectories between two refreshes of lambda, or the threshold tau."""
+import numpy as np
+from matplotlib.ticker import NullLocator
+
+from harmonica import plot
+
+from ..bootstrap import interval
+from ..style import HARMONICA, PANEL, WIDTH
+
+VARIED = {"refresh": "C, trajectories between two refreshes of lambda", "tau": "threshold tau"}
+METRICS = {"x0_mse": "$x_0$ error", "rFID": "rFID (dotted: uncached)", "cur_natural_percent": "CUR at tau, %"}
+MARKERS = "osv^<>"      # of base models
+
+
+def shows(group):
+    return _varied(group) is not None
+
+
+def _varied(group):
+    """Which field of RouterTraining differs between the rows, None where none of VARIED does."""
+    found = {field: {_setting(line, field) for line in _lines(group)} for field in VARIED}
+    return next((field for field, values in found.items() if len(values) > 1 and None not in values), None)
+
+
+def _lines(group):
+    return [line for line in group.lines if line.row.runs[0].router]
+
+
+def _setting(line, field):
+    return getattr(line.row.runs[0].router.training, field)
+
+
+def draw(root, group, paths):
+    """The mean with its 95 % bootstrap interval, and behind it every base model's own mean."""
+    field = _varied(group)
+    lines = sorted(_lines(group), key=lambda line: _setting(line, field))
+    settings = [_setting(line, field) for line in lines]
+    with plot.drawing(paths, WIDTH, PANEL + 0.3) as figure:
+        axes = figure.subplots(1, len(METRICS))
+        for ax, (metric, label) in zip(axes, METRICS.items()):
+            values = np.array([line.values[metric] for line in lines])      # (settings, base models, noises)
+            for model, marker in zip(range(values.shape[1]) if values.shape[1] > 1 else (), MARKERS):
+                ax.plot(settings, values[:, model].mean(axis=-1), color="#999999", marker=marker, linewidth=0.7, markersize=3)
+            low, high = np.array([interval(own) if own.size > 1 else [own.mean()] * 2 for own in values]).T
+            mean = values.mean(axis=(1, 2))
+            ax.errorbar(settings, mean, yerr=np.maximum([mean - low, high - mean], 0), color=HARMONICA, marker="D", elinewidth=0.8)
+            ax.axhline(group.lines[0].mean(metric) or np.nan if metric == "rFID" else np.nan, color="#000000", linewidth=0.8,
+                       linestyle=(0, (1, 3)))
+            ax.set(xscale="log", ylabel=label, xticks=settings, xticklabels=[f"{setting:g}" for setting in settings])
+            ax.xaxis.set_minor_locator(NullLocator())
+        axes[len(METRICS) // 2].set_xlabel(VARIED[field])
+        figure.suptitle(f"{group.name}: mean (orange) and base models (grey)", fontsize=8)
