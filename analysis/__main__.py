@@ -5,7 +5,7 @@ from pathlib import Path
 from experiments import ROWS
 from harmonica import check, command
 from harmonica.command import Parser
-from harmonica.runs import SCALES
+from harmonica.specs import SCALES
 
 RESULTS, LOCAL = Path("results"), Path("results/local")
 

@@ -1,7 +1,8 @@
 """What the ablations share: one group of rows on one model, whose methods differ in a setting or two, at any scale."""
 from dataclasses import dataclass
 
-from harmonica.runs import ModelSpec, RouterSpec, RouterTraining, RunSpec
+from harmonica.runs import RouterSpec, RunSpec
+from harmonica.specs import ModelSpec, RouterTraining
 
 from . import Row, paper_scale, table1
 

@@ -6,7 +6,8 @@ all: FORA, fewer steps at equal compute, and Learning-to-Cache with its publishe
 """
 from dataclasses import dataclass
 
-from harmonica.runs import FileSpec, ImageSpec, ModelSpec, PublishedRouter, RouterSpec, RouterTraining, RunSpec
+from harmonica.runs import RouterSpec, RunSpec
+from harmonica.specs import FileSpec, ImageSpec, ModelSpec, PublishedRouter, RouterTraining
 from harmonica.weights import published_sha256
 
 from . import Row

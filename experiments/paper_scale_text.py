@@ -5,7 +5,8 @@ How the paper trained these routers is not published: SDT and IEPO as for DiT-XL
 """
 from dataclasses import dataclass
 
-from harmonica.runs import FileSpec, ImageSpec, ModelSpec, PromptSpec, RouterSpec, RouterTraining
+from harmonica.runs import RouterSpec
+from harmonica.specs import FileSpec, ImageSpec, ModelSpec, PromptSpec, RouterTraining
 from harmonica.weights import published_sha256
 
 from .paper_scale import ADAM_EPS, HARMONICA, TAU, Base, row_of

@@ -1,7 +1,8 @@
 """The rows of Table 1 at the scales that need no GPU: one group per number of steps, every method at equal compute."""
 from harmonica import check
 from harmonica.digits.manifest import folder, manifest
-from harmonica.runs import ModelSpec, RouterSpec, RouterTraining, RunSpec
+from harmonica.runs import RouterSpec, RunSpec
+from harmonica.specs import ModelSpec, RouterTraining
 
 from . import Row
 

@@ -11,7 +11,7 @@ from .backbones.dit import DiT
 from .backbones.dit_official import from_official
 from .digits import data
 from .digits.manifest import folder, manifest
-from .runs import ModelSpec
+from .specs import ModelSpec
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import torch
 from . import check, sdt, seeds
 from .backbones.pixart import TextCond
 from .router import FILE, Router
-from .runs import RouterTraining
+from .specs import RouterTraining
 from .schedules import budget
 from .store import Store, read_json, write_json
 from .training import Learner, Work, initial_logits, train

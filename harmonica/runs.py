@@ -10,127 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 
 from . import check
+from .specs import ImageSpec, ModelSpec, PublishedRouter, RouterTraining
 
 SCHEMA = 1
-WALKS = ("sdt", "ltc")
-LTC_FORMS = ("released", "all-pairs")
-OBJECTIVES = ("mse", "leave-one-out", "cumulative")
-SCALES = ("smoke", "digits", "paper")
 SAMPLERS = ("ddim", "ddim-diffusers", "dpm++", "iddpm", "sa-solver")
 SCHEDULES = ("full", "fora", "random", "router")
 PRECISIONS = ("tf32", "bfloat16")       # beside float32, which is what an artefact without one computes in
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileSpec:
-    """A published file, by its name (see weights.py) and sha256."""
-    name: str
-    sha256: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromptSpec(FileSpec):
-    """A file of captions, the folder that holds their text embeddings (see prompts.py), and the images' side in pixels."""
-    embeddings: str
-    pixels: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelSpec:
-    """A base model: its weights by name and sha256. numerics: official (also where not given) or diffusers.
-
-    At paper scale the name is that of a file, folder or hub id (see weights.py). heads: of an official file whose width no
-    published DiT has. prompts: what a text-to-image model is conditioned on.
-    """
-    name: str
-    sha256: str
-    scale: str
-    numerics: str | None = None
-    heads: int | None = None
-    prompts: PromptSpec | None = None
-
-    def __post_init__(self):
-        check(self.scale in SCALES, "scale", self.scale, f"choose one of {', '.join(SCALES)}")
-        check(self.numerics in (None, "official", "diffusers"), "numerics", self.numerics, "choose official or diffusers")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageSpec:
-    """Paper scale: the decoder of latents, and what the images are compared with.
-
-    reference: name of an .npz as ADM publishes, by default ADM's own of the images' resolution. inception: by default the
-    published weights. clip: the checkpoint of the CLIP score, for a model with prompts.
-    """
-    decoder: FileSpec
-    reference: str | None = None
-    inception: FileSpec | None = None
-    clip: FileSpec | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PublishedRouter(FileSpec):
-    """A router file as its authors published it, and the threshold that they give for it."""
-    tau: float = 0.1
-
-    def __post_init__(self):
-        check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RouterTraining:
-    """How one router is trained. Rates and counts as in the paper; a trajectory updates every trainable row once.
-
-    walk sdt | ltc (in the form released | all-pairs); objective mse | leave-one-out | cumulative (the latter two are
-    IEPO's lambda, measured on lambda_batch images with soft or hard scores, every `refresh` trajectories, by lambda_forks
-    suffixes at a time). Either beta is given, or cur_percent: then beta is steered to reach it.
-    precision bfloat16: the model under autocast, router and loss in float32. checkpoint: the student's activations are
-    computed again for the backward pass. compile: teacher and student as one graph of torch.compile.
-    """
-    walk: str
-    ltc_form: str | None = None
-    objective: str
-    lambda_scores: str | None = None
-    trajectories: int
-    batch: int
-    refresh: int | None = None
-    lambda_batch: int | None = None
-    lr: float
-    adam_eps: float
-    tau: float
-    beta: float | None = None
-    cur_percent: float | None = None
-    seed: int = 0
-    precision: str | None = None
-    checkpoint: bool | None = None
-    compile: bool | None = None
-    lambda_forks: int | None = None
-
-    def __post_init__(self):
-        check(self.walk in WALKS, "walk", self.walk, f"choose one of {', '.join(WALKS)}")
-        check(self.objective in OBJECTIVES, "objective", self.objective, f"choose one of {', '.join(OBJECTIVES)}")
-        check(self.ltc_form in (LTC_FORMS if self.walk == "ltc" else (None,)), "ltc_form", self.ltc_form,
-              f"walk ltc takes one of {', '.join(LTC_FORMS)}, walk sdt takes none")
-        iepo = self.objective != "mse"
-        check(self.lambda_scores in (("soft", "hard") if iepo else (None,)), "lambda_scores", self.lambda_scores,
-              "objectives with a lambda take soft or hard, mse takes none")
-        for field in ("trajectories", "batch") + (("refresh", "lambda_batch") if iepo else ()):
-            check((getattr(self, field) or 0) >= 1, field, getattr(self, field), "it must be at least 1")
-        check(self.precision in (None, "bfloat16"), "precision", self.precision, "choose bfloat16, or leave it out")
-        for field in ("checkpoint", "compile"):
-            check(getattr(self, field) in (None, True), field, getattr(self, field), "it is True, or left out")
-        check(self.lambda_forks is None or iepo and self.lambda_forks >= 1, "lambda_forks", self.lambda_forks,
-              "it must be at least 1, and only objectives with a lambda take it")
-        for field in ("lr", "adam_eps"):
-            check(getattr(self, field) > 0, field, getattr(self, field), "it must be positive")
-        check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
-        check(self.beta is None or self.beta >= 0, "beta", self.beta, "it must not be negative")
-        check(self.cur_percent is None or 0 <= self.cur_percent < 100, "cur_percent", self.cur_percent,
-              "it must lie in 0..100")
-        check((self.beta is None) != (self.cur_percent is None), "beta", self.beta, "give either beta or cur_percent")
-
-    @property
-    def method(self):
-        return (f"ltc-{self.ltc_form}" if self.walk == "ltc" else self.walk) + f"-{self.objective}"
 
 
 @dataclass(frozen=True, kw_only=True)

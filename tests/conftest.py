@@ -173,7 +173,7 @@ def tiny_loaded(tiny_dit, dtype):
 @pytest.fixture(scope="session")
 def smoke_model():
     from harmonica.digits.manifest import manifest
-    from harmonica.runs import ModelSpec
+    from harmonica.specs import ModelSpec
     return ModelSpec(name="smoke-s0", sha256=manifest()["smoke-s0"]["sha256"], scale="smoke")
 
 

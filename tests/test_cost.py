@@ -5,7 +5,7 @@ import torch
 from harmonica import cost, schedules
 from harmonica.digits.manifest import manifest
 from harmonica.models import load_model
-from harmonica.runs import ModelSpec
+from harmonica.specs import ModelSpec
 
 
 def test_a_reused_block_saves_exactly_its_own(tiny_dit):

@@ -5,7 +5,8 @@ import pytest
 from harmonica import BadInput, evaluation, weights
 from harmonica.metrics import adm, features
 from harmonica.metrics.images import open_images, write_npz
-from harmonica.runs import ModelSpec, RunSpec
+from harmonica.runs import RunSpec
+from harmonica.specs import ModelSpec
 from harmonica.sampling import block_path, load_samples, save_array
 from harmonica.store import Store
 

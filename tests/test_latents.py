@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from harmonica import BadInput, latents, weights
-from harmonica.runs import FileSpec
+from harmonica.specs import FileSpec
 from harmonica.vae import Vae
 
 CLASSES = {"n01": [(40, 33), (64, 70)], "n02": [(32, 32), (130, 90), (50, 40)]}

@@ -11,7 +11,8 @@ import torch
 
 from harmonica import BadInput, make as maker, router as routers, sampling, schedules
 from harmonica.make import make, make_shard
-from harmonica.runs import SCHEMA, LatencySpec, RouterSpec, RouterTraining, RunSpec, canonical
+from harmonica.runs import SCHEMA, LatencySpec, RouterSpec, RunSpec, canonical
+from harmonica.specs import RouterTraining
 from harmonica.sampling import keep_mask, load_samples
 from harmonica.shards import missing_blocks, num_blocks, shard_blocks
 from harmonica.store import Store

@@ -8,7 +8,7 @@ import torch
 from harmonica import BadInput
 from harmonica.digits import captions, data, manifest as manifests, pixart_folder
 from harmonica.models import load_model
-from harmonica.runs import ModelSpec
+from harmonica.specs import ModelSpec
 
 
 def test_every_shipped_model_loads_under_its_hash():

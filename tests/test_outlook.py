@@ -8,7 +8,7 @@ import torch
 from harmonica import BadInput, outlook, sdt, weights
 from harmonica.backbones.dit import attention_macs, feed_forward_macs
 from harmonica.denoise import Denoiser
-from harmonica.runs import ModelSpec
+from harmonica.specs import ModelSpec
 from harmonica.samplers import DDIM
 from harmonica.training import Learner, initial_logits
 

@@ -20,7 +20,8 @@ from harmonica.make import make, make_shard
 from harmonica.metrics import adm
 from harmonica.metrics.images import open_images, write_npz
 from harmonica.router import Router
-from harmonica.runs import FileSpec, ImageSpec, LatencySpec, ModelSpec, PublishedRouter, RunSpec, latency_specs, with_needs
+from harmonica.runs import LatencySpec, RunSpec, latency_specs, with_needs
+from harmonica.specs import FileSpec, ImageSpec, ModelSpec, PublishedRouter
 from harmonica.sampling import keep_mask, load_blocks
 from harmonica.store import Store
 from harmonica.vae import Vae

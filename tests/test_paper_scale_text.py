@@ -16,7 +16,8 @@ from harmonica.metrics.clip import Clip, clip_score
 from harmonica.metrics.images import open_images, write_npz
 from harmonica.models import load_model
 from harmonica.prompts import Prompts, prepare
-from harmonica.runs import FileSpec, ImageSpec, ModelSpec, PromptSpec, with_needs
+from harmonica.runs import with_needs
+from harmonica.specs import FileSpec, ImageSpec, ModelSpec, PromptSpec
 from harmonica.sampling import load_blocks
 from harmonica.store import Store
 

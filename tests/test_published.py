@@ -16,7 +16,8 @@ from harmonica.backbones.dit_official import to_official
 from harmonica.checkpoints import describe
 from harmonica.models import load_model
 from harmonica.published import of_folder, read
-from harmonica.runs import ModelSpec, RunSpec
+from harmonica.runs import RunSpec
+from harmonica.specs import ModelSpec
 
 
 @pytest.fixture

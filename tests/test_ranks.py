@@ -10,7 +10,8 @@ import torch
 from harmonica import BadInput, ranks, seeds
 from harmonica.make import make
 from harmonica.models import load_model
-from harmonica.runs import ModelSpec, RouterSpec, RouterTraining
+from harmonica.runs import RouterSpec
+from harmonica.specs import ModelSpec, RouterTraining
 from harmonica.store import Store
 from harmonica.training import Learner, Work, initial_logits, train
 

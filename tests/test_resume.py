@@ -14,7 +14,8 @@ from safetensors.numpy import load_file
 
 from harmonica import store as stores
 from harmonica.make import make
-from harmonica.runs import RouterSpec, RouterTraining, RunSpec
+from harmonica.runs import RouterSpec, RunSpec
+from harmonica.specs import RouterTraining
 from harmonica.store import Store
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from harmonica import BadInput
-from harmonica.runs import (FileSpec, ImageSpec, LatencySpec, ModelSpec, PromptSpec, PublishedRouter, RouterSpec, RouterTraining, RunSpec,
-                            TrainingCostSpec, canonical, with_needs)
+from harmonica.runs import LatencySpec, RouterSpec, RunSpec, TrainingCostSpec, canonical, with_needs
+from harmonica.specs import FileSpec, ImageSpec, ModelSpec, PromptSpec, PublishedRouter, RouterTraining
 
 MODEL = ModelSpec(name="m", sha256="0" * 64, scale="digits")
 TRAINING = RouterTraining(walk="sdt", objective="leave-one-out", lambda_scores="soft", trajectories=100, batch=16, refresh=10,
@@ -137,7 +137,7 @@ def test_a_typo_is_an_error():
         replace(TRAINING, trajectorys=3)
 
 
-@pytest.mark.parametrize("code", ["import harmonica.runs, harmonica.store, harmonica.expect",
+@pytest.mark.parametrize("code", ["import harmonica.specs, harmonica.runs, harmonica.store, harmonica.expect",
                                   "from experiments.dit_xl2_256.config import table; assert table('digits', 'all', 3)",
                                   "from experiments.dit_xl2_512.config import table; assert table('digits', 'all', 3)",
                                   "import harmonica.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass"])

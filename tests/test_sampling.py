@@ -6,7 +6,8 @@ from harmonica import sampling, samplers, schedules, seeds
 from harmonica.denoise import Denoiser
 from harmonica.digits.manifest import manifest
 from harmonica.models import load_model
-from harmonica.runs import ModelSpec, RunSpec
+from harmonica.runs import RunSpec
+from harmonica.specs import ModelSpec
 
 KEEP = schedules.random(4, 4, 6, seed=0)
 

@@ -8,7 +8,8 @@ import time
 import pytest
 
 from harmonica import BadInput, store as stores
-from harmonica.runs import SCHEMA, ModelSpec, RunSpec
+from harmonica.runs import SCHEMA, RunSpec
+from harmonica.specs import ModelSpec
 from harmonica.store import Store, atomic, write_json
 
 RUN = RunSpec(model=ModelSpec(name="m", sha256="0" * 64, scale="smoke"), num_steps=4, against=4, num_images=4)

@@ -7,7 +7,8 @@ import torch
 from harmonica import iepo, ltc, schedules, seeds
 from harmonica.digits.manifest import manifest
 from harmonica.models import load_model
-from harmonica.runs import ModelSpec, RouterSpec, RouterTraining
+from harmonica.runs import RouterSpec
+from harmonica.specs import ModelSpec, RouterTraining
 from harmonica.training import Learner, Work, initial_logits, train
 
 MODEL = ModelSpec(name="tiny", sha256="0" * 64, scale="smoke")

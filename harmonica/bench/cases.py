@@ -14,7 +14,7 @@ from ..denoise import Denoiser
 from ..digits.manifest import manifest
 from ..models import load_model
 from ..plan import BACKENDS, compile_mask
-from ..runs import ModelSpec
+from ..specs import ModelSpec
 
 TEXT_TOKENS, CAPTION_CHANNELS = 120, 4096
 FEW_ROWS = 2      # distinct rows up to which a mask is compiled here: torch.compile takes long for each

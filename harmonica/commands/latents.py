@@ -19,7 +19,7 @@ def _prepare(arguments):
     from tqdm import tqdm
 
     from .. import check, latents, weights
-    from ..runs import FileSpec
+    from ..specs import FileSpec
     from ..vae import Vae
     check(arguments.size >= 8 and arguments.size % 8 == 0, "size", arguments.size, "give a multiple of 8 pixels")
     check(arguments.batch >= 1, "batch", arguments.batch, "it must be at least 1")

@@ -28,7 +28,8 @@ def add(commands):
 
 
 def _run(arguments):
-    from ..runs import SCALES, latency_specs, with_needs
+    from ..runs import latency_specs, with_needs
+    from ..specs import SCALES
     for field, known in (("scale", SCALES), ("rows", ("core", "all")), ("where", ("local", "slurm"))):
         check(getattr(arguments, field) in known, field.upper(), getattr(arguments, field), f"choose one of {', '.join(known)}")
     check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")

@@ -8,7 +8,8 @@ from safetensors.numpy import save_file
 from analysis import records
 from experiments import table2
 from experiments.table1 import group
-from harmonica.runs import SCHEMA, ModelSpec, canonical
+from harmonica.runs import SCHEMA, canonical
+from harmonica.specs import ModelSpec
 from harmonica.store import Store, write_json
 
 PROVENANCE = {"python": "3.11.0", "versions": {"numpy": "2", "torch": "2"}, "device": "a machine, 2 cores", "threads": 1,

@@ -5,7 +5,8 @@ import torch
 from harmonica import iepo, seeds
 from harmonica.backbones.pixart import TextCond
 from harmonica.models import Loaded
-from harmonica.runs import ModelSpec, RouterSpec, RouterTraining
+from harmonica.runs import RouterSpec
+from harmonica.specs import ModelSpec, RouterTraining
 from harmonica.training import Learner, Work, initial_logits, train
 
 SAMPLERS = ["ddim", "dpm++", "iddpm", "sa-solver"]

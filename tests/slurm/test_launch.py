@@ -8,7 +8,8 @@ import pytest
 
 from harmonica import BadInput
 from harmonica.make import make, make_shard
-from harmonica.runs import LatencySpec, RouterSpec, RouterTraining, RunSpec, with_needs
+from harmonica.runs import LatencySpec, RouterSpec, RunSpec, with_needs
+from harmonica.specs import RouterTraining
 from harmonica.store import Store
 from slurm import launch, report
 from slurm.plan import jobs_of

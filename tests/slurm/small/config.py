@@ -1,7 +1,8 @@
 """An experiment whose training and shards last for seconds, so that they can be killed on the way. Runs of 300 blocks."""
 from experiments import Row
 from harmonica.digits.manifest import manifest
-from harmonica.runs import ModelSpec, RouterSpec, RouterTraining, RunSpec
+from harmonica.runs import RouterSpec, RunSpec
+from harmonica.specs import ModelSpec, RouterTraining
 
 
 def table(scale, rows="core", num_seeds=1):
