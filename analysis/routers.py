@@ -39,10 +39,9 @@ def of_run(root, run):
 
 
 def own(line):
-    """Whether the router of a records.Line was trained for its runs' own model, sampler and number of steps."""
+    """Whether a records.Line has a router, and one that was trained for its own model and sampler."""
     run = line.row.runs[0]
-    return run.router is not None and all(getattr(run.router, field) == getattr(run, field)
-                                          for field in ("model", "sampler", "num_steps", "guidance"))
+    return run.router is not None and not run.transferred
 
 
 def logs(root, row):

@@ -3,6 +3,9 @@
 Variants of one method share its colour. HarmoniCa's own tell lambda's definition by marker and line (diamond, solid:
 leave-one-out; circle, dashed: cumulative) and its scores by filling (full: soft; open: hard).
 """
+import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
 LEARNING_TO_CACHE, SDT, HARMONICA, FORA = "#0072b2", "#009e73", "#d55e00", "#56b4e9"
 METHOD = {"fewer steps": {"color": "#000000", "marker": "o", "linestyle": "-"},
           "FORA": {"color": FORA, "marker": "s", "linestyle": "-"},
@@ -38,9 +41,20 @@ def look(method):
 
 
 def legend(figure, axes):
-    """One legend below the panels, each name once, in as many lines as its names need."""
+    """One legend, each name once: below several panels, in as many lines as its names need; beside a single one."""
     handles = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels())}
-    if handles:
+    if len(figure.axes) == 1:
+        figure.legend(handles.values(), handles.keys(), loc="outside right center")
+    elif handles:
         widest = 0.55 + LETTER * max(map(len, handles))
         rows = -(-len(handles) // max(1, int(figure.get_figwidth() / widest)))
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=-(-len(handles) // rows))
+
+
+def log_ticks(axis):
+    """Of a log axis whose limits are final: powers of ten, or where fewer than two of them fit 1, 2, 5 in plain numbers."""
+    low, high = np.log10(axis.get_view_interval())
+    axis.set_minor_formatter(NullFormatter())
+    if np.floor(high) - np.ceil(low) < 1:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high - low > 0.5 else range(1, 10)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

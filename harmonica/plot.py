@@ -86,7 +86,8 @@ def draw_scores(axes, scores, *, tau, reused, kinds):
 
 def explain(figure, image, axes, tau):
     """The colour bar of `draw_scores`, and what hatching and line mean."""
-    bar = figure.colorbar(image, ax=list(axes), label="score r", fraction=0.05, pad=0.02)
+    bar = figure.colorbar(image, ax=list(axes), label="score r", fraction=0.05, pad=0.02,
+                          aspect=max(20, 5 * figure.get_figheight()))
     bar.ax.axhline(tau, color=THRESHOLD, linewidth=1.5)
     handles = [Rectangle((0, 0), 1, 1, facecolor="#00224e", hatch="//////", edgecolor="white", linewidth=0),
                Rectangle((0, 0), 1, 1, fill=False, edgecolor=THRESHOLD, linewidth=1.5)]

@@ -1,10 +1,10 @@
-"""How routers were trained: hard CUR, data loss, and lambda per step at first and at last."""
+"""How routers were trained: hard CUR, data loss, and lambda per step at first and at last; a line of panels per CUR."""
 from matplotlib.ticker import MaxNLocator
 
 from harmonica import plot
 
 from .. import routers
-from ..style import PANEL, WIDTH, legend, look, name
+from ..style import PANEL, WIDTH, legend, log_ticks, look, name
 
 
 def shows(group):
@@ -12,22 +12,32 @@ def shows(group):
 
 
 def draw(root, group, paths):
-    """The routers of base model 0; the highest CUR in full lines."""
+    """The routers of base model 0."""
     lines = [line for line in group.lines if routers.own(line)]
-    highest = max(line.row.cur_percent or 0 for line in lines)
-    with plot.drawing(paths, WIDTH, PANEL + 0.7) as figure:
-        cur, loss, weight = axes = figure.subplots(1, 3)
-        for line in lines:
-            log = routers.logs(root, line.row)[0]
-            own = {"markevery": len(log) // 6 or 1, **look(name(line.row)), "linestyle": "-" if line.row.cur_percent == highest else ":"}
-            cur.plot([entry["cur_percent"] for entry in log], label=f"{name(line.row)} {line.row.cur_percent:g} %", **own)
-            loss.plot([entry["data_loss"] for entry in log], **own)
-            lambdas = routers.lambdas(log)
-            for lambda_, fill in ((lambdas[0], "none"), (lambdas[-1], None)) if lambdas else ():
-                weight.plot(range(1, len(lambda_)), lambda_[1:], **{**own, "markevery": 1, "markerfacecolor": fill})
-        for ax in axes:
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        cur.set(xlabel="trajectory", ylabel="CUR at tau, before the cut, %")
-        loss.set(xlabel="trajectory", ylabel="data loss", yscale="log")
-        weight.set(xlabel="step (0 = noise)", ylabel="lambda (open: first, full: last)", yscale="log")
-        legend(figure, [cur])
+    curs = list(dict.fromkeys(line.row.cur_percent for line in lines))
+    with plot.drawing(paths, WIDTH, 0.6 + (PANEL - 0.3) * len(curs)) as figure:
+        axes = figure.subplots(len(curs), 3, squeeze=False, sharex="col")
+        for cur, panels in zip(curs, axes):
+            for line in (line for line in lines if line.row.cur_percent == cur):
+                _router(panels, name(line.row), routers.logs(root, line.row)[0])
+            panels[0].set(ylabel="CUR at tau, %", title=f"trained for CUR {cur:g} %" if cur else "natural CUR")
+            panels[1].set(ylabel="data loss", yscale="log")
+            panels[2].set(ylabel="lambda (open: first, full: last)", yscale="log")
+            for ax in panels:
+                ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            for ax in panels[1:]:
+                log_ticks(ax.yaxis)
+        for ax, label in zip(axes[-1], ("trajectory", "trajectory", "step (0 = noise)")):
+            ax.set_xlabel(label)
+        figure.suptitle(group.name, fontsize=8)
+        legend(figure, axes[:, 0])
+
+
+def _router(panels, method, log):
+    own = look(method)
+    few = {"markevery": max(1, len(log) // 6), **own}
+    panels[0].plot([entry["cur_percent"] for entry in log], label=method, **few)
+    panels[1].plot([entry["data_loss"] for entry in log], **few)
+    lambdas = routers.lambdas(log)
+    for lambda_, fill in ((lambdas[0], "none"), (lambdas[-1], own["color"])) if lambdas else ():
+        panels[2].plot(range(1, len(lambda_)), lambda_[1:], **{**own, "markerfacecolor": fill})

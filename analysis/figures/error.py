@@ -5,7 +5,7 @@ from matplotlib.ticker import MaxNLocator
 from harmonica import plot
 
 from ..compare import settings
-from ..style import WIDTH, legend, look, name
+from ..style import WIDTH, legend, log_ticks, look, name
 
 
 def shows(group):
@@ -21,13 +21,14 @@ def _panels(group):
 def draw(root, group, paths):
     """The mean of all runs of a row, and their range as a band."""
     panels = _panels(group)
-    with plot.drawing(paths, min(WIDTH, 1.2 + 3.2 * len(panels)), 3) as figure:
+    with plot.drawing(paths, WIDTH, 3 if len(panels) > 1 else 2.6) as figure:
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for ax, (cur, lines) in zip(axes, panels):
             for line in lines:
                 _curve(ax, name(line.row), line.curve.reshape(-1, line.curve.shape[-1])[:, 1:])
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.set(yscale="log", xlabel="steps done", title=f"{group.name}, CUR {cur:g} %")
+        log_ticks(axes[0].yaxis)
         axes[0].set_ylabel("mean squared error of $x_t$")
         legend(figure, axes)
 

@@ -5,7 +5,7 @@ from matplotlib.ticker import MaxNLocator
 from harmonica import plot
 
 from .. import routers
-from ..style import PANEL, WIDTH, legend, look, name
+from ..style import PANEL, WIDTH, legend, log_ticks, look, name
 
 
 def shows(group):
@@ -28,7 +28,8 @@ def draw(root, group, paths):
                 ax.text(0.98, 0.03, "all zero: " + ",\n".join(zero), transform=ax.transAxes, ha="right", va="bottom", fontsize=7)
             ax.set(title=f"{group.name}: {title}", xlabel="step (0 = noise)", yscale="log")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes[0].set_ylabel("lambda, squared error of $x_0$")
+        log_ticks(axes[0].yaxis)
+        axes[0].set_ylabel("lambda (mean squared error of $x_0$)")
         legend(figure, axes)
 
 

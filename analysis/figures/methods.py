@@ -5,7 +5,7 @@ from harmonica import plot
 
 from ..bootstrap import interval
 from ..compare import CARRYING
-from ..style import WIDTH, look, name
+from ..style import WIDTH, log_ticks, look, name
 from ..table import label
 
 LABELS = {"rFID": "rFID (dotted: uncached)", "x0_mse": "$x_0$ error"}
@@ -26,6 +26,7 @@ def draw(root, group, paths):
                     _point(ax, place, line.values[metric], look(name(line.row)))
             ax.axvline(group.lines[0].mean(metric) or np.nan, color="#000000", linewidth=0.8, linestyle=(0, (1, 3)))
             ax.set(xscale="log", xlabel=LABELS[metric])
+            log_ticks(ax.xaxis)
             ax.grid(axis="x", which="both", linewidth=0.3, color="#dddddd")
         axes[0].set(yticks=range(len(lines)), yticklabels=[_name(line, group) for line in lines], ylim=(len(lines) - 0.5, -0.5))
         figure.suptitle(group.name, fontsize=8)

@@ -4,7 +4,7 @@ import numpy as np
 from harmonica import plot
 
 from .. import records
-from ..style import WIDTH
+from ..style import LETTER, WIDTH
 from ..table import label
 
 DIGITS = 10         # images k = 0 .. 9 of a run have the labels 0 .. 9
@@ -18,16 +18,18 @@ def shows(group):
 def draw(root, group, paths):
     """The first run of every row."""
     grids = [records.images(root, line.row.runs[0], DIGITS)[:, 0] for line in group.lines]
-    size = (WIDTH - 2.5) / (2 * DIGITS)      # of one image; the rest of the width is for names and the colour bar
-    with plot.drawing(paths, WIDTH, max(size * len(grids) + 0.45, 1.95)) as figure:     # room for the colour bar's label
+    names = [_where(line, group) for line in group.lines]
+    size = (WIDTH - 1 - LETTER * max(map(len, names))) / (2 * DIGITS)       # of one image; 1 inch is the colour bar's
+    with plot.drawing(paths, WIDTH, max(size * len(grids) + 0.6, 2.1)) as figure:     # room for the colour bar's label
         figure.get_layout_engine().set(w_pad=0.08)
         left, right = figure.subplots(1, 2)
         left.imshow(_strip(grids), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
         image = right.imshow(_strip([own - grids[0] for own in grids]), cmap="RdBu_r", vmin=-SHOWN_DIFFERENCE,
                              vmax=SHOWN_DIFFERENCE, interpolation="nearest")
-        left.set(title=f"{group.name}: images from the same noise", xticks=[], yticks=_middles(grids))
-        left.set_yticklabels([_where(line, group) for line in group.lines])
+        left.set(title="images from the same noise", xticks=[], yticks=_middles(grids))
+        left.set_yticklabels(names)
         right.set(title="difference to uncached", xticks=[], yticks=[])
+        figure.suptitle(group.name, fontsize=8)
         for ax in (left, right):
             ax.spines[:].set_visible(False)
             ax.tick_params(length=0)

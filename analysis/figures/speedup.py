@@ -6,7 +6,7 @@ from harmonica import plot
 from ..bootstrap import interval
 from ..compare import CARRYING
 from ..paper_numbers import published
-from ..style import PANEL, WIDTH, legend, look, name
+from ..style import PANEL, WIDTH, legend, log_ticks, look, name
 
 PAPER_STEPS = 10        # the T of the paper's figure
 PAPER = {"FID_approx": "FID", "IS_approx": "IS"}
@@ -45,12 +45,21 @@ def _measured(line):
 
 
 def series(group):
-    """{name: its lines}: FORA's intervals and the numbers of fewer steps are one each."""
+    """{method: its lines}: FORA's intervals and the numbers of fewer steps are one each."""
     found = {}
     for line in group.lines[1:]:
         own = name(line.row)
         found.setdefault("FORA" if own.startswith("FORA") else own, []).append(line)
     return found
+
+
+def _told(method, lines):
+    """A method with what its points differ in, where that is not the CUR."""
+    if method == "FORA" and len(lines) > 1:
+        return "FORA, intervals " + ", ".join(str(line.row.runs[0].interval or 2) for line in lines)
+    if lines[0].row.uncached:
+        return f"{lines[0].row.sampler}, {', '.join(str(line.row.num_steps) for line in lines)} steps"
+    return method
 
 
 def _panel(ax, group, metric, speed):
@@ -62,12 +71,13 @@ def _panel(ax, group, metric, speed):
         x, left, right = np.array([speeds for speeds, _ in own]).T
         y = np.array([values.mean() for _, values in own])
         low, high = np.array([interval(values) if values.size > 1 else [values.mean()] * 2 for _, values in own]).T
-        ax.errorbar(x, y, yerr=np.maximum([y - low, high - y], 0), xerr=np.maximum([x - left, right - x], 0), label=method,
-                    elinewidth=0.6, **look(method))
+        ax.errorbar(x, y, yerr=np.maximum([y - low, high - y], 0), xerr=np.maximum([x - left, right - x], 0), elinewidth=0.6,
+                    label=_told(method, lines), **look(method))
     floor = group.lines[0].mean(metric)
     if floor:
         ax.axhline(floor, color="#000000", linewidth=0.8, linestyle=(0, (1, 3)), label="uncached")
     ax.set(yscale="log")
+    log_ticks(ax.yaxis)
 
 
 def _paper(group):
