@@ -1,4 +1,4 @@
-"""The command line: `python -m analysis table1 | table2 | publish | paper`. Reads records, computes no model."""
+"""The command line: `python -m analysis TABLE | ablations | publish | paper`. Reads records, computes no model."""
 import sys
 from pathlib import Path
 
@@ -6,6 +6,8 @@ from experiments import ROWS
 from harmonica import check, command
 from harmonica.command import Parser
 from harmonica.specs import SCALES
+
+from .tables import ABLATIONS, TABLES
 
 RESULTS, LOCAL = Path("results"), Path("results/local")
 
@@ -17,8 +19,9 @@ def main(argv=None):
 def parser():
     top = Parser(prog="python -m analysis", description="Tables and figures from records.")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for name in ("table1", "table2"):
-        table = commands.add_parser(name, help=f"this clone's Table {name[-1]}, from results/local")
+    titles = {name: f"this clone's {table.title}, from results/local" for name, table in TABLES.items()}
+    for name, words in {**titles, "ablations": "all ablations, one after another"}.items():
+        table = commands.add_parser(name, help=words)
         table.add_argument("--scale", default="digits", help="digits (default), smoke or paper")
         table.add_argument("--rows", default="core", help="core (default) or all")
         table.add_argument("--seeds", type=int, default=1, help="base models and evaluation noises, 1 (default) to 3")
@@ -29,28 +32,34 @@ def parser():
 
 
 def _table(arguments):
-    from . import paper_scale, records, report, table
-    from .committed import command
-    from .tables import TABLES
-    which = TABLES[arguments.name]
     check(arguments.scale in SCALES, "SCALE", arguments.scale, f"choose one of {', '.join(SCALES)}")
     check(arguments.rows in ROWS, "ROWS", arguments.rows, f"choose one of {', '.join(ROWS)}")
     check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
-    rows = which.rows(arguments.scale, arguments.rows, arguments.seeds)
-    needed = [a for a in records.artefacts(rows) if a.kind != "latency"]        # without latency its cells stay empty
-    records.require(LOCAL, needed, command(which, arguments.rows, arguments.seeds, arguments.scale))
-    if arguments.scale == "paper":
-        return _show(*paper_scale.render(LOCAL, LOCAL, rows, paper_scale.TABLES[which.name]))
-    committed = table.read_csv(RESULTS / "tables" / f"{which.name}.{arguments.scale}.csv")
-    _show(*report.render(which, LOCAL, LOCAL, rows, arguments.scale, committed=committed))
+    for table in ABLATIONS if arguments.name == "ablations" else [TABLES[arguments.name]]:
+        _render(table, arguments.scale, arguments.rows, arguments.seeds)
+
+
+def _render(table, scale, which, seeds):
+    """This clone's table, if it has anything at this scale."""
+    from . import cost, paper_scale, records, report
+    from .table import read_csv
+    rows, costs = table.rows(scale, which, seeds), table.costs(scale)
+    needed = [a for a in records.artefacts(rows, costs) if a.kind != "latency"]     # without latency its cells stay empty
+    records.require(LOCAL, needed, table.command(which, seeds, scale))
+    if costs:
+        _show(*cost.render(table, LOCAL, LOCAL, scale))
+    elif scale == "paper":
+        _show(*paper_scale.render(LOCAL, LOCAL, rows, table))
+    elif rows:
+        committed = read_csv(RESULTS / "tables" / f"{table.name}.{scale}.csv")
+        _show(*report.render(table, LOCAL, LOCAL, rows, scale, committed=committed))
 
 
 def _publish(arguments):
     from . import committed
     from .publish import THERE, publish
-    from .tables import TABLES
     pictured = [run for table in TABLES.values() for run in committed.pictured(committed.rows(table))]
-    written, skipped = publish(LOCAL, RESULTS, committed.named(), pictured)
+    written, skipped = publish(LOCAL, RESULTS, {table.title: committed.artefacts(table) for table in TABLES.values()}, pictured)
     print(f"{len(written)} files copied to {RESULTS}")
     for reason, ids in skipped.items():
         print(f"{len(ids)} records not copied: {reason}" + ("" if reason == THERE else ":\n  " + "\n  ".join(ids)))

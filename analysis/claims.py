@@ -1,11 +1,9 @@
 """What a table supports in the paper, and what the numbers here say to it: sentences generated from the records alone."""
 from dataclasses import dataclass
 
-from .compare import CARRYING, FEWER, settings
+from .compare import CARRYING, FEWER, UNCACHED, settings
 from .lossless import CRITERION, bounds
 
-PLAIN = ("FORA", FEWER, "random")
-LEARNED = ("HarmoniCa", "Learning-to-Cache")
 NOT_CLAIMED = "nothing is claimed"
 UNEQUAL = 1.1       # of two theoretical speedups: from here on they are said beside the errors
 
@@ -16,27 +14,39 @@ class Claim:
     title: str
     verdict: str
     summary: str
-    findings: tuple[str, ...]
+    findings: tuple[str, ...] = ()
 
 
 def claims(groups, table):
     """-> [Claim] about the records.Group's of a tables.Table; where plain baselines win comes first."""
     found = [setting for group in groups for setting in settings(group)]
-    return [plain_wins(found, table.plain_wins), *(better(found, *comparison) for comparison in table.comparisons),
-            nearly_lossless(found)]
+    first = [plain_wins(found, table.plain_wins)] if table.plain_wins else []
+    natural = [setting for setting in found if setting.cur is None]
+    said = [tested(found, *comparison) for comparison in table.comparisons]
+    return first + [claim for claim in said if claim] + ([own_cur(natural)] if natural else [])
 
 
-def plain_wins(found, title):
-    """Every place where FORA, fewer steps or a random schedule is ahead of a learned router."""
+def tested(found, left, right, title):
+    """left against right, or against the uncached model -> Claim, None where no setting has both."""
+    return nearly_lossless(found, left, title) if right == UNCACHED else better(found, left, right, title)
+
+
+def is_plain(method):
+    return method in (FEWER, "random") or method.startswith("FORA")
+
+
+def plain_wins(found, title, learned=None):
+    """Every place where FORA, fewer steps or a random schedule is ahead of a learned router, or of the one named."""
     findings, wins, undecided = [], 0, 0
     for setting in found:
-        for plain, learned in ((p, l) for p in PLAIN for l in LEARNED):
-            lower = [c for c in setting.compare(plain, learned) if c.ratio < 1]
+        others = [m for m in setting.methods if not is_plain(m) and learned in (None, m)]
+        for plain, other in ((p, o) for p in setting.methods if is_plain(p) for o in others):
+            lower = [c for c in setting.compare(plain, other) if c.ratio < 1]
             ahead = [c for c in lower if c.verdict != "open"]
             undecided += len(lower) - len(ahead)
             wins += sum(c.verdict == "lower" for c in ahead)
             if ahead:
-                findings.append(f"{_where(setting)}{_speeds(learned, plain, setting)}: {_name(plain, setting)} below {learned} in "
+                findings.append(f"{_where(setting)}{_speeds(other, plain, setting)}: {_name(plain, setting)} below {other} in "
                                 + "; ".join(map(_numbers, ahead)))
     summary = f"{wins} comparisons of errors are won, {undecided} more are lower on average but not beyond doubt"
     claimable = [setting for setting in found if not setting.too_few]
@@ -45,21 +55,21 @@ def plain_wins(found, title):
                  summary=summary if claimable else f"{_why_not(found)}; what is lower in number")
 
 
-def better(found, other, title):
-    """HarmoniCa against another method in every setting, in each metric that carries the comparison."""
+def better(found, left, right, title):
+    """One method against another in every setting, in each metric that carries the comparison; None without a setting."""
     findings, verdicts = [], {name: [] for name in CARRYING.values()}
     for setting in found:
-        comparisons = setting.compare("HarmoniCa", other)
+        comparisons = setting.compare(left, right)
         for comparison in comparisons:
             verdicts[comparison.metric].append(comparison.verdict)
         if comparisons:
-            findings.append(f"{_where(setting)}{_speeds('HarmoniCa', other, setting, always=other == FEWER)}: "
-                            + "; ".join(_said(c, other) for c in comparisons))
+            findings.append(f"{_where(setting)}{_speeds(left, right, setting, always=right == FEWER)}: "
+                            + "; ".join(_said(c, left, right) for c in comparisons))
     claimed = [verdict for own in verdicts.values() for verdict in own if verdict]
     counts = "; ".join(f"{metric} is lower in {v.count('lower')} of {len(v) - v.count(None)} settings, higher in "
                        f"{v.count('higher')}, undecided in {v.count('open')}" for metric, v in verdicts.items())
-    return Claim(title=title, verdict=overall(claimed) if claimed else NOT_CLAIMED,
-                 summary=counts if claimed else _why_not(found), findings=tuple(findings))
+    return Claim(title=title, verdict=overall(claimed) if claimed else NOT_CLAIMED, findings=tuple(findings),
+                 summary=counts if claimed else _why_not(found)) if findings else None
 
 
 def overall(verdicts):
@@ -71,12 +81,12 @@ def overall(verdicts):
     return "does not hold" if "higher" in verdicts else "undecided"
 
 
-def nearly_lossless(found):
-    """HarmoniCa against the uncached model, by lossless.CRITERION."""
+def nearly_lossless(found, method, title):
+    """A method against the uncached model, by lossless.CRITERION; None where no setting has it."""
     findings, kept = [], []
     for setting in found:
-        if "HarmoniCa" in setting.methods:
-            tested = bounds(setting.methods["HarmoniCa"], setting.uncached)
+        if method in setting.methods:
+            tested = bounds(setting.methods[method], setting.uncached)
             by_model = [all(marks) for marks in zip(*(bound.kept_by_model for bound in tested))]
             kept += [] if setting.too_few else [{bound.metric: bound.kept for bound in tested}]
             said = "; ".join(f"{b.text} ({'kept' if b.kept else 'not kept'})" for b in tested)
@@ -87,13 +97,24 @@ def nearly_lossless(found):
     counts = ", ".join(f"that on {metric} in {sum(marks[metric] for marks in kept)}" for metric in (kept[0] if kept else ()))
     summary = f"all three bounds are kept in {whole} of {len(kept)} settings ({counts})" if kept else _why_not(found)
     verdict = "holds" if whole == len(kept) else "holds in part" if some else "does not hold"
-    return Claim(title="Caching is nearly lossless", verdict=verdict if kept else NOT_CLAIMED,
-                 summary=f"{summary}. {CRITERION}", findings=tuple(findings))
+    return Claim(title=title, verdict=verdict if kept else NOT_CLAIMED, summary=f"{summary}. {CRITERION}",
+                 findings=tuple(findings)) if findings else None
 
 
-def _said(comparison, other):
+def own_cur(found):
+    """Rows that each have the CUR that their scores give: CUR and errors side by side, and no ordering."""
+    def numbers(line):
+        errors = ", ".join(f"{name} {line.mean(metric):.3g}" for metric, name in CARRYING.items() if line.mean(metric) is not None)
+        return f"CUR {line.mean('cur_percent'):.3g} %, {line.mean('speedup_theoretical'):.2f}x in theory, {errors}"
+    return Claim(title="CUR and quality as the scores give them", verdict=NOT_CLAIMED,
+                 summary="CUR differs from row to row, so no ordering is claimed",
+                 findings=tuple(f"{setting.group}, {method}: {numbers(line)}" for setting in found
+                                for method, line in setting.methods.items()))
+
+
+def _said(comparison, left, right):
     """One metric of one setting in words."""
-    words = {"lower": "HarmoniCa lower in ", "higher": f"{other} lower in ", "open": "undecided in ", None: ""}
+    words = {"lower": f"{left} lower in ", "higher": f"{right} lower in ", "open": "undecided in ", None: ""}
     return words[comparison.verdict] + _numbers(comparison)
 
 
@@ -103,7 +124,8 @@ def _numbers(comparison):
 
 def _where(setting):
     few = f" ({setting.too_few})" if setting.too_few else ""
-    return f"{setting.group}, CUR {setting.cur:g} %{few}"
+    cur = "" if setting.cur is None else f", CUR {setting.cur:g} %"
+    return f"{setting.group}{cur}{few}"
 
 
 def _why_not(found):

@@ -1,62 +1,87 @@
 """What is committed below results/: which tables, whether every record behind them is there, and no other."""
-from importlib import import_module
-from pathlib import Path
+import re
 
-from experiments import ROWS
 from harmonica import BadInput
-from harmonica.store import FOLDERS, Store
+from harmonica.provenance import code_sha
+from harmonica.runs import SCHEMA
+from harmonica.store import FOLDERS, Store, read_json
 
-from . import records, report
-from .tables import TABLES
+from . import cost, notebooks, paper_numbers, records, report, verdicts
+from .tables import SCALE, TABLES
 
-SCALE = "digits"
-WHOLE = {"which": "all", "num_seeds": 3}        # a committed table: make reproduce-tableN ROWS=all SEEDS=3
-
-
-def command(table, rows, num_seeds, scale=SCALE):
-    """The make command behind a table, with what differs from the defaults."""
-    options = {"SCALE": (scale, SCALE), "ROWS": (rows, "core"), "SEEDS": (num_seeds, 1)}
-    given = [f"{name}={value}" for name, (value, default) in options.items() if value != default]
-    return " ".join([f"make reproduce-{table.name}", *given])
+WHOLE = {"which": "all", "num_seeds": 3}        # a committed table: make reproduce-... ROWS=all SEEDS=3
 
 
 def rows(table):
     return table.rows(SCALE, **WHOLE)
 
 
+def artefacts(table):
+    """All that a table rests on."""
+    return records.artefacts(rows(table), table.costs(SCALE))
+
+
 def begun(results):
-    """{tables.Table: its rows} of those tables of which any record is committed."""
-    store, tables = Store(results), {table: rows(table) for table in TABLES.values()}
-    return {table: own for table, own in tables.items() if any(store.record_path(run).exists() for row in own for run in row.runs)}
+    """{tables.Table: its rows} of those of which anything is committed that no other table rests on."""
+    store, named = Store(results), {table: {a.id: a for a in artefacts(table)} for table in TABLES.values()}
+    uses = [id_ for own in named.values() for id_ in own]
+    alone = {id_ for id_ in uses if uses.count(id_) == 1}
+    return {table: rows(table) for table, own in named.items()
+            if any(store.record_path(a).exists() for id_, a in own.items() if id_ in alone)}
 
 
 def named():
-    """{id: artefact} of everything that experiments/ name at the committed scale."""
-    folder = Path(__file__).resolve().parent.parent / "experiments"
-    found = {}
-    for path in sorted(folder.glob("*/config.py")):
-        config = import_module(f"experiments.{path.parent.name}.config")
-        for which in ROWS:
-            found |= {a.id: a for a in records.artefacts(config.table(SCALE, which, WHOLE["num_seeds"]))}
-    return found
+    """{id: tables.Table} of everything that a committed table may rest on; of the first table that does."""
+    return {a.id: table for table in reversed(TABLES.values()) for a in artefacts(table)}
+
+
+def command(table):
+    """What makes and commits a table."""
+    return f"{table.command(**WHOLE)}` and then `make publish"
 
 
 def check(results):
     """BadInput naming a record, router file or picture that is missing, or a record that nothing names any more."""
     store, known = Store(results), named()
     for table, own in begun(results).items():
-        how = f"{command(table, WHOLE['which'], WHOLE['num_seeds'])}` and then `make publish"
-        wanted = records.artefacts(own)
-        records.require(results, wanted, how)
+        wanted = artefacts(table)
+        records.require(results, wanted, command(table))
         files = [store.router_path(a) for a in wanted if a.kind == "router"]
         files += [records.committed_images(results, run) for run in pictured(own)]
         missing = [path for path in files if not path.exists()]
         if missing:
-            raise BadInput(f"file: {missing[0]} is missing; `{how}` makes it")
+            raise BadInput(f"file: {missing[0]} is missing; `{command(table)}` makes it")
     for path in (path for folder in FOLDERS.values() for path in sorted((store.root / folder).glob("*.json"))):
         if path.stem not in known:
-            raise BadInput(f"record: {path} is stale, no experiment names it now; delete it, and make and publish what "
-                           "takes its place")
+            raise BadInput(f"record: {path} is stale, {_stale(path)}; delete it{_instead(path.stem, known)}")
+
+
+def _stale(path):
+    """Why nothing names a record."""
+    found = read_json(path)
+    found = found if isinstance(found, dict) else {}
+    if found.get("schema") != SCHEMA:
+        return f"it has schema {found.get('schema')!r}, not {SCHEMA}"
+    model = found.get("config", {}).get("model", {})
+    for table in TABLES.values():
+        for run in (run for row in rows(table) for run in row.runs):
+            if run.model.name == model.get("name") and run.model.sha256 != model.get("sha256"):
+                return f"it was made with other weights of {run.model.name} than the shipped ones"
+    return "no experiment names it now"
+
+
+def _instead(id_, known):
+    """Which command makes the record of the same name but for its hash, if there is one."""
+    slug = re.sub(r"-[0-9a-f]{8}$", "", id_)
+    tables = [table for other, table in known.items() if other.rsplit("-", 1)[0] == slug]
+    return f", `{command(tables[0])}` makes what takes its place" if tables else ""
+
+
+def other_code(results):
+    """How many of the committed records were made by other code than this checkout's, as a sentence."""
+    paths = [path for folder in FOLDERS.values() for path in sorted((Store(results).root / folder).glob("*.json"))]
+    others = sum(read_json(path)["provenance"]["code_sha"] != code_sha() for path in paths)
+    return f"{others} of {len(paths)} records were made by other code than this checkout's {code_sha()[:12]} (code_sha)."
 
 
 def pictured(rows):
@@ -65,7 +90,15 @@ def pictured(rows):
 
 
 def render(results):
-    """Make every committed table and figure again from `results` alone -> (paths, text)."""
+    """Make every committed table, figure, the page of verdicts and the notebooks again from `results` -> (paths, text)."""
     check(results)
-    done = [report.render(table, results, results, own, SCALE, committed={}) for table, own in begun(results).items()]
-    return [path for paths, _ in done for path in paths], "\n".join(text for _, text in done)
+    paths, texts, there = [], [], begun(results)
+    for table, own in there.items():
+        made, text = (report.render(table, results, results, own, SCALE, committed={}) if own else
+                      cost.render(table, results, results, SCALE))
+        paths += made
+        texts.append(text)
+    absent = [f"{table.title}: no record is committed; `{command(table)}` makes them." for table in TABLES.values()
+              if table not in there]
+    paths += [paper_numbers.cited(results), verdicts.write_page(results, there), *notebooks.execute(results)]
+    return paths, "\n".join(texts + absent + [other_code(results)])

@@ -8,6 +8,7 @@ from .bootstrap import interval, log_ratios
 CARRYING = {"rFID": "rFID", "x0_mse": "x_0 error"}      # the metrics that carry the comparison, and their names in text
 MODELS_NEEDED = 3       # base models below which no ordering is claimed
 FEWER = "fewer steps"   # the uncached model with fewer steps, as a method among others
+UNCACHED = "uncached"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,9 +61,12 @@ def compare(left, right, metric):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One CUR of one group: the methods compared at it {method: records.Line}, and the uncached line."""
+    """One CUR of one group: the methods compared at it {method: records.Line}, and the uncached line.
+
+    cur is None where every row has its own, which its scores give.
+    """
     group: str
-    cur: float
+    cur: float | None
     methods: dict
     uncached: object
 
@@ -83,18 +87,18 @@ class Setting:
 
 
 def settings(group):
-    """[Setting] of a records.Group: all its rows where it has one CUR, else at each CUR those of equal compute, which are
-    round(T (1 - CUR)) steps, and FORA at 50 %.
-    """
-    uncached, rest = group.lines[0], group.lines[1:]
-    curs = list(dict.fromkeys(line.row.cur_percent for line in rest if line.row.cur_percent is not None))
+    """[Setting] of a records.Group: one with all its rows where these have at most one CUR, else one for each CUR."""
+    curs = dict.fromkeys(line.row.cur_percent for line in group.lines if line.row.cur_percent is not None)
+    return [_setting(group, cur, alone=len(curs) < 2) for cur in curs or [None]]
 
-    def belongs(line, cur):
-        if len(curs) == 1 or line.row.cur_percent == cur:
-            return True
-        if line.row.uncached:
-            return line.row.num_steps == round(uncached.row.num_steps * (1 - cur / 100))
-        return line.row.method == "FORA" and line.mean("cur_percent") == cur
-    return [Setting(group=group.name, cur=cur, uncached=uncached,
-                    methods={FEWER if line.row.uncached else line.row.method: line for line in rest if belongs(line, cur)})
-            for cur in curs]
+
+def _setting(group, cur, alone):
+    """The rows of this CUR, a FORA that happens to have it, and of fewer steps the row nearest to T (1 - CUR)."""
+    uncached, *rest = group.lines
+    fewer = [line for line in rest if line.row.uncached]
+    methods = {line.row.method: line for line in rest if not line.row.uncached and (
+        alone or line.row.cur_percent == cur or line.row.method.startswith("FORA") and line.mean("cur_percent") == cur)}
+    if fewer and cur is not None:
+        equal = round(uncached.row.num_steps * (1 - cur / 100))
+        methods[FEWER] = min(fewer, key=lambda line: abs(line.row.num_steps - equal))
+    return Setting(group=group.name, cur=cur, uncached=uncached, methods=methods)

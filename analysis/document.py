@@ -4,6 +4,8 @@ A block is ("heading", text), ("text", text), ("list", items) or ("table", headi
 """
 import textwrap
 
+from harmonica.store import atomic
+
 WIDTH = 118
 
 
@@ -14,6 +16,13 @@ def markdown(blocks):
 def text(blocks):
     """Aligned and wrapped plain text."""
     return "\n\n".join(_TEXT[kind](*content) for kind, *content in blocks) + "\n"
+
+
+def write(path, content):
+    """Write a file whole -> its path."""
+    with atomic(path) as temporary:
+        temporary.write_text(content)
+    return path
 
 
 def _pipes(headings, rows):

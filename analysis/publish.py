@@ -12,23 +12,30 @@ from .records import committed_images, images, record
 
 UNCLEAN = "made while harmonica/, experiments/ or requirements.lock had uncommitted changes"
 THERE = "already committed"
+ABSENT = "not measured yet"
+HELD = "good, but of a table that is not whole yet"
 
 
-def publish(local, results, wanted, pictured):
-    """Copy the records of `wanted` artefacts from `local` to `results`, and a few images of each of the `pictured` runs.
+def publish(local, results, tables, pictured):
+    """Copy the records of whole tables from `local` to `results`, and a few images of each of the `pictured` runs.
 
+    tables: {title: all artefacts that it rests on}; whole are those of which every record is committed already or may be.
     -> (paths written, {reason: ids that were not copied}). Records of other artefacts stay where they are.
     """
     here, there = Store(local), Store(results)
-    written, skipped = [], defaultdict(list)
-    for artefact in wanted.values():
-        if here.record_path(artefact).exists():
-            reason = refusal(artefact, here, there)
-            if reason:
-                skipped[reason].append(artefact.id)
-            else:
-                written += _copy(artefact, here, there)
-    for id_ in _unnamed(here, wanted):
+    written, skipped, named = [], defaultdict(list), {a.id: a for own in tables.values() for a in own}
+    reasons = {id_: refusal(artefact, here, there) for id_, artefact in named.items()}
+    whole = {a.id for own in tables.values() if all(reasons[a.id] in (None, THERE) for a in own) for a in own}
+    for id_, artefact in named.items():
+        if id_ in whole and reasons[id_] is None:
+            written += _copy(artefact, here, there)
+        elif here.record_path(artefact).exists():
+            skipped[reasons[id_] or HELD].append(id_)
+    for title, own in tables.items():
+        absent = [a.id for a in own if reasons[a.id] == ABSENT]
+        if 0 < len(absent) < len(own):
+            skipped[f"{title} is not whole, these are not measured yet"] += absent
+    for id_ in _unnamed(here, named):
         skipped["no experiment names it at this scale"].append(id_)
     return written + _copy_images(pictured, here, there), dict(skipped)
 
@@ -41,6 +48,8 @@ def refusal(artefact, here, there):
         found = record(here, artefact)
     except BadInput as error:
         return str(error)
+    if found is None:
+        return ABSENT
     if found["provenance"].get("code_clean") is not True:
         return UNCLEAN
     if artefact.kind == "router" and not here.router_path(artefact).exists():

@@ -53,9 +53,9 @@ def groups_of(rows):
     return [(name, distinct(rows)) for name, rows in groupby(rows, key=lambda row: row.group)]
 
 
-def artefacts(rows):
-    """Every run, router and latency that rows rest on, without repetition."""
-    return with_needs([run for row in rows for run in row.runs] + latency_specs(rows))
+def artefacts(rows, costs=()):
+    """Every run, router, latency and training cost that rows rest on, without repetition."""
+    return with_needs([run for row in rows for run in row.runs] + latency_specs(rows) + list(costs))
 
 
 def require(root, wanted, command):

@@ -1,14 +1,13 @@
 """A table whole: the documents and pictures made of the records of its rows."""
 from pathlib import Path
 
-from harmonica.store import atomic
-
 from . import figures, table
 from .claims import NOT_CLAIMED, claims
-from .document import markdown, text
+from .document import markdown, text, write
 from .paper_numbers import block as paper_block
 from .records import load
 
+SAID = "What these numbers say"
 ABOUT = ("Every number is a mean over base models and evaluation noises, [95 % bootstrap interval] with more than one seed. "
          "rFID is the Frechet distance to the uncached model's images from independent noise; the uncached row's rFID is "
          "the floor of its group. x_0 error is the mean squared difference to the uncached run from the same noise. These "
@@ -26,15 +25,15 @@ def render(which, records_root, out, rows, scale, *, committed):
     """
     groups = load(records_root, rows)
     tables = Path(out) / "tables"
-    blocks = document(which, groups, scale, committed)
-    paths = [_write(tables / f"{which.name}.{scale}.csv", table.csv_text(groups)),
-             _write(tables / f"{which.name}.{scale}.md", markdown(blocks))]
-    paths += figures.draw(records_root, groups, Path(out) / "figures")
-    return paths, text(short(which, groups, scale, committed))
+    drawn = {group.name: figures.draw(records_root, [group], Path(out) / "figures") for group in groups}
+    blocks = document(which, groups, scale, committed, drawn)
+    paths = [write(tables / f"{which.name}.{scale}.csv", table.csv_text(groups)),
+             write(tables / f"{which.name}.{scale}.md", markdown(blocks))]
+    return paths + [path for own in drawn.values() for path in own], text(short(which, groups, scale, committed))
 
 
-def document(which, groups, scale, committed):
-    """All blocks of the .md."""
+def document(which, groups, scale, committed, drawn):
+    """All blocks of the .md. drawn: {group's name: paths of its figures}."""
     blocks = [("heading", 1, f"{which.title} at {scale} scale"), ("text", ABOUT)]
     if which.about:
         blocks.append(("text", which.about))
@@ -42,9 +41,9 @@ def document(which, groups, scale, committed):
         blocks.append(("text", "(In round brackets: the committed value.)"))
     for group in groups:
         blocks += [("heading", 2, heading(group, scale)), ("text", how(group)), table.carrying_block(group, committed),
-                   table.beside_block(group, committed), ("list", missing(group)), ("text", pictures(group))]
-    return (blocks + [("heading", 2, "What these numbers say"), ("text", INTERVALS)]
-            + sentences(which, groups) + paper_block(which.published, "The paper's own numbers") + origins(groups))
+                   table.beside_block(group, committed), ("list", missing(group)), *pictures(group, drawn.get(group.name, []))]
+    said = [("heading", 2, SAID), ("text", INTERVALS), *sentences(which, groups)]
+    return blocks + said + paper_block(which.published) + origins([p for group in groups for p in group.provenances])
 
 
 def short(which, groups, scale, committed):
@@ -53,7 +52,7 @@ def short(which, groups, scale, committed):
               ("text", "Means" + ("; in round brackets the committed values" if committed else "") + ". The rest is in the .md.")]
     for group in groups:
         blocks += [("heading", 2, heading(group, scale)), table.means_block(group, committed)]
-    return blocks + [("heading", 2, "What these numbers say")] + sentences(which, groups)
+    return blocks + [("heading", 2, SAID)] + sentences(which, groups)
 
 
 def heading(group, scale):
@@ -76,43 +75,38 @@ def how(group):
 def missing(group):
     """Why a cell of the group is empty."""
     reasons = ["CUR natural is what a router's scores give at tau, before the count is made exact; other methods have none"]
-    other_noise = [table.label(line.row, group) for line in group.lines if line.values["x0_mse"] is None]
+    other_noise = [table.label(line.row) for line in group.lines if line.values["x0_mse"] is None]
     if other_noise:
         reasons.append(f"x_0 error of {', '.join(other_noise)}: the sampler draws noise at each step, so fewer steps are another "
                        "realisation, which is not compared image by image")
-    unmeasured = [table.label(line.row, group) for line in group.lines if line.latency is None]
+    unmeasured = [table.label(line.row) for line in group.lines if line.latency is None]
     if unmeasured:
         reasons.append(f"latency and speedup of {', '.join(unmeasured)}: no finished latency record {group.latency_id}")
     return reasons
 
 
-def pictures(group):
+def pictures(group, paths):
     """Links to the group's figures, relative to the document."""
-    return "\n\n".join(f"![{group.name}: {name}](../figures/{figures.file_name(group, name)})"
-                       for name in figures.names(group))
+    return [("text", f"![{group.name}: {path.name.split('.')[-2]}](../figures/{path.name})")
+            for path in paths if path.suffix == ".png"]
 
 
 def sentences(which, groups):
-    blocks = []
-    for claim in claims(groups, which):
-        verdict = "" if claim.verdict == NOT_CLAIMED else f": {claim.verdict}"
-        blocks.append(("text", f"**{claim.title}{verdict}** - {claim.summary}."))
-        blocks += [("list", [f"{finding}." for finding in claim.findings])] if claim.findings else []
-    return blocks
+    return [block for claim in claims(groups, which) for block in said(claim)]
 
 
-def origins(groups):
-    """Versions and code that the records behind the table name."""
-    made = [provenance for group in groups for provenance in group.provenances]
+def said(claim):
+    """Blocks of one claims.Claim."""
+    verdict = "" if claim.verdict == NOT_CLAIMED else f": {claim.verdict}"
+    first = [("text", f"**{claim.title}{verdict}** - {claim.summary}.")]
+    return first + ([("list", [f"{finding}." for finding in claim.findings])] if claim.findings else [])
+
+
+def origins(made):
+    """Versions and code that the provenances behind the table name."""
     def each(values):
         return ", ".join(sorted(set(values)))
     return [("heading", 2, "Made with"),
             ("list", [f"devices: {each(p['device'] for p in made)}",
                       *(f"{name}: {each(p['versions'][name] for p in made)}" for name in sorted(made[0]["versions"])),
                       f"code_sha: {each(p['code_sha'][:12] for p in made)}"])]
-
-
-def _write(path, content):
-    with atomic(path) as temporary:
-        temporary.write_text(content)
-    return path

@@ -5,7 +5,7 @@ from .bootstrap import interval
 from .records import COSTS, METRICS
 
 ONE_SAMPLER = "DDIM"        # a table with no other has no column for it
-COLUMNS = ("model", "sampler", "T", "method", "CUR_percent", "CUR_natural_percent", "IS", "FID", "sFID", "precision", "recall", "rFID",
+COLUMNS = ("group", "model", "sampler", "T", "method", "CUR_percent", "CUR_natural_percent", "IS", "FID", "sFID", "precision", "recall", "rFID",
            "rFID_floor", "x0_mse", "agreement", "latency_ms", "speedup", "speedup_theoretical", "num_images", "num_seeds",
            "run_ids")
 RENAMED = {"CUR_percent": "cur_percent", "CUR_natural_percent": "cur_natural_percent"}
@@ -22,7 +22,7 @@ def _cells(line, floor):
     row, latency = line.row, line.latency or {}
     numbers = {column: line.mean(metric) for column, metric in MEASURED.items()}
     numbers |= {"rFID_floor": floor, "latency_ms": latency.get("latency_ms"), "speedup": latency.get("speedup")}
-    texts = {"model": row.model, "sampler": row.sampler, "T": str(row.num_steps), "method": row.method,
+    texts = {"group": row.group, "model": row.model, "sampler": row.sampler, "T": str(row.num_steps), "method": row.method,
              "num_seeds": str(len(row.runs)), "run_ids": " ".join(run.id for run in row.runs)}
     return {column: texts[column] if column in texts else _plain(numbers[column]) for column in COLUMNS}
 
@@ -34,6 +34,9 @@ def _plain(number):
 def csv_text(groups):
     rows = [row for group in groups for row in cells(group)]
     frame = pd.DataFrame(rows, columns=COLUMNS)
+    first = {(row.model, row.sampler, row.num_steps) for row in (group.lines[0].row for group in groups)}
+    if len(first) == len(groups):       # these three tell the groups apart
+        frame = frame.drop(columns="group")
     if set(frame["sampler"]) == {ONE_SAMPLER}:
         frame = frame.drop(columns="sampler")
     return frame.to_csv(index=False, lineterminator="\n")
@@ -51,7 +54,9 @@ def key(row):
     """What makes a row of the CSV the same row in another measurement; uncached and fewer steps differ in their MACs."""
     sampler = row.get("sampler", ONE_SAMPLER)
     setting = f"{float(row['speedup_theoretical']):.2f}" if row["method"] == sampler else row["CUR_percent"]
-    return row["model"], sampler, row["T"], row["method"], setting
+    if setting == row["CUR_natural_percent"]:       # as the scores gave it, which is a result
+        setting = "natural"
+    return row.get("group", ""), row["model"], sampler, row["T"], row["method"], setting
 
 
 # heading -> column; the first block is what carries the comparison, the second stands beside it
@@ -79,18 +84,18 @@ def _block(group, columns, committed, shown):
     rows = []
     for line, row in zip(group.lines, cells(group)):
         known = committed.get(key(row), {})
-        rows.append([label(line.row, group), line.row.form, f"{line.mean('cur_percent'):.4g}"])
+        rows.append([label(line.row), line.row.form, f"{line.mean('cur_percent'):.4g}"])
         for column in columns.values():
             there = f" ({float(known[column]):.4g})" if known.get(column) else ""
             rows[-1].append(shown(line, row, column) + there if row[column] else "")
     return "table", ["method", "form", "CUR %", *columns], rows
 
 
-def label(row, group):
+def label(row, group=None):
     """A row's method in words; that of the uncached rows is their sampler."""
     if not row.uncached:
         return row.method
-    return "uncached" if row is group.lines[0].row else f"{row.sampler}, {row.num_steps} steps"
+    return "uncached" if row.num_steps == row.runs[0].against else f"{row.sampler}, {row.num_steps} steps"
 
 
 def _with_spread(line, row, column):

@@ -1,0 +1,107 @@
+"""What training a router costs, per method: seconds, training images and memory, from records of the kind "training"."""
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from harmonica.store import Store
+
+from .claims import Claim, overall
+from .document import markdown, text, write
+from .paper_numbers import block as paper_block
+from .records import record
+from .report import SAID, origins, said
+
+OURS, STANDARD = "HarmoniCa", "Learning-to-Cache"
+ABOUT = ("Measured alone on one machine, the methods in turn: seconds of one trajectory, median [interquartile range]; seconds "
+         "in total are that times the router's trajectories, and IEPO's measurements of lambda. Memory is what autograd keeps "
+         "of one update. Images are training images drawn. No seeds: the intervals are those of repeats.")
+COLUMNS = ("group", "method", "router_id", "trajectories", "images", "seconds_per_trajectory", "seconds_q1", "seconds_q3",
+           "lambda_seconds", "seconds_total", "memory_bytes")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """One method of one group. total, low, high: seconds of a whole training, and with a trajectory's quartiles."""
+    group: str
+    method: str
+    router: object
+    measured: dict
+
+    @property
+    def total(self):
+        return self.measured["seconds_total"]
+
+    @property
+    def range(self):
+        more = [quartile - self.measured["seconds_per_trajectory"] for quartile in self.measured["seconds_iqr"]]
+        return tuple(self.total + self.router.training.trajectories * seconds for seconds in more)
+
+
+def load(root, specs):
+    """-> ([[Cost] per runs.TrainingCostSpec], their provenances). The records must be there (records.require)."""
+    found = [record(Store(root), spec) for spec in specs]
+    return ([[Cost(group=spec.group, method=method, router=router, measured=own["rows"][router.id])
+              for method, router in spec.rows] for spec, own in zip(specs, found)], [own["provenance"] for own in found])
+
+
+def render(table, root, out, scale):
+    """Write tables/ of a tables.Table without rows below `out` -> (paths, text to print)."""
+    groups, provenances = load(root, table.costs(scale))
+    blocks = [("heading", 1, f"{table.title} at {scale} scale"), *document(groups, provenances)]
+    rows = [_plain(cost) for group in groups for cost in group]
+    csv = pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
+    whole = markdown(blocks + paper_block(table.published) + origins(provenances))
+    paths = [Path(out) / "tables" / f"{table.name}.{scale}.{suffix}" for suffix in ("csv", "md")]
+    return [write(path, content) for path, content in zip(paths, (csv, whole))], text(blocks)
+
+
+def document(groups, provenances):
+    """Blocks: a table per group, and what it says."""
+    blocks = [("text", ABOUT)]
+    for group, made in zip(groups, provenances):
+        blocks += [("heading", 2, group[0].group), ("text", f"On {made['device']}, {made['threads']} thread(s)."), _shown(group)]
+    return blocks + [("heading", 2, SAID)] + [block for claim in claims(groups) for block in said(claim)]
+
+
+def _shown(group):
+    rows = []
+    for cost in group:
+        own, (low, high) = cost.measured, cost.measured["seconds_iqr"]
+        rows.append([cost.method, str(own["images"]), f"{own['seconds_per_trajectory']:.3g} [{low:.3g}, {high:.3g}]",
+                     "" if own["lambda_seconds"] is None else f"{own['lambda_seconds']:.3g}", f"{cost.total:.3g}",
+                     f"{own['memory_bytes'] / 1e6:.3g}"])
+    return "table", ["method", "images", "seconds per trajectory", "seconds per lambda", "seconds in total", "memory MB"], rows
+
+
+def _plain(cost):
+    low, high = cost.measured["seconds_iqr"]
+    return {"group": cost.group, "method": cost.method, "router_id": cost.router.id, "seconds_q1": low, "seconds_q3": high,
+            "trajectories": cost.router.training.trajectories, **{name: cost.measured[name] for name in COLUMNS if name in cost.measured}}
+
+
+def claims(groups):
+    """-> [Claim]: training needs no images; it takes less time than standard training."""
+    pairs = [(ours, other) for group in groups for ours in group if ours.method == OURS
+             for other in group if other.method.startswith(STANDARD)]
+    return [image_free(groups), faster(pairs)] if pairs else []
+
+
+def image_free(groups):
+    drawn = [f"{cost.group}, {cost.method}: {cost.measured['images']} training images" for group in groups for cost in group]
+    free = all(cost.measured["images"] == 0 for group in groups for cost in group if not cost.method.startswith(STANDARD))
+    return Claim(title="Training with SDT draws no training images", verdict="holds" if free else "does not hold",
+                 summary="counted, not estimated", findings=tuple(drawn))
+
+
+def faster(pairs):
+    verdicts, findings = [], []
+    for ours, other in pairs:
+        (low, high), (other_low, other_high) = ours.range, other.range
+        verdicts.append("lower" if high < other_low else "higher" if low > other_high else "open")
+        findings.append(f"{ours.group}: {ours.method} {ours.total:.3g} s [{low:.3g}, {high:.3g}], {other.method} {other.total:.3g} s "
+                        f"[{other_low:.3g}, {other_high:.3g}], ratio {ours.total / other.total:.3g}; memory of one update "
+                        f"{ours.measured['memory_bytes'] / other.measured['memory_bytes']:.3g} times as much")
+    return Claim(title="Training HarmoniCa takes less time than Learning-to-Cache", verdict=overall(verdicts),
+                 summary="an ordering needs quartiles that do not overlap; each method at its own number of trajectories and images",
+                 findings=tuple(findings))

@@ -1,0 +1,42 @@
+"""The notebooks of this folder: executed top to bottom from a clean state, saved with their outputs and without times."""
+from pathlib import Path
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+
+from harmonica import BadInput
+
+from .document import write
+
+FOLDER = Path(__file__).parent
+NAMES = ("table1", "table2", "ablations", "figures", "cost")
+TIMEOUT_S = 120
+
+
+def execute(results, folder=FOLDER):
+    """Execute all notebooks in `folder` where `results` lie -> their paths. BadInput where a cell fails."""
+    paths = [Path(folder) / f"{name}.ipynb" for name in NAMES]
+    return [write(path, _executed(path, Path(results).resolve().parent)) for path in paths]
+
+
+def _executed(path, root):
+    """The notebook's new text. Only its sources are kept, so that what a run before left in the file decides nothing."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    for cell in notebook.cells:
+        cell.metadata = {}
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    # no folder of kernels: python3 is then the interpreter that runs this, whatever the user has installed
+    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
+    client = NotebookClient(notebook, km=kernel, timeout=TIMEOUT_S, record_timing=False, extra_arguments=["--log-level=ERROR"],
+                            resources={"metadata": {"path": str(root)}})
+    try:
+        client.execute(cleanup_kc=True)
+    except CellExecutionError as error:
+        raise BadInput(f"notebook: {path.name}: {error.ename}: {error.evalue}") from None
+    notebook.metadata.pop("language_info", None)        # the version of this machine's Python
+    return nbformat.writes(notebook) + "\n"
