@@ -25,10 +25,12 @@ run = $(PY) -m harmonica run $1 $(options) --where $(WHERE) $(if $(filter 1,$(FR
 # On a cluster the runs are only submitted here; the table is a job of its own, after all others.
 table = $(if $(filter local,$(WHERE)),$(PY) -m analysis $1 $(options))
 
-.PHONY: help install test test-slurm reproduce-table1 reproduce-table2 base-models paper publish bench clean
+ABLATIONS := $(patsubst experiments/%/config.py,%,$(wildcard experiments/ablation_*/config.py))
+
+.PHONY: help install test test-slurm reproduce-table1 reproduce-table2 reproduce-ablations base-models paper publish bench clean
 
 help: ## list the targets and variables
-	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1|/p' Makefile | awk -F'|' '{ printf "  %-17s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1|/p' Makefile | awk -F'|' '{ printf "  %-20s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  SCALE=$(SCALE)   digits: CPU, minutes; paper: published models, GPUs; smoke: seconds, for tests"
 	@echo "  ROWS=$(ROWS)      core: the paper's main rows; all"
@@ -55,6 +57,10 @@ reproduce-table1: install ## class-conditional generation: run what is missing, 
 reproduce-table2: install ## text-to-image: run what is missing, print the table
 	$(call run,pixart_alpha pixart_sigma,table2)
 	$(call table,table2)
+
+reproduce-ablations: install ## what each idea contributes: run what is missing, print the tables
+	$(call run,$(ABLATIONS),ablations)
+	$(call table,ablations)
 
 base-models: install ## train the digits-scale base models that ship with the package
 	$(PY) -m harmonica.digits $(ARGS)

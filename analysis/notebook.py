@@ -1,9 +1,6 @@
-"""What the notebooks show: tables as Markdown, pictures from results/figures; all of it from the committed records."""
-import re
+"""What the notebooks show: tables as Markdown, pictures of results/figures by their names; all of it from committed records."""
 from functools import cache
 from pathlib import Path
-
-from IPython.display import Markdown, display
 
 from . import committed, cost, paper_numbers, report, table
 from .document import markdown
@@ -13,42 +10,42 @@ from .tables import SCALE, TABLES
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
+class Shown:
+    """Blocks of a document, as a cell's last expression."""
+
+    def __init__(self, *blocks):
+        self.markdown = markdown(blocks)
+
+    def _repr_markdown_(self):
+        return self.markdown
+
+    def __repr__(self):
+        return f"{len(self.markdown.splitlines())} lines of Markdown"
+
+
 @cache
-def there():
+def _there():
     return committed.begun(RESULTS)
-
-
-def show(blocks):
-    display(Markdown(markdown(blocks)))
-
-
-def absent(name):
-    show([("text", f"No record is committed: `{committed.command(TABLES[name])}` makes them.")])
 
 
 def measured(name):
     """A table's cells with their intervals, and what they say; or which command makes them."""
-    if TABLES[name] not in there():
-        return absent(name)
-    found = load(RESULTS, there()[TABLES[name]])
-    for group in found:
-        show([("heading", 3, report.heading(group, SCALE)), table.carrying_block(group, {})])
-    show([("heading", 3, report.SAID), *report.sentences(TABLES[name], found)])
-
-
-def costs(name="ablation_training_cost"):
-    """The table of training costs, the same way."""
-    if TABLES[name] not in there():
-        return absent(name)
-    show(cost.document(*cost.load(RESULTS, TABLES[name].costs(SCALE))))
+    which = TABLES[name]
+    if which not in _there():
+        return Shown(("text", f"No record is committed: `{committed.command(which)}` makes them."))
+    if which.costs(SCALE):
+        return Shown(*cost.document(*cost.load(RESULTS, which.costs(SCALE))))
+    groups = load(RESULTS, _there()[which])
+    tables = [block for group in groups for block in (("heading", 3, report.heading(group, SCALE)), table.carrying_block(group, {}))]
+    return Shown(*tables, ("heading", 3, report.SAID), *report.sentences(which, groups))
 
 
 def paper(name):
     """A table of the paper, as it prints it."""
-    show([paper_numbers.table(name)])
+    return Shown(paper_numbers.table(name))
 
 
 def pictures(figure):
     """Every committed figure of one kind: samples, routers, error, training, ..."""
-    for path in sorted((RESULTS / "figures").glob(f"*.{figure}.png")):
-        show([("text", f"![{re.sub('[-.]', ' ', path.stem)}](../results/figures/{path.name})")])
+    paths = sorted((RESULTS / "figures").glob(f"*.{figure}.png"))
+    return Shown(*(("text", f"![{path.stem}](../results/figures/{path.name})") for path in paths))

@@ -2,8 +2,6 @@
 from pathlib import Path
 
 import nbformat
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
@@ -19,10 +17,10 @@ TIMEOUT_S = 120
 def execute(results, folder=FOLDER):
     """Execute all notebooks in `folder` where `results` lie -> their paths. BadInput where a cell fails."""
     paths = [Path(folder) / f"{name}.ipynb" for name in NAMES]
-    return [write(path, _executed(path, Path(results).resolve().parent)) for path in paths]
+    return [write(path, executed(path, Path(results).resolve().parent)) for path in paths]
 
 
-def _executed(path, root):
+def executed(path, root):
     """The notebook's new text. Only its sources are kept, so that what a run before left in the file decides nothing."""
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
@@ -30,10 +28,10 @@ def _executed(path, root):
         cell.metadata = {}
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    # no folder of kernels: python3 is then the interpreter that runs this, whatever the user has installed
-    kernel = AsyncKernelManager(kernel_name="python3", kernel_spec_manager=KernelSpecManager(kernel_dirs=[]))
-    client = NotebookClient(notebook, km=kernel, timeout=TIMEOUT_S, record_timing=False, extra_arguments=["--log-level=ERROR"],
+    client = NotebookClient(notebook, timeout=TIMEOUT_S, record_timing=False, extra_arguments=["--log-level=ERROR"],
                             resources={"metadata": {"path": str(root)}})
+    # without a folder of kernels, python3 is the interpreter that runs this, whatever the user has installed
+    client.create_kernel_manager().kernel_spec_manager.kernel_dirs = []
     try:
         client.execute(cleanup_kc=True)
     except CellExecutionError as error:

@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT_TEXT = (ROOT / "pyproject.toml").read_text()
 PYPROJECT = tomllib.loads(PYPROJECT_TEXT)
 LOCK = (ROOT / "requirements.lock").read_text()
-TARGETS = ("help install test test-slurm reproduce-table1 reproduce-table2 base-models paper publish bench clean").split()
+TARGETS = ("help install test test-slurm reproduce-table1 reproduce-table2 reproduce-ablations base-models paper publish bench "
+           "clean").split()
 
 spec = importlib.util.spec_from_file_location("install", ROOT / "tools" / "install.py")
 install = importlib.util.module_from_spec(spec)

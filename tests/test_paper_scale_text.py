@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from analysis import paper_scale
+from analysis.tables import TABLE2
 from analysis.paper_numbers import published
 from experiments.paper_scale_text import Base, Budget, Setting, group
 from harmonica import BadInput, evaluation, weights
@@ -89,14 +90,14 @@ def test_every_row_is_made(made):
 
 def test_the_rows_are_rendered_without_a_column_of_the_paper_mixed_in(made, tmp_path):
     rows, store = made
-    (csv, document), text = paper_scale.render(store.root, tmp_path, rows, paper_scale.TABLE2)
+    (csv, document), text = paper_scale.render(store.root, tmp_path, rows, TABLE2)
     header, *lines = csv.read_text().splitlines()
     assert csv.name == "table2.paper.csv" and len(lines) == len(rows) and ",CLIP,FID,sFID," in header
     assert "CLIP: clip." in text and "PixArt-alpha 256x256" in document.read_text()
 
 
 def test_each_row_stands_beside_its_own_in_the_paper():
-    found = [paper_scale._in_paper(row, paper_scale.TABLE2) for row in paper_scale.TABLE2.rows("core", 1)]
+    found = [paper_scale._in_paper(row, TABLE2) for row in TABLE2.rows("paper")]
     assert found == [line["FID"] for line in published("table2_text_to_image")] + [""] * 4     # none known of Sigma
 
 

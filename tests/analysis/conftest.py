@@ -40,15 +40,18 @@ def text_rows():
 def measured(tmp_path, rows):
     """-> a function that writes all records of rows(...) below a folder and returns (folder, rows).
 
-    named: other rows than those. levels: method -> rFID, or a function of (base model, noise); latency: whether that record is there; clean: code_clean.
+    named: other rows than those; costs: of training. levels: schedule, walk or a row's method -> rFID, or a function of (base
+    model, noise), and costs' methods -> seconds; latency: whether that record is there; clean: code_clean.
     """
-    def make(models=1, levels={}, latency=True, clean=True, folder="local", named=None, **which):
-        root, named = tmp_path / folder, named or rows(models, **which)
-        levels = LEVEL | levels
-        for artefact in records.artefacts(named):
+    def make(models=1, levels={}, latency=True, clean=True, folder="local", named=None, costs=(), **which):
+        root, named = tmp_path / folder, rows(models, **which) if named is None else named
+        methods = {run: row.method for row in named for run in row.runs}
+        levels = LEVEL | levels | {run: levels[method] for run, method in methods.items() if method in levels}
+        for artefact in records.artefacts(named, costs):
             if artefact.kind == "latency" and not latency:
                 continue
-            content = {"run": _run, "router": _router, "latency": _latency}[artefact.kind](Store(root), artefact, levels)
+            content = {"run": _run, "router": _router, "latency": _latency, "training": _training}[artefact.kind](
+                Store(root), artefact, levels)
             write_json(Store(root).record_path(artefact), {
                 "schema": SCHEMA, "kind": artefact.kind, "id": artefact.id, "config": json.loads(canonical(artefact)),
                 "provenance": {**PROVENANCE, "code_clean": clean}, **content})
@@ -64,10 +67,13 @@ def _run(store, run, levels):
     if run.noise == "reference":
         return {"metrics": {"num_images": run.num_images}, "cost": {}}
     fewer = run.num_steps != run.against
-    level = levels["fewer"] if fewer and "fewer" in levels else levels[run.router.training.walk if run.router else run.schedule]
+    schedule = "fewer" if fewer and "fewer" in levels else run.router.training.walk if run.router else run.schedule
+    level = levels.get(run, levels[schedule])
     level = level(int(run.model.name[-1]), run.seed) if callable(level) else level * (1 + 0.1 * run.seed)
     uncached = run == run.baseline()
-    cur = 50 if run.schedule == "fora" else run.cur_percent or 0
+    cur = run.cur_percent or 0
+    if run.schedule == "fora":
+        cur = 100 * (1 - -(-run.num_steps // (run.interval or 2)) / run.num_steps)
     curve = None if fewer else [0.0, 0.0] + [0.0 if uncached else level / 100] * (run.num_steps - 1)
     return {"metrics": {"IS": 8.0, "FID": level, "sFID": 2.0, "precision": 70.0, "recall": 60.0, "rFID": level,
                         "x0_mse": 0.0 if uncached else level / 10, "agreement": 99.0 - level / 100, "x_mse_curve": curve,
@@ -85,6 +91,16 @@ def _router(store, router, levels):
     lambda_ = None if router.training.objective == "mse" else [0.0] + [1e-3] * (router.num_steps - 1)
     log = [{"data_loss": 0.1 / (i + 1), "cur_percent": 10.0 * i, "beta": 1e-4, "lambda": lambda_} for i in range(4)]
     return {"metrics": {"beta": 1e-4, "cur_natural_percent": 51.25}, "log": log}
+
+
+def _training(store, spec, levels):
+    def row(method, router):
+        seconds = levels.get(method, 2.0)
+        standard = router.training.walk == "ltc"
+        return {"seconds_per_trajectory": seconds, "seconds_iqr": [0.9 * seconds, 1.1 * seconds], "memory_bytes": 2_000_000,
+                "lambda_seconds": None if router.training.objective == "mse" else 0.5, "images": 900 * standard, "updates": 9,
+                "seconds_total": seconds * router.training.trajectories}
+    return {"group": spec.group, "rows": {router.id: row(method, router) for method, router in spec.rows}}
 
 
 def _latency(store, spec, levels):

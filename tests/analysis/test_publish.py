@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from analysis import committed, publish as publishing, records
-from analysis.publish import THERE, UNCLEAN
+from analysis.publish import HELD, THERE, UNCLEAN
 from analysis.tables import TABLE1, TABLES
 from harmonica import BadInput
 from harmonica.store import Store
@@ -14,9 +14,8 @@ def published(measured, tmp_path):
     """-> a function that publishes records as `measured` makes them: (results folder, rows, written, skipped)."""
     def make(**kind):
         root, rows = measured(**kind)
-        wanted = {artefact.id: artefact for artefact in records.artefacts(rows)}
         results = tmp_path / "results"
-        return results, rows, *publishing.publish(root, results, wanted, committed.pictured(rows))
+        return results, rows, *publishing.publish(root, results, {"Table 1": records.artefacts(rows)}, committed.pictured(rows))
     return make
 
 
@@ -25,7 +24,8 @@ def as_committed(published, monkeypatch):
     """A published set that stands for the committed one."""
     results, rows, *_ = published(models=2, curs=(50,))
     monkeypatch.setattr(committed, "rows", lambda table: rows if table == TABLE1 else [])
-    monkeypatch.setattr(committed, "named", lambda: {artefact.id: artefact for artefact in records.artefacts(rows)})
+    monkeypatch.setattr(committed, "artefacts", lambda table: records.artefacts(committed.rows(table)))
+    monkeypatch.setattr(committed.notebooks, "execute", lambda results: [])
     return results, rows
 
 
@@ -58,10 +58,24 @@ def test_damaged_and_unnamed_records_are_left_out_with_their_reason(measured, tm
     wanted = {artefact.id: artefact for artefact in records.artefacts(rows)}
     damaged, unnamed = Store(root).record_path(rows[0].runs[0]), wanted.pop(rows[-1].runs[0].id)
     damaged.write_text('{"schema": 1')
-    written, skipped = publishing.publish(root, tmp_path / "results", wanted, [])
+    written, skipped = publishing.publish(root, tmp_path / "results", {"Table 1": wanted.values()}, [])
     reasons = {id_: reason for reason, ids in skipped.items() for id_ in ids}
     assert "not a whole JSON file" in reasons[damaged.stem] and "no experiment" in reasons[unnamed.id]
-    assert not {damaged.name, f"{unnamed.id}.json"} & {path.name for path in written}
+    assert not written and reasons[rows[-1].runs[0].router.id] == HELD
+
+
+def test_a_table_is_published_whole_or_not_at_all(measured, rows, tmp_path):
+    """What another table needs too is copied with that one."""
+    four, six = rows(curs=(50,)), rows(curs=(50,), num_steps=6)
+    root, _ = measured(named=four + six)
+    last = six[-1].runs[0]
+    Store(root).record_path(last).unlink()
+    tables = {"small": records.artefacts(four), "large": records.artefacts(four + six)}
+    written, skipped = publishing.publish(root, tmp_path / "results", tables, [])
+    small, large = ({a.id for a in own} for own in tables.values())
+    assert {path.stem for path in written} == small
+    assert set(skipped[HELD]) == large - small - {last.id}
+    assert skipped["large is not whole, these are not measured yet"] == [last.id]
 
 
 def test_the_committed_set_renders_from_itself_alone_and_unchanged(as_committed):
