@@ -1,5 +1,6 @@
 """What is committed below results/: which tables, whether every record behind them is there, and no other."""
 import re
+from functools import cache
 
 from harmonica import BadInput
 from harmonica.provenance import code_sha
@@ -7,6 +8,7 @@ from harmonica.runs import SCHEMA
 from harmonica.store import FOLDERS, Store, read_json
 
 from . import cost, notebooks, paper_numbers, records, report, verdicts
+from .figures import pictured
 from .tables import SCALE, TABLES
 
 WHOLE = {"which": "all", "num_seeds": 3}        # a committed table: make reproduce-... ROWS=all SEEDS=3
@@ -16,6 +18,7 @@ def rows(table):
     return table.rows(SCALE, **WHOLE)
 
 
+@cache
 def artefacts(table):
     """All that a table rests on."""
     return records.artefacts(rows(table), table.costs(SCALE))
@@ -82,11 +85,6 @@ def other_code(results):
     paths = [path for folder in FOLDERS.values() for path in sorted((Store(results).root / folder).glob("*.json"))]
     others = sum(read_json(path)["provenance"]["code_sha"] != code_sha() for path in paths)
     return f"{others} of {len(paths)} records were made by other code than this checkout's {code_sha()[:12]} (code_sha)."
-
-
-def pictured(rows):
-    """The runs whose images the sample grids show: of every row the first."""
-    return list({row.runs[0].id: row.runs[0] for row in rows}.values())
 
 
 def render(results):

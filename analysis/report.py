@@ -25,15 +25,15 @@ def render(which, records_root, out, rows, scale, *, committed):
     """
     groups = load(records_root, rows)
     tables = Path(out) / "tables"
-    drawn = {group.name: figures.draw(records_root, [group], Path(out) / "figures") for group in groups}
-    blocks = document(which, groups, scale, committed, drawn)
+    blocks = document(which, groups, scale, committed)
     paths = [write(tables / f"{which.name}.{scale}.csv", table.csv_text(groups)),
              write(tables / f"{which.name}.{scale}.md", markdown(blocks))]
-    return paths + [path for own in drawn.values() for path in own], text(short(which, groups, scale, committed))
+    paths += figures.draw(records_root, groups, Path(out) / "figures")
+    return paths, text(short(which, groups, scale, committed))
 
 
-def document(which, groups, scale, committed, drawn):
-    """All blocks of the .md. drawn: {group's name: paths of its figures}."""
+def document(which, groups, scale, committed):
+    """All blocks of the .md."""
     blocks = [("heading", 1, f"{which.title} at {scale} scale"), ("text", ABOUT)]
     if which.about:
         blocks.append(("text", which.about))
@@ -41,9 +41,9 @@ def document(which, groups, scale, committed, drawn):
         blocks.append(("text", "(In round brackets: the committed value.)"))
     for group in groups:
         blocks += [("heading", 2, heading(group, scale)), ("text", how(group)), table.carrying_block(group, committed),
-                   table.beside_block(group, committed), ("list", missing(group)), *pictures(group, drawn.get(group.name, []))]
-    said = [("heading", 2, SAID), ("text", INTERVALS), *sentences(which, groups)]
-    return blocks + said + paper_block(which.published) + origins([p for group in groups for p in group.provenances])
+                   table.beside_block(group, committed), ("list", missing(group)), *pictures(group)]
+    blocks += [("heading", 2, SAID), ("text", INTERVALS), *sentences(which, groups)]
+    return blocks + paper_block(which.published) + origins([p for group in groups for p in group.provenances])
 
 
 def short(which, groups, scale, committed):
@@ -85,10 +85,9 @@ def missing(group):
     return reasons
 
 
-def pictures(group, paths):
+def pictures(group):
     """Links to the group's figures, relative to the document."""
-    return [("text", f"![{group.name}: {path.name.split('.')[-2]}](../figures/{path.name})")
-            for path in paths if path.suffix == ".png"]
+    return [("text", f"![{group.name}: {name}](../figures/{figures.file_name(group, name)})") for name in figures.names(group)]
 
 
 def sentences(which, groups):

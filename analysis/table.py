@@ -91,7 +91,7 @@ def _block(group, columns, committed, shown):
     return "table", ["method", "form", "CUR %", *columns], rows
 
 
-def label(row, group=None):
+def label(row):
     """A row's method in words; that of the uncached rows is their sampler."""
     if not row.uncached:
         return row.method

@@ -1,4 +1,5 @@
 """results/CLAIMS.md: each claim of the paper, how it was tested here, the numbers, and one verdict, from records alone."""
+from dataclasses import replace
 from pathlib import Path
 
 from . import cost
@@ -105,12 +106,13 @@ def _plain(groups, pairs):
 
 
 def other_findings(groups):
-    """What the ablations say beside the paper's claims, a line each; the numbers stand in their tables."""
+    """What the tables say beside the paper's claims, a line each; the numbers stand in the tables."""
+    above = {(name, *pair) for claim in paper_claims() for name, pairs in claim.tests.items() for pair in pairs}
     items = []
     for name, own in groups.items():
-        judged = [claim for claim in claims(own, TABLES[name]) if claim.verdict != NOT_CLAIMED]
-        items += [f"{claim.title}: **{claim.verdict}** - {claim.summary}. {_link(name)}" for claim in judged
-                  if name.startswith("ablation") or claim.verdict == "somewhere"]
+        beside = [asked for asked in TABLES[name].comparisons if (name, *asked[:2]) not in above]
+        items += [f"{claim.title}: **{claim.verdict}** - {claim.summary}. {_link(name)}"
+                  for claim in claims(own, replace(TABLES[name], comparisons=tuple(beside))) if claim.verdict != NOT_CLAIMED]
     absent = [f"{TABLES[name].title}: not tested yet; `{TABLES[name].command('all', 3)}` and then `make publish` do"
               for name in ("ablation_refresh", "ablation_threshold", "ablation_transfer") if name not in groups]
     return [("heading", 2, "Other findings"), ("text", "Not claims of the paper: what was found on the way."),

@@ -34,7 +34,7 @@ def draw(root, group, paths):
 
 def _name(line, group):
     cur = line.row.cur_percent or line.mean("cur_percent")
-    return label(line.row, group) + (f", {cur:.3g} %" if cur else "")
+    return label(line.row) + (f", {cur:.3g} %" if cur else "")
 
 
 def _point(ax, place, values, own):

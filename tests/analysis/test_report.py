@@ -61,7 +61,7 @@ def test_cells_are_means_over_pairs(measured):
 
 
 def document(groups, which=TABLE1):
-    return markdown(report.document(which, groups, "smoke", {}, {}))
+    return markdown(report.document(which, groups, "smoke", {}))
 
 
 def test_missing_latency_is_blank_and_its_reason_is_in_the_document(measured):
