@@ -11,7 +11,7 @@ from .document import write
 
 FOLDER = Path(__file__).parent
 NAMES = ("table1", "table2", "ablations", "figures", "cost")
-TIMEOUT_S = 120
+TIMEOUT_S = 600
 
 
 def execute(results, folder=FOLDER):
