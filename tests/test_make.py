@@ -56,6 +56,20 @@ def test_records_say_what_was_done(specs, made):
     assert len(router["log"]) == 2 and router["metrics"]["cur_natural_percent"] == natural
 
 
+def test_a_routers_mask_can_be_made_to_reuse_the_last_step(specs, made):
+    keep, natural = keep_mask(replace(specs["routed"], reuse_last_step=True), made, 4)
+    assert not keep[-1].any() and int((~keep).sum()) == 6 and natural == keep_mask(specs["routed"], made, 4)[1]
+
+
+def test_a_router_can_be_used_under_another_sampler_when_that_is_said(specs, made):
+    """The same mask; and the file of another model's router is asked for by its own name."""
+    foreign = RunSpec(**shared(specs["full"]), sampler="dpm++", schedule="router", cur_percent=50, router=specs["router"], transferred=True)
+    assert torch.equal(keep_mask(foreign, made, 4)[0], keep_mask(specs["routed"], made, 4)[0])
+    other = replace(specs["router"], model=replace(specs["router"].model, name="other", sha256="1" * 64))
+    with pytest.raises(BadInput, match="other-t3-.* does not exist"):
+        keep_mask(replace(specs["routed"], router=other, transferred=True), made, 4)
+
+
 def test_the_uncached_run_has_no_error_and_reuse_has_some(specs, made):
     metrics = {name: made.record(spec)["metrics"] for name, spec in specs.items() if name != "router"}
     assert metrics["full"]["x0_mse"] == 0 and set(metrics["full"]["x_mse_curve"]) == {0.0}
