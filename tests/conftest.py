@@ -109,8 +109,9 @@ def tiny_scores():
 
 @pytest.fixture(scope="session")
 def tiny_pipe():
-    """-> a function that builds a small random pipeline of diffusers' own classes: "dit", "alpha", "alpha-1024" (which has
-    size conditions), "sigma", and "sigma-256", which goes by default sizes: its latents are an eighth of the image."""
+    """-> a function that builds a small random pipeline of diffusers' own classes: "dit", "alpha", "alpha-sizes" and
+    "alpha-1024" (which have size conditions), "sigma", and "sigma-256", which goes by default sizes: its latents are an
+    eighth of the image."""
     import torch
     from diffusers import (AutoencoderKL, DDIMScheduler, DiTPipeline, DiTTransformer2DModel, DPMSolverMultistepScheduler,
                            PixArtAlphaPipeline, PixArtSigmaPipeline, PixArtTransformer2DModel)
@@ -125,15 +126,16 @@ def tiny_pipe():
         return AutoencoderKL(block_out_channels=(8,) * levels, down_block_types=("DownEncoderBlock2D",) * levels,
                              up_block_types=("UpDecoderBlock2D",) * levels, norm_num_groups=4, latent_channels=4).eval()
 
-    def pixart(pipeline, sample_size, levels=1):      # at 128, the size of 1024 px, alpha has size conditions
+    def pixart(pipeline, sample_size, levels=1, sizes=False):
         transformer = PixArtTransformer2DModel(
             num_attention_heads=2, attention_head_dim=24, num_layers=2, cross_attention_dim=48, sample_size=sample_size,
-            caption_channels=16, interpolation_scale=1, use_additional_conditions=sample_size == 128)
+            caption_channels=16, interpolation_scale=1, use_additional_conditions=sizes)
         encoder = T5EncoderModel(T5Config(vocab_size=384, d_model=16, d_kv=8, num_heads=2, d_ff=32, num_layers=1))
         return pipeline(ByT5Tokenizer(), encoder.eval(), vae(levels), transformer.eval(), DPMSolverMultistepScheduler())
 
     alpha, sigma = PixArtAlphaPipeline, PixArtSigmaPipeline
-    kinds = {"dit": dit, "alpha": lambda: pixart(alpha, 8), "alpha-1024": lambda: pixart(alpha, 128),
+    kinds = {"dit": dit, "alpha": lambda: pixart(alpha, 8), "alpha-sizes": lambda: pixart(alpha, 8, sizes=True),
+             "alpha-1024": lambda: pixart(alpha, 128, sizes=True),       # at 128, and there alone, the pipeline gives them
              "sigma": lambda: pixart(sigma, 8), "sigma-256": lambda: pixart(sigma, 32, levels=4)}
 
     def make(kind, *, seed=0, dtype=torch.float32):
@@ -175,6 +177,19 @@ def smoke_model():
     from harmonica.digits.manifest import manifest
     from harmonica.specs import ModelSpec
     return ModelSpec(name="smoke-s0", sha256=manifest()["smoke-s0"]["sha256"], scale="smoke")
+
+
+@pytest.fixture(scope="session")
+def killed_after():
+    """-> a function that gives a progress which lets `count` trajectories happen and ends as a kill does."""
+    def make(count):
+        def progress(trajectories):
+            for done, trajectory in enumerate(trajectories):
+                if done == count:
+                    raise KeyboardInterrupt
+                yield trajectory
+        return progress
+    return make
 
 
 @pytest.fixture

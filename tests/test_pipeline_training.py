@@ -42,19 +42,6 @@ def prepared(folder_of, kind):
     return loaded, describe(folder_of(kind), loaded, pipe, CAPTIONS, num_steps=T, guidance=None, training=training)
 
 
-class Killed(Exception):
-    pass
-
-
-def killed_after(count):
-    def progress(trajectories):
-        for done, trajectory in enumerate(trajectories):
-            if done == count:
-                raise Killed
-            yield trajectory
-    return progress
-
-
 @pytest.mark.parametrize("kind, guidance", [("dit", 1.0), ("dit", 4.0), ("alpha-1024", 4.0), ("sigma", 1.0), ("sigma", 4.0)])
 def test_training_walks_as_the_pipeline_does(tiny_pipe, folder_of, kind, guidance):
     """Everything computed, from the same noise and prompts: the pipeline's images."""
@@ -78,9 +65,9 @@ def test_training_walks_as_the_pipeline_does(tiny_pipe, folder_of, kind, guidanc
 
 
 @every_kind
-def test_a_killed_training_ends_in_the_same_bits_and_a_finished_one_is_not_repeated(prepared, tmp_path, kind):
+def test_a_killed_training_ends_in_the_same_bits_and_a_finished_one_is_not_repeated(prepared, killed_after, tmp_path, kind):
     straight = train_router(*prepared, tmp_path / "straight")
-    with pytest.raises(Killed):
+    with pytest.raises(KeyboardInterrupt):
         train_router(*prepared, tmp_path / "killed", killed_after(2))
     assert not (tmp_path / "killed" / "router.safetensors").exists()
     resumed = train_router(*prepared, tmp_path / "killed")
@@ -90,9 +77,9 @@ def test_a_killed_training_ends_in_the_same_bits_and_a_finished_one_is_not_repea
 
 
 @pytest.mark.parametrize("kind", ["sigma"])
-def test_another_configuration_in_the_same_folder_is_refused(prepared, folder_of, tmp_path, kind):
+def test_another_configuration_in_the_same_folder_is_refused(prepared, folder_of, killed_after, tmp_path, kind):
     loaded, router = prepared
-    with pytest.raises(Killed):
+    with pytest.raises(KeyboardInterrupt):
         train_router(loaded, router, tmp_path, killed_after(2))
     before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
     loaded, pipe = load_pipeline(folder_of(kind), "ddim", CAPTIONS, "cpu")
@@ -103,9 +90,9 @@ def test_another_configuration_in_the_same_folder_is_refused(prepared, folder_of
 
 
 @pytest.mark.parametrize("kind", ["dit"])
-def test_the_model_may_have_moved(prepared, folder_of, tmp_path, kind):
+def test_the_model_may_have_moved(prepared, killed_after, tmp_path, kind):
     loaded, router = prepared
-    with pytest.raises(Killed):
+    with pytest.raises(KeyboardInterrupt):
         train_router(loaded, router, tmp_path, killed_after(1))
     assert train_router(loaded, replace(router, model="elsewhere"), tmp_path).num_steps == T
 

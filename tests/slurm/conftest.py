@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 import submitit
 
+from harmonica.make import make
+from harmonica.store import Store
+
 ROOT = Path(__file__).resolve().parents[2]
 HOW = '`slurm/local_cluster up`, then `eval "$(slurm/local_cluster env)"`'
 
@@ -30,6 +33,25 @@ def why_not():
         subprocess.run(["scontrol", "ping"], check=True, capture_output=True, timeout=10)
     except (OSError, subprocess.SubprocessError) as error:
         return f"no Slurm answers ({error}): {HOW}"
+
+
+@pytest.fixture(scope="module")
+def alone(wanted, tmp_path_factory):
+    """-> a store with everything in `wanted`, made by one process that nothing disturbs, without Slurm."""
+    store = Store(tmp_path_factory.mktemp("alone"))
+    for artefact in wanted:
+        make(artefact, store)
+    return store
+
+
+@pytest.fixture(scope="module")
+def same(wanted, alone):
+    """-> same(store): its records of `wanted` are those of `alone`."""
+    def same(store):
+        for artefact in wanted:
+            mine, theirs = (own.record(artefact) | {"provenance": None} for own in (store, alone))
+            assert mine == theirs, artefact.id
+    return same
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from harmonica import BadInput
-from harmonica.make import make, make_shard
+from harmonica.make import make_shard
 from harmonica.runs import LatencySpec, RouterSpec, RunSpec, with_needs
 from harmonica.specs import RouterTraining
 from harmonica.store import Store
@@ -32,15 +32,6 @@ def latency(wanted):
     return LatencySpec(group="small", runs=(wanted[2], wanted[3]), batch=2, repeats=2)
 
 
-@pytest.fixture(scope="module")
-def alone(wanted, tmp_path_factory):
-    """The same, made by `make` alone."""
-    store = Store(tmp_path_factory.mktemp("alone"))
-    for artefact in wanted:
-        make(artefact, store)
-    return store
-
-
 @pytest.fixture
 def go(wanted, tmp_path):
     """-> go(site, options): the launcher over `wanted` on the cluster file that `site` is the text of."""
@@ -50,12 +41,6 @@ def go(wanted, tmp_path):
             option: False for option in ("dry_run", "status", "cancel", "fresh", "wait")} | options
         return launch.main(SimpleNamespace(**arguments), wanted, list(latencies), tmp_path / "local")
     return go
-
-
-def same(wanted, one, other):
-    for artefact in wanted:
-        mine, others = ({key: value for key, value in store.record(artefact).items() if key != "provenance"} for store in (one, other))
-        assert mine == others, artefact.id
 
 
 WRONG = {"[train]\ngpu = 4": "[train] key: 'gpu'", "[training]\ngpus = 4": "table: 'training'", "gpus = 4": "table: 'gpus'",
@@ -132,11 +117,11 @@ def test_dry_run_says_what_it_takes_and_makes_nothing(go, wanted, latency, tmp_p
 
 
 @pytest.mark.parametrize("shards", [1, 3])
-def test_debug_makes_what_make_makes(go, wanted, latency, alone, tmp_path, capsys, shards):
+def test_debug_makes_what_make_makes(go, wanted, latency, alone, same, tmp_path, capsys, shards):
     site = f"[site]\ncluster = 'debug'\n[sample]\nshards = {shards}\nparallel = 2"
     go(site, [latency])
     store = Store(tmp_path / "local")
-    same(wanted, store, alone)
+    same(store)
     assert store.record(latency)["rows"].keys() == {wanted[2].id, wanted[3].id}
     for artefact in wanted[1:]:
         assert ({path.name: path.read_bytes() for path in store.samples(artefact).iterdir()}
@@ -152,7 +137,7 @@ def test_local_trains_on_two_ranks(go, wanted, alone, tmp_path):
     assert mine["log"][0]["data_loss"] == pytest.approx(theirs["log"][0]["data_loss"], rel=1e-3)
 
 
-def test_what_fails_says_why_its_dependants_say_so_and_nothing_else_is_lost(go, wanted, alone, tmp_path, capsys):
+def test_what_fails_says_why_its_dependants_say_so_and_nothing_else_is_lost(go, wanted, same, tmp_path, capsys):
     site, store = "[site]\ncluster = 'debug'", Store(tmp_path / "local")
     state = store.state_path(wanted[0])
     state.parent.mkdir(parents=True)
@@ -165,18 +150,18 @@ def test_what_fails_says_why_its_dependants_say_so_and_nothing_else_is_lost(go, 
     assert [(state, id_) for state, id_, *rest in said if not rest] == list(zip(("failed", "done", "done", "failed"), [a.id for a in wanted]))
     state.unlink()
     go(site)
-    same(wanted, store, alone)
+    same(store)
     assert not list((tmp_path / "local" / "failed").iterdir())
 
 
-def test_a_lost_shard_is_redone_alone(go, wanted, alone, tmp_path):
+def test_a_lost_shard_is_redone_alone(go, wanted, same, tmp_path):
     site, store = "[site]\ncluster = 'debug'\n[sample]\nshards = 5", Store(tmp_path / "local")
     make_shard(wanted[1], store, 0, 5)
     make_shard(wanted[1], store, 4, 5)
     before = {path: path.stat().st_mtime_ns for path in store.samples(wanted[1]).iterdir()}
     go(site)
     assert before == {path: path.stat().st_mtime_ns for path in before}
-    same(wanted, store, alone)
+    same(store)
 
 
 def test_states_without_a_queue(wanted, tmp_path):
