@@ -1,6 +1,7 @@
 """What a schedule costs: multiply-accumulates, theoretical speedup, cache memory; and measured latency."""
 import statistics
 import time
+from math import isqrt
 
 import torch
 
@@ -24,6 +25,9 @@ PUBLISHED |= {name: (file.tokens, 1152, 28) for name, file in weights.PUBLISHED.
 def mac_fraction(model, keep):
     """MACs under mask keep (T, N) over those of the uncached model, from the model's name alone; None if not known."""
     own = manifest().get(model, {}).get("training")
+    pixart = _pixart(model, own)
+    if pixart:
+        return macs(pixart, keep) / macs(pixart, torch.ones_like(keep)) if keep.shape[1] == len(pixart.blocks) else None
     if own:
         tokens, width, depth, pixels = (8 // own["patch"]) ** 2, own["width"], own["depth"], 2 * own["patch"] ** 2
     elif model in PUBLISHED:
@@ -35,6 +39,28 @@ def mac_fraction(model, keep):
     of_units = torch.tensor([attention_macs(tokens, width), feed_forward_macs(tokens, width, 4 * width)] * depth).double()
     fixed = fixed_macs(tokens, width, depth=depth, pixels=pixels)
     return (len(keep) * fixed + float((keep.double() @ of_units).sum())) / (len(keep) * (fixed + float(of_units.sum())))
+
+
+def _pixart(model, own):
+    """The backbone, without weights, of a PixArt of ours (by its settings) or a published one (by its name); else None."""
+    if own and "text_width" in own:
+        from .digits.pixart_folder import MOST_BYTES
+        side, channels, captions, text_tokens, sizes = 8, 1, own["text_width"], MOST_BYTES, False
+    elif model in PUBLISHED and model.startswith("PixArt-alpha/"):
+        own, sigma = {"patch": 2, "width": 1152, "heads": 16, "depth": 28}, "Sigma" in model
+        side, channels, captions = 2 * isqrt(PUBLISHED[model][0]), 4, 4096
+        text_tokens, sizes = 300 if sigma else 120, side == 128 and not sigma
+    else:
+        return None
+    from diffusers import PixArtTransformer2DModel      # brings T5's library: only where there is text
+
+    from .backbones.pixart import PixArt
+    with torch.device("meta"):
+        transformer = PixArtTransformer2DModel(
+            num_attention_heads=own["heads"], attention_head_dim=own["width"] // own["heads"], in_channels=channels,
+            out_channels=2 * channels, num_layers=own["depth"], cross_attention_dim=own["width"], sample_size=own["patch"],
+            patch_size=own["patch"], caption_channels=captions, interpolation_scale=1, use_additional_conditions=sizes)
+    return PixArt(transformer, sample_size=side, text_tokens=text_tokens)
 
 
 def summary(backbone, keep, against, halves=1):

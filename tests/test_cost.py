@@ -2,10 +2,10 @@
 import pytest
 import torch
 
-from harmonica import cost, schedules
+from harmonica import cost, outlook, schedules, weights
 from harmonica.digits.manifest import manifest
 from harmonica.models import load_model
-from harmonica.specs import ModelSpec
+from harmonica.specs import ModelSpec, PromptSpec
 
 
 def test_a_reused_block_saves_exactly_its_own(tiny_dit):
@@ -39,7 +39,7 @@ def test_memory_counts_what_is_held_from_one_step_to_the_next(tiny_dit):
 
 
 def test_the_mac_fraction_by_name_is_that_of_the_model(smoke_model):
-    for name, scale in (("smoke-s0", "smoke"), ("dit-digits-s0", "digits")):
+    for name, scale in (("smoke-s0", "smoke"), ("dit-digits-s0", "digits"), ("pixart-digits-s0", "digits")):
         loaded = load_model(ModelSpec(name=name, sha256=manifest()[name]["sha256"], scale=scale))
         keep = schedules.random(5, len(loaded.backbone.blocks), 9, seed=0)
         fraction = cost.macs(loaded.backbone, keep) / cost.macs(loaded.backbone, torch.ones_like(keep))
@@ -49,6 +49,22 @@ def test_the_mac_fraction_by_name_is_that_of_the_model(smoke_model):
     assert cost.mac_fraction("DiT-XL/2 256", schedules.full(20, 54)) is None and cost.mac_fraction(None, keep) is None
     half = cost.mac_fraction("DiT-XL/2 256", schedules.fora(20, 56))
     assert half == pytest.approx(0.5, abs=2e-3)      # 0.2 % and less of a forward cannot be skipped
+
+
+def test_the_mac_fraction_of_the_published_pixarts():
+    names = [name for name in weights.PUBLISHED if name.startswith("PixArt-alpha/")]
+    for name in names:
+        half, cross = schedules.fora(20, 84), schedules.full(20, 84)
+        cross[1:, 1::3] = False
+        model = ModelSpec(name=name, sha256="0" * 64, scale="paper", prompts=PromptSpec(
+            name="captions.txt", sha256="0" * 64, embeddings="none", pixels=256))
+        assert cost.mac_fraction(name, schedules.full(20, 84)) == 1
+        assert cost.mac_fraction(name, schedules.full(20, 56)) is None
+        assert 0.5 < cost.mac_fraction(name, half) < 0.52       # the text's part is spent once
+        tokens = weights.PUBLISHED[name].tokens
+        cheap = 28 * tokens * 2 * 1152**2 / outlook.forward_macs(model)     # of cross-attention, the text's tokens left out
+        assert 1 - cost.mac_fraction(name, cross) == pytest.approx(0.95 * cheap, rel=0.15)
+    assert len(names) == 5
 
 
 def test_functions_are_timed_in_turn_after_a_warm_up():
