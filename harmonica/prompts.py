@@ -1,20 +1,21 @@
 """Captions as text embeddings, computed once and kept on disk: T5 is in memory for that alone, never while routers train.
 
-A folder holds origin.json (the captions by hash, the pipeline), once it is whole about.json (how many as well), and parts of PART captions: the embeddings of
-their tokens one after another, (tokens, C) float16, padding left out, and the number of tokens of each. The empty prompt
-comes after the last caption.
+A folder holds origin.json (the captions by hash, the pipeline), once it is whole about.json (how many as well), and parts
+of PART captions: the embeddings of their tokens one after another, (tokens, C) float16, padding left out, and the number of
+tokens of each. The empty prompt comes after the last caption.
 """
 from functools import lru_cache
 
 import numpy as np
 import torch
 
-from . import check, weights
+from . import BadInput, check, weights
 from .backbones.pixart import TextCond
 from .sampling import save_array
 from .store import read_json, write_json
 
 PART = 1000
+AGAIN = "delete it and about.json, and `python -m harmonica prompts prepare` makes them again"
 
 
 @torch.no_grad()
@@ -33,7 +34,7 @@ def prepare(encode, captions, about, out, batch=16, progress=iter):
     prompts = [*captions, ""]
     for first in progress(range(0, len(prompts), PART)):
         path, counts = _part(out, first // PART), []
-        if path.with_suffix(".counts.npy").exists():
+        if path.exists() and path.with_suffix(".counts.npy").exists():
             continue
         packed = []
         for i in range(first, min(first + PART, len(prompts)), batch):
@@ -46,11 +47,13 @@ def prepare(encode, captions, about, out, batch=16, progress=iter):
 
 
 class Prompts:
-    """The embeddings that a runs.PromptSpec names. BadInput where they are missing or of other captions."""
+    """The embeddings that a runs.PromptSpec names. BadInput where they are missing, damaged or of other captions."""
 
     def __init__(self, spec):
         self.folder, self.pixels = weights.embeddings(spec), spec.pixels
         self.about = read_json(self.folder / "about.json")
+        known = isinstance(self.about, dict) and {"captions_sha256", "count", "tokens"} <= self.about.keys()
+        check(known, "embeddings", str(self.folder / "about.json"), f"it does not say of what they are; {AGAIN}")
         check(self.about["captions_sha256"] == spec.sha256, "embeddings", str(self.folder),
               f"they are of other captions than those of {spec.name}; prepare them in another folder")
         self._null = self._padded(self.count)
@@ -63,6 +66,10 @@ class Prompts:
     def tokens(self):
         return self.about["tokens"]
 
+    @property
+    def width(self):
+        return self._null[0].shape[1]
+
     def cond(self, indices, device="cpu", dtype=torch.float32):
         """-> TextCond of these captions, counted round and round; with sizes: they cost nothing where a model has no use."""
         embeds, masks = map(torch.stack, zip(*(self._padded(int(k) % self.count) for k in indices)))
@@ -73,7 +80,8 @@ class Prompts:
 
     def _padded(self, k):
         """-> embedding (L, C), zeros where the mask (L,) is 0."""
-        packed, ends = _open(_part(self.folder, k // PART))
+        first = k - k % PART
+        packed, ends = _open(self.folder, k // PART, min(PART, self.count + 1 - first), self.tokens)
         begin, end = ends[k % PART], ends[k % PART + 1]
         embed = torch.zeros(self.tokens, packed.shape[1], dtype=torch.float16)
         embed[:end - begin] = torch.from_numpy(packed[begin:end].copy())
@@ -85,6 +93,18 @@ def _part(folder, number):
 
 
 @lru_cache
-def _open(path):
-    counts = np.load(path.with_suffix(".counts.npy"), allow_pickle=False)
-    return np.load(path, mmap_mode="r", allow_pickle=False), np.concatenate([[0], np.cumsum(counts)])
+def _open(folder, number, num_captions, most):
+    """One part -> embeddings (tokens, C), a memory map, and the num_captions + 1 ends of captions of up to `most` tokens."""
+    path = _part(folder, number)
+    packed, counts = _array(path, mmap_mode="r"), _array(path.with_suffix(".counts.npy"))
+    whole = packed.ndim == 2 and packed.dtype == np.float16 and counts.shape == (num_captions,) and counts.dtype.kind == "i"
+    check(whole and 0 <= counts.min() and counts.max() <= most and counts.sum() == len(packed), "embeddings", str(path),
+          f"it and its .counts.npy are not those of {num_captions} captions of up to {most} tokens; {AGAIN}")
+    return packed, np.concatenate([[0], np.cumsum(counts)])
+
+
+def _array(path, **options):
+    try:
+        return np.load(path, allow_pickle=False, **options)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(f"embeddings: {path} is missing or damaged ({error}); {AGAIN}") from None

@@ -21,6 +21,8 @@ def load(spec, precision=None):
     model = placed(of_folder(path, PixArtTransformer2DModel), precision)
     pixels = model.config.sample_size * weights.FACTOR
     check(pixels == spec.prompts.pixels, "pixels", spec.prompts.pixels, f"{spec.name} was trained for {pixels}")
+    check(prompts.width == model.config.caption_channels, "embeddings", f"{prompts.width} wide in {prompts.folder}",
+          f"{spec.name} takes {model.config.caption_channels}; prepare them with its own pipeline")
     backbone = PixArt(model, text_tokens=prompts.tokens)
 
     def cond(indices):

@@ -1,5 +1,7 @@
 """The text-to-image chain of the paper scale on a CPU: tiny pipelines and a tiny CLIP as real folders, counts changed."""
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from harmonica.store import Store
 
 CAPTIONS = ["a red cube", "two dogs on a beach", "", "the moon", "a very long caption about nothing at all"]
 PIXELS = 64         # latents of 8 x 8
+PIPELINES = {"alpha": "alpha-sizes", "sigma": "sigma"}
 SETTINGS = [Setting(sampler="dpm++", num_steps=3, fewer=2, cur_percent=50, fora=True),
             Setting(sampler="iddpm", num_steps=3, cur_percent=50), Setting(sampler="sa-solver", num_steps=3, cur_percent=50)]
 BUDGET = Budget(num_images=6, block=4, iterations=6, refresh=3, batch=2)
@@ -31,14 +34,17 @@ BUDGET = Budget(num_images=6, block=4, iterations=6, refresh=3, batch=2)
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tiny_pipe, tiny_vae, tiny_clip, random_weights, few_features):
-    """A folder of weights: two pipelines in diffusers' format, their captions embedded by the command line, a reference."""
+    """A folder of weights: two pipelines in diffusers' format, their captions embedded by the command line, a reference.
+
+    alpha's has size conditions, as at 1024 px.
+    """
     root = tmp_path_factory.mktemp("text")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HARMONICA_WEIGHTS", str(root))
         patch.setattr("harmonica.prompts.PART", 4)
         (root / "captions.txt").write_text("\n".join(CAPTIONS))
-        for kind in ("alpha", "sigma"):
-            tiny_pipe(kind).save_pretrained(root / kind)
+        for kind, made in PIPELINES.items():
+            tiny_pipe(made).save_pretrained(root / kind)
             assert main(["prompts", "prepare", str(root / "captions.txt"), "--model", str(root / kind),
                          "--out", str(root / f"embeddings-{kind}")]) == 0
         for name, path in (("vae", tiny_vae), ("clip", tiny_clip), ("inception.pth", random_weights)):
@@ -58,7 +64,7 @@ def model_of(kind):
     return ModelSpec(name=kind, sha256=file(kind).sha256, scale="paper", prompts=prompts)
 
 
-@pytest.fixture(scope="module", params=["alpha", "sigma"])
+@pytest.fixture(scope="module", params=PIPELINES)
 def made(request, place, tmp_path_factory, few_features):
     """-> rows and a store where every one of them is made."""
     images = ImageSpec(decoder=file("vae"), reference="quick.npz", inception=file("inception.pth"), clip=file("clip"))
@@ -113,9 +119,9 @@ def test_the_clip_score_of_a_row_is_that_of_its_images_and_captions(made):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["alpha", "sigma"])
+@pytest.mark.parametrize("kind", PIPELINES)
 def test_embeddings_on_disk_are_those_of_the_pipeline(place, tiny_pipe, kind):
-    prompts, pipe = Prompts(model_of(kind).prompts), tiny_pipe(kind)
+    prompts, pipe = Prompts(model_of(kind).prompts), tiny_pipe(PIPELINES[kind])
     captions = [caption for caption in CAPTIONS if caption]
     embeds, mask, null, null_mask = pipe.encode_prompt(captions, device="cpu")
     cond = prompts.cond([0, 1, 2, 3, 4])        # round and round
@@ -123,11 +129,12 @@ def test_embeddings_on_disk_are_those_of_the_pipeline(place, tiny_pipe, kind):
     assert torch.equal(cond.null_mask, null_mask[:1])
     text = mask[..., None] > 0
     assert torch.equal(cond.embeds[:4], torch.where(text, embeds, 0.0).half().float())
-    loaded = load_model(model_of(kind))
+    loaded, sizes = load_model(model_of(kind)), {"resolution": torch.full((4, 2), 64.0), "aspect_ratio": torch.ones(4, 1)}
+    assert pipe.transformer.use_additional_conditions == (kind == "alpha")
     x, t = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.full((4,), 500)
     from harmonica.backbones import run_all
     got = run_all(loaded.backbone, x, t, loaded.backbone.prepare(loaded.cond(range(4))))
-    expected = pipe.transformer(x, embeds, t, {"resolution": None, "aspect_ratio": None}, encoder_attention_mask=mask).sample
+    expected = pipe.transformer(x, embeds, t, sizes, encoder_attention_mask=mask).sample
     assert (got - expected).abs().max() < 1e-2 * expected.abs().max()       # float16 on the disk
 
 
@@ -154,6 +161,56 @@ def test_what_is_missing_or_another_is_named(place, monkeypatch, capsys):
     assert main([*again, str(place / "embeddings-alpha")]) == 0         # nothing is done again
     assert (place / "embeddings-alpha" / "part-00000.npy").stat().st_mtime_ns == before
     assert main([*again, str(place / "embeddings-sigma")]) == 2 and "it holds embeddings of other" in capsys.readouterr().err
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-3])
+
+
+def rewritten(change):
+    return lambda path: np.save(path, change(np.load(path)))
+
+
+DAMAGES = {
+    "a part cut off": ("part-00000.npy", cut), "a part that is empty": ("part-00000.npy", lambda path: path.write_bytes(b"")),
+    "a part missing": ("part-00001.npy", lambda path: path.unlink()), "counts cut off": ("part-00000.counts.npy", cut),
+    "a part too short": ("part-00000.npy", rewritten(lambda packed: packed[:-1])),
+    "a part of one number a token": ("part-00000.npy", rewritten(lambda packed: packed[:, 0])),
+    "a caption too few": ("part-00000.counts.npy", rewritten(lambda counts: counts[:-1])),
+    "more tokens than there are": ("part-00000.counts.npy", rewritten(lambda counts: counts + 1000)),
+    "not JSON": ("about.json", cut), "nothing said": ("about.json", lambda path: path.write_text("{}"))}
+
+
+@pytest.mark.parametrize("name, damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_embeddings_are_named_and_made_again(place, tmp_path, monkeypatch, name, damage):
+    monkeypatch.setattr("harmonica.prompts.PART", 4)
+    folder = shutil.copytree(place / "embeddings-alpha", tmp_path / "copy")
+    damage(folder / name)
+    spec = PromptSpec(**vars(file("captions.txt")), embeddings=str(folder), pixels=PIXELS)
+    with pytest.raises(BadInput, match=f"{folder}/{name.replace('.counts', '(.counts)?')}.* delete it") as said:
+        Prompts(spec).cond(range(4))
+    assert "\n" not in str(said.value)
+
+
+def test_a_deleted_part_is_made_again(place, tmp_path, monkeypatch):
+    monkeypatch.setattr("harmonica.prompts.PART", 4)
+    folder = shutil.copytree(place / "embeddings-alpha", tmp_path / "copy")
+    for name in ("part-00000.npy", "about.json"):
+        (folder / name).unlink()
+    captions, model = str(place / "captions.txt"), str(place / "alpha")
+    assert main(["prompts", "prepare", captions, "--model", model, "--out", str(folder)]) == 0
+    for path in (place / "embeddings-alpha").iterdir():
+        assert path.read_bytes() == (folder / path.name).read_bytes()
+
+
+def test_embeddings_of_another_width_are_refused(place, tmp_path):
+    def encode(prompts):
+        return torch.ones(len(prompts), 9, 2), torch.ones(len(prompts), 9, dtype=torch.long)
+    captions = file("captions.txt")
+    prepare(encode, ["a"], {"captions_sha256": captions.sha256}, tmp_path / "narrow")
+    prompts = PromptSpec(**vars(captions), embeddings=str(tmp_path / "narrow"), pixels=PIXELS)
+    with pytest.raises(BadInput, match="embeddings: '2 wide in .*narrow' is not possible; alpha takes 16"):
+        load_model(replace(model_of("alpha"), prompts=prompts))
 
 
 def test_a_killed_embedding_goes_on_and_mixes_nothing(place, tmp_path, monkeypatch):
