@@ -40,7 +40,7 @@ class GraphPlan(Plan):
 
     def _buffers(self, x, t, ctx):
         """The static buffers for inputs of these shapes, holding ctx."""
-        key = tuple((tuple(leaf.shape), leaf.dtype) for leaf in tree_leaves((x, t, ctx)))
+        key = tuple(getattr(leaf, attribute, None) for leaf in tree_leaves((x, t, ctx)) for attribute in ("shape", "dtype"))
         if key not in self.buffers:
             self.buffers[key] = Buffers(x, t, ctx)
         self.buffers[key].fill(ctx)

@@ -22,7 +22,7 @@ from .plan import compile_mask
 from .router import Router
 
 
-def apply_router(pipe, router, *, cur=None, assume_timesteps=False):
+def apply_router(pipe, router, *, cur=None, assume_timesteps=False, backend="eager"):
     """Let `pipe` reuse features as `router` says, until remove_router(pipe) or the end of a `with` block.
 
         with harmonica.apply_router(pipe, router):
@@ -30,12 +30,14 @@ def apply_router(pipe, router, *, cur=None, assume_timesteps=False):
 
     pipe: a DiTPipeline, PixArtAlphaPipeline or PixArtSigmaPipeline, or another one over a transformer of their classes.
     router: a Router, a path of any format that formats.read knows, or a folder of Router.save_pretrained. cur: reuse
-    exactly round(cur / 100 T N) entries instead of the router's natural mask.
+    exactly round(cur / 100 T N) entries instead of the router's natural mask. backend: "compile" (torch.compile) or
+    "cudagraph" (on a GPU) make the steps faster to call; what they make is kept from call to call, so apply the router
+    again after weights were changed in place (an adapter fused, say). BadInput where they cannot work.
 
     A call of the pipeline raises BadInput before its first step unless the scheduler's timesteps are those that the
     router records. assume_timesteps=True accepts a router that records none, or others, of the right number.
     """
-    return AppliedRouter(pipe, router, cur, assume_timesteps)
+    return AppliedRouter(pipe, router, cur, assume_timesteps, backend)
 
 
 def remove_router(pipe):
@@ -49,12 +51,12 @@ def remove_router(pipe):
 class AppliedRouter:
     """A router at work on the transformer and scheduler of one pipeline; as a context manager it removes itself.
 
-    pipe, router, cur and assume_timesteps are apply_router's. keep: the mask (T, N) that is followed.
+    pipe, router, cur, assume_timesteps and backend are apply_router's. keep: the mask (T, N) that is followed.
 
-    Between two calls of the pipeline it holds no tensor but the model's.
+    Between two calls of the pipeline it holds no tensor but the model's, with backend "eager".
     """
 
-    def __init__(self, pipe, router, cur, assume_timesteps):
+    def __init__(self, pipe, router, cur, assume_timesteps, backend):
         if find_applied(pipe):
             raise BadInput("pipe: a router is applied to it already; remove_router(pipe) first")
         self.backbone = backbone_of(pipe)
@@ -70,7 +72,11 @@ class AppliedRouter:
         if router.timesteps is None:
             warnings.warn("the router records no timesteps: it is taken to fit this pipeline's scheduler", stacklevel=3)
         self.keep, self.expected, self.assume = router.keep(cur), router.timesteps, assume_timesteps
+        self.backend, self.kept, self.places = backend, None, None
+        check_backend(self.transformer, backend)
         self.forget()
+        if backend != "eager":
+            self.compiled()         # lazily: here it only refuses what is not possible
         with _inside_offload_hook(self.transformer):
             check(_is_plain(self.transformer), "transformer", type(self.transformer).__name__,
                   "its forward is replaced already, by another caching method or hook; remove that first")
@@ -93,6 +99,7 @@ class AppliedRouter:
                   "its forward was replaced after the router was applied; remove that first")
             del self.transformer.forward
         del self.scheduler.set_timesteps
+        self.kept = None
         self.forget()
 
     def forget(self):
@@ -106,6 +113,7 @@ class AppliedRouter:
         check(self.pipe.transformer is self.transformer and _owner(self.transformer.forward) is self, "transformer",
               type(self.pipe.transformer).__name__, "the router was applied to another; apply it again")
         check_drivable(self.transformer)
+        check_backend(self.transformer, self.backend)
         timesteps = self.scheduler.timesteps.tolist()       # the one time per call that a GPU is waited for
         check(len(timesteps) == len(self.keep), "num_inference_steps", len(timesteps),
               f"this router is for {len(self.keep)} calls of the transformer: use as many, or another router")
@@ -131,13 +139,22 @@ class AppliedRouter:
                   f"step {self.step} of this call is timestep {self.timesteps[self.step]}")
         self.ctx = self.prepared(**{name: value for name, value in inputs.items() if value is not None})
         if self.plan is None:       # not before the first step: offload hooks and the user move the weights it copies from
-            self.plan = compile_mask(self.backbone, self.keep)
+            self.plan = self.compiled()
             self.cache = self.plan.empty()
         out, self.cache = self.plan.step(self.step, hidden_states, timestep, self.ctx, self.cache)
         self.step += 1
         if self.step == len(self.keep):
             self.forget()
         return Transformer2DModelOutput(sample=out) if return_dict else (out,)
+
+    def compiled(self):
+        """The mask's plan. What is dear to make is made once, and again where the weights have moved since."""
+        if self.backend == "eager":
+            return compile_mask(self.backbone, self.keep)
+        places = [parameter.data_ptr() for parameter in self.transformer.parameters()]
+        if places != self.places:
+            self.kept, self.places = compile_mask(self.backbone, self.keep, self.backend), places
+        return self.kept
 
     def prepared(self, **inputs):
         """backbone.prepare of what conditions this call, done once: the pipelines give the same tensors at every step."""
@@ -146,6 +163,14 @@ class AppliedRouter:
             return self.ctx
         self.tensors = tensors
         return self.backbone.prepare(make(*tensors))
+
+
+def check_backend(transformer, backend):
+    """BadInput where steps of that backend could not run this transformer."""
+    check(backend == "eager" or not hasattr(transformer, "_hf_hook"), "backend", backend,
+          "offloading moves the weights at every call; choose eager, or do without offload")
+    check(backend != "cudagraph" or transformer.device.type == "cuda", "backend", backend,
+          f"the transformer is on {transformer.device}, CUDA graphs need it on a GPU; choose eager or compile")
 
 
 def find_applied(pipe):

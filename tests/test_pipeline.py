@@ -1,5 +1,6 @@
 """A router on a diffusers pipeline: everything kept is the untouched pipeline, nothing leaks between calls, and what does
 not fit is refused before the first step. Each way in which other caching packages fail on these pipelines is a test."""
+import functools
 import gc
 import inspect
 import re
@@ -16,9 +17,11 @@ from diffusers import DDIMScheduler, DiTPipeline, DPMSolverMultistepScheduler, F
 from diffusers.hooks import TaylorSeerCacheConfig, apply_first_block_cache, apply_taylorseer_cache
 
 import harmonica
-from harmonica import BadInput, schedules
+from harmonica import BadInput, pipeline, schedules
+from harmonica.cudagraph import GraphPlan
 from harmonica.formats import write
 from harmonica.pipeline import find_applied
+from harmonica.plan import compile_mask
 from harmonica.router import Router, from_keep
 
 T = 4
@@ -187,6 +190,69 @@ class TestReuse:
                 lambda *_: filled.append([i for i, slot in enumerate(applied.cache or []) if slot is not None]))
             call(pipe)
         assert filled == [[], [], [0], []]
+
+
+def graphs_without_a_gpu(backbone, keep, backend="eager"):
+    """A GraphPlan whose captures are called again instead of replayed."""
+    def capture(function):
+        out = function()
+        return (lambda: out.copy_(function())), out
+    return GraphPlan(backbone, keep, capture) if backend == "cudagraph" else compile_mask(backbone, keep, backend)
+
+
+class TestBackends:
+    """What torch.compile makes of the steps is traced here, not translated; CUDA graphs without a GPU: see above."""
+
+    @pytest.fixture(autouse=True)
+    def on_this_machine(self, monkeypatch):
+        monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+        monkeypatch.setattr(pipeline, "compile_mask", graphs_without_a_gpu)
+
+    @pytest.mark.parametrize("kind, backend", [("dit", "compile"), ("alpha-1024", "compile"), ("dit", "cudagraph"),
+                                               ("alpha", "cudagraph"), ("alpha-1024", "cudagraph")])
+    def test_give_the_images_of_eager_and_compile_once(self, pipe, monkeypatch, backend):
+        router = router_of(pipe)
+        with harmonica.apply_router(pipe, router):
+            expected, other = call(pipe), call(pipe, seed=1, count=3)
+        if backend == "cudagraph":
+            monkeypatch.setattr(pipeline, "check_backend", lambda *_: None)
+        with harmonica.apply_router(pipe, router, backend=backend):
+            for again in (False, True):
+                with torch._dynamo.config.patch(error_on_recompile=again):
+                    assert torch.equal(call(pipe), expected) and torch.equal(call(pipe, seed=1, count=3), other)
+
+    @one_of_each
+    def test_follow_weights_that_have_moved(self, pipe):
+        router = router_of(pipe)
+        with harmonica.apply_router(pipe, router, backend="compile"):
+            call(pipe)
+            for parameter in pipe.transformer.parameters():
+                parameter.data = parameter.data * 1.1
+            changed = call(pipe)
+        with harmonica.apply_router(pipe, router):
+            assert torch.equal(call(pipe), changed)
+
+    @one_of_each
+    @pytest.mark.parametrize("first", ["offload", "router"])
+    def test_are_refused_under_offload(self, pipe, first):
+        router, before = router_of(pipe), attributes(pipe)
+        if first == "offload":
+            cpu_offload_with_hook(pipe.transformer, torch.device("cpu"))
+        with pytest.raises(BadInput, match="backend: 'compile' is not possible; offloading moves the weights"):
+            with harmonica.apply_router(pipe, router, backend="compile"):
+                cpu_offload_with_hook(pipe.transformer, torch.device("cpu"))
+                call(pipe)
+        remove_hook_from_module(pipe.transformer)
+        assert find_applied(pipe) is None and attributes(pipe) == before
+
+    @one_of_each
+    @pytest.mark.parametrize("backend, words", [("cudagraph", "is on cpu, CUDA graphs need it on a GPU"),
+                                                ("fast", "choose one of eager, compile, cudagraph")])
+    def test_that_cannot_work_are_refused(self, pipe, backend, words):
+        router, before = router_of(pipe), attributes(pipe)
+        with pytest.raises(BadInput, match=f"backend: '{backend}' is not possible; .*{words}"):
+            harmonica.apply_router(pipe, router, backend=backend)
+        assert attributes(pipe) == before
 
 
 class TestRemoval:
