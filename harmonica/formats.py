@@ -104,7 +104,8 @@ def _smoothcache(path, num_blocks, kinds):
     lists = {f"{kind}-{index}" if index else kind: row for (kind, index), row in zip(named, lists.values())}
     if set(lists) <= set(kinds):
         if num_blocks is None or num_blocks < 1:
-            raise BadInput(f"router: {path} names kinds of blocks only; give the number of blocks (--blocks), not {num_blocks}")
+            raise BadInput(f"router: {path} names kinds of blocks only; give the number of blocks (--blocks), not "
+                           f"{num_blocks}")
         columns = [kinds[i % len(kinds)] for i in range(num_blocks)]
     else:
         depth = num_blocks // len(kinds) if num_blocks else max(_count(lists, kind) for kind in kinds)

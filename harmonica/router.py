@@ -110,8 +110,8 @@ def info(router):
     from .cost import mac_fraction
     keep = router.keep()
     fraction = mac_fraction(router.about.get("model"), keep)
+    known = {} if fraction is None else {"MAC_fraction": round(fraction, 4), "speedup_theoretical": round(1 / fraction, 3)}
     return {"T": router.num_steps, "N": router.num_blocks, "computed": int(keep.sum()), "reused": int((~keep).sum()),
             "CUR_percent": round(schedules.cur_percent(keep), 2), "tau": router.tau,
             "distinct_rows": len({tuple(row) for row in keep.tolist()}), "format": router.about.get("format", "harmonica"),
-            **{key: router.about[key] for key in ("model", "sampler") if key in router.about},
-            **({} if fraction is None else {"MAC_fraction": round(fraction, 4), "speedup_theoretical": round(1 / fraction, 3)})}
+            **{key: router.about[key] for key in ("model", "sampler") if key in router.about}, **known}

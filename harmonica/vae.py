@@ -11,7 +11,7 @@ class Vae:
     """Latents (B, 4, h, w) float32 <-> images (B, 3, H, W), one image at a time, in float32 without TF32."""
 
     def __init__(self, spec):
-        """spec: runs.FileSpec of a diffusers folder or hub id. BadInput where it is missing, another, or no AutoencoderKL."""
+        """spec: a FileSpec of a diffusers folder or hub id. BadInput where it is missing, another, or no AutoencoderKL."""
         path = weights.checked(spec.name, spec.sha256, "decoder")
         try:
             model = AutoencoderKL.from_pretrained(path, local_files_only=True, torch_dtype=torch.float32)
@@ -33,7 +33,7 @@ class Vae:
 
     @torch.no_grad()
     def encode(self, images, noise=None):
-        """images uint8 (B, 3, H, W) -> latents (B, 4, h, w) float32 numpy: the mean, or with `noise` of that shape a sample."""
+        """images uint8 (B, 3, H, W) -> latents (B, 4, h, w) float32 numpy: the mean, or a sample by noise of that shape."""
         x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float() / 127.5 - 1
         with float32_products("ieee"):
             posterior = self.model.encode(x).latent_dist

@@ -59,7 +59,10 @@ PartitionName=hi Nodes=ALL PriorityTier=10 PreemptMode=OFF
 SACCT = """#!/bin/sh
 # REHEARSAL SCAFFOLDING of slurm/local_cluster, not sacct: answers submitit's one query from the controller's memory.
 ids=
-case "$*" in "-o JobID,State,NodeList --parsable2 -j "*) shift 3 ;; *) echo "sacct stand-in: cannot answer: $*" >&2; exit 2 ;; esac
+case "$*" in
+    "-o JobID,State,NodeList --parsable2 -j "*) shift 3 ;;
+    *) echo "sacct stand-in: cannot answer: $*" >&2; exit 2 ;;
+esac
 while [ "$1" = -j ]; do ids="$ids${ids:+,}$2"; shift 2; done
 echo 'JobID|State|NodeList'
 squeue --noheader --array --states=all --jobs="$ids" --format='%i|%T|%N' 2>/dev/null || scontrol ping >/dev/null
@@ -68,7 +71,9 @@ squeue --noheader --array --states=all --jobs="$ids" --format='%i|%T|%N' 2>/dev/
 
 def is_ours(folder):
     """Whether a folder may be wiped: it is new, or this user's and empty or laid out by `prepare`."""
-    return not folder.exists() or folder.stat().st_uid == os.getuid() and bool(described(folder) or not any(folder.iterdir()))
+    if not folder.exists():
+        return True
+    return folder.stat().st_uid == os.getuid() and bool(described(folder) or not any(folder.iterdir()))
 
 
 def described(folder):
@@ -109,7 +114,8 @@ def start(folder):
     for command in (("munged", *(f"--{option}={folder}/{name}" for option, name in munge.items())),
                     ("slurmctld", *fresh), ("slurmd", *fresh, "-d", shutil.which("slurmstepd", path=PATH))):
         with open(folder / "start.log", "ab") as log:           # a file: the daemon would keep a pipe open
-            done = subprocess.run(command, env=environment(folder), cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            done = subprocess.run(command, env=environment(folder), cwd="/", stdin=subprocess.DEVNULL, stdout=log,
+                                  stderr=log)
         if done.returncode:
             return f"{command[0]} did not start{ends_of_logs(folder)}"
     if not wait(START_S, lambda: state(folder)):

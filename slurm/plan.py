@@ -22,7 +22,8 @@ class Job:
 def jobs_of(wanted, latencies, store, resources, table=None):
     """The jobs for what is missing of `wanted` (runs.with_needs' order: needs first) and `latencies`, in such an order.
 
-    Latency and the cost of training are measured when all else is done; `table` (key, arguments of `python -m analysis`) is rendered at the end.
+    Latency and the cost of training are measured when all else is done; `table` (key, arguments of `python -m analysis`) is
+    rendered at the end.
     """
     jobs = {}
     for artefact in wanted:

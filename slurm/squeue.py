@@ -49,7 +49,8 @@ class Jobs:
         """{key: [Live]} of all jobs of this set. BadInput where Slurm does not answer."""
         if not self.in_queue:
             return {}
-        asked = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", f"--states={LIVE}", "--format=%i|%T|%r|%j"]
+        asked = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", f"--states={LIVE}",
+                 "--format=%i|%T|%r|%j"]
         found, ending = {}, self.name("")
         for line in client(asked).splitlines():
             id_, state, reason, name = line.split("|", 3)

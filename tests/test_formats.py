@@ -145,10 +145,12 @@ def test_code_in_a_pickle_is_not_run(tmp_path, how):
 
 ROW = torch.ones(2)
 CONTENTS = {
-    "rows missing": {"routers": {"0.prob": ROW, "2.prob": ROW}}, "ragged": {"routers": {"0.prob": ROW, "1.prob": torch.ones(3)}},
+    "rows missing": {"routers": {"0.prob": ROW, "2.prob": ROW}},
+    "ragged": {"routers": {"0.prob": ROW, "1.prob": torch.ones(3)}},
     "NaN": {"routers": {"0.prob": ROW, "1.prob": ROW * float("nan")}}, "no rows": {"routers": {}}, "no routers": {"opt": 1},
     "a tensor": ROW, "a list": [ROW], "a number": 5, "nothing": None, "routers a list": {"routers": [ROW]},
-    "routers a tensor": {"routers": ROW}, "rows are numbers": {"routers": {"0.prob": 1.0}}, "other names": {"routers": {"a": ROW}},
+    "routers a tensor": {"routers": ROW}, "rows are numbers": {"routers": {"0.prob": 1.0}},
+    "other names": {"routers": {"a": ROW}},
     "rows of rows": {"routers": {"0.prob": torch.ones(2, 2)}}, "empty rows": {"routers": {"0.prob": torch.ones(0)}},
     "scalars": {"routers": {"0.prob": torch.tensor(1.0)}}}
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 def add(commands):
     verb = commands.add_parser("prompts", help="captions as text embeddings")
-    prepare = verb.add_subparsers(metavar="ACTION", required=True).add_parser("prepare", help="embed captions once; killed, the same command goes on")
+    actions = verb.add_subparsers(metavar="ACTION", required=True)
+    prepare = actions.add_parser("prepare", help="embed captions once; killed, the same command goes on")
     prepare.add_argument("captions", metavar="CAPTIONS", help="a text file, one caption on each line")
     prepare.add_argument("--model", required=True, help="a PixArt pipeline: folder or hub id")
     prepare.add_argument("--out", required=True, help="a folder; for Table 2 coco/alpha or coco/sigma in $HARMONICA_WEIGHTS")

@@ -3,7 +3,8 @@ import json
 
 
 def add(commands):
-    routers = commands.add_parser("router", help="look at and convert router files").add_subparsers(metavar="ACTION", required=True)
+    verb = commands.add_parser("router", help="look at and convert router files")
+    routers = verb.add_subparsers(metavar="ACTION", required=True)
     info = routers.add_parser("info", help="T, N, CUR and the heat map of a router file of any known format")
     info.add_argument("file")
     info.add_argument("--json", action="store_true")

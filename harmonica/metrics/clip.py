@@ -11,7 +11,10 @@ from ..arithmetic import float32_products
 
 
 class Clip:
-    """The checkpoint of a runs.FileSpec (folder or hub id), float32, on the GPU if there is one. BadInput where it is missing."""
+    """The checkpoint of a runs.FileSpec (folder or hub id), float32, on the GPU if there is one.
+
+    BadInput where it is missing.
+    """
 
     def __init__(self, spec):
         path = weights.checked(spec.name, spec.sha256, "clip")
