@@ -26,7 +26,7 @@ every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 
 def spec(method, *, num_steps=4, guidance=1.0, **changes):
-    training = {"trajectories": 6, "batch": 2, "lr": 0.1, "adam_eps": 1e-12, "tau": 0.1, "cur_percent": 50} | method | changes
+    training = {"trajectories": 6, "batch": 2, "lr": 0.1, "adam_eps": 1e-12, "tau": 0.1, "cur_percent": 50, **method, **changes}
     return RouterSpec(model=MODEL, num_steps=num_steps, guidance=guidance, training=RouterTraining(**training))
 
 

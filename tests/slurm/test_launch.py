@@ -1,4 +1,4 @@
-"""The launcher without Slurm: what is read and refused, which jobs there are, and the same jobs run on clusters local and debug."""
+"""The launcher without Slurm: what is read and refused, which jobs there are, and the same run on clusters local and debug."""
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,8 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "slurm" / "cluster.example.toml"
 @pytest.fixture(scope="module")
 def wanted(smoke_model):
     """A router, the runs that it takes to evaluate it, needs first: router, reference, uncached, routed. 5 blocks each."""
-    training = RouterTraining(walk="sdt", objective="mse", trajectories=3, batch=4, lr=0.1, adam_eps=1e-12, tau=0.1, cur_percent=50)
+    training = RouterTraining(walk="sdt", objective="mse", trajectories=3, batch=4, lr=0.1, adam_eps=1e-12, tau=0.1,
+                              cur_percent=50)
     router = RouterSpec(model=smoke_model, num_steps=3, training=training)
     full = RunSpec(model=smoke_model, num_steps=3, against=3, num_images=20, batch=4)
     return with_needs([router, full, replace(full, schedule="router", cur_percent=50, router=router)])
@@ -45,14 +46,17 @@ def go(wanted, tmp_path):
 
 WRONG = {"[train]\ngpu = 4": "[train] key: 'gpu'", "[training]\ngpus = 4": "table: 'training'", "gpus = 4": "table: 'gpus'",
          "[all]\nminutes = '2 h'": "[all] minutes: '2 h' is not possible; give a whole number",
-         "[all]\ngpus = -1": "[all] gpus: -1 is not possible; it must be at least 0", "[sample]\nshards = 0": "[sample] shards: 0",
+         "[all]\ngpus = -1": "[all] gpus: -1 is not possible; it must be at least 0",
+         "[sample]\nshards = 0": "[sample] shards: 0",
          "[evaluate]\ncpus = 1.5": "[evaluate] cpus: 1.5", "[all]\nexclusive = 'yes'": "give true or false",
          "[all]\nsetup = 'module load cuda'": "[all] setup: 'module load cuda' is not possible; give a list",
          "[evaluate]\nshards = 2": "[evaluate] key: 'shards' is not possible; it belongs to [sample]",
          "[train]\ngpus = 4": "[train] processes: 1 is not possible; each process has one GPU, so with gpus = 4 it is 4",
-         "[sample]\ngpus = 2": "[sample] gpus: 2 is not possible; only training", "[render]\nminutes = 2": "[render] minutes: 2",
+         "[sample]\ngpus = 2": "[sample] gpus: 2 is not possible; only training",
+         "[render]\nminutes = 2": "[render] minutes: 2",
          "[site]\ncluster = 'pbs'": "[site] cluster: 'pbs'", "[site]\ngpu_syntax = 'gpu'": "[site] gpu_syntax: 'gpu'",
-         "[site]\nsrun = false\n[train]\nprocesses = 2": "[train] processes: 2 is not possible; without srun", "[all": "not a TOML file"}
+         "[site]\nsrun = false\n[train]\nprocesses = 2": "[train] processes: 2 is not possible; without srun",
+         "[all": "not a TOML file"}
 
 
 @pytest.mark.parametrize("text, words", WRONG.items(), ids=[text.replace("\n", " ") for text in WRONG])
@@ -65,21 +69,24 @@ def test_a_wrong_cluster_file_is_one_sentence(tmp_path, text, words):
 
 def test_the_example_is_right_and_a_missing_file_says_so(tmp_path):
     site, kinds = load(EXAMPLE)
-    assert site.cluster == "slurm" and kinds["train"].processes == 4 and kinds["train"].partition == "gpu" and kinds["render"].gpus == 0
+    assert site.cluster == "slurm" and kinds["render"].gpus == 0
+    assert kinds["train"].processes == 4 and kinds["train"].partition == "gpu"
     with pytest.raises(BadInput, match="--cluster-file: .*copy slurm/cluster.example.toml"):
         load(tmp_path / "none.toml")
 
 
 def kinds(**changes):
-    return {kind: replace(Resources(), **changes.get(kind, {})) for kind in ("train", "sample", "evaluate", "latency", "render")}
+    names = ("train", "sample", "evaluate", "latency", "render")
+    return {kind: replace(Resources(), **changes.get(kind, {})) for kind in names}
 
 
 def test_every_job_comes_after_what_it_needs(wanted, latency, tmp_path):
     router, reference, full, routed = wanted
     jobs = jobs_of(wanted, [latency], Store(tmp_path), kinds(sample={"shards": 3}), ("table1", ("table1",)))
     assert [(job.key, job.kind) for job in jobs] == [
-        (router.id, "train"), (f"{reference.id}.samples", "sample"), (reference.id, "evaluate"), (f"{full.id}.samples", "sample"),
-        (full.id, "evaluate"), (f"{routed.id}.samples", "sample"), (routed.id, "evaluate"), (latency.id, "latency"), ("table1", "render")]
+        (router.id, "train"), (f"{reference.id}.samples", "sample"), (reference.id, "evaluate"),
+        (f"{full.id}.samples", "sample"), (full.id, "evaluate"), (f"{routed.id}.samples", "sample"), (routed.id, "evaluate"),
+        (latency.id, "latency"), ("table1", "render")]
     needs = {job.key: set(job.needs) for job in jobs}
     assert needs[f"{routed.id}.samples"] == {router.id} and not needs[f"{full.id}.samples"]
     assert needs[routed.id] == {reference.id, router.id, full.id, f"{routed.id}.samples"}
@@ -110,7 +117,8 @@ def test_a_batch_that_the_processes_cannot_share_is_refused_beforehand(wanted, t
 def test_dry_run_says_what_it_takes_and_makes_nothing(go, wanted, latency, tmp_path, capsys):
     go("[all]\ngpus = 1\nminutes = 30\n[sample]\nshards = 5\nparallel = 2", [latency], dry_run=True)
     said = capsys.readouterr().out
-    lines = {line.split()[0]: line.split() for line in said.splitlines() if line and line.split()[1:2] and line.split()[1].isdigit()}
+    words = [line.split() for line in said.splitlines()]
+    lines = {line[0]: line for line in words if line[1:] and line[1].isdigit()}
     assert lines["sample"][1:4] == ["15", "1", "1"] and lines["sample"][-1] == "7.5"        # 15 shards of half an hour
     assert f"sample    {wanted[3].id}.samples  5 shards, 2 at a time\n          after {wanted[0].id}\n" in said
     assert "disk: about" in said and not (tmp_path / "local").exists()
@@ -147,7 +155,8 @@ def test_what_fails_says_why_its_dependants_say_so_and_nothing_else_is_lost(go, 
     assert f"failed: {wanted[3].id}: needs {wanted[0].id}, which failed" in capsys.readouterr().out
     go(site, status=True)
     said = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert [(state, id_) for state, id_, *rest in said if not rest] == list(zip(("failed", "done", "done", "failed"), [a.id for a in wanted]))
+    states = [(state, id_) for state, id_, *rest in said if not rest]
+    assert states == list(zip(("failed", "done", "done", "failed"), [artefact.id for artefact in wanted]))
     state.unlink()
     go(site)
     same(store)

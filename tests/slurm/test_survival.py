@@ -57,8 +57,8 @@ def place(tmp_path, monkeypatch):
 
 
 def command(*options):
-    return [sys.executable, "-m", "harmonica", "run", "small", "--scale", "smoke", "--where", "slurm", "--cluster-file", "cluster.toml",
-            *options]
+    return [sys.executable, "-m", "harmonica", "run", "small", "--scale", "smoke", "--where", "slurm",
+            "--cluster-file", "cluster.toml", *options]
 
 
 def run(place, *options):
@@ -69,7 +69,8 @@ class Cluster:
     """What the test sees of jobs and files, and does to them."""
 
     def __init__(self, place, wait_for):
-        self.jobs, self.store, self.wait_for = Jobs(place / "results" / "local"), Store(place / "results" / "local"), wait_for
+        local = place / "results" / "local"
+        self.jobs, self.store, self.wait_for = Jobs(local), Store(local), wait_for
 
     def pid(self, lock, but=None):
         """The process at work on an artefact or shard, once there is one other than `but`."""
@@ -90,7 +91,8 @@ class Cluster:
 
 
 def restarts(id_):
-    return int(re.search(r"Restarts=(\d+)", subprocess.run(["scontrol", "show", "job", id_], capture_output=True, text=True).stdout)[1])
+    said = subprocess.run(["scontrol", "show", "job", id_], capture_output=True, text=True).stdout
+    return int(re.search(r"Restarts=(\d+)", said)[1])
 
 
 def signal_job(id_):
@@ -127,7 +129,8 @@ def test_killed_on_the_way_the_records_are_the_same(place, alone, same, wait_for
     # Asked again: what is missing, once each; and once more: nothing.
     assert "4 jobs submitted; " in run(place).stdout
     once = sorted(cluster.names())
-    assert once == sorted([f"{ROUTER.id} 0", *(f"{ROUTED.id}.samples {k}" for k in range(3)), f"{ROUTED.id} 0", f"{LATENCY.id} 0"])
+    shards = [f"{ROUTED.id}.samples {k}" for k in range(3)]
+    assert once == sorted([f"{ROUTER.id} 0", *shards, f"{ROUTED.id} 0", f"{LATENCY.id} 0"])
     assert "0 jobs submitted, 4 were queued" in run(place).stdout and sorted(cluster.names()) == once
 
     # Training: a kill -9, then a polite preemption, each after a saved state.
@@ -174,7 +177,8 @@ def test_a_request_that_the_cluster_refuses_is_named_before_anything_is_submitte
 @pytest.mark.parametrize("syntax", ["gpus-per-node", "gpus-per-task", "gres"])
 def test_a_production_request_is_accepted(syntax, tmp_path):
     """8 GPUs, 3 days, constraint, account: the script that would be submitted, as it is."""
-    own = Resources(partition="ci", account="some-account", constraint="h100", gpus=8, processes=8, cpus=7, memory_gb=480, minutes=3 * 24 * 60)
+    own = Resources(partition="ci", account="some-account", constraint="h100", gpus=8, processes=8, cpus=7, memory_gb=480,
+                    minutes=3 * 24 * 60)
     launch._check_accepted("train", own, Site(gpu_syntax=syntax), tmp_path / "cluster.toml")
 
 
@@ -184,4 +188,5 @@ def test_two_ranks_train_one_router(place, wait_for):
     queue = Jobs(place / "results" / "local")
     launch.submit_all(launch.jobs_of([ROUTER], [], Store(queue.root), resources), site, resources, queue, "cluster.toml")
     wait_for(lambda: not queue.live(), seconds=120)
-    assert Store(queue.root).record(ROUTER)["provenance"]["ranks"] == 2, queue.log(ROUTER.id) and queue.log(ROUTER.id).read_text()
+    log = queue.log(ROUTER.id)
+    assert Store(queue.root).record(ROUTER)["provenance"]["ranks"] == 2, log and log.read_text()
