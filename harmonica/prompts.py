@@ -47,7 +47,7 @@ def prepare(encode, captions, about, out, batch=16, progress=iter):
 
 
 class Prompts:
-    """The embeddings that a runs.PromptSpec names. BadInput where they are missing, damaged or of other captions."""
+    """The embeddings that a specs.PromptSpec names. BadInput where they are missing, damaged or of other captions."""
 
     def __init__(self, spec):
         self.folder, self.pixels = weights.embeddings(spec), spec.pixels

@@ -21,7 +21,7 @@ HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}       # of the published widths Di
 
 
 def load(spec, precision=None):
-    """A runs.ModelSpec of paper scale -> models.Loaded, frozen, on the GPU if there is one; "bfloat16" weights if so asked.
+    """A specs.ModelSpec of paper scale -> models.Loaded, frozen, on the GPU if there is one; "bfloat16" weights if so asked.
 
     BadInput where the file is missing (it names file, source and folder), has another hash or holds no DiT.
     """

@@ -12,7 +12,7 @@ from .published import of_folder, placed
 
 
 def load(spec, precision=None):
-    """A runs.ModelSpec with prompts -> models.Loaded, frozen, on the GPU if there is one; "bfloat16" weights if so asked.
+    """A specs.ModelSpec with prompts -> models.Loaded, frozen, on the GPU if there is one; "bfloat16" weights if so asked.
 
     Its conditions are the captions in their order. BadInput where a file is missing, has another hash or holds no PixArt.
     """

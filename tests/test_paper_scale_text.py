@@ -172,7 +172,8 @@ def rewritten(change):
 
 
 DAMAGES = {
-    "a part cut off": ("part-00000.npy", cut), "a part that is empty": ("part-00000.npy", lambda path: path.write_bytes(b"")),
+    "a part cut off": ("part-00000.npy", cut),
+    "a part that is empty": ("part-00000.npy", lambda path: path.write_bytes(b"")),
     "a part missing": ("part-00001.npy", lambda path: path.unlink()), "counts cut off": ("part-00000.counts.npy", cut),
     "a part too short": ("part-00000.npy", rewritten(lambda packed: packed[:-1])),
     "a part of one number a token": ("part-00000.npy", rewritten(lambda packed: packed[:, 0])),

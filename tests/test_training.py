@@ -26,7 +26,8 @@ every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 
 def spec(method, *, num_steps=4, guidance=1.0, **changes):
-    training = {"trajectories": 6, "batch": 2, "lr": 0.1, "adam_eps": 1e-12, "tau": 0.1, "cur_percent": 50, **method, **changes}
+    training = {"trajectories": 6, "batch": 2, "lr": 0.1, "adam_eps": 1e-12, "tau": 0.1, "cur_percent": 50}
+    training |= method | changes
     return RouterSpec(model=MODEL, num_steps=num_steps, guidance=guidance, training=RouterTraining(**training))
 
 
@@ -66,7 +67,8 @@ def test_steering_finds_the_beta_of_a_wanted_cur(wanted, spread):
     assert abs(learner.cur_percent() - wanted) < 100 * 2.5 / 48        # two entries of 48
 
 
-@pytest.mark.parametrize("method, wanted", [("SDT, MSE", 37.5), ("Learning-to-Cache", 37.5), ("Learning-to-Cache, all pairs", 50)])
+@pytest.mark.parametrize("method, wanted", [("SDT, MSE", 37.5), ("Learning-to-Cache", 37.5),
+                                            ("Learning-to-Cache, all pairs", 50)])
 def test_training_reaches_a_wanted_cur(tiny_model, tmp_path, method, wanted):
     setting = spec(METHODS[method], num_steps=6, trajectories=100, cur_percent=wanted, adam_eps=1e-20)
     logits, log = train(tiny_model, setting, tmp_path / "none", save_every=1000)
@@ -119,7 +121,8 @@ def test_lambda_of_hard_scores_is_that_of_the_mask(tiny_model, guidance):
     for kind in ("soft", "hard"):
         work = Work(tiny_model, spec(METHODS["HarmoniCa"], guidance=guidance, lambda_scores=kind))
         kinds[kind] = work.lambda_(logits, trajectory=0)
-    assert (kinds["hard"] > 0).tolist() == [False, False, True, False] and (kinds["soft"] > 0).tolist() == [False] + [True] * 3
+    assert (kinds["hard"] > 0).tolist() == [False, False, True, False]
+    assert (kinds["soft"] > 0).tolist() == [False, True, True, True]
     x, cond = work.draw(seeds.LAMBDA, 0, 3)
     expected = iepo.leave_one_out(work.denoiser(cond, guidance), x, (torch.sigmoid(logits) > 0.1).float(), 0.1)
     assert torch.equal(kinds["hard"], expected)

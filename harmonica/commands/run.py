@@ -20,10 +20,11 @@ def add(commands):
     state.add_argument("--dry-run", action="store_true", help="only list what would be made")
     state.add_argument("--status", action="store_true", help="only list what is there and what is missing")
     slurm = run.add_argument_group("with --where slurm (slurm/README.md)")
-    slurm.add_argument("--cluster-file", default="slurm/cluster.toml", metavar="FILE", help="what jobs ask for [%(default)s]")
+    slurm.add_argument("--cluster-file", default="slurm/cluster.toml", metavar="FILE",
+                       help="what jobs ask for; default %(default)s")
     slurm.add_argument("--table", help="render this table when all is done, e.g. table1")
     slurm.add_argument("--wait", action="store_true", help="do not return before all jobs have ended")
-    state.add_argument("--cancel", action="store_true", help="with --where slurm: cancel the queued jobs of these experiments")
+    state.add_argument("--cancel", action="store_true", help="with --where slurm: cancel these experiments' queued jobs")
     run.set_defaults(function=_run)
 
 
@@ -31,7 +32,8 @@ def _run(arguments):
     from ..runs import latency_specs, with_needs
     from ..specs import SCALES
     for field, known in (("scale", SCALES), ("rows", ("core", "all")), ("where", ("local", "slurm"))):
-        check(getattr(arguments, field) in known, field.upper(), getattr(arguments, field), f"choose one of {', '.join(known)}")
+        given = getattr(arguments, field)
+        check(given in known, field.upper(), given, f"choose one of {', '.join(known)}")
     check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
     check(arguments.jobs >= 0, "JOBS", arguments.jobs, "give a positive number of processes")
     for option in ("table", "wait", "cancel"):
@@ -40,7 +42,8 @@ def _run(arguments):
     configs = _configs(arguments)
     rows = [row for config in configs for row in config.table(arguments.scale, arguments.rows, arguments.seeds)]
     wanted = with_needs([run for row in rows for run in row.runs])
-    latencies = latency_specs(rows) + [spec for config in configs if hasattr(config, "costs") for spec in config.costs(arguments.scale)]
+    costs = [spec for config in configs if hasattr(config, "costs") for spec in config.costs(arguments.scale)]
+    latencies = latency_specs(rows) + costs
     if arguments.scale == "paper" and not (arguments.dry_run or arguments.status or arguments.cancel):
         _refuse_missing_files(wanted)
     if arguments.where == "slurm":      # loaded by name, as experiments are: nothing here depends on that folder
@@ -69,7 +72,8 @@ def _configs(arguments):
     """The config.py of each named experiment."""
     configs, known = [], sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
     for name in arguments.experiments:
-        check(name in known, "experiment", name, f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}")
+        check(name in known, "experiment", name,
+              f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}")
         configs.append(import_module(f"experiments.{name}.config"))
     return configs
 

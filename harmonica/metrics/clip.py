@@ -11,7 +11,7 @@ from ..arithmetic import float32_products
 
 
 class Clip:
-    """The checkpoint of a runs.FileSpec (folder or hub id), float32, on the GPU if there is one.
+    """The checkpoint of a specs.FileSpec (folder or hub id), float32, on the GPU if there is one.
 
     BadInput where it is missing.
     """

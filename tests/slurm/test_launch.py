@@ -1,4 +1,4 @@
-"""The launcher without Slurm: what is read and refused, which jobs there are, and the same run on clusters local and debug."""
+"""The launcher without Slurm: what is read and refused, which jobs there are, and the same on clusters local and debug."""
 import shutil
 from dataclasses import replace
 from pathlib import Path
