@@ -17,7 +17,7 @@ def add(commands):
     evaluate.add_argument("--reference", metavar="Y.npz", required=True, help="e.g. VIRTUAL_imagenet256_labeled.npz")
     evaluate.add_argument("--inception", metavar="PATH", help="weights; default the file in $HARMONICA_WEIGHTS or weights/")
     evaluate.add_argument("--inception-sha256", metavar="HEX", help="how that of other than the published weights begins")
-    evaluate.add_argument("--json", action="store_true")
+    evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
     evaluate.set_defaults(function=_evaluate)
 
 

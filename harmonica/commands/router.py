@@ -1,20 +1,22 @@
 """`python -m harmonica router info|import|export`: look at router files of any known format and convert them."""
 import json
 
+KNOWN = "a .safetensors, .pt or SmoothCache .json file"
+
 
 def add(commands):
     verb = commands.add_parser("router", help="look at and convert router files")
     routers = verb.add_subparsers(metavar="ACTION", required=True)
     info = routers.add_parser("info", help="T, N, CUR and the heat map of a router file of any known format")
-    info.add_argument("file")
-    info.add_argument("--json", action="store_true")
-    info.add_argument("--plot", metavar="FILE.png")
+    info.add_argument("file", help=KNOWN)
+    info.add_argument("--json", action="store_true", help="print the figures as JSON")
+    info.add_argument("--plot", metavar="FILE.png", help="draw scores and mask, steps x blocks")
     info.set_defaults(function=_router_info)
     for name, text in (("import", "published .pt or SmoothCache .json -> this package's .safetensors"),
                        ("export", "any known format -> .pt or SmoothCache .json, by the ending of OUT")):
         convert = routers.add_parser(name, help=text)
-        convert.add_argument("file")
-        convert.add_argument("out")
+        convert.add_argument("file", help=KNOWN)
+        convert.add_argument("out", help="its ending names the format")
         convert.set_defaults(function=_router_convert)
         _reading_options(convert)
     _reading_options(info)

@@ -8,7 +8,7 @@ from .run import LOCAL
 def add(commands):
     samples = commands.add_parser("samples", help="a run's images as the .npz that ADM's evaluator reads")
     samples.add_argument("run", metavar="RUN", help="its id, as --status lists it")
-    samples.add_argument("out", metavar="X.npz")
+    samples.add_argument("out", metavar="X.npz", help="the file to write")
     samples.set_defaults(function=_export)
 
 

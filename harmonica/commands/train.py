@@ -13,7 +13,7 @@ def add(commands):
     train.add_argument("--captions", metavar="FILE", help="text to train with, a caption a line; default 64 of our own")
     train.add_argument("--trajectories", type=int, default=100, help="of training, T - 1 updates each; default 100")
     train.add_argument("--batch", type=int, default=8, help="images per trajectory, under guidance twice; default 8")
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--seed", type=int, default=0, help="of noise, captions and initial scores; default 0")
     train.add_argument("--device", help="cpu, cuda, cuda:1, ...; default a GPU if there is one")
     train.add_argument("--dry-run", action="store_true", help="only measure and print what it would cost")
     train.set_defaults(function=_train)
