@@ -235,15 +235,14 @@ class TestBackends:
     @one_of_each
     @pytest.mark.parametrize("first", ["offload", "router"])
     def test_are_refused_under_offload(self, pipe, first):
-        router, before = router_of(pipe), attributes(pipe)
+        router = router_of(pipe)
         if first == "offload":
             cpu_offload_with_hook(pipe.transformer, torch.device("cpu"))
         with pytest.raises(BadInput, match="backend: 'compile' is not possible; offloading moves the weights"):
             with harmonica.apply_router(pipe, router, backend="compile"):
                 cpu_offload_with_hook(pipe.transformer, torch.device("cpu"))
                 call(pipe)
-        remove_hook_from_module(pipe.transformer)
-        assert find_applied(pipe) is None and attributes(pipe) == before
+        assert find_applied(pipe) is None and "set_timesteps" not in vars(pipe.scheduler)
 
     @one_of_each
     @pytest.mark.parametrize("backend, words", [("cudagraph", "is on cpu, CUDA graphs need it on a GPU"),
