@@ -15,22 +15,23 @@ from pathlib import Path
 import torch
 
 from . import BadInput
-from .router import CLAMP, KINDS, Router, from_keep, load
+from .router import CLAMP, FILE, KINDS, Router, from_keep, load
 from .store import atomic, write_json
 
 ALIASES = {"attn1": "attn", "attn2": "cross", "ff": "mlp"}      # diffusers' names, which SmoothCache uses for its models
 
 
 def read(path, *, tau=None, num_blocks=None, kinds=None):
-    """Read a router or schedule of any format -> Router, its about["format"] set.
+    """Read a router or schedule of any format -> Router, its about["format"] set. A folder: Router.save_pretrained's.
 
     tau: the threshold, by default the file's own or 0.1. num_blocks: needed for a SmoothCache schedule that names only
     kinds of blocks. kinds: what takes turns in the columns, by default attn, mlp or, where such a schedule names cross,
     attn, cross, mlp. BadInput says what is wrong.
     """
-    path = Path(path)
+    path = Path(path) / FILE if Path(path).is_dir() else Path(path)
     if not path.is_file():
-        raise BadInput(f"router: {path} does not exist; give a .safetensors, .pt or .json file")
+        raise BadInput(f"router: {path} does not exist; give a .safetensors, .pt or .json file, or a folder with "
+                       f"{FILE}")
     if path.suffix == ".safetensors":
         router = load(path)
         return replace(router, tau=router.tau if tau is None else tau, about={**router.about, "format": "harmonica"})

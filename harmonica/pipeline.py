@@ -9,7 +9,6 @@ import inspect
 import math
 import warnings
 from contextlib import contextmanager
-from pathlib import Path
 from types import MethodType
 
 from accelerate.hooks import add_hook_to_module, remove_hook_from_module
@@ -189,8 +188,6 @@ def _owner(function):
 def _read(router, backbone):
     if isinstance(router, Router):
         return router
-    if Path(router).is_dir():
-        return Router.from_pretrained(router)
     return read(router, num_blocks=len(backbone.blocks), kinds=backbone.kinds)
 
 

@@ -204,7 +204,13 @@ def test_other_endings_are_refused_both_ways(tmp_path, name):
             attempt()
 
 
-def test_a_missing_file_and_a_folder_are_refused(tmp_path):
+def test_a_folder_of_save_pretrained_is_read(tmp_path):
+    router = some_router()
+    router.save_pretrained(tmp_path / "my-router")
+    assert torch.equal(formats.read(tmp_path / "my-router").logits, router.logits)
+
+
+def test_a_missing_file_and_an_empty_folder_are_refused(tmp_path):
     (tmp_path / "folder.pt").mkdir()
     for name in ("none.pt", "folder.pt"):
         with pytest.raises(BadInput, match="does not exist"):

@@ -1,7 +1,7 @@
 """`python -m harmonica router info|import|export`: look at router files of any known format and convert them."""
 import json
 
-KNOWN = "a .safetensors, .pt or SmoothCache .json file"
+KNOWN = "a .safetensors, .pt or SmoothCache .json file, or a folder that train wrote"
 
 
 def add(commands):
