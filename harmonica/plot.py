@@ -40,6 +40,7 @@ def drawing(paths, width, height):
                     figure.savefig(temporary, format="pdf", dpi=DPI, metadata=UNDATED)
                 else:
                     _png(figure, temporary)
+            figure.set_layout_engine("none")        # laid out once, the same in each
 
 
 def _png(figure, path):

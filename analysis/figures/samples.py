@@ -1,4 +1,5 @@
 """Images from the same noise, one line per row of the table, and their difference to the uncached ones."""
+import matplotlib
 import numpy as np
 
 from harmonica import plot
@@ -23,8 +24,8 @@ def draw(root, group, paths):
     with plot.drawing(paths, WIDTH, max(size * len(grids) + 0.6, 2.1)) as figure:     # room for the colour bar's label
         figure.get_layout_engine().set(w_pad=0.08)
         left, right = figure.subplots(1, 2)
-        left.imshow(_strip(grids), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
-        image = right.imshow(_strip([own - grids[0] for own in grids]), cmap="RdBu_r", vmin=-SHOWN_DIFFERENCE,
+        left.imshow(_strip(grids), cmap=_framed("gray"), vmin=-1, vmax=1, interpolation="nearest")
+        image = right.imshow(_strip([own - grids[0] for own in grids]), cmap=_framed("RdBu_r"), vmin=-SHOWN_DIFFERENCE,
                              vmax=SHOWN_DIFFERENCE, interpolation="nearest")
         left.set(title="images from the same noise", xticks=[], yticks=_middles(grids))
         left.set_yticklabels(names)
@@ -37,8 +38,13 @@ def draw(root, group, paths):
                         ticks=[-SHOWN_DIFFERENCE, 0, SHOWN_DIFFERENCE], pad=0.02)
 
 
+def _framed(name):
+    """A colour map with white for nan: a transparent frame gets dark edges in some readers of PDF."""
+    return matplotlib.colormaps[name].with_extremes(bad="white")
+
+
 def _strip(grids):
-    """[(count, 8, 8)] -> one picture, a frame of one pixel (nan, not drawn) between images."""
+    """[(count, 8, 8)] -> one picture, a frame of one pixel (nan) between images."""
     return np.concatenate([np.concatenate([np.pad(image, 1, constant_values=np.nan)[:, 1:] for image in grid], axis=1)[1:]
                            for grid in grids])
 
