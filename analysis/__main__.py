@@ -59,7 +59,8 @@ def _publish(arguments):
     from . import committed
     from .publish import THERE, publish
     pictured = [run for table in TABLES.values() for run in committed.pictured(committed.rows(table))]
-    written, skipped = publish(LOCAL, RESULTS, {table.title: committed.artefacts(table) for table in TABLES.values()}, pictured)
+    wanted = {table.title: committed.artefacts(table) for table in TABLES.values()}
+    written, skipped = publish(LOCAL, RESULTS, wanted, pictured)
     print(f"{len(written)} files copied to {RESULTS}")
     for reason, ids in skipped.items():
         print(f"{len(ids)} records not copied: {reason}" + ("" if reason == THERE else ":\n  " + "\n  ".join(ids)))

@@ -46,8 +46,8 @@ def plain_wins(found, title, learned=None):
             undecided += len(lower) - len(ahead)
             wins += sum(c.verdict == "lower" for c in ahead)
             if ahead:
-                findings.append(f"{_where(setting)}{_speeds(other, plain, setting)}: {_name(plain, setting)} below {other} in "
-                                + "; ".join(map(_numbers, ahead)))
+                findings.append(f"{_where(setting)}{_speeds(other, plain, setting)}: {_name(plain, setting)} below {other} "
+                                f"in {'; '.join(map(_numbers, ahead))}")
     summary = f"{wins} comparisons of errors are won, {undecided} more are lower on average but not beyond doubt"
     claimable = [setting for setting in found if not setting.too_few]
     return Claim(title=title, findings=tuple(findings),
@@ -104,8 +104,9 @@ def nearly_lossless(found, method, title):
 def own_cur(found):
     """Rows that each have the CUR that their scores give: CUR and errors side by side, and no ordering."""
     def numbers(line):
-        errors = ", ".join(f"{name} {line.mean(metric):.3g}" for metric, name in CARRYING.items() if line.mean(metric) is not None)
-        return f"CUR {line.mean('cur_percent'):.3g} %, {line.mean('speedup_theoretical'):.2f}x in theory, {errors}"
+        errors = {name: line.mean(metric) for metric, name in CARRYING.items()}
+        said = [f"{name} {error:.3g}" for name, error in errors.items() if error is not None]
+        return ", ".join([f"CUR {line.mean('cur_percent'):.3g} %", f"{line.mean('speedup_theoretical'):.2f}x in theory", *said])
     return Claim(title="CUR and quality as the scores give them", verdict=NOT_CLAIMED,
                  summary="CUR differs from row to row, so no ordering is claimed",
                  findings=tuple(f"{setting.group}, {method}: {numbers(line)}" for setting in found

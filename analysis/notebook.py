@@ -1,4 +1,4 @@
-"""What the notebooks show: tables as Markdown, pictures of results/figures by their names; all of it from committed records."""
+"""What the notebooks show: tables as Markdown, and pictures of results/figures; all of it from committed records."""
 from functools import cache
 from pathlib import Path
 
@@ -36,8 +36,8 @@ def measured(name):
     if which.costs(SCALE):
         return Shown(*cost.document(*cost.load(RESULTS, which.costs(SCALE))))
     groups = load(RESULTS, _there()[which])
-    tables = [block for group in groups for block in (("heading", 3, report.heading(group, SCALE)), table.carrying_block(group, {}))]
-    return Shown(*tables, ("heading", 3, report.SAID), *report.sentences(which, groups))
+    tables = [(("heading", 3, report.heading(group, SCALE)), table.carrying_block(group, {})) for group in groups]
+    return Shown(*(block for pair in tables for block in pair), ("heading", 3, report.SAID), *report.sentences(which, groups))
 
 
 def paper(name):
@@ -45,7 +45,29 @@ def paper(name):
     return Shown(paper_numbers.table(name))
 
 
-def pictures(figure):
-    """Every committed figure of one kind: samples, routers, error, training, ..."""
-    paths = sorted((RESULTS / "figures").glob(f"*.{figure}.png"))
-    return Shown(*(("text", f"![{path.stem}](../results/figures/{path.name})") for path in paths))
+class Picture:
+    """A committed figure, as a cell's last expression."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def _repr_png_(self):
+        return self.path.read_bytes()
+
+    def __repr__(self):
+        return self.path.name
+
+
+def picture(group, figure):
+    """A committed figure by the beginning of its file's name, and its kind; or that it is not there yet."""
+    path = RESULTS / "figures" / f"{group}.{figure}.png"
+    return Picture(path) if path.exists() else Shown(("text", f"{path.name} comes with its table's first committed records."))
+
+
+def files():
+    """Every committed figure, by group, linked."""
+    kinds = {}
+    for path in sorted((RESULTS / "figures").glob("*.png")):
+        group, kind, _ = path.name.split(".")
+        kinds.setdefault(group, []).append(f"[{kind}](../results/figures/{path.name})")
+    return Shown(("list", [f"{group}: {', '.join(links)}" for group, links in kinds.items()]))

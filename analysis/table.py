@@ -83,7 +83,7 @@ def _block(group, columns, committed, shown):
     """("table", headings, rows): each cell as `shown` has it, then (committed value) where there is one."""
     rows = []
     for line, row in zip(group.lines, cells(group)):
-        known = committed.get(key(row), {})
+        known = committed.get(key(row)) or committed.get(key(row | {"group": ""}), {})     # most tables have no such column
         rows.append([label(line.row), line.row.form, f"{line.mean('cur_percent'):.4g}"])
         for column in columns.values():
             there = f" ({float(known[column]):.4g})" if known.get(column) else ""

@@ -6,7 +6,7 @@ from analysis import committed, publish as publishing, records
 from analysis.publish import HELD, THERE, UNCLEAN
 from analysis.tables import TABLE1, TABLES
 from harmonica import BadInput
-from harmonica.store import Store
+from harmonica.store import Store, read_json, write_json
 
 
 @pytest.fixture
@@ -101,11 +101,24 @@ def test_every_kind_of_missing_file_is_named(as_committed):
     committed.check(results)
 
 
-def test_a_record_that_nothing_names_is_stale(as_committed):
-    results, _ = as_committed
-    (results / "runs" / "old-run-00000000.json").write_text("{}")
-    with pytest.raises(BadInput, match="old-run-00000000.json is stale"):
+@pytest.mark.parametrize("changed, words", [({}, "no experiment names it now"), ({"schema": 0}, "it has schema 0, not 1"),
+                                            ({"sha256": "f" * 64}, "made with other weights of fake-s1 than the shipped ones")])
+def test_a_record_that_nothing_names_is_stale_and_its_heir_is_named(as_committed, changed, words):
+    results, rows = as_committed
+    current = Store(results).record_path(rows[0].runs[-1])
+    old = current.with_stem(current.stem[:-8] + "00000000")
+    found = read_json(current)
+    found["config"]["model"] |= {key: value for key, value in changed.items() if key == "sha256"}
+    write_json(old, found | {key: value for key, value in changed.items() if key == "schema"})
+    with pytest.raises(BadInput, match=f"{old.name} is stale, .*{words}; delete it, `make reproduce-table1 .* takes its place"):
         committed.check(results)
+
+
+def test_other_code_is_shown_and_not_refused(as_committed):
+    results, rows = as_committed
+    wanted = len(records.artefacts(rows))
+    assert committed.other_code(results).startswith(f"{wanted} of {wanted} records were made by other code")
+    committed.check(results)
 
 
 def test_a_table_of_which_nothing_is_committed_is_left_out(as_committed, tmp_path):

@@ -1,16 +1,17 @@
 """A table: its columns, blanks with reasons, committed values beside the cells, refusals, and figures of stable bytes."""
 import csv
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from analysis import records, report, table
+from analysis import figures, records, report, table
 from analysis.document import markdown
 from analysis.paper_numbers import FOLDER, published
-from analysis.tables import TABLE1, TABLE2
+from analysis.tables import ABLATIONS, TABLE1, TABLE2, TABLES
 from experiments.table2 import BLOCKS
 from harmonica import BadInput
 from harmonica.store import Store, read_json, write_json
@@ -43,6 +44,18 @@ def test_a_table_of_several_samplers_has_a_column_for_them(measured, text_rows):
     assert len({table.key(row) for row in rows}) == len(rows) == 12
     heading, lines = table.carrying_block(groups[0], {})[1:]
     assert [line[0] for line in lines] == ["uncached", "DPM-Solver++, 7 steps", "FORA", "HarmoniCa"]
+
+
+def test_groups_that_model_sampler_and_steps_do_not_tell_apart_are_named(measured, tmp_path):
+    """And their rows find their own committed values."""
+    table_, = (t for t in ABLATIONS if t.name == "ablation_iepo_vs_mse")
+    groups = records.load(*measured(named=table_.rows("digits")))
+    rows = parsed(groups)
+    assert list(rows[0])[:2] == ["group", "model"] and len({table.key(row) for row in rows}) == len(rows) == 13
+    other = re.sub(r'(last step reused, T = 10",.*,SDT \+ MSE,50,51.25),8', r"\1,9", table.csv_text(groups))
+    (tmp_path / "committed.csv").write_text(other)
+    shown = [table.beside_block(group, table.read_csv(tmp_path / "committed.csv"))[2] for group in groups]
+    assert [line[4] for lines in shown for line in lines if line[0] == "SDT + MSE"] == ["8 (8)", "8 (9)"]
 
 
 def test_fewer_steps_of_a_sampler_that_draws_noise_have_no_x0_error(measured, text_rows):
@@ -177,3 +190,9 @@ def test_nothing_here_imports_torch(measured, tmp_path):
     code = f"import sys, {', '.join(modules)}, harmonica.plot; sys.exit('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path)
     assert done.returncode == 0
+
+
+def test_the_index_names_every_table_and_every_kind_of_figure():
+    index = (ROOT / "results" / "README.md").read_text()
+    assert all(f"{name}.digits.csv" in index for name in TABLES)
+    assert all(re.search(rf"\b{kind}\b", index) for kind in figures.FIGURES)
