@@ -16,8 +16,8 @@ def run(function, arguments):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        print(f"error: results: cannot use {error.filename or 'the folder'}: {error.strerror or error}; what was finished is kept",
-              file=sys.stderr)
+        print(f"error: results: cannot use {error.filename or 'the folder'}: {error.strerror or error}; what was finished is "
+              "kept", file=sys.stderr)
     except KeyboardInterrupt:
         print("interrupted: what was finished is kept; the same command goes on from there", file=sys.stderr)
         return 130

@@ -14,7 +14,6 @@ UPDATE_PER_FORWARD = {"sdt": 4.0, "ltc": 5.0}               # teacher, student, 
 SAVED_PER_LAYER = {None: 14.5, True: 6.7}
 CACHE_PER_LAYER = 2         # the student's new cache
 FLOAT_BYTES, GB = 4, 1e9
-INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 
 
 def tokens(model):
@@ -79,7 +78,7 @@ def files(artefacts):
         names = [artefact.model.name] if artefact.kind in ("router", "run") else []
         if artefact.kind == "run" and artefact.images:
             images = artefact.images
-            names += [images.decoder.name, images.inception.name if images.inception else INCEPTION, images.reference,
+            names += [images.decoder.name, (images.inception or weights.PUBLISHED[weights.INCEPTION]).name, images.reference,
                       images.clip and images.clip.name, artefact.model.prompts and artefact.model.prompts.name]
         found |= {name: True for name in names if name}
     return list(found)

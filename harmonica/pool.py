@@ -23,7 +23,8 @@ def make_all(artefacts, root, jobs):
         return {}
     jobs = min(jobs, len(missing))
     left = sum(map(expect.seconds, missing)) / jobs
-    print(f"{len(missing)} artefacts to make, about {_duration(left)} with {jobs} processes; records go to {root}", flush=True)
+    print(f"{len(missing)} artefacts to make, about {_duration(left)} with {jobs} processes; records go to {root}",
+          flush=True)
     try:
         return _make_in_pool(missing, root, jobs)
     except BrokenProcessPool:
@@ -49,8 +50,9 @@ def _make_in_pool(missing, root, jobs):
                     failed |= _with_dependants(artefact, future.exception(), todo)
                     todo = {id_: a for id_, a in todo.items() if id_ not in failed}
                 bar.update()
-                tqdm.write(f"[{len(missing) - len(todo) - len(running)}/{len(missing)}] {artefact.id}: "
-                           f"{'failed' if artefact.id in failed else 'done'}  ({time.monotonic() - begin:.0f} s)", file=sys.stdout)
+                done = len(missing) - len(todo) - len(running)
+                tqdm.write(f"[{done}/{len(missing)}] {artefact.id}: {'failed' if artefact.id in failed else 'done'}  "
+                           f"({time.monotonic() - begin:.0f} s)", file=sys.stdout)
                 sys.stdout.flush()
     return failed
 

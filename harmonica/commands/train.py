@@ -53,7 +53,7 @@ def _print_cost(loaded, router, cost):
           f"scheduler  {router.sampler}, T = {router.num_steps}, guidance {router.guidance:g}\n"
           f"work       {cost['updates']} updates and {cost['lambda_forwards']} forwards, batch {router.training.batch}\n"
           f"measured   an update {cost['update_s']:.3g} s, a forward {cost['forward_s']:.3g} s: about "
-          f"{cost['seconds'] / 60:.3g} min in all; {cost['peak_bytes'] / 2**30:.2g} GiB of memory at its peak", flush=True)
+          f"{cost['seconds'] / 60:.1f} min in all; {cost['peak_bytes'] / 2**30:.2g} GiB of memory at its peak", flush=True)
 
 
 def _print_result(arguments, trained):

@@ -27,7 +27,7 @@ class Scheduled:
     def __init__(self, scheduler):
         self.name, self._class, self._config = type(scheduler).__name__, type(scheduler), scheduler.config
         check(scheduler.order == 1 and float(scheduler.init_noise_sigma) == 1 and hasattr(scheduler, "alphas_cumprod"),
-              "scheduler", self.name, "choose a first-order one on unit noise: DDIM, DDPM, DPMSolverMultistep, SASolver, ...")
+              "scheduler", self.name, "choose a first-order one on unit noise: DDIM, DDPM, DPMSolverMultistep, SASolver")
         self._prepared = cache(self._prepare)
         # IDDPM alone reads the learned variance; the others are given eps, as the pipelines do
         self._reads_variance = vars(scheduler).get("variance_type") in LEARNED
