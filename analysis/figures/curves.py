@@ -22,11 +22,12 @@ def draw(root, group, paths):
                 _router(panels, name(line.row), routers.logs(root, line.row)[0])
             panels[0].set(ylabel="CUR at tau, %", title=f"trained for CUR {cur:g} %" if cur else "natural CUR")
             panels[1].set(ylabel="data loss", yscale="log")
-            panels[2].set(ylabel="lambda (open: first, full: last)", yscale="log")
+            panels[2].set(ylabel="lambda", yscale="log")
             for ax in panels:
                 ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             for ax in panels[1:]:
                 log_ticks(ax.yaxis)
+        axes[0, 2].set_title("open: first lambda, full: last")
         for ax, label in zip(axes[-1], ("trajectory", "trajectory", "step (0 = noise)")):
             ax.set_xlabel(label)
         figure.suptitle(group.name, fontsize=8)

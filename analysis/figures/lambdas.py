@@ -29,7 +29,7 @@ def draw(root, group, paths):
             ax.set(title=f"{group.name}: {title}", xlabel="step (0 = noise)", yscale="log")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         log_ticks(axes[0].yaxis)
-        axes[0].set_ylabel("lambda (mean squared error of $x_0$)")
+        axes[0].set_ylabel("lambda (error of $x_0$, squared)")
         legend(figure, axes)
 
 

@@ -10,7 +10,7 @@ def add(commands):
     info = routers.add_parser("info", help="T, N, CUR and the heat map of a router file of any known format")
     info.add_argument("file", help=KNOWN)
     info.add_argument("--json", action="store_true", help="print the figures as JSON")
-    info.add_argument("--plot", metavar="FILE.png", help="draw scores and mask, steps x blocks")
+    info.add_argument("--plot", metavar="FILE.png", help="draw scores and mask, steps x blocks (FILE.pdf: as PDF)")
     info.set_defaults(function=_router_info)
     for name, text in (("import", "published .pt or SmoothCache .json -> this package's .safetensors"),
                        ("export", "any known format -> .pt or SmoothCache .json, by the ending of OUT")):

@@ -21,6 +21,13 @@ def test_every_shape_is_drawn(tmp_path, num_steps, num_blocks, kinds):
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
 
 
+def test_a_path_that_ends_so_is_written_as_pdf(tmp_path):
+    for folder in ("a", "b"):
+        plot.heat_map(router(4, 4), tmp_path / folder / "map.pdf")
+    first, again = ((tmp_path / folder / "map.pdf").read_bytes() for folder in ("a", "b"))
+    assert first == again and first.startswith(b"%PDF") and b"CreationDate" not in first
+
+
 def test_a_router_may_name_its_own_kinds():
     assert plot.kinds_of(router(4, 6, kinds=["self", "cross", "mlp"])) == ("self", "cross", "mlp")
 
