@@ -106,7 +106,7 @@ def test_a_pickle_with_code_in_it_is_not_run(refused, workplace):
     assert not (workplace / "executed").exists()
 
 
-WRONG_WORDS = [([], "COMMAND"), (["trian"], "trian"), (["run"], "EXPERIMENT"), (["run", "dit_xl2_1024"], "choose one of dit_xl2_256, dit_xl2_512"),
+WRONG_WORDS = [([], "COMMAND"), (["trian"], "trian"), (["run"], "EXPERIMENT"), (["run", "dit_xl2_1024"], "dit_xl2_256, dit_xl2_512, dit_xl2_sanity"),
                (["run", "../experiments/dit_xl2_256"], "choose one of"), (["run", "dit_xl2_256/"], "choose one of"),
                (["run", "dit_xl2_256", "--scale", "huge"], "SCALE: 'huge'"),
                (["run", "dit_xl2_256", "--rows", "some"], "ROWS: 'some'"), (["run", "dit_xl2_256", "--seeds", "0"], "SEEDS: 0"),
