@@ -23,7 +23,8 @@ def paper_claims():
     return [
         PaperClaim(
             title="SDT beats standard training", paper=_trajectory_error(),
-            tests={"ablation_sdt_vs_standard": ((SDT, ALL_PAIRS), (SDT, "Learning-to-Cache, released"))}),
+            tests={"ablation_sdt_vs_standard": ((SDT, ALL_PAIRS), (SDT, "Learning-to-Cache, released")),
+                   "ablation_iepo_vs_mse": ((SDT, ALL_PAIRS),), "ablation_beta": ((SDT, ALL_PAIRS),)}),
         PaperClaim(
             title="IEPO beats MSE", paper="Sample grids of SDT with and without IEPO; its numbers are not known to us.",
             tests={"ablation_iepo_vs_mse": ((HARMONICA, SDT),), "ablation_beta": ((HARMONICA, SDT),)}),

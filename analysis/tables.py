@@ -83,18 +83,22 @@ ABLATIONS = (
         (HARMONICA, CUMULATIVE, "lambda by leave-one-out (the paper) over cumulative (the released code), soft scores"),
         (HARD, BOTH, "lambda by leave-one-out over cumulative, hard scores"),
         (HARMONICA, HARD, "lambda with soft scores over hard, leave-one-out"),
-        (CUMULATIVE, BOTH, "lambda with soft scores over hard, cumulative")),
-        about="MSE-trained routers compute the last step's row, IEPO reuses it, and that one row decides much: so all methods "
-              "stand a second time with that row forced to reuse, at the same CUR."),
+        (CUMULATIVE, BOTH, "lambda with soft scores over hard, cumulative"),
+        (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE, where all reuse the last step")),
+        about="Whether a router reuses the last step's row decides much by itself: reusing it costs a large error of the "
+              "model's output and hardly any of the image. So all methods stand a second time with that row forced to reuse, at "
+              "the same CUR."),
     _ablation("ablation_refresh", "how often lambda is measured again", comparisons=tuple(
-        (HARMONICA, f"HarmoniCa, C = {c}", f"C = 10 over C = {c}") for c in (2, 50, 100)),
-        about="C counts trajectories of 100; the rows named HarmoniCa have C = 10. C = 100 measures lambda once, before training."),
+        (HARMONICA, f"HarmoniCa, C = {c}", f"lambda measured anew every 10 trajectories over {words}")
+        for c, words in ((2, "every 2"), (50, "every 50"), (100, "once, before training"))),
+        about="C counts trajectories, of which a training has 100; the row named HarmoniCa has C = 10."),
     _ablation("ablation_threshold", "the threshold tau",
               about="One beta for all, masks as the scores over tau give them: CUR differs from row to row."),
     _ablation("ablation_beta", "CUR and quality", published="figure_speedup_vs_quality_T10",
               plain_wins="FORA or fewer steps ahead of a learned router", comparisons=(
         (HARMONICA, ALL_PAIRS, "HarmoniCa over Learning-to-Cache at equal CUR"),
         (HARMONICA, SDT, "HarmoniCa over SDT with MSE at equal CUR"),
+        (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE, at equal CUR"),
         (HARMONICA, "FORA", "HarmoniCa over FORA at CUR 50 %"),
         (HARMONICA, "FORA, interval 3", "HarmoniCa over FORA at interval 3, CUR 60 %"),
         (HARMONICA, FEWER, "HarmoniCa over fewer steps at equal compute")),
