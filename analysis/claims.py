@@ -86,10 +86,10 @@ def nearly_lossless(found, method, title):
     findings, kept = [], []
     for setting in found:
         if method in setting.methods:
-            tested = bounds(setting.methods[method], setting.uncached)
-            by_model = [all(marks) for marks in zip(*(bound.kept_by_model for bound in tested))]
-            kept += [] if setting.too_few else [{bound.metric: bound.kept for bound in tested}]
-            said = "; ".join(f"{b.text} ({'kept' if b.kept else 'not kept'})" for b in tested)
+            three = bounds(setting.methods[method], setting.uncached)
+            by_model = [all(marks) for marks in zip(*(bound.kept_by_model for bound in three))]
+            kept += [] if setting.too_few else [{bound.metric: bound.kept for bound in three}]
+            said = "; ".join(f"{b.text} ({'kept' if b.kept else 'not kept'})" for b in three)
             findings.append(f"{_where(setting)}: {said}; all three kept on average over noises in {sum(by_model)} of "
                             f"{len(by_model)} base models")
     whole = sum(all(marks.values()) for marks in kept)
@@ -106,7 +106,7 @@ def own_cur(found):
     def numbers(line):
         errors = {name: line.mean(metric) for metric, name in CARRYING.items()}
         said = [f"{name} {error:.3g}" for name, error in errors.items() if error is not None]
-        return ", ".join([f"CUR {line.mean('cur_percent'):.3g} %", f"{line.mean('speedup_theoretical'):.2f}x in theory", *said])
+        return f"CUR {line.mean('cur_percent'):.3g} %, {line.mean('speedup_theoretical'):.2f}x in theory, {', '.join(said)}"
     return Claim(title="CUR and quality as the scores give them", verdict=NOT_CLAIMED,
                  summary="CUR differs from row to row, so no ordering is claimed",
                  findings=tuple(f"{setting.group}, {method}: {numbers(line)}" for setting in found

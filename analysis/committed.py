@@ -1,5 +1,6 @@
 """What is committed below results/: which tables, whether every record behind them is there, and no other."""
 import re
+from collections import Counter
 from functools import cache
 
 from harmonica import BadInput
@@ -27,10 +28,9 @@ def artefacts(table):
 def begun(results):
     """{tables.Table: its rows} of those of which anything is committed that no other table rests on."""
     store, named = Store(results), {table: {a.id: a for a in artefacts(table)} for table in TABLES.values()}
-    uses = [id_ for own in named.values() for id_ in own]
-    alone = {id_ for id_ in uses if uses.count(id_) == 1}
+    uses = Counter(id_ for own in named.values() for id_ in own)
     return {table: rows(table) for table, own in named.items()
-            if any(store.record_path(a).exists() for id_, a in own.items() if id_ in alone)}
+            if any(store.record_path(a).exists() for id_, a in own.items() if uses[id_] == 1)}
 
 
 def named():

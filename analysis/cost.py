@@ -16,8 +16,8 @@ OURS, STANDARD = "HarmoniCa", "Learning-to-Cache"
 ABOUT = ("Measured alone on one machine, the methods in turn: seconds of one trajectory, median [interquartile range]; "
          "seconds in total are that times the router's trajectories, and IEPO's measurements of lambda. Memory is what "
          "autograd keeps of one update. Images are training images drawn. No seeds: the intervals are those of repeats.")
-COLUMNS = ("group", "method", "router_id", "trajectories", "updates", "images", "seconds_per_trajectory", "seconds_q1", "seconds_q3",
-           "lambda_seconds", "seconds_total", "memory_bytes")
+COLUMNS = ("group", "method", "router_id", "trajectories", "updates", "images", "seconds_per_trajectory", "seconds_q1",
+           "seconds_q3", "lambda_seconds", "seconds_total", "memory_bytes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,8 @@ def _shown(group):
     rows = []
     for cost in group:
         own, (low, high) = cost.measured, cost.measured["seconds_iqr"]
-        rows.append([cost.method, str(own["images"]), str(own["updates"]), f"{own['seconds_per_trajectory']:.3g} [{low:.3g}, {high:.3g}]",
+        rows.append([cost.method, str(own["images"]), str(own["updates"]),
+                     f"{own['seconds_per_trajectory']:.3g} [{low:.3g}, {high:.3g}]",
                      "" if own["lambda_seconds"] is None else f"{own['lambda_seconds']:.3g}", f"{cost.total:.3g}",
                      f"{own['memory_bytes'] / 1e6:.3g}"])
     return "table", ["method", "images", "updates", "s per trajectory", "s per lambda", "s in total", "memory MB"], rows
@@ -101,9 +102,9 @@ def faster(pairs):
     for ours, other in pairs:
         (low, high), (other_low, other_high) = ours.range, other.range
         verdicts.append("lower" if high < other_low else "higher" if low > other_high else "open")
-        memory = ours.measured["memory_bytes"] / other.measured["memory_bytes"]
+        updates, memory = ([cost.measured[name] for cost in (ours, other)] for name in ("updates", "memory_bytes"))
         findings.append(f"{ours.group}: {ours.method} {ours.total:.3g} s [{low:.3g}, {high:.3g}], {other.method} "
                         f"{other.total:.3g} s [{other_low:.3g}, {other_high:.3g}], ratio {ours.total / other.total:.3g} "
-                        f"for {ours.measured['updates']} against {other.measured['updates']} updates; ratio of memory {memory:.3g}")
+                        f"for {updates[0]} against {updates[1]} updates; ratio of memory {memory[0] / memory[1]:.3g}")
     return Claim(title="Training HarmoniCa takes less time than Learning-to-Cache", verdict=overall(verdicts),
                  summary="an ordering needs quartiles that do not overlap", findings=tuple(findings))

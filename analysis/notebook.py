@@ -37,7 +37,8 @@ def measured(name):
         return Shown(*cost.document(*cost.load(RESULTS, which.costs(SCALE))))
     groups = load(RESULTS, _there()[which])
     tables = [(("heading", 3, report.heading(group, SCALE)), table.carrying_block(group, {})) for group in groups]
-    return Shown(*(block for pair in tables for block in pair), ("heading", 3, report.SAID), *report.sentences(which, groups))
+    said = [("heading", 3, report.SAID), *report.sentences(which, groups)]
+    return Shown(*(block for pair in tables for block in pair), *said)
 
 
 def paper(name):
@@ -61,7 +62,8 @@ class Picture:
 def picture(group, figure):
     """A committed figure by the beginning of its file's name, and its kind; or that it is not there yet."""
     path = RESULTS / "figures" / f"{group}.{figure}.png"
-    return Picture(path) if path.exists() else Shown(("text", f"{path.name} comes with its table's first committed records."))
+    absent = f"{path.name} comes with its table's first committed records."
+    return Picture(path) if path.exists() else Shown(("text", absent))
 
 
 def files():

@@ -35,7 +35,8 @@ def paper_claims():
             title="HarmoniCa beats fewer steps", paper=f"{_fids(learned, FEWER)} {_fids(text, FEWER)}",
             tests={name: ((HARMONICA, FEWER),) for name in ("table1", "table2", "ablation_beta")}),
         PaperClaim(
-            title="HarmoniCa beats FORA (text to image)", paper=_fids(text, "FORA"), tests={"table2": ((HARMONICA, "FORA"),)}),
+            title="HarmoniCa beats FORA (text to image)", paper=_fids(text, "FORA"),
+            tests={"table2": ((HARMONICA, "FORA"),)}),
         PaperClaim(
             title="Caching is nearly lossless", paper=f"{_fids(learned, UNCACHED)} {_fids(text, UNCACHED)}",
             tests={name: ((HARMONICA, UNCACHED),) for name in ("table1", "table2")}),
@@ -46,8 +47,9 @@ def paper_claims():
             untested="`make reproduce-table1 SCALE=paper`, `make reproduce-table2 SCALE=paper`; measured on a CPU: "
                      "[Table 1](tables/table1.digits.md), [bench](bench)"),
         PaperClaim(
-            title="The tables hold for DiT-XL/2 and PixArt", paper=f"{len(published(learned))} rows of Table 1, "
-            f"{len(published(text))} of Table 2, with these models; everything tested here is small transformers on 8 x 8 digits.",
+            title="The tables hold for DiT-XL/2 and PixArt",
+            paper=f"{len(published(learned))} rows of Table 1, {len(published(text))} of Table 2, with these models; everything "
+                  "tested here is small transformers on 8 x 8 digits.",
             untested="`make reproduce-table1 SCALE=paper`, `make reproduce-table2 SCALE=paper`"),
         PaperClaim(
             title="Caching beats compressing the model", paper=_cited("table_compression", "IS", "FID", "speedup_h800"),
@@ -80,7 +82,8 @@ def _fids(name, other):
         sampler = f" {uncached['sampler']}" if "sampler" in uncached else ""
         said += [f"{ours['FID']} against {row['FID']} ({row['model']}{sampler}, T = {ours['T']}"
                  + (f" against {row['T']}" if other == FEWER else "") + ")" for row in theirs]
-    return f"FID of HarmoniCa against {'that of ' * (other != FEWER)}{other}{' model' * (other == UNCACHED)}: {'; '.join(said)}."
+    against = {FEWER: FEWER, UNCACHED: "the uncached model's"}.get(other, f"{other}'s")
+    return f"FID of HarmoniCa against {against}: {'; '.join(said)}."
 
 
 def _speedups(*names):

@@ -39,8 +39,9 @@ def render(root, out, rows, table):
                "speedup_theoretical", "num_images", "num_seeds", "run_ids")
     plain = [_plain(row, columns) for _, cells in groups for row in cells]
     csv = pd.DataFrame(plain, columns=columns).to_csv(index=False, lineterminator="\n")
-    paths = [Path(out) / "tables" / f"{table.name}.paper.{suffix}" for suffix in ("csv", "md")]
-    return [write(path, content) for path, content in zip(paths, (csv, markdown(blocks + paper_block(table.published))))], text(blocks)
+    contents = {"csv": csv, "md": markdown(blocks + paper_block(table.published))}
+    folder = Path(out) / "tables"
+    return [write(folder / f"{table.name}.paper.{kind}", content) for kind, content in contents.items()], text(blocks)
 
 
 def _about(table):
@@ -56,8 +57,8 @@ def _cells(store, row, latency, table):
     """{column: list of values over noises, or one value}; None for what was not measured."""
     found = [record(store, run) for run in row.runs]
     timed = (latency or {"rows": {}})["rows"].get(row.runs[0].id, {})
-    return {"label": label(row), "group": row.group, "model": row.model, "T": row.num_steps, "method": row.method, "form": row.form,
-            "CUR_percent": [r["cost"]["cur_percent"] for r in found],
+    return {"label": label(row), "group": row.group, "model": row.model, "T": row.num_steps, "method": row.method,
+            "form": row.form, "CUR_percent": [r["cost"]["cur_percent"] for r in found],
             **{name: [r["metrics"].get(name) for r in found] for name in (*table.measured, "clean_FID")},
             "latency_ms": timed.get("latency_ms"), "speedup": timed.get("speedup"),
             "speedup_theoretical": [r["cost"]["speedup_theoretical"] for r in found],

@@ -5,9 +5,9 @@ from .bootstrap import interval
 from .records import COSTS, METRICS
 
 ONE_SAMPLER = "DDIM"        # a table with no other has no column for it
-COLUMNS = ("group", "model", "sampler", "T", "method", "CUR_percent", "CUR_natural_percent", "IS", "FID", "sFID", "precision", "recall", "rFID",
-           "rFID_floor", "x0_mse", "agreement", "latency_ms", "speedup", "speedup_theoretical", "num_images", "num_seeds",
-           "run_ids")
+COLUMNS = ("group", "model", "sampler", "T", "method", "CUR_percent", "CUR_natural_percent", "IS", "FID", "sFID",
+           "precision", "recall", "rFID", "rFID_floor", "x0_mse", "agreement", "latency_ms", "speedup", "speedup_theoretical",
+           "num_images", "num_seeds", "run_ids")
 RENAMED = {"CUR_percent": "cur_percent", "CUR_natural_percent": "cur_natural_percent"}
 MEASURED = {column: RENAMED.get(column, column) for column in COLUMNS if RENAMED.get(column, column) in METRICS + COSTS}
 

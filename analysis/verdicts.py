@@ -8,7 +8,7 @@ from .compare import UNCACHED, settings
 from .document import markdown, write
 from .paper_claims import paper_claims
 from .records import load
-from .report import INTERVALS
+from .report import INTERVALS, said
 from .tables import HARMONICA, SCALE, TABLES
 
 NEEDS_GPUS, NOT_YET, UNDECIDED = "not tested (needs GPUs)", "not tested yet", "undecided"
@@ -29,7 +29,8 @@ def write_page(results, there):
 def page(groups, costs):
     """Blocks of the page. groups: {table's name: its records.Group's}; costs: cost.load's groups, or None."""
     judged = [(claim, *judge(claim, groups, costs)) for claim in paper_claims()]
-    blocks = [("heading", 1, "The paper's claims and what the records here say to them"), ("text", ABOUT), ("text", INTERVALS),
+    title = "The paper's claims and what the records here say to them"
+    blocks = [("heading", 1, title), ("text", ABOUT), ("text", INTERVALS),
               ("table", ["claim", "verdict", "tested in"],
                [[claim.title, f"**{verdict}**", ", ".join(map(_link, claim.tests))] for claim, verdict, _ in judged])]
     for claim, verdict, evidence in judged:
@@ -72,8 +73,8 @@ def _compared(groups, pairs):
     if groups is None:
         return None
     found = [setting for group in groups for setting in settings(group)]
-    said = [tested(found, left, right, f"{left} against {right}" + " model" * (right == UNCACHED)) for left, right in pairs]
-    return [claim for claim in said if claim]
+    made = [tested(found, left, right, f"{left} against {right}" + " model" * (right == UNCACHED)) for left, right in pairs]
+    return [claim for claim in made if claim]
 
 
 def _evidence(name, made, groups):
@@ -83,15 +84,13 @@ def _evidence(name, made, groups):
         return [("text", f"{_link(name)}: not tested yet; `{command}` and then `make publish` do.")]
     seeds = f", {_seeds(groups)}" if groups else ", one machine, no seeds"
     blocks = [("text", f"Tested in {_link(name)} at {SCALE} scale{seeds} (`{command}`).")]
-    for claim in made:
-        verdict = "" if claim.verdict == NOT_CLAIMED else f": {claim.verdict}"
-        blocks += [("text", f"*{claim.title}{verdict}* - {claim.summary}."), ("list", [f"{f}." for f in claim.findings])]
-    return blocks
+    return blocks + [block for claim in made for block in said(claim)]
 
 
 def _seeds(groups):
     shapes = {group.lines[0].shape for group in groups}
-    return " or ".join(f"{models} base models x {noises} noises = {models * noises} pairs" for models, noises in sorted(shapes))
+    return " or ".join(f"{models} base models x {noises} noises = {models * noises} pairs"
+                       for models, noises in sorted(shapes))
 
 
 def _plain(groups, pairs):
@@ -101,7 +100,7 @@ def _plain(groups, pairs):
     for left in dict.fromkeys(left for left, _ in pairs):
         wins = plain_wins(found, f"A plain baseline ahead of {left}", learned=left)
         if wins.findings:
-            blocks += [("text", f"*{wins.title}: {wins.verdict}* - {wins.summary}."), ("list", [f"{f}." for f in wins.findings])]
+            blocks += said(wins)
     return blocks
 
 

@@ -14,10 +14,10 @@ COMMITTED = [notebooks.FOLDER / f"{name}.ipynb" for name in notebooks.NAMES]
 def notebook(tmp_path):
     """-> a function that writes a notebook of one code cell, with what a run before may have left in it."""
     def make(source):
-        cell = nbformat.v4.new_code_cell(source, id="only", execution_count=7, metadata={"execution": {"iopub.execute_input": "9"}},
+        cell = nbformat.v4.new_code_cell(source, id="only", execution_count=7, metadata={"execution": {"shell.execute_reply": "9"}},
                                          outputs=[nbformat.v4.new_output("stream", text="left over")])
-        path = tmp_path / "made.ipynb"
-        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"language_info": {"name": "python", "version": "1"}}), path)
+        path, language = tmp_path / "made.ipynb", {"name": "python", "version": "1"}
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"language_info": language}), path)
         return path
     return make
 
