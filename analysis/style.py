@@ -16,13 +16,13 @@ METHOD = {"fewer steps": {"color": "#000000", "marker": "o", "linestyle": "-"},
           "Learning-to-Cache": {"color": LEARNING_TO_CACHE, "marker": "^", "linestyle": "--"},
           "Learning-to-Cache, all pairs": {"color": LEARNING_TO_CACHE, "marker": "^", "linestyle": "--"},
           "Learning-to-Cache, released": {"color": LEARNING_TO_CACHE, "marker": "v", "linestyle": ":"},
-          "Learning-to-Cache, another model's router": {"color": LEARNING_TO_CACHE, "marker": "^", "markerfacecolor": "none"},
           "SDT + MSE": {"color": SDT, "marker": "P", "linestyle": "-."},
           "HarmoniCa": {"color": HARMONICA, "marker": "D", "linestyle": "-"},
           "SDT + IEPO, cumulative": {"color": HARMONICA, "marker": "o", "linestyle": "--"},
           "SDT + IEPO, hard scores": {"color": HARMONICA, "marker": "D", "linestyle": "-", "markerfacecolor": "none"},
           "SDT + IEPO, cumulative, hard scores": {"color": HARMONICA, "marker": "o", "linestyle": "--",
                                                   "markerfacecolor": "none"}}
+FLOOR = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 3))}     # the uncached model's own rFID
 WIDTH = 7.6         # inches: a README's column, read without zooming
 PANEL = 2.3
 LETTER = 0.062      # inches, of a legend's text on average

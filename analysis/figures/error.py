@@ -14,8 +14,9 @@ def shows(group):
 
 def _panels(group):
     """[(CUR, [line])] of those that have a curve."""
-    found = [(setting.cur, [line for line in setting.methods.values() if line.curve is not None]) for setting in settings(group)]
-    return [(cur, lines) for cur, lines in found if lines]
+    found = {setting.cur: [line for line in setting.methods.values() if line.curve is not None]
+             for setting in settings(group)}
+    return [(cur, lines) for cur, lines in found.items() if lines]
 
 
 def draw(root, group, paths):

@@ -25,7 +25,8 @@ def draw(root, group, paths):
         for ax, index, title in zip(axes, (0, -1), ("before training", "last refresh")):
             zero = [method for method, own in found.items() if not _lines(ax, method, np.array([log[index] for log in own]))]
             if zero:
-                ax.text(0.98, 0.03, "all zero: " + ",\n".join(zero), transform=ax.transAxes, ha="right", va="bottom", fontsize=7)
+                ax.text(0.98, 0.03, "all zero: " + ",\n".join(zero), transform=ax.transAxes, ha="right", va="bottom",
+                        fontsize=7)
             ax.set(title=f"{group.name}: {title}", xlabel="step (0 = noise)", yscale="log")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         log_ticks(axes[0].yaxis)

@@ -1,11 +1,9 @@
 """Every row of a group as a point: the errors that carry the comparison, with intervals and each base model's own mean."""
-import numpy as np
-
 from harmonica import plot
 
 from ..bootstrap import interval
 from ..compare import CARRYING
-from ..style import WIDTH, log_ticks, look, name
+from ..style import FLOOR, WIDTH, log_ticks, look, name
 from ..table import label
 
 LABELS = {"rFID": "rFID (dotted: uncached)", "x0_mse": "$x_0$ error"}
@@ -24,11 +22,13 @@ def draw(root, group, paths):
             for place, line in enumerate(lines):
                 if line.values[metric] is not None:
                     _point(ax, place, line.values[metric], look(name(line.row)))
-            ax.axvline(group.lines[0].mean(metric) or np.nan, color="#000000", linewidth=0.8, linestyle=(0, (1, 3)))
+            if metric == "rFID":
+                ax.axvline(group.lines[0].mean(metric), **FLOOR)
             ax.set(xscale="log", xlabel=LABELS[metric])
             log_ticks(ax.xaxis)
             ax.grid(axis="x", which="both", linewidth=0.3, color="#dddddd")
-        axes[0].set(yticks=range(len(lines)), yticklabels=[_name(line, group) for line in lines], ylim=(len(lines) - 0.5, -0.5))
+        axes[0].set(yticks=range(len(lines)), yticklabels=[_name(line, group) for line in lines],
+                    ylim=(len(lines) - 0.5, -0.5))
         figure.suptitle(group.name, fontsize=8)
 
 
@@ -42,4 +42,4 @@ def _point(ax, place, values, own):
     ax.plot([low, high], [place, place], color=own["color"], linewidth=1)
     ax.plot(values.mean(), place, **{**own, "linestyle": "none", "markersize": 5})
     if len(values) > 1:
-        ax.plot(values.mean(axis=1), [place + 0.28] * len(values), color=own["color"], marker="|", linestyle="none", markersize=4)
+        ax.plot(values.mean(axis=1), [place + 0.28] * len(values), color=own["color"], marker="|", linestyle="none")

@@ -9,7 +9,7 @@ from ..style import LETTER, WIDTH
 from ..table import label
 
 DIGITS = 10         # images k = 0 .. 9 of a run have the labels 0 .. 9
-SHOWN_DIFFERENCE = 0.5
+SCALES = (0.1, 0.25, 0.5)       # of the differences, the first that holds nearly all of them
 
 
 def shows(group):
@@ -19,14 +19,16 @@ def shows(group):
 def draw(root, group, paths):
     """The first run of every row."""
     grids = [records.images(root, line.row.runs[0], DIGITS)[:, 0] for line in group.lines]
+    differences = [own - grids[0] for own in grids]
+    largest = np.quantile(np.abs(differences), 0.995)
+    scale = next((scale for scale in SCALES if largest <= scale), SCALES[-1])
     names = [_where(line, group) for line in group.lines]
     size = (WIDTH - 1 - LETTER * max(map(len, names))) / (2 * DIGITS)       # of one image; 1 inch is the colour bar's
     with plot.drawing(paths, WIDTH, max(size * len(grids) + 0.6, 2.1)) as figure:     # room for the colour bar's label
         figure.get_layout_engine().set(w_pad=0.08)
         left, right = figure.subplots(1, 2)
         left.imshow(_strip(grids), cmap=_framed("gray"), vmin=-1, vmax=1, interpolation="nearest")
-        image = right.imshow(_strip([own - grids[0] for own in grids]), cmap=_framed("RdBu_r"), vmin=-SHOWN_DIFFERENCE,
-                             vmax=SHOWN_DIFFERENCE, interpolation="nearest")
+        image = right.imshow(_strip(differences), cmap=_framed("RdBu_r"), vmin=-scale, vmax=scale, interpolation="nearest")
         left.set(title="images from the same noise", xticks=[], yticks=_middles(grids))
         left.set_yticklabels(names)
         right.set(title="difference to uncached", xticks=[], yticks=[])
@@ -35,7 +37,7 @@ def draw(root, group, paths):
             ax.spines[:].set_visible(False)
             ax.tick_params(length=0)
         figure.colorbar(image, ax=right, label="difference (pixels lie in -1 .. 1)", extend="both",
-                        ticks=[-SHOWN_DIFFERENCE, 0, SHOWN_DIFFERENCE], pad=0.02)
+                        ticks=[-scale, 0, scale], pad=0.02)
 
 
 def _framed(name):

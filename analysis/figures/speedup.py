@@ -6,7 +6,7 @@ from harmonica import plot
 from ..bootstrap import interval
 from ..compare import CARRYING
 from ..paper_numbers import published
-from ..style import PANEL, WIDTH, legend, log_ticks, look, name
+from ..style import FLOOR, PANEL, WIDTH, legend, log_ticks, look, name
 
 PAPER_STEPS = 10        # the T of the paper's figure
 PAPER = {"FID_approx": "FID", "IS_approx": "IS"}
@@ -75,7 +75,7 @@ def _panel(ax, group, metric, speed):
                     label=_told(method, lines), **look(method))
     floor = group.lines[0].mean(metric)
     if floor:
-        ax.axhline(floor, color="#000000", linewidth=0.8, linestyle=(0, (1, 3)), label="uncached")
+        ax.axhline(floor, **FLOOR, label="uncached")
     ax.set(yscale="log")
     log_ticks(ax.yaxis)
 
@@ -93,7 +93,8 @@ def _paper(group):
 def _paper_panels(axes, paper):
     for ax, (column, label) in zip(axes, PAPER.items()):
         for method, rows in paper.items():
-            ax.plot([float(row["speedup"]) for row in rows], [float(row[column]) for row in rows], label=method, **look(method))
+            x, y = ([float(row[field]) for row in rows] for field in ("speedup", column))
+            ax.plot(x, y, label=method, **look(method))
         ax.set_ylabel(label)
     axes[0].legend(loc="upper left")
     axes[0].set_title("paper: DiT-XL/2 256x256, T = 10")

@@ -5,11 +5,11 @@ from matplotlib.ticker import NullLocator
 from harmonica import plot
 
 from ..bootstrap import interval
-from ..style import HARMONICA, PANEL, WIDTH
+from ..style import FLOOR, HARMONICA, PANEL, WIDTH
 
 VARIED = {"refresh": "C, trajectories between two refreshes of lambda", "tau": "threshold tau"}
 METRICS = {"x0_mse": "$x_0$ error", "rFID": "rFID (dotted: uncached)", "cur_natural_percent": "CUR at tau, %"}
-MARKERS = "osv^<>"      # of base models
+GREY, MARKERS = "#999999", "osv^<>"      # of base models
 
 
 def shows(group):
@@ -40,12 +40,13 @@ def draw(root, group, paths):
         for ax, (metric, label) in zip(axes, METRICS.items()):
             values = np.array([line.values[metric] for line in lines])      # (settings, base models, noises)
             for model, marker in zip(range(values.shape[1]) if values.shape[1] > 1 else (), MARKERS):
-                ax.plot(settings, values[:, model].mean(axis=-1), color="#999999", marker=marker, linewidth=0.7, markersize=3)
+                ax.plot(settings, values[:, model].mean(axis=-1), color=GREY, marker=marker, linewidth=0.7, markersize=3)
             low, high = np.array([interval(own) if own.size > 1 else [own.mean()] * 2 for own in values]).T
             mean = values.mean(axis=(1, 2))
-            ax.errorbar(settings, mean, yerr=np.maximum([mean - low, high - mean], 0), color=HARMONICA, marker="D", elinewidth=0.8)
-            ax.axhline(group.lines[0].mean(metric) or np.nan if metric == "rFID" else np.nan, color="#000000", linewidth=0.8,
-                       linestyle=(0, (1, 3)))
+            ax.errorbar(settings, mean, yerr=np.maximum([mean - low, high - mean], 0), color=HARMONICA, marker="D",
+                        elinewidth=0.8)
+            if metric == "rFID":
+                ax.axhline(group.lines[0].mean(metric), **FLOOR)
             ax.set(xscale="log", ylabel=label, xticks=settings, xticklabels=[f"{setting:g}" for setting in settings])
             ax.xaxis.set_minor_locator(NullLocator())
         axes[len(METRICS) // 2].set_xlabel(VARIED[field])

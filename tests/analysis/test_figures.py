@@ -15,7 +15,7 @@ TABLE = ("samples", "routers", "error", "training", "speedup")
 
 @pytest.fixture
 def loaded(measured):
-    """-> a function that names an ablation, makes up its records and returns (root, its groups by the start of their names)."""
+    """-> a function that names an ablation, makes up its records and returns (root, {start of a name: group})."""
     def load(name, num_seeds=1, **options):
         rows = import_module(f"experiments.ablation_{name}.config").table("smoke", num_seeds=num_seeds)
         root, rows = measured(named=rows, **options)
