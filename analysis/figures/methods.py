@@ -38,8 +38,7 @@ def _name(line, group):
 
 
 def _point(ax, place, values, own):
-    low, high = interval(values) if values.size > 1 else (values.mean(),) * 2
-    ax.plot([low, high], [place, place], color=own["color"], linewidth=1)
+    ax.plot(interval(values), [place, place], color=own["color"], linewidth=1)
     ax.plot(values.mean(), place, **{**own, "linestyle": "none", "markersize": 5})
     if len(values) > 1:
         ax.plot(values.mean(axis=1), [place + 0.28] * len(values), color=own["color"], marker="|", linestyle="none")

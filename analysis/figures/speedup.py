@@ -9,6 +9,7 @@ from ..paper_numbers import published
 from ..style import FLOOR, PANEL, WIDTH, legend, log_ticks, look, name
 
 PAPER_STEPS = 10        # the T of the paper's figure
+LABELS = {"rFID": "rFID", "x0_mse": "$x_0$ error"}
 PAPER = {"FID_approx": "FID", "IS_approx": "IS"}
 
 
@@ -34,9 +35,6 @@ def draw(root, group, paths):
         if paper:
             _paper_panels(axes[:, -1], paper)
         legend(figure, axes[:, :len(speeds)].flat)
-
-
-LABELS = {"rFID": "rFID", "x0_mse": "$x_0$ error"}
 
 
 def _measured(line):
@@ -70,7 +68,7 @@ def _panel(ax, group, metric, speed):
         own.sort(key=lambda pair: pair[0])
         x, left, right = np.array([speeds for speeds, _ in own]).T
         y = np.array([values.mean() for _, values in own])
-        low, high = np.array([interval(values) if values.size > 1 else [values.mean()] * 2 for _, values in own]).T
+        low, high = np.array([interval(values) for _, values in own]).T
         ax.errorbar(x, y, yerr=np.maximum([y - low, high - y], 0), xerr=np.maximum([x - left, right - x], 0), elinewidth=0.6,
                     label=_told(method, lines), **look(method))
     floor = group.lines[0].mean(metric)

@@ -41,7 +41,7 @@ def draw(root, group, paths):
             values = np.array([line.values[metric] for line in lines])      # (settings, base models, noises)
             for model, marker in zip(range(values.shape[1]) if values.shape[1] > 1 else (), MARKERS):
                 ax.plot(settings, values[:, model].mean(axis=-1), color=GREY, marker=marker, linewidth=0.7, markersize=3)
-            low, high = np.array([interval(own) if own.size > 1 else [own.mean()] * 2 for own in values]).T
+            low, high = np.array([interval(own) for own in values]).T
             mean = values.mean(axis=(1, 2))
             ax.errorbar(settings, mean, yerr=np.maximum([mean - low, high - mean], 0), color=HARMONICA, marker="D",
                         elinewidth=0.8)
