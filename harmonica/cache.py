@@ -25,13 +25,13 @@ def mix(blocks, h, c, scores, write, cache):
     scores: (N,) router row r, with or without graph. write: N Python bools, r_i > tau: these slots (and empty ones) are
     overwritten with the detached mix. -> h after all blocks, the new cache.
     """
-    cache = list(cache)
+    cache, of_new, of_old = list(cache), scores.unbind(), (1 - scores).unbind()      # one node of the graph for all blocks
     for i, block in enumerate(blocks):
         out = block.residual(h, c)
         if cache[i] is not None:
             # in r's precision: its gradient is a small difference of large sums
             own, wide = out.dtype, torch.promote_types(out.dtype, scores.dtype)
-            out = (scores[i] * out.to(wide) + (1 - scores[i]) * cache[i].to(wide)).to(own)
+            out = (of_new[i] * out.to(wide) + of_old[i] * cache[i].to(wide)).to(own)
         if write[i] or cache[i] is None:
             cache[i] = out.detach()
         h = block.add(h, c, out)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from diffusers.models.attention_processor import AttnProcessor2_0
 from diffusers.models.embeddings import get_timestep_embedding
 
 
@@ -36,7 +37,7 @@ class SelfAttention:
 
     def residual(self, h, c):
         shift, scale, _ = c[0][self.unit]
-        return self.block.attn1(self.block.norm1.norm(h) * (1 + scale) + shift)
+        return attend(self.block.attn1, self.block.norm1.norm(h) * (1 + scale) + shift)
 
     def add(self, h, c, out):
         return c[0][self.unit][2] * out + h
@@ -101,7 +102,7 @@ class DiT:
 
     def start(self, x, t, labels):
         """x (B, C, H, W), t (B,) model timesteps, labels (B,) -> h, c, in the dtype of the weights."""
-        h = self.model.pos_embed(x.to(self.model.pos_embed.proj.weight.dtype))
+        h = embed_patches(self.model.pos_embed, x)
         embedded = [self._embed(emb, t, labels, h.dtype) for emb in self.embedders]
         activated = [F.silu(e) for e in embedded]
         # one embedder serves every block where the per-block copies are equal
@@ -134,7 +135,7 @@ class DiT:
                    for first, last in runs]
 
         def start(x, t, labels):
-            h = self.model.pos_embed(x.to(self.model.pos_embed.proj.weight.dtype))
+            h = embed_patches(self.model.pos_embed, x)
             activated = F.silu(self._embed(self.embedders[0], t, labels, h.dtype))
             chunks = [None] * (3 * blocks)
             for first, count, w, b in linears:
@@ -147,14 +148,48 @@ class DiT:
         shift, scale = self.model.proj_out_1(c[1]).chunk(2, dim=1)
         h = self.model.proj_out_2(self.model.norm_out(h) * (1 + scale[:, None]) + shift[:, None])
         side, patch = int(h.shape[1] ** 0.5), self.model.patch_size
-        h = h.reshape(-1, side, side, patch, patch, self.out_channels)
-        return torch.einsum("nhwpqc->nchpwq", h).reshape(-1, self.out_channels, side * patch, side * patch)
+        h = h.reshape(-1, side, side, patch, patch, self.out_channels).permute(0, 5, 1, 3, 2, 4)
+        return h.reshape(-1, self.out_channels, side * patch, side * patch)
 
     def _embed(self, emb, t, labels, dtype):
         time = get_timestep_embedding(t, TIME_CHANNELS, flip_sin_to_cos=True,
                                       downscale_freq_shift=self.numerics.frequency_shift)
         # the table itself: LabelEmbedding would drop labels at random in train()
         return emb.timestep_embedder(time.to(dtype)) + emb.class_embedder.embedding_table(labels)
+
+
+def attend(attn, x):
+    """Self-attention as attn(x) has it, bit for bit, without what diffusers' module and processor ask and copy at every
+    call. One that is not the default, or has hooks, is called as it is; adapters are in the linear layers.
+    """
+    if not is_default(attn) or "forward" in vars(attn) or attn._forward_hooks or attn._forward_pre_hooks:
+        return attn(x)
+    out = F.scaled_dot_product_attention(*(by_head(attn, linear(x)) for linear in (attn.to_q, attn.to_k, attn.to_v)))
+    return attn.to_out[1](attn.to_out[0](out.transpose(1, 2).flatten(2)))
+
+
+def is_default(attn):
+    """Whether this attention of tokens computes what diffusers' default processor does without its options."""
+    extras = attn.norm_cross, attn.norm_q, attn.norm_k, attn.group_norm, attn.spatial_norm
+    return (type(attn.processor) is AttnProcessor2_0 and not any(extra for extra in extras)
+            and not attn.residual_connection and attn.rescale_output_factor == 1)
+
+
+def by_head(attn, x):
+    """(B, L, width) -> (B, heads, L, head width)"""
+    return x.unflatten(2, (attn.heads, -1)).transpose(1, 2)
+
+
+def embed_patches(embed, x):
+    """embed(x) of a diffusers PatchEmbed, bit for bit, in the dtype of its weights. Contiguous before the sum with the
+    positions: the module's own is transposed, on which that sum, the first norm and the first addition are slow.
+    """
+    x = x.to(embed.proj.weight.dtype)
+    side = x.shape[2] // embed.patch_size, x.shape[3] // embed.patch_size
+    if side != (embed.height, embed.width) or embed.pos_embed_max_size or embed.layer_norm or embed.pos_embed is None:
+        return embed(x)
+    h = embed.proj(x).flatten(2).transpose(1, 2).contiguous()
+    return (h + embed.pos_embed).to(h.dtype)
 
 
 def attention_macs(tokens, width):

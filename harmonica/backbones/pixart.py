@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.attention_processor import AttnProcessor2_0
 
 from .. import check
-from .dit import TIME_CHANNELS, attention_macs, feed_forward_macs, fixed_macs
+from .dit import TIME_CHANNELS, attend, attention_macs, by_head, embed_patches, feed_forward_macs, is_default
 
 MASKED = -10000.0      # what the model adds to the scores of padding tokens
 
@@ -60,7 +59,7 @@ class SelfAttention:
 
     def residual(self, h, c):
         shift, scale = c.modulations[self.index][:2]
-        return self.block.attn1(self.block.norm1(h) * (1 + scale) + shift)
+        return attend(self.block.attn1, self.block.norm1(h) * (1 + scale) + shift)
 
     def add(self, h, c, out):
         return c.modulations[self.index][2] * out + h
@@ -79,7 +78,7 @@ class CrossAttention:
         if known is None:
             return attn(h, encoder_hidden_states=prompt.text, attention_mask=prompt.bias)
         bias = None if prompt.bias is None else prompt.bias[:, None]                # for all heads
-        out = F.scaled_dot_product_attention(_by_head(attn, attn.to_q(h)), *known, attn_mask=bias)
+        out = F.scaled_dot_product_attention(by_head(attn, attn.to_q(h)), *known, attn_mask=bias)
         return attn.to_out[1](attn.to_out[0](out.transpose(1, 2).flatten(2)))
 
     def add(self, h, c, out):
@@ -147,7 +146,7 @@ class PixArt:
             text = model.caption_projection(text)
         bias = None if cond.mask is None else ((1 - cond.mask.to(text.dtype)) * MASKED).unsqueeze(1)
         cross = [block.attn2 for block in model.transformer_blocks]
-        known = [_keys_values(attn, text) if _is_default(attn) else None for attn in cross]
+        known = [_keys_values(attn, text) if _is_plain(attn) else None for attn in cross]
         if None in known and not self._warned:
             self._warned = True
             warnings.warn(f"cross-attention of {known.count(None)} of {len(known)} blocks has another processor than "
@@ -157,7 +156,7 @@ class PixArt:
     def start(self, x, t, prompt):
         """x (B, C, H, W), t (B,) model timesteps -> h, c, in the dtype of the weights."""
         model, emb = self.model, self.model.adaln_single.emb
-        h = model.pos_embed(x.to(model.pos_embed.proj.weight.dtype))
+        h = embed_patches(model.pos_embed, x)
         embedded = emb.timestep_embedder(emb.time_proj(t).to(h.dtype))
         if prompt.size is not None:
             embedded = embedded + prompt.size
@@ -171,8 +170,8 @@ class PixArt:
         model, patch = self.model, self.model.config.patch_size
         shift, scale = (model.scale_shift_table[None] + c.embedded[:, None]).chunk(2, dim=1)
         h = model.proj_out(model.norm_out(h) * (1 + scale) + shift)
-        h = h.reshape(-1, *c.grid, patch, patch, self.out_channels)
-        return torch.einsum("nhwpqc->nchpwq", h).reshape(-1, self.out_channels, c.grid[0] * patch, c.grid[1] * patch)
+        h = h.reshape(-1, *c.grid, patch, patch, self.out_channels).permute(0, 5, 1, 3, 2, 4)
+        return h.reshape(-1, self.out_channels, c.grid[0] * patch, c.grid[1] * patch)
 
     def _size(self, cond, dtype):
         """The embedding of resolution and aspect ratio (B, width), or None where the model has none."""
@@ -186,21 +185,14 @@ class PixArt:
                           for embedder, size in zip(embedders, sizes)], dim=1)
 
 
-def _is_default(attn):
-    """Whether this cross-attention computes what diffusers' default processor does, from plain linear layers."""
-    linears = attn.to_q, attn.to_k, attn.to_v, attn.to_out[0]
-    extras = attn.norm_cross, attn.norm_q, attn.norm_k, attn.group_norm, attn.spatial_norm
-    return (type(attn.processor) is AttnProcessor2_0 and all(type(linear) is torch.nn.Linear for linear in linears)
-            and not any(extra for extra in extras) and not attn.residual_connection and attn.rescale_output_factor == 1)
+def _is_plain(attn):
+    """Whether this cross-attention's keys and values are all that plain linear layers and diffusers' processor make of them."""
+    return is_default(attn) and all(type(linear) is torch.nn.Linear
+                                    for linear in (attn.to_q, attn.to_k, attn.to_v, attn.to_out[0]))
 
 
 def _keys_values(attn, text):
-    return _by_head(attn, attn.to_k(text)), _by_head(attn, attn.to_v(text))
-
-
-def _by_head(attn, x):
-    """(B, L, width) -> (B, heads, L, head width)"""
-    return x.unflatten(2, (attn.heads, -1)).transpose(1, 2)
+    return by_head(attn, attn.to_k(text)), by_head(attn, attn.to_v(text))
 
 
 def _prompt_macs(model, text_tokens):
