@@ -11,7 +11,7 @@ def profile(function, steps, backbone):
     """Run function (`steps` calls of the model) under torch.profiler -> {"launched_per_step", "share_outside"}.
 
     Launched: CUDA kernels on a GPU, on a CPU operations that call no other. share_outside: of the time that the device
-    works, what is not spent in the modules attn1, attn2 and ff; None where these do not run as modules (compiled, captured).
+    works, what is not spent in attention and feed-forward; None where these do not run as modules (compiled, captured).
     """
     on_cpu, on_gpu = torch.autograd.DeviceType.CPU, torch.autograd.DeviceType.CUDA
     cuda = next(backbone.parameters()).is_cuda
@@ -33,13 +33,13 @@ def profile(function, steps, backbone):
 
 @contextmanager
 def _labelled(backbone):
-    """Within, every call of an attention or feed-forward module is a range of its own."""
-    modules = [getattr(block, name) for block in backbone.model.transformer_blocks for name in ("attn1", "attn2", "ff")
-               if getattr(block, name, None) is not None]
+    """Within, every attention, from its queries to its output's dropout, and every feed-forward is a range of its own."""
+    blocks = backbone.model.transformer_blocks
+    attentions = [attn for block in blocks for attn in (block.attn1, block.attn2) if attn is not None]
     ranges, hooks = [], []
-    for module in modules:
-        hooks.append(module.register_forward_pre_hook(lambda *_: ranges.append(record_function(INSIDE).__enter__())))
-        hooks.append(module.register_forward_hook(lambda *_: ranges.pop().__exit__(None, None, None)))
+    for first, last in [(attn.to_q, attn.to_out[1]) for attn in attentions] + [(block.ff, block.ff) for block in blocks]:
+        hooks.append(first.register_forward_pre_hook(lambda *_: ranges.append(record_function(INSIDE).__enter__())))
+        hooks.append(last.register_forward_hook(lambda *_: ranges.pop().__exit__(None, None, None)))
     try:
         yield
     finally:

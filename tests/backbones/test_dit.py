@@ -1,6 +1,7 @@
 """The DiT backbone computes what diffusers' model computes, in either numerics, and keeps nothing anywhere."""
 import pytest
 import torch
+from diffusers.models.attention_processor import AttnProcessor2_0
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -29,6 +30,28 @@ def test_computing_everything_is_diffusers_forward_bit_for_bit(tiny_dit, tied, s
     assert len(backbone.embedders) == (1 if tied else len(backbone.blocks) // 2)
     for _ in range(3):
         assert torch.equal(run_all(backbone, x, t, backbone.prepare(labels)), expected)
+
+
+class Doubled(AttnProcessor2_0):
+    def __call__(self, *args, **options):
+        return 2 * super().__call__(*args, **options)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("change", [
+    lambda attn: attn.set_processor(Doubled()),
+    lambda attn: setattr(attn, "norm_q", torch.nn.LayerNorm(attn.to_q.out_features // attn.heads)),
+    lambda attn: setattr(attn, "rescale_output_factor", 2.0),
+    lambda attn: setattr(attn, "to_q", torch.nn.Sequential(attn.to_q, torch.nn.Tanh())),
+    lambda attn: attn.register_forward_hook(lambda module, args, out: 2 * out)],
+    ids=["processor", "norm", "scale", "adapter", "hook"])
+def test_attention_that_was_changed_after_loading_is_followed(tiny_dit, change):
+    backbone = tiny_dit(dtype=torch.float32, numerics="diffusers")
+    x, t, labels = inputs(backbone)
+    before = run_all(backbone, x, t, labels)
+    change(backbone.model.transformer_blocks[0].attn1)
+    after = run_all(backbone, x, t, labels)
+    assert torch.equal(after, backbone.model(x, timestep=t, class_labels=labels).sample) and not torch.equal(after, before)
 
 
 @torch.no_grad()
