@@ -51,7 +51,7 @@ def _render(table, scale, which, seeds):
     elif scale == "paper":
         _show(*paper_scale.render(LOCAL, LOCAL, rows, table))
     elif rows:
-        committed = read_csv(RESULTS / "tables" / f"{table.name}.{scale}.csv")
+        committed = read_csv(report.csv_path(RESULTS, table, scale))
         _show(*report.render(table, LOCAL, LOCAL, rows, scale, committed=committed))
 
 

@@ -1,6 +1,7 @@
 """What is committed below results/: which tables, whether every record behind them is there, and no other."""
 import re
 from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
 from harmonica import BadInput
@@ -26,11 +27,12 @@ def artefacts(table):
 
 
 def begun(results):
-    """{tables.Table: its rows} of those of which anything is committed that no other table rests on."""
+    """{tables.Table: its rows} of those that are rendered, or of which anything is committed that no other rests on."""
     store, named = Store(results), {table: {a.id: a for a in artefacts(table)} for table in TABLES.values()}
     uses = Counter(id_ for own in named.values() for id_ in own)
     return {table: rows(table) for table, own in named.items()
-            if any(store.record_path(a).exists() for id_, a in own.items() if uses[id_] == 1)}
+            if report.csv_path(results, table, SCALE).exists()
+            or any(store.record_path(a).exists() for id_, a in own.items() if uses[id_] == 1)}
 
 
 def named():
@@ -87,15 +89,19 @@ def other_code(results):
     return f"{others} of {len(paths)} records were made by other code than this checkout's {code_sha()[:12]} (code_sha)."
 
 
+def _render(results, table, rows):
+    if rows:
+        return report.render(table, results, results, rows, SCALE, committed={})
+    return cost.render(table, results, results, SCALE)
+
+
 def render(results):
     """Make every committed table, figure, the page of verdicts and the notebooks again from `results` -> (paths, text)."""
     check(results)
-    paths, texts, there = [], [], begun(results)
-    for table, own in there.items():
-        made, text = (report.render(table, results, results, own, SCALE, committed={}) if own else
-                      cost.render(table, results, results, SCALE))
-        paths += made
-        texts.append(text)
+    there = begun(results)
+    with ProcessPoolExecutor() as pool:         # drawing is nearly all of the time
+        made = list(pool.map(_render, [results] * len(there), there.keys(), there.values()))
+    paths, texts = [path for own, _ in made for path in own], [text for _, text in made]
     absent = [f"{table.title}: no record is committed; `{command(table)}` makes them." for table in TABLES.values()
               if table not in there]
     paths += [paper_numbers.cited(results), verdicts.write_page(results, there), *notebooks.execute(results)]

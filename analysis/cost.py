@@ -1,6 +1,5 @@
 """What training a router costs, per method: seconds, training images and memory, from records of the kind "training"."""
 from dataclasses import dataclass
-from pathlib import Path
 
 import pandas as pd
 
@@ -10,7 +9,7 @@ from .claims import Claim, overall
 from .document import markdown, text, write
 from .paper_numbers import block as paper_block
 from .records import record
-from .report import SAID, origins, said
+from .report import SAID, csv_path, origins, said
 
 OURS, STANDARD = "HarmoniCa", "Learning-to-Cache"
 ABOUT = ("Measured alone on one machine, the methods in turn: seconds of one trajectory, median [interquartile range]; "
@@ -52,8 +51,8 @@ def render(table, root, out, scale):
     rows = [_plain(cost) for group in groups for cost in group]
     csv = pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
     whole = markdown(blocks + paper_block(table.published) + origins(provenances))
-    paths = [Path(out) / "tables" / f"{table.name}.{scale}.{suffix}" for suffix in ("csv", "md")]
-    return [write(path, content) for path, content in zip(paths, (csv, whole))], text(blocks)
+    path = csv_path(out, table, scale)
+    return [write(path, csv), write(path.with_suffix(".md"), whole)], text(blocks)
 
 
 def document(groups, provenances):

@@ -24,12 +24,15 @@ def render(which, records_root, out, rows, scale, *, committed):
     -> (paths written, text to print). committed: rows of an earlier one (table.read_csv) to stand beside the cells, or {}.
     """
     groups = load(records_root, rows)
-    tables = Path(out) / "tables"
+    path = csv_path(out, which, scale)
     blocks = document(which, groups, scale, committed)
-    paths = [write(tables / f"{which.name}.{scale}.csv", table.csv_text(groups)),
-             write(tables / f"{which.name}.{scale}.md", markdown(blocks))]
+    paths = [write(path, table.csv_text(groups)), write(path.with_suffix(".md"), markdown(blocks))]
     paths += figures.draw(records_root, groups, Path(out) / "figures")
     return paths, text(short(which, groups, scale, committed))
+
+
+def csv_path(out, which, scale):
+    return Path(out) / "tables" / f"{which.name}.{scale}.csv"
 
 
 def document(which, groups, scale, committed):

@@ -106,6 +106,7 @@ ABLATIONS = (
     _ablation("ablation_transfer", "routers used where they were not trained", comparisons=(
         (HARMONICA, ANOTHERS, "HarmoniCa's own router over another base model's"),
         (ALL_PAIRS, "Learning-to-Cache, another model's router", "Learning-to-Cache's own router over another base model's"),
+        (ANOTHERS, "Learning-to-Cache, another model's router", "HarmoniCa's router of another base model over Learning-to-Cache's"),
         (HARMONICA, DDIMS, "HarmoniCa's router for the sampler over DDIM's router"),
         (DDIMS, "FORA", "DDIM's router over FORA, under a sampler that it was not trained for"),
         (DDIMS, FEWER, "DDIM's router over fewer steps, under a sampler that it was not trained for")),

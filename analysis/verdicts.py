@@ -110,12 +110,17 @@ def other_findings(groups):
     items = []
     for name, own in groups.items():
         beside = [asked for asked in TABLES[name].comparisons if (name, *asked[:2]) not in above]
-        items += [f"{claim.title}: **{claim.verdict}** - {claim.summary}. {_link(name)}"
+        items += [f"{claim.title}: **{claim.verdict}** - {_brief(claim)}. {_link(name)}"
                   for claim in claims(own, replace(TABLES[name], comparisons=tuple(beside))) if claim.verdict != NOT_CLAIMED]
     absent = [f"{TABLES[name].title}: not tested yet; `{TABLES[name].command('all', 3)}` and then `make publish` do"
               for name in ("ablation_refresh", "ablation_threshold", "ablation_transfer") if name not in groups]
     return [("heading", 2, "Other findings"), ("text", "Not claims of the paper: what was found on the way."),
             ("list", items + [f"{line}." for line in absent])] if items + absent else []
+
+
+def _brief(claim):
+    """The numbers where there is one setting, else in how many what was found."""
+    return claim.findings[0] if len(claim.findings) == 1 else claim.summary
 
 
 def _link(name):

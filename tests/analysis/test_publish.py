@@ -121,6 +121,15 @@ def test_other_code_is_shown_and_not_refused(as_committed):
     committed.check(results)
 
 
+def test_a_rendered_table_without_any_record_is_not_taken_for_one_that_was_never_made(as_committed):
+    results, _ = as_committed
+    committed.render(results)
+    for path in [*results.glob("runs/*"), *results.glob("latency/*"), *results.glob("routers/*")]:
+        path.unlink()
+    with pytest.raises(BadInput, match="missing; `make reproduce-table1"):
+        committed.render(results)
+
+
 def test_a_table_of_which_nothing_is_committed_is_left_out(as_committed, tmp_path):
     results, _ = as_committed
     assert list(committed.begun(results)) == [TABLE1] and not committed.begun(tmp_path / "nothing")
