@@ -23,15 +23,16 @@ def draw(root, group, paths):
     speeds["theoretical speedup (MACs)"] = lambda line: (line.mean("speedup_theoretical"),) * 3
     paper = _paper(group)
     columns = len(speeds) + bool(paper)
-    with plot.drawing(paths, min(WIDTH, 1.2 + PANEL * columns), 2 * PANEL) as figure:
+    with plot.drawing(paths, min(WIDTH, 1.2 + PANEL * columns), 2 * PANEL + 0.2) as figure:
         axes = figure.subplots(2, columns, squeeze=False, sharex="col")
         for column, (title, speed) in zip(axes.T, speeds.items()):
             for ax, metric in zip(column, CARRYING):
                 _panel(ax, group, metric, speed)
-            column[0].set_title("here: " + group.name)
+            column[0].set_title("here: " + group.lines[0].row.model)
             column[-1].set_xlabel(title)
         for ax, metric in zip(axes[:, 0], CARRYING):
             ax.set_ylabel(LABELS[metric])
+        figure.suptitle(group.name, fontsize=8)
         if paper:
             _paper_panels(axes[:, -1], paper)
         legend(figure, axes[:, :len(speeds)].flat)
