@@ -91,7 +91,8 @@ ABLATIONS = (
     _ablation("ablation_refresh", "how often lambda is measured again", comparisons=tuple(
         (HARMONICA, f"HarmoniCa, C = {c}", f"lambda measured anew every 10 trajectories over {words}")
         for c, words in ((2, "every 2"), (50, "every 50"), (100, "once, before training"))),
-        about="C counts trajectories, of which a training has 100; the row named HarmoniCa has C = 10."),
+        about="C counts trajectories, of which a training has 100; the row named HarmoniCa has C = 10.",
+        about_paper="C counts trajectories, of which a training has 2000; the row named HarmoniCa has C = 50."),
     _ablation("ablation_threshold", "the threshold tau",
               about="One beta for all, masks as the scores over tau give them: CUR differs from row to row."),
     _ablation("ablation_beta", "CUR and quality", published="figure_speedup_vs_quality_T10",

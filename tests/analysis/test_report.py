@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis import figures, records, report, table
+from analysis import figures, paper_scale, records, report, table
 from analysis.document import markdown
 from analysis.paper_numbers import FOLDER, published
 from analysis.tables import ABLATIONS, TABLE1, TABLE2, TABLES
+from experiments import paper_scale as paper_scale_rows
 from experiments.table2 import BLOCKS
 from harmonica import BadInput
 from harmonica.store import Store, read_json, write_json
@@ -56,6 +57,15 @@ def test_groups_that_model_sampler_and_steps_do_not_tell_apart_are_named(measure
     (tmp_path / "committed.csv").write_text(other)
     shown = [table.beside_block(group, table.read_csv(tmp_path / "committed.csv"))[2] for group in groups]
     assert [line[4] for lines in shown for line in lines if line[0] == "SDT + MSE"] == ["8 (8)", "8 (9)"]
+
+
+@pytest.mark.parametrize("which", [t for t in ABLATIONS if t.rows("smoke")], ids=lambda which: which.name)
+def test_ablations_at_paper_scale_are_rendered_without_the_papers_rows(which, measured, tmp_path, monkeypatch):
+    monkeypatch.setattr(paper_scale_rows, "published_sha256", lambda name: "0" * 64)
+    root, rows = measured(named=which.rows("paper"), latency=False)
+    (csv_file, document_file), text = paper_scale.render(root, tmp_path / "out", rows, which)
+    assert csv_file.name == f"{which.name}.paper.csv" and csv_file.read_text().count("\n") == 1 + len(rows)
+    assert f"{which.title} at paper scale" in document_file.read_text() and "FID in the paper" not in text
 
 
 def test_fewer_steps_of_a_sampler_that_draws_noise_have_no_x0_error(measured, text_rows):
