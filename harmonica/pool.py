@@ -11,6 +11,7 @@ from multiprocessing import current_process, get_context, parent_process
 from tqdm import tqdm
 
 from . import BadInput, expect
+from .memory import keep_freed
 from .runs import with_needs
 from .store import Store
 
@@ -72,7 +73,8 @@ def _duration(seconds):
 
 
 def start_worker():
-    """The initializer of a pool's processes: one torch thread, and an end when the parent ends."""
+    """The initializer of a pool's processes: one torch thread, no memory handed back, and an end when the parent ends."""
+    keep_freed()
     import torch
     torch.set_num_threads(1)
     if torch.cuda.is_available():       # at paper scale there is one process per GPU

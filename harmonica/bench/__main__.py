@@ -1,5 +1,4 @@
 """`python -m harmonica.bench`: every table that this machine can measure, alone on it, into results/bench/<device>.*"""
-import ctypes
 import re
 import sys
 from pathlib import Path
@@ -8,6 +7,7 @@ import torch
 
 from .. import check, command
 from ..command import Parser
+from ..memory import keep_freed
 from ..provenance import device_name, provenance
 from ..store import atomic, write_json
 from . import cases, forward, lambda_refresh, peer, sampling, sdt_update, sharding, start_up
@@ -34,7 +34,7 @@ def bench(arguments):
     """All tables, printed as they are measured, then written to arguments.out."""
     check(arguments.repeats >= 2, "repeats", arguments.repeats, "it must be at least 2")
     torch.set_num_threads(1)
-    _keep_freed_memory()
+    keep_freed()
     setting = cases.Setting(arguments.model, arguments.repeats, arguments.backends)
     tables = {name: TABLES[name] for name in arguments.tables}
     if arguments.peer:
@@ -52,15 +52,6 @@ def bench(arguments):
     with atomic(arguments.out / f"{name}.md") as temporary:
         temporary.write_text(markdown({table: TABLES.get(table, peer).__doc__ for table in rows}, rows, profiles))
     print(f"\nwrote {arguments.out / name}.json and .md")
-
-
-def _keep_freed_memory():
-    """glibc gives large freed tensors back to the system and faults their pages in again at the next allocation: up to a
-    sixth of the time, now on one side of a ratio and now on the other.
-    """
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        libc.mallopt(-4, 0)      # M_MMAP_MAX: large blocks come from the heap too
-        libc.mallopt(-1, -1)     # M_TRIM_THRESHOLD: whose free end is kept
 
 
 def _measured(table, setting):
