@@ -73,12 +73,13 @@ def better(found, left, right, title):
 
 
 def overall(verdicts):
-    """One word for many: "lower" everywhere holds, "lower" somewhere holds in part."""
-    if all(verdict == "lower" for verdict in verdicts):
+    """One word for many: "lower" everywhere holds; more often than "higher", holds in part."""
+    lower, higher = verdicts.count("lower"), verdicts.count("higher")
+    if lower == len(verdicts):
         return "holds"
-    if "lower" in verdicts:
+    if lower > higher:
         return "holds in part"
-    return "does not hold" if "higher" in verdicts else "undecided"
+    return "does not hold" if higher else "undecided"
 
 
 def nearly_lossless(found, method, title):
@@ -93,10 +94,9 @@ def nearly_lossless(found, method, title):
             findings.append(f"{_where(setting)}: {said}; all three kept on average over noises in {sum(by_model)} of "
                             f"{len(by_model)} base models")
     whole = sum(all(marks.values()) for marks in kept)
-    some = any(any(marks.values()) for marks in kept)
     counts = ", ".join(f"that on {metric} in {sum(marks[metric] for marks in kept)}" for metric in (kept[0] if kept else ()))
     summary = f"all three bounds are kept in {whole} of {len(kept)} settings ({counts})" if kept else _why_not(found)
-    verdict = "holds" if whole == len(kept) else "holds in part" if some else "does not hold"
+    verdict = "holds" if whole == len(kept) else "holds in part" if whole else "does not hold"
     return Claim(title=title, verdict=verdict if kept else NOT_CLAIMED, summary=f"{summary}. {CRITERION}",
                  findings=tuple(findings)) if findings else None
 

@@ -13,11 +13,11 @@ from . import cost, notebooks, paper_numbers, records, report, verdicts
 from .figures import pictured
 from .tables import SCALE, TABLES
 
-WHOLE = {"which": "all", "num_seeds": 3}        # a committed table: make reproduce-... ROWS=all SEEDS=3
+NUM_SEEDS = 3
 
 
 def rows(table):
-    return table.rows(SCALE, **WHOLE)
+    return table.rows(SCALE, table.committed, NUM_SEEDS)
 
 
 @cache
@@ -42,7 +42,7 @@ def named():
 
 def command(table):
     """What makes and commits a table."""
-    return f"{table.command(**WHOLE)}` and then `make publish"
+    return f"{table.command(table.committed, NUM_SEEDS)}` and then `make publish"
 
 
 def check(results):
@@ -55,7 +55,7 @@ def check(results):
         files += [records.committed_images(results, run) for run in pictured(own)]
         missing = [path for path in files if not path.exists()]
         if missing:
-            raise BadInput(f"file: {missing[0]} is missing; `{command(table)}` makes it")
+            raise BadInput(f"file: {missing[0]} is missing; `git checkout -- {missing[0]}` restores it")
     for path in (path for folder in FOLDERS.values() for path in sorted((store.root / folder).glob("*.json"))):
         if path.stem not in known:
             raise BadInput(f"record: {path} is stale, {_stale(path)}; delete it{_instead(path.stem, known)}")

@@ -93,12 +93,12 @@ def settings(group):
 
 
 def _setting(group, cur, alone):
-    """The rows of this CUR, a FORA that happens to have it, and of fewer steps the row nearest to T (1 - CUR)."""
+    """The rows of this CUR, a FORA that happens to have it, and of fewer steps the row nearest to T (1 - CUR), of two the slower."""
     uncached, *rest = group.lines
     fewer = [line for line in rest if line.row.uncached]
     methods = {line.row.method: line for line in rest if not line.row.uncached and (
         alone or line.row.cur_percent == cur or line.row.method.startswith("FORA") and line.mean("cur_percent") == cur)}
     if fewer and cur is not None:
-        equal = round(uncached.row.num_steps * (1 - cur / 100))
-        methods[FEWER] = min(fewer, key=lambda line: abs(line.row.num_steps - equal))
+        equal = uncached.row.num_steps * (1 - cur / 100)
+        methods[FEWER] = min(fewer, key=lambda line: (abs(line.row.num_steps - equal), -line.row.num_steps))
     return Setting(group=group.name, cur=cur, uncached=uncached, methods=methods)

@@ -93,7 +93,7 @@ def image_free(groups):
     drawn = [f"{cost.group}, {cost.method}: {cost.measured['images']} training images" for group in groups for cost in group]
     free = all(cost.measured["images"] == 0 for group in groups for cost in group if not cost.method.startswith(STANDARD))
     return Claim(title="Training with SDT draws no training images", verdict="holds" if free else "does not hold",
-                 summary="counted, not estimated", findings=tuple(drawn))
+                 summary="this follows from what an update draws: noise alone, or noised images", findings=tuple(drawn))
 
 
 def faster(pairs):

@@ -99,7 +99,7 @@ def _sampling(scale):
 
 
 def _training(scale, num_steps, walk, objective):
-    """What Tables 1 and 2 train with. At paper scale every method gets as many updates in all."""
+    """What Tables 1 and 2 train with. At paper scale every trained row gets as many updates, whatever the method."""
     if scale != "paper":
         iepo = {key: table1.IEPO[key] for key in ("refresh", "lambda_batch")}
         return {"trajectories": table1.TRAJECTORIES[scale], **table1.TRAINING, **({} if objective == "mse" else iepo)}

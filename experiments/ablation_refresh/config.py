@@ -2,7 +2,7 @@
 from ..ablation import HARMONICA, Group, base_refresh
 
 CUR = 50
-FACTORS = (0.2, 1, 5, 10)       # of the interval that the tables use; the last is "once, before training"
+FACTORS = (0.2, 1, 5, 10)       # of the interval that the tables use; at digits scale the last is "once, before training"
 
 
 def table(scale, rows="core", num_seeds=1):
