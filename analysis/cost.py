@@ -21,7 +21,7 @@ COLUMNS = ("group", "method", "router_id", "trajectories", "updates", "images", 
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """One method of one group. total, low, high: seconds of a whole training, and with a trajectory's quartiles."""
+    """One method of one group. total: seconds of a whole training."""
     group: str
     method: str
     router: object
@@ -32,9 +32,11 @@ class Cost:
         return self.measured["seconds_total"]
 
     @property
-    def range(self):
-        more = [quartile - self.measured["seconds_per_trajectory"] for quartile in self.measured["seconds_iqr"]]
-        return tuple(self.total + self.router.training.trajectories * seconds for seconds in more)
+    def per_update_ms(self):
+        """Median, first and third quartile, lambda's share included."""
+        middle, quartiles = self.measured["seconds_per_trajectory"], self.measured["seconds_iqr"]
+        return [1000 * (self.total + self.router.training.trajectories * (seconds - middle)) / self.measured["updates"]
+                for seconds in (middle, *quartiles)]
 
 
 def load(root, specs):
@@ -83,7 +85,7 @@ def _plain(cost):
 
 
 def claims(groups):
-    """-> [Claim]: training needs no images; it takes less time than standard training."""
+    """-> [Claim]: training needs no images; an update takes less time than in standard training, as the paper's equally many do."""
     pairs = [(ours, other) for group in groups for ours in group if ours.method == OURS
              for other in group if other.method.startswith(STANDARD)]
     return [image_free(groups), faster(pairs)] if pairs else []
@@ -99,11 +101,10 @@ def image_free(groups):
 def faster(pairs):
     verdicts, findings = [], []
     for ours, other in pairs:
-        (low, high), (other_low, other_high) = ours.range, other.range
+        (own, low, high), (theirs, other_low, other_high) = ours.per_update_ms, other.per_update_ms
         verdicts.append("lower" if high < other_low else "higher" if low > other_high else "open")
-        updates, memory = ([cost.measured[name] for cost in (ours, other)] for name in ("updates", "memory_bytes"))
-        findings.append(f"{ours.group}: {ours.method} {ours.total:.3g} s [{low:.3g}, {high:.3g}], {other.method} "
-                        f"{other.total:.3g} s [{other_low:.3g}, {other_high:.3g}], ratio {ours.total / other.total:.3g} "
-                        f"for {updates[0]} against {updates[1]} updates; ratio of memory {memory[0] / memory[1]:.3g}")
-    return Claim(title="Training HarmoniCa takes less time than Learning-to-Cache", verdict=overall(verdicts),
-                 summary="an ordering needs quartiles that do not overlap", findings=tuple(findings))
+        memory = ours.measured["memory_bytes"] / other.measured["memory_bytes"]
+        findings.append(f"{ours.group}: {ours.method} {own:.3g} ms an update [{low:.3g}, {high:.3g}], {other.method} "
+                        f"{theirs:.3g} ms [{other_low:.3g}, {other_high:.3g}], ratio {own / theirs:.3g}; ratio of memory {memory:.3g}")
+    return Claim(title="An update of HarmoniCa takes less time than one of Learning-to-Cache", verdict=overall(verdicts),
+                 summary="measuring lambda is counted in; an ordering needs quartiles that do not overlap", findings=tuple(findings))

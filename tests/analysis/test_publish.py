@@ -91,11 +91,13 @@ def test_every_kind_of_missing_file_is_named(as_committed):
     results, rows = as_committed
     store, router = Store(results), rows[-1].runs[0].router
     latency, = records.latency_specs(rows)
-    for path in (store.record_path(rows[0].runs[-1]), store.record_path(router), store.record_path(latency),
-                 store.router_path(router), records.committed_images(results, rows[0].runs[0])):
+    made = "`make reproduce-table1 ROWS=all SEEDS=3"
+    for path, remedy in ((store.record_path(rows[0].runs[-1]), made), (store.record_path(router), made),
+                         (store.record_path(latency), made), (store.router_path(router), "`git checkout"),
+                         (records.committed_images(results, rows[0].runs[0]), "`git checkout")):
         content = path.read_bytes()
         path.unlink()
-        with pytest.raises(BadInput, match=f"{path}.* missing; `make reproduce-table1 ROWS=all SEEDS=3"):
+        with pytest.raises(BadInput, match=f"{path}.* missing; {remedy}"):
             committed.check(results)
         path.write_bytes(content)
     committed.check(results)
