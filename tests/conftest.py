@@ -225,6 +225,7 @@ def refused_here(workplace, monkeypatch, capfd):
 
     def check(*arguments, words=()):
         monkeypatch.chdir(workplace)
+        capfd.readouterr()      # what making the arguments (a pipeline's folder, say) printed
         code = main([str(a) for a in arguments])
         assert_refused(code, capfd.readouterr().err, words)
     return check

@@ -162,7 +162,7 @@ def attend(attn, x):
     """Self-attention as attn(x) has it, bit for bit, without what diffusers' module and processor ask and copy at every
     call. One that is not the default, or has hooks, is called as it is; adapters are in the linear layers.
     """
-    if not is_default(attn) or "forward" in vars(attn) or attn._forward_hooks or attn._forward_pre_hooks:
+    if not is_default(attn) or is_hooked(attn):
         return attn(x)
     out = F.scaled_dot_product_attention(*(by_head(attn, linear(x)) for linear in (attn.to_q, attn.to_k, attn.to_v)))
     return attn.to_out[1](attn.to_out[0](out.transpose(1, 2).flatten(2)))
@@ -173,6 +173,11 @@ def is_default(attn):
     extras = attn.norm_cross, attn.norm_q, attn.norm_k, attn.group_norm, attn.spatial_norm
     return (type(attn.processor) is AttnProcessor2_0 and not any(extra for extra in extras)
             and not attn.residual_connection and attn.rescale_output_factor == 1)
+
+
+def is_hooked(module):
+    """Whether a call of the module does more than its class's forward."""
+    return bool("forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks)
 
 
 def by_head(attn, x):
@@ -186,7 +191,8 @@ def embed_patches(embed, x):
     """
     x = x.to(embed.proj.weight.dtype)
     side = x.shape[2] // embed.patch_size, x.shape[3] // embed.patch_size
-    if side != (embed.height, embed.width) or embed.pos_embed_max_size or embed.layer_norm or embed.pos_embed is None:
+    plain = side == (embed.height, embed.width) and not (embed.pos_embed_max_size or embed.layer_norm or embed.pos_embed is None)
+    if not plain or is_hooked(embed):
         return embed(x)
     h = embed.proj(x).flatten(2).transpose(1, 2).contiguous()
     return (h + embed.pos_embed).to(h.dtype)

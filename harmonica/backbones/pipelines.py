@@ -2,7 +2,7 @@
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 
 from .. import BadInput, check
-from .dit import DiT
+from .dit import DiT, is_hooked
 from .pixart import PixArt, TextCond
 
 
@@ -48,8 +48,7 @@ def check_drivable(transformer):
     """A router calls modules inside the transformer blocks, not the blocks: what hangs on those would do nothing."""
     check(transformer._compiled_call_impl is None, "transformer", "compiled", "apply the router to one that is not")
     passed_by = [module for block in transformer.transformer_blocks for module in (block, block.attn2) if module is not None]
-    check(not any("forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks for module in passed_by),
-          "transformer", "hooks on its blocks", "a router passes the blocks' own forward by, so caching or offload hooks "
-          "there would do nothing; remove them (to save memory, use enable_model_cpu_offload)")
+    check(not any(map(is_hooked, passed_by)), "transformer", "hooks on its blocks", "a router passes the blocks' own forward "
+          "by, so caching or offload hooks there would do nothing; remove them (to save memory, use enable_model_cpu_offload)")
     check(not any(parameter.is_meta for parameter in transformer.parameters()), "transformer", "weights on the meta device",
           "a router cannot drive modules that are loaded one by one; use enable_model_cpu_offload instead")
