@@ -43,12 +43,9 @@ class Measured:
 
     def _walk_watched(self):
         if torch.cuda.is_available():
-            before = torch.cuda.memory_allocated()
-            torch.cuda.reset_peak_memory_stats()
-            self.work.walk(self.learner, 0)
-            self.peak = torch.cuda.max_memory_allocated() - before
+            self.peak = peak_bytes(lambda: self.work.walk(self.learner, 0))
         else:
-            with torch.autograd.graph.saved_tensors_hooks(self.learner.note, lambda tensor: tensor):
+            with saved_tensors(self.learner.kept):
                 self.work.walk(self.learner, 0)
             self.peak = self.learner.peak
 
@@ -68,16 +65,29 @@ class Watched(Learner):
         super().__init__(logits, **settings)
         self.kept, self.peak = {}, 0
 
-    def note(self, tensor):
-        owner = tensor._base if tensor._is_view() else tensor
-        if not isinstance(owner, torch.nn.Parameter):
-            self.kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
     def update(self, step, r, data_loss):
         self.peak = max(self.peak, sum(self.kept.values()))
         self.kept.clear()
         super().update(step, r, data_loss)
+
+
+def saved_tensors(kept):
+    """A context that adds to `kept` {address: bytes} what autograd keeps for backward, weights left out, each storage once."""
+    def pack(tensor):
+        owner = tensor._base if tensor._is_view() else tensor
+        if not isinstance(owner, torch.nn.Parameter):
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+    return torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+
+
+def peak_bytes(function):
+    """Most memory on the GPU while it runs, above what was allocated before."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    function()
+    return torch.cuda.max_memory_allocated() - before
 
 
 def _synchronize():

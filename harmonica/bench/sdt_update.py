@@ -4,6 +4,7 @@ import torch.nn.functional as F
 
 from ..sdt import pair, update_by
 from ..training import Learner, initial_logits
+from ..training_cost import peak_bytes, saved_tensors
 from . import cases
 
 TAU = 0.1
@@ -58,24 +59,9 @@ def _synchronized(function):
     return run
 
 
-def peak_bytes(function):
-    """On the GPU, above what was allocated before."""
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
-    function()
-    return torch.cuda.max_memory_allocated() - before
-
-
 def saved_bytes(function):
-    """Bytes that autograd keeps for backward, weights left out; each storage once."""
+    """Bytes that autograd keeps for backward."""
     kept = {}
-
-    def pack(tensor):
-        owner = tensor._base if tensor._is_view() else tensor
-        if not isinstance(owner, torch.nn.Parameter):
-            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+    with saved_tensors(kept):
         function()
     return sum(kept.values())
