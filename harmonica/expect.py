@@ -12,10 +12,11 @@ def seconds(artefact):
     if artefact.model.scale == "paper":
         return outlook.gpu_seconds(artefact)
     if artefact.kind == "latency":
-        return 2 + 1.5 * sum((artefact.repeats + 1) * artefact.batch * _forward_s(run.model) * run.num_steps * share(run)
-                             * _halves(run) for run in artefact.runs)
+        return 2 + 1.5 * sum((artefact.repeats + 1) * artefact.batch * _forward_s(run.model) * run.num_steps * outlook.share(run)
+                             * outlook.halves(run) for run in artefact.runs)
     if artefact.kind == "run":
-        return START_S + artefact.num_images * artefact.num_steps * _forward_s(artefact.model) * share(artefact) * _halves(artefact)
+        computed = outlook.share(artefact) * outlook.halves(artefact)
+        return START_S + artefact.num_images * artefact.num_steps * _forward_s(artefact.model) * computed
     if artefact.kind == "training":
         return 2 + sum((artefact.repeats + 1) * 1.5 * (seconds(router) - START_S) / router.training.trajectories
                        for _, router in artefact.rows)
@@ -23,17 +24,7 @@ def seconds(artefact):
     rows = (steps - 1) * (0.5 if t.ltc_form == "released" else 1)
     updates = t.trajectories * rows * t.batch * UPDATE_PER_FORWARD[t.walk]
     refreshes = 0 if t.objective == "mse" else 1.5 * t.trajectories / t.refresh * t.lambda_batch * steps * (steps + 1) / 2
-    return START_S + (updates + refreshes) * _forward_s(artefact.model) * _halves(artefact)
-
-
-def share(run):
-    """Computed share of a run's blocks."""
-    return 1 / (run.interval or 2) if run.schedule == "fora" else 1 - (run.cur_percent or 0) / 100
-
-
-def _halves(artefact):
-    """Guidance computes two images for one."""
-    return 1 if artefact.guidance == 1 else 2
+    return START_S + (updates + refreshes) * _forward_s(artefact.model) * outlook.halves(artefact)
 
 
 def _forward_s(model):

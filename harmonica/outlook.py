@@ -42,19 +42,28 @@ def gpu_seconds(artefact):
     return artefact.num_images * (_sampling_macs(artefact) / ASSUMED_MACS_PER_SECOND[artefact.precision] + decoding)
 
 
+def share(run):
+    """Computed share of a run's blocks; a published router's is not known here, so it counts as uncached."""
+    return 1 / (run.interval or 2) if run.schedule == "fora" else 1 - (run.cur_percent or 0) / 100
+
+
+def halves(artefact):
+    """Guidance computes two images for one."""
+    return 1 if artefact.guidance == 1 else 2
+
+
 def _sampling_macs(run):
-    """Of one image; a published router's share is not known here, so it counts as uncached."""
-    share = 1 / (run.interval or 2) if run.schedule == "fora" else 1 - (run.cur_percent or 0) / 100
-    return (1 if run.guidance == 1 else 2) * run.num_steps * share * forward_macs(run.model)
+    """Of one image."""
+    return halves(run) * run.num_steps * share(run) * forward_macs(run.model)
 
 
 def _training_macs(router):
     t, steps = router.training, router.num_steps
-    halves = 2 if t.walk == "sdt" and router.guidance != 1 else 1
+    both = halves(router) if t.walk == "sdt" else 1
     rows = steps // 2 if t.ltc_form == "released" else steps - 1
-    forwards = t.trajectories * rows * t.batch * halves * UPDATE_PER_FORWARD[t.walk]
+    forwards = t.trajectories * rows * t.batch * both * UPDATE_PER_FORWARD[t.walk]
     if t.objective != "mse":        # lambda: half of T walks
-        forwards += t.trajectories / t.refresh * t.lambda_batch * halves * steps * (steps + 1) / 2
+        forwards += t.trajectories / t.refresh * t.lambda_batch * both * steps * (steps + 1) / 2
     return forwards * forward_macs(router.model)
 
 
