@@ -19,7 +19,6 @@ METHODS = {RELEASED: {"walk": "ltc", "ltc_form": "released", "objective": "mse"}
            "SDT + IEPO, cumulative, hard scores": {"walk": "sdt", "objective": "cumulative", "lambda_scores": "hard"}}
 IEPO_VARIANTS = tuple(METHODS)[3:]
 SAMPLERS = {"ddim": "DDIM", "dpm++": "DPM-Solver++"}
-BASE = ("DiT-XL/2 256x256", "DiT-XL-2-256x256.pt", "VIRTUAL_imagenet256_labeled.npz")
 STEPS = {"smoke": 4, "digits": 10, "paper": 10}
 
 
@@ -78,12 +77,14 @@ def base_refresh(scale):
 
 
 def _label(scale):
-    return {"paper": BASE[0], "digits": "DiT-digits 16 tokens", "smoke": "smoke"}[scale]
+    if scale == "paper":
+        return paper_scale.dit_xl2_256().label
+    return {"digits": "DiT-digits 16 tokens", "smoke": "smoke"}[scale]
 
 
 def _models(scale) -> list[ModelSpec]:
     if scale == "paper":
-        return [paper_scale.base(*BASE).model]
+        return [paper_scale.dit_xl2_256().model]
     return table1.base_models(scale, "smoke" if scale == "smoke" else "dit-digits")
 
 
@@ -95,7 +96,7 @@ def _sampling(scale):
     if scale != "paper":
         return table1.SAMPLING[scale]
     budget = paper_scale.Budget()
-    return {"num_images": budget.num_images, "batch": budget.block, "images": paper_scale.base(*BASE).images}
+    return {"num_images": budget.num_images, "batch": budget.block, "images": paper_scale.dit_xl2_256().images}
 
 
 def _training(scale, num_steps, walk, objective):

@@ -58,6 +58,10 @@ def base(label, name, reference):
                 images=ImageSpec(decoder=FileSpec(name=VAE, sha256=published_sha256(VAE)), reference=reference))
 
 
+def dit_xl2_256():
+    return base("DiT-XL/2 256x256", "DiT-XL-2-256x256.pt", "VIRTUAL_imagenet256_labeled.npz")
+
+
 def published_router(name):
     return PublishedRouter(name=name, sha256=published_sha256(name))
 

@@ -10,7 +10,7 @@ PAPER_CUR = {20: 23.68, 10: 37.5, 6: 22.86}
 def table(scale, rows="core", num_seeds=1):
     """The rows of this block of Table 1. core: CUR 50 % at every T, and the paper's at T = 10; at paper scale see there."""
     if scale == "paper":
-        base = paper_scale.base("DiT-XL/2 256x256", "DiT-XL-2-256x256.pt", "VIRTUAL_imagenet256_labeled.npz")
+        base = paper_scale.dit_xl2_256()
         return [row for setting in settings() for row in paper_scale.group(base, setting, rows=rows, num_seeds=num_seeds)]
     if scale == "smoke":
         return group(scale=scale, models=base_models(scale, "smoke"), label="smoke", num_steps=4,

@@ -9,7 +9,7 @@ def table(scale, rows="core", num_seeds=1):
     """Two rows at paper scale, none at others."""
     if scale != "paper":
         return []
-    base = paper_scale.base("DiT-XL/2 256x256", "DiT-XL-2-256x256.pt", "VIRTUAL_imagenet256_labeled.npz")
+    base = paper_scale.dit_xl2_256()
     setting = next(setting for setting in settings() if setting.num_steps == 20)
     found = paper_scale.group(base, setting, paper_scale.Budget(num_images=5000), num_seeds=num_seeds)
     both = found[0], next(row for row in found if row.form == "published router")
