@@ -25,6 +25,7 @@ from .squeue import Jobs, client
 from .work import Work, failed_path
 
 POLL_S = 5
+ENDING_S = 60       # Slurm kills what does not end after KillWait, 30 s where nothing else is configured
 LAUNCHER = SimpleNamespace(id="launcher")       # what a launcher locks
 NEVER = "DependencyNeverSatisfied"
 
@@ -47,7 +48,9 @@ def main(arguments, wanted, latencies, local):
         queued = queue.live()
         live = [one for job in jobs for one in queued.get(job.key, [])]
         queue.cancel(live)
-        return print(f"cancelled {len(live)} jobs; what they finished is kept")
+        ending = queue.ending(live, ENDING_S) if live else 0
+        still = f"; {ending} have not ended yet, ask again when squeue lists them no more" if ending else ""
+        return print(f"cancelled {len(live)} jobs; what they finished is kept{still}")
     if not jobs:
         return print(f"nothing to run: all {len(wanted + latencies)} records are in {local}")
     with store.lock(LAUNCHER):
