@@ -31,7 +31,7 @@ def mix(blocks, h, c, scores, write, cache):
         if cache[i] is not None:
             # in r's precision: its gradient is a small difference of large sums
             own, wide = out.dtype, torch.promote_types(out.dtype, scores.dtype)
-            out = (of_new[i] * out.to(wide) + of_old[i] * cache[i].to(wide)).to(own)
+            out = (of_new[i] * out.to(wide)).add_(of_old[i] * cache[i].to(wide)).to(own)
         if write[i] or cache[i] is None:
             cache[i] = out.detach()
         h = block.add(h, c, out)

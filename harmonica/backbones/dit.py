@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from diffusers.models import attention
+from diffusers.models.activations import GELU
 from diffusers.models.attention_processor import AttnProcessor2_0
 from diffusers.models.embeddings import get_timestep_embedding
 
@@ -36,11 +38,11 @@ class SelfAttention:
         self.macs, self.feature_size = attention_macs(tokens, width), tokens * width
 
     def residual(self, h, c):
-        shift, scale, _ = c[0][self.unit]
-        return attend(self.block.attn1, self.block.norm1.norm(h) * (1 + scale) + shift)
+        shift, factor, _ = c[0][self.unit]
+        return attend(self.block.attn1, scaled(self.block.norm1.norm(h), factor, shift))
 
     def add(self, h, c, out):
-        return c[0][self.unit][2] * out + h
+        return scaled(out, c[0][self.unit][2], h)
 
 
 class FeedForward:
@@ -52,18 +54,18 @@ class FeedForward:
         self.macs, self.feature_size = feed_forward_macs(tokens, width, hidden), tokens * width
 
     def residual(self, h, c):
-        shift, scale, _ = c[0][self.unit]
-        return self.block.ff(F.layer_norm(h, (self.width,), eps=self.eps) * (1 + scale) + shift)
+        shift, factor, _ = c[0][self.unit]
+        return feed_forward(self.block.ff, scaled(F.layer_norm(h, (self.width,), eps=self.eps), factor, shift))
 
     def add(self, h, c, out):
-        return c[0][self.unit][2] * out + h
+        return scaled(out, c[0][self.unit][2], h)
 
 
 class DiT:
     """The backbone contract (see harmonica.backbones) over a DiTTransformer2DModel.
 
-    h is (B, tokens, width); c is (modulations, conditioning) with modulations[i] = shift, scale, gate of block i, each
-    (B, 1, width). The model's own weights are used in place and are not changed.
+    h is (B, tokens, width); c is (modulations, conditioning) with modulations[i] = shift, 1 + scale, gate of block
+    i, each (B, 1, width). The model's own weights are used in place and are not changed.
     """
     kinds = ("attn", "mlp")
     prompt_macs = 0     # `prepare` computes nothing
@@ -105,10 +107,13 @@ class DiT:
         h = embed_patches(self.model.pos_embed, x)
         embedded = [self._embed(emb, t, labels, h.dtype) for emb in self.embedders]
         activated = [F.silu(e) for e in embedded]
-        # one embedder serves every block where the per-block copies are equal
-        chunks = [block.norm1.linear(activated[i % len(activated)])[:, None].chunk(6, dim=2)
-                  for i, block in enumerate(self.model.transformer_blocks)]
-        return h, ([unit for six in chunks for unit in (six[:3], six[3:])], activated[0])
+        modulations = []
+        for i, block in enumerate(self.model.transformer_blocks):
+            # one embedder serves every block where the per-block copies are equal
+            six = block.norm1.linear(activated[i % len(activated)]).unflatten(1, (2, 3, 1, -1))
+            shift, scale, gate = (part.unbind(1) for part in six.unbind(2))
+            modulations += zip(shift, (1 + one for one in scale), gate)
+        return h, (modulations, activated[0])
 
     def starts(self, rows):
         """One `start` per row of a keep mask, bit-identical, for plans: shift and scale only where the row computes (else
@@ -131,22 +136,25 @@ class DiT:
                 runs[-1][1] += 1
             else:
                 runs.append([chunk, chunk + 1])
-        linears = [(first, last - first, weight[first * width:last * width], bias[first * width:last * width])
+        linears = [(first, last, weight[first * width:last * width], bias[first * width:last * width])
                    for first, last in runs]
 
         def start(x, t, labels):
             h = embed_patches(self.model.pos_embed, x)
             activated = F.silu(self._embed(self.embedders[0], t, labels, h.dtype))
             chunks = [None] * (3 * blocks)
-            for first, count, w, b in linears:
-                chunks[first:first + count] = F.linear(activated, w, b)[:, None].chunk(count, dim=2)
+            for first, last, w, b in linears:
+                parts = F.linear(activated, w, b).view(len(x), last - first, 1, width)
+                if last > blocks:
+                    parts[:, max(blocks - first, 0) + 1::2].add_(1)        # the scales
+                chunks[first:last] = parts.unbind(1)
             return h, ([(*chunks[blocks + 2 * i:blocks + 2 * i + 2], chunks[i]) for i in range(blocks)], activated)
         return start
 
     def finish(self, h, c):
         """-> (B, C_out, H, W), learned-sigma channels included."""
         shift, scale = self.model.proj_out_1(c[1]).chunk(2, dim=1)
-        h = self.model.proj_out_2(self.model.norm_out(h) * (1 + scale[:, None]) + shift[:, None])
+        h = self.model.proj_out_2(scaled(self.model.norm_out(h), 1 + scale[:, None], shift[:, None]))
         side, patch = int(h.shape[1] ** 0.5), self.model.patch_size
         h = h.reshape(-1, side, side, patch, patch, self.out_channels).permute(0, 5, 1, 3, 2, 4)
         return h.reshape(-1, self.out_channels, side * patch, side * patch)
@@ -158,14 +166,20 @@ class DiT:
         return emb.timestep_embedder(time.to(dtype)) + emb.class_embedder.embedding_table(labels)
 
 
+def scaled(x, factor, shift):
+    """x * factor + shift, the sum in the memory of the product: large tensors cost more to place than to add."""
+    product = x * factor
+    return product.add_(shift) if product.dtype == shift.dtype else product + shift
+
+
 def attend(attn, x):
     """Self-attention as attn(x) has it, bit for bit, without what diffusers' module and processor ask and copy at every
     call. One that is not the default, or has hooks, is called as it is; adapters are in the linear layers.
     """
     if not is_default(attn) or is_hooked(attn):
         return attn(x)
-    out = F.scaled_dot_product_attention(*(by_head(attn, linear(x)) for linear in (attn.to_q, attn.to_k, attn.to_v)))
-    return attn.to_out[1](attn.to_out[0](out.transpose(1, 2).flatten(2)))
+    return by_token(attn, F.scaled_dot_product_attention(
+        *(by_head(attn, linear(x)) for linear in (attn.to_q, attn.to_k, attn.to_v))))
 
 
 def is_default(attn):
@@ -183,6 +197,26 @@ def is_hooked(module):
 def by_head(attn, x):
     """(B, L, width) -> (B, heads, L, head width)"""
     return x.unflatten(2, (attn.heads, -1)).transpose(1, 2)
+
+
+def by_token(attn, out):
+    """(B, heads, L, head width) -> (B, L, width), through the output layer."""
+    linear, dropout = attn.to_out
+    return dropped(dropout, linear(out.transpose(1, 2).flatten(2)))
+
+
+def feed_forward(ff, x):
+    """ff(x) of diffusers' FeedForward, bit for bit; driven as `attend` drives its attention."""
+    plain = type(ff) is attention.FeedForward and type(ff.net[0]) is GELU and len(ff.net) == 3      # no last dropout
+    if not plain or is_hooked(ff) or is_hooked(ff.net[0]):
+        return ff(x)
+    gelu, dropout, linear = ff.net
+    return linear(dropped(dropout, F.gelu(gelu.proj(x), approximate=gelu.approximate)))
+
+
+def dropped(dropout, x):
+    """dropout(x); a module that only hands on costs as much as a small norm."""
+    return dropout(x) if dropout.training and dropout.p or is_hooked(dropout) else x
 
 
 def embed_patches(embed, x):

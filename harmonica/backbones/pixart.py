@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from .. import check
-from .dit import TIME_CHANNELS, attend, attention_macs, by_head, embed_patches, feed_forward_macs, is_default
+from .dit import (TIME_CHANNELS, attend, attention_macs, by_head, by_token, embed_patches, feed_forward, feed_forward_macs, is_default,
+                  scaled)
 
 MASKED = -10000.0      # what the model adds to the scores of padding tokens
 
@@ -59,10 +60,10 @@ class SelfAttention:
 
     def residual(self, h, c):
         shift, scale = c.modulations[self.index][:2]
-        return attend(self.block.attn1, self.block.norm1(h) * (1 + scale) + shift)
+        return attend(self.block.attn1, scaled(self.block.norm1(h), 1 + scale, shift))
 
     def add(self, h, c, out):
-        return c.modulations[self.index][2] * out + h
+        return scaled(out, c.modulations[self.index][2], h)
 
 
 class CrossAttention:
@@ -79,7 +80,7 @@ class CrossAttention:
             return attn(h, encoder_hidden_states=prompt.text, attention_mask=prompt.bias)
         bias = None if prompt.bias is None else prompt.bias[:, None]                # for all heads
         out = F.scaled_dot_product_attention(by_head(attn, attn.to_q(h)), *known, attn_mask=bias)
-        return attn.to_out[1](attn.to_out[0](out.transpose(1, 2).flatten(2)))
+        return by_token(attn, out)
 
     def add(self, h, c, out):
         return out + h
@@ -95,10 +96,10 @@ class FeedForward:
 
     def residual(self, h, c):
         shift, scale = c.modulations[self.index][3:5]
-        return self.block.ff(self.block.norm2(h) * (1 + scale) + shift)
+        return feed_forward(self.block.ff, scaled(self.block.norm2(h), 1 + scale, shift))
 
     def add(self, h, c, out):
-        return c.modulations[self.index][5] * out + h
+        return scaled(out, c.modulations[self.index][5], h)
 
 
 class PixArt:
@@ -169,7 +170,7 @@ class PixArt:
         """-> (B, C_out, H, W), learned-sigma channels included."""
         model, patch = self.model, self.model.config.patch_size
         shift, scale = (model.scale_shift_table[None] + c.embedded[:, None]).chunk(2, dim=1)
-        h = model.proj_out(model.norm_out(h) * (1 + scale) + shift)
+        h = model.proj_out(scaled(model.norm_out(h), 1 + scale, shift))
         h = h.reshape(-1, *c.grid, patch, patch, self.out_channels).permute(0, 5, 1, 3, 2, 4)
         return h.reshape(-1, self.out_channels, c.grid[0] * patch, c.grid[1] * patch)
 

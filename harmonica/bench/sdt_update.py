@@ -2,6 +2,7 @@
 import torch
 import torch.nn.functional as F
 
+from ..plan import compiled
 from ..sdt import pair, update_by
 from ..training import Learner, initial_logits
 from ..training_cost import peak_bytes, saved_tensors
@@ -19,6 +20,8 @@ def rows(setting):
     learner = Learner(logits, tau=TAU, lr=0.01)
     reference = _synchronized(lambda: _released(denoiser, point, learner.rows[1].detach().clone().requires_grad_()))
     ways = {"lean": pair(case.backbone), "lean, checkpointed": pair(case.backbone, checkpointed=True)}
+    if "compile" in setting.backends:
+        ways["lean, compiled"] = compiled(pair(case.backbone))
     own = {name: _synchronized(lambda run=run: denoiser.advance(point, update_by(denoiser, learner, run)))
            for name, run in ways.items()}
     memory = peak_bytes if setting.cuda else saved_bytes

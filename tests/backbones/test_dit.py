@@ -37,19 +37,32 @@ class Doubled(AttnProcessor2_0):
         return 2 * super().__call__(*args, **options)
 
 
+def doubled(module):
+    module.register_forward_hook(lambda module, args, out: 2 * out)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("change", [
-    lambda attn: attn.set_processor(Doubled()),
-    lambda attn: setattr(attn, "norm_q", torch.nn.LayerNorm(attn.to_q.out_features // attn.heads)),
-    lambda attn: setattr(attn, "rescale_output_factor", 2.0),
-    lambda attn: setattr(attn, "to_q", torch.nn.Sequential(attn.to_q, torch.nn.Tanh())),
-    lambda attn: attn.register_forward_hook(lambda module, args, out: 2 * out)],
-    ids=["processor", "norm", "scale", "adapter", "hook"])
-def test_attention_that_was_changed_after_loading_is_followed(tiny_dit, change):
+    lambda block: block.attn1.set_processor(Doubled()),
+    lambda block: setattr(block.attn1, "norm_q", torch.nn.LayerNorm(block.attn1.to_q.out_features // block.attn1.heads)),
+    lambda block: setattr(block.attn1, "rescale_output_factor", 2.0),
+    lambda block: setattr(block.attn1, "to_q", torch.nn.Sequential(block.attn1.to_q, torch.nn.Tanh())),
+    lambda block: doubled(block.attn1),
+    lambda block: doubled(block.attn1.to_out[1]),
+    lambda block: setattr(block, "ff", torch.nn.Sequential(block.ff, torch.nn.Tanh())),
+    lambda block: block.ff.net.append(torch.nn.Tanh()),
+    lambda block: block.ff.net.__setitem__(2, torch.nn.Sequential(block.ff.net[2], torch.nn.Tanh())),
+    lambda block: setattr(block.ff.net[0], "approximate", "none"),
+    lambda block: doubled(block.ff),
+    lambda block: doubled(block.ff.net[0]),
+    lambda block: doubled(block.ff.net[1])],
+    ids=["processor", "norm", "scale", "adapter", "hook", "hook on dropout", "another feed-forward", "longer feed-forward",
+         "adapter of feed-forward", "exact gelu", "hook on feed-forward", "hook on gelu", "hook on feed-forward's dropout"])
+def test_a_block_that_was_changed_after_loading_is_followed(tiny_dit, change):
     backbone = tiny_dit(dtype=torch.float32, numerics="diffusers")
     x, t, labels = inputs(backbone)
     before = run_all(backbone, x, t, labels)
-    change(backbone.model.transformer_blocks[0].attn1)
+    change(backbone.model.transformer_blocks[0])
     after = run_all(backbone, x, t, labels)
     assert torch.equal(after, backbone.model(x, timestep=t, class_labels=labels).sample) and not torch.equal(after, before)
 
