@@ -47,6 +47,10 @@ class Case:
             self.num_steps, blocks, schedules.budget(cur, self.num_steps, blocks), 0) for cur in (25, 37.5, 50)}
         return masks | {"FORA 2": schedules.fora(self.num_steps, blocks)}
 
+    def modules(self, backend):
+        """The backbone where this backend calls its modules, else None: hooks on them would be nothing or a recompilation."""
+        return self.backbone if backend == "eager" else None
+
     def sampled(self, batch, plan):
         """-> a function that samples one batch."""
         denoiser, x = self.denoiser(batch), self.noise(batch)

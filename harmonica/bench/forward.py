@@ -25,7 +25,7 @@ def rows(setting):
                 per_call = {key: [v / count for v in value] if isinstance(value, list) else value / count
                             for key, value in row.items() if key.endswith("ms")}
                 yield ({"model": case.name, "batch": batch, "backend": backend, **row, **per_call},
-                       (own[backend], 1, case.backbone))
+                       (own[backend], 1, case.modules(backend)))
 
 
 def _count(function):

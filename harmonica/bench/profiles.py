@@ -1,5 +1,5 @@
 """What a step's time is made of: operations or kernels launched, and the share outside attention and feed-forward."""
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch.profiler import ProfilerActivity, profile as torch_profile, record_function
@@ -11,13 +11,14 @@ def profile(function, steps, backbone):
     """Run function (`steps` calls of the model) under torch.profiler -> {"launched_per_step", "share_outside"}.
 
     Launched: CUDA kernels on a GPU, on a CPU operations that call no other. share_outside: of the time that the device
-    works, what is not spent in attention and feed-forward; None where these do not run as modules (compiled, captured).
+    works, what is not spent in attention and feed-forward; None for a function in which these do not run as modules
+    (compiled, captured): its backbone is None.
     """
     on_cpu, on_gpu = torch.autograd.DeviceType.CPU, torch.autograd.DeviceType.CUDA
-    cuda = next(backbone.parameters()).is_cuda
+    cuda = torch.cuda.is_available()
     activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * cuda
     function()
-    with _labelled(backbone), torch_profile(activities=activities) as run:
+    with _labelled(backbone) if backbone else nullcontext(), torch_profile(activities=activities) as run:
         with record_function("harmonica: all"):
             function()
     events = run.events()

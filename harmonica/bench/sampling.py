@@ -18,4 +18,4 @@ def rows(setting):
                     yield ({"model": case.name, "T": case.num_steps, "batch": batch, "backend": backend, "schedule": name,
                             **row, "theoretical": theoretical, "achieved": row["ratio"] / theoretical,
                             "cache_bytes_per_image": costs["cache_bytes_per_image"]},
-                           (own[name], case.num_steps, case.backbone))
+                           (own[name], case.num_steps, case.modules(backend)))
