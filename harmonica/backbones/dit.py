@@ -216,7 +216,8 @@ def feed_forward(ff, x):
 
 def dropped(dropout, x):
     """dropout(x); a module that only hands on costs as much as a small norm."""
-    return dropout(x) if dropout.training and dropout.p or is_hooked(dropout) else x
+    idle = type(dropout) is torch.nn.Dropout and not (dropout.training and dropout.p) and not is_hooked(dropout)
+    return x if idle else dropout(x)
 
 
 def embed_patches(embed, x):

@@ -49,6 +49,7 @@ def doubled(module):
     lambda block: setattr(block.attn1, "to_q", torch.nn.Sequential(block.attn1.to_q, torch.nn.Tanh())),
     lambda block: doubled(block.attn1),
     lambda block: doubled(block.attn1.to_out[1]),
+    lambda block: block.attn1.to_out.__setitem__(1, torch.nn.Tanh()),
     lambda block: setattr(block, "ff", torch.nn.Sequential(block.ff, torch.nn.Tanh())),
     lambda block: block.ff.net.append(torch.nn.Tanh()),
     lambda block: block.ff.net.__setitem__(2, torch.nn.Sequential(block.ff.net[2], torch.nn.Tanh())),
@@ -56,8 +57,9 @@ def doubled(module):
     lambda block: doubled(block.ff),
     lambda block: doubled(block.ff.net[0]),
     lambda block: doubled(block.ff.net[1])],
-    ids=["processor", "norm", "scale", "adapter", "hook", "hook on dropout", "another feed-forward", "longer feed-forward",
-         "adapter of feed-forward", "exact gelu", "hook on feed-forward", "hook on gelu", "hook on feed-forward's dropout"])
+    ids=["processor", "norm", "scale", "adapter", "hook", "hook on dropout", "another dropout", "another feed-forward",
+         "longer feed-forward", "adapter of feed-forward", "exact gelu", "hook on feed-forward", "hook on gelu",
+         "hook on feed-forward's dropout"])
 def test_a_block_that_was_changed_after_loading_is_followed(tiny_dit, change):
     backbone = tiny_dit(dtype=torch.float32, numerics="diffusers")
     x, t, labels = inputs(backbone)
