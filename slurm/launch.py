@@ -6,6 +6,7 @@ then notes, and a queued job of this clone without a note is cancelled by the ne
 
 The same jobs run on submitit's clusters `local` and `debug`, which have no queue: the launcher runs one after another.
 """
+import math
 import tempfile
 import time
 from pathlib import Path
@@ -48,7 +49,7 @@ def main(arguments, wanted, latencies, local):
         queued = queue.live()
         live = [one for job in jobs for one in queued.get(job.key, [])]
         queue.cancel(live)
-        ending = queue.ending(live, ENDING_S) if live else 0
+        ending = wait(jobs, queue, ENDING_S)        # one that ran takes a moment, and would count as queued until then
         still = f"; {ending} have not ended yet, ask again when squeue lists them no more" if ending else ""
         return print(f"cancelled {len(live)} jobs; what they finished is kept{still}")
     if not jobs:
@@ -194,9 +195,11 @@ def _error_of(submitted):
         return error
 
 
-def wait(jobs, queue):
-    """Until none of the jobs is queued. Those whose need failed are ended even where Slurm would let them wait."""
-    keys = {job.key for job in jobs}
-    while live := [one for key, own in queue.live().items() if key in keys for one in own]:
+def wait(jobs, queue, seconds=math.inf):
+    """Until none of the jobs is queued, or for so long -> how many are. Those whose need failed are ended even where Slurm
+    would let them wait."""
+    keys, end = {job.key for job in jobs}, time.monotonic() + seconds
+    while (live := [one for key, own in queue.live().items() if key in keys for one in own]) and time.monotonic() < end:
         queue.cancel([one for one in live if one.reason == NEVER])
         time.sleep(POLL_S)
+    return len(live)

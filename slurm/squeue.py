@@ -6,7 +6,6 @@ says which shards an array holds, and where a job that left the queue had been.
 import getpass
 import hashlib
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from harmonica.store import read_json, write_json
 
 LIVE = "PENDING,RUNNING,SUSPENDED,COMPLETING,CONFIGURING"
 CLIENT_S = 60
-POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -63,13 +61,6 @@ class Jobs:
     def cancel(self, live):
         if live:
             client(["scancel", "--quiet", *(one.id for one in live)])
-
-    def ending(self, live, patience_s):
-        """Wait for so long until these have left the queue; a cancelled one that ran takes a moment. -> how many have not."""
-        ids, end = {one.id for one in live}, time.monotonic() + patience_s
-        while (left := sum(one.id in ids for own in self.live().values() for one in own)) and time.monotonic() < end:
-            time.sleep(POLL_S)
-        return left
 
     def notes(self, key):
         """What was submitted for it, oldest first: {"job": id, "shards": [[shard, number of shards], ...] or []}, ..."""
