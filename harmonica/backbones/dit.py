@@ -155,9 +155,8 @@ class DiT:
         """-> (B, C_out, H, W), learned-sigma channels included."""
         shift, scale = self.model.proj_out_1(c[1]).chunk(2, dim=1)
         h = self.model.proj_out_2(scaled(self.model.norm_out(h), 1 + scale[:, None], shift[:, None]))
-        side, patch = int(h.shape[1] ** 0.5), self.model.patch_size
-        h = h.reshape(-1, side, side, patch, patch, self.out_channels).permute(0, 5, 1, 3, 2, 4)
-        return h.reshape(-1, self.out_channels, side * patch, side * patch)
+        side = int(h.shape[1] ** 0.5)
+        return from_patches(h, (side, side), self.model.patch_size)
 
     def _embed(self, emb, t, labels, dtype):
         time = get_timestep_embedding(t, TIME_CHANNELS, flip_sin_to_cos=True,
@@ -231,6 +230,12 @@ def embed_patches(embed, x):
         return embed(x)
     h = embed.proj(x).flatten(2).transpose(1, 2).contiguous()
     return (h + embed.pos_embed).to(h.dtype)
+
+
+def from_patches(h, grid, patch):
+    """(B, tokens, patch^2 channels) -> (B, channels, H, W); grid: patches in height and width."""
+    h = h.reshape(len(h), *grid, patch, patch, -1).permute(0, 5, 1, 3, 2, 4)
+    return h.reshape(*h.shape[:2], grid[0] * patch, grid[1] * patch)
 
 
 def attention_macs(tokens, width):

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 
 from .. import check
-from .dit import (TIME_CHANNELS, attend, attention_macs, by_head, by_token, embed_patches, feed_forward, feed_forward_macs, is_default,
-                  scaled)
+from .dit import (TIME_CHANNELS, attend, attention_macs, by_head, by_token, embed_patches, feed_forward, feed_forward_macs,
+                  from_patches, is_default, scaled)
 
 MASKED = -10000.0      # what the model adds to the scores of padding tokens
 
@@ -168,11 +168,10 @@ class PixArt:
 
     def finish(self, h, c):
         """-> (B, C_out, H, W), learned-sigma channels included."""
-        model, patch = self.model, self.model.config.patch_size
+        model = self.model
         shift, scale = (model.scale_shift_table[None] + c.embedded[:, None]).chunk(2, dim=1)
         h = model.proj_out(scaled(model.norm_out(h), 1 + scale, shift))
-        h = h.reshape(-1, *c.grid, patch, patch, self.out_channels).permute(0, 5, 1, 3, 2, 4)
-        return h.reshape(-1, self.out_channels, c.grid[0] * patch, c.grid[1] * patch)
+        return from_patches(h, c.grid, model.config.patch_size)
 
     def _size(self, cond, dtype):
         """The embedding of resolution and aspect ratio (B, width), or None where the model has none."""
