@@ -11,9 +11,7 @@ from harmonica.store import FOLDERS, Store, read_json
 
 from . import cost, notebooks, paper_numbers, records, report, verdicts
 from .figures import pictured
-from .tables import SCALE, TABLES
-
-NUM_SEEDS = 3
+from .tables import NUM_SEEDS, SCALE, TABLES
 
 
 def rows(table):
@@ -42,7 +40,7 @@ def named():
 
 def command(table):
     """What makes and commits a table."""
-    return f"{table.command(table.committed, NUM_SEEDS)}` and then `make publish"
+    return f"{table.committed_command()}` and then `make publish"
 
 
 def check(results):

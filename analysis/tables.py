@@ -4,7 +4,7 @@ from importlib import import_module
 
 from .compare import FEWER, UNCACHED
 
-SCALE = "digits"        # of what is committed
+SCALE, NUM_SEEDS = "digits", 3       # of what is committed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,8 +12,8 @@ class Table:
     """One table. comparisons: (left, right, title), left being the one that the title speaks for; against UNCACHED it asks
     whether left is nearly lossless. plain_wins: the title over where a plain baseline wins, in a table that has some.
     target: make's. published: the paper's own in results/paper. measured: the metrics at paper scale, in the order of the
-    paper's columns. about, about_paper: what a reader must know of this table alone, at digits and at paper scale. committed: which rows are,
-    core or all; ablations have one set.
+    paper's columns. about, about_paper: what a reader must know of this table alone, at digits and at paper scale.
+    committed: which rows are, core or all; ablations have one set.
     """
     name: str
     title: str
@@ -34,6 +34,9 @@ class Table:
     def costs(self, scale):
         """[runs.TrainingCostSpec]: what a table of training costs shows, which has no rows."""
         return [spec for config in self._configs() if hasattr(config, "costs") for spec in config.costs(scale)]
+
+    def committed_command(self):
+        return self.command(self.committed, NUM_SEEDS)
 
     def command(self, which="core", num_seeds=1, scale=SCALE):
         """The make command behind the table, with what differs from the defaults."""

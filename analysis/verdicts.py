@@ -80,7 +80,7 @@ def _compared(groups, pairs):
 
 def _evidence(name, made, groups):
     """How one table tests the claim, over how many seeds, and each comparison."""
-    command = _command(name)
+    command = TABLES[name].committed_command()
     if made is None:
         return [("text", f"{_link(name)}: not tested yet; `{command}` and then `make publish` do.")]
     seeds = f", {_seeds(groups)}" if groups else ", one machine, no seeds"
@@ -113,7 +113,7 @@ def other_findings(groups):
         beside = [asked for asked in TABLES[name].comparisons if (name, *asked[:2]) not in above]
         items += [f"{claim.title}: **{claim.verdict}** - {_brief(claim)}. {_link(name)}"
                   for claim in claims(own, replace(TABLES[name], comparisons=tuple(beside)))]
-    absent = [f"{TABLES[name].title}: not tested yet; `{_command(name)}` and then `make publish` do"
+    absent = [f"{TABLES[name].title}: not tested yet; `{TABLES[name].committed_command()}` and then `make publish` do"
               for name in ("ablation_refresh", "ablation_threshold", "ablation_transfer") if name not in groups]
     return [("heading", 2, "Other findings"), ("text", "Not claims of the paper: what was found on the way."),
             ("list", items + [f"{line}." for line in absent])] if items + absent else []
@@ -122,10 +122,6 @@ def other_findings(groups):
 def _brief(claim):
     """The numbers where there is one setting, else in how many what was found."""
     return claim.findings[0] if len(claim.findings) == 1 else claim.summary
-
-
-def _command(name):
-    return TABLES[name].command(TABLES[name].committed, 3)
 
 
 def _link(name):
