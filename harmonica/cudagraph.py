@@ -26,11 +26,11 @@ class GraphPlan(Plan):
         """As Plan.step. BadInput where `cache` is not what the last step returned."""
         check(not self.reused[step] or cache is self.cache, "cache", "of another walk",
               "with CUDA graphs one trajectory is walked at a time: pass the cache that the last step returned")
+        time = self.time(t)
         if ctx is not self.ctx or (x.shape, x.dtype) != self.shape:
-            self.own, self.ctx, self.shape = self._buffers(x, t, ctx), ctx, (x.shape, x.dtype)
+            self.own, self.ctx, self.shape = self._buffers(x, time, ctx), ctx, (x.shape, x.dtype)
         own = self.own
-        own.x.copy_(x)
-        own.t.copy_(t)
+        own.moving.fill((x, time))
         replay, out = own.graphs.get(self.functions[step]) or self._captured(step)
         replay()
         self.cache = self.empty()
@@ -38,12 +38,13 @@ class GraphPlan(Plan):
             self.cache[i] = own.slots[i]
         return out.clone(), self.cache
 
-    def _buffers(self, x, t, ctx):
+    def _buffers(self, x, time, ctx):
         """The static buffers for inputs of these shapes, holding ctx."""
-        key = tuple(getattr(leaf, attribute, None) for leaf in tree_leaves((x, t, ctx)) for attribute in ("shape", "dtype"))
+        leaves = tree_leaves((x, time, ctx))
+        key = tuple(getattr(leaf, attribute, None) for leaf in leaves for attribute in ("shape", "dtype"))
         if key not in self.buffers:
-            self.buffers[key] = Buffers(x, t, ctx)
-        self.buffers[key].fill(ctx)
+            self.buffers[key] = Buffers(x, time, ctx)
+        self.buffers[key].fixed.fill(ctx)
         return self.buffers[key]
 
     def _captured(self, step):
@@ -51,7 +52,7 @@ class GraphPlan(Plan):
         read = [own.slots[i] for i in self.reused[step]]
 
         def run():
-            out, features = function(own.x, own.t, own.ctx, read)
+            out, features = function(*own.moving.tree, own.fixed.tree, read)
             for i, feature in zip(self.held[step], features):
                 own.slots.setdefault(i, torch.empty_like(feature)).copy_(feature)
             return out
@@ -62,14 +63,21 @@ class GraphPlan(Plan):
 class Buffers:
     """Static inputs, feature slots (made when first written) and graphs for one set of shapes."""
 
-    def __init__(self, x, t, ctx):
-        leaves, self.spec = tree_flatten(ctx)
-        self.leaves = [leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
-        self.x, self.t, self.ctx = torch.empty_like(x), torch.empty_like(t), tree_unflatten(self.leaves, self.spec)
+    def __init__(self, x, time, ctx):
+        self.moving, self.fixed = Static((x, time)), Static(ctx)
         self.slots, self.graphs = {}, {}
 
-    def fill(self, ctx):
-        for own, leaf in zip(self.leaves, tree_leaves(ctx)):
+
+class Static:
+    """Tensors of its own in a structure like the given one."""
+
+    def __init__(self, tree):
+        leaves, spec = tree_flatten(tree)
+        self.leaves = [leaf.clone() if isinstance(leaf, torch.Tensor) else leaf for leaf in leaves]
+        self.tree = tree_unflatten(self.leaves, spec)
+
+    def fill(self, tree):
+        for own, leaf in zip(self.leaves, tree_leaves(tree)):
             if isinstance(own, torch.Tensor):
                 own.copy_(leaf)
 

@@ -1,5 +1,6 @@
 """One step of denoising, and the walk over all of them: what training, evaluation, latency and MACs share."""
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -36,9 +37,9 @@ class Denoiser:
     def advance(self, point, forward):
         """One step. forward(step, x, t, cache) -> (guided model output, cache) decides what is computed."""
         x, step = point.x, point.step
-        first = x[:len(x) // self.halves]                      # both halves are fed the conditional one
-        t = torch.full((len(x),), self.timesteps[step], device=x.device)
-        out, cache = forward(step, first.repeat(self.halves, 1, 1, 1), t, point.cache)
+        # both halves are fed the conditional one
+        fed = x if self.halves == 1 else x[:len(x) // self.halves].repeat(self.halves, 1, 1, 1)
+        out, cache = forward(step, fed, constant(self.timesteps[step], len(x), x.device), point.cache)
         noise = self.noise(step).to(x.device).repeat(self.halves, 1, 1, 1) if self.sampler.stochastic else None
         x, state = self.sampler.step(point.state, out, step, x, noise)
         return Point(step + 1, x, state, cache)
@@ -89,6 +90,12 @@ class Denoiser:
             h, cache = mix(self.blocks, h, c, scores[step], write[step], cache)
             return self.finish(h, c), cache
         return forward
+
+
+@lru_cache(1024, typed=True)
+def constant(timestep, count, device):
+    """(count,) model timesteps: always the same tensor, by which a plan knows it again. Nobody writes into it."""
+    return torch.full((count,), timestep, device=device)
 
 
 def guide(out, scale, channels):

@@ -16,6 +16,7 @@ import types
 import torch
 
 from . import check
+from .backbones import fixed
 
 BACKENDS = ("eager", "compile", "cudagraph")
 
@@ -46,7 +47,7 @@ class Plan:
             self.held = [sorted({i for row, held in zip(self.rows, self.held) if row == own for i in held})
                          for own in self.rows]
         distinct = list(dict.fromkeys(self.rows))
-        starts = backbone.starts(distinct) if hasattr(backbone, "starts") else [backbone.start] * len(distinct)
+        self.time, starts = fixed(backbone, distinct)
         starts = dict(zip(distinct, starts))
         functions = {}
         for row, held in zip(self.rows, self.held):
@@ -54,6 +55,9 @@ class Plan:
                 function = row_function(backbone, starts[row], row, held)
                 functions[row, *held] = translate(function) if translate else function
         self.functions = [functions[row, *held] for row, held in zip(self.rows, self.held)]
+        # per step what the next one reuses: block, and its place in what the function hands back (None: held before)
+        self.kept = [[(i, held.index(i) if i in held else None) for i in reused]
+                     for held, reused in zip(self.held, self.reused[1:])]
 
     def row(self, step):
         """What step `step` computes: N bools."""
@@ -66,20 +70,20 @@ class Plan:
     @torch.no_grad()
     def step(self, step, x, t, ctx, cache):
         """One call of the model. x (B, C, H, W), t (B,) model timesteps, ctx from backbone.prepare -> output, new cache."""
-        out, features = self.functions[step](x, t, ctx, [cache[i] for i in self.reused[step]])
-        fresh, following = dict(zip(self.held[step], features)), self.empty()
-        for i in self.reused[step + 1]:
-            following[i] = fresh[i] if i in fresh else cache[i]
+        out, features = self.functions[step](x, self.time(t), ctx, [cache[i] for i in self.reused[step]])
+        following = self.empty()
+        for i, place in self.kept[step]:
+            following[i] = cache[i] if place is None else features[place]
         return out, following
 
 
 def row_function(backbone, start, row, held):
-    """One row as a function of tensors alone: (x, t, ctx, features of the reused blocks) -> output, features of `held`."""
+    """One row as a function of tensors alone: (x, time, ctx, features of the reused blocks) -> output, features of `held`."""
     plan = [(block, computed, i in held) for i, (block, computed) in enumerate(zip(backbone.blocks, row))]
     finish = backbone.finish
 
-    def step(x, t, ctx, reused):
-        h, c = start(x, t, ctx)
+    def step(x, time, ctx, reused):
+        h, c = start(x, time, ctx)
         reused, features = iter(reused), []
         for block, computed, hold in plan:
             out = block.residual(h, c) if computed else next(reused)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
+from .backbones import fixed
 from .cache import mix
 
 
@@ -38,15 +39,17 @@ def update_by(denoiser, learner, run=None):
     return learn
 
 
-def pair(backbone, checkpointed=False):
+def pair(backbone, checkpointed=False, translate=None):
     """-> run(x, t, ctx, r, cache): teacher's and student's output, and the N detached mixes. The two share start and f_0(h).
 
-    r: (N,), with graph. checkpointed: the student's activations are not kept but computed again, with the same gradients.
+    The weights change no more. r: (N,), with graph. checkpointed: the student's activations are not kept but computed
+    again, with the same gradients. translate(function) -> function, or None: torch.compile, say.
     """
     blocks = [Checkpointed(block) for block in backbone.blocks] if checkpointed else backbone.blocks
+    time, (start,) = fixed(backbone, [(True,) * len(blocks)])
 
-    def run(x, t, ctx, r, cache):
-        h, c = backbone.start(x, t, ctx)
+    def both(x, time, ctx, r, cache):
+        h, c = start(x, time, ctx)
         with torch.no_grad():
             first = blocks[0].residual(h, c)
             teacher = blocks[0].add(h, c, first)
@@ -55,7 +58,8 @@ def pair(backbone, checkpointed=False):
             teacher = backbone.finish(teacher, c)
         h, mixed = mix([Known(blocks[0], first), *blocks[1:]], h, c, r, [True] * len(blocks), cache)
         return teacher, backbone.finish(h, c), mixed
-    return run
+    both = translate(both) if translate else both
+    return lambda x, t, ctx, r, cache: both(x, time(t), ctx, r, cache)
 
 
 class Known:

@@ -34,7 +34,7 @@ class Learner:
     """
 
     def __init__(self, logits, *, tau, lr, adam_eps=1e-8, beta=0.0, lambda_=None):
-        self.rows = [torch.nn.Parameter(row.clone()) for row in logits]
+        self.rows = [torch.nn.Parameter(row.clamp(-CLAMP, CLAMP)) for row in logits]
         self.rows[0].requires_grad_(False)
         self.optimizer = torch.optim.AdamW(self.rows[1:], lr=lr, betas=(0.9, 0.999), eps=adam_eps, weight_decay=0)
         self.tau, self.beta, self.excess, self.data_losses = tau, beta, 0.0, []
@@ -46,15 +46,14 @@ class Learner:
         return torch.sigmoid(self.rows[step]).detach().requires_grad_()
 
     def update(self, step, r, data_loss):
-        """One update of one row by lambda * data_loss + beta * sum r; then every row is clamped."""
+        """One update of one row by lambda * data_loss + beta * sum r; and its clamp."""
         slope = ranks.mean(torch.autograd.grad(data_loss, r)[0])
         r, row = r.detach(), self.rows[step]
         row.grad = (self.lambda_[step] * slope + self.beta) * r * (1 - r)      # through the sigmoid
         self.optimizer.step()
         row.grad = None
         with torch.no_grad():
-            torch._foreach_clamp_min_(self.rows, -CLAMP)
-            torch._foreach_clamp_max_(self.rows, CLAMP)
+            row.clamp_(-CLAMP, CLAMP)
         self.data_losses.append(data_loss.detach())
         known = torch.where(self.slopes[step].isnan(), -slope, self.slopes[step])
         self.slopes[step] = known.lerp(-slope, SLOPE_WEIGHT)
@@ -124,8 +123,7 @@ class Work:
               "this model; `python -m harmonica latents prepare` makes ImageNet's")
         self.sampler = loaded.sampler or samplers.load(router.sampler)
         self.timesteps = self.sampler.timesteps(router.num_steps)
-        run = sdt.pair(loaded.backbone, bool(self.config.checkpoint))
-        self.run = compiled(run) if self.config.compile else run
+        self.run = sdt.pair(loaded.backbone, bool(self.config.checkpoint), compiled if self.config.compile else None)
 
     def precision(self):
         """The context in which the model runs; router, loss and the walk itself stay in float32."""

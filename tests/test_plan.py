@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from harmonica import BadInput, schedules
+from harmonica.backbones import run_all
 from harmonica.cache import compute_or_reuse
 from harmonica.cudagraph import GraphPlan
 from harmonica.plan import compile_mask
@@ -65,6 +66,26 @@ def test_static_buffers_give_what_eager_gives(tiny_walk, keep, scale):
         for own, slots in zip(got[1], expected[1]):
             assert all((a is None) == (b is None) and (a is None or torch.equal(a, b)) for a, b in zip(own, slots))
     assert len(captured) == 2 * len(keep.unique(dim=0))
+
+
+@pytest.mark.parametrize("make", [compile_mask, lambda *args: GraphPlan(*args, rerun)], ids=["eager", "static buffers"])
+def test_timesteps_are_embedded_once_per_schedule(tiny_walk, make):
+    """Not again for another batch of labels or for a denoiser of its own; for another size or another timestep, yes."""
+    denoiser, x = tiny_walk(batch=4, scale=1.0, dtype=torch.float32)
+    seen, plain = [], denoiser.backbone.time
+    denoiser.backbone.time = lambda t: seen.append(t.tolist()) or plain(t)
+    plan = make(denoiser.backbone, MASKS["FORA"])
+    for labels in ([1, 2, 3, 4], [5, 6, 7, 8]):
+        other = with_labels(denoiser, denoiser.backbone, labels)
+        expected, _ = walked(other, x, by_the_loop(other, MASKS["FORA"]))
+        seen.clear()
+        assert torch.equal(walked(other, x, other.hard(plan))[0], expected)
+        assert seen == ([[t] * 4 for t in denoiser.timesteps] if labels[0] == 1 else [])
+    ctx = denoiser.backbone.prepare(torch.tensor([1, 2]))
+    for t in (torch.tensor([500, 500]), torch.tensor([400, 400])):
+        seen.clear()
+        out, _ = plan.step(0, x[:2], t, ctx, plan.empty())
+        assert seen == [t.tolist()] and torch.equal(out, run_all(denoiser.backbone, x[:2], t, ctx))
 
 
 def test_with_static_buffers_a_walk_cannot_be_forked(tiny_walk):

@@ -144,5 +144,5 @@ def test_golden_references_load_through_the_official_door(path, folder):
     spec = ModelSpec(name="golden.pt", sha256=weights.sha256(folder / "golden.pt"), scale="paper", heads=heads)
     backbone = load_model(spec).backbone
     x = torch.randn(2, backbone.in_channels, backbone.sample_size, backbone.sample_size)
-    inputs = x, step[-1].repeat(2), labels.flatten()[:2]
+    inputs = x, step[-1].repeat(2), backbone.prepare(labels.flatten()[:2])
     assert torch.equal(run_all(backbone, *inputs), run_all(DiT(read(folder / "checkpoint.pt", heads)), *inputs))

@@ -13,10 +13,16 @@ All of it is pure: nothing is kept on modules, nothing is written in place. A ba
 are called), `fixed_macs` of start and finish, `prompt_macs` of prepare and, per block, `macs` and `feature_size`
 (multiply-accumulates, elements per sample).
 
-It may have `starts(rows)` -> one function like `start` per row of a keep mask, for weights that change no more: a plan
-(plan.py) uses them, as they can leave out of c what only the residuals of reused blocks would read.
+It may have `time(t)`, all that the timestep alone decides, and `starts(rows)`, one function (x, time(t), ctx) -> h, c per
+row of a keep mask, which can leave out of c what only the residuals of reused blocks would read. `fixed` hands them on.
 """
+from functools import lru_cache
 from typing import Any, Protocol
+
+import torch
+
+
+MOST_TIMESTEPS = 128     # that `fixed` remembers
 
 
 class Block(Protocol):
@@ -44,6 +50,16 @@ class Backbone(Protocol):
     def start(self, x: Any, t: Any, ctx: Any) -> tuple[Any, Any]: ...
 
     def finish(self, h: Any, c: Any) -> Any: ...
+
+
+def fixed(backbone, rows):
+    """For weights that change no more -> time, starts: one start(x, time(t), ctx) per row of a keep mask, bit-identical.
+
+    time: t -> what the starts take for it, computed once per schedule, as the same tensor t is not looked at again.
+    """
+    if not hasattr(backbone, "starts"):
+        return (lambda t: t), [backbone.start] * len(rows)
+    return lru_cache(MOST_TIMESTEPS)(torch.no_grad()(backbone.time)), backbone.starts(rows)
 
 
 def run_all(backbone, x, t, ctx):

@@ -2,7 +2,8 @@
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 
 from .. import BadInput, check
-from .dit import DiT, is_hooked
+from .dit import DiT
+from .driven import is_hooked
 from .pixart import PixArt, TextCond
 
 

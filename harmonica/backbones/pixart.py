@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 
 from .. import check
-from .dit import (TIME_CHANNELS, attend, attention_macs, by_head, by_token, embed_patches, feed_forward, feed_forward_macs,
-                  from_patches, is_default, scaled)
+from .dit import TIME_CHANNELS, attention_macs, feed_forward_macs
+from .driven import attend, by_head, by_token, feed_forward, is_default, scaled
+from .patches import convolved, embed_patches, fastest_projection, from_patches
 
 MASKED = -10000.0      # what the model adds to the scores of padding tokens
 
@@ -154,17 +155,36 @@ class PixArt:
                           "diffusers' default or an adapter: its keys and values are computed at every step", stacklevel=3)
         return Prompt(text, bias, known, self._size(cond, text.dtype))
 
+    def time(self, t):
+        """t (B,) model timesteps -> their embedding (B, width); where there are no size conditions, the modulations that
+        all layers share as well, (B, 6, width).
+        """
+        emb = self.model.adaln_single.emb
+        embedded = emb.timestep_embedder(emb.time_proj(t).to(self.model.dtype))
+        return embedded, None if self.model.use_additional_conditions else self._shared(embedded)
+
     def start(self, x, t, prompt):
         """x (B, C, H, W), t (B,) model timesteps -> h, c, in the dtype of the weights."""
-        model, emb = self.model, self.model.adaln_single.emb
-        h = embed_patches(model.pos_embed, x)
-        embedded = emb.timestep_embedder(emb.time_proj(t).to(h.dtype))
+        return self._start(x, self.time(t), prompt)
+
+    def starts(self, rows):
+        """One start(x, time(t), prompt) per row of a keep mask, for plans. (One linear serves all layers: nothing to leave out.)"""
+        projected = fastest_projection(self.model.pos_embed)
+        return [lambda x, time, prompt: self._start(x, time, prompt, projected)] * len(rows)
+
+    def _start(self, x, time, prompt, projected=convolved):
+        h = embed_patches(self.model.pos_embed, x, projected)
+        embedded, shared = time
         if prompt.size is not None:
             embedded = embedded + prompt.size
-        shared = model.adaln_single.linear(model.adaln_single.silu(embedded)).unflatten(1, (6, -1))       # (B, 6, width)
-        modulations = [(block.scale_shift_table[None] + shared).chunk(6, dim=1) for block in model.transformer_blocks]
-        grid = tuple(side // model.config.patch_size for side in x.shape[-2:])
+            shared = self._shared(embedded)
+        modulations = [(block.scale_shift_table[None] + shared).chunk(6, dim=1) for block in self.model.transformer_blocks]
+        grid = tuple(side // self.model.config.patch_size for side in x.shape[-2:])
         return h, Conditioning(modulations, embedded, prompt, grid)
+
+    def _shared(self, embedded):
+        adaln = self.model.adaln_single
+        return adaln.linear(adaln.silu(embedded)).unflatten(1, (6, -1))
 
     def finish(self, h, c):
         """-> (B, C_out, H, W), learned-sigma channels included."""

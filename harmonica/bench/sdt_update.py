@@ -1,14 +1,18 @@
 """One SDT update: lean, against the released way (reference): weights with gradients, teacher with a graph."""
+from copy import deepcopy
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 
 from ..plan import compiled
+from ..router import CLAMP
 from ..sdt import pair, update_by
 from ..training import Learner, initial_logits
 from ..training_cost import peak_bytes, saved_tensors
 from . import cases
 
-TAU = 0.1
+TAU, LR = 0.1, 0.01
 
 
 def rows(setting):
@@ -17,11 +21,11 @@ def rows(setting):
     with torch.no_grad():
         point = denoiser.advance(denoiser.begin(case.noise(batch)), denoiser.computed)
     logits = initial_logits(case.num_steps, len(denoiser.blocks), 0).to(point.x.device)
-    learner = Learner(logits, tau=TAU, lr=0.01)
-    reference = _synchronized(lambda: _released(denoiser, point, learner.rows[1].detach().clone().requires_grad_()))
+    learner = Learner(logits, tau=TAU, lr=LR)
+    reference = _synchronized(_released(case, batch, point, logits))
     ways = {"lean": pair(case.backbone), "lean, checkpointed": pair(case.backbone, checkpointed=True)}
     if "compile" in setting.backends:
-        ways["lean, compiled"] = compiled(pair(case.backbone))
+        ways["lean, compiled"] = pair(case.backbone, translate=compiled)
     own = {name: _synchronized(lambda run=run: denoiser.advance(point, update_by(denoiser, learner, run)))
            for name, run in ways.items()}
     memory = peak_bytes if setting.cuda else saved_bytes
@@ -33,25 +37,34 @@ def rows(setting):
                (own[name], 1, case.backbone) if name == "lean" else None)
 
 
-def _released(denoiser, point, row):
-    for parameter in denoiser.backbone.parameters():
+def _released(case, batch, point, logits):
+    """-> a function that makes one update as the released code does: its weights have gradients, nothing is shared."""
+    backbone = deepcopy(case.backbone)
+    for parameter in backbone.parameters():
         parameter.requires_grad_(True)
-    try:
-        denoiser.advance(point, _released_update(denoiser, row))
-    finally:
-        for parameter in denoiser.backbone.parameters():
-            parameter.requires_grad_(False)
-            parameter.grad = None
+    denoiser, cond = replace(case, backbone=backbone).denoiser(batch), case.cond(batch)
+    cond = cond if case.guidance == 1 else backbone.with_null(cond)
+    rows = [torch.nn.Parameter(row.clone()) for row in logits]
+    optimizer = torch.optim.AdamW(rows[1:], lr=LR, weight_decay=0)
 
-
-def _released_update(denoiser, row):
     def forward(step, x, t, cache):
         teacher, _ = denoiser.computed(step, x, t, cache)
-        scores = torch.sigmoid(row).expand(len(denoiser.timesteps), -1)
-        student, cache = denoiser.soft(scores, TAU)(step, x, t, cache)
-        (F.mse_loss(student, teacher) + 1e-4 * scores[step].sum()).backward()
+        scores = torch.sigmoid(rows[step])
+        student, cache = denoiser.soft(scores.expand(len(rows), -1), TAU)(step, x, t, cache)
+        (F.mse_loss(student, teacher) + 1e-4 * scores.sum()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        with torch.no_grad():
+            for row in rows:
+                row.clamp_(-CLAMP, CLAMP)
         return student.detach(), cache
-    return forward
+
+    def update():
+        denoiser.ctx = backbone.prepare(cond)
+        denoiser.advance(point, forward)
+        for parameter in backbone.parameters():
+            parameter.grad = None
+    return update
 
 
 def _synchronized(function):

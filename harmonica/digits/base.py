@@ -129,7 +129,7 @@ def _loss(backbone, images, labels, alphas_cumprod, config, step):
     dropped = torch.from_numpy(rng.random(config.batch) < config.label_dropout)
     y = torch.where(dropped, backbone.null_label, labels[pick])
     a = alphas_cumprod[t].float().view(-1, 1, 1, 1)
-    return F.mse_loss(run_all(backbone, a.sqrt() * images[pick] + (1 - a).sqrt() * eps, t, y), eps)
+    return F.mse_loss(run_all(backbone, a.sqrt() * images[pick] + (1 - a).sqrt() * eps, t, backbone.prepare(y)), eps)
 
 
 def _schedule(step, config):

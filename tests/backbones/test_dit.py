@@ -63,9 +63,9 @@ def doubled(module):
 def test_a_block_that_was_changed_after_loading_is_followed(tiny_dit, change):
     backbone = tiny_dit(dtype=torch.float32, numerics="diffusers")
     x, t, labels = inputs(backbone)
-    before = run_all(backbone, x, t, labels)
+    before = run_all(backbone, x, t, backbone.prepare(labels))
     change(backbone.model.transformer_blocks[0])
-    after = run_all(backbone, x, t, labels)
+    after = run_all(backbone, x, t, backbone.prepare(labels))
     assert torch.equal(after, backbone.model(x, timestep=t, class_labels=labels).sample) and not torch.equal(after, before)
 
 
@@ -87,17 +87,17 @@ def test_both_numerics_can_be_chosen_and_differ(tiny_dit):
     assert (diffusers.frequency_shift, diffusers.mlp_norm_eps, diffusers.guided_channels) == (1, 1e-5, 4)
     model = tiny_dit().model
     x, t, labels = inputs(DiT(model), dtype=torch.float64)
-    outs = {}
+    outs, ctx = {}, DiT(model).prepare(labels)
     for shift in (0, 1):
         for eps in (1e-6, 1e-5):
             backbone = DiT(model)
             backbone.numerics = type(official)(frequency_shift=shift, mlp_norm_eps=eps, guided_channels=3)
             for block in backbone.blocks[1::2]:
                 block.eps = eps
-            outs[shift, eps] = run_all(backbone, x, t, labels)
+            outs[shift, eps] = run_all(backbone, x, t, ctx)
     largest = outs[0, 1e-6].abs().max()
-    assert torch.equal(outs[0, 1e-6], run_all(DiT(model, "official"), x, t, labels))
-    assert torch.equal(outs[1, 1e-5], run_all(DiT(model, "diffusers"), x, t, labels))
+    assert torch.equal(outs[0, 1e-6], run_all(DiT(model, "official"), x, t, ctx))
+    assert torch.equal(outs[1, 1e-5], run_all(DiT(model, "diffusers"), x, t, ctx))
     assert (outs[1, 1e-6] - outs[0, 1e-6]).abs().max() / largest > 1e-3
     assert (outs[0, 1e-5] - outs[0, 1e-6]).abs().max() / largest > 1e-7
     with pytest.raises(ValueError, match="numerics: 'offical'"):
@@ -123,21 +123,22 @@ def test_it_is_pure(tiny_dit):
     x, t, labels = inputs(backbone, dtype=torch.float64)
     weights = {name: value.clone() for name, value in backbone.model.state_dict().items()}
     given = [x.clone(), t.clone(), labels.clone()]
-    ctx = backbone.prepare(backbone.with_null(labels[:1]))
-    assert ctx.tolist() == [0, 10]
-    h, c = backbone.start(x, t, backbone.prepare(labels))
+    assert backbone.with_null(labels[:1]).tolist() == [0, 10]
+    ctx = backbone.prepare(labels)
+    given += [ctx[0].clone()]
+    h, c = backbone.start(x, t, ctx)
     attributes = {name: set(vars(module)) for name, module in backbone.model.named_modules()}
     for block in backbone.blocks:
-        before = [h.clone()] + [m.clone() for group in c[0] for m in group] + [c[1].clone()]
+        before = [h.clone()] + [m.clone() for group in [*c[0], c[1]] for m in group]
         out = block.residual(h, c)
         kept = out.clone()
         following = block.add(h, c, out)
         assert torch.equal(out, kept)
-        assert all(map(torch.equal, before, [h] + [m for group in c[0] for m in group] + [c[1]]))
+        assert all(map(torch.equal, before, [h] + [m for group in [*c[0], c[1]] for m in group]))
         assert torch.equal(block.residual(h, c), out) and torch.equal(block.add(h, c, out), following)
         h = following
     backbone.finish(h, c)
-    assert all(map(torch.equal, given, (x, t, labels)))
+    assert all(map(torch.equal, given, (x, t, labels, ctx[0])))
     assert all(torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items())
     assert attributes == {name: set(vars(module)) for name, module in backbone.model.named_modules()}
 
@@ -152,12 +153,13 @@ def test_multiply_accumulates_are_what_torch_counts(tiny_dit, shape, tied):
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:     # attention counted
             function()
         return counter.get_total_flops() // (2 * len(x))
-    h, c = backbone.start(x, t, labels)
+    ctx = backbone.prepare(labels)
+    h, c = backbone.start(x, t, ctx)
     for block in backbone.blocks:
         assert counted(lambda: block.residual(h, c)) == block.macs
         assert block.feature_size * len(x) == block.residual(h, c).numel()
         assert counted(lambda: block.add(h, c, h)) == 0
-    ends = counted(lambda: backbone.start(x, t, labels)) + counted(lambda: backbone.finish(h, c))
+    ends = counted(lambda: backbone.start(x, t, ctx)) + counted(lambda: backbone.finish(h, c))
     assert ends == backbone.fixed_macs
     keep = torch.tensor([[True] * len(backbone.blocks), [True, False] * (len(backbone.blocks) // 2)])
     assert cost.macs(backbone, keep) == 2 * ends + sum(b.macs for b in backbone.blocks) + sum(b.macs for b in backbone.blocks[::2])

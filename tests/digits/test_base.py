@@ -31,9 +31,9 @@ def test_resuming_gives_the_same_bits(tmp_path, monkeypatch):
 
 
 def test_the_initial_model_predicts_nothing_and_every_label_is_used():
-    model = base._initialised(CONFIG)
+    backbone = DiT(base._initialised(CONFIG))
     x, labels = torch.randn(3, 1, 8, 8), torch.tensor([0, 5, 10])
-    assert (run_all(DiT(model), x, torch.tensor([0, 500, 999]), labels) == 0).all()
+    assert (run_all(backbone, x, torch.tensor([0, 500, 999]), backbone.prepare(labels)) == 0).all()
     trained = from_official(base.train(CONFIG, "none", save_every=100), heads=2)
     assert trained.config.num_embeds_ada_norm == data.NUM_CLASSES and len(DiT(trained).embedders) == 1
 

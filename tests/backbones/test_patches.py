@@ -1,0 +1,35 @@
+"""Patches by one matrix product: only where that has the bits of the convolution."""
+import pytest
+import torch
+from diffusers.models.embeddings import PatchEmbed
+
+from harmonica.backbones.patches import by_linear, convolved, embed_patches, fastest_projection
+
+
+def embedding(channels, patch, dtype=torch.float32, width=48):
+    return PatchEmbed(height=8, width=8, patch_size=patch, in_channels=channels, embed_dim=width).to(dtype)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("patch", [1, 2, 4])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_what_is_chosen_has_the_convolutions_bits(channels, patch, dtype):
+    embed = embedding(channels, patch, dtype)
+    projected = fastest_projection(embed)
+    assert projected in (by_linear, convolved)
+    for batch in (1, 2, 3, 16, 40):
+        x = torch.randn(batch, channels, 8, 8, dtype=dtype, generator=torch.Generator().manual_seed(batch))
+        assert torch.equal(embed_patches(embed, x, projected), embed(x))
+        error = (by_linear(embed.proj, x) - convolved(embed.proj, x)).abs().max()
+        assert error <= 4 * torch.finfo(dtype).eps * convolved(embed.proj, x).abs().max()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("change", [
+    lambda embed: embed.proj.register_forward_hook(lambda module, args, out: 2 * out),
+    lambda embed: setattr(embed, "proj", type("Adapter", (torch.nn.Conv2d,), {})(1, 48, 2, stride=2))], ids=["hook", "adapter"])
+def test_a_changed_convolution_is_called_as_it_is(change):
+    embed = embedding(1, 2)
+    change(embed)
+    assert fastest_projection(embed) is convolved
