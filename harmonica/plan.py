@@ -11,6 +11,7 @@ back only the features that the next step reuses: between two steps nothing else
 Backends: "eager" is bit-identical to the loop of cache.py at the caller's batch shape on CPU; "compile" gives every
 distinct row to torch.compile once; "cudagraph" captures every distinct row once per input shape (cudagraph.py).
 """
+import itertools
 import types
 
 import torch
@@ -96,7 +97,12 @@ def row_function(backbone, start, row, held):
 
 
 def compiled(function):
-    """torch.compile of one row. A code object of its own, as torch keeps (and limits) what it compiled per code object."""
-    code = function.__code__.replace()
-    own = types.FunctionType(code, function.__globals__, function.__name__, None, function.__closure__)
+    """torch.compile of one row. A code object of its own, as torch keeps (and limits) what it compiled per code object; and
+    a name of its own, by which it remembers sizes: those of another model would make it compile for any size, slower.
+    """
+    code = function.__code__.replace(co_name=f"{function.__name__}_{next(_names)}")
+    own = types.FunctionType(code, function.__globals__, code.co_name, None, function.__closure__)
     return torch.compile(own, fullgraph=True)
+
+
+_names = itertools.count()

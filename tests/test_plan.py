@@ -151,6 +151,20 @@ def test_nothing_is_compiled_twice(monkeypatch):
                 assert torch.equal(*outs)
 
 
+def test_a_plan_is_compiled_for_its_own_sizes(monkeypatch):
+    """Not for any size, which is slower, because another model was compiled before."""
+    symbols = []
+
+    def backend(graph, inputs):
+        symbols.append([value for value in inputs if isinstance(value, torch.SymInt)])
+        return graph.forward
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
+    for side in (2, 3, 4):
+        plan = compile_mask(Plain(), schedules.full(1, 4), "compile")
+        plan.step(0, torch.randn(1, 1, side, side), torch.full((1,), 3), torch.ones(1), plan.empty())
+    assert symbols == [[], [], []]
+
+
 def with_labels(denoiser, backbone, labels, device="cpu"):
     labels = torch.tensor([*labels], device=device)
     return type(denoiser)(backbone, denoiser.sampler, denoiser.timesteps, labels, scale=denoiser.scale)
