@@ -21,7 +21,6 @@ from typing import Any, Protocol
 
 import torch
 
-
 MOST_TIMESTEPS = 128     # that `fixed` remembers
 
 

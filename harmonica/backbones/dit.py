@@ -68,7 +68,7 @@ class DiT:
     block i and the output's shift, 1 + scale, each (B, 1, width). The model's own weights are used in place and are not changed.
     """
     kinds = ("attn", "mlp")
-    prompt_macs = 0     # `prepare` computes nothing
+    prompt_macs = 0     # `prepare` looks up
 
     def __init__(self, model, numerics="official"):
         if numerics not in NUMERICS:
