@@ -152,19 +152,19 @@ class DiT:
                 runs[-1][1] += 1
             else:
                 runs.append([chunk, chunk + 1])
-        linears = [(first, last, weight[first * width:last * width], bias[first * width:last * width])
-                   for first, last in runs]
+        linears = [[tensor[first * width:last * width] for tensor in (weight, bias)] for first, last in runs]
 
         def start(x, time, labels):
             h = embed_patches(self.model.pos_embed, x, projected)
             activated = F.silu(time[0] + labels[0])
-            chunks = [None] * (3 * blocks + 2)
-            for first, last, w, b in linears:
-                parts = F.linear(activated, w, b).view(len(x), last - first, 1, width)
-                parts[:, max(blocks - first, 0) + 1::2].add_(1)        # the scales
-                chunks[first:last] = parts.unbind(1)
-            of_output, *of_blocks = zip(chunks[blocks::2], chunks[blocks + 1::2])
-            return h, ([(*pair, gate) for pair, gate in zip(of_blocks, chunks)], of_output)
+            outs = [F.linear(activated, w, b) for w, b in linears]
+            parts = (torch.cat(outs, 1) if len(outs) > 1 else outs[0]).view(len(x), -1, 1, width)
+            parts[:, blocks + 1::2].add_(1)        # the scales
+            chunks = parts.unbind(1)
+            of_output, *of_computed = zip(chunks[blocks::2], chunks[blocks + 1::2])
+            of_computed = iter(of_computed)
+            return h, ([(*(next(of_computed) if computed else (None, None)), gate) for computed, gate in zip(row, chunks)],
+                       of_output)
         return start
 
     def finish(self, h, c):
