@@ -5,6 +5,7 @@ from .. import schedules
 from . import cases
 
 AT_LEAST_MS = 30      # a measurement repeats shorter forwards
+MOST_REPEATS = 15
 
 
 def rows(setting):
@@ -21,7 +22,7 @@ def rows(setting):
             theirs = cases.waiting(lambda: case.theirs(x, t, cond))
             count = _count(theirs)
             counted = {name: _times(one, count) for name, one in own.items()}
-            times = cases.compare(_times(theirs, count), counted, setting.repeats)
+            times = cases.compare(_times(theirs, count), counted, min(setting.repeats, MOST_REPEATS))
             for backend, row in times.items():
                 per_call = {key: [v / count for v in value] if isinstance(value, list) else value / count
                             for key, value in row.items() if key.endswith("ms")}
