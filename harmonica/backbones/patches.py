@@ -36,14 +36,14 @@ def embed_patches(embed, x, projected=convolved):
 def fastest_projection(embed):
     """-> what `embed_patches` may use on this module: the linear where it is found to have the convolution's bits.
 
-    On a CPU that is so with one channel, mostly. Setting up a convolution takes oneDNN up to a quarter of a millisecond,
-    which is a quarter of what a small model takes for a step that reuses everything.
+    In float32 on a CPU that is so with one channel, mostly. Setting up a convolution takes oneDNN up to a quarter of a
+    millisecond, a quarter of what a small model takes for a step that reuses everything.
     """
-    conv, shape = embed.proj, (embed.proj.in_channels, embed.patch_size * embed.height, embed.patch_size * embed.width)
-    if type(conv) is not torch.nn.Conv2d or is_hooked(conv) or conv.weight.device.type != "cpu":
+    conv, weight = embed.proj, embed.proj.weight
+    if type(conv) is not torch.nn.Conv2d or is_hooked(conv) or weight.device.type != "cpu" or weight.dtype != torch.float32:
         return convolved
-    # in all bits of the dtype: sums of rounder numbers are exact in any order
-    noise = torch.randn(max(TRIED), *shape, dtype=conv.weight.dtype, generator=torch.Generator().manual_seed(0))
+    shape = conv.in_channels, embed.patch_size * embed.height, embed.patch_size * embed.width
+    noise = torch.randn(max(TRIED), *shape, generator=torch.Generator().manual_seed(0))
     same = all(torch.equal(by_linear(conv, noise[:batch]), convolved(conv, noise[:batch])) for batch in TRIED)
     return by_linear if same else convolved
 
