@@ -65,7 +65,8 @@ class DiT:
     """The backbone contract (see harmonica.backbones) over a DiTTransformer2DModel.
 
     h is (B, tokens, width); c is (modulations, modulation of the output) with modulations[i] = shift, 1 + scale, gate of
-    block i and the output's shift, 1 + scale, each (B, 1, width). The model's own weights are used in place and are not changed.
+    block i and the output's shift, 1 + scale, each (B, 1, width). The model's own weights are used in place and are not
+    changed.
     """
     kinds = ("attn", "mlp")
     prompt_macs = 0     # `prepare` looks up
@@ -106,7 +107,8 @@ class DiT:
     def time(self, t):
         """t (B,) model timesteps -> their embeddings (B, width), one per distinct embedder."""
         sinusoid = get_timestep_embedding(t, TIME_CHANNELS, flip_sin_to_cos=True,
-                                          downscale_freq_shift=self.numerics.frequency_shift).to(self.model.dtype)
+                                          downscale_freq_shift=self.numerics.frequency_shift)
+        sinusoid = sinusoid.to(self.model.pos_embed.proj.weight.dtype)
         return [emb.timestep_embedder(sinusoid) for emb in self.embedders]
 
     def start(self, x, t, labels):

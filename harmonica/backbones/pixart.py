@@ -160,7 +160,7 @@ class PixArt:
         all layers share as well, (B, 6, width).
         """
         emb = self.model.adaln_single.emb
-        embedded = emb.timestep_embedder(emb.time_proj(t).to(self.model.dtype))
+        embedded = emb.timestep_embedder(emb.time_proj(t).to(self.model.pos_embed.proj.weight.dtype))
         return embedded, None if self.model.use_additional_conditions else self._shared(embedded)
 
     def start(self, x, t, prompt):
@@ -168,7 +168,7 @@ class PixArt:
         return self._start(x, self.time(t), prompt)
 
     def starts(self, rows):
-        """One start(x, time(t), prompt) per row of a keep mask, for plans. (One linear serves all layers: nothing to leave out.)"""
+        """One start(x, time(t), prompt) per row of a keep mask: as one linear serves all layers, all the same."""
         projected = fastest_projection(self.model.pos_embed)
         return [lambda x, time, prompt: self._start(x, time, prompt, projected)] * len(rows)
 
