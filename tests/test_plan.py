@@ -2,15 +2,19 @@
 import functools
 import shutil
 import weakref
+from dataclasses import replace
 
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from harmonica import BadInput, schedules
+from harmonica import BadInput, denoise, schedules
 from harmonica.backbones import run_all
 from harmonica.cache import compute_or_reuse
 from harmonica.cudagraph import GraphPlan
 from harmonica.plan import compile_mask
+from harmonica.samplers import DDIM
 
 MASKS = {"full": schedules.full(5, 4), "FORA": schedules.fora(5, 4), "random": schedules.random(5, 4, 9, seed=1),
          "alone": schedules.random(5, 4, 16, seed=0)}
@@ -111,6 +115,51 @@ def test_other_backends_agree_with_eager(tiny_walk, backend):
     for _ in range(2):
         got, _ = walked(denoiser, x, denoiser.hard(plan))
         torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+class Called(TorchDispatchMode):
+    """The operators that are called, views left out."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if not function.is_view:
+            self.names.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("make", [compile_mask, lambda *args: GraphPlan(*args, lambda function: (lambda: None, function()))],
+                         ids=["eager", "static buffers"])
+@pytest.mark.parametrize("model", ["dit", "pixart", "pixart with sizes"])
+def test_on_a_gpu_nothing_is_waited_for_and_no_devices_mix(tiny_dit, tiny_pixart, tiny_prompts, model, make, monkeypatch):
+    """On tensors that only say they are on a GPU: there reading a value (.item(), a branch) and mixing devices raise."""
+    monkeypatch.setattr(denoise, "constant", functools.lru_cache(denoise.constant.__wrapped__))      # no fake one stays behind
+    fake, sizes = FakeTensorMode(), model == "pixart with sizes"
+    backbone = tiny_dit(dtype=torch.bfloat16) if model == "dit" else tiny_pixart(dtype=torch.bfloat16, sizes=sizes)
+    keep = schedules.random(5, len(backbone.blocks), 9, seed=1)
+    cond = torch.arange(2) if model == "dit" else tiny_prompts(2, dtype=torch.bfloat16, sizes=sizes)
+
+    def on_gpu(tensor):
+        return torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
+    with fake:
+        for module in backbone.model.modules():
+            for name, parameter in module._parameters.items():
+                module._parameters[name] = None if parameter is None else torch.nn.Parameter(on_gpu(parameter), False)
+            for name, buffer in module._buffers.items():
+                module._buffers[name] = on_gpu(buffer)
+        cond = on_gpu(cond) if model == "dit" else replace(cond, **{
+            name: on_gpu(tensor) for name, tensor in vars(cond).items() if tensor is not None})
+        x = torch.empty(2, 4, 8, 8, device="cuda")
+    plan = make(backbone, keep)
+    with fake, torch.no_grad():
+        denoiser = denoise.Denoiser(backbone, DDIM(), DDIM().timesteps(5), cond, scale=1.5)
+        for _ in range(2):      # the second finds what the first has kept
+            with Called() as called:
+                point = denoiser.walk(denoiser.begin(x), denoiser.hard(plan))
+    assert (point.x.device.type, point.x.dtype) == ("cuda", torch.float32)
+    assert called.names and not {name for name in called.names if "_local_scalar_dense" in name or "nonzero" in name}
 
 
 class Plain:
