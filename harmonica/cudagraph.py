@@ -14,22 +14,25 @@ WARM_UP = 3     # runs before a capture: libraries choose kernels and allocate w
 
 
 class GraphPlan(Plan):
-    """A Plan with captured steps. capture(function) -> (replay, what the function returned, in static memory)."""
+    """A Plan with captured steps. capture(function, device) -> (replay, what the function returned, in static memory)."""
 
     def __init__(self, backbone, keep, capture=None):
         super().__init__(backbone, keep, translate=lambda function: function)
         self.capture = capture or Capture()
         self.buffers, self.own, self.ctx, self.shape, self.cache = {}, None, None, None, None
 
+    @torch.inference_mode(False)        # tensors made inside it could not be written into outside
     @torch.no_grad()
-    def step(self, step, x, t, ctx, cache):
-        """As Plan.step. BadInput where `cache` is not what the last step returned."""
-        check(not self.reused[step] or cache is self.cache, "cache", "of another walk",
+    def step(self, step, x, t, ctx, cache, constant=False):
+        """As Plan.step. BadInput where `cache` is not what the last step returned, for this shape of x."""
+        time = (self.known_time if constant else self.time)(t)
+        known = ctx is self.ctx and (x.shape, x.dtype) == self.shape
+        own = self.own if known else self._buffers(x, time, ctx)
+        check(not self.reused[step] or cache is self.cache and own is self.own, "cache", "of another walk",
               "with CUDA graphs one trajectory is walked at a time: pass the cache that the last step returned")
-        time = self.time(t)
-        if ctx is not self.ctx or (x.shape, x.dtype) != self.shape:
-            self.own, self.ctx, self.shape = self._buffers(x, time, ctx), ctx, (x.shape, x.dtype)
-        own = self.own
+        if not known:
+            self.own, self.ctx, self.shape = own, ctx, (x.shape, x.dtype)
+            own.fixed.fill(ctx)
         own.moving.fill((x, time))
         replay, out = own.graphs.get(self.functions[step]) or self._captured(step)
         replay()
@@ -39,12 +42,11 @@ class GraphPlan(Plan):
         return out.clone(), self.cache
 
     def _buffers(self, x, time, ctx):
-        """The static buffers for inputs of these shapes, holding ctx."""
+        """The static buffers for inputs of these shapes."""
         leaves = tree_leaves((x, time, ctx))
         key = tuple(getattr(leaf, attribute, None) for leaf in leaves for attribute in ("shape", "dtype"))
         if key not in self.buffers:
             self.buffers[key] = Buffers(x, time, ctx)
-        self.buffers[key].fixed.fill(ctx)
         return self.buffers[key]
 
     def _captured(self, step):
@@ -56,7 +58,7 @@ class GraphPlan(Plan):
             for i, feature in zip(self.held[step], features):
                 own.slots.setdefault(i, torch.empty_like(feature)).copy_(feature)
             return out
-        own.graphs[function] = self.capture(run)
+        own.graphs[function] = self.capture(run, own.moving.leaves[0].device)
         return own.graphs[function]
 
 
@@ -88,14 +90,15 @@ class Capture:
     def __init__(self):
         self.pool = torch.cuda.graph_pool_handle()
 
-    def __call__(self, function):
-        side = torch.cuda.Stream()
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(WARM_UP):
-                function()
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool):
-            out = function()
+    def __call__(self, function, device):
+        with torch.cuda.device(device):     # perhaps not the current one
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(WARM_UP):
+                    function()
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(graph, pool=self.pool):
+                out = function()
         return graph.replay, out

@@ -77,7 +77,7 @@ class Denoiser:
         plan = keep if isinstance(keep, Plan) else compile_mask(self.backbone, keep)
 
         def forward(step, x, t, cache):
-            out, cache = plan.step(step, x, t, self.ctx, cache)
+            out, cache = plan.step(step, x, t, self.ctx, cache, constant=True)
             return self.guided(out.to(x.dtype)), cache      # guidance and sampler in x's, whatever the weights are in
         return forward
 
@@ -94,7 +94,7 @@ class Denoiser:
 
 @lru_cache(1024, typed=True)
 def constant(timestep, count, device):
-    """(count,) model timesteps: always the same tensor, by which a plan knows it again. Nobody writes into it."""
+    """(count,) model timesteps: always the same tensor, by which a plan knows it again; nobody writes into it."""
     return torch.full((count,), timestep, device=device)
 
 

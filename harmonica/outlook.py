@@ -75,7 +75,7 @@ def disk_bytes(artefact):
 def training_bytes(router, num_gpus=1):
     """Memory of one update on each of `num_gpus`: weights, saved activations, cache, in float32."""
     samples = router.training.batch * (2 if router.training.walk == "sdt" and router.guidance != 1 else 1) / num_gpus
-    parameters = DEPTH * (12 + 2 * 6) * WIDTH**2       # of adaLN there is a copy (backbones.fixed)
+    parameters = DEPTH * (12 + 2 * 6) * WIDTH**2       # of adaLN there is a copy (DiT.starts)
     return FLOAT_BYTES * (parameters + samples * tokens(router.model) * WIDTH * DEPTH * (
         SAVED_PER_LAYER[router.training.checkpoint] + CACHE_PER_LAYER))
 

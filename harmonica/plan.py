@@ -17,7 +17,7 @@ import types
 import torch
 
 from . import check
-from .backbones import fixed
+from .backbones import frozen, remembered
 
 BACKENDS = ("eager", "compile", "cudagraph")
 
@@ -48,7 +48,8 @@ class Plan:
             self.held = [sorted({i for row, held in zip(self.rows, self.held) if row == own for i in held})
                          for own in self.rows]
         distinct = list(dict.fromkeys(self.rows))
-        self.time, starts = fixed(backbone, distinct)
+        self.time, starts = frozen(backbone, distinct)
+        self.known_time = remembered(self.time)
         starts = dict(zip(distinct, starts))
         functions = {}
         for row, held in zip(self.rows, self.held):
@@ -69,9 +70,13 @@ class Plan:
         return [None] * len(self.rows[0])
 
     @torch.no_grad()
-    def step(self, step, x, t, ctx, cache):
-        """One call of the model. x (B, C, H, W), t (B,) model timesteps, ctx from backbone.prepare -> output, new cache."""
-        out, features = self.functions[step](x, self.time(t), ctx, [cache[i] for i in self.reused[step]])
+    def step(self, step, x, t, ctx, cache, constant=False):
+        """One call of the model. x (B, C, H, W), t (B,) model timesteps, ctx from backbone.prepare -> output, new cache.
+
+        constant: nobody writes into t, so what it decides need not be computed again when the same tensor is given again.
+        """
+        time = (self.known_time if constant else self.time)(t)
+        out, features = self.functions[step](x, time, ctx, [cache[i] for i in self.reused[step]])
         following = self.empty()
         for i, place in self.kept[step]:
             following[i] = cache[i] if place is None else features[place]

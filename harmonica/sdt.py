@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .backbones import fixed
+from .backbones import frozen, remembered
 from .cache import mix
 
 
@@ -25,7 +25,8 @@ def walk(denoiser, x, learner, run=None):
 def update_by(denoiser, learner, run=None):
     """-> the forward of one training step: teacher, student, one update; returns the student's output and cache.
 
-    run: what `pair` gives (perhaps compiled, perhaps checkpointed); by default the plain one.
+    run: what `pair` gives (perhaps compiled, perhaps checkpointed), to be shared by many updates, as a pair may copy
+    weights; by default a plain one of its own.
     """
     run = run or pair(denoiser.backbone)
 
@@ -42,11 +43,12 @@ def update_by(denoiser, learner, run=None):
 def pair(backbone, checkpointed=False, translate=None):
     """-> run(x, t, ctx, r, cache): teacher's and student's output, and the N detached mixes. The two share start and f_0(h).
 
-    The weights change no more. r: (N,), with graph. checkpointed: the student's activations are not kept but computed
-    again, with the same gradients. translate(function) -> function, or None: torch.compile, say.
+    The weights change no more; t is of denoise.constant. r: (N,), with graph. checkpointed: the student's activations are
+    not kept but computed again, with the same gradients. translate(function) -> function, or None: torch.compile, say.
     """
     blocks = [Checkpointed(block) for block in backbone.blocks] if checkpointed else backbone.blocks
-    time, (start,) = fixed(backbone, [(True,) * len(blocks)])
+    time, (start,) = frozen(backbone, [(True,) * len(blocks)])
+    time = remembered(time)
 
     def both(x, time, ctx, r, cache):
         h, c = start(x, time, ctx)

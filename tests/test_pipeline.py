@@ -106,6 +106,19 @@ class TestEverythingKept:
         with harmonica.apply_router(pipe, everything(pipe)):
             assert torch.equal(call(pipe), expected)
 
+    @pytest.mark.parametrize("kind", ["dit"])
+    def test_a_loop_may_write_the_timestep_into_one_tensor(self, pipe):
+        x, labels, t = torch.randn(2, 4, 8, 8), torch.tensor([3, 7]), torch.zeros(2, dtype=torch.long)
+        inputs = {"hidden_states": x, "timestep": t, "class_labels": labels}
+
+        def outputs():
+            return [pipe.transformer(**inputs).sample for timestep in pipe.scheduler.timesteps if t.fill_(timestep) is t]
+        with torch.no_grad():
+            pipe.scheduler.set_timesteps(T)
+            expected = outputs()
+            with harmonica.apply_router(pipe, everything(pipe)):
+                pipe.scheduler.set_timesteps(T)
+                assert all(map(torch.equal, outputs(), expected))
 
     @every_kind
     def test_follows_weights_that_change_or_move_between_calls(self, pipe):
@@ -194,7 +207,7 @@ class TestReuse:
 
 def graphs_without_a_gpu(backbone, keep, backend="eager"):
     """A GraphPlan whose captures are called again instead of replayed."""
-    def capture(function):
+    def capture(function, device):
         out = function()
         return (lambda: out.copy_(function())), out
     return GraphPlan(backbone, keep, capture) if backend == "cudagraph" else compile_mask(backbone, keep, backend)

@@ -49,7 +49,7 @@ def test_eager_is_the_loop_bit_for_bit(tiny_walk, keep, batch, setting):
     assert torch.equal(walked(denoiser, x, denoiser.hard(keep))[0], walked(denoiser, x, by_the_loop(denoiser, keep))[0])
 
 
-def rerun(function):
+def rerun(function, device):
     """What a CUDA graph does, on any device: run again on the same buffers, into the same output."""
     out = function()
     return lambda: out.copy_(function()), out
@@ -63,7 +63,7 @@ def test_static_buffers_give_what_eager_gives(tiny_walk, keep, scale):
     for batch, labels in ((2, 0), (3, 4), (2, 5), (3, 1)):
         denoiser, x = tiny_walk(batch=batch, scale=scale, dtype=torch.float32)
         denoiser = with_labels(denoiser, plan.backbone if plan else denoiser.backbone, range(labels, labels + batch))
-        plan = plan or GraphPlan(denoiser.backbone, keep, lambda function: captured.append(function) or rerun(function))
+        plan = plan or GraphPlan(denoiser.backbone, keep, lambda *args: captured.append(args) or rerun(*args))
         expected = walked(denoiser, x, denoiser.hard(keep))
         got = walked(denoiser, x, denoiser.hard(plan))
         assert torch.equal(got[0], expected[0])
@@ -85,11 +85,20 @@ def test_timesteps_are_embedded_once_per_schedule(tiny_walk, make):
         seen.clear()
         assert torch.equal(walked(other, x, other.hard(plan))[0], expected)
         assert seen == ([[t] * 4 for t in denoiser.timesteps] if labels[0] == 1 else [])
-    ctx = denoiser.backbone.prepare(torch.tensor([1, 2]))
-    for t in (torch.tensor([500, 500]), torch.tensor([400, 400])):
+    ctx, t = denoiser.backbone.prepare(torch.tensor([1, 2])), torch.tensor([500, 500])
+    for timestep in (500, 400):         # a caller's own tensor may be written into
+        t.fill_(timestep)
         seen.clear()
         out, _ = plan.step(0, x[:2], t, ctx, plan.empty())
         assert seen == [t.tolist()] and torch.equal(out, run_all(denoiser.backbone, x[:2], t, ctx))
+
+
+def test_static_buffers_made_in_inference_mode_serve_outside(tiny_walk):
+    denoiser, x = tiny_walk(dtype=torch.float32)
+    plan = GraphPlan(denoiser.backbone, MASKS["FORA"], rerun)
+    with torch.inference_mode():
+        denoiser.walk(denoiser.begin(x), denoiser.hard(plan))
+    assert torch.equal(walked(denoiser, x, denoiser.hard(plan))[0], walked(denoiser, x, denoiser.hard(MASKS["FORA"]))[0])
 
 
 def test_with_static_buffers_a_walk_cannot_be_forked(tiny_walk):
@@ -99,6 +108,20 @@ def test_with_static_buffers_a_walk_cannot_be_forked(tiny_walk):
     denoiser.walk(denoiser.begin(x), forward)
     with pytest.raises(BadInput, match="cache: .* one trajectory is walked at a time"):
         denoiser.advance(point, forward)
+
+
+def test_with_static_buffers_a_walk_keeps_its_shape(tiny_walk):
+    """Buffers of the other shape would hold another walk's features. What is refused leaves the walk as it was."""
+    (denoiser, x), (larger, y) = (tiny_walk(batch=batch, scale=1.0, dtype=torch.float32) for batch in (2, 3))
+    plan = GraphPlan(denoiser.backbone, MASKS["FORA"], rerun)
+    denoiser.walk(denoiser.begin(x), denoiser.hard(plan))
+    expected = walked(larger, y, larger.hard(MASKS["FORA"]))[0]
+    point = larger.advance(larger.begin(y), larger.hard(plan))
+    other = with_labels(larger, larger.backbone, [7, 8, 9])
+    for own, z, cache in ((denoiser, x, point.cache), (other, y, denoiser.begin(x).cache)):
+        with pytest.raises(BadInput, match="cache: .* one trajectory is walked at a time"):
+            own.advance(replace(own.begin(z, 1), cache=cache), own.hard(plan))
+    assert torch.equal(larger.walk(point, larger.hard(plan)).x, expected[-1])
 
 
 @pytest.mark.parametrize("backend", [
@@ -130,7 +153,7 @@ class Called(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("make", [compile_mask, lambda *args: GraphPlan(*args, lambda function: (lambda: None, function()))],
+@pytest.mark.parametrize("make", [compile_mask, lambda *args: GraphPlan(*args, lambda function, device: (lambda: None, function()))],
                          ids=["eager", "static buffers"])
 @pytest.mark.parametrize("model", ["dit", "pixart", "pixart with sizes"])
 def test_on_a_gpu_nothing_is_waited_for_and_no_devices_mix(tiny_dit, tiny_pixart, tiny_prompts, model, make, monkeypatch):

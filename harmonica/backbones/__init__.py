@@ -14,14 +14,14 @@ are called), `fixed_macs` of start and finish, `prompt_macs` of prepare and, per
 (multiply-accumulates, elements per sample).
 
 It may have `time(t)`, all that the timestep alone decides, and `starts(rows)`, one function (x, time(t), ctx) -> h, c per
-row of a keep mask, which can leave out of c what only the residuals of reused blocks would read. `fixed` hands them on.
+row of a keep mask, which can leave out of c what only the residuals of reused blocks would read. `frozen` hands them on.
 """
 from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
 
-MOST_TIMESTEPS = 128     # that `fixed` remembers
+MOST_TIMESTEPS = 1024     # that `remembered` keeps; of each batch size
 
 
 class Block(Protocol):
@@ -51,14 +51,19 @@ class Backbone(Protocol):
     def finish(self, h: Any, c: Any) -> Any: ...
 
 
-def fixed(backbone, rows):
-    """For weights that change no more -> time, starts: one start(x, time(t), ctx) per row of a keep mask, bit-identical.
-
-    time: t -> what the starts take for it, computed once per schedule, as the same tensor t is not looked at again.
-    """
+def frozen(backbone, rows):
+    """For weights that change no more -> time, starts: one start(x, time(t), ctx) per row of a keep mask, bit-identical."""
     if not hasattr(backbone, "starts"):
         return (lambda t: t), [backbone.start] * len(rows)
-    return lru_cache(MOST_TIMESTEPS)(torch.no_grad()(backbone.time)), backbone.starts(rows)
+    return torch.no_grad()(backbone.time), backbone.starts(rows)
+
+
+def remembered(time):
+    """`time` of tensors that nobody writes into (denoise.constant): the same one is not looked at again.
+
+    So what the timestep decides is computed once per schedule, in the autocast state of the first call.
+    """
+    return lru_cache(MOST_TIMESTEPS)(time)
 
 
 def run_all(backbone, x, t, ctx):

@@ -7,6 +7,7 @@ diffusers' class computes something else than the official code in three places 
 selects which of the two is computed. (Timestep spacing and the DDIM update differ as well: see samplers/ddim.py.)
 """
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 import torch.nn.functional as F
@@ -111,13 +112,13 @@ class DiT:
         sinusoid = sinusoid.to(self.model.pos_embed.proj.weight.dtype)
         return [emb.timestep_embedder(sinusoid) for emb in self.embedders]
 
-    def start(self, x, t, labels):
-        """x (B, C, H, W), t (B,) model timesteps, labels from `prepare` -> h, c, in the dtype of the weights."""
-        return self._start(x, self.time(t), labels)
+    def start(self, x, t, ctx):
+        """x (B, C, H, W), t (B,) model timesteps, ctx from `prepare` -> h, c, in the dtype of the weights."""
+        return self._start(x, self.time(t), ctx)
 
     @torch.no_grad()
     def starts(self, rows):
-        """One start(x, time(t), labels) per row of a keep mask, bit-identical, for plans: shift and scale only where the row
+        """One start(x, time(t), ctx) per row of a keep mask, bit-identical, for plans: shift and scale only where the row
         computes (else None). They use a copy of the adaLN weights, all blocks' gates side by side, then shift and scale of
         the output and of block by block: any run of these is one linear, and a row that computes all or nothing has one
         in total.
@@ -125,19 +126,19 @@ class DiT:
         linears = [block.norm1.linear for block in self.model.transformer_blocks]
         plain = all(type(linear) is torch.nn.Linear and not is_hooked(linear)       # no adapter, not quantised
                     for linear in [*linears, self.model.proj_out_1])
+        # in float64 MKL sums in an order of each width's own
         if not plain or len(self.embedders) > 1 or self.model.dtype == torch.float64:
-            return [self._start] * len(rows)        # (MKL sums float64 in an order of each width's own)
-        units = range(len(self.blocks))
-        parts = [*((i, 2) for i in units), None, *((i, part) for i in units for part in (0, 1))]
-        weight, bias = (torch.cat([getattr(self.model.proj_out_1, name) if part is None else
-                                   getattr(linears[part[0] // 2], name).chunk(6)[3 * (part[0] % 2) + part[1]]
-                                   for part in parts]) for name in ("weight", "bias"))
+            return [self._start] * len(rows)
+        units = [unit for linear in linears for six in [_chunks(linear, 6)] for unit in (six[:3], six[3:])]
+        chunks = [gate for _, _, gate in units] + _chunks(self.model.proj_out_1, 2)
+        chunks += [chunk for shift, scale, _ in units for chunk in (shift, scale)]
+        weight, bias = (torch.cat(parts) for parts in zip(*chunks))
         projected = fastest_projection(self.model.pos_embed)
         return [self._start_of(row, weight, bias, projected) for row in rows]
 
-    def _start(self, x, time, labels):
+    def _start(self, x, time, ctx):
         h = embed_patches(self.model.pos_embed, x)
-        activated = [F.silu(one + label) for one, label in zip(time, labels, strict=True)]
+        activated = [F.silu(one + label) for one, label in zip(time, ctx, strict=True)]
         modulations = []
         for i, block in enumerate(self.model.transformer_blocks):
             # one embedder serves every block where the per-block copies are equal
@@ -148,22 +149,21 @@ class DiT:
         return h, (modulations, (shift, 1 + scale))
 
     def _start_of(self, row, weight, bias, projected):
-        blocks, width, runs = len(row), weight.shape[1], []
-        for chunk in [*range(blocks + 2), *(blocks + 2 + 2 * i + part for i in range(blocks) if row[i] for part in (0, 1))]:
-            if runs and runs[-1][1] == chunk:
-                runs[-1][1] += 1
-            else:
-                runs.append([chunk, chunk + 1])
-        linears = [[tensor[first * width:last * width] for tensor in (weight, bias)] for first, last in runs]
+        blocks, width, linears = len(row), weight.shape[1], []
+        needed = [True] * (blocks + 2) + [computed for computed in row for _ in ("shift", "scale")]
+        for computed, run in groupby(range(len(needed)), needed.__getitem__):
+            if computed:
+                first, *rest = run
+                linears.append([tensor[first * width:(first + 1 + len(rest)) * width] for tensor in (weight, bias)])
 
-        def start(x, time, labels):
+        def start(x, time, ctx):
             h = embed_patches(self.model.pos_embed, x, projected)
-            activated = F.silu(time[0] + labels[0])
+            activated = F.silu(time[0] + ctx[0])
             outs = [F.linear(activated, w, b) for w, b in linears]
-            parts = (torch.cat(outs, 1) if len(outs) > 1 else outs[0]).view(len(x), -1, 1, width)
-            parts[:, blocks + 1::2].add_(1)        # the scales
-            chunks = parts.unbind(1)
-            of_output, *of_computed = zip(chunks[blocks::2], chunks[blocks + 1::2])
+            out = (torch.cat(outs, 1) if len(outs) > 1 else outs[0]).view(len(x), -1, 1, width)
+            out[:, blocks + 1::2].add_(1)       # the scales
+            chunks = out.unbind(1)
+            of_output, *of_computed = zip(chunks[blocks::2], chunks[blocks + 1::2])     # shift, 1 + scale
             of_computed = iter(of_computed)
             return h, ([(*(next(of_computed) if computed else (None, None)), gate) for computed, gate in zip(row, chunks)],
                        of_output)
@@ -177,6 +177,11 @@ class DiT:
         return from_patches(h, (side, side), self.model.patch_size)
 
 
+def _chunks(linear, count):
+    """[(weight, bias)] of so many linears of equal width that are side by side in this one."""
+    return list(zip(linear.weight.chunk(count), linear.bias.chunk(count)))
+
+
 def attention_macs(tokens, width):
     """Multiply-accumulates per sample: four projections, scores, weighted values."""
     return tokens * 4 * width**2 + 2 * tokens**2 * width
@@ -187,7 +192,9 @@ def feed_forward_macs(tokens, width, hidden):
 
 
 def fixed_macs(tokens, width, *, depth, pixels, embedders=1):
-    """What no schedule saves: patches in and out (pixels = values per patch, both), conditioning, adaLN."""
+    """What no schedule saves: patches in and out (pixels = values per patch, both), conditioning, adaLN. The conditioning is
+    counted at every step, as in the published models; plans compute the timestep's part of it once per schedule.
+    """
     return tokens * width * pixels + embedders * (TIME_CHANNELS + width) * width + (6 * depth + 2) * width**2
 
 

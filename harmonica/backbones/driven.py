@@ -10,14 +10,17 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 
 
 def scaled(x, factor, shift):
-    """x * factor + shift, the sum in the memory of the product: large tensors cost more to place than to add."""
+    """x * factor + shift, (B, L, width) and (B, 1, width), or shift like x; the sum in the memory of the product: large
+    tensors cost more to place than to add.
+    """
     product = x * factor
     return product.add_(shift) if product.dtype == shift.dtype else product + shift
 
 
 def attend(attn, x):
-    """Self-attention as attn(x) has it, bit for bit, without what diffusers' module and processor ask and copy at every
-    call. One that is not the default, or has hooks, is called as it is; adapters are in the linear layers.
+    """Self-attention, (B, L, width) -> (B, L, width), as attn(x) has it, bit for bit, without what diffusers' module and
+    processor ask and copy at every call. One that is not the default, or has hooks, is called as it is; adapters are in
+    the linear layers.
     """
     if not is_default(attn) or is_hooked(attn):
         return attn(x)
@@ -49,7 +52,7 @@ def by_token(attn, out):
 
 
 def feed_forward(ff, x):
-    """ff(x) of diffusers' FeedForward, bit for bit; driven as `attend` drives its attention."""
+    """ff(x) of diffusers' FeedForward, (B, L, width) -> (B, L, width), bit for bit; driven as `attend` drives attention."""
     plain = type(ff) is attention.FeedForward and type(ff.net[0]) is GELU and len(ff.net) == 3      # no last dropout
     if not plain or is_hooked(ff) or is_hooked(ff.net[0]):
         return ff(x)

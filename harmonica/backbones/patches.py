@@ -13,7 +13,9 @@ def convolved(conv, x):
 
 
 def by_linear(conv, x):
-    """`convolved` for patches that do not overlap, as one matrix product: the same sums, perhaps in another order."""
+    """`convolved` for patches that do not overlap, as one matrix product: (B, C, H, W) -> (B, tokens, width), the same sums,
+    perhaps in another order.
+    """
     (patch, _), (b, c, height, width) = conv.stride, x.shape
     patches = x.reshape(b, c, height // patch, patch, width // patch, patch).permute(0, 2, 4, 1, 3, 5)
     return F.linear(patches.reshape(b, -1, c * patch**2), conv.weight.flatten(1), conv.bias)
@@ -24,11 +26,10 @@ def embed_patches(embed, x, projected=convolved):
     positions: the module's own is transposed, on which that sum, the first norm and the first addition are slow.
     """
     x = x.to(embed.proj.weight.dtype)
-    side = x.shape[2] // embed.patch_size, x.shape[3] // embed.patch_size
-    plain = side == (embed.height, embed.width) and not (embed.pos_embed_max_size or embed.layer_norm or embed.pos_embed is None)
-    if not plain or is_hooked(embed):
+    fits = x.shape[2:] == (embed.patch_size * embed.height, embed.patch_size * embed.width)
+    if not fits or embed.pos_embed_max_size or embed.layer_norm or embed.pos_embed is None or is_hooked(embed):
         return embed(x)
-    h = projected(embed.proj, x)
+    h = (convolved if is_hooked(embed.proj) else projected)(embed.proj, x)
     return (h + embed.pos_embed).to(h.dtype)
 
 
@@ -37,7 +38,7 @@ def fastest_projection(embed):
     """-> what `embed_patches` may use on this module: the linear where it is found to have the convolution's bits.
 
     In float32 on a CPU that is so with one channel, mostly. Setting up a convolution takes oneDNN up to a quarter of a
-    millisecond, a quarter of what a small model takes for a step that reuses everything.
+    millisecond, a good part of what a small model takes for a step that reuses everything.
     """
     conv, weight = embed.proj, embed.proj.weight
     if type(conv) is not torch.nn.Conv2d or is_hooked(conv) or weight.device.type != "cpu" or weight.dtype != torch.float32:

@@ -182,7 +182,7 @@ class PixArt:
         grid = tuple(side // self.model.config.patch_size for side in x.shape[-2:])
         return h, Conditioning(modulations, embedded, prompt, grid)
 
-    def _shared(self, embedded):
+    def _shared(self, embedded):        # (B, width) -> (B, 6, width)
         adaln = self.model.adaln_single
         return adaln.linear(adaln.silu(embedded)).unflatten(1, (6, -1))
 

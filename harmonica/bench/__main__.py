@@ -21,7 +21,7 @@ TABLES = {"forward": forward, "sampling": sampling, "sdt-update": sdt_update, "l
 def main(argv=None):
     parser = Parser(prog="python -m harmonica.bench", description=__doc__.split("`: ")[1].splitlines()[0])
     parser.add_argument("--model", default="dit-digits-s0", help="a digits base model")
-    parser.add_argument("--repeats", type=int, default=31, help="of every digits measurement; larger models have fewer")
+    parser.add_argument("--repeats", type=int, default=31, help="at most: what takes long has fewer, see the tables")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), help="all where not given")
     parser.add_argument("--backends", nargs="+", choices=("eager", "compile", "cudagraph"),
                         help="of plans; all that the device has where not given (compiling takes minutes)")

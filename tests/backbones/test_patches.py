@@ -30,6 +30,22 @@ def test_what_is_chosen_has_the_convolutions_bits(channels, patch, dtype):
     lambda embed: embed.proj.register_forward_hook(lambda module, args, out: 2 * out),
     lambda embed: setattr(embed, "proj", type("Adapter", (torch.nn.Conv2d,), {})(1, 48, 2, stride=2))], ids=["hook", "adapter"])
 def test_a_changed_convolution_is_called_as_it_is(change):
-    embed = embedding(1, 2)
+    embed, x = embedding(1, 2), torch.randn(2, 1, 8, 8)
+    projected = fastest_projection(embed)
     change(embed)
-    assert fastest_projection(embed) is convolved
+    assert torch.equal(embed_patches(embed, x, fastest_projection(embed)), embed(x))
+    if type(embed.proj) is torch.nn.Conv2d:     # a hook may come after the choice
+        assert torch.equal(embed_patches(embed, x, projected), embed(x))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("side", [7, 9, 12])
+def test_another_size_is_embedded_as_the_module_does(side):
+    embed, x = embedding(1, 2), torch.randn(2, 1, side, side)
+    results = []
+    for embedded in (embed, lambda x: embed_patches(embed, x, fastest_projection(embed))):
+        try:
+            results.append(embedded(x).tolist())
+        except RuntimeError as error:
+            results.append(str(error))
+    assert results[0] == results[1]
