@@ -168,4 +168,4 @@ def _row(reference, own):
     ms, iqr = cost.quartiles([1000 * s for s in own])
     ratio, ratio_iqr = cost.quartiles([r / s for r, s in zip(reference, own)])
     return {"reference_ms": 1000 * cost.quartiles(reference)[0], "ms": ms, "iqr_ms": iqr, "ratio": ratio,
-            "ratio_iqr": ratio_iqr, "repeats": len(own)}
+            "ratio_iqr": ratio_iqr, "ratio_fastest": min(reference) / min(own), "repeats": len(own)}

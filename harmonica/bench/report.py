@@ -12,7 +12,8 @@ def markdown(titles, rows, profiles):
     """titles: table -> what it compares; rows: table -> list of dicts; profiles: list of dicts."""
     dtype = "bfloat16; digits float32" if torch.cuda.is_available() else "float32"
     lines = [f"# Benchmark on {device_name()}", "", f"One CPU thread, {dtype}. ratio = reference / ours (> 1: ours is "
-             "faster), the median of the ratios within one repeat. Brackets: first and third quartile.", ""]
+             "faster), the median of the ratios within one repeat; fastest: the ratio of the fastest repeats, which other load "
+              "on the machine touches least. Brackets: first and third quartile.", ""]
     for table, own in rows.items():
         lines += [f"## {table}", "", titles[table].strip().splitlines()[0], ""] + _table(own) + [""]
     if profiles:

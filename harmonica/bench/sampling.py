@@ -17,5 +17,6 @@ def rows(setting):
                     theoretical = costs["speedup_theoretical"]
                     yield ({"model": case.name, "T": case.num_steps, "batch": batch, "backend": backend, "schedule": name,
                             **row, "theoretical": theoretical, "achieved": row["ratio"] / theoretical,
+                            "achieved_fastest": row["ratio_fastest"] / theoretical,
                             "cache_bytes_per_image": costs["cache_bytes_per_image"]},
                            (own[name], case.num_steps, case.modules(backend)))
