@@ -5,7 +5,7 @@ from .. import iepo
 from ..training import initial_logits
 from . import cases
 
-TAU, REPEATS = 0.1, 3
+TAU, REPEATS = 0.1, 7
 FORKS = (1, 4)      # walked together
 
 
