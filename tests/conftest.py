@@ -11,6 +11,12 @@ os.environ.pop("HARMONICA_MODELS", None)            # the shipped base models, w
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_runtest_setup(item):
+    """Random weights do not depend on which tests this process ran before."""
+    import torch
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def tiny_dit():
     """-> a function that builds a random, frozen DiT backbone: 2 layers, width 32, 4 latent channels, learned sigma."""
