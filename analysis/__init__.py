@@ -1,1 +1,3 @@
-"""Tables, figures and the sentences that follow from them, made from records alone. Nothing here imports torch."""
+"""Tables, figures and the sentences that follow from them, made from records alone. Nothing here
+imports torch.
+"""

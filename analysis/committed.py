@@ -1,13 +1,17 @@
-"""What is committed below results/: which tables, whether every record behind them is there, and no other."""
+"""What is committed below results/: which tables, whether every record behind them is there, and no
+other.
+"""
+
 import re
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
-from harmonica import BadInput
-from harmonica.provenance import code_sha
-from harmonica.runs import SCHEMA
-from harmonica.store import FOLDERS, Store, read_json
+from harmonica.errors import BadInput
+from harmonica.files import read_json
+from harmonica.lab.provenance import code_sha
+from harmonica.lab.runs import SCHEMA
+from harmonica.lab.store import FOLDERS, Store
 
 from . import cost, notebooks, paper_numbers, records, report, verdicts
 from .figures import pictured
@@ -25,16 +29,26 @@ def artefacts(table):
 
 
 def begun(results):
-    """{tables.Table: its rows} of those that are rendered, or of which anything is committed that no other rests on."""
-    store, named = Store(results), {table: {a.id: a for a in artefacts(table)} for table in TABLES.values()}
+    """{tables.Table: its rows} of those that are rendered, or of which anything is committed that
+    no other rests on.
+    """
+    store, named = (
+        Store(results),
+        {table: {a.id: a for a in artefacts(table)} for table in TABLES.values()},
+    )
     uses = Counter(id_ for own in named.values() for id_ in own)
-    return {table: rows(table) for table, own in named.items()
-            if report.csv_path(results, table, SCALE).exists()
-            or any(store.record_path(a).exists() for id_, a in own.items() if uses[id_] == 1)}
+    return {
+        table: rows(table)
+        for table, own in named.items()
+        if report.csv_path(results, table, SCALE).exists()
+        or any(store.record_path(a).exists() for id_, a in own.items() if uses[id_] == 1)
+    }
 
 
 def named():
-    """{id: tables.Table} of everything that a committed table may rest on; of the first table that does."""
+    """{id: tables.Table} of everything that a committed table may rest on; of the first table that
+    does.
+    """
     return {a.id: table for table in reversed(TABLES.values()) for a in artefacts(table)}
 
 
@@ -44,7 +58,9 @@ def command(table):
 
 
 def check(results):
-    """BadInput naming a record, router file or picture that is missing, or a record that nothing names any more."""
+    """BadInput naming a record, router file or picture that is missing, or a record that nothing
+    names any more.
+    """
     store, known = Store(results), named()
     for table, own in begun(results).items():
         wanted = artefacts(table)
@@ -53,10 +69,16 @@ def check(results):
         files += [records.committed_images(results, run) for run in pictured(own)]
         missing = [path for path in files if not path.exists()]
         if missing:
-            raise BadInput(f"file: {missing[0]} is missing; `git checkout -- {missing[0]}` restores it")
-    for path in (path for folder in FOLDERS.values() for path in sorted((store.root / folder).glob("*.json"))):
+            raise BadInput(
+                f"file: {missing[0]} is missing; `git checkout -- {missing[0]}` restores it"
+            )
+    for path in (
+        path for folder in FOLDERS.values() for path in sorted((store.root / folder).glob("*.json"))
+    ):
         if path.stem not in known:
-            raise BadInput(f"record: {path} is stale, {_stale(path)}; delete it{_instead(path.stem, known)}")
+            raise BadInput(
+                f"record: {path} is stale, {_stale(path)}; delete it{_instead(path.stem, known)}"
+            )
 
 
 def _stale(path):
@@ -81,8 +103,14 @@ def _instead(id_, known):
 
 
 def other_code(results):
-    """How many of the committed records were made by other code than this checkout's, as a sentence."""
-    paths = [path for folder in FOLDERS.values() for path in sorted((Store(results).root / folder).glob("*.json"))]
+    """How many of the committed records were made by other code than this checkout's, as a
+    sentence.
+    """
+    paths = [
+        path
+        for folder in FOLDERS.values()
+        for path in sorted((Store(results).root / folder).glob("*.json"))
+    ]
     others = sum(read_json(path)["provenance"]["code_sha"] != code_sha() for path in paths)
     return f"{others} of {len(paths)} records were made by other code than this checkout's {code_sha()[:12]} (code_sha)."
 
@@ -94,13 +122,22 @@ def _render(results, table, rows):
 
 
 def render(results):
-    """Make every committed table, figure, the page of verdicts and the notebooks again from `results` -> (paths, text)."""
+    """Make every committed table, figure, the page of verdicts and the notebooks again from
+    `results` -> (paths, text).
+    """
     check(results)
     there = begun(results)
-    with ProcessPoolExecutor() as pool:         # drawing is nearly all of the time
+    with ProcessPoolExecutor() as pool:  # drawing is nearly all of the time
         made = list(pool.map(_render, [results] * len(there), there.keys(), there.values()))
     paths, texts = [path for own, _ in made for path in own], [text for _, text in made]
-    absent = [f"{table.title}: no record is committed; `{command(table)}` makes them." for table in TABLES.values()
-              if table not in there]
-    paths += [paper_numbers.cited(results), verdicts.write_page(results, there), *notebooks.execute(results)]
+    absent = [
+        f"{table.title}: no record is committed; `{command(table)}` makes them."
+        for table in TABLES.values()
+        if table not in there
+    ]
+    paths += [
+        paper_numbers.cited(results),
+        verdicts.write_page(results, there),
+        *notebooks.execute(results),
+    ]
     return paths, "\n".join(texts + absent + [other_code(results)])

@@ -1,10 +1,12 @@
 """A document as a list of blocks, and its two forms: Markdown, and text for the terminal.
 
-A block is ("heading", text), ("text", text), ("list", items) or ("table", headings, rows of strings).
+A block is ("heading", text), ("text", text), ("list", items) or ("table", headings, rows of
+strings).
 """
+
 import textwrap
 
-from harmonica.store import atomic
+from harmonica.files import atomic
 
 WIDTH = 118
 
@@ -27,22 +29,39 @@ def write(path, content):
 
 def _pipes(headings, rows):
     lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+    )
 
 
 def _aligned(headings, rows):
     widths = [max(map(len, column)) for column in zip(headings, *rows)]
     lines = [headings, ["-" * width for width in widths], *rows]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines)
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() for line in lines
+    )
 
 
 def _wrapped(paragraph, first="", rest=""):
-    return textwrap.fill(paragraph.replace("**", ""), WIDTH, initial_indent=first, subsequent_indent=rest,
-                         break_on_hyphens=False, break_long_words=False)
+    return textwrap.fill(
+        paragraph.replace("**", ""),
+        WIDTH,
+        initial_indent=first,
+        subsequent_indent=rest,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
 
 
-_MARKDOWN = {"heading": lambda level, words: f"{'#' * level} {words}", "text": str, "table": _pipes,
-             "list": lambda items: "\n".join(f"- {item}" for item in items)}
-_TEXT = {"heading": lambda level, words: words.upper() if level == 1 else f"{words}\n{'=' * len(words)}",
-         "text": _wrapped, "table": _aligned,
-         "list": lambda items: "\n".join(_wrapped(item, "- ", "  ") for item in items)}
+_MARKDOWN = {
+    "heading": lambda level, words: f"{'#' * level} {words}",
+    "text": str,
+    "table": _pipes,
+    "list": lambda items: "\n".join(f"- {item}" for item in items),
+}
+_TEXT = {
+    "heading": lambda level, words: words.upper() if level == 1 else f"{words}\n{'=' * len(words)}",
+    "text": _wrapped,
+    "table": _aligned,
+    "list": lambda items: "\n".join(_wrapped(item, "- ", "  ") for item in items),
+}

@@ -1,4 +1,7 @@
-"""What the notebooks show: tables as Markdown, and pictures of results/figures; all of it from committed records."""
+"""What the notebooks show: tables as Markdown, and pictures of results/figures; all of it from
+committed records.
+"""
+
 from functools import cache
 from pathlib import Path
 
@@ -36,7 +39,10 @@ def measured(name):
     if which.costs(SCALE):
         return Shown(*cost.document(*cost.load(RESULTS, which.costs(SCALE))))
     groups = load(RESULTS, _there()[which])
-    tables = [(("heading", 3, report.heading(group, SCALE)), table.carrying_block(group, {})) for group in groups]
+    tables = [
+        (("heading", 3, report.heading(group, SCALE)), table.carrying_block(group, {}))
+        for group in groups
+    ]
     said = [("heading", 3, report.SAID), *report.sentences(which, groups)]
     return Shown(*(block for pair in tables for block in pair), *said)
 
@@ -60,7 +66,9 @@ class Picture:
 
 
 def picture(group, figure):
-    """A committed figure by the beginning of its file's name, and its kind; or that it is not there yet."""
+    """A committed figure by the beginning of its file's name, and its kind; or that it is not there
+    yet.
+    """
     path = RESULTS / "figures" / f"{group}.{figure}.png"
     absent = f"{path.name} comes with its table's first committed records."
     return Picture(path) if path.exists() else Shown(("text", absent))

@@ -1,11 +1,14 @@
-"""The notebooks of this folder: executed top to bottom from a clean state, saved with their outputs and without times."""
+"""The notebooks of this folder: executed top to bottom from a clean state, saved with their outputs
+and without times.
+"""
+
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from harmonica import BadInput
+from harmonica.errors import BadInput
 
 from .document import write
 
@@ -15,26 +18,38 @@ TIMEOUT_S = 600
 
 
 def execute(results, folder=FOLDER):
-    """Execute all notebooks in `folder` where `results` lie -> their paths. BadInput where a cell fails."""
+    """Execute all notebooks in `folder` where `results` lie -> their paths. BadInput where a cell
+    fails.
+    """
     paths = [Path(folder) / f"{name}.ipynb" for name in NAMES]
     return [write(path, executed(path, Path(results).resolve().parent)) for path in paths]
 
 
 def executed(path, root):
-    """The notebook's new text. Only its sources are kept, so that what a run before left in the file decides nothing."""
+    """The notebook's new text. Only its sources are kept, so that what a run before left in the
+    file decides nothing.
+    """
     notebook = nbformat.read(path, as_version=4)
-    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    notebook.metadata = {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
+    }
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(notebook, timeout=TIMEOUT_S, record_timing=False, extra_arguments=["--log-level=ERROR"],
-                            resources={"metadata": {"path": str(root)}})
-    # without a folder of kernels, python3 is the interpreter that runs this, whatever the user has installed
+    client = NotebookClient(
+        notebook,
+        timeout=TIMEOUT_S,
+        record_timing=False,
+        extra_arguments=["--log-level=ERROR"],
+        resources={"metadata": {"path": str(root)}},
+    )
+    # without a folder of kernels, python3 is the interpreter that runs this, whatever the user
+    # has installed
     client.create_kernel_manager().kernel_spec_manager.kernel_dirs = []
     try:
         client.execute(cleanup_kc=True)
     except CellExecutionError as error:
         raise BadInput(f"notebook: {path.name}: {error.ename}: {error.evalue}") from None
-    notebook.metadata.pop("language_info", None)        # the version of this machine's Python
+    notebook.metadata.pop("language_info", None)  # the version of this machine's Python
     return nbformat.writes(notebook) + "\n"

@@ -1,14 +1,17 @@
-"""Tables at paper scale: what was measured with the published models, and apart from it what the paper prints.
+"""Tables at paper scale: what was measured with the published models, and apart from it what the
+paper prints.
 
-One base model, so no ordering is claimed here: the reader compares. Figures stand in *.paper.*, never beside digits.
+One base model, so no ordering is claimed here: the reader compares. Figures stand in *.paper.*,
+never beside digits.
 """
+
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from harmonica.runs import latency_specs
-from harmonica.store import Store
+from harmonica.lab.runs import latency_specs
+from harmonica.lab.store import Store
 
 from .document import markdown, text, write
 from .paper_numbers import block as paper_block
@@ -16,36 +19,71 @@ from .paper_numbers import published
 from .records import groups_of, record
 from .table import label
 
-ABOUT = ("Measured with the published weights by ADM's protocol; a mean over evaluation noises, [lowest, highest] with "
-         "more than one.")
-BESIDE = ("The last column is the paper's FID of the row, for other trainings, noises and conditions. Trained here: beta "
-          "steered to the paper's CUR.")
+ABOUT = (
+    "Measured with the published weights by ADM's protocol; a mean over evaluation noises, [lowest, highest] with "
+    "more than one."
+)
+BESIDE = (
+    "The last column is the paper's FID of the row, for other trainings, noises and conditions. Trained here: beta "
+    "steered to the paper's CUR."
+)
 PAPER = "FID in the paper"
 
 
 def render(root, out, rows, table):
-    """Write tables/<name>.paper.csv and .md of a tables.Table below `out` from the records of rows below `root`.
+    """Write tables/<name>.paper.csv and .md of a tables.Table below `out` from the records of rows
+    below `root`.
 
-    -> (paths, text to print). All runs' records must be there (records.require); a latency record may be missing, its
-    cells are then empty.
+    -> (paths, text to print). All runs' records must be there (records.require); a latency record
+    may be missing, its cells are then empty.
     """
     store = Store(root)
     latencies = {spec.group: record(store, spec) for spec in latency_specs(rows)}
-    groups = [(name, [_cells(store, row, latencies[name], table) for row in own]) for name, own in groups_of(rows)]
-    blocks = [("heading", 1, f"{table.title} at paper scale"), ("text", " ".join([ABOUT, *_about(table)]))]
+    groups = [
+        (name, [_cells(store, row, latencies[name], table) for row in own])
+        for name, own in groups_of(rows)
+    ]
+    blocks = [
+        ("heading", 1, f"{table.title} at paper scale"),
+        ("text", " ".join([ABOUT, *_about(table)])),
+    ]
     for name, cells in groups:
-        blocks += [("heading", 2, name), _table(cells, table), ("text", _how(cells, latencies[name]))]
-    columns = ("group", "model", "T", "method", "form", "CUR_percent", *table.measured, "clean_FID", "latency_ms", "speedup",
-               "speedup_theoretical", "num_images", "num_seeds", "run_ids")
+        blocks += [
+            ("heading", 2, name),
+            _table(cells, table),
+            ("text", _how(cells, latencies[name])),
+        ]
+    columns = (
+        "group",
+        "model",
+        "T",
+        "method",
+        "form",
+        "CUR_percent",
+        *table.measured,
+        "clean_FID",
+        "latency_ms",
+        "speedup",
+        "speedup_theoretical",
+        "num_images",
+        "num_seeds",
+        "run_ids",
+    )
     plain = [_plain(row, columns) for _, cells in groups for row in cells]
     csv = pd.DataFrame(plain, columns=columns).to_csv(index=False, lineterminator="\n")
     contents = {"csv": csv, "md": markdown(blocks + paper_block(table.published))}
     folder = Path(out) / "tables"
-    return [write(folder / f"{table.name}.paper.{kind}", content) for kind, content in contents.items()], text(blocks)
+    return [
+        write(folder / f"{table.name}.paper.{kind}", content) for kind, content in contents.items()
+    ], text(blocks)
 
 
 def _about(table):
-    return [words for words in (BESIDE if _has_rows(table) else "", table.about_paper or table.about) if words]
+    return [
+        words
+        for words in (BESIDE if _has_rows(table) else "", table.about_paper or table.about)
+        if words
+    ]
 
 
 def _has_rows(table):
@@ -57,32 +95,59 @@ def _cells(store, row, latency, table):
     """{column: list of values over noises, or one value}; None for what was not measured."""
     found = [record(store, run) for run in row.runs]
     timed = (latency or {"rows": {}})["rows"].get(row.runs[0].id, {})
-    return {"label": label(row), "group": row.group, "model": row.model, "T": row.num_steps, "method": row.method,
-            "form": row.form, "CUR_percent": [r["cost"]["cur_percent"] for r in found],
-            **{name: [r["metrics"].get(name) for r in found] for name in (*table.measured, "clean_FID")},
-            "latency_ms": timed.get("latency_ms"), "speedup": timed.get("speedup"),
-            "speedup_theoretical": [r["cost"]["speedup_theoretical"] for r in found],
-            "num_images": found[0]["metrics"]["num_images"], "num_seeds": len(found),
-            "run_ids": " ".join(run.id for run in row.runs), PAPER: _in_paper(row, table),
-            "clip": found[0]["metrics"].get("clip_checkpoint")}
+    return {
+        "label": label(row),
+        "group": row.group,
+        "model": row.model,
+        "T": row.num_steps,
+        "method": row.method,
+        "form": row.form,
+        "CUR_percent": [r["cost"]["cur_percent"] for r in found],
+        **{
+            name: [r["metrics"].get(name) for r in found] for name in (*table.measured, "clean_FID")
+        },
+        "latency_ms": timed.get("latency_ms"),
+        "speedup": timed.get("speedup"),
+        "speedup_theoretical": [r["cost"]["speedup_theoretical"] for r in found],
+        "num_images": found[0]["metrics"]["num_images"],
+        "num_seeds": len(found),
+        "run_ids": " ".join(run.id for run in row.runs),
+        PAPER: _in_paper(row, table),
+        "clip": found[0]["metrics"].get("clip_checkpoint"),
+    }
 
 
 def _in_paper(row, table):
-    """FID of this row in the paper, "" where it has none: the same method and T, not what others published or chose."""
+    """FID of this row in the paper, "" where it has none: the same method and T, not what others
+    published or chose.
+    """
     if not _has_rows(table) or row.form.startswith(("published", "equal")):
         return ""
     for line in published(table.published):
-        sampler = line.get("sampler", "")       # Table 2 has several, and calls the rows without a cache "none"
+        sampler = line.get(
+            "sampler", ""
+        )  # Table 2 has several, and calls the rows without a cache "none"
         method = sampler if line["method"] == "none" else line["method"]
-        if (line["model"], method, line["T"]) == (row.model, row.method, str(row.num_steps)) and sampler in row.group:
+        if (line["model"], method, line["T"]) == (
+            row.model,
+            row.method,
+            str(row.num_steps),
+        ) and sampler in row.group:
             return line["FID"]
     return ""
 
 
 def _table(cells, table):
-    shown = {"CUR %": "CUR_percent", **{name: name for name in table.measured}, "speedup": "speedup",
-             "by MACs": "speedup_theoretical"} | ({PAPER: PAPER} if _has_rows(table) else {})
-    rows = [[row["label"], row["form"], *(_shown(row[column]) for column in shown.values())] for row in cells]
+    shown = {
+        "CUR %": "CUR_percent",
+        **{name: name for name in table.measured},
+        "speedup": "speedup",
+        "by MACs": "speedup_theoretical",
+    } | ({PAPER: PAPER} if _has_rows(table) else {})
+    rows = [
+        [row["label"], row["form"], *(_shown(row[column]) for column in shown.values())]
+        for row in cells
+    ]
     return "table", ["method", "form", *shown], rows
 
 
@@ -99,8 +164,14 @@ def _shown(values):
 
 def _plain(row, columns):
     values = {name: row[name] for name in columns}
-    return {name: value if not isinstance(value, list) else "" if None in value else f"{np.mean(value):.6g}"
-            for name, value in values.items()}
+    return {
+        name: value
+        if not isinstance(value, list)
+        else ""
+        if None in value
+        else f"{np.mean(value):.6g}"
+        for name, value in values.items()
+    }
 
 
 def _how(cells, latency):

@@ -1,11 +1,15 @@
-"""From what this clone measured to what is committed: copy finished records of clean code, never over another one."""
+"""From what this clone measured to what is committed: copy finished records of clean code, never
+over another one.
+"""
+
 import shutil
 from collections import defaultdict
 
 import numpy as np
 
-from harmonica import BadInput
-from harmonica.store import FOLDERS, Store, atomic
+from harmonica.errors import BadInput
+from harmonica.files import atomic
+from harmonica.lab.store import FOLDERS, Store
 
 from .figures.samples import DIGITS
 from .records import committed_images, images, record
@@ -17,15 +21,26 @@ HELD = "good, but of a table that is not whole yet"
 
 
 def publish(local, results, tables, pictured):
-    """Copy the records of whole tables from `local` to `results`, and a few images of each of the `pictured` runs.
+    """Copy the records of whole tables from `local` to `results`, and a few images of each of the
+    `pictured` runs.
 
-    tables: {title: all artefacts that it rests on}; whole are those of which every record is committed already or may be.
-    -> (paths written, {reason: ids that were not copied}). Records of other artefacts stay where they are.
+    tables: {title: all artefacts that it rests on}; whole are those of which every record is
+    committed already or may be. -> (paths written, {reason: ids that were not copied}). Records of
+    other artefacts stay where they are.
     """
     here, there = Store(local), Store(results)
-    written, skipped, named = [], defaultdict(list), {a.id: a for own in tables.values() for a in own}
+    written, skipped, named = (
+        [],
+        defaultdict(list),
+        {a.id: a for own in tables.values() for a in own},
+    )
     reasons = {id_: refusal(artefact, here, there) for id_, artefact in named.items()}
-    whole = {a.id for own in tables.values() if all(reasons[a.id] in (None, THERE) for a in own) for a in own}
+    whole = {
+        a.id
+        for own in tables.values()
+        if all(reasons[a.id] in (None, THERE) for a in own)
+        for a in own
+    }
     for id_, artefact in named.items():
         if id_ in whole and reasons[id_] is None:
             written += _copy(artefact, here, there)
@@ -72,7 +87,11 @@ def _copy_images(pictured, here, there):
     """The images that the figures show, of runs whose committed record is this clone's own."""
     written = []
     for run in pictured:
-        path, own, committed = committed_images(there.root, run), here.record_path(run), there.record_path(run)
+        path, own, committed = (
+            committed_images(there.root, run),
+            here.record_path(run),
+            there.record_path(run),
+        )
         ours = committed.exists() and own.exists() and committed.read_bytes() == own.read_bytes()
         if ours and not path.exists() and here.samples(run).is_dir():
             shown = images(here.root, run, DIGITS)
@@ -83,5 +102,7 @@ def _copy_images(pictured, here, there):
 
 
 def _unnamed(store, wanted):
-    files = [path for folder in FOLDERS.values() for path in sorted((store.root / folder).glob("*.json"))]
+    files = [
+        path for folder in FOLDERS.values() for path in sorted((store.root / folder).glob("*.json"))
+    ]
     return [path.stem for path in files if path.stem not in wanted]

@@ -1,4 +1,7 @@
-"""From rows of an experiment to numbers: one array (base models, noises) per metric, read from finished records."""
+"""From rows of an experiment to numbers: one array (base models, noises) per metric, read from
+finished records.
+"""
+
 import json
 from dataclasses import dataclass
 from itertools import groupby
@@ -7,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from experiments import Row
-from harmonica import BadInput
-from harmonica.runs import canonical, latency_specs, with_needs
-from harmonica.store import Store
+from harmonica.errors import BadInput
+from harmonica.lab.runs import canonical, latency_specs, with_needs
+from harmonica.lab.store import Store
 
 METRICS = ("IS", "FID", "sFID", "precision", "recall", "rFID", "x0_mse", "agreement", "num_images")
 COSTS = ("cur_percent", "cur_natural_percent", "speedup_theoretical")
@@ -17,11 +20,13 @@ COSTS = ("cur_percent", "cur_natural_percent", "speedup_theoretical")
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A measured row. values: metric -> (base models, noises) float64, None where the method has no such figure.
+    """A measured row. values: metric -> (base models, noises) float64, None where the method has no
+    such figure.
 
-    curve (base models, noises, T + 1): mean squared error of x_t against the uncached run, or None. latency: the row's
-    entry in the group's latency record, or None.
+    curve (base models, noises, T + 1): mean squared error of x_t against the uncached run, or None.
+    latency: the row's entry in the group's latency record, or None.
     """
+
     row: Row
     values: dict
     curve: np.ndarray | None
@@ -38,7 +43,10 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Rows that share one uncached model, the uncached one first. latency: the whole latency record, or None."""
+    """Rows that share one uncached model, the uncached one first. latency: the whole latency
+    record, or None.
+    """
+
     name: str
     lines: tuple[Line, ...]
     latency: dict | None
@@ -47,9 +55,13 @@ class Group:
 
 
 def groups_of(rows):
-    """-> [(name, rows)] in order; a row that repeats another's runs (two CURs, one number of steps) stands once."""
+    """-> [(name, rows)] in order; a row that repeats another's runs (two CURs, one number of steps)
+    stands once.
+    """
+
     def distinct(rows):
         return list({(row.method, row.runs): row for row in rows}.values())
+
     return [(name, distinct(rows)) for name, rows in groupby(rows, key=lambda row: row.group)]
 
 
@@ -59,16 +71,22 @@ def artefacts(rows, costs=()):
 
 
 def require(root, wanted, command):
-    """BadInput naming the first of `wanted` whose record is not below `root`, and the command that makes it."""
+    """BadInput naming the first of `wanted` whose record is not below `root`, and the command that
+    makes it.
+    """
     store = Store(root)
     missing = [a for a in wanted if record(store, a) is None]
     if missing:
         others = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
-        raise BadInput(f"record: {store.record_path(missing[0])}{others} missing; `{command}` makes what is missing")
+        raise BadInput(
+            f"record: {store.record_path(missing[0])}{others} missing; `{command}` makes what is missing"
+        )
 
 
 def record(store, artefact):
-    """The record of an artefact, or None. BadInput for a damaged one, or one of another schema, scale or config."""
+    """The record of an artefact, or None. BadInput for a damaged one, or one of another schema,
+    scale or config.
+    """
     found = store.record(artefact)
     if found is None:
         return None
@@ -76,8 +94,10 @@ def record(store, artefact):
     for field in sorted({*wanted, *found.get("config", {})}):
         own = found.get("config", {}).get(field)
         if own != wanted.get(field):
-            raise BadInput(f"record: {store.record_path(artefact)} was made with {field} = {json.dumps(own)}, not "
-                           f"{json.dumps(wanted.get(field))}; delete it to have it made again")
+            raise BadInput(
+                f"record: {store.record_path(artefact)} was made with {field} = {json.dumps(own)}, not "
+                f"{json.dumps(wanted.get(field))}; delete it to have it made again"
+            )
     return found
 
 
@@ -93,7 +113,9 @@ def _group(store, name, rows, spec):
     cells = {row: [record(store, run) for run in row.runs] for row in rows}
     lines = tuple(_line(row, found, latency) for row, found in cells.items())
     provenances = [r["provenance"] for found in cells.values() for r in found]
-    return Group(name=name, lines=lines, latency=latency, latency_id=spec.id, provenances=tuple(provenances))
+    return Group(
+        name=name, lines=lines, latency=latency, latency_id=spec.id, provenances=tuple(provenances)
+    )
 
 
 def _line(row, found, latency):
@@ -101,18 +123,26 @@ def _line(row, found, latency):
     values = {name: _array([r["metrics"][name] for r in found], shape) for name in METRICS}
     values |= {name: _array([r["cost"][name] for r in found], shape) for name in COSTS}
     if row.stochastic and row.num_steps != row.runs[0].against:
-        values["x0_mse"] = None         # another realisation: its distance says nothing of its quality
+        values["x0_mse"] = None  # another realisation: its distance says nothing of its quality
     curves = [r["metrics"]["x_mse_curve"] for r in found]
-    return Line(row=row, values=values, curve=None if None in curves else np.array(curves).reshape(*shape, -1),
-                latency=latency and latency["rows"].get(row.runs[0].id))
+    return Line(
+        row=row,
+        values=values,
+        curve=None if None in curves else np.array(curves).reshape(*shape, -1),
+        latency=latency and latency["rows"].get(row.runs[0].id),
+    )
 
 
 def grid(row):
-    """-> (base models, noises) of a row's runs, which are ordered so; BadInput where a pair is missing."""
+    """-> (base models, noises) of a row's runs, which are ordered so; BadInput where a pair is
+    missing.
+    """
     pairs = [(run.model.name, run.seed) for run in row.runs]
     models, noises = (list(dict.fromkeys(values)) for values in zip(*pairs))
     if pairs != [(model, noise) for model in models for noise in noises]:
-        raise BadInput(f"runs: {row.group}, {row.method} are {pairs}; every base model needs the same noises")
+        raise BadInput(
+            f"runs: {row.group}, {row.method} are {pairs}; every base model needs the same noises"
+        )
     return len(models), len(noises)
 
 
@@ -121,7 +151,8 @@ def _array(values, shape):
 
 
 def images(root, run, count):
-    """The first `count` images (count, C, H, W) of a run, from its samples or the few that were committed.
+    """The first `count` images (count, C, H, W) of a run, from its samples or the few that were
+    committed.
 
     BadInput where neither is there.
     """
@@ -132,7 +163,9 @@ def images(root, run, count):
                 return file["images"][:count]
         return np.load(folder / "block-00000.npy", allow_pickle=False)[:count]
     except FileNotFoundError:
-        raise BadInput(f"samples: neither {committed} nor {folder}/block-00000.npy is there") from None
+        raise BadInput(
+            f"samples: neither {committed} nor {folder}/block-00000.npy is there"
+        ) from None
 
 
 def committed_images(root, run):

@@ -1,19 +1,23 @@
 """Routers without torch: scores, and the schedule and training log that their records hold."""
+
 import json
 from dataclasses import dataclass
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from harmonica import BadInput
-from harmonica.store import Store
+from harmonica.errors import BadInput
+from harmonica.lab.store import Store
 
 from .records import record
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """scores (T, N) in (0, 1), reused (T, N) bool: the run's schedule; log: one dict per trajectory; about: the file's."""
+    """scores (T, N) in (0, 1), reused (T, N) bool: the run's schedule; log: one dict per
+    trajectory; about: the file's.
+    """
+
     scores: np.ndarray
     reused: np.ndarray
     tau: float
@@ -22,7 +26,9 @@ class Trained:
 
 
 def of_run(root, run):
-    """The router of a run, with what its record and the run's say. BadInput where a file is missing or damaged."""
+    """The router of a run, with what its record and the run's say. BadInput where a file is missing
+    or damaged.
+    """
     store = Store(root)
     path = store.router_path(run.router)
     try:
@@ -32,10 +38,17 @@ def of_run(root, run):
         raise BadInput(f"router: {path} is missing or not a whole router file ({error})") from None
     made, used = record(store, run.router), record(store, run)
     if made is None or used is None:
-        raise BadInput(f"record: {store.record_path(run if used is None else run.router)} is missing")
+        raise BadInput(
+            f"record: {store.record_path(run if used is None else run.router)} is missing"
+        )
     reused = np.array([[bit == "0" for bit in row] for row in used["keep"]])
-    return Trained(scores=1 / (1 + np.exp(-logits.astype(np.float64))), reused=reused, tau=about["tau"], about=about,
-                   log=made["log"])
+    return Trained(
+        scores=1 / (1 + np.exp(-logits.astype(np.float64))),
+        reused=reused,
+        tau=about["tau"],
+        about=about,
+        log=made["log"],
+    )
 
 
 def own(line):

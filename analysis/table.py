@@ -1,15 +1,43 @@
-"""A table of measured rows: the CSV with its fixed columns, and the blocks of the document beside it."""
+"""A table of measured rows: the CSV with its fixed columns, and the blocks of the document beside
+it.
+"""
+
 import pandas as pd
 
 from .bootstrap import interval
 from .records import COSTS, METRICS
 
-ONE_SAMPLER = "DDIM"        # a table with no other has no column for it
-COLUMNS = ("group", "model", "sampler", "T", "method", "CUR_percent", "CUR_natural_percent", "IS", "FID", "sFID",
-           "precision", "recall", "rFID", "rFID_floor", "x0_mse", "agreement", "latency_ms", "speedup", "speedup_theoretical",
-           "num_images", "num_seeds", "run_ids")
+ONE_SAMPLER = "DDIM"  # a table with no other has no column for it
+COLUMNS = (
+    "group",
+    "model",
+    "sampler",
+    "T",
+    "method",
+    "CUR_percent",
+    "CUR_natural_percent",
+    "IS",
+    "FID",
+    "sFID",
+    "precision",
+    "recall",
+    "rFID",
+    "rFID_floor",
+    "x0_mse",
+    "agreement",
+    "latency_ms",
+    "speedup",
+    "speedup_theoretical",
+    "num_images",
+    "num_seeds",
+    "run_ids",
+)
 RENAMED = {"CUR_percent": "cur_percent", "CUR_natural_percent": "cur_natural_percent"}
-MEASURED = {column: RENAMED.get(column, column) for column in COLUMNS if RENAMED.get(column, column) in METRICS + COSTS}
+MEASURED = {
+    column: RENAMED.get(column, column)
+    for column in COLUMNS
+    if RENAMED.get(column, column) in METRICS + COSTS
+}
 
 
 def cells(group):
@@ -21,10 +49,23 @@ def cells(group):
 def _cells(line, floor):
     row, latency = line.row, line.latency or {}
     numbers = {column: line.mean(metric) for column, metric in MEASURED.items()}
-    numbers |= {"rFID_floor": floor, "latency_ms": latency.get("latency_ms"), "speedup": latency.get("speedup")}
-    texts = {"group": row.group, "model": row.model, "sampler": row.sampler, "T": str(row.num_steps), "method": row.method,
-             "num_seeds": str(len(row.runs)), "run_ids": " ".join(run.id for run in row.runs)}
-    return {column: texts[column] if column in texts else _plain(numbers[column]) for column in COLUMNS}
+    numbers |= {
+        "rFID_floor": floor,
+        "latency_ms": latency.get("latency_ms"),
+        "speedup": latency.get("speedup"),
+    }
+    texts = {
+        "group": row.group,
+        "model": row.model,
+        "sampler": row.sampler,
+        "T": str(row.num_steps),
+        "method": row.method,
+        "num_seeds": str(len(row.runs)),
+        "run_ids": " ".join(run.id for run in row.runs),
+    }
+    return {
+        column: texts[column] if column in texts else _plain(numbers[column]) for column in COLUMNS
+    }
 
 
 def _plain(number):
@@ -34,8 +75,10 @@ def _plain(number):
 def csv_text(groups):
     rows = [row for group in groups for row in cells(group)]
     frame = pd.DataFrame(rows, columns=COLUMNS)
-    first = {(row.model, row.sampler, row.num_steps) for row in (group.lines[0].row for group in groups)}
-    if len(first) == len(groups):       # these three tell the groups apart
+    first = {
+        (row.model, row.sampler, row.num_steps) for row in (group.lines[0].row for group in groups)
+    }
+    if len(first) == len(groups):  # these three tell the groups apart
         frame = frame.drop(columns="group")
     if set(frame["sampler"]) == {ONE_SAMPLER}:
         frame = frame.drop(columns="sampler")
@@ -51,17 +94,29 @@ def read_csv(path):
 
 
 def key(row):
-    """What makes a row of the CSV the same row in another measurement; uncached and fewer steps differ in their MACs."""
+    """What makes a row of the CSV the same row in another measurement; uncached and fewer steps
+    differ in their MACs.
+    """
     sampler = row.get("sampler", ONE_SAMPLER)
-    setting = f"{float(row['speedup_theoretical']):.2f}" if row["method"] == sampler else row["CUR_percent"]
-    if setting == row["CUR_natural_percent"]:       # as the scores gave it, which is a result
+    setting = (
+        f"{float(row['speedup_theoretical']):.2f}"
+        if row["method"] == sampler
+        else row["CUR_percent"]
+    )
+    if setting == row["CUR_natural_percent"]:  # as the scores gave it, which is a result
         setting = "natural"
     return row.get("group", ""), row["model"], sampler, row["T"], row["method"], setting
 
 
 # heading -> column; the first block is what carries the comparison, the second stands beside it
 CARRYING = {"rFID": "rFID", "x_0 error": "x0_mse", "FID": "FID", "agreement %": "agreement"}
-BESIDE = {"CUR natural %": "CUR_natural_percent", "IS": "IS", "sFID": "sFID", "precision %": "precision", "recall %": "recall"}
+BESIDE = {
+    "CUR natural %": "CUR_natural_percent",
+    "IS": "IS",
+    "sFID": "sFID",
+    "precision %": "precision",
+    "recall %": "recall",
+}
 SPEED = {"speedup": "speedup", "by MACs": "speedup_theoretical"}
 LATENCY = {"latency ms": "latency_ms"}
 
@@ -76,14 +131,23 @@ def beside_block(group, committed):
 
 def means_block(group, committed):
     """carrying_block without intervals: as wide as a terminal."""
-    return _block(group, {**CARRYING, **SPEED}, committed, lambda line, row, column: f"{float(row[column]):.4g}")
+    return _block(
+        group,
+        {**CARRYING, **SPEED},
+        committed,
+        lambda line, row, column: f"{float(row[column]):.4g}",
+    )
 
 
 def _block(group, columns, committed, shown):
-    """("table", headings, rows): each cell as `shown` has it, then (committed value) where there is one."""
+    """("table", headings, rows): each cell as `shown` has it, then (committed value) where there is
+    one.
+    """
     rows = []
     for line, row in zip(group.lines, cells(group)):
-        known = committed.get(key(row)) or committed.get(key(row | {"group": ""}), {})     # most tables have no such column
+        known = committed.get(key(row)) or committed.get(
+            key(row | {"group": ""}), {}
+        )  # most tables have no such column
         rows.append([label(line.row), line.row.form, f"{line.mean('cur_percent'):.4g}"])
         for column in columns.values():
             there = f" ({float(known[column]):.4g})" if known.get(column) else ""
@@ -95,7 +159,11 @@ def label(row):
     """A row's method in words; that of the uncached rows is their sampler."""
     if not row.uncached:
         return row.method
-    return "uncached" if row.num_steps == row.runs[0].against else f"{row.sampler}, {row.num_steps} steps"
+    return (
+        "uncached"
+        if row.num_steps == row.runs[0].against
+        else f"{row.sampler}, {row.num_steps} steps"
+    )
 
 
 def _with_spread(line, row, column):
@@ -105,7 +173,9 @@ def _with_spread(line, row, column):
 
 
 def _spread(line, column):
-    """Bootstrap interval over seeds, interquartile range over repeats of what is timed, None where there is neither."""
+    """Bootstrap interval over seeds, interquartile range over repeats of what is timed, None where
+    there is neither.
+    """
     if column in ("latency_ms", "speedup"):
         return line.latency["latency_iqr_ms" if column == "latency_ms" else "speedup_iqr"]
     values = line.values[MEASURED[column]]

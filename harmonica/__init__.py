@@ -1,22 +1,18 @@
-"""HarmoniCa: learned feature caching for diffusion transformers. Start reading at sdt.py."""
+"""HarmoniCa: learned feature caching for diffusion transformers. Start reading in harmonica/method."""
 
-
-class BadInput(ValueError):
-    """A user's mistake. The message names the field, the value and what would be right; no traceback is shown."""
-
-
-def check(ok, field, value, right):
-    """Raise BadInput unless `ok`."""
-    if not ok:
-        raise BadInput(f"{field}: {value!r} is not possible; {right}")
+# What users of a diffusers pipeline need, imported when first asked for: `import harmonica`
+# imports no torch.
+EXPORTS = {
+    "apply_router": "harmonica.pipeline.apply",
+    "remove_router": "harmonica.pipeline.apply",
+    "Router": "harmonica.method.router",
+    "BadInput": "harmonica.errors",
+}
 
 
 def __getattr__(name):
-    """What users of a diffusers pipeline need, imported when first asked for: `import harmonica` imports no torch."""
-    if name in ("apply_router", "remove_router"):
-        from . import pipeline as home
-    elif name == "Router":
-        from . import router as home
-    else:
+    from importlib import import_module
+
+    if name not in EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(home, name)
+    return getattr(import_module(EXPORTS[name]), name)

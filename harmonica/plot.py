@@ -1,4 +1,7 @@
-"""Pictures of routers, and how every picture here is drawn: one look, and the same bytes from the same numbers. No torch."""
+"""Pictures of routers, and how every picture here is drawn: one look, and the same bytes from the
+same numbers. No torch.
+"""
+
 from contextlib import contextmanager
 
 import matplotlib
@@ -10,14 +13,26 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from PIL import Image
 
-from .store import atomic
+from harmonica.files import atomic
 
-STYLE = {"font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7, "xtick.labelsize": 7,
-         "ytick.labelsize": 7, "axes.spines.top": False, "axes.spines.right": False, "lines.linewidth": 1.3,
-         "lines.markersize": 4, "legend.frameon": False, "hatch.linewidth": 0.6, "pdf.fonttype": 42}
+STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4,
+    "legend.frameon": False,
+    "hatch.linewidth": 0.6,
+    "pdf.fonttype": 42,
+}
 DPI = 160
 UNDATED = {"Creator": None, "Producer": None, "CreationDate": None}
-COLOURS = 256       # of a PNG, which is a third as large with a palette
+COLOURS = 256  # of a PNG, which is a third as large with a palette
 KINDS = {"attn": "attention", "cross": "cross-attention", "mlp": "feed-forward"}
 DIT_KINDS = ("attn", "mlp")
 THRESHOLD = "#d55e00"
@@ -25,12 +40,13 @@ THRESHOLD = "#d55e00"
 
 @contextmanager
 def drawing(paths, width, height):
-    """Yield an empty figure of width x height inches; on leaving, write it to each of `paths` without date or versions.
+    """Yield an empty figure of width x height inches; on leaving, write it to each of `paths`
+    without date or versions.
 
     As PDF where that is a path's suffix, else as PNG.
     """
     with matplotlib.rc_context():
-        matplotlib.rcdefaults()         # whatever the user's matplotlibrc says
+        matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
         matplotlib.rcParams.update(STYLE)
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
@@ -40,7 +56,7 @@ def drawing(paths, width, height):
                     figure.savefig(temporary, format="pdf", dpi=DPI, metadata=UNDATED)
                 else:
                     _png(figure, temporary)
-            figure.set_layout_engine("none")        # laid out once, the same in each
+            figure.set_layout_engine("none")  # laid out once, the same in each
 
 
 def _png(figure, path):
@@ -53,9 +69,11 @@ def _png(figure, path):
 
 
 def heat_map(router, path):
-    """Draw a router (anything with scores (T, N), tau, keep and about) as PNG or PDF: scores, threshold, reused entries.
+    """Draw a router (anything with scores (T, N), tau, keep and about) as PNG or PDF: scores,
+    threshold, reused entries.
 
-    Where it was trained for a CUR, the entries that its schedule reuses are those of lowest score, else those at most tau.
+    Where it was trained for a CUR, the entries that its schedule reuses are those of lowest score,
+    else those at most tau.
     """
     scores, kinds = np.asarray(router.scores), kinds_of(router)
     reused = ~np.asarray(router.keep(router.about.get("training", {}).get("cur_percent")))
@@ -69,47 +87,87 @@ def heat_map(router, path):
 
 
 def kinds_of(router):
-    """The kinds of block that take turns in a router's columns: its own, else attention and feed-forward as in DiT."""
+    """The kinds of block that take turns in a router's columns: its own, else attention and
+    feed-forward as in DiT.
+    """
     kinds = tuple(router.about.get("kinds", DIT_KINDS))
     return kinds if np.shape(router.scores)[1] % len(kinds) == 0 else ("block",)
 
 
 def draw_scores(axes, scores, *, tau, reused, kinds):
-    """Draw scores (T, N) into one axes per kind of block: hatched where reused (T, N), a line around r <= tau."""
+    """Draw scores (T, N) into one axes per kind of block: hatched where reused (T, N), a line
+    around r <= tau.
+    """
     for offset, (ax, kind) in enumerate(zip(axes, kinds)):
-        own = scores[:, offset::len(kinds)]
-        image = ax.imshow(own, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest")
-        _hatch(ax, reused[:, offset::len(kinds)])
+        own = scores[:, offset :: len(kinds)]
+        image = ax.imshow(
+            own, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest"
+        )
+        _hatch(ax, reused[:, offset :: len(kinds)])
         _outline(ax, own <= tau)
-        ax.set(title=KINDS.get(kind, kind), xlabel="block", xticks=_ticks(own.shape[1]), yticks=_ticks(len(own)))
+        ax.set(
+            title=KINDS.get(kind, kind),
+            xlabel="block",
+            xticks=_ticks(own.shape[1]),
+            yticks=_ticks(len(own)),
+        )
         ax.spines[:].set_visible(False)
     return image
 
 
 def explain(figure, image, axes, tau):
     """The colour bar of `draw_scores`, and what hatching and line mean."""
-    bar = figure.colorbar(image, ax=list(axes), label="score r", fraction=0.05, pad=0.02,
-                          aspect=max(20, 5 * figure.get_figheight()))
+    bar = figure.colorbar(
+        image,
+        ax=list(axes),
+        label="score r",
+        fraction=0.05,
+        pad=0.02,
+        aspect=max(20, 5 * figure.get_figheight()),
+    )
     bar.ax.axhline(tau, color=THRESHOLD, linewidth=1.5)
-    handles = [Rectangle((0, 0), 1, 1, facecolor="#00224e", hatch="//////", edgecolor="white", linewidth=0),
-               Rectangle((0, 0), 1, 1, fill=False, edgecolor=THRESHOLD, linewidth=1.5)]
-    figure.legend(handles, ["reused by the schedule", f"r at most tau = {tau:g}"], loc="outside lower center", ncols=2)
+    handles = [
+        Rectangle(
+            (0, 0), 1, 1, facecolor="#00224e", hatch="//////", edgecolor="white", linewidth=0
+        ),
+        Rectangle((0, 0), 1, 1, fill=False, edgecolor=THRESHOLD, linewidth=1.5),
+    ]
+    figure.legend(
+        handles,
+        ["reused by the schedule", f"r at most tau = {tau:g}"],
+        loc="outside lower center",
+        ncols=2,
+    )
 
 
 def _hatch(ax, inside):
     """Hatch the cells of a mask (T, n), as one patch."""
-    cells = [Path.unit_rectangle().vertices + (block - 0.5, step - 0.5) for step, block in np.argwhere(inside)]
+    cells = [
+        Path.unit_rectangle().vertices + (block - 0.5, step - 0.5)
+        for step, block in np.argwhere(inside)
+    ]
     if cells:
-        whole = Path.make_compound_path(*(Path(cell, Path.unit_rectangle().codes) for cell in cells))
+        whole = Path.make_compound_path(
+            *(Path(cell, Path.unit_rectangle().codes) for cell in cells)
+        )
         ax.add_patch(PathPatch(whole, fill=False, hatch="////", edgecolor="white", linewidth=0))
 
 
 def _outline(ax, inside):
     """A line along the border of the cells of a mask (T, n)."""
     padded = np.pad(inside, 1)
-    lines = [((x - 0.5, y - 0.5), (x - 0.5, y + 0.5)) for y, x in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])]
-    lines += [((x - 0.5, y - 0.5), (x + 0.5, y - 0.5)) for y, x in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])]
-    ax.add_collection(LineCollection(lines, colors=THRESHOLD, linewidths=1.3, capstyle="projecting"), autolim=False)
+    lines = [
+        ((x - 0.5, y - 0.5), (x - 0.5, y + 0.5))
+        for y, x in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])
+    ]
+    lines += [
+        ((x - 0.5, y - 0.5), (x + 0.5, y - 0.5))
+        for y, x in np.argwhere(padded[1:, 1:-1] != padded[:-1, 1:-1])
+    ]
+    ax.add_collection(
+        LineCollection(lines, colors=THRESHOLD, linewidths=1.3, capstyle="projecting"),
+        autolim=False,
+    )
 
 
 def _ticks(count):

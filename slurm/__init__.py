@@ -1,1 +1,3 @@
-"""Runs on a Slurm cluster, or on a rehearsal of one: `local_cluster` starts a real one-node Slurm on this machine."""
+"""Runs on a Slurm cluster, or on a rehearsal of one: `local_cluster` starts a real one-node Slurm
+on this machine.
+"""

@@ -1,11 +1,15 @@
-"""The missing artefacts of experiments as Slurm jobs: `python -m harmonica run EXPERIMENT... --where slurm`.
+"""The missing artefacts of experiments as Slurm jobs: `python -m harmonica run EXPERIMENT...
+--where slurm`.
 
-Nothing waits on the login node: dependencies (afterok) bring the jobs into order, and one whose need failed is ended by
-Slurm. Asking again submits what is missing and not queued, so a launcher may be killed at any moment: it submits and only
-then notes, and a queued job of this clone without a note is cancelled by the next launcher before its replacement goes in.
+Nothing waits on the login node: dependencies (afterok) bring the jobs into order, and one whose
+need failed is ended by Slurm. Asking again submits what is missing and not queued, so a launcher
+may be killed at any moment: it submits and only then notes, and a queued job of this clone without
+a note is cancelled by the next launcher before its replacement goes in.
 
-The same jobs run on submitit's clusters `local` and `debug`, which have no queue: the launcher runs one after another.
+The same jobs run on submitit's clusters `local` and `debug`, which have no queue: the launcher runs
+one after another.
 """
+
 import math
 import tempfile
 import time
@@ -15,9 +19,10 @@ from types import SimpleNamespace
 import submitit
 from submitit.core.utils import FailedJobError, UncompletedJobError
 
-from harmonica import BadInput, check
-from harmonica.commands.run import set_aside
-from harmonica.store import Store, write_json
+from harmonica.cli.run import set_aside
+from harmonica.errors import BadInput, check
+from harmonica.files import write_json
+from harmonica.lab.store import Store
 
 from . import report
 from .plan import jobs_of
@@ -26,18 +31,25 @@ from .squeue import Jobs, client
 from .work import Work, failed_path
 
 POLL_S = 5
-ENDING_S = 60       # Slurm kills what does not end after KillWait, 30 s where nothing else is configured
-LAUNCHER = SimpleNamespace(id="launcher")       # what a launcher locks
+ENDING_S = 60  # Slurm kills what does not end after KillWait, 30 s where nothing else is configured
+LAUNCHER = SimpleNamespace(id="launcher")  # what a launcher locks
 NEVER = "DependencyNeverSatisfied"
 
 
 def main(arguments, wanted, latencies, local):
-    """What the command line does on a cluster; `arguments` as in harmonica.commands.run. BadInput where something failed."""
+    """What the command line does on a cluster; `arguments` as in harmonica.commands.run. BadInput
+    where something failed.
+    """
     site, resources = load(arguments.cluster_file)
     store, queue = Store(local), Jobs(local, in_queue=site.cluster == "slurm")
     if arguments.fresh and not (arguments.dry_run or arguments.status or arguments.cancel):
         queued = sum(map(len, queue.live().values()))
-        check(not queued, "FRESH", 1, f"{queued} jobs of the present set are queued; wait for them, or --cancel first")
+        check(
+            not queued,
+            "FRESH",
+            1,
+            f"{queued} jobs of the present set are queued; wait for them, or --cancel first",
+        )
         set_aside(local)
     table = _table(arguments)
     jobs = jobs_of(wanted, latencies, store, resources, table)
@@ -49,8 +61,14 @@ def main(arguments, wanted, latencies, local):
         queued = queue.live()
         live = [one for job in jobs for one in queued.get(job.key, [])]
         queue.cancel(live)
-        ending = wait(jobs, queue, ENDING_S)        # one that ran takes a moment, and would count as queued until then
-        still = f"; {ending} have not ended yet, ask again when squeue lists them no more" if ending else ""
+        ending = wait(
+            jobs, queue, ENDING_S
+        )  # one that ran takes a moment, and would count as queued until then
+        still = (
+            f"; {ending} have not ended yet, ask again when squeue lists them no more"
+            if ending
+            else ""
+        )
         return print(f"cancelled {len(live)} jobs; what they finished is kept{still}")
     if not jobs:
         return print(f"nothing to run: all {len(wanted + latencies)} records are in {local}")
@@ -67,8 +85,18 @@ def main(arguments, wanted, latencies, local):
 def _table(arguments):
     """-> key and command of the rendering job, or None."""
     if arguments.table:
-        return (f"{arguments.table}.{arguments.scale}.{arguments.rows}.{arguments.seeds}",
-                (arguments.table, "--scale", arguments.scale, "--rows", arguments.rows, "--seeds", str(arguments.seeds)))
+        return (
+            f"{arguments.table}.{arguments.scale}.{arguments.rows}.{arguments.seeds}",
+            (
+                arguments.table,
+                "--scale",
+                arguments.scale,
+                "--rows",
+                arguments.rows,
+                "--seeds",
+                str(arguments.seeds),
+            ),
+        )
 
 
 def submit_all(jobs, site, resources, queue, cluster_file):
@@ -87,15 +115,25 @@ def submit_all(jobs, site, resources, queue, cluster_file):
             ids[job.key] += submit(job, todo, after, resources[job.kind], site, queue)
             new.add(job.key)
     queued = f", {len(jobs) - len(new)} were queued already" if len(new) < len(jobs) else ""
-    print(f"{len(new)} jobs submitted{queued}; results go to {queue.root}, logs to {queue.root}/jobs")
+    print(
+        f"{len(new)} jobs submitted{queued}; results go to {queue.root}, logs to {queue.root}/jobs"
+    )
 
 
 def _kept_and_lost(job, live, queue, new):
-    """Of a job's queued ones those to keep, and those that will never do their work: without a note (and perhaps without
-    a pickle: the launcher was killed), or waiting for one that failed (its successor was submitted just now)."""
+    """Of a job's queued ones those to keep, and those that will never do their work: without a note
+    (and perhaps without a pickle: the launcher was killed), or waiting for one that failed (its
+    successor was submitted just now).
+    """
     noted = {note["job"] for note in queue.notes(job.key)}
-    lost = [one for one in live if one.job not in noted or one.reason == NEVER
-            or one.state == "PENDING" and new & set(job.needs)]
+    lost = [
+        one
+        for one in live
+        if one.job not in noted
+        or one.reason == NEVER
+        or one.state == "PENDING"
+        and new & set(job.needs)
+    ]
     return [one for one in live if one not in lost], lost
 
 
@@ -106,35 +144,60 @@ def submit(job, todo, after, own, site, queue):
     if after:
         executor.update_parameters(slurm_dependency="afterok:" + ":".join(after))
     if site.cluster == "slurm":
-        executor.update_parameters(slurm_teardown=_start_again(failed_path(queue.root, job.key), site.retries))
+        executor.update_parameters(
+            slurm_teardown=_start_again(failed_path(queue.root, job.key), site.retries)
+        )
     failed_path(queue.root, job.key).unlink(missing_ok=True)
-    works = [Work(queue.root, job, shard, own.processes if job.kind == "train" else 1) for shard in todo]
+    works = [
+        Work(queue.root, job, shard, own.processes if job.kind == "train" else 1) for shard in todo
+    ]
     try:
         with executor.batch():
             submitted = [executor.submit(work) for work in works]
     except FailedJobError as error:
-        raise BadInput(f"sbatch: {' '.join(str(error).split())}; asking again goes on from here") from None
+        raise BadInput(
+            f"sbatch: {' '.join(str(error).split())}; asking again goes on from here"
+        ) from None
     queue.note(job.key, submitted[0].job_id.split("_")[0], [shard for shard in todo if shard])
     return [one.job_id for one in submitted] if site.cluster == "slurm" else submitted
 
 
 def _executor(folder, site):
     options = {"slurm_max_num_timeout": site.time_outs, "local_max_num_timeout": site.time_outs}
-    return submitit.AutoExecutor(folder, cluster=site.cluster, **{key: value for key, value in options.items()
-                                                                 if key.startswith(site.cluster)})
+    return submitit.AutoExecutor(
+        folder,
+        cluster=site.cluster,
+        **{key: value for key, value in options.items() if key.startswith(site.cluster)},
+    )
 
 
 def _parameters(kind, own, site):
     """submitit's parameters for one kind of job."""
     processes = own.processes if kind == "train" else 1
-    texts = {f"slurm_{key}": getattr(own, key) for key in ("partition", "account", "qos", "constraint", "setup", "exclusive")
-             if getattr(own, key)}
+    texts = {
+        f"slurm_{key}": getattr(own, key)
+        for key in ("partition", "account", "qos", "constraint", "setup", "exclusive")
+        if getattr(own, key)
+    }
     gpus, srun_args = _gpus(own.gpus, processes, site)
-    return {"timeout_min": own.minutes, "mem_gb": own.memory_gb, "cpus_per_task": own.cpus, "nodes": 1,
-            "tasks_per_node": processes, **texts, **gpus, "slurm_array_parallelism": own.parallel,
-            "slurm_signal_delay_s": site.warning_s, "slurm_use_srun": site.srun,
-            "slurm_srun_args": [f"--cpus-per-task={own.cpus}", "--kill-on-bad-exit=1", *srun_args],
-            "slurm_additional_parameters": {"kill-on-invalid-dep": "yes", "requeue": True, **own.sbatch}}
+    return {
+        "timeout_min": own.minutes,
+        "mem_gb": own.memory_gb,
+        "cpus_per_task": own.cpus,
+        "nodes": 1,
+        "tasks_per_node": processes,
+        **texts,
+        **gpus,
+        "slurm_array_parallelism": own.parallel,
+        "slurm_signal_delay_s": site.warning_s,
+        "slurm_use_srun": site.srun,
+        "slurm_srun_args": [f"--cpus-per-task={own.cpus}", "--kill-on-bad-exit=1", *srun_args],
+        "slurm_additional_parameters": {
+            "kill-on-invalid-dep": "yes",
+            "requeue": True,
+            **own.sbatch,
+        },
+    }
 
 
 def _gpus(gpus, processes, site):
@@ -145,16 +208,25 @@ def _gpus(gpus, processes, site):
         return {"gpus_per_node": gpus}, []
     typed = f"{site.gpu_type}:" if site.gpu_type else ""
     if site.gpu_syntax == "gpus-per-task":
-        return {"slurm_gpus_per_task": f"{typed}{gpus // processes}"}, [f"--gpus-per-task={typed}{gpus // processes}"]
+        return {"slurm_gpus_per_task": f"{typed}{gpus // processes}"}, [
+            f"--gpus-per-task={typed}{gpus // processes}"
+        ]
     if site.gpu_syntax == "gres":
         return {"slurm_gres": f"gpu:{typed}{gpus}"}, []
     return {"slurm_gpus_per_node": f"{typed}{gpus}"}, []
 
 
 def _start_again(mark, retries):
-    """Lines after the work, in the batch script: a job that died without giving a reason is requeued a few times."""
-    return ["code=$?", f'if [ $code -ne 0 ] && [ ! -e "{mark}" ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ]; then',
-            '    scontrol requeue "$SLURM_JOB_ID"', "fi", "exit $code"]
+    """Lines after the work, in the batch script: a job that died without giving a reason is
+    requeued a few times.
+    """
+    return [
+        "code=$?",
+        f'if [ $code -ne 0 ] && [ ! -e "{mark}" ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ]; then',
+        '    scontrol requeue "$SLURM_JOB_ID"',
+        "fi",
+        "exit $code",
+    ]
 
 
 def _check_accepted(kind, own, site, cluster_file):
@@ -167,25 +239,33 @@ def _check_accepted(kind, own, site, cluster_file):
         try:
             client(["sbatch", "--test-only", str(script)])
         except BadInput as error:
-            raise BadInput(f"{cluster_file}: [{kind}]: this cluster refuses such a job ({error}); nothing was "
-                           "submitted") from None
+            raise BadInput(
+                f"{cluster_file}: [{kind}]: this cluster refuses such a job ({error}); nothing was "
+                "submitted"
+            ) from None
 
 
 def run_here(jobs, site, resources, queue):
-    """Clusters local and debug: every job in turn, shards as many at a time as [sample] parallel says."""
+    """Clusters local and debug: every job in turn, shards as many at a time as [sample] parallel
+    says.
+    """
     failed = set()
     for job in jobs:
         if failed & set(job.needs):
-            failed.add(job.key)         # the report says why
+            failed.add(job.key)  # the report says why
             continue
         todo, step = list(job.shards or (None,)), resources[job.kind].parallel
         for start in range(0, len(todo), step):
-            for one in submit(job, todo[start:start + step], [], resources[job.kind], site, queue):
+            for one in submit(
+                job, todo[start : start + step], [], resources[job.kind], site, queue
+            ):
                 if error := _error_of(one):
                     failed.add(job.key)
                     mark = failed_path(queue.root, job.key)
                     if not mark.exists():
-                        write_json(mark, {"reason": str(error).strip().splitlines()[-1], "job": one.job_id})
+                        write_json(
+                            mark, {"reason": str(error).strip().splitlines()[-1], "job": one.job_id}
+                        )
 
 
 def _error_of(submitted):
@@ -196,10 +276,13 @@ def _error_of(submitted):
 
 
 def wait(jobs, queue, seconds=math.inf):
-    """Until none of the jobs is queued, or for so long -> how many are. Those whose need failed are ended even where Slurm
-    would let them wait."""
+    """Until none of the jobs is queued, or for so long -> how many are. Those whose need failed are
+    ended even where Slurm would let them wait.
+    """
     keys, end = {job.key for job in jobs}, time.monotonic() + seconds
-    while (live := [one for key, own in queue.live().items() if key in keys for one in own]) and time.monotonic() < end:
+    while (
+        live := [one for key, own in queue.live().items() if key in keys for one in own]
+    ) and time.monotonic() < end:
         queue.cancel([one for one in live if one.reason == NEVER])
         time.sleep(POLL_S)
     return len(live)

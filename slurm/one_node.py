@@ -1,7 +1,9 @@
-"""The daemons and the private folder behind local_cluster: how a one-node Slurm is laid out, started and stopped.
+"""The daemons and the private folder behind local_cluster: how a one-node Slurm is laid out,
+started and stopped.
 
 Standard library only. Every function takes the folder; nothing is kept elsewhere.
 """
+
 import os
 import pwd
 import shutil
@@ -14,13 +16,15 @@ from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
-DAEMONS = ("slurmd", "slurmctld", "munged")                 # in the order of stopping
+DAEMONS = ("slurmd", "slurmctld", "munged")  # in the order of stopping
 PROGRAMS = (*DAEMONS, "slurmstepd", "scontrol", "sinfo", "squeue", "scancel", "sbatch", "srun")
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-START_S, CANCEL_S, STOP_S, CLIENT_S = 30, 20, 10, 15        # how long to wait
-MARK = "# local_cluster: "                                  # begins every slurm.conf of ours
+START_S, CANCEL_S, STOP_S, CLIENT_S = 30, 20, 10, 15  # how long to wait
+MARK = "# local_cluster: "  # begins every slurm.conf of ours
 
-SLURM_CONF = MARK + """{node}
+SLURM_CONF = (
+    MARK
+    + """{node}
 ClusterName=rehearsal
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser={user}
@@ -56,6 +60,7 @@ NodeName=localhost NodeHostName={host} NodeAddr=127.0.0.1 {node} State=UNKNOWN
 PartitionName=ci Nodes=ALL Default=YES PriorityTier=1 GraceTime=10
 PartitionName=hi Nodes=ALL PriorityTier=10 PreemptMode=OFF
 """
+)
 SACCT = """#!/bin/sh
 # REHEARSAL SCAFFOLDING of slurm/local_cluster, not sacct: answers submitit's one query from the controller's memory.
 ids=
@@ -73,7 +78,9 @@ def is_ours(folder):
     """Whether a folder may be wiped: it is new, or this user's and empty or laid out by `prepare`."""
     if not folder.exists():
         return True
-    return folder.stat().st_uid == os.getuid() and bool(described(folder) or not any(folder.iterdir()))
+    return folder.stat().st_uid == os.getuid() and bool(
+        described(folder) or not any(folder.iterdir())
+    )
 
 
 def described(folder):
@@ -84,22 +91,42 @@ def described(folder):
 
 
 def prepare(folder, node, num_gpus):
-    """Lay out the folder anew: configuration, key, fake GPUs and the sacct stand-in. node: its claims, as in slurm.conf."""
+    """Lay out the folder anew: configuration, key, fake GPUs and the sacct stand-in. node: its
+    claims, as in slurm.conf.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    folder.chmod(0o755)                                         # munged: socket open to all users, key to the owner alone
+    folder.chmod(0o755)  # munged: socket open to all users, key to the owner alone
     ctld_port, slurmd_port = two_free_ports()
-    (folder / "slurm.conf").write_text(SLURM_CONF.format(
-        node=node, folder=folder, host=socket.gethostname().split(".")[0], user=pwd.getpwuid(os.getuid()).pw_name,
-        ctld_port=ctld_port, slurmd_port=slurmd_port, first_job_id=int(5 * time.time()) % 60_000_000 + 1))
-    (folder / "gres.conf").write_text(f"NodeName=localhost Name=gpu File={folder}/gpu/fake[0-{num_gpus - 1}]\n")
-    # No cgroup is used. But a slurmd that may choose its plugin exits where it finds no cgroups, or (22.05) only cgroup v2.
+    (folder / "slurm.conf").write_text(
+        SLURM_CONF.format(
+            node=node,
+            folder=folder,
+            host=socket.gethostname().split(".")[0],
+            user=pwd.getpwuid(os.getuid()).pw_name,
+            ctld_port=ctld_port,
+            slurmd_port=slurmd_port,
+            first_job_id=int(5 * time.time()) % 60_000_000 + 1,
+        )
+    )
+    (folder / "gres.conf").write_text(
+        f"NodeName=localhost Name=gpu File={folder}/gpu/fake[0-{num_gpus - 1}]\n"
+    )
+    # No cgroup is used. But a slurmd that may choose its plugin exits where it finds no cgroups,
+    # or (22.05) only cgroup v2.
     (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
-    for name, mode in {"key": 0o700, "state": 0o700, "sock": 0o755, "spool": 0o755, "gpu": 0o755, "bin": 0o755}.items():
+    for name, mode in {
+        "key": 0o700,
+        "state": 0o700,
+        "sock": 0o755,
+        "spool": 0o755,
+        "gpu": 0o755,
+        "bin": 0o755,
+    }.items():
         (folder / name).mkdir()
-        (folder / name).chmod(mode)                             # whatever the umask
+        (folder / name).chmod(mode)  # whatever the umask
     for i in range(num_gpus):
-        (folder / f"gpu/fake{i}").symlink_to("/dev/null")       # slurmd wants a device file for each GPU
+        (folder / f"gpu/fake{i}").symlink_to("/dev/null")  # slurmd wants a device file for each GPU
     (folder / "key/munge.key").touch(0o600)
     (folder / "key/munge.key").write_bytes(os.urandom(128))
     (folder / "bin/sacct").write_text(SACCT)
@@ -108,14 +135,28 @@ def prepare(folder, node, num_gpus):
 
 def start(folder):
     """Start the daemons and wait until the node is idle. -> None, or what went wrong."""
-    munge = {"socket": "sock/munge", "key-file": "key/munge.key", "seed-file": "key/seed", "pid-file": "munged.pid",
-             "log-file": "munged.log"}
-    fresh = ("-c", "-f", f"{folder}/slurm.conf")                # -c: take over no state
-    for command in (("munged", *(f"--{option}={folder}/{name}" for option, name in munge.items())),
-                    ("slurmctld", *fresh), ("slurmd", *fresh, "-d", shutil.which("slurmstepd", path=PATH))):
-        with open(folder / "start.log", "ab") as log:           # a file: the daemon would keep a pipe open
-            done = subprocess.run(command, env=environment(folder), cwd="/", stdin=subprocess.DEVNULL, stdout=log,
-                                  stderr=log)
+    munge = {
+        "socket": "sock/munge",
+        "key-file": "key/munge.key",
+        "seed-file": "key/seed",
+        "pid-file": "munged.pid",
+        "log-file": "munged.log",
+    }
+    fresh = ("-c", "-f", f"{folder}/slurm.conf")  # -c: take over no state
+    for command in (
+        ("munged", *(f"--{option}={folder}/{name}" for option, name in munge.items())),
+        ("slurmctld", *fresh),
+        ("slurmd", *fresh, "-d", shutil.which("slurmstepd", path=PATH)),
+    ):
+        with open(folder / "start.log", "ab") as log:  # a file: the daemon would keep a pipe open
+            done = subprocess.run(
+                command,
+                env=environment(folder),
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         if done.returncode:
             return f"{command[0]} did not start{ends_of_logs(folder)}"
     if not wait(START_S, lambda: state(folder)):
@@ -123,7 +164,10 @@ def start(folder):
 
 
 def ends_of_logs(folder):
-    return "".join(f"\n{path}:\n{path.read_text(errors='replace')[-800:]}" for path in sorted(folder.glob("*.log")))
+    return "".join(
+        f"\n{path}:\n{path.read_text(errors='replace')[-800:]}"
+        for path in sorted(folder.glob("*.log"))
+    )
 
 
 def halt(folder):
@@ -144,9 +188,12 @@ def halt(folder):
 
 
 def state(folder):
-    """The node's state as sinfo has it; "" where the cluster is not up: a daemon gone, no answer, or the node down."""
+    """The node's state as sinfo has it; "" where the cluster is not up: a daemon gone, no answer,
+    or the node down.
+    """
     if not all(pid_of(folder, name) for name in DAEMONS) or not client(folder, "scontrol", "ping"):
-        return ""       # ping first: without a controller it gives up at once, other clients hang for seconds
+        # ping first: without a controller it gives up at once, other clients hang for seconds
+        return ""
     found = client(folder, "sinfo", "--noheader", "--partition=ci", "--format=%T")
     return "" if found.startswith(("down", "unknown")) or found.endswith("*") else found
 
@@ -154,20 +201,31 @@ def state(folder):
 def client(folder, *command):
     """stdout of a Slurm client, "" where it fails or hangs."""
     try:
-        done = subprocess.run(command, env=environment(folder), capture_output=True, text=True, timeout=CLIENT_S, check=True)
+        done = subprocess.run(
+            command,
+            env=environment(folder),
+            capture_output=True,
+            text=True,
+            timeout=CLIENT_S,
+            check=True,
+        )
         return done.stdout.strip()
     except subprocess.SubprocessError:
         return ""
 
 
 def environment(folder):
-    """This process's environment with our configuration, and without the job that it may be part of."""
+    """This process's environment with our configuration, and without the job that it may be part
+    of.
+    """
     outside = {key: value for key, value in os.environ.items() if not key.startswith("SLURM")}
     return {**outside, "PATH": PATH, "SLURM_CONF": f"{folder}/slurm.conf"}
 
 
 def pid_of(folder, name):
-    """The daemon's process id by its pid file; None where it does not run, or another process has that id now."""
+    """The daemon's process id by its pid file; None where it does not run, or another process has
+    that id now.
+    """
     try:
         pid = int((folder / f"{name}.pid").read_text())
         return pid if f"{folder}/" in Path(f"/proc/{pid}/cmdline").read_text() else None
@@ -176,24 +234,31 @@ def pid_of(folder, name):
 
 
 def step_daemons(folder):
-    """-> process ids of the slurmstepd that listen in our spool folder; they outlive the other daemons."""
+    """-> process ids of the slurmstepd that listen in our spool folder; they outlive the other
+    daemons.
+    """
     for path in folder.glob("spool/localhost_*"):
         with socket.socket(socket.AF_UNIX) as link, suppress(OSError):
             link.connect(str(path))
-            yield struct.unpack("iII", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+            yield struct.unpack("iII", link.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[
+                0
+            ]
 
 
 def family(pid):
     """-> pid and all its descendants."""
     children = []
-    with suppress(OSError):     # it may end meanwhile
+    with suppress(OSError):  # it may end meanwhile
         for path in Path(f"/proc/{pid}/task").glob("*/children"):
             children += map(int, path.read_text().split())
     return [pid, *(one for child in children for one in family(child))]
 
 
 def two_free_ports():
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as other,
+    ):
         return one.getsockname()[1], other.getsockname()[1]
 
 

@@ -1,29 +1,36 @@
-"""The jobs that make missing artefacts: what each does, and which must have ended well before it. Imports no torch."""
+"""The jobs that make missing artefacts: what each does, and which must have ended well before it.
+Imports no torch.
+"""
+
 from dataclasses import dataclass
 from typing import Any
 
-from harmonica import check
-from harmonica.shards import missing_blocks, num_blocks
+from harmonica.errors import check
+from harmonica.lab.shards import missing_blocks, num_blocks
 
-KIND = {"router": "train"}        # of artefacts; all others are evaluated
+KIND = {"router": "train"}  # of artefacts; all others are evaluated
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job, or the array of a run's shards. key: what it makes, unique in this clone; needs: keys of other jobs."""
+    """One job, or the array of a run's shards. key: what it makes, unique in this clone; needs:
+    keys of other jobs.
+    """
+
     key: str
     kind: str
     needs: tuple[str, ...]
-    artefact: Any = None                            # a spec of runs.py; None: `command` is run
-    shards: tuple[tuple[int, int], ...] = ()        # (shard, number of shards) of those that lack images
+    artefact: Any = None  # a spec of runs.py; None: `command` is run
+    shards: tuple[tuple[int, int], ...] = ()  # (shard, number of shards) of those that lack images
     command: tuple[str, ...] = ()
 
 
 def jobs_of(wanted, latencies, store, resources, table=None):
-    """The jobs for what is missing of `wanted` (runs.with_needs' order: needs first) and `latencies`, in such an order.
+    """The jobs for what is missing of `wanted` (runs.with_needs' order: needs first) and
+    `latencies`, in such an order.
 
-    Latency and the cost of training are measured when all else is done; `table` (key, arguments of `python -m analysis`) is
-    rendered at the end.
+    Latency and the cost of training are measured when all else is done; `table` (key, arguments of
+    `python -m analysis`) is rendered at the end.
     """
     jobs = {}
     for artefact in wanted:
@@ -44,10 +51,15 @@ def _jobs_of_one(artefact, store, resources, jobs):
     needs = tuple(need.id for need in artefact.needs() if need.id in jobs)
     if artefact.kind == "router":
         _check_parts(artefact.training, resources["train"].processes)
-    num_shards = min(resources["sample"].shards, num_blocks(artefact)) if artefact.kind == "run" else 1
+    num_shards = (
+        min(resources["sample"].shards, num_blocks(artefact)) if artefact.kind == "run" else 1
+    )
     if num_shards > 1:
-        shards = tuple((shard, num_shards) for shard in range(num_shards)
-                       if missing_blocks(artefact, store, shard, num_shards))
+        shards = tuple(
+            (shard, num_shards)
+            for shard in range(num_shards)
+            if missing_blocks(artefact, store, shard, num_shards)
+        )
         if shards:
             router = tuple(need for need in needs if artefact.router and need == artefact.router.id)
             yield Job(f"{artefact.id}.samples", "sample", router, artefact, shards)
@@ -57,8 +69,12 @@ def _jobs_of_one(artefact, store, resources, jobs):
 
 def _check_parts(training, processes):
     for field in ("batch", "lambda_batch"):
-        check((getattr(training, field) or 0) % processes == 0, field, getattr(training, field),
-              f"{processes} processes ([train] processes) need a multiple of {processes}")
+        check(
+            (getattr(training, field) or 0) % processes == 0,
+            field,
+            getattr(training, field),
+            f"{processes} processes ([train] processes) need a multiple of {processes}",
+        )
 
 
 def _last(jobs):

@@ -1,7 +1,8 @@
 """What the launcher says: the plan with its cost, the state of every artefact, and what failed."""
-from harmonica import BadInput
-from harmonica.shards import missing_blocks
-from harmonica.store import read_json
+
+from harmonica.errors import BadInput
+from harmonica.files import read_json
+from harmonica.lab.shards import missing_blocks
 
 from . import cost
 from .resources import KINDS
@@ -11,17 +12,27 @@ from .work import failed_path
 def plan(jobs, resources):
     """Print jobs, what each waits for, GPU-hours and disk."""
     for job in jobs:
-        shards = f"  {len(job.shards)} shards, {resources['sample'].parallel} at a time" if job.shards else ""
+        shards = (
+            f"  {len(job.shards)} shards, {resources['sample'].parallel} at a time"
+            if job.shards
+            else ""
+        )
         print(f"{job.kind:8}  {job.key}{shards}")
         print(f"          after {_named(job.needs)}" if job.needs else "          at once")
-    print(f"\n{'kind':8}  {'jobs':>5}  {'GPUs':>4}  {'CPUs':>4}  {'expected hours':>14}  {'GPU-hours requested':>19}")
+    print(
+        f"\n{'kind':8}  {'jobs':>5}  {'GPUs':>4}  {'CPUs':>4}  {'expected hours':>14}  {'GPU-hours requested':>19}"
+    )
     for kind in KINDS:
         if own := [job for job in jobs if job.kind == kind]:
             print(_line(kind, own, resources[kind]))
-    print("\nexpected hours: all jobs together, of one GPU at paper scale (an assumed rate, harmonica/outlook.py; metrics "
-          "left out), of one core else; requested: one time limit of every job")
+    print(
+        "\nexpected hours: all jobs together, of one GPU at paper scale (an assumed rate, harmonica/outlook.py; metrics "
+        "left out), of one core else; requested: one time limit of every job"
+    )
     artefacts = [job.artefact for job in jobs if job.artefact and job.kind != "sample"]
-    print(f"disk: about {sum(map(cost.disk_bytes, artefacts)) / 1e9:.3g} GB of images below results/local/samples")
+    print(
+        f"disk: about {sum(map(cost.disk_bytes, artefacts)) / 1e9:.3g} GB of images below results/local/samples"
+    )
     for sentence in cost.missing_files(artefacts):
         print(f"missing {sentence}")
 
@@ -50,15 +61,23 @@ def raise_failed(found):
         print(f"failed: {id_}: {detail}")
     if lost:
         id_, detail = next(iter(lost.items()))
-        raise BadInput(f"run: {id_}: {detail}" + (f" ({len(lost)} failed, listed above)" if len(lost) > 1 else ""))
+        raise BadInput(
+            f"run: {id_}: {detail}"
+            + (f" ({len(lost)} failed, listed above)" if len(lost) > 1 else "")
+        )
 
 
 def states(artefacts, table, store, queue):
-    """{id: (done | failed | running | queued | missing, what else there is to say)}, needs first as given; a table (key,
-    command) only while it is queued or has failed."""
+    """{id: (done | failed | running | queued | missing, what else there is to say)}, needs first as
+    given; a table (key, command) only while it is queued or has failed.
+    """
     live, found = queue.live(), {}
     for artefact in artefacts:
-        found[artefact.id] = ("done", "") if store.record(artefact) else _state_of(artefact, live, found, store, queue)
+        found[artefact.id] = (
+            ("done", "")
+            if store.record(artefact)
+            else _state_of(artefact, live, found, store, queue)
+        )
     if table and (state := _state([table[0]], live, queue)):
         found[table[0]] = state
     return found
@@ -82,7 +101,9 @@ def _state(keys, live, queue):
     """Of what has failed with a reason or is queued; else None."""
     for key in keys:
         if (mark := failed_path(queue.root, key)).exists():
-            return "failed", read_json(mark)["reason"] + (f"; log: {queue.log(key)}" if queue.log(key) else "")
+            return "failed", read_json(mark)["reason"] + (
+                f"; log: {queue.log(key)}" if queue.log(key) else ""
+            )
     own = [(key, one) for key in keys for one in live.get(key, [])]
     if running := [key for key, one in own if one.state != "PENDING"]:
         return "running", f"{len(running)} of {len(own)} queued jobs; log: {queue.log(running[0])}"

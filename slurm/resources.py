@@ -1,26 +1,34 @@
-"""What each kind of job asks the cluster for: read from the TOML that a user copies from cluster.example.toml.
+"""What each kind of job asks the cluster for: read from the TOML that a user copies from
+cluster.example.toml.
 
 Everything is checked before anything is submitted; an error names file, table, key and value.
 """
+
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from harmonica import BadInput, check
+from harmonica.errors import BadInput, check
 
 KINDS = ("train", "sample", "evaluate", "latency", "render")
 CLUSTERS = ("slurm", "local", "debug")
 GPU_SYNTAX = ("gpus-per-node", "gpus-per-task", "gres")
-RIGHT = {int: "give a whole number", str: "give a text in quotes", bool: "give true or false", list: "give a list of texts",
-         dict: "give a table of sbatch options"}
+RIGHT = {
+    int: "give a whole number",
+    str: "give a text in quotes",
+    bool: "give true or false",
+    list: "give a list of texts",
+    dict: "give a table of sbatch options",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """One kind of job. processes: ranks of a training, each with one GPU; cpus: of each process; memory_gb: of the job;
-    shards and parallel: into how many jobs one run's sampling is divided, and how many of them run at a time; sbatch:
-    any further option.
+    """One kind of job. processes: ranks of a training, each with one GPU; cpus: of each process;
+    memory_gb: of the job; shards and parallel: into how many jobs one run's sampling is divided,
+    and how many of them run at a time; sbatch: any further option.
     """
+
     partition: str = ""
     account: str = ""
     qos: str = ""
@@ -39,8 +47,11 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """How this cluster wants to be asked. time_outs: how often a job may run into its time limit and go on; retries: how
-    often one that died without a word (kill -9, out of memory) starts again; warning_s: notice before the time limit."""
+    """How this cluster wants to be asked. time_outs: how often a job may run into its time limit
+    and go on; retries: how often one that died without a word (kill -9, out of memory) starts
+    again; warning_s: notice before the time limit.
+    """
+
     cluster: str = "slurm"
     gpu_syntax: str = "gpus-per-node"
     gpu_type: str = ""
@@ -50,24 +61,42 @@ class Site:
     warning_s: int = 120
 
 
-ONLY = {"processes": ("train",), "shards": ("sample",), "parallel": ("sample",)}      # keys that mean nothing elsewhere
-LEAST = {"gpus": 0, "time_outs": 0, "retries": 0}                                     # whole numbers; others at least 1
+ONLY = {
+    "processes": ("train",),
+    "shards": ("sample",),
+    "parallel": ("sample",),
+}  # keys that mean nothing elsewhere
+LEAST = {"gpus": 0, "time_outs": 0, "retries": 0}  # whole numbers; others at least 1
 
 
 def load(path):
-    """-> Site, {kind: Resources}. BadInput for a missing file and anything in it that cannot be meant."""
+    """-> Site, {kind: Resources}. BadInput for a missing file and anything in it that cannot be
+    meant.
+    """
     path = Path(path)
-    check(path.is_file(), "--cluster-file", str(path), "copy slurm/cluster.example.toml there and fill it in")
+    check(
+        path.is_file(),
+        "--cluster-file",
+        str(path),
+        "copy slurm/cluster.example.toml there and fill it in",
+    )
     try:
         tables = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: not a TOML file ({error})") from None
     for name in tables:
-        check(name in ("site", "all", *KINDS) and isinstance(tables[name], dict), f"{path}: table", name,
-              f"it has [site], [all] and [{'], ['.join(KINDS)}]")
+        check(
+            name in ("site", "all", *KINDS) and isinstance(tables[name], dict),
+            f"{path}: table",
+            name,
+            f"it has [site], [all] and [{'], ['.join(KINDS)}]",
+        )
     site = _read(Site, path, "site", tables.get("site", {}))
     _read(Resources, path, "all", tables.get("all", {}))
-    kinds = {kind: _read(Resources, path, kind, tables.get("all", {}) | tables.get(kind, {})) for kind in KINDS}
+    kinds = {
+        kind: _read(Resources, path, kind, tables.get("all", {}) | tables.get(kind, {}))
+        for kind in KINDS
+    }
     _check_possible(path, tables, site, kinds)
     return site, kinds
 
@@ -77,11 +106,20 @@ def _read(form, path, table, values):
     for key, value in values.items():
         where = f"{path}: [{table}]"
         check(key in types, f"{where} key", key, f"choose one of {', '.join(types)}")
-        check(table in ("site", *ONLY.get(key, (table,))), f"{where} key", key,
-              f"it belongs to [{', '.join(ONLY.get(key, ()))}]")
+        check(
+            table in ("site", *ONLY.get(key, (table,))),
+            f"{where} key",
+            key,
+            f"it belongs to [{', '.join(ONLY.get(key, ()))}]",
+        )
         kind = types[key]
-        check(type(value) is kind and (kind is not list or all(isinstance(line, str) for line in value)),
-              f"{where} {key}", value, RIGHT[kind])
+        check(
+            type(value) is kind
+            and (kind is not list or all(isinstance(line, str) for line in value)),
+            f"{where} {key}",
+            value,
+            RIGHT[kind],
+        )
         if kind is int:
             least = LEAST.get(key, 1)
             check(value >= least, f"{where} {key}", value, f"it must be at least {least}")
@@ -90,13 +128,35 @@ def _read(form, path, table, values):
 
 def _check_possible(path, tables, site, kinds):
     for key, known in (("cluster", CLUSTERS), ("gpu_syntax", GPU_SYNTAX)):
-        check(getattr(site, key) in known, f"{path}: [site] {key}", getattr(site, key), f"choose one of {', '.join(known)}")
+        check(
+            getattr(site, key) in known,
+            f"{path}: [site] {key}",
+            getattr(site, key),
+            f"choose one of {', '.join(known)}",
+        )
     train = kinds["train"]
-    check(train.gpus in (0, train.processes), f"{path}: [train] processes", train.processes,
-          f"each process has one GPU, so with gpus = {train.gpus} it is {train.gpus}, and without GPUs any number")
-    check(train.processes == 1 or site.srun and site.cluster != "debug", f"{path}: [train] processes", train.processes,
-          "without srun, and on cluster debug, it must be 1")
+    check(
+        train.gpus in (0, train.processes),
+        f"{path}: [train] processes",
+        train.processes,
+        f"each process has one GPU, so with gpus = {train.gpus} it is {train.gpus}, and without GPUs any number",
+    )
+    check(
+        train.processes == 1 or site.srun and site.cluster != "debug",
+        f"{path}: [train] processes",
+        train.processes,
+        "without srun, and on cluster debug, it must be 1",
+    )
     for kind, own in kinds.items():
-        check(own.gpus <= 1 or kind == "train", f"{path}: [{kind}] gpus", own.gpus, "only training uses more than one")
-        check(60 * own.minutes > site.warning_s, f"{path}: [{kind}] minutes", own.minutes,
-              f"it must be longer than the warning of {site.warning_s} s before the limit ([site] warning_s)")
+        check(
+            own.gpus <= 1 or kind == "train",
+            f"{path}: [{kind}] gpus",
+            own.gpus,
+            "only training uses more than one",
+        )
+        check(
+            60 * own.minutes > site.warning_s,
+            f"{path}: [{kind}] minutes",
+            own.minutes,
+            f"it must be longer than the warning of {site.warning_s} s before the limit ([site] warning_s)",
+        )

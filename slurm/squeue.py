@@ -1,16 +1,19 @@
-"""What the cluster knows of this clone's jobs, found by name: a job's name is what it makes and where that lies.
+"""What the cluster knows of this clone's jobs, found by name: a job's name is what it makes and
+where that lies.
 
-So whatever happened to a launcher, the next one finds its jobs. A note of each submission (results/local/jobs/KEY.json)
-says which shards an array holds, and where a job that left the queue had been.
+So whatever happened to a launcher, the next one finds its jobs. A note of each submission
+(results/local/jobs/KEY.json) says which shards an array holds, and where a job that left the queue
+had been.
 """
+
 import getpass
 import hashlib
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from harmonica import BadInput
-from harmonica.store import read_json, write_json
+from harmonica.errors import BadInput
+from harmonica.files import read_json, write_json
 
 LIVE = "PENDING,RUNNING,SUSPENDED,COMPLETING,CONFIGURING"
 CLIENT_S = 60
@@ -19,6 +22,7 @@ CLIENT_S = 60
 @dataclass(frozen=True)
 class Live:
     """A job or one task of an array that has not ended. id: as Slurm has it, e.g. 12 or 12_3."""
+
     id: str
     state: str
     reason: str
@@ -49,8 +53,14 @@ class Jobs:
         """{key: [Live]} of all jobs of this set. BadInput where Slurm does not answer."""
         if not self.in_queue:
             return {}
-        asked = ["squeue", "--noheader", "--array", f"--user={getpass.getuser()}", f"--states={LIVE}",
-                 "--format=%i|%T|%r|%j"]
+        asked = [
+            "squeue",
+            "--noheader",
+            "--array",
+            f"--user={getpass.getuser()}",
+            f"--states={LIVE}",
+            "--format=%i|%T|%r|%j",
+        ]
         found, ending = {}, self.name("")
         for line in client(asked).splitlines():
             id_, state, reason, name = line.split("|", 3)
@@ -63,15 +73,21 @@ class Jobs:
             client(["scancel", "--quiet", *(one.id for one in live)])
 
     def notes(self, key):
-        """What was submitted for it, oldest first: {"job": id, "shards": [[shard, number of shards], ...] or []}, ..."""
+        """What was submitted for it, oldest first: {"job": id, "shards": [[shard, number of
+        shards], ...] or []}, ...
+        """
         path = self.root / "jobs" / f"{key}.json"
         return read_json(path) if path.exists() else []
 
     def note(self, key, job, shards):
-        write_json(self.root / "jobs" / f"{key}.json", [*self.notes(key), {"job": job, "shards": shards}])
+        write_json(
+            self.root / "jobs" / f"{key}.json", [*self.notes(key), {"job": job, "shards": shards}]
+        )
 
     def shard(self, key, live):
-        """Which shard a live job is at, (shard, number of shards); None where the job is not divided."""
+        """Which shard a live job is at, (shard, number of shards); None where the job is not
+        divided.
+        """
         shards = next(note["shards"] for note in self.notes(key) if note["job"] == live.job)
         return tuple(shards[live.index]) if shards else None
 
@@ -81,18 +97,26 @@ class Jobs:
         return logs[-1] if logs else None
 
     def how_it_ended(self, key):
-        """Of a job that left the queue without a word: what accounting says, and the end of its log."""
+        """Of a job that left the queue without a word: what accounting says, and the end of its
+        log.
+        """
         id_ = self.notes(key)[-1]["job"]
         if not self.log(key):
-            return f"job {id_} ended before it started: it was cancelled, or what it waited for failed"
+            return (
+                f"job {id_} ended before it started: it was cancelled, or what it waited for failed"
+            )
         try:
             lines = client(["sacct", "-X", "-n", "-P", "-o", "State", "-j", id_]).splitlines()
             states = {line.split()[0] for line in lines if line}
-        except BadInput:        # no accounting here
+        except BadInput:  # no accounting here
             states = set()
         said = f"job {id_} ended {'/'.join(sorted(states - {'COMPLETED'})) or 'without a result'}"
-        lines = [line for line in self.log(key).read_text(errors="replace").splitlines() if line.strip()]
-        return f"{said}; log: {self.log(key)}" + (f", which ends: {lines[-1].strip()[:200]}" if lines else "")
+        lines = [
+            line for line in self.log(key).read_text(errors="replace").splitlines() if line.strip()
+        ]
+        return f"{said}; log: {self.log(key)}" + (
+            f", which ends: {lines[-1].strip()[:200]}" if lines else ""
+        )
 
 
 def client(command):
@@ -100,9 +124,13 @@ def client(command):
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=CLIENT_S)
     except FileNotFoundError:
-        raise BadInput(f"{command[0]}: not found; run this on a login node of the cluster") from None
+        raise BadInput(
+            f"{command[0]}: not found; run this on a login node of the cluster"
+        ) from None
     except subprocess.TimeoutExpired:
-        raise BadInput(f"{command[0]}: no answer in {CLIENT_S} s; ask again, what was submitted is kept") from None
+        raise BadInput(
+            f"{command[0]}: no answer in {CLIENT_S} s; ask again, what was submitted is kept"
+        ) from None
     if done.returncode:
         raise BadInput(f"{command[0]}: {' '.join(done.stderr.split()) or 'failed'}")
     return done.stdout

@@ -1,8 +1,10 @@
-"""What runs inside a job. submitit pickles a Work by reference, calls it, and calls it again after every requeue.
+"""What runs inside a job. submitit pickles a Work by reference, calls it, and calls it again after
+every requeue.
 
-Everything it does resumes from files (training state, sample blocks) and is done once (locks), so a job may be stopped
-at any moment, announced or not, and started again, here or on another node.
+Everything it does resumes from files (training state, sample blocks) and is done once (locks), so a
+job may be stopped at any moment, announced or not, and started again, here or on another node.
 """
+
 import os
 import subprocess
 import sys
@@ -10,8 +12,9 @@ from pathlib import Path
 
 from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
 
-from harmonica import BadInput
-from harmonica.store import Store, write_json
+from harmonica.errors import BadInput
+from harmonica.files import write_json
+from harmonica.lab.store import Store
 
 
 class Work:
@@ -24,8 +27,8 @@ class Work:
         mark = failed_path(self.root, self.job.key)
         try:
             self.work()
-        except Exception as error:      # the last time-out too; not the exit by which submitit requeues
-            if not mark.exists():       # of several ranks, the first one's reason
+        except Exception as error:  # the last time-out too; not the exit by which submitit requeues
+            if not mark.exists():  # of several ranks, the first one's reason
                 reason = str(error) if isinstance(error, (BadInput, OSError)) else repr(error)
                 write_json(mark, {"reason": reason or repr(error), "job": job_id()})
             raise
@@ -40,7 +43,9 @@ class Work:
             if subprocess.run([sys.executable, *self.job.command]).returncode:
                 raise BadInput(f"{' '.join(self.job.command)} failed; its log says why")
             return
-        from harmonica import make, ranks
+        from harmonica.lab import make
+        from harmonica.method import ranks
+
         prepare(self.job.artefact, self.processes)
         try:
             if self.shard:
@@ -55,12 +60,15 @@ def prepare(artefact, processes):
     """Threads, and the group of ranks with a GPU for each."""
     import torch
 
-    from harmonica import ranks
+    from harmonica.method import ranks
+
     if artefact.model.scale != "paper":
-        torch.set_num_threads(1)        # as everywhere at these scales, so that records are the same in every bit
+        torch.set_num_threads(
+            1
+        )  # as everywhere at these scales, so that records are the same in every bit
     if processes > 1:
         here = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
-        if torch.cuda.is_available():   # one is visible to each task, or all are to all
+        if torch.cuda.is_available():  # one is visible to each task, or all are to all
             torch.cuda.set_device(here.local_rank % torch.cuda.device_count())
         ranks.join()
 

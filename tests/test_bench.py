@@ -1,4 +1,7 @@
-"""Every table of the benchmark runs on tiny models and is written; both sides of it compute the same."""
+"""Every table of the benchmark runs on tiny models and is written; both sides of it compute the
+same.
+"""
+
 import json
 
 import pytest
@@ -6,25 +9,47 @@ import torch
 
 from harmonica.bench import cases, profiles, sdt_update
 from harmonica.bench.__main__ import main
-from harmonica.plan import compile_mask
+from harmonica.fast.plan import compile_mask
 
 
 @pytest.fixture
 def tiny_cases(monkeypatch):
-    monkeypatch.setattr(cases, "dit_s2", lambda: cases._dit(
-        "tiny", cases._random_dit(width=32, depth=1, heads=2, sample_size=4), num_steps=4, repeats=2, guidance=1.5))
+    monkeypatch.setattr(
+        cases,
+        "dit_s2",
+        lambda: cases._dit(
+            "tiny",
+            cases._random_dit(width=32, depth=1, heads=2, sample_size=4),
+            num_steps=4,
+            repeats=2,
+            guidance=1.5,
+        ),
+    )
 
 
 def test_the_tables_are_written(tiny_cases, tmp_path, capsys):
     tables = ["forward", "sampling", "sdt-update", "lambda-refresh"]
-    options = ["--model", "smoke-s0", "--repeats", "2", "--backends", "eager", "--out", str(tmp_path)]
+    options = [
+        "--model",
+        "smoke-s0",
+        "--repeats",
+        "2",
+        "--backends",
+        "eager",
+        "--out",
+        str(tmp_path),
+    ]
     assert main(["--tables", *tables, *options]) == 0
-    path, = tmp_path.glob("*.json")
+    (path,) = tmp_path.glob("*.json")
     content = json.loads(path.read_text())
     assert list(content["tables"]) == sorted(tables) and content["provenance"]["threads"] == 1
     assert [one["table"] for one in content["profiles"]] == tables[:3]
     assert {row["schedule"] for row in content["tables"]["sampling"]} == {
-        "random CUR 25 %", "random CUR 37.5 %", "random CUR 50 %", "FORA 2"}
+        "random CUR 25 %",
+        "random CUR 37.5 %",
+        "random CUR 50 %",
+        "FORA 2",
+    }
     for row in sum(content["tables"].values(), []):
         assert row["ratio"] > 0 and row["ratio_iqr"][0] <= row["ratio"] <= row["ratio_iqr"][1]
     markdown = path.with_suffix(".md").read_text()
@@ -32,15 +57,25 @@ def test_the_tables_are_written(tiny_cases, tmp_path, capsys):
     assert "forward" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("make", [lambda: cases.Setting("smoke-s0", 2).digits, lambda: cases.pixart(8, depth=1, heads=1),
-                                  lambda: cases.pixart(128, depth=1, heads=1)], ids=["digits", "PixArt", "PixArt, sizes"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: cases.Setting("smoke-s0", 2).digits,
+        lambda: cases.pixart(8, depth=1, heads=1),
+        lambda: cases.pixart(128, depth=1, heads=1),
+    ],
+    ids=["digits", "PixArt", "PixArt, sizes"],
+)
 @torch.no_grad()
 def test_both_sides_of_the_forward_table_compute_the_same(make):
     case = make()
     x, cond = case.noise(2), case.cond(2)
     t = torch.full((2,), 500, device=x.device)
     plan = compile_mask(case.backbone, torch.ones(1, len(case.backbone.blocks), dtype=torch.bool))
-    own, theirs = plan.step(0, x, t, case.backbone.prepare(cond), plan.empty())[0], case.theirs(x, t, cond)
+    own, theirs = (
+        plan.step(0, x, t, case.backbone.prepare(cond), plan.empty())[0],
+        case.theirs(x, t, cond),
+    )
     torch.testing.assert_close(own, theirs, rtol=0, atol=1e-5 * float(theirs.abs().max()))
 
 
@@ -48,15 +83,21 @@ def test_the_lean_update_keeps_less_and_the_weights_stay_frozen():
     setting = cases.Setting("smoke-s0", 2, ["eager"])
     rows = {row["way"]: row for row, _ in sdt_update.rows(setting)}
     assert rows["lean, checkpointed"]["memory_share"] < rows["lean"]["memory_share"] < 1
-    assert not any(p.requires_grad or p.grad is not None for p in setting.digits.backbone.parameters())
+    assert not any(
+        p.requires_grad or p.grad is not None for p in setting.digits.backbone.parameters()
+    )
 
 
 def test_a_profile_counts_operations_and_the_time_outside(tiny_cases):
     case = cases.dit_s2()
     full = case.masks()["FORA 2"] | True
-    found = {name: profiles.profile(case.sampled(2, compile_mask(case.backbone, keep)), 4, case.backbone)
-             for name, keep in (("full", full), ("FORA", case.masks()["FORA 2"]))}
-    assert all(0 < found[name]["share_outside"] < 1 for name in found)      # a time: no more can be said in a test
+    found = {
+        name: profiles.profile(case.sampled(2, compile_mask(case.backbone, keep)), 4, case.backbone)
+        for name, keep in (("full", full), ("FORA", case.masks()["FORA 2"]))
+    }
+    assert all(
+        0 < found[name]["share_outside"] < 1 for name in found
+    )  # a time: no more can be said in a test
     assert found["FORA"]["launched_per_step"] < found["full"]["launched_per_step"]
     assert not any(module._forward_hooks for module in case.backbone.model.modules())
 
@@ -65,20 +106,37 @@ def test_a_profile_puts_no_hooks_where_they_would_be_compiled_in(tiny_cases):
     case = cases.dit_s2()
     attn = case.backbone.model.transformer_blocks[0].attn1
     hooked = []
-    found = profiles.profile(lambda: hooked.append(len(attn.to_q._forward_pre_hooks)), 1, case.modules("compile"))
+    found = profiles.profile(
+        lambda: hooked.append(len(attn.to_q._forward_pre_hooks)), 1, case.modules("compile")
+    )
     assert found["share_outside"] is None and hooked == [0, 0]
-    profiles.profile(lambda: hooked.append(len(attn.to_q._forward_pre_hooks)), 1, case.modules("eager"))
+    profiles.profile(
+        lambda: hooked.append(len(attn.to_q._forward_pre_hooks)), 1, case.modules("eager")
+    )
     assert hooked == [0, 0, 0, 1]
 
 
-@pytest.mark.parametrize("arguments, words", [
-    (["--repeats", "1"], "repeats: 1 is not possible; it must be at least 2"),
-    (["--model", "dit"], "model: 'dit' is not possible; choose one of"),
-    (["--tables", "speed"], "invalid choice: 'speed'"),
-    (["--peer", "nowhere"], "peer: 'nowhere' is not possible; a checkout of the released code holds models/dynamic_mo"),
-    pytest.param(["--backends", "cudagraph"], "backends: 'cudagraph' is not possible; CUDA graphs need a CUDA device",
-                 marks=pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU"))], ids=str)
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--repeats", "1"], "repeats: 1 is not possible; it must be at least 2"),
+        (["--model", "dit"], "model: 'dit' is not possible; choose one of"),
+        (["--tables", "speed"], "invalid choice: 'speed'"),
+        (
+            ["--peer", "nowhere"],
+            "peer: 'nowhere' is not possible; a checkout of the released code holds models/dynamic_mo",
+        ),
+        pytest.param(
+            ["--backends", "cudagraph"],
+            "backends: 'cudagraph' is not possible; CUDA graphs need a CUDA device",
+            marks=pytest.mark.skipif(
+                torch.cuda.is_available(), reason="for machines without a GPU"
+            ),
+        ),
+    ],
+    ids=str,
+)
 def test_mistakes_are_met_with_one_sentence(arguments, words, tmp_path, capsys):
     assert main([*arguments, "--out", str(tmp_path)]) == 2
-    line, = capsys.readouterr().err.splitlines()
+    (line,) = capsys.readouterr().err.splitlines()
     assert words in line and not list(tmp_path.iterdir())

@@ -1,9 +1,12 @@
-"""The loop over blocks: computing everything is the plain forward, scores of 0 and 1 are the mask, old caches stay."""
+"""The loop over blocks: computing everything is the plain forward, scores of 0 and 1 are the mask,
+old caches stay.
+"""
+
 import pytest
 import torch
 
 from harmonica.backbones import run_all
-from harmonica.cache import compute_or_reuse, mix
+from harmonica.method.cache import compute_or_reuse, mix
 
 
 def walk(denoiser, x, forward):
@@ -29,9 +32,12 @@ def test_all_computed_is_the_plain_forward_bit_for_bit(tiny_walk, tied, scale, d
             t = torch.full((len(batch),), denoiser.timesteps[0])
             out, cache = forward(0, batch, t, point.cache)
             plain = run_all(backbone, batch, t, denoiser.ctx)
-        assert torch.equal(out[:, denoiser.backbone.guided_channels:], plain[:, denoiser.backbone.guided_channels:])
+        assert torch.equal(
+            out[:, denoiser.backbone.guided_channels :],
+            plain[:, denoiser.backbone.guided_channels :],
+        )
         assert scale != 1.0 or torch.equal(out, plain)
-        held = forward == denoiser.computed      # a mask that reuses nothing has nothing to hold
+        held = forward == denoiser.computed  # a mask that reuses nothing has nothing to hold
         assert all((slot is not None) == held for slot in cache)
 
 
@@ -43,7 +49,9 @@ def test_between_steps_exactly_what_the_next_one_reuses_is_held(tiny_walk, tiny_
     with torch.no_grad():
         for step in range(4):
             point = denoiser.advance(point, denoiser.hard(keep))
-            assert [slot is not None for slot in point.cache] == [not computed for computed in keep[step + 1].tolist()]
+            assert [slot is not None for slot in point.cache] == [
+                not computed for computed in keep[step + 1].tolist()
+            ]
 
 
 def test_the_first_step_is_computed_whatever_the_scores(tiny_walk):
@@ -59,8 +67,10 @@ def test_the_first_step_is_computed_whatever_the_scores(tiny_walk):
 
 def test_scores_of_one_compute_everything_exactly(tiny_walk):
     denoiser, x = tiny_walk()
-    assert torch.equal(walk(denoiser, x, denoiser.soft(torch.ones(5, 4, dtype=torch.float64), 0.1)),
-                       walk(denoiser, x, denoiser.computed))
+    assert torch.equal(
+        walk(denoiser, x, denoiser.soft(torch.ones(5, 4, dtype=torch.float64), 0.1)),
+        walk(denoiser, x, denoiser.computed),
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -90,7 +100,9 @@ def test_compute_or_reuse_by_hand():
 
 
 def test_mix_by_hand():
-    """o = r f + (1 - r) slot; the detached mix is written where told, and into an empty slot, f itself."""
+    """o = r f + (1 - r) slot; the detached mix is written where told, and into an empty slot, f
+    itself.
+    """
     r = torch.tensor([0.75, 0.25, 0.5], requires_grad=True)
     cache = [torch.tensor(10.0), torch.tensor(20.0), None]
     h, new = mix([Doubling()] * 3, torch.tensor(1.0), None, r, [True, False, False], cache)
@@ -109,7 +121,11 @@ def test_a_walk_forks_at_any_point(tiny_walk, tiny_scores):
     with torch.no_grad():
         point = denoiser.begin(x)
         while point.step < 5:
-            slots, copies, before = list(point.cache), [s if s is None else s.clone() for s in point.cache], point.x.clone()
+            slots, copies, before = (
+                list(point.cache),
+                [s if s is None else s.clone() for s in point.cache],
+                point.x.clone(),
+            )
             ends = [denoiser.walk(point, forward).x for forward in (on, denoiser.computed, on)]
             assert torch.equal(ends[0], ends[2])
             assert point.step == 4 or not torch.equal(ends[0], ends[1])

@@ -1,11 +1,16 @@
-"""Fewer multiply-accumulates by the analytic amount, speedups against the right run, and how latency is summarised."""
+"""Fewer multiply-accumulates by the analytic amount, speedups against the right run, and how
+latency is summarised.
+"""
+
 import pytest
 import torch
 
-from harmonica import cost, schedules, weights
+from harmonica import weights
 from harmonica.digits.manifest import manifest
-from harmonica.models import load_model
-from harmonica.specs import ModelSpec
+from harmonica.lab import cost
+from harmonica.lab.models import load_model
+from harmonica.lab.specs import ModelSpec
+from harmonica.method import schedules
 
 
 def test_a_reused_block_saves_exactly_its_own(tiny_dit):
@@ -22,9 +27,13 @@ def test_the_summary_of_a_record(tiny_dit):
     attention, feed_forward = (block.macs for block in backbone.blocks[:2])
     fora = cost.summary(backbone, schedules.fora(4, 4), against=4, halves=2)
     whole = 2 * (backbone.fixed_macs * 4 + 4 * 2 * (attention + feed_forward))
-    assert fora["macs"] == whole - 2 * 2 * 2 * (attention + feed_forward) and fora["cur_percent"] == 50
+    assert (
+        fora["macs"] == whole - 2 * 2 * 2 * (attention + feed_forward) and fora["cur_percent"] == 50
+    )
     assert fora["speedup_theoretical"] == pytest.approx(whole / fora["macs"])
-    assert fora["cache_elements_per_image"] == 2 * 4 * 16 * 32      # both halves, 4 features of 16 tokens x width 32
+    assert (
+        fora["cache_elements_per_image"] == 2 * 4 * 16 * 32
+    )  # both halves, 4 features of 16 tokens x width 32
     fewer = cost.summary(backbone, schedules.full(2, 4), against=4)
     assert (fewer["speedup_theoretical"], fewer["cache_elements_per_image"]) == (2, 0)
 
@@ -34,25 +43,39 @@ def test_memory_counts_what_is_held_from_one_step_to_the_next(tiny_dit):
     keep[1, 0] = keep[3, 1] = keep[3, 2] = False
     for dtype, width in ((torch.float64, 8), (torch.bfloat16, 2)):
         summary = cost.summary(tiny_dit(dtype=dtype), keep, against=5)
-        assert (summary["cache_elements_per_image"], summary["cache_bytes_per_image"]) == (2 * 16 * 32, 2 * 16 * 32 * width)
+        assert (summary["cache_elements_per_image"], summary["cache_bytes_per_image"]) == (
+            2 * 16 * 32,
+            2 * 16 * 32 * width,
+        )
     assert cost.live_elements(tiny_dit(), keep).tolist() == [0, 512, 0, 1024, 0]
 
 
 def test_the_mac_fraction_by_name_is_that_of_the_model(smoke_model):
-    for name, scale in (("smoke-s0", "smoke"), ("dit-digits-s0", "digits"), ("pixart-digits-s0", "digits")):
+    for name, scale in (
+        ("smoke-s0", "smoke"),
+        ("dit-digits-s0", "digits"),
+        ("pixart-digits-s0", "digits"),
+    ):
         loaded = load_model(ModelSpec(name=name, sha256=manifest()[name]["sha256"], scale=scale))
         keep = schedules.random(5, len(loaded.backbone.blocks), 9, seed=0)
-        fraction = cost.macs(loaded.backbone, keep) / cost.macs(loaded.backbone, torch.ones_like(keep))
+        fraction = cost.macs(loaded.backbone, keep) / cost.macs(
+            loaded.backbone, torch.ones_like(keep)
+        )
         known = cost.mac_fraction(name, keep)
         assert known is None and scale == "smoke" or known == pytest.approx(fraction)
     assert cost.mac_fraction("DiT-XL/2 256", schedules.full(20, 56)) == 1
-    assert cost.mac_fraction("DiT-XL/2 256", schedules.full(20, 54)) is None and cost.mac_fraction(None, keep) is None
+    assert (
+        cost.mac_fraction("DiT-XL/2 256", schedules.full(20, 54)) is None
+        and cost.mac_fraction(None, keep) is None
+    )
     half = cost.mac_fraction("DiT-XL/2 256", schedules.fora(20, 56))
-    assert half == pytest.approx(0.5, abs=2e-3)      # 0.2 % and less of a forward cannot be skipped
+    assert half == pytest.approx(0.5, abs=2e-3)  # 0.2 % and less of a forward cannot be skipped
 
 
 def test_the_mac_fraction_of_the_published_pixarts():
-    """Per token: 4 width^2 of the projections of self-attention, 2 of cross-attention, 8 of the feed-forward; scores."""
+    """Per token: 4 width^2 of the projections of self-attention, 2 of cross-attention, 8 of the
+    feed-forward; scores.
+    """
     names = [name for name in weights.PUBLISHED if name.startswith("PixArt-alpha/")]
     for name in names:
         tokens, text, width = weights.PUBLISHED[name].tokens, 300 if "Sigma" in name else 120, 1152
@@ -60,7 +83,9 @@ def test_the_mac_fraction_of_the_published_pixarts():
         without_cross[1:, 1::3] = False
         share = (2 * width + 2 * text) / (14 * width + 2 * tokens + 2 * text)
         assert 1 - cost.mac_fraction(name, without_cross) == pytest.approx(0.95 * share, rel=0.02)
-        assert 0.5 < cost.mac_fraction(name, schedules.fora(20, 84)) < 0.52       # the text's part is spent once
+        assert (
+            0.5 < cost.mac_fraction(name, schedules.fora(20, 84)) < 0.52
+        )  # the text's part is spent once
         assert cost.mac_fraction(name, schedules.full(20, 84)) == 1
         assert cost.mac_fraction(name, schedules.full(20, 56)) is None
     assert len(names) == 5
@@ -68,6 +93,11 @@ def test_the_mac_fraction_of_the_published_pixarts():
 
 def test_functions_are_timed_in_turn_after_a_warm_up():
     calls = []
-    seconds = cost.interleaved({name: lambda name=name: calls.append(name) for name in "ab"}, repeats=3, warmup=2)
-    assert calls == list("ab" * 5) and {name: len(s) for name, s in seconds.items()} == {"a": 3, "b": 3}
+    seconds = cost.interleaved(
+        {name: lambda name=name: calls.append(name) for name in "ab"}, repeats=3, warmup=2
+    )
+    assert calls == list("ab" * 5) and {name: len(s) for name, s in seconds.items()} == {
+        "a": 3,
+        "b": 3,
+    }
     assert cost.quartiles([4.0, 1.0, 3.0, 2.0, 5.0]) == (3, [2, 4])

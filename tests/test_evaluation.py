@@ -1,14 +1,20 @@
-"""The protocol follows the scale: at paper scale the blocks of a run go through ADM's, as any other images do."""
+"""The protocol follows the scale: at paper scale the blocks of a run go through ADM's, as any other
+images do.
+"""
+
 import numpy as np
 import pytest
 
-from harmonica import BadInput, evaluation, weights
+from harmonica import weights
+from harmonica.errors import BadInput
+from harmonica.files import save_array
+from harmonica.lab import evaluation
+from harmonica.lab.runs import RunSpec
+from harmonica.lab.sampling import block_path, load_samples
+from harmonica.lab.specs import ModelSpec
+from harmonica.lab.store import Store
 from harmonica.metrics import adm, features
 from harmonica.metrics.images import open_images, write_npz
-from harmonica.runs import RunSpec
-from harmonica.specs import ModelSpec
-from harmonica.sampling import block_path, load_samples, save_array
-from harmonica.store import Store
 
 MODEL = ModelSpec(name="tiny", sha256="0" * 64, scale="paper")
 RUN = RunSpec(model=MODEL, num_steps=4, against=4, num_images=30, batch=8)
@@ -16,14 +22,18 @@ RUN = RunSpec(model=MODEL, num_steps=4, against=4, num_images=30, batch=8)
 
 @pytest.fixture
 def store(tmp_path, images, few_features, monkeypatch):
-    """A sampled run, its last block padded; a folder with the reference of its resolution; a quick extractor."""
+    """A sampled run, its last block padded; a folder with the reference of its resolution; a quick
+    extractor.
+    """
     store = Store(tmp_path / "results")
     for block in range(4):
-        save_array(block_path(RUN, store, block), images(32, seed=1)[8 * block:8 * block + 8])
+        save_array(block_path(RUN, store, block), images(32, seed=1)[8 * block : 8 * block + 8])
     write_npz(tmp_path / "real.npz", [images(40)], 40)
     monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
     monkeypatch.setattr(adm, "PUBLISHED", {16: "reference.npz"})
-    adm.write_reference(tmp_path / "reference.npz", open_images(tmp_path / "real.npz"), few_features)
+    adm.write_reference(
+        tmp_path / "reference.npz", open_images(tmp_path / "real.npz"), few_features
+    )
     monkeypatch.setattr(features, "inception", lambda: few_features)
     for kept in (evaluation._inception, evaluation._clean):
         kept.cache_clear()
@@ -37,7 +47,9 @@ def test_a_run_at_paper_scale_is_evaluated_as_its_images_are(store, tmp_path, im
     left_out = found.pop("clean_FID_left_out")
     assert weights.CLEAN_INCEPTION in left_out and str(tmp_path) in left_out
     made = images(32, seed=1)[:30]
-    assert found == adm.evaluate_images([made], tmp_path / "reference.npz", inception=few_features, num_images=30)
+    assert found == adm.evaluate_images(
+        [made], tmp_path / "reference.npz", inception=few_features, num_images=30
+    )
     assert found["num_images"] == 30 and np.array_equal(load_samples(RUN, store), made)
 
 

@@ -1,4 +1,7 @@
-"""Published formats: read safely, written both ways, and refused with a sentence when they are not what they should be."""
+"""Published formats: read safely, written both ways, and refused with a sentence when they are not
+what they should be.
+"""
+
 import argparse
 import json
 import os
@@ -10,12 +13,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from harmonica import BadInput, formats, router as routers
-from harmonica.router import CLAMP, Router
+from harmonica.errors import BadInput
+from harmonica.method import router as routers
+from harmonica.method.router import CLAMP, Router
+from harmonica.weights import formats
 
 
 def some_router(num_steps=6, num_blocks=4):
-    logits = torch.randn(num_steps, num_blocks, generator=torch.Generator().manual_seed(0)).mul(3).clamp(-CLAMP, CLAMP)
+    logits = (
+        torch.randn(num_steps, num_blocks, generator=torch.Generator().manual_seed(0))
+        .mul(3)
+        .clamp(-CLAMP, CLAMP)
+    )
     logits[0] = CLAMP
     return Router(logits=logits)
 
@@ -25,19 +34,31 @@ def test_pt_round_trips(tmp_path):
     router = some_router()
     formats.write(tmp_path / "r.pt", router)
     rows = torch.load(tmp_path / "r.pt", weights_only=True)["routers"]
-    assert list(rows) == [f"{i}.prob" for i in range(6)] and torch.equal(rows["0.prob"], router.logits[5])
+    assert list(rows) == [f"{i}.prob" for i in range(6)] and torch.equal(
+        rows["0.prob"], router.logits[5]
+    )
     again = formats.read(tmp_path / "r.pt")
-    assert torch.equal(again.logits, router.logits) and (again.tau, again.about) == (0.1, {"format": "published"})
+    assert torch.equal(again.logits, router.logits) and (again.tau, again.about) == (
+        0.1,
+        {"format": "published"},
+    )
 
 
 @pytest.mark.parametrize("num_steps", [20, 7])
 @pytest.mark.parametrize("zip_file", [True, False])
-def test_in_a_learning_to_cache_file_rows_of_odd_index_were_never_trained(tmp_path, num_steps, zip_file):
+def test_in_a_learning_to_cache_file_rows_of_odd_index_were_never_trained(
+    tmp_path, num_steps, zip_file
+):
     """They hold their initialisation and compute everything. Its `args` is an argparse.Namespace."""
     rows = {f"{i}.prob": torch.full((4,), -3.0) for i in range(num_steps)}
-    arguments = argparse.Namespace(model="DiT-XL/2", image_size=256, lr=1e-3, data_path="/some/where")
-    torch.save({"routers": rows, "opt": {"state": {}, "param_groups": [{"lr": 1e-3}]}, "args": arguments}, tmp_path / "r.pt",
-               _use_new_zipfile_serialization=zip_file)
+    arguments = argparse.Namespace(
+        model="DiT-XL/2", image_size=256, lr=1e-3, data_path="/some/where"
+    )
+    torch.save(
+        {"routers": rows, "opt": {"state": {}, "param_groups": [{"lr": 1e-3}]}, "args": arguments},
+        tmp_path / "r.pt",
+        _use_new_zipfile_serialization=zip_file,
+    )
     keep = formats.read(tmp_path / "r.pt").keep()
     assert formats.read(tmp_path / "r.pt").about["model"] == "DiT-XL/2 256"
     for step in range(1, num_steps):
@@ -46,11 +67,20 @@ def test_in_a_learning_to_cache_file_rows_of_odd_index_were_never_trained(tmp_pa
     assert keep[0].all()
 
 
-@pytest.mark.skipif("HARMONICA_ROUTERS" not in os.environ, reason="HARMONICA_ROUTERS names no folder with published routers")
+@pytest.mark.skipif(
+    "HARMONICA_ROUTERS" not in os.environ,
+    reason="HARMONICA_ROUTERS names no folder with published routers",
+)
 def test_the_published_learning_to_cache_router():
     path = Path(os.environ["HARMONICA_ROUTERS"]) / "learning_to_cache_dit_xl2_256_ddim20.pt"
     info = routers.info(formats.read(path))
-    assert (info["T"], info["N"], info["computed"], info["CUR_percent"], info["distinct_rows"]) == (20, 56, 872, 22.14, 7)
+    assert (info["T"], info["N"], info["computed"], info["CUR_percent"], info["distinct_rows"]) == (
+        20,
+        56,
+        872,
+        22.14,
+        7,
+    )
     assert (info["MAC_fraction"], info["speedup_theoretical"]) == (0.7785, 1.285)
 
 
@@ -59,7 +89,7 @@ def test_smoothcache_round_trips(tmp_path):
     formats.write(tmp_path / "s.json", router)
     lists = json.loads((tmp_path / "s.json").read_text())
     assert sorted(lists) == ["attn-0", "attn-1", "mlp-0", "mlp-1"]
-    assert lists["mlp-0"] == router.keep()[:, 1].int().tolist()         # sampling order, 1 = compute
+    assert lists["mlp-0"] == router.keep()[:, 1].int().tolist()  # sampling order, 1 = compute
     again = formats.read(tmp_path / "s.json")
     assert torch.equal(again.keep(), router.keep()) and again.about == {"format": "smoothcache"}
 
@@ -74,8 +104,10 @@ def test_smoothcache_of_pixart_round_trips_with_its_three_kinds(tmp_path):
     again = formats.read(tmp_path / "s.json")
     assert torch.equal(again.keep(), router.keep())
     assert again.about == {"format": "smoothcache", "kinds": ("attn", "cross", "mlp")}
-    theirs = {name.replace("attn", "attn1").replace("cross", "attn2").replace("mlp", "ff"): row
-              for name, row in lists.items()}
+    theirs = {
+        name.replace("attn", "attn1").replace("cross", "attn2").replace("mlp", "ff"): row
+        for name, row in lists.items()
+    }
     (tmp_path / "s.json").write_text(json.dumps(theirs))
     assert torch.equal(formats.read(tmp_path / "s.json").keep(), router.keep())
 
@@ -83,13 +115,18 @@ def test_smoothcache_of_pixart_round_trips_with_its_three_kinds(tmp_path):
 def test_what_a_smoothcache_schedule_does_not_name_is_computed(tmp_path):
     """As SmoothCache does with the components that it does not wrap: cross-attention, for one."""
     (tmp_path / "kinds.json").write_text(json.dumps({"attn1": [1, 0, 1], "ff": [1, 1, 0]}))
-    (tmp_path / "blocks.json").write_text(json.dumps({"attn-0": [1, 0, 1], "attn-1": [1, 0, 1], "mlp-0": [1, 1, 0],
-                                                      "mlp-1": [1, 1, 0]}))
+    (tmp_path / "blocks.json").write_text(
+        json.dumps(
+            {"attn-0": [1, 0, 1], "attn-1": [1, 0, 1], "mlp-0": [1, 1, 0], "mlp-1": [1, 1, 0]}
+        )
+    )
     kinds = ("attn", "cross", "mlp")
     for name, how in (("kinds", {"num_blocks": 6}), ("blocks", {}), ("blocks", {"num_blocks": 6})):
         keep = formats.read(tmp_path / f"{name}.json", kinds=kinds, **how).keep()
         assert keep.tolist() == [[True] * 6, [False, True, True] * 2, [True, True, False] * 2]
-    with pytest.raises(BadInput, match="list 'attn-1'; the kinds of blocks are attn, cross, mlp, 3 blocks in all"):
+    with pytest.raises(
+        BadInput, match="list 'attn-1'; the kinds of blocks are attn, cross, mlp, 3 blocks in all"
+    ):
         formats.read(tmp_path / "blocks.json", kinds=kinds, num_blocks=3)
 
 
@@ -138,7 +175,7 @@ def test_code_in_a_pickle_is_not_run(tmp_path, how):
     with pytest.raises(BadInput, match="nothing of it was unpickled"):
         formats.read(tmp_path / "r.pt")
     assert not marker.exists()
-    if how == "zip":        # the file would do it
+    if how == "zip":  # the file would do it
         torch.load(tmp_path / "r.pt", weights_only=False)
         assert marker.exists()
 
@@ -147,12 +184,21 @@ ROW = torch.ones(2)
 CONTENTS = {
     "rows missing": {"routers": {"0.prob": ROW, "2.prob": ROW}},
     "ragged": {"routers": {"0.prob": ROW, "1.prob": torch.ones(3)}},
-    "NaN": {"routers": {"0.prob": ROW, "1.prob": ROW * float("nan")}}, "no rows": {"routers": {}}, "no routers": {"opt": 1},
-    "a tensor": ROW, "a list": [ROW], "a number": 5, "nothing": None, "routers a list": {"routers": [ROW]},
-    "routers a tensor": {"routers": ROW}, "rows are numbers": {"routers": {"0.prob": 1.0}},
+    "NaN": {"routers": {"0.prob": ROW, "1.prob": ROW * float("nan")}},
+    "no rows": {"routers": {}},
+    "no routers": {"opt": 1},
+    "a tensor": ROW,
+    "a list": [ROW],
+    "a number": 5,
+    "nothing": None,
+    "routers a list": {"routers": [ROW]},
+    "routers a tensor": {"routers": ROW},
+    "rows are numbers": {"routers": {"0.prob": 1.0}},
     "other names": {"routers": {"a": ROW}},
-    "rows of rows": {"routers": {"0.prob": torch.ones(2, 2)}}, "empty rows": {"routers": {"0.prob": torch.ones(0)}},
-    "scalars": {"routers": {"0.prob": torch.tensor(1.0)}}}
+    "rows of rows": {"routers": {"0.prob": torch.ones(2, 2)}},
+    "empty rows": {"routers": {"0.prob": torch.ones(0)}},
+    "scalars": {"routers": {"0.prob": torch.tensor(1.0)}},
+}
 
 
 @pytest.mark.parametrize("content", CONTENTS.values(), ids=CONTENTS)
@@ -162,10 +208,17 @@ def test_odd_checkpoints_are_refused(tmp_path, content):
         formats.read(tmp_path / "r.pt")
 
 
-LISTS = {"ragged": {"attn-0": [1, 0], "mlp-0": [1]}, "no lists": {}, "numbers": {"attn-0": [1, 0.5], "mlp-0": [1, 0]},
-         "a list": [1, 0], "null": None, "empty lists": {"attn-0": [], "mlp-0": []}, "text": {"attn-0": "10", "mlp-0": "11"},
-         "a block missing": {"attn-0": [1, 0], "mlp-0": [1, 0], "attn-2": [1, 0], "mlp-2": [1, 0]},
-         "other names": {"cross-0": [1, 0], "attn-0": [1, 0]}}
+LISTS = {
+    "ragged": {"attn-0": [1, 0], "mlp-0": [1]},
+    "no lists": {},
+    "numbers": {"attn-0": [1, 0.5], "mlp-0": [1, 0]},
+    "a list": [1, 0],
+    "null": None,
+    "empty lists": {"attn-0": [], "mlp-0": []},
+    "text": {"attn-0": "10", "mlp-0": "11"},
+    "a block missing": {"attn-0": [1, 0], "mlp-0": [1, 0], "attn-2": [1, 0], "mlp-2": [1, 0]},
+    "other names": {"cross-0": [1, 0], "attn-0": [1, 0]},
+}
 
 
 @pytest.mark.parametrize("content", LISTS.values(), ids=LISTS)
@@ -199,7 +252,10 @@ def test_whatever_is_cut_off_or_damaged_is_refused_or_read(tmp_path, suffix):
 @pytest.mark.parametrize("name", ["r.txt", "r", "r.npz"])
 def test_other_endings_are_refused_both_ways(tmp_path, name):
     (tmp_path / name).write_text("0")
-    for attempt in (lambda: formats.read(tmp_path / name), lambda: formats.write(tmp_path / name, some_router())):
+    for attempt in (
+        lambda: formats.read(tmp_path / name),
+        lambda: formats.write(tmp_path / name, some_router()),
+    ):
         with pytest.raises(BadInput, match=r"\.safetensors, \.pt or \.json"):
             attempt()
 
@@ -218,5 +274,7 @@ def test_a_missing_file_and_an_empty_folder_are_refused(tmp_path):
 
 
 def test_plain_containers_of_any_kind_are_read(tmp_path):
-    torch.save(OrderedDict(routers=OrderedDict({"0.prob": ROW, "1.prob": ROW * 5})), tmp_path / "r.pt")
+    torch.save(
+        OrderedDict(routers=OrderedDict({"0.prob": ROW, "1.prob": ROW * 5})), tmp_path / "r.pt"
+    )
     assert formats.read(tmp_path / "r.pt").logits.tolist() == [[5, 5], [1, 1]]

@@ -1,11 +1,17 @@
 """Both lambdas are what walking from the start for every step gives, bit for bit."""
+
 import pytest
 import torch
 
-from harmonica import iepo
+from harmonica.method import iepo
 
-SETTINGS = [dict(num_steps=2), dict(num_steps=5), dict(num_steps=5, scale=1.0, dtype=torch.float32),
-            dict(num_steps=6, channels=1, out_channels=1, batch=3), dict(num_steps=4, tied=False)]
+SETTINGS = [
+    dict(num_steps=2),
+    dict(num_steps=5),
+    dict(num_steps=5, scale=1.0, dtype=torch.float32),
+    dict(num_steps=6, channels=1, out_channels=1, batch=3),
+    dict(num_steps=4, tied=False),
+]
 
 
 def end(denoiser, x, scores):
@@ -26,8 +32,10 @@ def test_leave_one_out_is_brute_force(tiny_walk, tiny_scores, setting, seed):
     denoiser, x = tiny_walk(**setting)
     scores = tiny_scores(setting["num_steps"], len(denoiser.blocks), seed, x.dtype)
     last = denoiser.images(end(denoiser, x, scores))
-    brute = [(denoiser.images(end(denoiser, x, row_set(scores, step))) - last).square().sum() / len(x)
-             for step in range(setting["num_steps"])]
+    brute = [
+        (denoiser.images(end(denoiser, x, row_set(scores, step))) - last).square().sum() / len(x)
+        for step in range(setting["num_steps"])
+    ]
     got = iepo.leave_one_out(denoiser, x, scores, 0.1)
     assert got.dtype == x.dtype and torch.equal(got, torch.stack(brute))
     assert got[0] == 0 and (got[1:] > 0).all()
@@ -39,7 +47,10 @@ def test_cumulative_is_brute_force(tiny_walk, tiny_scores, setting, seed):
     """From "reuse nowhere", rows are switched on one after another; both guidance halves count."""
     denoiser, x = tiny_walk(**setting)
     scores = tiny_scores(setting["num_steps"], len(denoiser.blocks), seed, x.dtype)
-    chain = [end(denoiser, x, row_set(scores, slice(on + 1, None))).x for on in range(setting["num_steps"])]
+    chain = [
+        end(denoiser, x, row_set(scores, slice(on + 1, None))).x
+        for on in range(setting["num_steps"])
+    ]
     brute = [(b - a).square().mean() for a, b in zip(chain, chain[1:])]
     got = iepo.cumulative(denoiser, x, scores, 0.1)
     assert got[0].isnan() and torch.equal(got[1:], torch.stack(brute))
@@ -67,4 +78,6 @@ def test_forks_walked_together_give_the_same(tiny_walk, tiny_scores, measure, sc
     scores = tiny_scores(6)
     alone = measure(denoiser, x, scores, 0.1)
     for together in (2, 3, 5, 50):
-        torch.testing.assert_close(measure(denoiser, x, scores, 0.1, together), alone, rtol=1e-6, atol=0, equal_nan=True)
+        torch.testing.assert_close(
+            measure(denoiser, x, scores, 0.1, together), alone, rtol=1e-6, atol=0, equal_nan=True
+        )

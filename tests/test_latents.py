@@ -1,4 +1,7 @@
-"""Images become latents once: from folders or tars alike, in any number of sittings, read back by index."""
+"""Images become latents once: from folders or tars alike, in any number of sittings, read back by
+index.
+"""
+
 import io
 import tarfile
 
@@ -7,9 +10,11 @@ import pytest
 import torch
 from PIL import Image
 
-from harmonica import BadInput, latents, weights
-from harmonica.specs import FileSpec
-from harmonica.vae import Vae
+from harmonica import weights
+from harmonica.errors import BadInput
+from harmonica.lab.specs import FileSpec
+from harmonica.weights import latents
+from harmonica.weights.vae import Vae
 
 CLASSES = {"n01": [(40, 33), (64, 70)], "n02": [(32, 32), (130, 90), (50, 40)]}
 
@@ -65,7 +70,10 @@ def test_folders_tars_and_shards_give_the_same_latents(folders, vae, tmp_path, m
         about = latents.prepare(folders / kind, tmp_path / kind, vae, size=32)
         assert (about["num_images"], about["num_classes"], about["mode"]) == (5, 2, "sample")
     found = [read(tmp_path / kind, monkeypatch) for kind in ("folders", "tars", "shards")]
-    assert all(torch.equal(found[0][0], other[0]) and other[1].tolist() == [0, 0, 1, 1, 1] for other in found)
+    assert all(
+        torch.equal(found[0][0], other[0]) and other[1].tolist() == [0, 0, 1, 1, 1]
+        for other in found
+    )
     assert found[0][0].shape == (5, 4, 4, 4) and found[0][0].dtype == torch.float32
 
 
@@ -76,8 +84,11 @@ def test_a_killed_preparation_goes_on_to_the_same_bytes(folders, vae, tmp_path, 
     def killed(parts):
         yield from list(parts)[:2]
         raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-        latents.prepare(folders / "folders", tmp_path / "cut", vae, size=32, batch=1, progress=killed)
+        latents.prepare(
+            folders / "folders", tmp_path / "cut", vae, size=32, batch=1, progress=killed
+        )
     with pytest.raises(BadInput, match="is not whole .* latents prepare"):
         read(tmp_path / "cut", monkeypatch)
     before = (tmp_path / "cut" / "latents-00001.npy").stat().st_mtime_ns
@@ -90,13 +101,22 @@ def test_a_killed_preparation_goes_on_to_the_same_bytes(folders, vae, tmp_path, 
 
 
 def test_the_mean_has_no_noise_and_the_decoder_inverts_the_scale(folders, vae):
-    pixels = np.stack([latents.center_crop(Image.open(path), 32) for path in sorted((folders / "folders").rglob("*.png"))])
+    pixels = np.stack(
+        [
+            latents.center_crop(Image.open(path), 32)
+            for path in sorted((folders / "folders").rglob("*.png"))
+        ]
+    )
     mean, sample = vae.encode(pixels), vae.encode(pixels, torch.ones(5, 4, 4, 4))
     posterior = vae.model.encode(torch.from_numpy(pixels).float() / 127.5 - 1).latent_dist
-    assert np.allclose(mean, 0.18215 * posterior.mean, atol=1e-6) and np.allclose(sample - mean, 0.18215 * posterior.std, atol=1e-5)
+    assert np.allclose(mean, 0.18215 * posterior.mean, atol=1e-6) and np.allclose(
+        sample - mean, 0.18215 * posterior.std, atol=1e-5
+    )
     images = vae.decode(torch.from_numpy(sample))
     assert images.shape == (5, 3, 32, 32) and images.dtype == np.uint8
-    assert np.array_equal(images[1:3], vae.decode(torch.from_numpy(sample[1:3])))      # an image does not depend on its batch
+    assert np.array_equal(
+        images[1:3], vae.decode(torch.from_numpy(sample[1:3]))
+    )  # an image does not depend on its batch
 
 
 def test_cropping_takes_the_middle():
@@ -111,8 +131,12 @@ def test_what_is_not_there_is_said(vae, tmp_path, monkeypatch, refused_here):
     assert latents.training_images(4, 32) is None
     with pytest.raises(BadInput, match="no class folders"):
         latents.prepare(tmp_path, tmp_path / "out", vae, size=32)
-    refused_here("latents", "prepare", tmp_path, words=["vae: ", "stabilityai/sd-vae-ft-ema", "hf download"])
-    refused_here("latents", "prepare", tmp_path, "--size", "100", words=["size: 100", "multiple of 8"])
+    refused_here(
+        "latents", "prepare", tmp_path, words=["vae: ", "stabilityai/sd-vae-ft-ema", "hf download"]
+    )
+    refused_here(
+        "latents", "prepare", tmp_path, "--size", "100", words=["size: 100", "multiple of 8"]
+    )
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.png").write_bytes(b"no image")
     with pytest.raises(BadInput, match="x.png .* is no image"):

@@ -1,9 +1,10 @@
 """Learning-to-Cache: which steps it trains, and what its released form can reach at most."""
+
 import pytest
 import torch
 
-from harmonica import ltc, schedules
-from harmonica.router import Router
+from harmonica.method import ltc, schedules
+from harmonica.method.router import Router
 
 
 @pytest.mark.parametrize("num_steps", range(2, 12))

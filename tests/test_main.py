@@ -1,4 +1,5 @@
 """The command line: a mistake is met by one sentence and exit 2, and costs nothing that was there."""
+
 import json
 import os
 import subprocess
@@ -6,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
-WHOLE = {"attn-0": [1, 0, 1, 0], "mlp-0": [1, 1, 0, 0], "attn-1": [1, 0, 0, 0], "mlp-1": [1, 1, 1, 0]}
+WHOLE = {
+    "attn-0": [1, 0, 1, 0],
+    "mlp-0": [1, 1, 0, 0],
+    "attn-1": [1, 0, 0, 0],
+    "mlp-1": [1, 1, 1, 0],
+}
 
 
 @pytest.fixture
 def router(workplace):
     """A router file, imported from a SmoothCache schedule."""
-    from harmonica.formats import read, write
+    from harmonica.weights.formats import read, write
+
     (workplace / "schedule.json").write_text(json.dumps(WHOLE))
     write(workplace / "router.safetensors", read(workplace / "schedule.json"))
     return workplace / "router.safetensors"
@@ -20,11 +27,36 @@ def router(workplace):
 
 def test_router_info_and_conversion(cli, router, workplace, monkeypatch):
     info = json.loads(cli("router", "info", "schedule.json", "--json").stdout)
-    assert info == {"T": 4, "N": 4, "computed": 8, "reused": 8, "CUR_percent": 50.0, "tau": 0.1, "distinct_rows": 4, "format": "smoothcache"}
+    assert info == {
+        "T": 4,
+        "N": 4,
+        "computed": 8,
+        "reused": 8,
+        "CUR_percent": 50.0,
+        "tau": 0.1,
+        "distinct_rows": 4,
+        "format": "smoothcache",
+    }
     from harmonica.__main__ import main
+
     monkeypatch.chdir(workplace)
-    for source, target in (("schedule.json", "a.safetensors"), ("a.safetensors", "b.pt"), ("b.pt", "c.json"), ("c.json", "d.safetensors")):
-        assert main(["router", "export" if target.endswith((".pt", ".json")) else "import", source, target]) == 0
+    for source, target in (
+        ("schedule.json", "a.safetensors"),
+        ("a.safetensors", "b.pt"),
+        ("b.pt", "c.json"),
+        ("c.json", "d.safetensors"),
+    ):
+        assert (
+            main(
+                [
+                    "router",
+                    "export" if target.endswith((".pt", ".json")) else "import",
+                    source,
+                    target,
+                ]
+            )
+            == 0
+        )
     assert json.loads((workplace / "c.json").read_text()) == WHOLE
     assert (workplace / "d.safetensors").read_bytes() == (workplace / "a.safetensors").read_bytes()
     assert main(["router", "info", "b.pt", "--plot", "map.png"]) == 0
@@ -34,8 +66,10 @@ def test_router_info_and_conversion(cli, router, workplace, monkeypatch):
 def torch_file(content):
     def write(path):
         import torch
+
         torch.save(content(torch), path.with_suffix(".pt"))
         return path.with_suffix(".pt")
+
     return write
 
 
@@ -43,6 +77,7 @@ def text_file(suffix, text):
     def write(path):
         path.with_suffix(suffix).write_text(text)
         return path.with_suffix(suffix)
+
     return write
 
 
@@ -54,7 +89,12 @@ def cut_off(path):
 def not_finite(path):
     import torch
     from safetensors.torch import save_file
-    save_file({"logits": torch.tensor([[5.0, 5.0], [float("nan"), 0.0]])}, path, {"about": '{"tau": 0.1, "timesteps": null}'})
+
+    save_file(
+        {"logits": torch.tensor([[5.0, 5.0], [float("nan"), 0.0]])},
+        path,
+        {"about": '{"tau": 0.1, "timesteps": null}'},
+    )
     return path
 
 
@@ -65,21 +105,46 @@ BAD_FILES = {
     "empty": (text_file(".safetensors", ""), "not a whole router file"),
     "ragged .json": (text_file(".json", json.dumps({**WHOLE, "mlp-1": [1, 1]})), "ragged"),
     "truncated .json": (text_file(".json", json.dumps(WHOLE)[:-9]), "not a whole JSON file"),
-    "rows missing .json": (text_file(".json", json.dumps({**WHOLE, "mlp-3": WHOLE["mlp-1"]})), "no list"),
-    "NaN .json": (text_file(".json", json.dumps({**WHOLE, "mlp-1": [1, float("nan"), 1, 1]})), "lists of 0 and 1"),
-    "ragged .pt": (torch_file(lambda t: {"routers": {"0.prob": t.ones(2), "1.prob": t.ones(3)}}), "of equal length"),
-    "NaN .pt": (torch_file(lambda t: {"routers": {"0.prob": t.ones(2), "1.prob": t.full((2,), t.nan)}}), "NaN"),
-    "rows missing .pt": (torch_file(lambda t: {"routers": {"0.prob": t.ones(2), "2.prob": t.ones(2)}}), "'1.prob'"),
-    "truncated .pt": (lambda path: cut_off(torch_file(lambda t: {"routers": {"0.prob": t.ones(2)}})(path)), "nothing of it was unpickled"),
+    "rows missing .json": (
+        text_file(".json", json.dumps({**WHOLE, "mlp-3": WHOLE["mlp-1"]})),
+        "no list",
+    ),
+    "NaN .json": (
+        text_file(".json", json.dumps({**WHOLE, "mlp-1": [1, float("nan"), 1, 1]})),
+        "lists of 0 and 1",
+    ),
+    "ragged .pt": (
+        torch_file(lambda t: {"routers": {"0.prob": t.ones(2), "1.prob": t.ones(3)}}),
+        "of equal length",
+    ),
+    "NaN .pt": (
+        torch_file(lambda t: {"routers": {"0.prob": t.ones(2), "1.prob": t.full((2,), t.nan)}}),
+        "NaN",
+    ),
+    "rows missing .pt": (
+        torch_file(lambda t: {"routers": {"0.prob": t.ones(2), "2.prob": t.ones(2)}}),
+        "'1.prob'",
+    ),
+    "truncated .pt": (
+        lambda path: cut_off(torch_file(lambda t: {"routers": {"0.prob": t.ones(2)}})(path)),
+        "nothing of it was unpickled",
+    ),
     "no checkpoint .pt": (text_file(".pt", "hello"), "nothing of it was unpickled"),
-    "another ending": (text_file(".npz", ""), ".safetensors, .pt or .json")}
+    "another ending": (text_file(".npz", ""), ".safetensors, .pt or .json"),
+}
 
 
 @pytest.mark.parametrize("command", ["info", "export"])
 @pytest.mark.parametrize("damage, words", BAD_FILES.values(), ids=BAD_FILES)
 def test_bad_router_files(refused_here, router, workplace, damage, words, command):
     path = damage(router)
-    refused_here("router", command, path, *(["out.json"] if command == "export" else []), words=["router: ", words])
+    refused_here(
+        "router",
+        command,
+        path,
+        *(["out.json"] if command == "export" else []),
+        words=["router: ", words],
+    )
     assert not (workplace / "out.json").exists()
 
 
@@ -101,22 +166,35 @@ def test_a_pickle_with_code_in_it_is_not_run(refused, workplace):
     class Code:
         def __reduce__(self):
             return os.system, (f"touch {workplace}/executed",)
+
     torch.save({"routers": {"0.prob": torch.ones(2)}, "args": Code()}, workplace / "r.pt")
     refused("router", "info", "r.pt", words=["router: r.pt", "nothing of it was unpickled"])
     assert not (workplace / "executed").exists()
 
 
-WRONG_WORDS = [([], "COMMAND"), (["trian"], "trian"), (["run"], "EXPERIMENT"), (["run", "dit_xl2_1024"], "dit_xl2_256, dit_xl2_512, dit_xl2_sanity"),
-               (["run", "../experiments/dit_xl2_256"], "choose one of"), (["run", "dit_xl2_256/"], "choose one of"),
-               (["run", "dit_xl2_256", "--scale", "huge"], "SCALE: 'huge'"),
-               (["run", "dit_xl2_256", "--rows", "some"], "ROWS: 'some'"), (["run", "dit_xl2_256", "--seeds", "0"], "SEEDS: 0"),
-               (["run", "dit_xl2_256", "--seeds", "4"], "SEEDS: 4"), (["run", "dit_xl2_256", "--seeds", "many"], "many"),
-               (["run", "dit_xl2_256", "--jobs", "-1"], "JOBS: -1"), (["run", "dit_xl2_256", "--where", "cloud"], "WHERE: 'cloud'"),
-               (["run", "dit_xl2_256", "--cur", "120"], "--cur"), (["run", "dit_xl2_256", "--status", "--dry-run"], "not allowed with"),
-               (["router", "show", "x"], "show")]
+WRONG_WORDS = [
+    ([], "COMMAND"),
+    (["trian"], "trian"),
+    (["run"], "EXPERIMENT"),
+    (["run", "dit_xl2_1024"], "dit_xl2_256, dit_xl2_512, dit_xl2_sanity"),
+    (["run", "../experiments/dit_xl2_256"], "choose one of"),
+    (["run", "dit_xl2_256/"], "choose one of"),
+    (["run", "dit_xl2_256", "--scale", "huge"], "SCALE: 'huge'"),
+    (["run", "dit_xl2_256", "--rows", "some"], "ROWS: 'some'"),
+    (["run", "dit_xl2_256", "--seeds", "0"], "SEEDS: 0"),
+    (["run", "dit_xl2_256", "--seeds", "4"], "SEEDS: 4"),
+    (["run", "dit_xl2_256", "--seeds", "many"], "many"),
+    (["run", "dit_xl2_256", "--jobs", "-1"], "JOBS: -1"),
+    (["run", "dit_xl2_256", "--where", "cloud"], "WHERE: 'cloud'"),
+    (["run", "dit_xl2_256", "--cur", "120"], "--cur"),
+    (["run", "dit_xl2_256", "--status", "--dry-run"], "not allowed with"),
+    (["router", "show", "x"], "show"),
+]
 
 
-@pytest.mark.parametrize("arguments, words", WRONG_WORDS, ids=[" ".join(a) or "nothing" for a, _ in WRONG_WORDS])
+@pytest.mark.parametrize(
+    "arguments, words", WRONG_WORDS, ids=[" ".join(a) or "nothing" for a, _ in WRONG_WORDS]
+)
 def test_bad_arguments(refused, workplace, arguments, words):
     refused(*arguments, words=[words])
     assert not (workplace / "results").exists()
@@ -131,29 +209,48 @@ def test_outside_a_checkout(refused, workplace):
 def test_an_interrupted_record_is_named_and_nothing_is_lost(cli, refused, workplace, content):
     """Found before anything starts; the sentence says what to do."""
     listed = cli("run", "dit_xl2_256", "--scale", "smoke", "--dry-run").stdout.split()
-    first, last = (workplace / "results" / "local" / "runs" / f"{id_}.json" for id_ in (listed[2], listed[-4]))
+    first, last = (
+        workplace / "results" / "local" / "runs" / f"{id_}.json" for id_ in (listed[2], listed[-4])
+    )
     first.parent.mkdir(parents=True)
     first.write_text(whole := json.dumps({"schema": 1, "id": first.stem}))
     last.write_text(content)
     for option in ([], ["--status"], ["--dry-run"]):
-        refused("run", "dit_xl2_256", "--scale", "smoke", *option, words=[f"{last.stem}.json", "delete it to have it made again"])
+        refused(
+            "run",
+            "dit_xl2_256",
+            "--scale",
+            "smoke",
+            *option,
+            words=[f"{last.stem}.json", "delete it to have it made again"],
+        )
     assert first.read_text() == whole and last.read_text() == content
     last.unlink()
     status = cli("run", "dit_xl2_256", "--scale", "smoke", "--status")
-    assert status.returncode == 0 and [line.split()[0] for line in status.stdout.splitlines()].count("done") == 1
+    assert (
+        status.returncode == 0
+        and [line.split()[0] for line in status.stdout.splitlines()].count("done") == 1
+    )
 
 
 @pytest.fixture
 def mounted(workplace):
-    """-> a function that mounts a file system of that size on results/ (again). Needs the right to mount."""
+    """-> a function that mounts a file system of that size on results/ (again). Needs the right to
+    mount.
+    """
     results = workplace / "results"
     results.mkdir()
 
     def mount(options):
         again = "remount," if os.path.ismount(results) else ""
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", again + options, "tmpfs", results], capture_output=True, text=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", again + options, "tmpfs", results],
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             pytest.skip(f"cannot mount: {done.stderr.strip()}")
+
     try:
         yield mount
     finally:
@@ -162,13 +259,21 @@ def mounted(workplace):
 
 def test_a_full_results_folder_costs_only_what_did_not_fit(refused, cli, mounted, workplace):
     mounted("size=120k")
-    refused("run", "dit_xl2_256", "--scale", "smoke", "--jobs", 1, words=["No space left on device"])
-    kept = {path: path.read_bytes() for path in workplace.glob("results/local/*/*.*") if path.is_file() and path.suffix != ".guard"}
+    refused(
+        "run", "dit_xl2_256", "--scale", "smoke", "--jobs", 1, words=["No space left on device"]
+    )
+    kept = {
+        path: path.read_bytes()
+        for path in workplace.glob("results/local/*/*.*")
+        if path.is_file() and path.suffix != ".guard"
+    }
     finished = [path for path in kept if path.suffix == ".json"]
     assert finished and all(json.loads(kept[path])["id"] == path.stem for path in finished)
     assert not list(workplace.rglob("*.tmp"))
     status = cli("run", "dit_xl2_256", "--scale", "smoke", "--status").stdout.splitlines()
-    assert sorted(line.split()[-1] for line in status if line.startswith("done")) == sorted(path.stem for path in finished)
+    assert sorted(line.split()[-1] for line in status if line.startswith("done")) == sorted(
+        path.stem for path in finished
+    )
 
 
 def test_a_read_only_results_folder(refused, mounted, workplace):
@@ -177,7 +282,14 @@ def test_a_read_only_results_folder(refused, mounted, workplace):
     (workplace / "results" / "local" / "runs").mkdir(parents=True)
     mounted("ro")
     refused("run", "dit_xl2_256", "--scale", "smoke", "--jobs", 1, words=["Read-only file system"])
-    refused("run", "dit_xl2_256", "--scale", "smoke", "--fresh", words=["Read-only file system", "what was finished is kept"])
+    refused(
+        "run",
+        "dit_xl2_256",
+        "--scale",
+        "smoke",
+        "--fresh",
+        words=["Read-only file system", "what was finished is kept"],
+    )
 
 
 @pytest.mark.parametrize("error", ["ENOSPC", "EROFS", "EACCES", "EDQUOT"])
@@ -188,14 +300,22 @@ def test_an_out_that_cannot_be_written(refused_here, router, workplace, monkeypa
 
     def refuse(*_, **__):
         raise OSError(getattr(errno, error), os.strerror(getattr(errno, error)))
+
     (workplace / out).write_text("was there")
     for name in ("write_bytes", "write_text"):
         monkeypatch.setattr(Path, name, refuse)
     refused_here("router", "import", router, out, words=[os.strerror(getattr(errno, error))])
     assert (workplace / out).read_text() == "was there"
-    assert sorted(p.name for p in workplace.iterdir()) == sorted(["experiments", out, router.name, "schedule.json"])
+    assert sorted(p.name for p in workplace.iterdir()) == sorted(
+        ["experiments", out, router.name, "schedule.json"]
+    )
 
 
 def test_help_names_the_commands(cli):
     done = cli("--help")
-    assert done.returncode == 0 and "router" in done.stdout and "run" in done.stdout and not done.stderr
+    assert (
+        done.returncode == 0
+        and "router" in done.stdout
+        and "run" in done.stdout
+        and not done.stderr
+    )

@@ -1,4 +1,5 @@
 """Making artefacts: one process does the work, records say what was done, damaged files are named."""
+
 import json
 import time
 from dataclasses import replace
@@ -9,28 +10,48 @@ import numpy as np
 import pytest
 import torch
 
-from harmonica import BadInput, make as maker, router as routers, sampling, schedules
-from harmonica.make import make, make_shard
-from harmonica.runs import SCHEMA, LatencySpec, RouterSpec, RunSpec, canonical
-from harmonica.specs import RouterTraining
-from harmonica.sampling import keep_mask, load_samples
-from harmonica.shards import missing_blocks, num_blocks, shard_blocks
-from harmonica.store import Store
+from harmonica.errors import BadInput
+from harmonica.lab import make as maker
+from harmonica.lab import sampling
+from harmonica.lab.make import make, make_shard
+from harmonica.lab.runs import SCHEMA, LatencySpec, RouterSpec, RunSpec, canonical
+from harmonica.lab.sampling import keep_mask, load_samples
+from harmonica.lab.shards import missing_blocks, num_blocks, shard_blocks
+from harmonica.lab.store import Store
+from harmonica.method import router as routers
+from harmonica.method import schedules
+from harmonica.method.settings import RouterTraining
 
 
 @pytest.fixture(scope="module")
 def specs(smoke_model):
     """A router and runs, as small as can be."""
-    training = RouterTraining(walk="sdt", objective="mse", trajectories=2, batch=2, lr=0.1, adam_eps=1e-12, tau=0.1, cur_percent=50)
+    training = RouterTraining(
+        walk="sdt",
+        objective="mse",
+        trajectories=2,
+        batch=2,
+        lr=0.1,
+        adam_eps=1e-12,
+        tau=0.1,
+        cur_percent=50,
+    )
     router = RouterSpec(model=smoke_model, num_steps=3, training=training)
     full = RunSpec(model=smoke_model, num_steps=3, against=3, num_images=30, batch=16)
-    return {"router": router, "full": full, "fora": RunSpec(**shared(full), schedule="fora"),
-            "random": RunSpec(**shared(full), schedule="random", cur_percent=25),
-            "routed": RunSpec(**shared(full), schedule="router", cur_percent=50, router=router)}
+    return {
+        "router": router,
+        "full": full,
+        "fora": RunSpec(**shared(full), schedule="fora"),
+        "random": RunSpec(**shared(full), schedule="random", cur_percent=25),
+        "routed": RunSpec(**shared(full), schedule="router", cur_percent=50, router=router),
+    }
 
 
 def shared(run):
-    return {name: getattr(run, name) for name in ("model", "num_steps", "against", "num_images", "batch")}
+    return {
+        name: getattr(run, name)
+        for name in ("model", "num_steps", "against", "num_images", "batch")
+    }
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +67,9 @@ def test_records_say_what_was_done(specs, made):
     for artefact in specs.values():
         record = made.record(artefact)
         assert record["config"] == json.loads(canonical(artefact)) and record["schema"] == SCHEMA
-        assert {"versions", "device", "commit", "code_sha", "code_clean", "wall_s"} <= set(record["provenance"])
+        assert {"versions", "device", "commit", "code_sha", "code_clean", "wall_s"} <= set(
+            record["provenance"]
+        )
     routed = made.record(specs["routed"])
     keep, natural = keep_mask(specs["routed"], made, 4)
     assert routed["keep"] == ["".join(str(int(k)) for k in row) for row in keep.tolist()]
@@ -58,28 +81,50 @@ def test_records_say_what_was_done(specs, made):
 
 def test_a_routers_mask_can_be_made_to_reuse_the_last_step(specs, made):
     keep, natural = keep_mask(replace(specs["routed"], reuse_last_step=True), made, 4)
-    assert not keep[-1].any() and int((~keep).sum()) == 6 and natural == keep_mask(specs["routed"], made, 4)[1]
+    assert (
+        not keep[-1].any()
+        and int((~keep).sum()) == 6
+        and natural == keep_mask(specs["routed"], made, 4)[1]
+    )
 
 
 def test_a_router_can_be_used_under_another_sampler_when_that_is_said(specs, made):
     """The same mask; and the file of another model's router is asked for by its own name."""
-    foreign = RunSpec(**shared(specs["full"]), sampler="dpm++", schedule="router", cur_percent=50, router=specs["router"], transferred=True)
+    foreign = RunSpec(
+        **shared(specs["full"]),
+        sampler="dpm++",
+        schedule="router",
+        cur_percent=50,
+        router=specs["router"],
+        transferred=True,
+    )
     assert torch.equal(keep_mask(foreign, made, 4)[0], keep_mask(specs["routed"], made, 4)[0])
-    other = replace(specs["router"], model=replace(specs["router"].model, name="other", sha256="1" * 64))
+    other = replace(
+        specs["router"], model=replace(specs["router"].model, name="other", sha256="1" * 64)
+    )
     with pytest.raises(BadInput, match="other-t3-.* does not exist"):
         keep_mask(replace(specs["routed"], router=other, transferred=True), made, 4)
 
 
 def test_the_uncached_run_has_no_error_and_reuse_has_some(specs, made):
-    metrics = {name: made.record(spec)["metrics"] for name, spec in specs.items() if name != "router"}
+    metrics = {
+        name: made.record(spec)["metrics"] for name, spec in specs.items() if name != "router"
+    }
     assert metrics["full"]["x0_mse"] == 0 and set(metrics["full"]["x_mse_curve"]) == {0.0}
     for name in ("fora", "random", "routed"):
-        assert metrics[name]["x0_mse"] > 0 and metrics[name]["x_mse_curve"][:2] == [0.0, 0.0]       # noise, first step
+        assert metrics[name]["x0_mse"] > 0 and metrics[name]["x_mse_curve"][:2] == [
+            0.0,
+            0.0,
+        ]  # noise, first step
 
 
 def test_asking_again_does_nothing(specs, made, monkeypatch):
     monkeypatch.setattr(maker, "MAKERS", {})
-    files = {path: path.stat().st_mtime_ns for path in made.root.rglob("*.*") if path.is_file() and "lock" not in str(path)}
+    files = {
+        path: path.stat().st_mtime_ns
+        for path in made.root.rglob("*.*")
+        if path.is_file() and "lock" not in str(path)
+    }
     for artefact in specs.values():
         assert make(artefact, made) == made.record(artefact)
     assert files == {path: path.stat().st_mtime_ns for path in files}
@@ -90,7 +135,8 @@ def test_made_again_it_is_the_same(specs, made, tmp_path):
     for artefact in (specs["full"].reference(), *specs.values()):
         record, known = make(artefact, other), made.record(artefact)
         assert {key: value for key, value in record.items() if key != "provenance"} == {
-            key: value for key, value in known.items() if key != "provenance"}
+            key: value for key, value in known.items() if key != "provenance"
+        }
     for path in [*made.root.rglob("*.npy"), *made.root.rglob("*.safetensors")]:
         assert path.read_bytes() == (tmp_path / path.relative_to(made.root)).read_bytes()
 
@@ -113,15 +159,25 @@ def sampled(run, store):
     return {path.name: path.read_bytes() for path in store.samples(run).iterdir()}
 
 
-@pytest.mark.parametrize("order", [[(0, 2), (1, 2)], [(4, 5), (2, 5), (0, 5), (3, 5), (1, 5)], [(k, 11) for k in range(11)],
-                                   [(1, 2), (0, 3), (1, 3), (2, 3)]], ids=["2", "5", "more than blocks", "mixed"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        [(0, 2), (1, 2)],
+        [(4, 5), (2, 5), (0, 5), (3, 5), (1, 5)],
+        [(k, 11) for k in range(11)],
+        [(1, 2), (0, 3), (1, 3), (2, 3)],
+    ],
+    ids=["2", "5", "more than blocks", "mixed"],
+)
 def test_any_shards_give_the_same_bytes(specs, made, long_run, tmp_path, order):
     whole, store = (store_with_router(specs, made, tmp_path / name) for name in ("whole", "shards"))
     make_shard(long_run, whole, 0, 1)
     for shard, num_shards in order:
         make_shard(long_run, store, shard, num_shards)
         assert not missing_blocks(long_run, store, shard, num_shards)
-    assert len(sampled(long_run, whole)) == 9 and sampled(long_run, store) == sampled(long_run, whole)
+    assert len(sampled(long_run, whole)) == 9 and sampled(long_run, store) == sampled(
+        long_run, whole
+    )
 
 
 @pytest.mark.parametrize("num_shards", [1, 2, 3, 5, 8, 11])
@@ -133,32 +189,45 @@ def test_shards_cover_every_block_once(long_run, num_shards):
             shard_blocks(long_run, wrong, num_shards)
 
 
-def test_after_its_shards_a_run_samples_nothing_and_a_lost_shard_is_redone_alone(specs, made, tmp_path, monkeypatch):
+def test_after_its_shards_a_run_samples_nothing_and_a_lost_shard_is_redone_alone(
+    specs, made, tmp_path, monkeypatch
+):
     store = Store(tmp_path)
     run = specs["full"].reference()
     for shard in range(2):
         make_shard(run, store, shard, 2)
     (store.samples(run) / "block-00001.npy").unlink()
     blocks, sample = [], sampling.sample_block
-    monkeypatch.setattr(sampling, "sample_block", lambda *arguments: blocks.append(arguments[-1]) or sample(*arguments))
+    monkeypatch.setattr(
+        sampling,
+        "sample_block",
+        lambda *arguments: blocks.append(arguments[-1]) or sample(*arguments),
+    )
     for shard in range(2):
         make_shard(run, store, shard, 2)
     assert make(run, store)["metrics"] == {"num_images": 30} and blocks == [1]
     assert sampled(run, store) == sampled(run, made)
 
 
-@pytest.mark.filterwarnings("ignore:This process")      # fork() in a process with threads
-def test_two_processes_at_the_same_blocks_do_not_disturb_each_other(specs, made, long_run, tmp_path):
+@pytest.mark.filterwarnings("ignore:This process")  # fork() in a process with threads
+def test_two_processes_at_the_same_blocks_do_not_disturb_each_other(
+    specs, made, long_run, tmp_path
+):
     """The same shard twice: one waits. Overlapping shards: both sample, every file is whole."""
     whole, store = (store_with_router(specs, made, tmp_path / name) for name in ("whole", "shards"))
     make_shard(long_run, whole, 0, 1)
     fork = get_context("fork")
-    workers = [fork.Process(target=make_shard, args=(long_run, store, *shard)) for shard in ((0, 1), (0, 1), (0, 2), (1, 2))]
+    workers = [
+        fork.Process(target=make_shard, args=(long_run, store, *shard))
+        for shard in ((0, 1), (0, 1), (0, 2), (1, 2))
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0] * 4 and sampled(long_run, store) == sampled(long_run, whole)
+    assert [worker.exitcode for worker in workers] == [0] * 4 and sampled(
+        long_run, store
+    ) == sampled(long_run, whole)
 
 
 def test_masks(specs, made):
@@ -168,13 +237,22 @@ def test_masks(specs, made):
     assert int((~keep_mask(specs["routed"], made, 4)[0]).sum()) == 6
 
 
-@pytest.mark.parametrize("num_steps, num_blocks, sha256, words", [
-    (5, 4, None, "has 5 x 4 scores, but the run has 3 steps and 4 blocks"), (3, 6, None, "has 3 x 6 scores"),
-    (3, 4, "1" * 64, "was trained for model 'other'")])
-def test_a_router_of_another_model_or_t_is_refused(specs, tmp_path, num_steps, num_blocks, sha256, words):
+@pytest.mark.parametrize(
+    "num_steps, num_blocks, sha256, words",
+    [
+        (5, 4, None, "has 5 x 4 scores, but the run has 3 steps and 4 blocks"),
+        (3, 6, None, "has 3 x 6 scores"),
+        (3, 4, "1" * 64, "was trained for model 'other'"),
+    ],
+)
+def test_a_router_of_another_model_or_t_is_refused(
+    specs, tmp_path, num_steps, num_blocks, sha256, words
+):
     store = Store(tmp_path)
     about = {"model": "other", "model_sha256": sha256 or specs["routed"].model.sha256}
-    routers.Router(logits=torch.ones(num_steps, num_blocks), about=about).save(store.router_path(specs["router"]))
+    routers.Router(logits=torch.ones(num_steps, num_blocks), about=about).save(
+        store.router_path(specs["router"])
+    )
     with pytest.raises(BadInput, match=words):
         keep_mask(specs["routed"], store, 4)
 
@@ -210,7 +288,7 @@ def _count(artefact, store, progress):
     return {"metrics": {}}
 
 
-@pytest.mark.filterwarnings("ignore:This process")      # fork() in a process with threads
+@pytest.mark.filterwarnings("ignore:This process")  # fork() in a process with threads
 def test_of_two_processes_that_want_the_same_one_does_the_work(specs, tmp_path, monkeypatch):
     monkeypatch.setattr(maker, "MAKERS", {"run": _count})
     fork = get_context("fork")
@@ -219,18 +297,27 @@ def test_of_two_processes_that_want_the_same_one_does_the_work(specs, tmp_path, 
         worker.start()
     for worker in workers:
         worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0, 0] and (tmp_path / "worked").read_text() == "x"
+    assert [worker.exitcode for worker in workers] == [0, 0] and (
+        tmp_path / "worked"
+    ).read_text() == "x"
 
 
 def test_latency_is_a_record_of_its_own(specs, made):
     runs = tuple(specs[name] for name in ("full", "fora", "routed"))
     rows = make(LatencySpec(group="g", runs=runs, batch=2, repeats=3), made)["rows"]
     assert list(rows) == sorted(run.id for run in runs) and rows[specs["full"].id]["speedup"] == 1
-    assert all(row["latency_ms"] > 0 and row["latency_iqr_ms"][0] <= row["latency_ms"] <= row["latency_iqr_ms"][1]
-               for row in rows.values())
+    assert all(
+        row["latency_ms"] > 0
+        and row["latency_iqr_ms"][0] <= row["latency_ms"] <= row["latency_iqr_ms"][1]
+        for row in rows.values()
+    )
 
 
 def test_images_are_saved_as_float32(specs, made):
     images = load_samples(specs["full"], made)
     trajectory = np.load(made.samples(specs["full"]) / "trajectory.npy")
-    assert images.dtype == np.float32 and trajectory.shape == (4, 16, 1, 8, 8) and np.array_equal(trajectory[-1], images[:16])
+    assert (
+        images.dtype == np.float32
+        and trajectory.shape == (4, 16, 1, 8, 8)
+        and np.array_equal(trajectory[-1], images[:16])
+    )

@@ -1,20 +1,25 @@
 """A base model is its bytes: loaded by name and hash, frozen, and refused when it is another file."""
+
 import json
 import shutil
 
 import pytest
 import torch
 
-from harmonica import BadInput
-from harmonica.digits import captions, data, manifest as manifests, pixart_folder
-from harmonica.models import load_model
-from harmonica.specs import ModelSpec
+from harmonica.digits import captions, data, pixart_folder
+from harmonica.digits import manifest as manifests
+from harmonica.errors import BadInput
+from harmonica.lab.models import load_model
+from harmonica.lab.specs import ModelSpec
 
 
 def test_every_shipped_model_loads_under_its_hash():
     for name, about in manifests.manifest().items():
         loaded = load_model(ModelSpec(name=name, sha256=about["sha256"], scale="digits"))
-        assert not any(p.requires_grad for p in loaded.backbone.parameters()) and not loaded.backbone.model.training
+        assert (
+            not any(p.requires_grad for p in loaded.backbone.parameters())
+            and not loaded.backbone.model.training
+        )
         assert loaded.shape == (1, 8, 8) and loaded.num_conds == (200 if "pixart" in name else 10)
         images, labels = loaded.images
         assert images.shape == (1437, 1, 8, 8) and images.abs().max() == 1 and len(labels) == 1437
@@ -22,7 +27,9 @@ def test_every_shipped_model_loads_under_its_hash():
 
 def test_numerics_are_the_specs(smoke_model):
     for numerics, channels in ((None, 3), ("official", 3), ("diffusers", 4)):
-        backbone = load_model(ModelSpec(name="smoke-s0", sha256=smoke_model.sha256, scale="smoke", numerics=numerics)).backbone
+        backbone = load_model(
+            ModelSpec(name="smoke-s0", sha256=smoke_model.sha256, scale="smoke", numerics=numerics)
+        ).backbone
         assert backbone.numerics.guided_channels == channels
 
 
@@ -45,7 +52,11 @@ def test_a_missing_or_other_file_is_refused(smoke_model, tmp_path, monkeypatch):
 
 @pytest.fixture
 def smoke_pixart():
-    return ModelSpec(name="smoke-pixart-s0", sha256=manifests.manifest()["smoke-pixart-s0"]["sha256"], scale="smoke")
+    return ModelSpec(
+        name="smoke-pixart-s0",
+        sha256=manifests.manifest()["smoke-pixart-s0"]["sha256"],
+        scale="smoke",
+    )
 
 
 def test_captions_come_in_turn_and_are_embedded_as_a_pipeline_would(smoke_pixart):
@@ -53,10 +64,16 @@ def test_captions_come_in_turn_and_are_embedded_as_a_pipeline_would(smoke_pixart
     loaded = load_model(smoke_pixart)
     cond = loaded.cond(range(195, 205))
     _, text_encoder = pixart_folder.load(manifests.SHIPPED / smoke_pixart.name)
-    ids, mask = pixart_folder.tokenize([captions.caption(k) for k in range(195, 205)] + [captions.EMPTY], length=120)
+    ids, mask = pixart_folder.tokenize(
+        [captions.caption(k) for k in range(195, 205)] + [captions.EMPTY], length=120
+    )
     embeds = text_encoder(ids, attention_mask=mask).last_hidden_state
     bytes_ = cond.embeds.shape[1]
-    assert torch.equal(cond.mask, mask[:-1, :bytes_]) and mask[:, bytes_:].sum() == 0 and cond.null_mask.sum() == 1
+    assert (
+        torch.equal(cond.mask, mask[:-1, :bytes_])
+        and mask[:, bytes_:].sum() == 0
+        and cond.null_mask.sum() == 1
+    )
     kept = cond.mask.bool()
     torch.testing.assert_close(cond.embeds[kept], embeds[:-1, :bytes_][kept], atol=1e-5, rtol=1e-5)
     torch.testing.assert_close(cond.null_embeds[0, 0], embeds[-1, 0], atol=1e-5, rtol=1e-5)
@@ -79,4 +96,6 @@ def test_a_changed_file_in_a_folder_is_refused(smoke_pixart, tmp_path, monkeypat
 
 def test_classes_come_in_turn(smoke_model):
     cond = load_model(smoke_model).cond
-    assert cond(range(12)).tolist() == [*range(10), 0, 1] and torch.equal(cond(range(7, 9)), torch.tensor([7, 8]))
+    assert cond(range(12)).tolist() == [*range(10), 0, 1] and torch.equal(
+        cond(range(7, 9)), torch.tensor([7, 8])
+    )

@@ -1,16 +1,23 @@
-"""What the paper scale takes is arithmetic over counted quantities: they agree with what small models show."""
+"""What the paper scale takes is arithmetic over counted quantities: they agree with what small
+models show.
+"""
+
 from dataclasses import replace
 from importlib import import_module
 
 import pytest
 import torch
 
-from harmonica import BadInput, outlook, sdt, weights
+from harmonica import weights
 from harmonica.backbones.dit import attention_macs, feed_forward_macs
-from harmonica.denoise import Denoiser
-from harmonica.specs import ModelSpec
+from harmonica.errors import BadInput
+from harmonica.lab import outlook
+from harmonica.lab.specs import ModelSpec
+from harmonica.method import sdt
+from harmonica.method.denoise import Denoiser
+from harmonica.method.learner import Learner
+from harmonica.method.train import initial_logits
 from harmonica.samplers import DDIM
-from harmonica.training import Learner, initial_logits
 
 MODEL = ModelSpec(name="DiT-XL-2-512x512.pt", sha256="absent", scale="paper")
 
@@ -42,33 +49,72 @@ def test_saved_activations_are_what_autograd_saves(tiny_dit, checkpointed):
     def keep(tensor):
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage      # held, so that no address is used twice
+            kept[storage.data_ptr()] = storage  # held, so that no address is used twice
         return tensor
 
     def counted(step, r, data_loss):
-        found.append(sum(storage.nbytes() for storage in kept.values()) / (4 * 2 * batch * 64 * 64 * 8))
-        raise InterruptedError      # before the backward pass, which checkpointing lets compute again
+        found.append(
+            sum(storage.nbytes() for storage in kept.values()) / (4 * 2 * batch * 64 * 64 * 8)
+        )
+        raise InterruptedError  # before the backward pass, which checkpointing lets compute again
+
     learner.update, found = counted, []
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), pytest.raises(InterruptedError):
-        denoiser.advance(point, sdt.update_by(denoiser, learner, sdt.pair(backbone, bool(checkpointed))))
-    assert 0.9 * outlook.SAVED_PER_LAYER[checkpointed] < found[0] < outlook.SAVED_PER_LAYER[checkpointed]
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        pytest.raises(InterruptedError),
+    ):
+        denoiser.advance(
+            point, sdt.update_by(denoiser, learner, sdt.pair(backbone, bool(checkpointed)))
+        )
+    assert (
+        0.9 * outlook.SAVED_PER_LAYER[checkpointed]
+        < found[0]
+        < outlook.SAVED_PER_LAYER[checkpointed]
+    )
 
 
 def test_batch_64_fits_one_gpu_of_80_gb():
     """At 512 px by checkpointing alone."""
-    routers = [row.runs[0].router for name in ("dit_xl2_256", "dit_xl2_512") for row in table(name) if row.runs[0].router]
+    routers = [
+        row.runs[0].router
+        for name in ("dit_xl2_256", "dit_xl2_512")
+        for row in table(name)
+        if row.runs[0].router
+    ]
     assert all(outlook.training_bytes(router) < 80e9 for router in routers)
-    assert outlook.training_bytes(replace(routers[-1], training=replace(routers[-1].training, checkpoint=None))) > 80e9
+    assert (
+        outlook.training_bytes(
+            replace(routers[-1], training=replace(routers[-1].training, checkpoint=None))
+        )
+        > 80e9
+    )
 
 
 def test_the_dry_run_says_what_is_needed(refused_here, cli):
     said = cli("run", "dit_xl2_256", "--scale", "paper", "--dry-run").stdout
-    for words in ("GPU-hours of sampling", "ASSUMING", "GB of images", "on each of 4 (estimate)",
-                  "DiT-XL-2-256x256.pt does not exist",
-                  "VIRTUAL_imagenet256_labeled.npz", "stabilityai/sd-vae-ft-ema", "latents prepare", "DDIM50_router.pt"):
+    for words in (
+        "GPU-hours of sampling",
+        "ASSUMING",
+        "GB of images",
+        "on each of 4 (estimate)",
+        "DiT-XL-2-256x256.pt does not exist",
+        "VIRTUAL_imagenet256_labeled.npz",
+        "stabilityai/sd-vae-ft-ema",
+        "latents prepare",
+        "DDIM50_router.pt",
+    ):
         assert words in said, words
-    refused_here("run", "dit_xl2_sanity", "--scale", "paper", words=[
-        "DiT-XL-2-256x256.pt does not exist", "github.com/facebookresearch/DiT", "more are missing, listed above"])
+    refused_here(
+        "run",
+        "dit_xl2_sanity",
+        "--scale",
+        "paper",
+        words=[
+            "DiT-XL-2-256x256.pt does not exist",
+            "github.com/facebookresearch/DiT",
+            "more are missing, listed above",
+        ],
+    )
 
 
 def test_images_on_disk():
@@ -77,7 +123,9 @@ def test_images_on_disk():
 
 
 def test_a_file_that_came_between_is_not_taken_for_another(tmp_path):
-    """A spec that was named before its file was there has no hash; it is refused rather than run under such an id."""
+    """A spec that was named before its file was there has no hash; it is refused rather than run
+    under such an id.
+    """
     model = table("dit_xl2_512")[0].runs[0].model
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / model.name).write_bytes(b"here now")

@@ -1,4 +1,7 @@
-"""pyproject.toml, environment.yml and requirements.lock say the same; tools/install.py decides rightly what to do. No network."""
+"""pyproject.toml, environment.yml and requirements.lock say the same; tools/install.py decides
+rightly what to do. No network.
+"""
+
 import ast
 import importlib.util
 import re
@@ -16,8 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT_TEXT = (ROOT / "pyproject.toml").read_text()
 PYPROJECT = tomllib.loads(PYPROJECT_TEXT)
 LOCK = (ROOT / "requirements.lock").read_text()
-TARGETS = ("help install test test-slurm reproduce-table1 reproduce-table2 reproduce-ablations base-models paper publish bench "
-           "clean").split()
+TARGETS = (
+    "help install test test-slurm reproduce-table1 reproduce-table2 reproduce-ablations base-models paper publish bench "
+    "clean"
+).split()
 
 spec = importlib.util.spec_from_file_location("install", ROOT / "tools" / "install.py")
 install = importlib.util.module_from_spec(spec)
@@ -37,7 +42,9 @@ def declared():
 
 def conda():
     items = re.findall(r"^\s+- ([^\s:]+)$", (ROOT / "environment.yml").read_text(), re.M)
-    return by_name(re.sub(r"^pytorch\b", "torch", item) for item in items if item not in ("conda-forge", "pip"))
+    return by_name(
+        re.sub(r"^pytorch\b", "torch", item) for item in items if item not in ("conda-forge", "pip")
+    )
 
 
 def imported(folder):
@@ -53,13 +60,15 @@ def imported(folder):
 
 
 def test_conda_users_get_the_same_names_and_pins():
-    build, = PYPROJECT["build-system"]["requires"]
+    (build,) = PYPROJECT["build-system"]["requires"]
     python = Requirement("python" + PYPROJECT["project"]["requires-python"])
     assert conda() == {**declared(), **by_name([build]), "python": python.specifier}
 
 
 def test_every_dependency_has_its_reason_beside_it():
-    dependencies = re.search(r"^dependencies = \[\n(.*?)^\]\n\n\[tool", PYPROJECT_TEXT, re.M | re.S)[1]
+    dependencies = re.search(
+        r"^dependencies = \[\n(.*?)^\]\n\n\[tool", PYPROJECT_TEXT, re.M | re.S
+    )[1]
     lines = [line for line in dependencies.splitlines() if line.startswith('    "')]
     assert len(lines) == len(declared())
     assert [line for line in lines if not re.search(r'",\s+# \w', line.replace("# ...", "#"))] == []
@@ -67,7 +76,11 @@ def test_every_dependency_has_its_reason_beside_it():
 
 def test_the_lock_has_every_dependency_inside_its_range():
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)", LOCK, re.M))
-    wrong = [name for name, range_ in declared().items() if pins.get(name) is None or pins[name] not in range_]
+    wrong = [
+        name
+        for name, range_ in declared().items()
+        if pins.get(name) is None or pins[name] not in range_
+    ]
     assert wrong == []
 
 
@@ -79,7 +92,13 @@ def test_the_lock_keeps_cuda_to_linux_and_names_no_place():
 
 @pytest.mark.parametrize("folder", ["harmonica", "experiments", "slurm", "analysis"])
 def test_everything_imported_is_declared(folder):
-    distributions = {"sklearn": "scikit-learn", "torch_fidelity": "torch-fidelity", "cleanfid": "clean-fid", "huggingface_hub": "huggingface-hub", "PIL": "pillow"}
+    distributions = {
+        "sklearn": "scikit-learn",
+        "torch_fidelity": "torch-fidelity",
+        "cleanfid": "clean-fid",
+        "huggingface_hub": "huggingface-hub",
+        "PIL": "pillow",
+    }
     ours = {"harmonica", "experiments", "slurm", "analysis"}
     foreign = imported(folder) - set(sys.stdlib_module_names) - ours
     assert sorted(name for name in foreign if distributions.get(name, name) not in declared()) == []
@@ -88,18 +107,31 @@ def test_everything_imported_is_declared(folder):
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 class TestMakefile:
     def make(self, *arguments):
-        return subprocess.run(["make", "--no-print-directory", *arguments], cwd=ROOT, capture_output=True, text=True)
+        return subprocess.run(
+            ["make", "--no-print-directory", *arguments], cwd=ROOT, capture_output=True, text=True
+        )
 
     def test_help_lists_every_target_and_variable(self):
         said = self.make().stdout
         assert re.findall(r"^  ([a-z0-9-]+)  ", said, re.M) == TARGETS
-        assert re.findall(r"^  ([A-Z]+)=", said, re.M) == ["SCALE", "ROWS", "SEEDS", "WHERE", "FRESH", "JOBS", "ARGS", "VENV"]
+        assert re.findall(r"^  ([A-Z]+)=", said, re.M) == [
+            "SCALE",
+            "ROWS",
+            "SEEDS",
+            "WHERE",
+            "FRESH",
+            "JOBS",
+            "ARGS",
+            "VENV",
+        ]
 
     @pytest.mark.parametrize("setting", ["SCALE=digit", "ROWS=", "WHERE=local slurm", "FRESH=yes"])
     def test_an_unknown_value_is_one_sentence(self, setting):
         made = self.make("-n", "reproduce-table1", setting)
         assert made.returncode == 2 and made.stdout == ""
-        assert f"{setting} is unknown; choose one of: " in made.stderr and made.stderr.count("\n") == 1
+        assert (
+            f"{setting} is unknown; choose one of: " in made.stderr and made.stderr.count("\n") == 1
+        )
 
     def test_on_slurm_nothing_is_tabled_before_the_jobs_are_done(self):
         assert "analysis table1" in self.make("-n", "reproduce-table1").stdout
@@ -137,22 +169,27 @@ class TestInstall:
             digests.add(install.digest(root))
         assert len(digests) == 6
 
-    @pytest.mark.parametrize("installed, from_lock, kept", [
-        (None, None, None),                   # nothing to keep
-        ("2.15.0", None, None),               # the lock's own
-        ("2.15.0+cpu", None, "2.15.0+cpu"),   # another build of it
-        ("2.13.0+cu126", None, "2.13.0+cu126"),
-        ("2.9.1", None, None),                # too old
-        ("3.0.0", None, None),                # too new
-        ("2.14.0", "2.14.0", None),           # an earlier lock brought it: follow the new lock
-    ])
+    @pytest.mark.parametrize(
+        "installed, from_lock, kept",
+        [
+            (None, None, None),  # nothing to keep
+            ("2.15.0", None, None),  # the lock's own
+            ("2.15.0+cpu", None, "2.15.0+cpu"),  # another build of it
+            ("2.13.0+cu126", None, "2.13.0+cu126"),
+            ("2.9.1", None, None),  # too old
+            ("3.0.0", None, None),  # too new
+            ("2.14.0", "2.14.0", None),  # an earlier lock brought it: follow the new lock
+        ],
+    )
     def test_a_torch_that_satisfies_is_kept(self, installed, from_lock, kept):
         assert install.torch_to_keep(installed, "2.15.0", ">=2.11,<3", from_lock) == kept
 
     def test_beside_a_kept_torch_nothing_of_torch_is_locked(self):
         rest = install.without_torch(LOCK.splitlines())
         assert not [line for line in rest if re.match(r"torch(vision)?=|nvidia|cuda|triton", line)]
-        assert {"torch-fidelity", "diffusers", "numpy"} <= set(by_name(re.findall(r"^[^#\s]+", "\n".join(rest), re.M)))
+        assert {"torch-fidelity", "diffusers", "numpy"} <= set(
+            by_name(re.findall(r"^[^#\s]+", "\n".join(rest), re.M))
+        )
 
     def test_packages_a_killed_pip_left_half_done_are_forgotten(self, tmp_path):
         site = tmp_path / "lib" / "python3.12" / "site-packages"
@@ -162,11 +199,17 @@ class TestInstall:
         install.forget_unfinished(tmp_path)
         assert [path.name for path in site.iterdir()] == ["whole-1.dist-info"]
 
-    @pytest.mark.parametrize("said, sentence", [
-        ("OSError: [Errno 28] No space left on device", "disk is full"),
-        ("WARNING: Retrying after connection broken by 'NewConnectionError(...)'", "no network"),
-        ("ERROR: something else", "pip failed"),
-    ])
+    @pytest.mark.parametrize(
+        "said, sentence",
+        [
+            ("OSError: [Errno 28] No space left on device", "disk is full"),
+            (
+                "WARNING: Retrying after connection broken by 'NewConnectionError(...)'",
+                "no network",
+            ),
+            ("ERROR: something else", "pip failed"),
+        ],
+    )
     def test_a_failing_pip_is_told_in_one_sentence(self, tmp_path, capfd, said, sentence):
         python = tmp_path / "python"
         python.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')

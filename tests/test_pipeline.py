@@ -1,5 +1,8 @@
-"""A router on a diffusers pipeline: everything kept is the untouched pipeline, nothing leaks between calls, and what does
-not fit is refused before the first step. Each way in which other caching packages fail on these pipelines is a test."""
+"""A router on a diffusers pipeline: everything kept is the untouched pipeline, nothing leaks
+between calls, and what does not fit is refused before the first step. Each way in which other
+caching packages fail on these pipelines is a test.
+"""
+
 import functools
 import gc
 import inspect
@@ -13,16 +16,24 @@ import pytest
 import torch
 from accelerate import cpu_offload, cpu_offload_with_hook
 from accelerate.hooks import ModelHook, add_hook_to_module, remove_hook_from_module
-from diffusers import DDIMScheduler, DiTPipeline, DPMSolverMultistepScheduler, FirstBlockCacheConfig, HeunDiscreteScheduler
+from diffusers import (
+    DDIMScheduler,
+    DiTPipeline,
+    DPMSolverMultistepScheduler,
+    FirstBlockCacheConfig,
+    HeunDiscreteScheduler,
+)
 from diffusers.hooks import TaylorSeerCacheConfig, apply_first_block_cache, apply_taylorseer_cache
 
 import harmonica
-from harmonica import BadInput, pipeline, schedules
-from harmonica.cudagraph import GraphPlan
-from harmonica.formats import write
-from harmonica.pipeline import find_applied
-from harmonica.plan import compile_mask
-from harmonica.router import Router, from_keep
+from harmonica.errors import BadInput
+from harmonica.fast.cudagraph import GraphPlan
+from harmonica.fast.plan import compile_mask
+from harmonica.method import schedules
+from harmonica.method.router import Router, from_keep
+from harmonica.pipeline import apply as pipeline
+from harmonica.pipeline.apply import find_applied
+from harmonica.weights.formats import write
 
 T = 4
 KINDS = ("dit", "alpha", "alpha-1024", "sigma")
@@ -36,13 +47,26 @@ def pipe(tiny_pipe, kind):
 
 
 def call(pipe, *, steps=T, seed=0, count=2, **options):
-    """Images of one call, for the first `count` labels or prompts: pixels (B, 3, H, W), or a PixArt's latents."""
+    """Images of one call, for the first `count` labels or prompts: pixels (B, 3, H, W), or a
+    PixArt's latents.
+    """
     if is_dit(pipe):
         what = {"class_labels": [3, 7, 1][:count], "output_type": "pt"}
     else:
-        what = {"prompt": ["a fox", "a long red train", "fog"][:count], "output_type": "latent", "clean_caption": False,
-                "use_resolution_binning": False, "max_sequence_length": 16, "height": 8, "width": 8}
-    return pipe(num_inference_steps=steps, generator=torch.Generator().manual_seed(seed), **{**what, **options}).images
+        what = {
+            "prompt": ["a fox", "a long red train", "fog"][:count],
+            "output_type": "latent",
+            "clean_caption": False,
+            "use_resolution_binning": False,
+            "max_sequence_length": 16,
+            "height": 8,
+            "width": 8,
+        }
+    return pipe(
+        num_inference_steps=steps,
+        generator=torch.Generator().manual_seed(seed),
+        **{**what, **options},
+    ).images
 
 
 def is_dit(pipe):
@@ -83,8 +107,15 @@ class TestEverythingKept:
                 assert torch.equal(call(pipe, guidance_scale=guidance_scale), expected)
 
     @pytest.mark.parametrize("kind", KINDS[1:])
-    @pytest.mark.parametrize("options", [{"num_images_per_prompt": 3, "count": 1}, {"height": 16, "width": 24},
-                                         {"negative_prompt": "blue", "count": 3}], ids=str)
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"num_images_per_prompt": 3, "count": 1},
+            {"height": 16, "width": 24},
+            {"negative_prompt": "blue", "count": 3},
+        ],
+        ids=str,
+    )
     def test_equals_it_for_any_number_size_and_negative_prompt(self, pipe, options):
         expected = call(pipe, **options)
         with harmonica.apply_router(pipe, everything(pipe)):
@@ -96,7 +127,10 @@ class TestEverythingKept:
         expected = call(pipe)
         with harmonica.apply_router(pipe, everything(pipe)):
             images = call(pipe)
-        assert images.dtype == torch.bfloat16 and (images - expected).abs().max() < 0.02 * expected.abs().max()
+        assert (
+            images.dtype == torch.bfloat16
+            and (images - expected).abs().max() < 0.02 * expected.abs().max()
+        )
 
     @every_kind
     @pytest.mark.parametrize("scheduler", [DDIMScheduler, DPMSolverMultistepScheduler])
@@ -108,11 +142,20 @@ class TestEverythingKept:
 
     @pytest.mark.parametrize("kind", ["dit"])
     def test_a_loop_may_write_the_timestep_into_one_tensor(self, pipe):
-        x, labels, t = torch.randn(2, 4, 8, 8), torch.tensor([3, 7]), torch.zeros(2, dtype=torch.long)
+        x, labels, t = (
+            torch.randn(2, 4, 8, 8),
+            torch.tensor([3, 7]),
+            torch.zeros(2, dtype=torch.long),
+        )
         inputs = {"hidden_states": x, "timestep": t, "class_labels": labels}
 
         def outputs():
-            return [pipe.transformer(**inputs).sample for timestep in pipe.scheduler.timesteps if t.fill_(timestep) is t]
+            return [
+                pipe.transformer(**inputs).sample
+                for timestep in pipe.scheduler.timesteps
+                if t.fill_(timestep) is t
+            ]
+
         with torch.no_grad():
             pipe.scheduler.set_timesteps(T)
             expected = outputs()
@@ -133,9 +176,11 @@ class TestEverythingKept:
     @every_kind
     def test_goes_through_adapters(self, pipe):
         """Modules in the place of linear layers, as a LoRA puts them there."""
+
         class Adapted(torch.nn.Linear):
             def forward(self, x):
                 return super().forward(x) + x.mean(-1, keepdim=True)
+
         for module in list(pipe.transformer.modules()):
             for name, child in module.named_children():
                 if type(child) is torch.nn.Linear:
@@ -151,7 +196,11 @@ class TestReuse:
         keep = schedules.random(T, blocks_of(pipe), reused=T, seed=0)
         calls = []
         for block in pipe.transformer.transformer_blocks:
-            for module in [block.attn1.to_q, block.ff] if is_dit(pipe) else [block.attn1.to_q, block.attn2.to_q, block.ff]:
+            for module in (
+                [block.attn1.to_q, block.ff]
+                if is_dit(pipe)
+                else [block.attn1.to_q, block.attn2.to_q, block.ff]
+            ):
                 module.register_forward_hook(lambda *_, at=len(calls): calls[at].append(1))
                 calls.append([])
         with harmonica.apply_router(pipe, router_of(pipe, keep=keep)):
@@ -160,7 +209,9 @@ class TestReuse:
 
     @every_kind
     @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-    def test_a_second_call_equals_the_first_whatever_was_called_between(self, tiny_pipe, kind, dtype):
+    def test_a_second_call_equals_the_first_whatever_was_called_between(
+        self, tiny_pipe, kind, dtype
+    ):
         """Other packages keep their state for the next call."""
         pipe = tiny_pipe(kind, dtype=dtype)
         untouched = call(pipe)
@@ -179,7 +230,9 @@ class TestReuse:
         logits = torch.randn(T, blocks_of(pipe), generator=torch.Generator().manual_seed(0))
         router = Router(logits=logits, timesteps=timesteps_of(pipe))
         with harmonica.apply_router(pipe, router, cur=25) as applied:
-            assert (~applied.keep).sum() == round(0.25 * logits.numel()) and torch.equal(applied.keep, router.keep(25))
+            assert (~applied.keep).sum() == round(0.25 * logits.numel()) and torch.equal(
+                applied.keep, router.keep(25)
+            )
         with harmonica.apply_router(pipe, router) as applied:
             assert torch.equal(applied.keep, router.keep())
 
@@ -200,29 +253,48 @@ class TestReuse:
         filled = []
         with harmonica.apply_router(pipe, router_of(pipe, keep=keep)) as applied:
             pipe.transformer.register_forward_pre_hook(
-                lambda *_: filled.append([i for i, slot in enumerate(applied.cache or []) if slot is not None]))
+                lambda *_: filled.append(
+                    [i for i, slot in enumerate(applied.cache or []) if slot is not None]
+                )
+            )
             call(pipe)
         assert filled == [[], [], [0], []]
 
 
 def graphs_without_a_gpu(backbone, keep, backend="eager"):
     """A GraphPlan whose captures are called again instead of replayed."""
+
     def capture(function, device):
         out = function()
         return (lambda: out.copy_(function())), out
-    return GraphPlan(backbone, keep, capture) if backend == "cudagraph" else compile_mask(backbone, keep, backend)
+
+    return (
+        GraphPlan(backbone, keep, capture)
+        if backend == "cudagraph"
+        else compile_mask(backbone, keep, backend)
+    )
 
 
 class TestBackends:
-    """What torch.compile makes of the steps is traced here, not translated; CUDA graphs without a GPU: see above."""
+    """What torch.compile makes of the steps is traced here, not translated; CUDA graphs without a
+    GPU: see above.
+    """
 
     @pytest.fixture(autouse=True)
     def on_this_machine(self, monkeypatch):
         monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
         monkeypatch.setattr(pipeline, "compile_mask", graphs_without_a_gpu)
 
-    @pytest.mark.parametrize("kind, backend", [("dit", "compile"), ("alpha-1024", "compile"), ("dit", "cudagraph"),
-                                               ("alpha", "cudagraph"), ("alpha-1024", "cudagraph")])
+    @pytest.mark.parametrize(
+        "kind, backend",
+        [
+            ("dit", "compile"),
+            ("alpha-1024", "compile"),
+            ("dit", "cudagraph"),
+            ("alpha", "cudagraph"),
+            ("alpha-1024", "cudagraph"),
+        ],
+    )
     def test_give_the_images_of_eager_and_compile_once(self, pipe, monkeypatch, backend):
         router = router_of(pipe)
         with harmonica.apply_router(pipe, router):
@@ -232,7 +304,9 @@ class TestBackends:
         with harmonica.apply_router(pipe, router, backend=backend):
             for again in (False, True):
                 with torch._dynamo.config.patch(error_on_recompile=again):
-                    assert torch.equal(call(pipe), expected) and torch.equal(call(pipe, seed=1, count=3), other)
+                    assert torch.equal(call(pipe), expected) and torch.equal(
+                        call(pipe, seed=1, count=3), other
+                    )
 
     @one_of_each
     def test_follow_weights_that_have_moved(self, pipe):
@@ -251,15 +325,22 @@ class TestBackends:
         router = router_of(pipe)
         if first == "offload":
             cpu_offload_with_hook(pipe.transformer, torch.device("cpu"))
-        with pytest.raises(BadInput, match="backend: 'compile' is not possible; offloading moves the weights"):
+        with pytest.raises(
+            BadInput, match="backend: 'compile' is not possible; offloading moves the weights"
+        ):
             with harmonica.apply_router(pipe, router, backend="compile"):
                 cpu_offload_with_hook(pipe.transformer, torch.device("cpu"))
                 call(pipe)
         assert find_applied(pipe) is None and "set_timesteps" not in vars(pipe.scheduler)
 
     @one_of_each
-    @pytest.mark.parametrize("backend, words", [("cudagraph", "is on cpu, CUDA graphs need it on a GPU"),
-                                                ("fast", "choose one of eager, compile, cudagraph")])
+    @pytest.mark.parametrize(
+        "backend, words",
+        [
+            ("cudagraph", "is on cpu, CUDA graphs need it on a GPU"),
+            ("fast", "choose one of eager, compile, cudagraph"),
+        ],
+    )
     def test_that_cannot_work_are_refused(self, pipe, backend, words):
         router, before = router_of(pipe), attributes(pipe)
         with pytest.raises(BadInput, match=f"backend: '{backend}' is not possible; .*{words}"):
@@ -274,7 +355,9 @@ class TestRemoval:
         with harmonica.apply_router(pipe, router_of(pipe)):
             call(pipe)
             assert {name: own - before[name] for name, own in attributes(pipe).items()} == {
-                "transformer": {"forward"}, "scheduler": {"set_timesteps"}}
+                "transformer": {"forward"},
+                "scheduler": {"set_timesteps"},
+            }
         assert attributes(pipe) == before and torch.equal(call(pipe), expected)
         harmonica.apply_router(pipe, router_of(pipe))
         harmonica.remove_router(pipe)
@@ -312,6 +395,7 @@ class TestEndingEarly:
                 if next(steps) == at:
                     raise KeyboardInterrupt
                 return step(*args, **kwargs)
+
             pipe.scheduler.step = stopped
             with pytest.raises(KeyboardInterrupt):
                 call(pipe, seed=1, count=1)
@@ -326,6 +410,7 @@ class TestRefusal:
     def nothing_runs(self, pipe):
         def run(*_):
             raise AssertionError("the transformer was run")
+
         handle = pipe.transformer.pos_embed.register_forward_pre_hook(run)
         yield
         handle.remove()
@@ -340,14 +425,19 @@ class TestRefusal:
     def test_of_a_scheduler_that_calls_more_often_than_it_has_steps(self, pipe, nothing_runs):
         router = router_of(pipe)
         pipe.scheduler = HeunDiscreteScheduler.from_config(pipe.scheduler.config)
-        with harmonica.apply_router(pipe, router), pytest.raises(BadInput, match=f"{2 * T - 1} is not possible"):
+        with (
+            harmonica.apply_router(pipe, router),
+            pytest.raises(BadInput, match=f"{2 * T - 1} is not possible"),
+        ):
             call(pipe)
 
     @one_of_each
     def test_of_another_number_of_blocks(self, pipe):
         before = attributes(pipe)
         with pytest.raises(BadInput, match="N = 5' is not possible; this .* has"):
-            harmonica.apply_router(pipe, from_keep(schedules.fora(T, 5), timesteps=timesteps_of(pipe)))
+            harmonica.apply_router(
+                pipe, from_keep(schedules.fora(T, 5), timesteps=timesteps_of(pipe))
+            )
         assert attributes(pipe) == before
 
     @one_of_each
@@ -359,7 +449,10 @@ class TestRefusal:
                 call(pipe)
         with harmonica.apply_router(pipe, router_of(pipe)):
             expected = call(pipe)
-        with harmonica.apply_router(pipe, official, assume_timesteps=True), pytest.warns(UserWarning, match="differ"):
+        with (
+            harmonica.apply_router(pipe, official, assume_timesteps=True),
+            pytest.warns(UserWarning, match="differ"),
+        ):
             assert torch.equal(call(pipe), expected)
 
     @one_of_each
@@ -378,7 +471,9 @@ class TestRefusal:
     @pytest.mark.parametrize("cur", [-1, 76, 100])
     def test_of_a_cur_that_no_mask_has(self, pipe, cur):
         before, router = attributes(pipe), router_of(pipe)
-        with pytest.raises(BadInput, match=f"cur: {cur} percent is not possible; with T = {T} it lies in 0..75"):
+        with pytest.raises(
+            BadInput, match=f"cur: {cur} percent is not possible; with T = {T} it lies in 0..75"
+        ):
             harmonica.apply_router(pipe, router, cur=cur)
         assert attributes(pipe) == before
 
@@ -423,7 +518,7 @@ class TestRefusal:
         with harmonica.apply_router(pipe, router_of(pipe)), pytest.raises(BadInput, match="apply"):
             setattr(pipe, component, getattr(tiny_pipe(kind, seed=1), component))
             call(pipe)
-        with harmonica.apply_router(pipe, router_of(pipe)):        # as the sentence says
+        with harmonica.apply_router(pipe, router_of(pipe)):  # as the sentence says
             call(pipe)
 
     @one_of_each
@@ -435,19 +530,31 @@ class TestRefusal:
 
     @one_of_each
     def test_of_a_timestep_that_is_not_the_step_s(self, pipe):
-        with harmonica.apply_router(pipe, router_of(pipe)), pytest.raises(BadInput, match="step 0 of this call is timestep"):
+        with (
+            harmonica.apply_router(pipe, router_of(pipe)),
+            pytest.raises(BadInput, match="step 0 of this call is timestep"),
+        ):
             pipe.scheduler.set_timesteps(T)
             pipe.transformer(torch.zeros(1, 4, 8, 8), timestep=torch.tensor([1]))
 
     @one_of_each
     def test_of_arguments_that_no_pipeline_gives(self, pipe):
-        with harmonica.apply_router(pipe, router_of(pipe)), pytest.raises(BadInput, match="'attention_mask'"):
+        with (
+            harmonica.apply_router(pipe, router_of(pipe)),
+            pytest.raises(BadInput, match="'attention_mask'"),
+        ):
             pipe.scheduler.set_timesteps(T)
-            pipe.transformer(torch.zeros(1, 4, 8, 8), timestep=pipe.scheduler.timesteps[:1], attention_mask=torch.ones(1))
+            pipe.transformer(
+                torch.zeros(1, 4, 8, 8),
+                timestep=pipe.scheduler.timesteps[:1],
+                attention_mask=torch.ones(1),
+            )
 
 
 class Counting(ModelHook):
-    """Stands for accelerate's offload hooks: before each forward the weights come, after it they may go."""
+    """Stands for accelerate's offload hooks: before each forward the weights come, after it they
+    may go.
+    """
 
     def __init__(self):
         self.before = self.after = 0
@@ -583,14 +690,19 @@ def test_a_router_comes_from_any_known_format(tiny_pipe, tmp_path):
         with harmonica.apply_router(pipe, tmp_path / name):
             assert torch.equal(call(pipe), expected)
     for name in ("schedule.json", "router.pt"):
-        with pytest.warns(UserWarning), harmonica.apply_router(pipe, tmp_path / name, assume_timesteps=True):
+        with (
+            pytest.warns(UserWarning),
+            harmonica.apply_router(pipe, tmp_path / name, assume_timesteps=True),
+        ):
             assert torch.equal(call(pipe), expected)
 
 
 def test_the_readme_s_example_runs(tiny_pipe, tmp_path, monkeypatch):
     """As it stands, but for the line that loads the pipeline."""
     readme = (Path(harmonica.__file__).parent.parent / "README.md").read_text()
-    lines = re.search(r"## One line for your pipeline.*?```python\n(.*?)```", readme, re.S)[1].splitlines()
+    lines = re.search(r"## One line for your pipeline.*?```python\n(.*?)```", readme, re.S)[
+        1
+    ].splitlines()
     pipe = tiny_pipe("sigma-256")
     router_of(pipe, 20).save_pretrained(tmp_path / "my-router")
     monkeypatch.chdir(tmp_path)

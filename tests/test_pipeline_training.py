@@ -1,4 +1,7 @@
-"""A router for a user's pipeline: trained on what the pipeline computes, resumed to the same bits, used on it at once."""
+"""A router for a user's pipeline: trained on what the pipeline computes, resumed to the same bits,
+used on it at once.
+"""
+
 import gc
 import shutil
 import tomllib
@@ -11,11 +14,11 @@ import torch
 from transformers import T5EncoderModel
 
 import harmonica
-from harmonica import BadInput
 from harmonica.__main__ import main
-from harmonica.pipeline_loading import CAPTIONS, load_pipeline, read_captions
-from harmonica.pipeline_training import cost, describe, router_training, train_router
-from harmonica.training import Work
+from harmonica.errors import BadInput
+from harmonica.method.train import Work
+from harmonica.pipeline.loading import CAPTIONS, load_pipeline, read_captions
+from harmonica.pipeline.train import cost, describe, router_training, train_router
 
 T = 4
 every_kind = pytest.mark.parametrize("kind", ["dit", "alpha", "sigma"])
@@ -31,6 +34,7 @@ def folder_of(tiny_pipe, tmp_path_factory):
             folders[kind] = tmp_path_factory.mktemp(kind)
             tiny_pipe(kind).save_pretrained(folders[kind])
         return folders[kind]
+
     return folder
 
 
@@ -39,33 +43,54 @@ def prepared(folder_of, kind):
     """-> a models.Loaded of a tiny pipeline, and the PipelineRouter to train."""
     training = router_training(T, 50, trajectories=3, batch=2, seed=0)
     loaded, pipe = load_pipeline(folder_of(kind), None, CAPTIONS, "cpu")
-    return loaded, describe(folder_of(kind), loaded, pipe, CAPTIONS, num_steps=T, guidance=None, training=training)
+    return loaded, describe(
+        folder_of(kind), loaded, pipe, CAPTIONS, num_steps=T, guidance=None, training=training
+    )
 
 
-@pytest.mark.parametrize("kind, guidance", [("dit", 1.0), ("dit", 4.0), ("alpha-1024", 4.0), ("sigma", 1.0), ("sigma", 4.0)])
+@pytest.mark.parametrize(
+    "kind, guidance",
+    [("dit", 1.0), ("dit", 4.0), ("alpha-1024", 4.0), ("sigma", 1.0), ("sigma", 4.0)],
+)
 def test_training_walks_as_the_pipeline_does(tiny_pipe, folder_of, kind, guidance):
     """Everything computed, from the same noise and prompts: the pipeline's images."""
     pipe, (loaded, _) = tiny_pipe(kind), load_pipeline(folder_of(kind), None, CAPTIONS, "cpu")
-    steps, images = (2, 1) if kind == "alpha-1024" else (T, 2)          # of 4096 tokens
+    steps, images = (2, 1) if kind == "alpha-1024" else (T, 2)  # of 4096 tokens
     training = router_training(steps, 50, 3, images, 0)
-    router = describe("tiny", loaded, pipe, CAPTIONS, num_steps=steps, guidance=guidance, training=training)
+    router = describe(
+        "tiny", loaded, pipe, CAPTIONS, num_steps=steps, guidance=guidance, training=training
+    )
     x = torch.randn(images, *loaded.shape, generator=torch.Generator().manual_seed(0))
-    options = {"num_inference_steps": steps, "guidance_scale": guidance, "generator": torch.Generator().manual_seed(0)}
+    options = {
+        "num_inference_steps": steps,
+        "guidance_scale": guidance,
+        "generator": torch.Generator().manual_seed(0),
+    }
     chosen = range(3, 3 + images)
     with torch.no_grad():
         denoiser = Work(loaded, router).denoiser(loaded.cond(chosen), guidance)
         latents = denoiser.images(denoiser.walk(denoiser.begin(x), denoiser.computed))
         if kind == "dit":
             images = pipe(list(chosen), output_type="pt", **options).images
-            latents = (pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample / 2 + 0.5).clamp(0, 1)
+            latents = (
+                pipe.vae.decode(latents / pipe.vae.config.scaling_factor).sample / 2 + 0.5
+            ).clamp(0, 1)
         else:
-            images = pipe(read_captions(CAPTIONS)[3:3 + images], latents=x, output_type="latent", clean_caption=False,
-                          use_resolution_binning=False, **options).images
+            images = pipe(
+                read_captions(CAPTIONS)[3 : 3 + images],
+                latents=x,
+                output_type="latent",
+                clean_caption=False,
+                use_resolution_binning=False,
+                **options,
+            ).images
     assert (latents - images).abs().max() < 1e-4 * images.abs().max()
 
 
 @every_kind
-def test_a_killed_training_ends_in_the_same_bits_and_a_finished_one_is_not_repeated(prepared, killed_after, tmp_path, kind):
+def test_a_killed_training_ends_in_the_same_bits_and_a_finished_one_is_not_repeated(
+    prepared, killed_after, tmp_path, kind
+):
     straight = train_router(*prepared, tmp_path / "straight")
     with pytest.raises(KeyboardInterrupt):
         train_router(*prepared, tmp_path / "killed", killed_after(2))
@@ -73,18 +98,27 @@ def test_a_killed_training_ends_in_the_same_bits_and_a_finished_one_is_not_repea
     resumed = train_router(*prepared, tmp_path / "killed")
     assert torch.equal(straight.logits, resumed.logits)
     again = train_router(*prepared, tmp_path / "killed", killed_after(0))
-    assert torch.equal(again.logits, resumed.logits) and not (tmp_path / "killed" / "state.safetensors").exists()
+    assert (
+        torch.equal(again.logits, resumed.logits)
+        and not (tmp_path / "killed" / "state.safetensors").exists()
+    )
 
 
 @pytest.mark.parametrize("kind", ["sigma"])
-def test_another_configuration_in_the_same_folder_is_refused(prepared, folder_of, killed_after, tmp_path, kind):
+def test_another_configuration_in_the_same_folder_is_refused(
+    prepared, folder_of, killed_after, tmp_path, kind
+):
     loaded, router = prepared
     with pytest.raises(KeyboardInterrupt):
         train_router(loaded, router, tmp_path, killed_after(2))
     before = {path: path.read_bytes() for path in tmp_path.glob("*.*")}
     loaded, pipe = load_pipeline(folder_of(kind), "ddim", CAPTIONS, "cpu")
-    other = describe(folder_of(kind), loaded, pipe, CAPTIONS, num_steps=T, guidance=2.0, training=router.training)
-    with pytest.raises(BadInput, match="another sampler, scheduler, guidance; choose another folder"):
+    other = describe(
+        folder_of(kind), loaded, pipe, CAPTIONS, num_steps=T, guidance=2.0, training=router.training
+    )
+    with pytest.raises(
+        BadInput, match="another sampler, scheduler, guidance; choose another folder"
+    ):
         train_router(loaded, other, tmp_path)
     assert {path: path.read_bytes() for path in tmp_path.glob("*.*")} == before
 
@@ -113,7 +147,9 @@ def test_neither_text_encoder_nor_vae_is_in_memory_during_training(folder_of, ki
     loaded, pipe = load_pipeline(folder_of(kind), None, CAPTIONS, "cpu")
     gc.collect()
     encoders = [one for one in gc.get_objects() if isinstance(one, T5EncoderModel)]
-    assert pipe.text_encoder is None and pipe.vae is None and encoders == [] and loaded.num_conds == 64
+    assert (
+        pipe.text_encoder is None and pipe.vae is None and encoders == [] and loaded.num_conds == 64
+    )
 
 
 def test_the_class_names_of_older_folders_are_understood(folder_of, tmp_path):
@@ -130,47 +166,125 @@ def test_the_class_names_of_older_folders_are_understood(folder_of, tmp_path):
 class TestCommand:
     """`python -m harmonica train`, in this process."""
 
-    @pytest.mark.parametrize("kind, options", [
-        ("dit", ["--sampler", "ddpm"]), ("alpha", ["--sampler", "sa-solver"]), ("sigma", ["--guidance", 1])])
-    def test_its_router_works_on_the_pipeline(self, tiny_pipe, folder_of, tmp_path, capfd, kind, options):
+    @pytest.mark.parametrize(
+        "kind, options",
+        [
+            ("dit", ["--sampler", "ddpm"]),
+            ("alpha", ["--sampler", "sa-solver"]),
+            ("sigma", ["--guidance", 1]),
+        ],
+    )
+    def test_its_router_works_on_the_pipeline(
+        self, tiny_pipe, folder_of, tmp_path, capfd, kind, options
+    ):
         (tmp_path / "captions.txt").write_text("a fox\n\na train\n")
-        asked = ["train", "--model", folder_of(kind), "--steps", T, "--cur", 50, "--out", tmp_path / "router", "--batch", 2,
-                 "--trajectories", 3, "--captions", tmp_path / "captions.txt", *options]
+        asked = [
+            "train",
+            "--model",
+            folder_of(kind),
+            "--steps",
+            T,
+            "--cur",
+            50,
+            "--out",
+            tmp_path / "router",
+            "--batch",
+            2,
+            "--trajectories",
+            3,
+            "--captions",
+            tmp_path / "captions.txt",
+            *options,
+        ]
         assert main([str(a) for a in asked]) == 0
         said = capfd.readouterr().out
-        assert "min in all" in said and "9 updates" in said and ("1000 classes" if kind == "dit" else "2 captions") in said
+        assert (
+            "min in all" in said
+            and "9 updates" in said
+            and ("1000 classes" if kind == "dit" else "2 captions") in said
+        )
         pipe = tiny_pipe(kind)
         if options[:1] == ["--sampler"]:
-            line, = (line for line in said.splitlines() if "from_config" in line)
+            (line,) = (line for line in said.splitlines() if "from_config" in line)
             exec(line.removeprefix("use").strip(), {"pipe": pipe, "diffusers": diffusers})
-        what = {"class_labels": [1]} if kind == "dit" else {
-            "prompt": "a fox", "use_resolution_binning": False, "clean_caption": False, "height": 8, "width": 8}
+        what = (
+            {"class_labels": [1]}
+            if kind == "dit"
+            else {
+                "prompt": "a fox",
+                "use_resolution_binning": False,
+                "clean_caption": False,
+                "height": 8,
+                "width": 8,
+            }
+        )
         with harmonica.apply_router(pipe, tmp_path / "router", cur=50) as applied:
             pipe(num_inference_steps=T, **what)
         assert (~applied.keep).sum() == applied.keep.numel() // 2
 
     def test_a_dry_run_writes_nothing(self, folder_of, tmp_path, capfd):
         out = tmp_path / "router"
-        assert main(["train", "--model", str(folder_of("dit")), "--steps", "4", "--cur", "50", "--out", str(out),
-                     "--dry-run"]) == 0
+        assert (
+            main(
+                [
+                    "train",
+                    "--model",
+                    str(folder_of("dit")),
+                    "--steps",
+                    "4",
+                    "--cur",
+                    "50",
+                    "--out",
+                    str(out),
+                    "--dry-run",
+                ]
+            )
+            == 0
+        )
         assert "min in all" in capfd.readouterr().out and not out.exists()
 
     def test_of_another_pipeline_is_refused(self, folder_of, refused_here, tmp_path):
         shutil.copytree(folder_of("dit"), tmp_path / "other")
         index = tmp_path / "other" / "model_index.json"
         index.write_text(index.read_text().replace("DiTPipeline", "FluxPipeline"))
-        refused_here("train", "--model", tmp_path / "other", "--steps", 4, "--cur", 50, "--out", "out",
-                     words=["model: 'FluxPipeline'", "DiTPipeline, PixArtAlphaPipeline"])
+        refused_here(
+            "train",
+            "--model",
+            tmp_path / "other",
+            "--steps",
+            4,
+            "--cur",
+            50,
+            "--out",
+            "out",
+            words=["model: 'FluxPipeline'", "DiTPipeline, PixArtAlphaPipeline"],
+        )
 
-    @pytest.mark.parametrize("changes, words", [
-        ({"--model": "nowhere/nothing"}, ["model: nowhere/nothing"]), ({"--model": "."}, ["model: . is neither"]),
-        ({"--sampler": "euler"}, ["sampler", "euler", "dpm++"]), ({"--steps": 1}, ["steps: 1"]), ({"--cur": 0}, ["cur: 0"]),
-        ({"--cur": 80}, ["cur: 80", "75"]), ({"--captions": "none.txt"}, ["captions: none.txt"]),
-        ({"--guidance": 0.5}, ["guidance: 0.5"]), ({"--device": "cuda:77"}, ["device: 'cuda:77'"]),
-        ({"--device": "gpu"}, ["device: 'gpu'"]), ({"--batch": 0}, ["batch: 0"]),
-        ({"--trajectories": 0}, ["trajectories: 0"])], ids=str)
+    @pytest.mark.parametrize(
+        "changes, words",
+        [
+            ({"--model": "nowhere/nothing"}, ["model: nowhere/nothing"]),
+            ({"--model": "."}, ["model: . is neither"]),
+            ({"--sampler": "euler"}, ["sampler", "euler", "dpm++"]),
+            ({"--steps": 1}, ["steps: 1"]),
+            ({"--cur": 0}, ["cur: 0"]),
+            ({"--cur": 80}, ["cur: 80", "75"]),
+            ({"--captions": "none.txt"}, ["captions: none.txt"]),
+            ({"--guidance": 0.5}, ["guidance: 0.5"]),
+            ({"--device": "cuda:77"}, ["device: 'cuda:77'"]),
+            ({"--device": "gpu"}, ["device: 'gpu'"]),
+            ({"--batch": 0}, ["batch: 0"]),
+            ({"--trajectories": 0}, ["trajectories: 0"]),
+        ],
+        ids=str,
+    )
     def test_mistakes_are_one_sentence(self, refused_here, folder_of, changes, words):
-        options = {"--model": folder_of("alpha"), "--steps": 4, "--cur": 50, "--out": "out"} | changes
+        options = {
+            "--model": folder_of("alpha"),
+            "--steps": 4,
+            "--cur": 50,
+            "--out": "out",
+        } | changes
         refused_here("train", *(part for option in options.items() for part in option), words=words)
 
 
@@ -178,8 +292,10 @@ class TestCaptions:
     def test_ours_are_64_different_ones_and_go_with_the_package(self):
         captions = read_captions(CAPTIONS)
         assert len(set(captions)) == 64 and all(caption.isascii() for caption in captions)
-        pyproject = tomllib.loads((Path(harmonica.__file__).parent.parent / "pyproject.toml").read_text())
-        assert CAPTIONS.name in pyproject["tool"]["setuptools"]["package-data"]["harmonica"]
+        pyproject = tomllib.loads(
+            (Path(harmonica.__file__).parent.parent / "pyproject.toml").read_text()
+        )
+        assert CAPTIONS.name in pyproject["tool"]["setuptools"]["package-data"]["harmonica.pipeline"]
 
     def test_an_empty_file_is_refused(self, tmp_path):
         (tmp_path / "empty.txt").write_text("\n \n")

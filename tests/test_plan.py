@@ -1,4 +1,7 @@
-"""A plan does what the loop over the mask does, through every backend that the machine has, and holds only what is live."""
+"""A plan does what the loop over the mask does, through every backend that the machine has, and
+holds only what is live.
+"""
+
 import functools
 import shutil
 import weakref
@@ -9,23 +12,30 @@ import torch
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harmonica import BadInput, denoise, schedules
 from harmonica.backbones import run_all
-from harmonica.cache import compute_or_reuse
-from harmonica.cudagraph import GraphPlan
-from harmonica.plan import compile_mask
+from harmonica.errors import BadInput
+from harmonica.fast.cudagraph import GraphPlan
+from harmonica.fast.plan import compile_mask
+from harmonica.method import denoise, schedules
+from harmonica.method.cache import compute_or_reuse
 from harmonica.samplers import DDIM
 
-MASKS = {"full": schedules.full(5, 4), "FORA": schedules.fora(5, 4), "random": schedules.random(5, 4, 9, seed=1),
-         "alone": schedules.random(5, 4, 16, seed=0)}
+MASKS = {
+    "full": schedules.full(5, 4),
+    "FORA": schedules.fora(5, 4),
+    "random": schedules.random(5, 4, 9, seed=1),
+    "alone": schedules.random(5, 4, 16, seed=0),
+}
 
 
 def by_the_loop(denoiser, keep):
     """The plain way: one start for all, every row through cache.py."""
+
     def forward(step, x, t, cache):
         h, c = denoiser.start(x, t)
         h, cache = compute_or_reuse(denoiser.blocks, h, c, keep[step].tolist(), cache)
         return denoiser.finish(h, c), cache
+
     return forward
 
 
@@ -42,11 +52,23 @@ def walked(denoiser, x, forward):
 
 @pytest.mark.parametrize("keep", MASKS.values(), ids=MASKS)
 @pytest.mark.parametrize("batch", [1, 16])
-@pytest.mark.parametrize("setting", [dict(scale=1.0), dict(scale=1.5), dict(tied=False), dict(dtype=torch.float64),
-                                     dict(channels=1, out_channels=1, depth=2, width=96, scale=1.0)], ids=str)
+@pytest.mark.parametrize(
+    "setting",
+    [
+        dict(scale=1.0),
+        dict(scale=1.5),
+        dict(tied=False),
+        dict(dtype=torch.float64),
+        dict(channels=1, out_channels=1, depth=2, width=96, scale=1.0),
+    ],
+    ids=str,
+)
 def test_eager_is_the_loop_bit_for_bit(tiny_walk, keep, batch, setting):
     denoiser, x = tiny_walk(batch=batch, **{"dtype": torch.float32, **setting})
-    assert torch.equal(walked(denoiser, x, denoiser.hard(keep))[0], walked(denoiser, x, by_the_loop(denoiser, keep))[0])
+    assert torch.equal(
+        walked(denoiser, x, denoiser.hard(keep))[0],
+        walked(denoiser, x, by_the_loop(denoiser, keep))[0],
+    )
 
 
 def rerun(function, device):
@@ -58,23 +80,36 @@ def rerun(function, device):
 @pytest.mark.parametrize("keep", MASKS.values(), ids=MASKS)
 @pytest.mark.parametrize("scale", [1.0, 1.5])
 def test_static_buffers_give_what_eager_gives(tiny_walk, keep, scale):
-    """Captured once per row and shape; other labels, other batch sizes and the same ones again need no new capture."""
+    """Captured once per row and shape; other labels, other batch sizes and the same ones again need
+    no new capture.
+    """
     captured, plan = [], None
     for batch, labels in ((2, 0), (3, 4), (2, 5), (3, 1)):
         denoiser, x = tiny_walk(batch=batch, scale=scale, dtype=torch.float32)
-        denoiser = with_labels(denoiser, plan.backbone if plan else denoiser.backbone, range(labels, labels + batch))
-        plan = plan or GraphPlan(denoiser.backbone, keep, lambda *args: captured.append(args) or rerun(*args))
+        denoiser = with_labels(
+            denoiser, plan.backbone if plan else denoiser.backbone, range(labels, labels + batch)
+        )
+        plan = plan or GraphPlan(
+            denoiser.backbone, keep, lambda *args: captured.append(args) or rerun(*args)
+        )
         expected = walked(denoiser, x, denoiser.hard(keep))
         got = walked(denoiser, x, denoiser.hard(plan))
         assert torch.equal(got[0], expected[0])
         for own, slots in zip(got[1], expected[1]):
-            assert all((a is None) == (b is None) and (a is None or torch.equal(a, b)) for a, b in zip(own, slots))
+            assert all(
+                (a is None) == (b is None) and (a is None or torch.equal(a, b))
+                for a, b in zip(own, slots)
+            )
     assert len(captured) == 2 * len(keep.unique(dim=0))
 
 
-@pytest.mark.parametrize("make", [compile_mask, lambda *args: GraphPlan(*args, rerun)], ids=["eager", "static buffers"])
+@pytest.mark.parametrize(
+    "make", [compile_mask, lambda *args: GraphPlan(*args, rerun)], ids=["eager", "static buffers"]
+)
 def test_timesteps_are_embedded_once_per_schedule(tiny_walk, make):
-    """Not again for another batch of labels or for a denoiser of its own; for another size or another timestep, yes."""
+    """Not again for another batch of labels or for a denoiser of its own; for another size or
+    another timestep, yes.
+    """
     denoiser, x = tiny_walk(batch=4, scale=1.0, dtype=torch.float32)
     seen, plain = [], denoiser.backbone.time
     denoiser.backbone.time = lambda t: seen.append(t.tolist()) or plain(t)
@@ -86,7 +121,7 @@ def test_timesteps_are_embedded_once_per_schedule(tiny_walk, make):
         assert torch.equal(walked(other, x, other.hard(plan))[0], expected)
         assert seen == ([[t] * 4 for t in denoiser.timesteps] if labels[0] == 1 else [])
     ctx, t = denoiser.backbone.prepare(torch.tensor([1, 2])), torch.tensor([500, 500])
-    for timestep in (500, 400):         # a caller's own tensor may be written into
+    for timestep in (500, 400):  # a caller's own tensor may be written into
         t.fill_(timestep)
         seen.clear()
         out, _ = plan.step(0, x[:2], t, ctx, plan.empty())
@@ -98,7 +133,10 @@ def test_static_buffers_made_in_inference_mode_serve_outside(tiny_walk):
     plan = GraphPlan(denoiser.backbone, MASKS["FORA"], rerun)
     with torch.inference_mode():
         denoiser.walk(denoiser.begin(x), denoiser.hard(plan))
-    assert torch.equal(walked(denoiser, x, denoiser.hard(plan))[0], walked(denoiser, x, denoiser.hard(MASKS["FORA"]))[0])
+    assert torch.equal(
+        walked(denoiser, x, denoiser.hard(plan))[0],
+        walked(denoiser, x, denoiser.hard(MASKS["FORA"]))[0],
+    )
 
 
 def test_with_static_buffers_a_walk_cannot_be_forked(tiny_walk):
@@ -111,8 +149,12 @@ def test_with_static_buffers_a_walk_cannot_be_forked(tiny_walk):
 
 
 def test_with_static_buffers_a_walk_keeps_its_shape(tiny_walk):
-    """Buffers of the other shape would hold another walk's features. What is refused leaves the walk as it was."""
-    (denoiser, x), (larger, y) = (tiny_walk(batch=batch, scale=1.0, dtype=torch.float32) for batch in (2, 3))
+    """Buffers of the other shape would hold another walk's features. What is refused leaves the
+    walk as it was.
+    """
+    (denoiser, x), (larger, y) = (
+        tiny_walk(batch=batch, scale=1.0, dtype=torch.float32) for batch in (2, 3)
+    )
     plan = GraphPlan(denoiser.backbone, MASKS["FORA"], rerun)
     denoiser.walk(denoiser.begin(x), denoiser.hard(plan))
     expected = walked(larger, y, larger.hard(MASKS["FORA"]))[0]
@@ -124,15 +166,33 @@ def test_with_static_buffers_a_walk_keeps_its_shape(tiny_walk):
     assert torch.equal(larger.walk(point, larger.hard(plan)).x, expected[-1])
 
 
-@pytest.mark.parametrize("backend", [
-    pytest.param("compile", marks=pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))),
-                                                     reason="torch.compile needs a C++ compiler")),
-    pytest.param("cudagraph", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a GPU"))])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param(
+            "compile",
+            marks=pytest.mark.skipif(
+                not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))),
+                reason="torch.compile needs a C++ compiler",
+            ),
+        ),
+        pytest.param(
+            "cudagraph",
+            marks=pytest.mark.skipif(
+                not torch.cuda.is_available(), reason="CUDA graphs need a GPU"
+            ),
+        ),
+    ],
+)
 def test_other_backends_agree_with_eager(tiny_walk, backend):
     device = "cuda" if backend == "cudagraph" else "cpu"
     denoiser, x = tiny_walk(num_steps=3, dtype=torch.float32, depth=1, width=16)
     denoiser.backbone.model.to(device)
-    denoiser, x, keep = with_labels(denoiser, denoiser.backbone, [1, 2], device), x.to(device), schedules.fora(3, 2)
+    denoiser, x, keep = (
+        with_labels(denoiser, denoiser.backbone, [1, 2], device),
+        x.to(device),
+        schedules.fora(3, 2),
+    )
     plan = compile_mask(denoiser.backbone, keep, backend)
     expected, _ = walked(denoiser, x, denoiser.hard(keep))
     for _ in range(2):
@@ -153,36 +213,67 @@ class Called(TorchDispatchMode):
         return function(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("make", [compile_mask, lambda *args: GraphPlan(*args, lambda function, device: (lambda: None, function()))],
-                         ids=["eager", "static buffers"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        compile_mask,
+        lambda *args: GraphPlan(*args, lambda function, device: (lambda: None, function())),
+    ],
+    ids=["eager", "static buffers"],
+)
 @pytest.mark.parametrize("model", ["dit", "pixart", "pixart with sizes"])
-def test_on_a_gpu_nothing_is_waited_for_and_no_devices_mix(tiny_dit, tiny_pixart, tiny_prompts, model, make, monkeypatch):
-    """On tensors that only say they are on a GPU: there reading a value (.item(), a branch) and mixing devices raise."""
-    monkeypatch.setattr(denoise, "constant", functools.lru_cache(denoise.constant.__wrapped__))      # no fake one stays behind
+def test_on_a_gpu_nothing_is_waited_for_and_no_devices_mix(
+    tiny_dit, tiny_pixart, tiny_prompts, model, make, monkeypatch
+):
+    """On tensors that only say they are on a GPU: there reading a value (.item(), a branch) and
+    mixing devices raise.
+    """
+    monkeypatch.setattr(
+        denoise, "constant", functools.lru_cache(denoise.constant.__wrapped__)
+    )  # no fake one stays behind
     fake, sizes = FakeTensorMode(), model == "pixart with sizes"
-    backbone = tiny_dit(dtype=torch.bfloat16) if model == "dit" else tiny_pixart(dtype=torch.bfloat16, sizes=sizes)
+    backbone = (
+        tiny_dit(dtype=torch.bfloat16)
+        if model == "dit"
+        else tiny_pixart(dtype=torch.bfloat16, sizes=sizes)
+    )
     keep = schedules.random(5, len(backbone.blocks), 9, seed=1)
     cond = torch.arange(2) if model == "dit" else tiny_prompts(2, dtype=torch.bfloat16, sizes=sizes)
 
     def on_gpu(tensor):
         return torch.empty(tensor.shape, dtype=tensor.dtype, device="cuda")
+
     with fake:
         for module in backbone.model.modules():
             for name, parameter in module._parameters.items():
-                module._parameters[name] = None if parameter is None else torch.nn.Parameter(on_gpu(parameter), False)
+                module._parameters[name] = (
+                    None if parameter is None else torch.nn.Parameter(on_gpu(parameter), False)
+                )
             for name, buffer in module._buffers.items():
                 module._buffers[name] = on_gpu(buffer)
-        cond = on_gpu(cond) if model == "dit" else replace(cond, **{
-            name: on_gpu(tensor) for name, tensor in vars(cond).items() if tensor is not None})
+        cond = (
+            on_gpu(cond)
+            if model == "dit"
+            else replace(
+                cond,
+                **{
+                    name: on_gpu(tensor)
+                    for name, tensor in vars(cond).items()
+                    if tensor is not None
+                },
+            )
+        )
         x = torch.empty(2, 4, 8, 8, device="cuda")
     plan = make(backbone, keep)
     with fake, torch.no_grad():
         denoiser = denoise.Denoiser(backbone, DDIM(), DDIM().timesteps(5), cond, scale=1.5)
-        for _ in range(2):      # the second finds what the first has kept
+        for _ in range(2):  # the second finds what the first has kept
             with Called() as called:
                 point = denoiser.walk(denoiser.begin(x), denoiser.hard(plan))
     assert (point.x.device.type, point.x.dtype) == ("cuda", torch.float32)
-    assert called.names and not {name for name in called.names if "_local_scalar_dense" in name or "nonzero" in name}
+    assert called.names and not {
+        name for name in called.names if "_local_scalar_dense" in name or "nonzero" in name
+    }
 
 
 class Plain:
@@ -209,17 +300,29 @@ class Plain:
 
 
 def test_nothing_is_compiled_twice(monkeypatch):
-    """More distinct rows than torch compiles of one function, several batch sizes: the second round compiles nothing."""
+    """More distinct rows than torch compiles of one function, several batch sizes: the second round
+    compiles nothing.
+    """
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
-    keep = torch.arange(15, 4, -1)[:, None] // torch.tensor([1, 2, 4, 8]) % 2 == 1      # 11 distinct rows
+    keep = (
+        torch.arange(15, 4, -1)[:, None] // torch.tensor([1, 2, 4, 8]) % 2 == 1
+    )  # 11 distinct rows
     eager, compiled = (compile_mask(Plain(), keep, backend) for backend in ("eager", "compile"))
     for again in (False, True):
         for batch in (2, 3, 5):
-            x, t, caches = torch.randn(batch, 1, 2, 2), torch.full((batch,), 3), [[None] * 4, [None] * 4]
+            x, t, caches = (
+                torch.randn(batch, 1, 2, 2),
+                torch.full((batch,), 3),
+                [[None] * 4, [None] * 4],
+            )
             for step in range(11):
                 with torch._dynamo.config.patch(error_on_recompile=again):
-                    outs, caches = zip(*(plan.step(step, x, t, torch.ones(1), cache)
-                                         for plan, cache in zip((eager, compiled), caches)))
+                    outs, caches = zip(
+                        *(
+                            plan.step(step, x, t, torch.ones(1), cache)
+                            for plan, cache in zip((eager, compiled), caches)
+                        )
+                    )
                 assert torch.equal(*outs)
 
 
@@ -230,24 +333,32 @@ def test_a_plan_is_compiled_for_its_own_sizes(monkeypatch):
     def backend(graph, inputs):
         symbols.append([value for value in inputs if isinstance(value, torch.SymInt)])
         return graph.forward
+
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
     for side in (2, 3, 4):
         plan = compile_mask(Plain(), schedules.full(1, 4), "compile")
-        plan.step(0, torch.randn(1, 1, side, side), torch.full((1,), 3), torch.ones(1), plan.empty())
+        plan.step(
+            0, torch.randn(1, 1, side, side), torch.full((1,), 3), torch.ones(1), plan.empty()
+        )
     assert symbols == [[], [], []]
 
 
 def with_labels(denoiser, backbone, labels, device="cpu"):
     labels = torch.tensor([*labels], device=device)
-    return type(denoiser)(backbone, denoiser.sampler, denoiser.timesteps, labels, scale=denoiser.scale)
+    return type(denoiser)(
+        backbone, denoiser.sampler, denoiser.timesteps, labels, scale=denoiser.scale
+    )
 
 
 def test_between_and_within_steps_only_live_features_are_held(tiny_walk):
-    """Alive at any block: what the step was given, what it computed and the next one reuses, and the block's own output."""
+    """Alive at any block: what the step was given, what it computed and the next one reuses, and
+    the block's own output.
+    """
     keep = MASKS["random"]
     denoiser, x = tiny_walk(dtype=torch.float32, scale=1.0)
     alive, limits, step = [], [], [0]
     for i, block in enumerate(denoiser.blocks):
+
         def residual(h, c, i=i, plain=block.residual):
             out = plain(h, c)
             alive.append(weakref.ref(out))
@@ -255,6 +366,7 @@ def test_between_and_within_steps_only_live_features_are_held(tiny_walk):
             written = keep[step[0], :i] & (~keep[step[0] + 1, :i] if step[0] < 4 else False)
             limits.append((sum(ref() is not None for ref in alive), given + int(written.sum()) + 1))
             return out
+
         block.residual = residual
     point, forward = denoiser.begin(x), denoiser.hard(keep)
     while point.step < 5:
@@ -276,11 +388,19 @@ def test_what_a_step_computes_is_known_ahead(tiny_walk):
     assert [list(plan.row(step)) for step in range(5)] == MASKS["random"].tolist()
 
 
-@pytest.mark.parametrize("keep, backend, words", [
-    (MASKS["full"], "fast", "backend: 'fast' is not possible; choose one of eager, compile, cudagraph"),
-    (schedules.full(5, 6), "eager", "keep: .*it must be torch.bool \\(T, 4\\)"),
-    (MASKS["full"].float(), "eager", "keep: .*it must be torch.bool"),
-    (~MASKS["full"], "eager", "keep: .*nothing can be reused at the first step")])
+@pytest.mark.parametrize(
+    "keep, backend, words",
+    [
+        (
+            MASKS["full"],
+            "fast",
+            "backend: 'fast' is not possible; choose one of eager, compile, cudagraph",
+        ),
+        (schedules.full(5, 6), "eager", "keep: .*it must be torch.bool \\(T, 4\\)"),
+        (MASKS["full"].float(), "eager", "keep: .*it must be torch.bool"),
+        (~MASKS["full"], "eager", "keep: .*nothing can be reused at the first step"),
+    ],
+)
 def test_what_cannot_be_planned_is_refused(tiny_walk, keep, backend, words):
     with pytest.raises(BadInput, match=words):
         compile_mask(tiny_walk()[0].backbone, keep, backend)
@@ -288,5 +408,7 @@ def test_what_cannot_be_planned_is_refused(tiny_walk, keep, backend, words):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
 def test_cuda_graphs_without_a_gpu_are_refused_in_a_sentence(tiny_walk):
-    with pytest.raises(BadInput, match="backend: 'cudagraph' is not possible; CUDA graphs need a CUDA device"):
+    with pytest.raises(
+        BadInput, match="backend: 'cudagraph' is not possible; CUDA graphs need a CUDA device"
+    ):
         compile_mask(tiny_walk()[0].backbone, MASKS["full"], "cudagraph")

@@ -1,9 +1,10 @@
 """The code hash follows every file that a record depends on, and nothing else."""
+
 import shutil
 
 import pytest
 
-from harmonica import provenance
+from harmonica.lab import provenance
 
 
 @pytest.fixture
@@ -28,11 +29,16 @@ def test_code_sha(checkout):
     (checkout / "harmonica" / "__pycache__" / "sdt.pyc").write_bytes(b"1")
     assert fresh_sha() == known
     seen = {known}
-    for name in ("harmonica/sdt.py", "experiments/table1.py", "requirements.lock", "harmonica/digits/weights/judge.safetensors"):
+    for name in (
+        "harmonica/method/sdt.py",
+        "experiments/table1.py",
+        "requirements.lock",
+        "harmonica/digits/weights/judge.safetensors",
+    ):
         with (checkout / name).open("ab") as file:
             file.write(b" ")
         seen.add(fresh_sha())
-    (checkout / "harmonica" / "sdt.py").rename(checkout / "harmonica" / "walk.py")
+    (checkout / "harmonica" / "method" / "sdt.py").rename(checkout / "harmonica" / "method" / "walk.py")
     assert len(seen | {fresh_sha()}) == 6
     provenance.code_sha.cache_clear()
 
@@ -43,6 +49,17 @@ def test_outside_a_checkout_there_is_no_commit(checkout):
 
 def test_what_a_record_says_of_its_origin():
     found = provenance.provenance()
-    assert set(found) == {"python", "versions", "device", "threads", "commit", "code_sha", "code_clean"}
-    assert set(found["versions"]) == set(provenance.PACKAGES) and "none" not in found["versions"].values()
+    assert set(found) == {
+        "python",
+        "versions",
+        "device",
+        "threads",
+        "commit",
+        "code_sha",
+        "code_clean",
+    }
+    assert (
+        set(found["versions"]) == set(provenance.PACKAGES)
+        and "none" not in found["versions"].values()
+    )
     assert len(found["code_sha"]) == 64 and isinstance(found["code_clean"], bool)

@@ -1,4 +1,7 @@
-"""Training on several ranks: in exact arithmetic the same router as on one; every rank ends with it, one of them writes."""
+"""Training on several ranks: in exact arithmetic the same router as on one; every rank ends with
+it, one of them writes.
+"""
+
 import os
 import socket
 from contextlib import contextmanager
@@ -7,44 +10,67 @@ from multiprocessing import get_context
 import pytest
 import torch
 
-from harmonica import BadInput, ranks, seeds
-from harmonica.make import make
-from harmonica.models import load_model
-from harmonica.runs import RouterSpec
-from harmonica.specs import ModelSpec, RouterTraining
-from harmonica.store import Store
-from harmonica.training import Learner, Work, initial_logits, train
+from harmonica.errors import BadInput
+from harmonica.lab.make import make
+from harmonica.lab.models import load_model
+from harmonica.lab.runs import RouterSpec
+from harmonica.lab.specs import ModelSpec
+from harmonica.lab.store import Store
+from harmonica.method import ranks, seeds
+from harmonica.method.learner import Learner
+from harmonica.method.settings import RouterTraining
+from harmonica.method.train import Work, initial_logits, train
 
 IEPO = {"lambda_scores": "soft", "refresh": 1, "lambda_batch": 4}
-METHODS = {"HarmoniCa": {"walk": "sdt", "objective": "leave-one-out", **IEPO},
-           "HarmoniCa, released lambda": {"walk": "sdt", "objective": "cumulative", **IEPO},
-           "Learning-to-Cache": {"walk": "ltc", "ltc_form": "all-pairs", "objective": "mse"}}
-TRAINING = {"trajectories": 12, "batch": 4, "lr": 0.1, "adam_eps": 1e-12, "tau": 0.1, "cur_percent": 40}
+METHODS = {
+    "HarmoniCa": {"walk": "sdt", "objective": "leave-one-out", **IEPO},
+    "HarmoniCa, released lambda": {"walk": "sdt", "objective": "cumulative", **IEPO},
+    "Learning-to-Cache": {"walk": "ltc", "ltc_form": "all-pairs", "objective": "mse"},
+}
+TRAINING = {
+    "trajectories": 12,
+    "batch": 4,
+    "lr": 0.1,
+    "adam_eps": 1e-12,
+    "tau": 0.1,
+    "cur_percent": 40,
+}
 
 
 @pytest.fixture(scope="module")
 def on_two_ranks():
-    """-> on_two_ranks(work, *arguments): run it on two spawned ranks -> their results, the first rank's first."""
+    """-> on_two_ranks(work, *arguments): run it on two spawned ranks -> their results, the first
+    rank's first.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     spawn = get_context("spawn")
     with spawn.Pool(2, initializer=join, initargs=(port, spawn.Value("i", 0))) as pool:
+
         def run(work, *arguments):
             calls = [pool.apply_async(together, (work, arguments)) for _ in range(2)]
-            return [result for _, result in sorted((call.get(120) for call in calls), key=lambda ranked: ranked[0])]
+            return [
+                result
+                for _, result in sorted(
+                    (call.get(120) for call in calls), key=lambda ranked: ranked[0]
+                )
+            ]
+
         yield run
 
 
 def join(port, joined):
     with joined.get_lock():
         rank, joined.value = joined.value, joined.value + 1
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE="2")
+    os.environ.update(
+        MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE="2"
+    )
     torch.set_num_threads(1)
     ranks.join()
 
 
 def together(work, arguments):
-    torch.distributed.barrier()         # so that no rank takes both calls
+    torch.distributed.barrier()  # so that no rank takes both calls
     return torch.distributed.get_rank(), work(*arguments)
 
 
@@ -74,17 +100,31 @@ def two_trajectories(loaded, router):
 
 def by_method(loaded):
     model = ModelSpec(name="tiny", sha256="0" * 64, scale="smoke")
-    return {name: two_trajectories(loaded, RouterSpec(model=model, num_steps=4, guidance=1.5 if method["walk"] == "sdt" else 1.0,
-                                                            training=RouterTraining(**TRAINING, **method)))
-            for name, method in METHODS.items()}
+    return {
+        name: two_trajectories(
+            loaded,
+            RouterSpec(
+                model=model,
+                num_steps=4,
+                guidance=1.5 if method["walk"] == "sdt" else 1.0,
+                training=RouterTraining(**TRAINING, **method),
+            ),
+        )
+        for name, method in METHODS.items()
+    }
 
 
 def test_in_float64_two_ranks_learn_what_one_learns(on_two_ranks, tiny_model_float64):
     alone = by_method(tiny_model_float64)
     first, second = on_two_ranks(by_method, tiny_model_float64)
     for name, (logits, lambda_, loss) in alone.items():
-        assert logits.dtype == torch.float64 and (logits - initial_logits(4, 4, 0)).abs().max() > 0.1, name     # it did learn
-        for mine, others in zip((logits, lambda_, torch.tensor(loss, dtype=torch.float64)), zip(first[name], second[name])):
+        assert (
+            logits.dtype == torch.float64 and (logits - initial_logits(4, 4, 0)).abs().max() > 0.1
+        ), name  # it did learn
+        for mine, others in zip(
+            (logits, lambda_, torch.tensor(loss, dtype=torch.float64)),
+            zip(first[name], second[name]),
+        ):
             one, two = (torch.as_tensor(other, dtype=mine.dtype) for other in others)
             assert torch.equal(one, two), name
             torch.testing.assert_close(one, mine, rtol=0, atol=1e-9)
@@ -100,12 +140,15 @@ def killed_at_eleven(loaded, spec, state):
             if trajectory == 11:
                 return
             yield trajectory
+
     train(loaded, spec, state, progress=progress)
 
 
 @pytest.fixture
 def spec(smoke_model):
-    return RouterSpec(model=smoke_model, num_steps=3, training=RouterTraining(**TRAINING, **METHODS["HarmoniCa"]))
+    return RouterSpec(
+        model=smoke_model, num_steps=3, training=RouterTraining(**TRAINING, **METHODS["HarmoniCa"])
+    )
 
 
 def test_a_router_of_two_ranks_is_one_record(on_two_ranks, spec, tmp_path):

@@ -1,4 +1,7 @@
-"""kill -9 at any moment and ask again: what was finished is kept, and the end is the same in every bit."""
+"""kill -9 at any moment and ask again: what was finished is kept, and the end is the same in every
+bit.
+"""
+
 import json
 import os
 import random
@@ -12,14 +15,14 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from harmonica import store as stores
-from harmonica.make import make
-from harmonica.runs import RouterSpec, RunSpec
-from harmonica.specs import RouterTraining
-from harmonica.store import Store
+from harmonica import files
+from harmonica.lab.make import make
+from harmonica.lab.runs import RouterSpec, RunSpec
+from harmonica.lab.store import Store
+from harmonica.method.settings import RouterTraining
 
 ROOT = Path(__file__).resolve().parent.parent
-pytestmark = pytest.mark.filterwarnings("ignore:This process")      # fork() in a process with threads
+pytestmark = pytest.mark.filterwarnings("ignore:This process")  # fork() in a process with threads
 
 
 def outcome(local):
@@ -27,7 +30,11 @@ def outcome(local):
     found = {}
     for path in sorted(local.rglob("*.*")):
         if path.suffix == ".json" and path.parent.name in ("runs", "routers"):
-            found[path.name] = {key: value for key, value in json.loads(path.read_text()).items() if key != "provenance"}
+            found[path.name] = {
+                key: value
+                for key, value in json.loads(path.read_text()).items()
+                if key != "provenance"
+            }
         elif path.suffix in (".npy", ".safetensors") and path.parent.name != "state":
             found[str(path.relative_to(local))] = path.read_bytes()
     return found
@@ -35,7 +42,11 @@ def outcome(local):
 
 def assert_whole(local):
     """No file can be half written."""
-    readers = {".json": lambda path: json.loads(path.read_text()), ".npy": np.load, ".safetensors": load_file}
+    readers = {
+        ".json": lambda path: json.loads(path.read_text()),
+        ".npy": np.load,
+        ".safetensors": load_file,
+    }
     for path in local.rglob("[!.]*"):
         readers.get(path.suffix, lambda folder: folder.iterdir())(path)
 
@@ -43,11 +54,31 @@ def assert_whole(local):
 @pytest.fixture(scope="module")
 def artefacts(smoke_model):
     """A router of 25 trajectories, its state saved at 10 and 20, and runs of two blocks each."""
-    training = RouterTraining(walk="sdt", objective="leave-one-out", lambda_scores="soft", refresh=4, lambda_batch=2, trajectories=25,
-                              batch=2, lr=0.1, adam_eps=1e-12, tau=0.1, cur_percent=40)
+    training = RouterTraining(
+        walk="sdt",
+        objective="leave-one-out",
+        lambda_scores="soft",
+        refresh=4,
+        lambda_batch=2,
+        trajectories=25,
+        batch=2,
+        lr=0.1,
+        adam_eps=1e-12,
+        tau=0.1,
+        cur_percent=40,
+    )
     router = RouterSpec(model=smoke_model, num_steps=3, training=training)
     full = RunSpec(model=smoke_model, num_steps=3, against=3, num_images=30, batch=16)
-    routed = RunSpec(model=smoke_model, num_steps=3, against=3, num_images=30, batch=16, schedule="router", cur_percent=40, router=router)
+    routed = RunSpec(
+        model=smoke_model,
+        num_steps=3,
+        against=3,
+        num_images=30,
+        batch=16,
+        schedule="router",
+        cur_percent=40,
+        router=router,
+    )
     return [router, full.reference(), full, routed]
 
 
@@ -82,7 +113,9 @@ def forked(work, kill_after=None):
 
 
 def dying(count, before):
-    """os.replace, by which every file gets its name; the process dies right before or after the count-th."""
+    """os.replace, by which every file gets its name; the process dies right before or after the
+    count-th.
+    """
     replace, calls = os.replace, iter(range(1, 10**6))
 
     def replace_and_die(source, target):
@@ -92,15 +125,20 @@ def dying(count, before):
         replace(source, target)
         if call == count:
             os.kill(os.getpid(), signal.SIGKILL)
+
     return replace_and_die
 
 
 @pytest.mark.parametrize("before", [True, False], ids=["right before", "right after"])
 def test_killed_around_every_file(artefacts, straight, tmp_path, before):
-    """The first child dies at the first file, the next at its second, and so on, until one comes to its end."""
+    """The first child dies at the first file, the next at its second, and so on, until one comes to
+    its end.
+    """
+
     def work():
-        stores.os = type("os", (), {**vars(os), "replace": staticmethod(dying(count, before))})
+        files.os = type("os", (), {**vars(os), "replace": staticmethod(dying(count, before))})
         make_all(artefacts, tmp_path)
+
     for count in range(1, 100):
         finished = forked(work)
         assert_whole(tmp_path)
@@ -111,9 +149,13 @@ def test_killed_around_every_file(artefacts, straight, tmp_path, before):
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_killed_at_any_time(artefacts, straight, tmp_path, seed):
-    """Inside training and sampling, at random delays that grow until there is progress between two kills."""
+    """Inside training and sampling, at random delays that grow until there is progress between two
+    kills.
+    """
     delays, kills = random.Random(seed), 0
-    while not forked(lambda: make_all(artefacts, tmp_path), kill_after=delays.uniform(0.01, 0.05 + 0.02 * kills)):
+    while not forked(
+        lambda: make_all(artefacts, tmp_path), kill_after=delays.uniform(0.01, 0.05 + 0.02 * kills)
+    ):
         assert_whole(tmp_path)
         kills += 1
         assert kills < 100
@@ -121,12 +163,23 @@ def test_killed_at_any_time(artefacts, straight, tmp_path, seed):
 
 
 def test_the_command_line_killed_at_many_moments(tmp_path):
-    """The whole process group of `run dit_xl2_256 --scale smoke`, while it starts and after so many files more."""
+    """The whole process group of `run dit_xl2_256 --scale smoke`, while it starts and after so many
+    files more.
+    """
     done = {}
     for name in ("straight", "killed"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "experiments").symlink_to(ROOT / "experiments")
-    for kill_at in ("0.2 s", "3 s", "1 files", "4 files", "7 files", "12 files", "17 files", "22 files"):
+    for kill_at in (
+        "0.2 s",
+        "3 s",
+        "1 files",
+        "4 files",
+        "7 files",
+        "12 files",
+        "17 files",
+        "22 files",
+    ):
         killed_run(tmp_path / "killed", kill_at)
         assert_whole(tmp_path / "killed" / "results")
     for name in ("straight", "killed"):
@@ -137,13 +190,30 @@ def test_the_command_line_killed_at_many_moments(tmp_path):
 
 
 def command(folder):
-    return {"args": [sys.executable, "-m", "harmonica", "run", "dit_xl2_256", "--scale", "smoke", "--jobs", "1"], "cwd": folder,
-            "env": {**os.environ, "PYTHONPATH": str(ROOT)}, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return {
+        "args": [
+            sys.executable,
+            "-m",
+            "harmonica",
+            "run",
+            "dit_xl2_256",
+            "--scale",
+            "smoke",
+            "--jobs",
+            "1",
+        ],
+        "cwd": folder,
+        "env": {**os.environ, "PYTHONPATH": str(ROOT)},
+        "stdout": subprocess.PIPE,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
 
 
 def killed_run(folder, kill_at):
     def files():
         return len([path for path in folder.glob("results/local/*/**/*.*") if path.is_file()])
+
     amount, unit = kill_at.split()
     before, begin = files(), time.monotonic()
     process = subprocess.Popen(**command(folder), start_new_session=True)

@@ -1,12 +1,17 @@
-"""Routers: natural and budgeted masks, what is refused, and files that round-trip to the same bytes."""
+"""Routers: natural and budgeted masks, what is refused, and files that round-trip to the same
+bytes.
+"""
+
 import json
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
-from harmonica import BadInput, router as routers, schedules
-from harmonica.router import Router
+from harmonica.errors import BadInput
+from harmonica.method import router as routers
+from harmonica.method import schedules
+from harmonica.method.router import Router
 
 
 def random_router(num_steps=6, num_blocks=8, **fields):
@@ -19,7 +24,10 @@ def test_the_natural_mask_is_the_scores_above_tau_and_the_whole_first_row():
     assert router.keep().tolist() == [[True, True], [False, False], [False, False]]
     for tau in (0.1, 0.5, 0.9):
         router = random_router(tau=tau)
-        assert torch.equal(router.keep()[1:], torch.sigmoid(router.logits[1:]) > tau) and router.keep()[0].all()
+        assert (
+            torch.equal(router.keep()[1:], torch.sigmoid(router.logits[1:]) > tau)
+            and router.keep()[0].all()
+        )
 
 
 @pytest.mark.parametrize("cur", [0, 10, 22.86, 37.5, 50, 80])
@@ -46,26 +54,54 @@ def test_files_round_trip_to_the_same_bytes(tmp_path):
     again = routers.load(files[0])
     assert torch.equal(again.logits, router.logits) and again.logits.dtype == torch.float32
     assert (again.tau, again.timesteps, again.about) == (0.3, router.timesteps, about)
-    assert [path.name for path in sorted(tmp_path.iterdir())] == [file.name for file in files]     # nothing left over
+    assert [path.name for path in sorted(tmp_path.iterdir())] == [
+        file.name for file in files
+    ]  # nothing left over
 
 
-@pytest.mark.parametrize("logits, words", [
-    (torch.tensor([[0.0, float("nan")]]), "NaN"), (torch.tensor([[0.0, float("inf")]]), "infinite"),
-    (torch.zeros(3), "shape"), (torch.zeros(0, 4), "shape"), (torch.zeros(2, 3, 4), "shape")])
+@pytest.mark.parametrize(
+    "logits, words",
+    [
+        (torch.tensor([[0.0, float("nan")]]), "NaN"),
+        (torch.tensor([[0.0, float("inf")]]), "infinite"),
+        (torch.zeros(3), "shape"),
+        (torch.zeros(0, 4), "shape"),
+        (torch.zeros(2, 3, 4), "shape"),
+    ],
+)
 def test_logits_that_are_no_router_are_refused(logits, words):
     with pytest.raises(BadInput, match=words):
         Router(logits=logits)
 
 
-@pytest.mark.parametrize("fields, words", [({"tau": 0}, "tau: 0"), ({"tau": 1.0}, "tau: 1.0"),
-                                           ({"timesteps": (3, 2, 1)}, "a router of 6 rows needs as many")])
+@pytest.mark.parametrize(
+    "fields, words",
+    [
+        ({"tau": 0}, "tau: 0"),
+        ({"tau": 1.0}, "tau: 1.0"),
+        ({"timesteps": (3, 2, 1)}, "a router of 6 rows needs as many"),
+    ],
+)
 def test_odd_fields_are_refused(fields, words):
     with pytest.raises(BadInput, match=words):
         random_router(**fields)
 
 
-@pytest.mark.parametrize("about", ["[]", '"text"', "7", "{}", '{"tau": "high", "timesteps": null}', '{"tau": 0.1}', "{",
-                                   '{"tau": 0.1, "timesteps": 5}', '{"tau": 0.1, "timesteps": [1]}', '{"tau": 7, "timesteps": null}'])
+@pytest.mark.parametrize(
+    "about",
+    [
+        "[]",
+        '"text"',
+        "7",
+        "{}",
+        '{"tau": "high", "timesteps": null}',
+        '{"tau": 0.1}',
+        "{",
+        '{"tau": 0.1, "timesteps": 5}',
+        '{"tau": 0.1, "timesteps": [1]}',
+        '{"tau": 7, "timesteps": null}',
+    ],
+)
 def test_files_with_odd_metadata_are_refused(tmp_path, about):
     save_file({"logits": torch.zeros(2, 2)}, tmp_path / "r.safetensors", {"about": about})
     with pytest.raises(BadInput):
@@ -76,7 +112,10 @@ def test_files_without_logits_metadata_or_end_are_refused(tmp_path):
     path = tmp_path / "r.safetensors"
     with pytest.raises(BadInput, match="does not exist"):
         routers.load(path)
-    for tensors, metadata in (({"other": torch.zeros(2, 2)}, {"about": "{}"}), ({"logits": torch.zeros(2, 2)}, None)):
+    for tensors, metadata in (
+        ({"other": torch.zeros(2, 2)}, {"about": "{}"}),
+        ({"logits": torch.zeros(2, 2)}, None),
+    ):
         save_file(tensors, path, metadata)
         with pytest.raises(BadInput, match="not a whole router file"):
             routers.load(path)
@@ -90,21 +129,37 @@ def test_files_without_logits_metadata_or_end_are_refused(tmp_path):
 
 def test_info_counts():
     router = Router(logits=torch.tensor([[5.0, 5.0], [-5.0, 5.0], [-5.0, 5.0], [1.0, -4.0]]))
-    assert routers.info(router) == {"T": 4, "N": 2, "computed": 5, "reused": 3, "CUR_percent": 37.5, "tau": 0.1,
-                                    "distinct_rows": 3, "format": "harmonica"}
+    assert routers.info(router) == {
+        "T": 4,
+        "N": 2,
+        "computed": 5,
+        "reused": 3,
+        "CUR_percent": 37.5,
+        "tau": 0.1,
+        "distinct_rows": 3,
+        "format": "harmonica",
+    }
     assert json.dumps(routers.info(random_router(about={"model": "DiT-XL/2 256"})))
 
 
 class TestFolders:
     def test_a_saved_router_comes_back(self, tmp_path):
-        router = Router(logits=torch.randn(4, 6), tau=0.2, timesteps=(9, 6, 3, 0), about={"model": "x"})
+        router = Router(
+            logits=torch.randn(4, 6), tau=0.2, timesteps=(9, 6, 3, 0), about={"model": "x"}
+        )
         router.save_pretrained(tmp_path / "new" / "folder")
         loaded = Router.from_pretrained(str(tmp_path / "new" / "folder"))
         assert torch.equal(loaded.logits, router.logits)
-        assert (loaded.tau, loaded.timesteps, loaded.about) == (router.tau, router.timesteps, router.about)
+        assert (loaded.tau, loaded.timesteps, loaded.about) == (
+            router.tau,
+            router.timesteps,
+            router.about,
+        )
 
     @pytest.mark.parametrize("source", ["nobody/nothing", "not a name", "a/b/c", "../nowhere"])
-    def test_what_is_neither_a_folder_nor_on_the_hub_is_one_sentence(self, tmp_path, monkeypatch, source):
+    def test_what_is_neither_a_folder_nor_on_the_hub_is_one_sentence(
+        self, tmp_path, monkeypatch, source
+    ):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         with pytest.raises(BadInput, match="no folder here, and no hub repository") as refused:

@@ -1,20 +1,27 @@
-"""Image k is a function of the run and k: not of shards, of the order of blocks, and of the batch size only by rounding."""
+"""Image k is a function of the run and k: not of shards, of the order of blocks, and of the batch
+size only by rounding.
+"""
+
 import pytest
 import torch
 
-from harmonica import sampling, samplers, schedules, seeds
-from harmonica.denoise import Denoiser
+from harmonica import samplers
 from harmonica.digits.manifest import manifest
-from harmonica.models import load_model
-from harmonica.runs import RunSpec
-from harmonica.specs import ModelSpec
+from harmonica.lab import sampling
+from harmonica.lab.models import load_model
+from harmonica.lab.runs import RunSpec
+from harmonica.lab.specs import ModelSpec
+from harmonica.method import schedules, seeds
+from harmonica.method.denoise import Denoiser
 
 KEEP = schedules.random(4, 4, 6, seed=0)
 
 
 def run_of(**fields):
     model = ModelSpec(name="tiny", sha256="0" * 64, scale="smoke")
-    return RunSpec(**{"model": model, "num_steps": 4, "against": 4, "num_images": 22, "batch": 8} | fields)
+    return RunSpec(
+        **{"model": model, "num_steps": 4, "against": 4, "num_images": 22, "batch": 8} | fields
+    )
 
 
 def images(loaded, run, blocks=None):
@@ -35,7 +42,9 @@ def test_bytes_do_not_depend_on_shards_or_order(tiny_model, guidance):
 
 
 def test_the_last_block_is_padded(tiny_model):
-    """So that every block runs at one batch shape; image k stays where it is when the run gets longer."""
+    """So that every block runs at one batch shape; image k stays where it is when the run gets
+    longer.
+    """
     last = images(tiny_model, run_of(), [2])[2]
     assert len(last) == 8 and torch.equal(last, images(tiny_model, run_of(num_images=24), [2])[2])
 
@@ -47,7 +56,10 @@ def test_across_batch_sizes_images_agree(guidance):
     loaded, keep, several = load_model(model), schedules.random(6, 16, 30, seed=0), []
     for batch in (1, 5, 8, 22):
         run = run_of(model=model, num_steps=6, batch=batch, guidance=guidance)
-        blocks = [sampling.sample_block(loaded, run, keep, block)[-1] for block in range(sampling.num_blocks(run))]
+        blocks = [
+            sampling.sample_block(loaded, run, keep, block)[-1]
+            for block in range(sampling.num_blocks(run))
+        ]
         several.append(torch.cat(blocks)[:22])
     for other in several[1:]:
         assert (other - several[0]).abs().max() < 1e-4
@@ -55,13 +67,22 @@ def test_across_batch_sizes_images_agree(guidance):
 
 def test_noise_and_label_of_an_image_depend_on_the_seed_and_its_number(tiny_model):
     noise = sampling.initial_noise(tiny_model, run_of(), range(10))
-    for other in (run_of(batch=3), run_of(num_steps=2, num_images=99), run_of(schedule="random", cur_percent=25)):
+    for other in (
+        run_of(batch=3),
+        run_of(num_steps=2, num_images=99),
+        run_of(schedule="random", cur_percent=25),
+    ):
         assert torch.equal(sampling.initial_noise(tiny_model, other, range(4, 7)), noise[4:7])
     for other in (run_of(seed=1), run_of(noise="reference")):
-        assert (sampling.initial_noise(tiny_model, other, range(10)) != noise).all(dim=3).any(dim=2).all()
+        assert (
+            (sampling.initial_noise(tiny_model, other, range(10)) != noise)
+            .all(dim=3)
+            .any(dim=2)
+            .all()
+        )
     assert len(noise.flatten(1).unique(dim=0)) == 10
     assert tiny_model.cond(range(8, 13)).tolist() == [8, 9, 0, 1, 2]
-    assert tiny_model.cond(range(30)).bincount().tolist() == [3] * 10       # balanced
+    assert tiny_model.cond(range(30)).bincount().tolist() == [3] * 10  # balanced
 
 
 def test_the_first_block_starts_from_that_noise_and_ends_in_the_images(tiny_model):
@@ -70,7 +91,9 @@ def test_the_first_block_starts_from_that_noise_and_ends_in_the_images(tiny_mode
     assert trajectory.shape == (5, 8, 1, 8, 8)
     assert torch.equal(trajectory[0], sampling.initial_noise(tiny_model, run, range(8, 16)))
     sampler = samplers.load("ddim")
-    denoiser = Denoiser(tiny_model.backbone, sampler, sampler.timesteps(4), tiny_model.cond(range(8, 16)))
+    denoiser = Denoiser(
+        tiny_model.backbone, sampler, sampler.timesteps(4), tiny_model.cond(range(8, 16))
+    )
     with torch.no_grad():
         final = denoiser.walk(denoiser.begin(trajectory[0]), denoiser.hard(KEEP))
     assert torch.equal(trajectory[-1], denoiser.images(final))
@@ -89,7 +112,9 @@ def test_under_guidance_both_halves_are_fed_the_first_ones_x(tiny_walk):
 
 def test_a_stochastic_samplers_noise_depends_on_image_and_step(tiny_model):
     run = run_of()
-    one, other = (seeds.step_noise(seeds.EVALUATION, run.seed, indices=indices, shape=tiny_model.shape)
-                  for indices in (range(8), range(4, 12)))
+    one, other = (
+        seeds.step_noise(seeds.EVALUATION, run.seed, indices=indices, shape=tiny_model.shape)
+        for indices in (range(8), range(4, 12))
+    )
     assert torch.equal(one(2)[4:], other(2)[:4]) and not torch.equal(one(2), one(1))
     assert not torch.equal(one(0), sampling.initial_noise(tiny_model, run, range(8)))

@@ -1,8 +1,9 @@
 """Masks: the first row always computes, budgets are met exactly, order is by score."""
+
 import pytest
 import torch
 
-from harmonica import schedules
+from harmonica.method import schedules
 
 SIZES = [(2, 1), (4, 4), (5, 12), (6, 16), (10, 16), (20, 56), (50, 84)]
 CURS = (0, 1, 12.5, 22.14, 25, 33.3, 37.5, 49.9, 50)
@@ -15,7 +16,10 @@ def test_every_budget_is_met_exactly_and_never_in_the_first_row(num_steps, num_b
     assert reused == round(cur * num_steps * num_blocks / 100)
     scores = torch.rand(num_steps, num_blocks, generator=torch.Generator().manual_seed(0))
     scores[0] = 0
-    for keep in (schedules.lowest(scores, reused), schedules.random(num_steps, num_blocks, reused, seed=0)):
+    for keep in (
+        schedules.lowest(scores, reused),
+        schedules.random(num_steps, num_blocks, reused, seed=0),
+    ):
         assert keep.shape == (num_steps, num_blocks) and keep.dtype == torch.bool
         assert int((~keep).sum()) == reused and keep[0].all()
         assert schedules.cur_percent(keep) == pytest.approx(100 * reused / keep.numel())
@@ -24,25 +28,47 @@ def test_every_budget_is_met_exactly_and_never_in_the_first_row(num_steps, num_b
 def test_the_most_that_can_be_reused():
     assert schedules.budget(90, 10, 16) == 144
     for cur in (90.1, 100, 120, -1):
-        with pytest.raises(ValueError, match=f"cur: {cur} percent is not possible; with T = 10 it lies in 0..90"):
+        with pytest.raises(
+            ValueError, match=f"cur: {cur} percent is not possible; with T = 10 it lies in 0..90"
+        ):
             schedules.budget(cur, 10, 16)
 
 
 def test_the_lowest_scores_are_reused_and_ties_go_to_the_earlier_entry():
     scores = torch.tensor([[0.0, 0.0, 0.0], [0.9, 0.2, 0.5], [0.2, 0.1, 0.5]])
-    assert schedules.lowest(scores, 2).tolist() == [[True] * 3, [True, False, True], [True, False, True]]
-    for reused in range(6):     # a larger budget contains a smaller one
+    assert schedules.lowest(scores, 2).tolist() == [
+        [True] * 3,
+        [True, False, True],
+        [True, False, True],
+    ]
+    for reused in range(6):  # a larger budget contains a smaller one
         less, more = schedules.lowest(scores, reused), schedules.lowest(scores, reused + 1)
         assert (less | ~more).all()
 
 
 def test_fora_computes_every_second_step():
-    assert schedules.fora(5, 2).tolist() == [[True] * 2, [False] * 2, [True] * 2, [False] * 2, [True] * 2]
-    assert schedules.fora(7, 1, interval=3).flatten().tolist() == [True, False, False, True, False, False, True]
+    assert schedules.fora(5, 2).tolist() == [
+        [True] * 2,
+        [False] * 2,
+        [True] * 2,
+        [False] * 2,
+        [True] * 2,
+    ]
+    assert schedules.fora(7, 1, interval=3).flatten().tolist() == [
+        True,
+        False,
+        False,
+        True,
+        False,
+        False,
+        True,
+    ]
     assert schedules.cur_percent(schedules.fora(10, 16)) == 50
     for num_steps, interval in ((10, 3), (20, 4), (25, 2), (100, 5)):
         computed = -(-num_steps // interval)
-        assert schedules.cur_percent(schedules.fora(num_steps, 6, interval)) == pytest.approx(100 * (1 - computed / num_steps))
+        assert schedules.cur_percent(schedules.fora(num_steps, 6, interval)) == pytest.approx(
+            100 * (1 - computed / num_steps)
+        )
 
 
 def test_random_is_a_function_of_its_seed_and_uniform():

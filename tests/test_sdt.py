@@ -1,29 +1,41 @@
-"""Training steps reach the router only, and are those of a plain autograd version; SDT's and Learning-to-Cache's."""
+"""Training steps reach the router only, and are those of a plain autograd version; SDT's and
+Learning-to-Cache's.
+"""
+
 import pytest
 import torch
 import torch.nn.functional as F
 
-from harmonica import ltc, sdt
-from harmonica.cache import mix
-from harmonica.training import Learner
+from harmonica.method import ltc, sdt
+from harmonica.method.cache import mix
+from harmonica.method.learner import Learner
 
 TAU, LR, BETA = 0.1, 0.05, 1e-4
 
 
 def learner_for(denoiser, lambda_=None):
     generator = torch.Generator().manual_seed(3)
-    logits = torch.randn(len(denoiser.timesteps), len(denoiser.blocks), generator=generator, dtype=torch.float64) - 1
+    logits = (
+        torch.randn(
+            len(denoiser.timesteps), len(denoiser.blocks), generator=generator, dtype=torch.float64
+        )
+        - 1
+    )
     logits[0] = 5
     return Learner(logits, tau=TAU, lr=LR, beta=BETA, lambda_=lambda_)
 
 
 class Plain:
-    """What the released code does: weights with gradients, teacher with a graph, loss.backward() through everything."""
+    """What the released code does: weights with gradients, teacher with a graph, loss.backward()
+    through everything.
+    """
 
     def __init__(self, denoiser, logits, lambda_):
         self.denoiser, self.lambda_ = denoiser, lambda_
         self.rows = [torch.nn.Parameter(row.clone()) for row in logits]
-        self.optimizer = torch.optim.AdamW(self.rows[1:], lr=LR, betas=(0.9, 0.999), eps=1e-8, weight_decay=0)
+        self.optimizer = torch.optim.AdamW(
+            self.rows[1:], lr=LR, betas=(0.9, 0.999), eps=1e-8, weight_decay=0
+        )
         self.grads = []
         for parameter in denoiser.backbone.parameters():
             parameter.requires_grad_(True)
@@ -48,7 +60,8 @@ class Plain:
 def record_grads(learner):
     grads = []
     learner.optimizer.register_step_pre_hook(
-        lambda *_: grads.extend(row.grad.clone() for row in learner.rows if row.grad is not None))
+        lambda *_: grads.extend(row.grad.clone() for row in learner.rows if row.grad is not None)
+    )
     return grads
 
 
@@ -62,7 +75,11 @@ def close(own, plain):
 @pytest.mark.parametrize("weighted", [False, True], ids=["MSE", "IEPO"])
 def test_a_walk_is_that_of_plain_autograd(tiny_walk, scale, weighted):
     denoiser, x = tiny_walk(scale=scale)
-    lambda_ = torch.rand(5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 30 if weighted else None
+    lambda_ = (
+        torch.rand(5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 30
+        if weighted
+        else None
+    )
     learner = learner_for(denoiser, lambda_)
     start, grads, finals = learner.logits(), record_grads(learner), []
     for _ in range(3):
@@ -79,7 +96,7 @@ def test_a_walk_is_that_of_plain_autograd(tiny_walk, scale, weighted):
         close([final.x], [point.x.detach()])
     close(grads, plain.grads)
     close(learner.logits(), [row.detach() for row in plain.rows])
-    assert denoiser.backbone.model.proj_out_2.weight.grad is not None       # the waste that is saved
+    assert denoiser.backbone.model.proj_out_2.weight.grad is not None  # the waste that is saved
 
 
 def test_an_update_is_one_row_and_the_walk_goes_on_from_the_student(tiny_walk):
@@ -92,7 +109,9 @@ def test_an_update_is_one_row_and_the_walk_goes_on_from_the_student(tiny_walk):
         with torch.no_grad():
             expected = denoiser.advance(point, denoiser.soft(torch.sigmoid(before), TAU))
         point = denoiser.advance(point, sdt.update_by(denoiser, learner))
-        assert torch.equal(point.x, expected.x) and all(map(torch.equal, point.cache, expected.cache))
+        assert torch.equal(point.x, expected.x) and all(
+            map(torch.equal, point.cache, expected.cache)
+        )
         changed = (learner.logits() != before).any(dim=1)
         assert changed.nonzero().flatten().tolist() == [step]
 
@@ -108,12 +127,17 @@ def test_weights_that_want_gradients_get_none(tiny_walk):
 
 def test_logits_stay_within_the_clamp_and_the_first_row_as_it_is(tiny_walk):
     denoiser, x = tiny_walk()
-    for beta, lambda_, end in ((1e3, 1e-9, -5), (0, 1e9, 5)):        # all pushed to reuse, all pushed to compute
+    for beta, lambda_, end in (
+        (1e3, 1e-9, -5),
+        (0, 1e9, 5),
+    ):  # all pushed to reuse, all pushed to compute
         start = torch.linspace(-4, 4, 20, dtype=torch.float64).view(5, 4)
         learner = Learner(start, tau=TAU, lr=50.0, beta=beta, lambda_=torch.full((5,), lambda_))
         sdt.walk(denoiser, x, learner)
         assert torch.equal(learner.logits()[0], start[0])
-        assert learner.logits().abs().max() <= 5 and (learner.logits()[1:] == end).float().mean() > 0.7
+        assert (
+            learner.logits().abs().max() <= 5 and (learner.logits()[1:] == end).float().mean() > 0.7
+        )
 
 
 @pytest.mark.parametrize("step", [1, 3, 4])
@@ -130,9 +154,16 @@ def test_an_update_of_learning_to_cache_is_that_of_plain_autograd(tiny_walk, ste
 
     plain = Plain(denoiser, start, torch.ones(5))
     for _ in range(2):
-        a = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).neg().add(1).cumprod(0)[denoiser.timesteps[step - 1]]
+        a = (
+            torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+            .neg()
+            .add(1)
+            .cumprod(0)[denoiser.timesteps[step - 1]]
+        )
         with torch.no_grad():
-            point = denoiser.advance(denoiser.begin(a.sqrt() * x0 + (1 - a).sqrt() * eps, step - 1), denoiser.computed)
+            point = denoiser.advance(
+                denoiser.begin(a.sqrt() * x0 + (1 - a).sqrt() * eps, step - 1), denoiser.computed
+            )
         denoiser.advance(point, plain.forward)
     close(grads, plain.grads)
     close(learner.logits(), [row.detach() for row in plain.rows])
@@ -144,7 +175,9 @@ def test_checkpointing_gives_the_same_gradients_and_keeps_less(tiny_walk, scale)
     for checkpointed in (False, True):
         denoiser, x = tiny_walk(scale=scale)
         learner, sizes = learner_for(denoiser), []
-        with torch.autograd.graph.saved_tensors_hooks(lambda t: sizes.append(t.nbytes) or t, lambda t: t):
+        with torch.autograd.graph.saved_tensors_hooks(
+            lambda t: sizes.append(t.nbytes) or t, lambda t: t
+        ):
             sdt.walk(denoiser, x, learner, sdt.pair(denoiser.backbone, checkpointed))
         logits.append(learner.logits())
         saved.append(sum(sizes))
@@ -161,7 +194,9 @@ def test_bf16_keeps_router_and_loss_in_float32(tiny_walk):
         grads[precision] = record_grads(learner)
         with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
             point = sdt.walk(denoiser, x, learner)
-        assert {slot.dtype for slot in point.cache} == {precision} and point.x.dtype == torch.float32
+        assert {slot.dtype for slot in point.cache} == {
+            precision
+        } and point.x.dtype == torch.float32
         assert all(loss.dtype == torch.float32 for loss in learner.data_losses)
     plain, rounded = (torch.cat(grads[p]) for p in (torch.float32, torch.bfloat16))
     assert rounded.dtype == torch.float32 and torch.cosine_similarity(plain, rounded, dim=0) > 0.99

@@ -1,4 +1,7 @@
-"""Files are whole or absent, a finished record stays, and one process at a time works on an artefact."""
+"""Files are whole or absent, a finished record stays, and one process at a time works on an
+artefact.
+"""
+
 import json
 import os
 import subprocess
@@ -7,12 +10,16 @@ import time
 
 import pytest
 
-from harmonica import BadInput, store as stores
-from harmonica.runs import SCHEMA, RunSpec
-from harmonica.specs import ModelSpec
-from harmonica.store import Store, atomic, write_json
+from harmonica.errors import BadInput
+from harmonica.files import atomic, write_json
+from harmonica.lab import store as stores
+from harmonica.lab.runs import SCHEMA, RunSpec
+from harmonica.lab.specs import ModelSpec
+from harmonica.lab.store import Store
 
-RUN = RunSpec(model=ModelSpec(name="m", sha256="0" * 64, scale="smoke"), num_steps=4, against=4, num_images=4)
+RUN = RunSpec(
+    model=ModelSpec(name="m", sha256="0" * 64, scale="smoke"), num_steps=4, against=4, num_images=4
+)
 RECORD = {"schema": SCHEMA, "id": RUN.id, "metrics": {"FID": 1.25, "x_mse_curve": [0.1, 1e-17]}}
 
 
@@ -26,7 +33,9 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path):
         with atomic(path) as temporary:
             temporary.write_text(content)
             assert not path.exists() or path.read_text() == "first"
-        assert path.read_text() == content and [p.name for p in path.parent.iterdir()] == ["file.json"]
+        assert path.read_text() == content and [p.name for p in path.parent.iterdir()] == [
+            "file.json"
+        ]
 
 
 def test_a_record_round_trips_and_is_never_overwritten(tmp_path):
@@ -39,8 +48,18 @@ def test_a_record_round_trips_and_is_never_overwritten(tmp_path):
     assert store.record_path(RUN).read_bytes() == before
 
 
-@pytest.mark.parametrize("content", ["", "{", json.dumps(RECORD)[:40], "\x00\x00", json.dumps({**RECORD, "schema": SCHEMA + 1}),
-                                     json.dumps({**RECORD, "id": "other"}), json.dumps({})])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        json.dumps(RECORD)[:40],
+        "\x00\x00",
+        json.dumps({**RECORD, "schema": SCHEMA + 1}),
+        json.dumps({**RECORD, "id": "other"}),
+        json.dumps({}),
+    ],
+)
 def test_a_damaged_or_foreign_record_is_named_and_kept(tmp_path, content):
     store = Store(tmp_path)
     write_json(store.record_path(RUN), RECORD)
@@ -56,7 +75,11 @@ def lock_file(store):
 
 
 def hold(store, **holder):
-    own = {"host": stores.socket.gethostname(), "pid": os.getpid(), "started": stores._started(os.getpid())}
+    own = {
+        "host": stores.socket.gethostname(),
+        "pid": os.getpid(),
+        "started": stores._started(os.getpid()),
+    }
     write_json(lock_file(store), own | holder)
 
 
@@ -80,7 +103,7 @@ def test_the_lock_of_a_dead_process_is_broken(tmp_path):
     child.kill()
     while stores.Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
         time.sleep(0.01)
-    assert acquired(store)          # dead, though its parent has not waited for it
+    assert acquired(store)  # dead, though its parent has not waited for it
     child.wait()
     hold(store, pid=child.pid, started="1")
     assert acquired(store)
@@ -108,7 +131,7 @@ def test_a_lock_is_given_back_after_an_error(tmp_path):
 
 WORK = """
 import sys, time
-from harmonica.store import Store
+from harmonica.lab.store import Store
 from test_store import RUN
 store = Store(sys.argv[1])
 for _ in range(20):
@@ -121,6 +144,11 @@ for _ in range(20):
 
 
 def test_no_two_processes_are_inside_at_once(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, os.path.dirname(__file__)])}
-    workers = [subprocess.Popen([sys.executable, "-c", WORK, tmp_path], env=environment) for _ in range(3)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([*sys.path, os.path.dirname(__file__)]),
+    }
+    workers = [
+        subprocess.Popen([sys.executable, "-c", WORK, tmp_path], env=environment) for _ in range(3)
+    ]
     assert [worker.wait(timeout=60) for worker in workers] == [0, 0, 0]

@@ -1,34 +1,58 @@
-"""Router training: a resumed one ends in the same bits, a seed fixes everything, a wanted CUR is reached."""
+"""Router training: a resumed one ends in the same bits, a seed fixes everything, a wanted CUR is
+reached.
+"""
+
 import functools
 
 import pytest
 import torch
 
-from harmonica import iepo, ltc, schedules, seeds
 from harmonica.digits.manifest import manifest
-from harmonica.models import load_model
-from harmonica.runs import RouterSpec
-from harmonica.specs import ModelSpec, RouterTraining
-from harmonica.training import Learner, Work, initial_logits, train
+from harmonica.lab.models import load_model
+from harmonica.lab.runs import RouterSpec
+from harmonica.lab.specs import ModelSpec
+from harmonica.method import iepo, ltc, schedules, seeds
+from harmonica.method.learner import Learner
+from harmonica.method.settings import RouterTraining
+from harmonica.method.train import Work, initial_logits, train
 
 MODEL = ModelSpec(name="tiny", sha256="0" * 64, scale="smoke")
 IEPO = {"lambda_scores": "soft", "refresh": 2, "lambda_batch": 3}
 METHODS = {
     "SDT, MSE": {"walk": "sdt", "objective": "mse"},
     "HarmoniCa": {"walk": "sdt", "objective": "leave-one-out", **IEPO},
-    "HarmoniCa, hard scores": {"walk": "sdt", "objective": "leave-one-out", **IEPO, "lambda_scores": "hard"},
+    "HarmoniCa, hard scores": {
+        "walk": "sdt",
+        "objective": "leave-one-out",
+        **IEPO,
+        "lambda_scores": "hard",
+    },
     "HarmoniCa, released lambda": {"walk": "sdt", "objective": "cumulative", **IEPO},
     "Learning-to-Cache": {"walk": "ltc", "ltc_form": "released", "objective": "mse"},
     "Learning-to-Cache, all pairs": {"walk": "ltc", "ltc_form": "all-pairs", "objective": "mse"},
-    "Learning-to-Cache, IEPO": {"walk": "ltc", "ltc_form": "all-pairs", "objective": "leave-one-out", **IEPO},
+    "Learning-to-Cache, IEPO": {
+        "walk": "ltc",
+        "ltc_form": "all-pairs",
+        "objective": "leave-one-out",
+        **IEPO,
+    },
 }
 every_method = pytest.mark.parametrize("method", METHODS.values(), ids=METHODS)
 
 
 def spec(method, *, num_steps=4, guidance=1.0, **changes):
-    training = {"trajectories": 6, "batch": 2, "lr": 0.1, "adam_eps": 1e-12, "tau": 0.1, "cur_percent": 50}
+    training = {
+        "trajectories": 6,
+        "batch": 2,
+        "lr": 0.1,
+        "adam_eps": 1e-12,
+        "tau": 0.1,
+        "cur_percent": 50,
+    }
     training |= method | changes
-    return RouterSpec(model=MODEL, num_steps=num_steps, guidance=guidance, training=RouterTraining(**training))
+    return RouterSpec(
+        model=MODEL, num_steps=num_steps, guidance=guidance, training=RouterTraining(**training)
+    )
 
 
 @every_method
@@ -45,8 +69,10 @@ def test_resuming_gives_the_same_bits(tiny_model, killed_after, tmp_path, method
 
 def test_a_router_is_a_function_of_config_and_seed(tiny_model, tmp_path):
     method = METHODS["HarmoniCa"]
-    logits = [train(tiny_model, spec(method, trajectories=2, **changes), tmp_path / "none")[0]
-              for changes in ({}, {}, {"seed": 1}, {"batch": 3}, {"lr": 0.2})]
+    logits = [
+        train(tiny_model, spec(method, trajectories=2, **changes), tmp_path / "none")[0]
+        for changes in ({}, {}, {"seed": 1}, {"batch": 3}, {"lr": 0.2})
+    ]
     assert torch.equal(logits[0], logits[1])
     assert not any(torch.equal(logits[0], other) for other in logits[2:])
 
@@ -57,23 +83,32 @@ def test_steering_finds_the_beta_of_a_wanted_cur(wanted, spread):
     """On errors that are quadratic in 1 - r, each entry and each step with a weight of its own."""
     generator = torch.Generator().manual_seed(0)
     k = 10 ** (spread * torch.randn(6, 8, generator=generator) - 4)
-    learner = Learner(initial_logits(6, 8, seed=0), tau=0.1, lr=0.1, adam_eps=1e-20,
-                      lambda_=10 ** (spread * torch.randn(6, generator=generator)))
+    learner = Learner(
+        initial_logits(6, 8, seed=0),
+        tau=0.1,
+        lr=0.1,
+        adam_eps=1e-20,
+        lambda_=10 ** (spread * torch.randn(6, generator=generator)),
+    )
     for trajectory in range(100):
         for step in range(1, 6):
             r = learner.scores(step)
             learner.update(step, r, (k[step] * (1 - r) ** 2).sum() / 2)
         learner.steer(wanted, correct=trajectory >= 30)
-    assert abs(learner.cur_percent() - wanted) < 100 * 2.5 / 48        # two entries of 48
+    assert abs(learner.cur_percent() - wanted) < 100 * 2.5 / 48  # two entries of 48
 
 
-@pytest.mark.parametrize("method, wanted", [("SDT, MSE", 37.5), ("Learning-to-Cache", 37.5),
-                                            ("Learning-to-Cache, all pairs", 50)])
+@pytest.mark.parametrize(
+    "method, wanted",
+    [("SDT, MSE", 37.5), ("Learning-to-Cache", 37.5), ("Learning-to-Cache, all pairs", 50)],
+)
 def test_training_reaches_a_wanted_cur(tiny_model, tmp_path, method, wanted):
-    setting = spec(METHODS[method], num_steps=6, trajectories=100, cur_percent=wanted, adam_eps=1e-20)
+    setting = spec(
+        METHODS[method], num_steps=6, trajectories=100, cur_percent=wanted, adam_eps=1e-20
+    )
     logits, log = train(tiny_model, setting, tmp_path / "none", save_every=1000)
     natural = schedules.cur_percent(torch.sigmoid(logits) > 0.1)
-    assert natural == log[-1]["cur_percent"] and abs(natural - wanted) < 9       # two entries of 24
+    assert natural == log[-1]["cur_percent"] and abs(natural - wanted) < 9  # two entries of 24
 
 
 def test_harmonica_reaches_a_wanted_cur_on_a_trained_model(tmp_path):
@@ -81,19 +116,25 @@ def test_harmonica_reaches_a_wanted_cur_on_a_trained_model(tmp_path):
     loaded = load_model(ModelSpec(name=name, sha256=manifest()[name]["sha256"], scale="digits"))
     setting = spec(METHODS["HarmoniCa"], trajectories=100, refresh=10, cur_percent=50)
     logits, _ = train(loaded, setting, tmp_path / "none", save_every=1000)
-    assert abs(schedules.cur_percent(torch.sigmoid(logits) > 0.1) - 50) < 8      # five entries of 64
+    assert abs(schedules.cur_percent(torch.sigmoid(logits) > 0.1) - 50) < 8  # five entries of 64
 
 
 def test_a_given_beta_stays(tiny_model, tmp_path):
-    _, log = train(tiny_model, spec(METHODS["SDT, MSE"], beta=3e-4, cur_percent=None), tmp_path / "none")
+    _, log = train(
+        tiny_model, spec(METHODS["SDT, MSE"], beta=3e-4, cur_percent=None), tmp_path / "none"
+    )
     assert {entry["beta"] for entry in log} == {3e-4}
 
 
 def test_the_released_form_trains_every_second_row(tiny_model, tmp_path):
     method = METHODS["Learning-to-Cache"]
     for num_steps in (4, 5):
-        logits, _ = train(tiny_model, spec(method, num_steps=num_steps, cur_percent=30), tmp_path / "none")
-        trained = (logits != 5).any(dim=1).nonzero().flatten().tolist()      # the others compute everything
+        logits, _ = train(
+            tiny_model, spec(method, num_steps=num_steps, cur_percent=30), tmp_path / "none"
+        )
+        trained = (
+            (logits != 5).any(dim=1).nonzero().flatten().tolist()
+        )  # the others compute everything
         assert trained == ltc.trained_steps(num_steps, "released")
         keep = schedules.lowest(torch.sigmoid(logits), 4 * len(trained))
         assert keep.tolist() == [[step not in trained] * 4 for step in range(num_steps)]
@@ -101,7 +142,11 @@ def test_the_released_form_trains_every_second_row(tiny_model, tmp_path):
 
 def test_the_rows_start_from_standard_normals_and_the_first_computes_everything():
     logits = initial_logits(50, 100, seed=0)
-    assert (logits[0] == 5).all() and abs(float(logits[1:].mean())) < 0.05 and abs(float(logits[1:].std()) - 1) < 0.05
+    assert (
+        (logits[0] == 5).all()
+        and abs(float(logits[1:].mean())) < 0.05
+        and abs(float(logits[1:].std()) - 1) < 0.05
+    )
     assert not torch.equal(logits, initial_logits(50, 100, seed=1))
 
 
@@ -124,7 +169,9 @@ def test_lambda_of_hard_scores_is_that_of_the_mask(tiny_model, guidance):
     assert (kinds["hard"] > 0).tolist() == [False, False, True, False]
     assert (kinds["soft"] > 0).tolist() == [False, True, True, True]
     x, cond = work.draw(seeds.LAMBDA, 0, 3)
-    expected = iepo.leave_one_out(work.denoiser(cond, guidance), x, (torch.sigmoid(logits) > 0.1).float(), 0.1)
+    expected = iepo.leave_one_out(
+        work.denoiser(cond, guidance), x, (torch.sigmoid(logits) > 0.1).float(), 0.1
+    )
     assert torch.equal(kinds["hard"], expected)
 
 
@@ -140,25 +187,46 @@ def test_steering_leaves_out_rows_of_which_lambda_says_nothing_unless_all_are():
 
 def test_noise_and_labels_of_a_sample_depend_on_seed_trajectory_and_sample_alone(tiny_model):
     work = Work(tiny_model, spec(METHODS["HarmoniCa"]))
-    (x, cond), (more, more_cond) = work.draw(seeds.TRAJECTORY, 3, 2), work.draw(seeds.TRAJECTORY, 3, 5)
+    (x, cond), (more, more_cond) = (
+        work.draw(seeds.TRAJECTORY, 3, 2),
+        work.draw(seeds.TRAJECTORY, 3, 5),
+    )
     assert torch.equal(x, more[:2]) and torch.equal(cond, more_cond[:2])
-    assert not torch.equal(x, work.draw(seeds.TRAJECTORY, 4, 2)[0]) and not torch.equal(x, work.draw(seeds.LAMBDA, 3, 2)[0])
+    assert not torch.equal(x, work.draw(seeds.TRAJECTORY, 4, 2)[0]) and not torch.equal(
+        x, work.draw(seeds.LAMBDA, 3, 2)[0]
+    )
 
 
 def test_learning_to_cache_sees_training_images_with_their_own_labels(tiny_model):
     images, labels = tiny_model.images
     x0, eps, cond = Work(tiny_model, spec(METHODS["Learning-to-Cache"], batch=8)).draw_images(0, 1)
     for image, label in zip(x0, cond):
-        index, = (images == image).flatten(1).all(dim=1).nonzero().flatten()
+        (index,) = (images == image).flatten(1).all(dim=1).nonzero().flatten()
         assert labels[index] == label
     assert eps.shape == x0.shape and not torch.equal(eps, x0)
 
 
-@pytest.mark.parametrize("options, tolerance", [({"checkpoint": True}, 0), ({"compile": True}, 1e-4),
-                                                ({"lambda_forks": 3}, 1e-4), ({"precision": "bfloat16"}, 0.1)], ids=str)
-def test_options_of_speed_and_memory_train_the_same_router(tiny_model, tmp_path, monkeypatch, options, tolerance):
+@pytest.mark.parametrize(
+    "options, tolerance",
+    [
+        ({"checkpoint": True}, 0),
+        ({"compile": True}, 1e-4),
+        ({"lambda_forks": 3}, 1e-4),
+        ({"precision": "bfloat16"}, 0.1),
+    ],
+    ids=str,
+)
+def test_options_of_speed_and_memory_train_the_same_router(
+    tiny_model, tmp_path, monkeypatch, options, tolerance
+):
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
     config = {"trajectories": 2, "adam_eps": 1e-6, "cur_percent": None, "beta": 1e-4}
-    plain, own = (train(tiny_model, spec(METHODS["HarmoniCa"], **config, **extra),
-                        tmp_path / f"{len(extra)}.safetensors")[0] for extra in ({}, options))
+    plain, own = (
+        train(
+            tiny_model,
+            spec(METHODS["HarmoniCa"], **config, **extra),
+            tmp_path / f"{len(extra)}.safetensors",
+        )[0]
+        for extra in ({}, options)
+    )
     assert (plain - own).abs().max() <= tolerance

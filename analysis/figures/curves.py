@@ -1,4 +1,7 @@
-"""How routers were trained: hard CUR, data loss, and lambda per step at first and at last; a line of panels per CUR."""
+"""How routers were trained: hard CUR, data loss, and lambda per step at first and at last; a line
+of panels per CUR.
+"""
+
 from matplotlib.ticker import MaxNLocator
 
 from harmonica import plot
@@ -20,7 +23,9 @@ def draw(root, group, paths):
         for cur, panels in zip(curs, axes):
             for line in (line for line in lines if line.row.cur_percent == cur):
                 _router(panels, name(line.row), routers.logs(root, line.row)[0])
-            panels[0].set(ylabel="CUR at tau, %", title=f"trained for CUR {cur:g} %" if cur else "natural CUR")
+            panels[0].set(
+                ylabel="CUR at tau, %", title=f"trained for CUR {cur:g} %" if cur else "natural CUR"
+            )
             panels[1].set(ylabel="data loss", yscale="log")
             panels[2].set(ylabel="lambda", yscale="log")
             for ax in panels:

@@ -1,4 +1,5 @@
 """Error along the trajectory: mean squared error of x_t against the uncached run, step by step."""
+
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
@@ -14,8 +15,10 @@ def shows(group):
 
 def _panels(group):
     """[(CUR, [line])] of those that have a curve."""
-    found = {setting.cur: [line for line in setting.methods.values() if line.curve is not None]
-             for setting in settings(group)}
+    found = {
+        setting.cur: [line for line in setting.methods.values() if line.curve is not None]
+        for setting in settings(group)
+    }
     return [(cur, lines) for cur, lines in found.items() if lines]
 
 
@@ -35,11 +38,19 @@ def draw(root, group, paths):
 
 
 def _curve(ax, method, curves):
-    """curves (runs, T), those after the first steps that compute all being zero: not drawn on a log axis."""
+    """curves (runs, T), those after the first steps that compute all being zero: not drawn on a log
+    axis.
+    """
     shown, own = np.where(curves > 0, curves, np.nan), look(method)
     steps = np.arange(1, curves.shape[1] + 1)
     seen = ~np.isnan(shown).all(axis=0)
     ax.plot(steps[seen], np.nanmean(shown[:, seen], axis=0), label=method, **own)
     if len(curves) > 1:
-        ax.fill_between(steps[seen], np.nanmin(shown[:, seen], axis=0), np.nanmax(shown[:, seen], axis=0),
-                        color=own["color"], alpha=0.15, linewidth=0)
+        ax.fill_between(
+            steps[seen],
+            np.nanmin(shown[:, seen], axis=0),
+            np.nanmax(shown[:, seen], axis=0),
+            color=own["color"],
+            alpha=0.15,
+            linewidth=0,
+        )

@@ -1,4 +1,7 @@
-"""lambda of IEPO per step by definition (leave-one-out, cumulative; soft, hard scores), before and after training."""
+"""lambda of IEPO per step by definition (leave-one-out, cumulative; soft, hard scores), before and
+after training.
+"""
+
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
@@ -17,16 +20,32 @@ def _weighted(line):
 
 
 def draw(root, group, paths):
-    """First and last refresh: the mean over base models, their range as a band; steps where all are zero are not drawn."""
-    found = {name(line.row): [routers.lambdas(log) for log in routers.logs(root, line.row)]
-             for line in group.lines if _weighted(line)}
+    """First and last refresh: the mean over base models, their range as a band; steps where all are
+    zero are not drawn.
+    """
+    found = {
+        name(line.row): [routers.lambdas(log) for log in routers.logs(root, line.row)]
+        for line in group.lines
+        if _weighted(line)
+    }
     with plot.drawing(paths, WIDTH, PANEL + 0.5) as figure:
         axes = figure.subplots(1, 2, sharey=True)
         for ax, index, title in zip(axes, (0, -1), ("before training", "last refresh")):
-            zero = [method for method, own in found.items() if not _lines(ax, method, np.array([log[index] for log in own]))]
+            zero = [
+                method
+                for method, own in found.items()
+                if not _lines(ax, method, np.array([log[index] for log in own]))
+            ]
             if zero:
-                ax.text(0.98, 0.03, "all zero: " + ",\n".join(zero), transform=ax.transAxes, ha="right", va="bottom",
-                        fontsize=7)
+                ax.text(
+                    0.98,
+                    0.03,
+                    "all zero: " + ",\n".join(zero),
+                    transform=ax.transAxes,
+                    ha="right",
+                    va="bottom",
+                    fontsize=7,
+                )
             ax.set(title=f"{group.name}: {title}", xlabel="step (0 = noise)", yscale="log")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         log_ticks(axes[0].yaxis)
@@ -35,11 +54,15 @@ def draw(root, group, paths):
 
 
 def _lines(ax, method, lambdas):
-    """lambdas (base models, T), the first step's being zero by definition -> whether there was anything to draw."""
+    """lambdas (base models, T), the first step's being zero by definition -> whether there was
+    anything to draw.
+    """
     shown, own = np.where(lambdas > 0, lambdas, np.nan), look(method)
     steps = np.flatnonzero(~np.isnan(shown).all(axis=0))
     if len(steps):
-        mean, low, high = (form(shown[:, steps], axis=0) for form in (np.nanmean, np.nanmin, np.nanmax))
+        mean, low, high = (
+            form(shown[:, steps], axis=0) for form in (np.nanmean, np.nanmin, np.nanmax)
+        )
         ax.plot(steps, mean, label=method, **own)
         if len(lambdas) > 1:
             ax.fill_between(steps, low, high, color=own["color"], alpha=0.12, linewidth=0)

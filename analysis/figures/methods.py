@@ -1,4 +1,7 @@
-"""Every row of a group as a point: the errors that carry the comparison, with intervals and each base model's own mean."""
+"""Every row of a group as a point: the errors that carry the comparison, with intervals and each
+base model's own mean.
+"""
+
 from harmonica import plot
 
 from ..bootstrap import interval
@@ -27,8 +30,11 @@ def draw(root, group, paths):
             ax.set(xscale="log", xlabel=LABELS[metric])
             log_ticks(ax.xaxis)
             ax.grid(axis="x", which="both", linewidth=0.3, color="#dddddd")
-        axes[0].set(yticks=range(len(lines)), yticklabels=[_name(line, group) for line in lines],
-                    ylim=(len(lines) - 0.5, -0.5))
+        axes[0].set(
+            yticks=range(len(lines)),
+            yticklabels=[_name(line, group) for line in lines],
+            ylim=(len(lines) - 0.5, -0.5),
+        )
         figure.suptitle(group.name, fontsize=8)
 
 
@@ -41,4 +47,10 @@ def _point(ax, place, values, own):
     ax.plot(interval(values), [place, place], color=own["color"], linewidth=1)
     ax.plot(values.mean(), place, **{**own, "linestyle": "none", "markersize": 5})
     if len(values) > 1:
-        ax.plot(values.mean(axis=1), [place + 0.28] * len(values), color=own["color"], marker="|", linestyle="none")
+        ax.plot(
+            values.mean(axis=1),
+            [place + 0.28] * len(values),
+            color=own["color"],
+            marker="|",
+            linestyle="none",
+        )

@@ -1,4 +1,7 @@
-"""Images from the same noise, one line per row of the table, and their difference to the uncached ones."""
+"""Images from the same noise, one line per row of the table, and their difference to the uncached
+ones.
+"""
+
 import matplotlib
 import numpy as np
 
@@ -8,8 +11,8 @@ from .. import records
 from ..style import LETTER, WIDTH
 from ..table import label
 
-DIGITS = 10         # images k = 0 .. 9 of a run have the labels 0 .. 9
-SCALES = (0.1, 0.25, 0.5)       # of the differences, the first that holds nearly all of them
+DIGITS = 10  # images k = 0 .. 9 of a run have the labels 0 .. 9
+SCALES = (0.1, 0.25, 0.5)  # of the differences, the first that holds nearly all of them
 
 
 def shows(group):
@@ -23,12 +26,22 @@ def draw(root, group, paths):
     largest = np.quantile(np.abs(differences), 0.995)
     scale = next((scale for scale in SCALES if largest <= scale), SCALES[-1])
     names = [_where(line, group) for line in group.lines]
-    size = (WIDTH - 1 - LETTER * max(map(len, names))) / (2 * DIGITS)       # of one image; 1 inch is the colour bar's
-    with plot.drawing(paths, WIDTH, max(size * len(grids) + 0.6, 2.1)) as figure:     # room for the colour bar's label
+    size = (WIDTH - 1 - LETTER * max(map(len, names))) / (
+        2 * DIGITS
+    )  # of one image; 1 inch is the colour bar's
+    with plot.drawing(
+        paths, WIDTH, max(size * len(grids) + 0.6, 2.1)
+    ) as figure:  # room for the colour bar's label
         figure.get_layout_engine().set(w_pad=0.08)
         left, right = figure.subplots(1, 2)
         left.imshow(_strip(grids), cmap=_framed("gray"), vmin=-1, vmax=1, interpolation="nearest")
-        image = right.imshow(_strip(differences), cmap=_framed("RdBu_r"), vmin=-scale, vmax=scale, interpolation="nearest")
+        image = right.imshow(
+            _strip(differences),
+            cmap=_framed("RdBu_r"),
+            vmin=-scale,
+            vmax=scale,
+            interpolation="nearest",
+        )
         left.set(title="images from the same noise", xticks=[], yticks=_middles(grids))
         left.set_yticklabels(names)
         right.set(title="difference to uncached", xticks=[], yticks=[])
@@ -36,8 +49,14 @@ def draw(root, group, paths):
         for ax in (left, right):
             ax.spines[:].set_visible(False)
             ax.tick_params(length=0)
-        figure.colorbar(image, ax=right, label="difference (pixels lie in -1 .. 1)", extend="both",
-                        ticks=[-scale, 0, scale], pad=0.02)
+        figure.colorbar(
+            image,
+            ax=right,
+            label="difference (pixels lie in -1 .. 1)",
+            extend="both",
+            ticks=[-scale, 0, scale],
+            pad=0.02,
+        )
 
 
 def _framed(name):
@@ -47,8 +66,14 @@ def _framed(name):
 
 def _strip(grids):
     """[(count, 8, 8)] -> one picture, a frame of one pixel (nan) between images."""
-    return np.concatenate([np.concatenate([np.pad(image, 1, constant_values=np.nan)[:, 1:] for image in grid], axis=1)[1:]
-                           for grid in grids])
+    return np.concatenate(
+        [
+            np.concatenate(
+                [np.pad(image, 1, constant_values=np.nan)[:, 1:] for image in grid], axis=1
+            )[1:]
+            for grid in grids
+        ]
+    )
 
 
 def _middles(grids):

@@ -1,4 +1,7 @@
-"""Quality against speedup, measured and theoretical; where T = 10 the paper's own points beside it, in their own panels."""
+"""Quality against speedup, measured and theoretical; where T = 10 the paper's own points beside it,
+in their own panels.
+"""
+
 import numpy as np
 
 from harmonica import plot
@@ -8,7 +11,7 @@ from ..compare import CARRYING
 from ..paper_numbers import published
 from ..style import FLOOR, PANEL, WIDTH, legend, log_ticks, look, name
 
-PAPER_STEPS = 10        # the T of the paper's figure
+PAPER_STEPS = 10  # the T of the paper's figure
 LABELS = {"rFID": "rFID", "x0_mse": "$x_0$ error"}
 PAPER = {"FID_approx": "FID", "IS_approx": "IS"}
 
@@ -19,7 +22,11 @@ def shows(group):
 
 def draw(root, group, paths):
     """x_0 error and rFID of every row; a method's rows are joined, in the order of speedup."""
-    speeds = {"measured speedup (latency)": _measured} if any(line.latency for line in group.lines[1:]) else {}
+    speeds = (
+        {"measured speedup (latency)": _measured}
+        if any(line.latency for line in group.lines[1:])
+        else {}
+    )
     speeds["theoretical speedup (MACs)"] = lambda line: (line.mean("speedup_theoretical"),) * 3
     paper = _paper(group)
     columns = len(speeds) + bool(paper)
@@ -35,7 +42,7 @@ def draw(root, group, paths):
         figure.suptitle(group.name, fontsize=8)
         if paper:
             _paper_panels(axes[:, -1], paper)
-        legend(figure, axes[:, :len(speeds)].flat)
+        legend(figure, axes[:, : len(speeds)].flat)
 
 
 def _measured(line):
@@ -57,21 +64,34 @@ def _told(method, lines):
     if method == "FORA" and len(lines) > 1:
         return "FORA, intervals " + ", ".join(str(line.row.runs[0].interval or 2) for line in lines)
     if lines[0].row.uncached:
-        return f"{lines[0].row.sampler}, {', '.join(str(line.row.num_steps) for line in lines)} steps"
+        return (
+            f"{lines[0].row.sampler}, {', '.join(str(line.row.num_steps) for line in lines)} steps"
+        )
     return method
 
 
 def _panel(ax, group, metric, speed):
     for method, lines in series(group).items():
-        own = [(speed(line), line.values[metric]) for line in lines if line.values[metric] is not None and speed(line)]
+        own = [
+            (speed(line), line.values[metric])
+            for line in lines
+            if line.values[metric] is not None and speed(line)
+        ]
         if not own:
             continue
         own.sort(key=lambda pair: pair[0])
         x, left, right = np.array([speeds for speeds, _ in own]).T
         y = np.array([values.mean() for _, values in own])
         low, high = np.array([interval(values) for _, values in own]).T
-        ax.errorbar(x, y, yerr=np.maximum([y - low, high - y], 0), xerr=np.maximum([x - left, right - x], 0), elinewidth=0.6,
-                    label=_told(method, lines), **look(method))
+        ax.errorbar(
+            x,
+            y,
+            yerr=np.maximum([y - low, high - y], 0),
+            xerr=np.maximum([x - left, right - x], 0),
+            elinewidth=0.6,
+            label=_told(method, lines),
+            **look(method),
+        )
     floor = group.lines[0].mean(metric)
     if floor:
         ax.axhline(floor, **FLOOR, label="uncached")

@@ -1,4 +1,7 @@
-"""One setting of HarmoniCa varied over a group: trajectories between two refreshes of lambda, or the threshold tau."""
+"""One setting of HarmoniCa varied over a group: trajectories between two refreshes of lambda, or
+the threshold tau.
+"""
+
 import numpy as np
 from matplotlib.ticker import NullLocator
 
@@ -8,8 +11,12 @@ from ..bootstrap import interval
 from ..style import FLOOR, HARMONICA, PANEL, WIDTH
 
 VARIED = {"refresh": "C, trajectories between two refreshes of lambda", "tau": "threshold tau"}
-METRICS = {"x0_mse": "$x_0$ error", "rFID": "rFID (dotted: uncached)", "cur_natural_percent": "CUR at tau, %"}
-GREY, MARKERS = "#999999", "osv^<>"      # of base models
+METRICS = {
+    "x0_mse": "$x_0$ error",
+    "rFID": "rFID (dotted: uncached)",
+    "cur_natural_percent": "CUR at tau, %",
+}
+GREY, MARKERS = "#999999", "osv^<>"  # of base models
 
 
 def shows(group):
@@ -19,7 +26,9 @@ def shows(group):
 def _varied(group):
     """Which field of RouterTraining differs between the rows, None where none of VARIED does."""
     found = {field: {_setting(line, field) for line in _lines(group)} for field in VARIED}
-    return next((field for field, values in found.items() if len(values) > 1 and None not in values), None)
+    return next(
+        (field for field, values in found.items() if len(values) > 1 and None not in values), None
+    )
 
 
 def _lines(group):
@@ -38,16 +47,38 @@ def draw(root, group, paths):
     with plot.drawing(paths, WIDTH, PANEL + 0.3) as figure:
         axes = figure.subplots(1, len(METRICS))
         for ax, (metric, label) in zip(axes, METRICS.items()):
-            values = np.array([line.values[metric] for line in lines])      # (settings, base models, noises)
-            for model, marker in zip(range(values.shape[1]) if values.shape[1] > 1 else (), MARKERS):
-                ax.plot(settings, values[:, model].mean(axis=-1), color=GREY, marker=marker, linewidth=0.7, markersize=3)
+            values = np.array(
+                [line.values[metric] for line in lines]
+            )  # (settings, base models, noises)
+            for model, marker in zip(
+                range(values.shape[1]) if values.shape[1] > 1 else (), MARKERS
+            ):
+                ax.plot(
+                    settings,
+                    values[:, model].mean(axis=-1),
+                    color=GREY,
+                    marker=marker,
+                    linewidth=0.7,
+                    markersize=3,
+                )
             low, high = np.array([interval(own) for own in values]).T
             mean = values.mean(axis=(1, 2))
-            ax.errorbar(settings, mean, yerr=np.maximum([mean - low, high - mean], 0), color=HARMONICA, marker="D",
-                        elinewidth=0.8)
+            ax.errorbar(
+                settings,
+                mean,
+                yerr=np.maximum([mean - low, high - mean], 0),
+                color=HARMONICA,
+                marker="D",
+                elinewidth=0.8,
+            )
             if metric == "rFID":
                 ax.axhline(group.lines[0].mean(metric), **FLOOR)
-            ax.set(xscale="log", ylabel=label, xticks=settings, xticklabels=[f"{setting:g}" for setting in settings])
+            ax.set(
+                xscale="log",
+                ylabel=label,
+                xticks=settings,
+                xticklabels=[f"{setting:g}" for setting in settings],
+            )
             ax.xaxis.set_minor_locator(NullLocator())
         axes[len(METRICS) // 2].set_xlabel(VARIED[field])
         figure.suptitle(f"{group.name}: mean (orange) and base models (grey)", fontsize=8)

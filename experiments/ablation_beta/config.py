@@ -1,4 +1,7 @@
-"""Quality against CUR, and so against speed: what beta trades (the paper's figure), with FORA and fewer steps beside."""
+"""Quality against CUR, and so against speed: what beta trades (the paper's figure), with FORA and
+fewer steps beside.
+"""
+
 from ..ablation import ALL_PAIRS, HARMONICA, SDT_MSE, Group
 
 CURS = (20, 35, 50, 60)
@@ -9,6 +12,9 @@ def table(scale, rows="core", num_seeds=1):
     """beta is steered to each CUR, and the CUR then met exactly."""
     group = Group(name="CUR and quality", scale=scale, seeds=num_seeds)
     fewer = range(group.num_steps - 1, round(0.4 * group.num_steps) - 1, -1)
-    return [group.uncached(), *(group.uncached(steps) for steps in fewer),
-            *(group.fora(interval) for interval in INTERVALS if interval <= group.num_steps),
-            *(group.learned(method, cur) for cur in CURS for method in (ALL_PAIRS, SDT_MSE, HARMONICA))]
+    return [
+        group.uncached(),
+        *(group.uncached(steps) for steps in fewer),
+        *(group.fora(interval) for interval in INTERVALS if interval <= group.num_steps),
+        *(group.learned(method, cur) for cur in CURS for method in (ALL_PAIRS, SDT_MSE, HARMONICA)),
+    ]

@@ -1,13 +1,26 @@
-"""The threshold tau at one beta: the natural CUR that comes out, and its quality. No CUR is steered to or cut to."""
+"""The threshold tau at one beta: the natural CUR that comes out, and its quality. No CUR is steered
+to or cut to.
+"""
+
 from ..ablation import HARMONICA, Group
 
 TAUS = (0.05, 0.1, 0.3, 0.5)
-# digits: the geometric mean of the last betas of Table 1's three routers at T = 10, CUR 50 %, rounded. paper: the one that
+# digits: the geometric mean of the last betas of Table 1's three routers at T = 10, CUR 50 %,
+# rounded. paper: the one that
 # was published, which belongs to the released lambda.
-SETTINGS = {"digits": {"beta": 2e-4}, "smoke": {"beta": 2e-4}, "paper": {"beta": 7e-8, "objective": "cumulative"}}
+SETTINGS = {
+    "digits": {"beta": 2e-4},
+    "smoke": {"beta": 2e-4},
+    "paper": {"beta": 7e-8, "objective": "cumulative"},
+}
 
 
 def table(scale, rows="core", num_seeds=1):
     group = Group(name="threshold", scale=scale, seeds=num_seeds)
-    return [group.uncached(), *(group.learned(HARMONICA, name=f"HarmoniCa, tau = {tau:g}", tau=tau, **SETTINGS[scale])
-                                for tau in TAUS)]
+    return [
+        group.uncached(),
+        *(
+            group.learned(HARMONICA, name=f"HarmoniCa, tau = {tau:g}", tau=tau, **SETTINGS[scale])
+            for tau in TAUS
+        ),
+    ]

@@ -1,5 +1,8 @@
-"""What training takes, method by method: seconds, memory, training images (the paper's table of training cost)."""
-from harmonica.runs import TrainingCostSpec
+"""What training takes, method by method: seconds, memory, training images (the paper's table of
+training cost).
+"""
+
+from harmonica.lab.runs import TrainingCostSpec
 
 from ..ablation import ALL_PAIRS, HARMONICA, RELEASED, SDT_MSE, Group
 
@@ -12,5 +15,12 @@ def table(scale, rows="core", num_seeds=1):
 def costs(scale):
     """The routers that the other ablations train, at CUR 35 %."""
     group = Group(name="cost of training", scale=scale, seeds=1)
-    return [TrainingCostSpec(group=f"cost of training, T = {group.num_steps}",
-                             rows=tuple((method, group.router(method, 35)) for method in (RELEASED, ALL_PAIRS, SDT_MSE, HARMONICA)))]
+    return [
+        TrainingCostSpec(
+            group=f"cost of training, T = {group.num_steps}",
+            rows=tuple(
+                (method, group.router(method, 35))
+                for method in (RELEASED, ALL_PAIRS, SDT_MSE, HARMONICA)
+            ),
+        )
+    ]

@@ -1,4 +1,7 @@
-"""Table 1, DiT-XL/2 256x256: T = 50, 20, 10. At digits scale T = 20, 10, 6 on DiT-digits (16 tokens)."""
+"""Table 1, DiT-XL/2 256x256: T = 50, 20, 10. At digits scale T = 20, 10, 6 on DiT-digits (16
+tokens).
+"""
+
 from .. import paper_scale
 from ..paper_scale import Setting, published_router
 from ..table1 import base_models, group
@@ -8,22 +11,67 @@ PAPER_CUR = {20: 23.68, 10: 37.5, 6: 22.86}
 
 
 def table(scale, rows="core", num_seeds=1):
-    """The rows of this block of Table 1. core: CUR 50 % at every T, and the paper's at T = 10; at paper scale see there."""
+    """The rows of this block of Table 1. core: CUR 50 % at every T, and the paper's at T = 10; at
+    paper scale see there.
+    """
     if scale == "paper":
         base = paper_scale.dit_xl2_256()
-        return [row for setting in settings() for row in paper_scale.group(base, setting, rows=rows, num_seeds=num_seeds)]
+        return [
+            row
+            for setting in settings()
+            for row in paper_scale.group(base, setting, rows=rows, num_seeds=num_seeds)
+        ]
     if scale == "smoke":
-        return group(scale=scale, models=base_models(scale, "smoke"), label="smoke", num_steps=4,
-                     cur_percents=[50, 37.5], num_seeds=num_seeds)
-    curs = {steps: [50, cur] if rows == "all" or steps == 10 else [50] for steps, cur in PAPER_CUR.items()}
-    return [row for steps in PAPER_CUR for row in
-            group(scale=scale, models=base_models(scale, "dit-digits"), label="DiT-digits 16 tokens", num_steps=steps,
-                  cur_percents=curs[steps], num_seeds=num_seeds)]
+        return group(
+            scale=scale,
+            models=base_models(scale, "smoke"),
+            label="smoke",
+            num_steps=4,
+            cur_percents=[50, 37.5],
+            num_seeds=num_seeds,
+        )
+    curs = {
+        steps: [50, cur] if rows == "all" or steps == 10 else [50]
+        for steps, cur in PAPER_CUR.items()
+    }
+    return [
+        row
+        for steps in PAPER_CUR
+        for row in group(
+            scale=scale,
+            models=base_models(scale, "dit-digits"),
+            label="DiT-digits 16 tokens",
+            num_steps=steps,
+            cur_percents=curs[steps],
+            num_seeds=num_seeds,
+        )
+    ]
 
 
 def settings():
-    return [Setting(num_steps=50, fewer=39, ltc_cur=23.39, harmonica_cur=23.68, ltc_beta=1e-6,
-                    published=published_router("DDIM50_router.pt")),
-            Setting(num_steps=20, fewer=14, ltc_cur=35.60, harmonica_cur=37.50, ltc_beta=5e-6,
-                    published=published_router("DDIM20_router.pt")),
-            Setting(num_steps=10, fewer=9, ltc_cur=19.11, harmonica_cur=22.86, ltc_beta=1e-6, harmonica_beta=7e-8)]
+    return [
+        Setting(
+            num_steps=50,
+            fewer=39,
+            ltc_cur=23.39,
+            harmonica_cur=23.68,
+            ltc_beta=1e-6,
+            published=published_router("DDIM50_router.pt"),
+        ),
+        Setting(
+            num_steps=20,
+            fewer=14,
+            ltc_cur=35.60,
+            harmonica_cur=37.50,
+            ltc_beta=5e-6,
+            published=published_router("DDIM20_router.pt"),
+        ),
+        Setting(
+            num_steps=10,
+            fewer=9,
+            ltc_cur=19.11,
+            harmonica_cur=22.86,
+            ltc_beta=1e-6,
+            harmonica_beta=7e-8,
+        ),
+    ]

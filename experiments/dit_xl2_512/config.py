@@ -1,4 +1,7 @@
-"""Table 1, DiT-XL/2 512x512: T = 20. At digits scale T = 20 on DiT-digits-fine (64 tokens), the patch-1 sibling."""
+"""Table 1, DiT-XL/2 512x512: T = 20. At digits scale T = 20 on DiT-digits-fine (64 tokens), the
+patch-1 sibling.
+"""
+
 from .. import paper_scale
 from ..paper_scale import Setting
 from ..table1 import base_models, group
@@ -7,12 +10,24 @@ PAPER_CUR = 25.98
 
 
 def table(scale, rows="core", num_seeds=1):
-    """The rows of this block of Table 1; only with rows = "all" at digits scale, none at smoke scale."""
+    """The rows of this block of Table 1; only with rows = "all" at digits scale, none at smoke
+    scale.
+    """
     if scale == "paper":
         setting = Setting(num_steps=20, fewer=16, ltc_cur=23.57, harmonica_cur=PAPER_CUR)
-        base = paper_scale.base("DiT-XL/2 512x512", "DiT-XL-2-512x512.pt", "VIRTUAL_imagenet512.npz")
-        return paper_scale.group(base, setting, paper_scale.Budget(checkpoint=True), rows, num_seeds)
+        base = paper_scale.base(
+            "DiT-XL/2 512x512", "DiT-XL-2-512x512.pt", "VIRTUAL_imagenet512.npz"
+        )
+        return paper_scale.group(
+            base, setting, paper_scale.Budget(checkpoint=True), rows, num_seeds
+        )
     if scale == "smoke" or rows == "core":
         return []
-    return group(scale=scale, models=base_models(scale, "dit-digits-fine"), label="DiT-digits-fine 64 tokens",
-                 num_steps=20, cur_percents=[50, PAPER_CUR], num_seeds=num_seeds)
+    return group(
+        scale=scale,
+        models=base_models(scale, "dit-digits-fine"),
+        label="DiT-digits-fine 64 tokens",
+        num_steps=20,
+        cur_percents=[50, PAPER_CUR],
+        num_seeds=num_seeds,
+    )

@@ -1,4 +1,7 @@
-"""Is the setup right? DiT-XL/2 256, T = 20, 5000 images in bfloat16: uncached, and under a published router."""
+"""Is the setup right? DiT-XL/2 256, T = 20, 5000 images in bfloat16: uncached, and under a
+published router.
+"""
+
 from dataclasses import replace
 
 from .. import paper_scale
@@ -11,6 +14,11 @@ def table(scale, rows="core", num_seeds=1):
         return []
     base = paper_scale.dit_xl2_256()
     setting = next(setting for setting in settings() if setting.num_steps == 20)
-    found = paper_scale.group(base, setting, paper_scale.Budget(num_images=5000), num_seeds=num_seeds)
+    found = paper_scale.group(
+        base, setting, paper_scale.Budget(num_images=5000), num_seeds=num_seeds
+    )
     both = found[0], next(row for row in found if row.form == "published router")
-    return [replace(row, runs=tuple(replace(run, precision="bfloat16") for run in row.runs)) for row in both]
+    return [
+        replace(row, runs=tuple(replace(run, precision="bfloat16") for run in row.runs))
+        for row in both
+    ]

@@ -1,22 +1,46 @@
-"""Table 2, PixArt-alpha 256, 512 and 1024. At digits scale PixArt-digits (16 tokens) under the same three samplers."""
+"""Table 2, PixArt-alpha 256, 512 and 1024. At digits scale PixArt-digits (16 tokens) under the same
+three samplers.
+"""
+
 from dataclasses import replace
 
 from ..table1 import base_models
 from ..table2 import BLOCKS, group
 from . import paper
 
-GUIDANCE = 4.5      # the paper's; at digits scale FID to the data misleads under guidance, so it is not in the core rows
+# the paper's; at digits scale FID to the data misleads under guidance, so it is not in the core
+# rows
+GUIDANCE = 4.5
 
 
 def table(scale, rows="core", num_seeds=1):
-    """The rows of this block of Table 2. core: guidance 1; all: the paper's too, for DPM-Solver++; at paper scale see there."""
+    """The rows of this block of Table 2. core: guidance 1; all: the paper's too, for DPM-Solver++;
+    at paper scale see there.
+    """
     if scale == "paper":
         return paper.rows(rows, num_seeds)
     if scale == "smoke":
-        return [row for block in BLOCKS for row in
-                group(replace(block, num_steps=4, fewer_steps=3), scale=scale, models=base_models(scale, "smoke-pixart"),
-                      label="smoke-pixart", num_seeds=num_seeds)]
+        return [
+            row
+            for block in BLOCKS
+            for row in group(
+                replace(block, num_steps=4, fewer_steps=3),
+                scale=scale,
+                models=base_models(scale, "smoke-pixart"),
+                label="smoke-pixart",
+                num_seeds=num_seeds,
+            )
+        ]
     blocks = [(block, 1.0) for block in BLOCKS] + ([(BLOCKS[0], GUIDANCE)] if rows == "all" else [])
-    return [row for block, guidance in blocks for row in
-            group(block, scale=scale, models=base_models(scale, "pixart-digits"), label="PixArt-digits 16 tokens",
-                  num_seeds=num_seeds, guidance=guidance)]
+    return [
+        row
+        for block, guidance in blocks
+        for row in group(
+            block,
+            scale=scale,
+            models=base_models(scale, "pixart-digits"),
+            label="PixArt-digits 16 tokens",
+            num_seeds=num_seeds,
+            guidance=guidance,
+        )
+    ]

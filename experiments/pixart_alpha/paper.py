@@ -1,24 +1,40 @@
 """Table 2 at paper scale: PixArt-alpha 256, 512, 1024, as the paper prints it (SCALE=paper)."""
+
 from ..paper_scale_text import Budget, Setting, base, group
 
 DPM = {"sampler": "dpm++", "num_steps": 20, "fewer": 15}
 SA = {"sampler": "sa-solver", "num_steps": 25, "fewer": 20}
 SETTINGS = {
-    256: [Setting(**DPM, cur_percent=56.01, fora=True),
-          Setting(sampler="iddpm", num_steps=100, fewer=75, cur_percent=53.24, fora=True),
-          Setting(**SA, cur_percent=54.19)],
+    256: [
+        Setting(**DPM, cur_percent=56.01, fora=True),
+        Setting(sampler="iddpm", num_steps=100, fewer=75, cur_percent=53.24, fora=True),
+        Setting(**SA, cur_percent=54.19),
+    ],
     512: [Setting(**DPM, cur_percent=54.64), Setting(**SA, cur_percent=54.24)],
-    1024: [Setting(**DPM, cur_percent=55.06), Setting(**SA, cur_percent=53.98)]}
-MODELS = {256: "PixArt-alpha/PixArt-XL-2-256x256", 512: "PixArt-alpha/PixArt-XL-2-512x512",
-          1024: "PixArt-alpha/PixArt-XL-2-1024-MS"}
-BATCH = {256: 32, 512: 16, 1024: 4}         # prompts in an update, for one GPU of 80 GB: an estimate
+    1024: [Setting(**DPM, cur_percent=55.06), Setting(**SA, cur_percent=53.98)],
+}
+MODELS = {
+    256: "PixArt-alpha/PixArt-XL-2-256x256",
+    512: "PixArt-alpha/PixArt-XL-2-512x512",
+    1024: "PixArt-alpha/PixArt-XL-2-1024-MS",
+}
+BATCH = {256: 32, 512: 16, 1024: 4}  # prompts in an update, for one GPU of 80 GB: an estimate
 
 
 def rows(rows="core", num_seeds=1):
     """The 23 rows that the paper prints, block by block; more with rows = "all"."""
     found = []
     for pixels, settings in SETTINGS.items():
-        model = base(f"PixArt-alpha {pixels}x{pixels}", MODELS[pixels], pixels, decoder="stabilityai/sd-vae-ft-ema",
-                     embeddings="coco/alpha")
-        found += [row for setting in settings for row in group(model, setting, Budget(batch=BATCH[pixels]), rows, num_seeds)]
+        model = base(
+            f"PixArt-alpha {pixels}x{pixels}",
+            MODELS[pixels],
+            pixels,
+            decoder="stabilityai/sd-vae-ft-ema",
+            embeddings="coco/alpha",
+        )
+        found += [
+            row
+            for setting in settings
+            for row in group(model, setting, Budget(batch=BATCH[pixels]), rows, num_seeds)
+        ]
     return found

@@ -1,20 +1,32 @@
 """PixArt-Sigma 1024 and 2048 (SCALE=paper). Of its figures only the speedup at 2048 is known to us."""
+
 from ..paper_scale_text import Budget, Setting, base, group
 
-MODELS = {1024: "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS", 2048: "PixArt-alpha/PixArt-Sigma-XL-2-2K-MS"}
-# The paper's CURs are not known; 55 is about that of PixArt-alpha 1024, and spread evenly it is the speedup of 2.2 in theory
+MODELS = {
+    1024: "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
+    2048: "PixArt-alpha/PixArt-Sigma-XL-2-2K-MS",
+}
+# The paper's CURs are not known; 55 is about that of PixArt-alpha 1024, and spread evenly it is
+# the speedup of 2.2 in theory
 CUR_PERCENT = 55.0
 BATCH = {1024: 4, 2048: 1}
 
 
 def table(scale, rows="core", num_seeds=1):
-    """Uncached and HarmoniCa at each resolution; FORA and fewer steps with rows = "all". None at other scales."""
+    """Uncached and HarmoniCa at each resolution; FORA and fewer steps with rows = "all". None at
+    other scales.
+    """
     if scale != "paper":
         return []
     found = []
     for pixels, name in MODELS.items():
-        model = base(f"PixArt-Sigma {pixels}x{pixels}", name, pixels, decoder="stabilityai/sdxl-vae",
-                     embeddings="coco/sigma")
+        model = base(
+            f"PixArt-Sigma {pixels}x{pixels}",
+            name,
+            pixels,
+            decoder="stabilityai/sdxl-vae",
+            embeddings="coco/sigma",
+        )
         setting = Setting(sampler="dpm++", num_steps=20, cur_percent=CUR_PERCENT)
         found += group(model, setting, Budget(batch=BATCH[pixels]), rows, num_seeds)
     return found

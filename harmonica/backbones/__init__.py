@@ -1,4 +1,5 @@
-"""The one view of a diffusion transformer that everything here runs over: a start, N cacheable blocks, a finish.
+"""The one view of a diffusion transformer that everything here runs over: a start, N cacheable
+blocks, a finish.
 
     cond = backbone.with_null(cond)          under classifier-free guidance: the batch, then as many null conditions
     ctx  = backbone.prepare(cond)            once per trajectory
@@ -8,20 +9,22 @@
         h = block.add(h, c, out)             gate and sum
     out  = backbone.finish(h, c)             the raw model output, learned-sigma channels included
 
-All of it is pure: nothing is kept on modules, nothing is written in place. A backbone also tells `in_channels`,
-`sample_size`, `guided_channels` (what classifier-free guidance acts on), `kinds` (what each transformer block's units
-are called), `fixed_macs` of start and finish, `prompt_macs` of prepare and, per block, `macs` and `feature_size`
-(multiply-accumulates, elements per sample).
+All of it is pure: nothing is kept on modules, nothing is written in place. A backbone also tells
+`in_channels`, `sample_size`, `guided_channels` (what classifier-free guidance acts on), `kinds`
+(what each transformer block's units are called), `fixed_macs` of start and finish, `prompt_macs` of
+prepare and, per block, `macs` and `feature_size` (multiply-accumulates, elements per sample).
 
-It may have `time(t)`, all that the timestep alone decides, and `starts(rows)`, one function (x, time(t), ctx) -> h, c per
-row of a keep mask, which can leave out of c what only the residuals of reused blocks would read. `frozen` hands them on.
+It may have `time(t)`, all that the timestep alone decides, and `starts(rows)`, one function (x,
+time(t), ctx) -> h, c per row of a keep mask, which can leave out of c what only the residuals of
+reused blocks would read. `frozen` hands them on.
 """
+
 from functools import lru_cache
 from typing import Any, Protocol
 
 import torch
 
-MOST_TIMESTEPS = 1024     # that `remembered` keeps; of each batch size
+MOST_TIMESTEPS = 1024  # that `remembered` keeps; of each batch size
 
 
 class Block(Protocol):
@@ -52,16 +55,20 @@ class Backbone(Protocol):
 
 
 def frozen(backbone, rows):
-    """For weights that change no more -> time, starts: one start(x, time(t), ctx) per row of a keep mask, bit-identical."""
+    """For weights that change no more -> time, starts: one start(x, time(t), ctx) per row of a keep
+    mask, bit-identical.
+    """
     if not hasattr(backbone, "starts"):
         return (lambda t: t), [backbone.start] * len(rows)
     return torch.no_grad()(backbone.time), backbone.starts(rows)
 
 
 def remembered(time):
-    """`time` of tensors that nobody writes into (denoise.constant): the same one is not looked at again.
+    """`time` of tensors that nobody writes into (denoise.constant): the same one is not looked at
+    again.
 
-    So what the timestep decides is computed once per schedule, in the autocast state of the first call.
+    So what the timestep decides is computed once per schedule, in the autocast state of the first
+    call.
     """
     return lru_cache(MOST_TIMESTEPS)(time)
 

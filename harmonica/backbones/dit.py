@@ -1,11 +1,15 @@
-"""DiT (Peebles & Xie, 2023) as 2 x depth cacheable blocks, driven from outside a loaded diffusers model.
+"""DiT (Peebles & Xie, 2023) as 2 x depth cacheable blocks, driven from outside a loaded diffusers
+model.
 
-Block 2b is the self-attention and block 2b + 1 the feed-forward of transformer block b. A block's cached feature is its
-output before the adaLN-Zero gate; norm and modulation are inside `residual`, gate and sum inside `add`.
+Block 2b is the self-attention and block 2b + 1 the feed-forward of transformer block b. A block's
+cached feature is its output before the adaLN-Zero gate; norm and modulation are inside `residual`,
+gate and sum inside `add`.
 
-diffusers' class computes something else than the official code in three places that lie inside the model; `NUMERICS`
-selects which of the two is computed. (Timestep spacing and the DDIM update differ as well: see samplers/ddim.py.)
+diffusers' class computes something else than the official code in three places that lie inside the
+model; `NUMERICS` selects which of the two is computed. (Timestep spacing and the DDIM update differ
+as well: see samplers/ddim.py.)
 """
+
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -13,20 +17,23 @@ import torch
 import torch.nn.functional as F
 from diffusers.models.embeddings import get_timestep_embedding
 
-from .driven import attend, feed_forward, is_hooked, scaled
-from .patches import embed_patches, fastest_projection, from_patches
+from harmonica.backbones.driven import attend, feed_forward, is_hooked, scaled
+from harmonica.backbones.patches import embed_patches, fastest_projection, from_patches
 
 
 @dataclass(frozen=True, kw_only=True)
 class Numerics:
     """Where diffusers' DiT and the official DiT differ inside the model."""
-    frequency_shift: float   # of the sinusoidal timestep embedding
-    mlp_norm_eps: float      # of the LayerNorm before the feed-forward
-    guided_channels: int     # latent channels that classifier-free guidance acts on
+
+    frequency_shift: float  # of the sinusoidal timestep embedding
+    mlp_norm_eps: float  # of the LayerNorm before the feed-forward
+    guided_channels: int  # latent channels that classifier-free guidance acts on
 
 
-NUMERICS = {"official": Numerics(frequency_shift=0, mlp_norm_eps=1e-6, guided_channels=3),
-            "diffusers": Numerics(frequency_shift=1, mlp_norm_eps=1e-5, guided_channels=4)}
+NUMERICS = {
+    "official": Numerics(frequency_shift=0, mlp_norm_eps=1e-6, guided_channels=3),
+    "diffusers": Numerics(frequency_shift=1, mlp_norm_eps=1e-5, guided_channels=4),
+}
 TIME_CHANNELS = 256
 
 
@@ -56,7 +63,9 @@ class FeedForward:
 
     def residual(self, h, c):
         shift, factor, _ = c[0][self.unit]
-        return feed_forward(self.block.ff, scaled(F.layer_norm(h, (self.width,), eps=self.eps), factor, shift))
+        return feed_forward(
+            self.block.ff, scaled(F.layer_norm(h, (self.width,), eps=self.eps), factor, shift)
+        )
 
     def add(self, h, c, out):
         return scaled(out, c[0][self.unit][2], h)
@@ -65,28 +74,40 @@ class FeedForward:
 class DiT:
     """The backbone contract (see harmonica.backbones) over a DiTTransformer2DModel.
 
-    h is (B, tokens, width); c is (modulations, modulation of the output) with modulations[i] = shift, 1 + scale, gate of
-    block i and the output's shift, 1 + scale, each (B, 1, width). The model's own weights are used in place and are not
-    changed.
+    h is (B, tokens, width); c is (modulations, modulation of the output) with modulations[i] =
+    shift, 1 + scale, gate of block i and the output's shift, 1 + scale, each (B, 1, width). The
+    model's own weights are used in place and are not changed.
     """
+
     kinds = ("attn", "mlp")
-    prompt_macs = 0     # `prepare` looks up
+    prompt_macs = 0  # `prepare` looks up
 
     def __init__(self, model, numerics="official"):
         if numerics not in NUMERICS:
-            raise ValueError(f"numerics: {numerics!r} is not known; choose one of {sorted(NUMERICS)}")
+            raise ValueError(
+                f"numerics: {numerics!r} is not known; choose one of {sorted(NUMERICS)}"
+            )
         self.model, self.numerics, config = model, NUMERICS[numerics], model.config
         self.in_channels, self.out_channels = config.in_channels, model.out_channels
         self.sample_size, self.num_classes = config.sample_size, config.num_embeds_ada_norm
         self.null_label = self.num_classes
         tokens = (config.sample_size // config.patch_size) ** 2
-        self.blocks = [unit for i, block in enumerate(model.transformer_blocks)
-                       for unit in (SelfAttention(block, 2 * i, tokens),
-                                    FeedForward(block, 2 * i + 1, tokens, self.numerics.mlp_norm_eps))]
+        self.blocks = [
+            unit
+            for i, block in enumerate(model.transformer_blocks)
+            for unit in (
+                SelfAttention(block, 2 * i, tokens),
+                FeedForward(block, 2 * i + 1, tokens, self.numerics.mlp_norm_eps),
+            )
+        ]
         self.embedders = _distinct_embedders(model)
-        self.fixed_macs = fixed_macs(tokens, model.inner_dim, depth=len(model.transformer_blocks),
-                                     pixels=config.patch_size**2 * (self.in_channels + self.out_channels),
-                                     embedders=len(self.embedders))
+        self.fixed_macs = fixed_macs(
+            tokens,
+            model.inner_dim,
+            depth=len(model.transformer_blocks),
+            pixels=config.patch_size**2 * (self.in_channels + self.out_channels),
+            embedders=len(self.embedders),
+        )
 
     @property
     def guided_channels(self):
@@ -101,35 +122,50 @@ class DiT:
         return torch.cat([labels, torch.full_like(labels, self.null_label)])
 
     def prepare(self, labels):
-        """labels (B,) int64, the null label being `null_label` -> their embeddings (B, width), one per distinct embedder."""
+        """labels (B,) int64, the null label being `null_label` -> their embeddings (B, width), one
+        per distinct embedder.
+        """
         # the table itself: LabelEmbedding would drop labels at random in train()
         return [emb.class_embedder.embedding_table(labels) for emb in self.embedders]
 
     def time(self, t):
         """t (B,) model timesteps -> their embeddings (B, width), one per distinct embedder."""
-        sinusoid = get_timestep_embedding(t, TIME_CHANNELS, flip_sin_to_cos=True,
-                                          downscale_freq_shift=self.numerics.frequency_shift)
+        sinusoid = get_timestep_embedding(
+            t,
+            TIME_CHANNELS,
+            flip_sin_to_cos=True,
+            downscale_freq_shift=self.numerics.frequency_shift,
+        )
         sinusoid = sinusoid.to(self.model.pos_embed.proj.weight.dtype)
         return [emb.timestep_embedder(sinusoid) for emb in self.embedders]
 
     def start(self, x, t, ctx):
-        """x (B, C, H, W), t (B,) model timesteps, ctx from `prepare` -> h, c, in the dtype of the weights."""
+        """x (B, C, H, W), t (B,) model timesteps, ctx from `prepare` -> h, c, in the dtype of the
+        weights.
+        """
         return self._start(x, self.time(t), ctx)
 
     @torch.no_grad()
     def starts(self, rows):
-        """One start(x, time(t), ctx) per row of a keep mask, bit-identical, for plans: shift and scale only where the row
-        computes (else None). They use a copy of the adaLN weights, all blocks' gates side by side, then shift and scale of
-        the output and of block by block: any run of these is one linear, and a row that computes all or nothing has one
-        in total.
+        """One start(x, time(t), ctx) per row of a keep mask, bit-identical, for plans: shift and
+        scale only where the row computes (else None). They use a copy of the adaLN weights, all
+        blocks' gates side by side, then shift and scale of the output and of block by block: any
+        run of these is one linear, and a row that computes all or nothing has one in total.
         """
         linears = [block.norm1.linear for block in self.model.transformer_blocks]
-        plain = all(type(linear) is torch.nn.Linear and not is_hooked(linear)       # no adapter, not quantised
-                    for linear in [*linears, self.model.proj_out_1])
+        plain = all(
+            type(linear) is torch.nn.Linear and not is_hooked(linear)  # no adapter, not quantised
+            for linear in [*linears, self.model.proj_out_1]
+        )
         # in float64 MKL sums in an order of each width's own
         if not plain or len(self.embedders) > 1 or self.model.dtype == torch.float64:
             return [self._start] * len(rows)
-        units = [unit for linear in linears for six in [_chunks(linear, 6)] for unit in (six[:3], six[3:])]
+        units = [
+            unit
+            for linear in linears
+            for six in [_chunks(linear, 6)]
+            for unit in (six[:3], six[3:])
+        ]
         chunks = [gate for _, _, gate in units] + _chunks(self.model.proj_out_1, 2)
         chunks += [chunk for shift, scale, _ in units for chunk in (shift, scale)]
         weight, bias = (torch.cat(parts) for parts in zip(*chunks))
@@ -154,19 +190,32 @@ class DiT:
         for computed, run in groupby(range(len(needed)), needed.__getitem__):
             if computed:
                 first, *rest = run
-                linears.append([tensor[first * width:(first + 1 + len(rest)) * width] for tensor in (weight, bias)])
+                linears.append(
+                    [
+                        tensor[first * width : (first + 1 + len(rest)) * width]
+                        for tensor in (weight, bias)
+                    ]
+                )
 
         def start(x, time, ctx):
             h = embed_patches(self.model.pos_embed, x, projected)
             activated = F.silu(time[0] + ctx[0])
             outs = [F.linear(activated, w, b) for w, b in linears]
             out = (torch.cat(outs, 1) if len(outs) > 1 else outs[0]).view(len(x), -1, 1, width)
-            out[:, blocks + 1::2].add_(1)       # the scales
+            out[:, blocks + 1 :: 2].add_(1)  # the scales
             chunks = out.unbind(1)
-            of_output, *of_computed = zip(chunks[blocks::2], chunks[blocks + 1::2])     # shift, 1 + scale
+            of_output, *of_computed = zip(
+                chunks[blocks::2], chunks[blocks + 1 :: 2]
+            )  # shift, 1 + scale
             of_computed = iter(of_computed)
-            return h, ([(*(next(of_computed) if computed else (None, None)), gate) for computed, gate in zip(row, chunks)],
-                       of_output)
+            return h, (
+                [
+                    (*(next(of_computed) if computed else (None, None)), gate)
+                    for computed, gate in zip(row, chunks)
+                ],
+                of_output,
+            )
+
         return start
 
     def finish(self, h, c):
@@ -192,15 +241,24 @@ def feed_forward_macs(tokens, width, hidden):
 
 
 def fixed_macs(tokens, width, *, depth, pixels, embedders=1):
-    """What no schedule saves: patches in and out (pixels = values per patch, both), conditioning, adaLN. The conditioning is
-    counted at every step, as in the published models; plans compute the timestep's part of it once per schedule.
+    """What no schedule saves: patches in and out (pixels = values per patch, both), conditioning,
+    adaLN. The conditioning is counted at every step, as in the published models; plans compute the
+    timestep's part of it once per schedule.
     """
-    return tokens * width * pixels + embedders * (TIME_CHANNELS + width) * width + (6 * depth + 2) * width**2
+    return (
+        tokens * width * pixels
+        + embedders * (TIME_CHANNELS + width) * width
+        + (6 * depth + 2) * width**2
+    )
 
 
 def _distinct_embedders(model):
     """[one] where all blocks hold equal copies of the conditioning embedder, else one per block."""
     embedders = [block.norm1.emb for block in model.transformer_blocks]
     first = embedders[0].state_dict()
-    equal = all(torch.equal(value, first[name]) for emb in embedders[1:] for name, value in emb.state_dict().items())
+    equal = all(
+        torch.equal(value, first[name])
+        for emb in embedders[1:]
+        for name, value in emb.state_dict().items()
+    )
     return embedders[:1] if equal else embedders

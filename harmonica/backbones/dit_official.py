@@ -1,74 +1,121 @@
 """Weights under the official DiT's names <-> diffusers' DiTTransformer2DModel.
 
-The official file keeps one timestep and one label embedder; diffusers gives every block a copy. Here all blocks share
-one module, so that the copies cannot drift and are stored once.
+The official file keeps one timestep and one label embedder; diffusers gives every block a copy.
+Here all blocks share one module, so that the copies cannot drift and are stored once.
 """
+
 import torch
 from diffusers import DiTTransformer2DModel
 
-BLOCK_NAMES = {"attn.proj": "attn1.to_out.0", "mlp.fc1": "ff.net.0.proj", "mlp.fc2": "ff.net.2",
-               "adaLN_modulation.1": "norm1.linear"}
-OUTER_NAMES = {"x_embedder.proj": "pos_embed.proj", "final_layer.linear": "proj_out_2",
-               "final_layer.adaLN_modulation.1": "proj_out_1",
-               "t_embedder.mlp.0": "transformer_blocks.0.norm1.emb.timestep_embedder.linear_1",
-               "t_embedder.mlp.2": "transformer_blocks.0.norm1.emb.timestep_embedder.linear_2",
-               "y_embedder.embedding_table": "transformer_blocks.0.norm1.emb.class_embedder.embedding_table"}
+BLOCK_NAMES = {
+    "attn.proj": "attn1.to_out.0",
+    "mlp.fc1": "ff.net.0.proj",
+    "mlp.fc2": "ff.net.2",
+    "adaLN_modulation.1": "norm1.linear",
+}
+OUTER_NAMES = {
+    "x_embedder.proj": "pos_embed.proj",
+    "final_layer.linear": "proj_out_2",
+    "final_layer.adaLN_modulation.1": "proj_out_1",
+    "t_embedder.mlp.0": "transformer_blocks.0.norm1.emb.timestep_embedder.linear_1",
+    "t_embedder.mlp.2": "transformer_blocks.0.norm1.emb.timestep_embedder.linear_2",
+    "y_embedder.embedding_table": "transformer_blocks.0.norm1.emb.class_embedder.embedding_table",
+}
 
 
 def build(*, width, depth, heads, patch, sample_size, channels, out_channels, num_classes):
     """An untrained DiTTransformer2DModel in eval() whose blocks share one conditioning embedder."""
     model = DiTTransformer2DModel(
-        num_attention_heads=heads, attention_head_dim=width // heads, in_channels=channels, out_channels=out_channels,
-        num_layers=depth, sample_size=sample_size, patch_size=patch, num_embeds_ada_norm=num_classes)
+        num_attention_heads=heads,
+        attention_head_dim=width // heads,
+        in_channels=channels,
+        out_channels=out_channels,
+        num_layers=depth,
+        sample_size=sample_size,
+        patch_size=patch,
+        num_embeds_ada_norm=num_classes,
+    )
     for block in model.transformer_blocks[1:]:
         block.norm1.emb = model.transformer_blocks[0].norm1.emb
     return model.eval()
 
 
 def from_official(weights, *, heads, sample_size=None):
-    """Build the model that the tensors `weights` (official names) describe and load them, as float32.
+    """Build the model that the tensors `weights` (official names) describe and load them, as
+    float32.
 
-    Everything but the number of heads can be read off the shapes. Raises ValueError naming a missing or odd tensor.
+    Everything but the number of heads can be read off the shapes. Raises ValueError naming a
+    missing or odd tensor.
     """
     try:
         width, channels, patch, _ = weights["x_embedder.proj.weight"].shape
         depth = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks."))
         tokens = weights["pos_embed"].shape[1]
-        model = build(width=width, depth=depth, heads=heads, patch=patch, channels=channels,
-                      sample_size=sample_size or patch * int(tokens**0.5),
-                      out_channels=weights["final_layer.linear.weight"].shape[0] // patch**2,
-                      num_classes=weights["y_embedder.embedding_table.weight"].shape[0] - 1)
+        model = build(
+            width=width,
+            depth=depth,
+            heads=heads,
+            patch=patch,
+            channels=channels,
+            sample_size=sample_size or patch * int(tokens**0.5),
+            out_channels=weights["final_layer.linear.weight"].shape[0] // patch**2,
+            num_classes=weights["y_embedder.embedding_table.weight"].shape[0] - 1,
+        )
     except KeyError as missing:
-        raise ValueError(f"weights: tensor {missing} is missing; expected the names of an official DiT checkpoint") from None
+        raise ValueError(
+            f"weights: tensor {missing} is missing; expected the names of an official DiT checkpoint"
+        ) from None
     _check_shapes(weights, to_official(model))
     model.load_state_dict(_renamed(weights, model), strict=True)
     return model
 
 
 def to_official(model):
-    """The state of `model` (built by `build`) under the official names: one embedder, joined qkv, pos_embed."""
+    """The state of `model` (built by `build`) under the official names: one embedder, joined qkv,
+    pos_embed.
+    """
     own = model.state_dict()
     out = {"pos_embed": model.pos_embed.pos_embed}
     for name, theirs in OUTER_NAMES.items():
-        out.update({f"{name}.{kind}": own[f"{theirs}.{kind}"] for kind in ("weight", "bias") if f"{theirs}.{kind}" in own})
+        out.update(
+            {
+                f"{name}.{kind}": own[f"{theirs}.{kind}"]
+                for kind in ("weight", "bias")
+                if f"{theirs}.{kind}" in own
+            }
+        )
     for i in range(len(model.transformer_blocks)):
         for kind in ("weight", "bias"):
             prefix = f"transformer_blocks.{i}."
-            out.update({f"blocks.{i}.{name}.{kind}": own[f"{prefix}{theirs}.{kind}"] for name, theirs in BLOCK_NAMES.items()})
-            out[f"blocks.{i}.attn.qkv.{kind}"] = torch.cat([own[f"{prefix}attn1.to_{p}.{kind}"] for p in "qkv"])
+            out.update(
+                {
+                    f"blocks.{i}.{name}.{kind}": own[f"{prefix}{theirs}.{kind}"]
+                    for name, theirs in BLOCK_NAMES.items()
+                }
+            )
+            out[f"blocks.{i}.attn.qkv.{kind}"] = torch.cat(
+                [own[f"{prefix}attn1.to_{p}.{kind}"] for p in "qkv"]
+            )
     return {name: value.detach().contiguous() for name, value in out.items()}
 
 
 def _check_shapes(weights, expected):
     for name in sorted(weights.keys() | expected.keys()):
-        own, right = (tuple(tensors[name].shape) if name in tensors else None for tensors in (weights, expected))
+        own, right = (
+            tuple(tensors[name].shape) if name in tensors else None
+            for tensors in (weights, expected)
+        )
         if own != right:
-            raise ValueError(f"weights: tensor {name!r} is {'missing' if own is None else own}; the official DiT that the "
-                             f"other tensors describe has {'none' if right is None else right}")
+            raise ValueError(
+                f"weights: tensor {name!r} is {'missing' if own is None else own}; the official DiT that the "
+                f"other tensors describe has {'none' if right is None else right}"
+            )
 
 
 def _renamed(weights, model):
-    """Official names -> `model.state_dict()` names; the shared embedder appears once per block there."""
+    """Official names -> `model.state_dict()` names; the shared embedder appears once per block
+    there.
+    """
     out = {}
     for i in range(len(model.transformer_blocks)):
         prefix = f"transformer_blocks.{i}."
@@ -79,6 +126,8 @@ def _renamed(weights, model):
                 out[f"{prefix}attn1.to_{part}.{kind}"] = value
             for name, theirs in OUTER_NAMES.items():
                 if f"{name}.{kind}" in weights:
-                    out[theirs.replace("transformer_blocks.0.", prefix) + f".{kind}"] = weights[f"{name}.{kind}"]
+                    out[theirs.replace("transformer_blocks.0.", prefix) + f".{kind}"] = weights[
+                        f"{name}.{kind}"
+                    ]
     model.pos_embed.pos_embed.copy_(weights["pos_embed"])
     return {name: value.float() for name, value in out.items()}

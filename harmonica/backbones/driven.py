@@ -1,7 +1,10 @@
-"""Modules of diffusers' transformers, driven past what they ask and copy at every call, bit for bit.
+"""Modules of diffusers' transformers, driven past what they ask and copy at every call, bit for
+bit.
 
-What is not the default (another processor, an adapter in place of a module, hooks) is called as it is.
+What is not the default (another processor, an adapter in place of a module, hooks) is called as it
+is.
 """
+
 import torch
 import torch.nn.functional as F
 from diffusers.models import attention
@@ -10,29 +13,39 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 
 
 def scaled(x, factor, shift):
-    """x * factor + shift, (B, L, width) and (B, 1, width), or shift like x; the sum in the memory of the product: large
-    tensors cost more to place than to add.
+    """x * factor + shift, (B, L, width) and (B, 1, width), or shift like x; the sum in the memory
+    of the product: large tensors cost more to place than to add.
     """
     product = x * factor
     return product.add_(shift) if product.dtype == shift.dtype else product + shift
 
 
 def attend(attn, x):
-    """Self-attention, (B, L, width) -> (B, L, width), as attn(x) has it, bit for bit, without what diffusers' module and
-    processor ask and copy at every call. One that is not the default, or has hooks, is called as it is; adapters are in
-    the linear layers.
+    """Self-attention, (B, L, width) -> (B, L, width), as attn(x) has it, bit for bit, without what
+    diffusers' module and processor ask and copy at every call. One that is not the default, or has
+    hooks, is called as it is; adapters are in the linear layers.
     """
     if not is_default(attn) or is_hooked(attn):
         return attn(x)
-    return by_token(attn, F.scaled_dot_product_attention(
-        *(by_head(attn, linear(x)) for linear in (attn.to_q, attn.to_k, attn.to_v))))
+    return by_token(
+        attn,
+        F.scaled_dot_product_attention(
+            *(by_head(attn, linear(x)) for linear in (attn.to_q, attn.to_k, attn.to_v))
+        ),
+    )
 
 
 def is_default(attn):
-    """Whether this attention of tokens computes what diffusers' default processor does without its options."""
+    """Whether this attention of tokens computes what diffusers' default processor does without its
+    options.
+    """
     extras = attn.norm_cross, attn.norm_q, attn.norm_k, attn.group_norm, attn.spatial_norm
-    return (type(attn.processor) is AttnProcessor2_0 and not any(extra for extra in extras)
-            and not attn.residual_connection and attn.rescale_output_factor == 1)
+    return (
+        type(attn.processor) is AttnProcessor2_0
+        and not any(extra for extra in extras)
+        and not attn.residual_connection
+        and attn.rescale_output_factor == 1
+    )
 
 
 def is_hooked(module):
@@ -52,8 +65,12 @@ def by_token(attn, out):
 
 
 def feed_forward(ff, x):
-    """ff(x) of diffusers' FeedForward, (B, L, width) -> (B, L, width), bit for bit; driven as `attend` drives attention."""
-    plain = type(ff) is attention.FeedForward and type(ff.net[0]) is GELU and len(ff.net) == 3      # no last dropout
+    """ff(x) of diffusers' FeedForward, (B, L, width) -> (B, L, width), bit for bit; driven as
+    `attend` drives attention.
+    """
+    plain = (
+        type(ff) is attention.FeedForward and type(ff.net[0]) is GELU and len(ff.net) == 3
+    )  # no last dropout
     if not plain or is_hooked(ff) or is_hooked(ff.net[0]):
         return ff(x)
     gelu, dropout, linear = ff.net
@@ -62,5 +79,9 @@ def feed_forward(ff, x):
 
 def dropped(dropout, x):
     """dropout(x); a module that only hands on costs as much as a small norm."""
-    idle = type(dropout) is torch.nn.Dropout and not (dropout.training and dropout.p) and not is_hooked(dropout)
+    idle = (
+        type(dropout) is torch.nn.Dropout
+        and not (dropout.training and dropout.p)
+        and not is_hooked(dropout)
+    )
     return x if idle else dropout(x)

@@ -1,10 +1,11 @@
 """Images to tokens and back, in patches."""
+
 import torch
 import torch.nn.functional as F
 
-from .driven import is_hooked
+from harmonica.backbones.driven import is_hooked
 
-TRIED = 1, 2, 16, 100     # batch sizes: in which order a convolution sums depends on them
+TRIED = 1, 2, 16, 100  # batch sizes: in which order a convolution sums depends on them
 
 
 def convolved(conv, x):
@@ -13,21 +14,30 @@ def convolved(conv, x):
 
 
 def by_linear(conv, x):
-    """`convolved` for patches that do not overlap, as one matrix product: (B, C, H, W) -> (B, tokens, width), the same sums,
-    perhaps in another order.
+    """`convolved` for patches that do not overlap, as one matrix product: (B, C, H, W) -> (B,
+    tokens, width), the same sums, perhaps in another order.
     """
     (patch, _), (b, c, height, width) = conv.stride, x.shape
-    patches = x.reshape(b, c, height // patch, patch, width // patch, patch).permute(0, 2, 4, 1, 3, 5)
+    patches = x.reshape(b, c, height // patch, patch, width // patch, patch).permute(
+        0, 2, 4, 1, 3, 5
+    )
     return F.linear(patches.reshape(b, -1, c * patch**2), conv.weight.flatten(1), conv.bias)
 
 
 def embed_patches(embed, x, projected=convolved):
-    """embed(x) of a diffusers PatchEmbed, bit for bit, in the dtype of its weights. Contiguous before the sum with the
-    positions: the module's own is transposed, on which that sum, the first norm and the first addition are slow.
+    """embed(x) of a diffusers PatchEmbed, bit for bit, in the dtype of its weights. Contiguous
+    before the sum with the positions: the module's own is transposed, on which that sum, the first
+    norm and the first addition are slow.
     """
     x = x.to(embed.proj.weight.dtype)
     fits = x.shape[2:] == (embed.patch_size * embed.height, embed.patch_size * embed.width)
-    if not fits or embed.pos_embed_max_size or embed.layer_norm or embed.pos_embed is None or is_hooked(embed):
+    if (
+        not fits
+        or embed.pos_embed_max_size
+        or embed.layer_norm
+        or embed.pos_embed is None
+        or is_hooked(embed)
+    ):
         return embed(x)
     h = (convolved if is_hooked(embed.proj) else projected)(embed.proj, x)
     return (h + embed.pos_embed).to(h.dtype)
@@ -35,17 +45,27 @@ def embed_patches(embed, x, projected=convolved):
 
 @torch.no_grad()
 def fastest_projection(embed):
-    """-> what `embed_patches` may use on this module: the linear where it is found to have the convolution's bits.
+    """-> what `embed_patches` may use on this module: the linear where it is found to have the
+    convolution's bits.
 
-    In float32 on a CPU that is so with one channel, mostly. Setting up a convolution takes oneDNN up to a quarter of a
-    millisecond, a good part of what a small model takes for a step that reuses everything.
+    In float32 on a CPU that is so with one channel, mostly. Setting up a convolution takes oneDNN
+    up to a quarter of a millisecond, a good part of what a small model takes for a step that reuses
+    everything.
     """
     conv, weight = embed.proj, embed.proj.weight
-    if type(conv) is not torch.nn.Conv2d or is_hooked(conv) or weight.device.type != "cpu" or weight.dtype != torch.float32:
+    if (
+        type(conv) is not torch.nn.Conv2d
+        or is_hooked(conv)
+        or weight.device.type != "cpu"
+        or weight.dtype != torch.float32
+    ):
         return convolved
     shape = conv.in_channels, embed.patch_size * embed.height, embed.patch_size * embed.width
     noise = torch.randn(max(TRIED), *shape, generator=torch.Generator().manual_seed(0))
-    same = all(torch.equal(by_linear(conv, noise[:batch]), convolved(conv, noise[:batch])) for batch in TRIED)
+    same = all(
+        torch.equal(by_linear(conv, noise[:batch]), convolved(conv, noise[:batch]))
+        for batch in TRIED
+    )
     return by_linear if same else convolved
 
 

@@ -1,10 +1,13 @@
-"""PixArt-alpha and PixArt-Sigma (Chen et al., 2023, 2024) as 3 x depth cacheable blocks, driven from outside.
+"""PixArt-alpha and PixArt-Sigma (Chen et al., 2023, 2024) as 3 x depth cacheable blocks, driven
+from outside.
 
-Blocks 3b, 3b + 1 and 3b + 2 are the self-attention, cross-attention and feed-forward of transformer block b. A block's
-cached feature is its output before the gate; norm and modulation are inside `residual`, gate and sum inside `add`
-(cross-attention has neither). What a prompt fixes for all steps is computed once, in `prepare`: the caption projection,
-the keys and values of every cross-attention, the embedding of alpha's size conditions.
+Blocks 3b, 3b + 1 and 3b + 2 are the self-attention, cross-attention and feed-forward of transformer
+block b. A block's cached feature is its output before the gate; norm and modulation are inside
+`residual`, gate and sum inside `add` (cross-attention has neither). What a prompt fixes for all
+steps is computed once, in `prepare`: the caption projection, the keys and values of every
+cross-attention, the embedding of alpha's size conditions.
 """
+
 import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,22 +15,24 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from .. import check
-from .dit import TIME_CHANNELS, attention_macs, feed_forward_macs
-from .driven import attend, by_head, by_token, feed_forward, is_default, scaled
-from .patches import convolved, embed_patches, fastest_projection, from_patches
+from harmonica.backbones.dit import TIME_CHANNELS, attention_macs, feed_forward_macs
+from harmonica.backbones.driven import attend, by_head, by_token, feed_forward, is_default, scaled
+from harmonica.backbones.patches import convolved, embed_patches, fastest_projection, from_patches
+from harmonica.errors import check
 
-MASKED = -10000.0      # what the model adds to the scores of padding tokens
+MASKED = -10000.0  # what the model adds to the scores of padding tokens
 
 
 @dataclass(frozen=True)
 class TextCond:
     """The conditioning of a batch of B images.
 
-    embeds (B, L, C): the text encoder's output. mask (B, L): 1 for text, 0 for padding; None: all is text. resolution
-    (B, 2) and aspect_ratio (B, 1): height, width in pixels and their ratio, where the model has size conditions.
-    null_embeds (1, L, C), null_mask (1, L): the empty prompt, needed under classifier-free guidance only.
+    embeds (B, L, C): the text encoder's output. mask (B, L): 1 for text, 0 for padding; None: all
+    is text. resolution (B, 2) and aspect_ratio (B, 1): height, width in pixels and their ratio,
+    where the model has size conditions. null_embeds (1, L, C), null_mask (1, L): the empty prompt,
+    needed under classifier-free guidance only.
     """
+
     embeds: torch.Tensor
     mask: torch.Tensor | None = None
     resolution: torch.Tensor | None = None
@@ -38,18 +43,24 @@ class TextCond:
 
 class Prompt(NamedTuple):
     """What `prepare` gives: all that the steps of one trajectory share."""
-    text: torch.Tensor                # (B, L, width), projected
-    bias: torch.Tensor | None         # (B, 1, L): 0 for text, MASKED for padding
-    keys_values: list                 # per layer (B, heads, L, head width) twice, or None: attn2 is called as it is
-    size: torch.Tensor | None         # (B, width), alpha's resolution and aspect ratio
+
+    text: torch.Tensor  # (B, L, width), projected
+    bias: torch.Tensor | None  # (B, 1, L): 0 for text, MASKED for padding
+    keys_values: (
+        list  # per layer (B, heads, L, head width) twice, or None: attn2 is called as it is
+    )
+    size: torch.Tensor | None  # (B, width), alpha's resolution and aspect ratio
 
 
 class Conditioning(NamedTuple):
     """c of one step."""
-    modulations: list                 # per layer shift, scale, gate of attention and of feed-forward, (B, 1, width)
-    embedded: torch.Tensor            # (B, width), timestep and size
+
+    modulations: (
+        list  # per layer shift, scale, gate of attention and of feed-forward, (B, 1, width)
+    )
+    embedded: torch.Tensor  # (B, width), timestep and size
     prompt: Prompt
-    grid: tuple                       # patches in height and width
+    grid: tuple  # patches in height and width
 
 
 class SelfAttention:
@@ -68,7 +79,9 @@ class SelfAttention:
 
 
 class CrossAttention:
-    """Attention of transformer block `index` to the text: neither norm nor gate. macs without the text's keys and values."""
+    """Attention of transformer block `index` to the text: neither norm nor gate. macs without the
+    text's keys and values.
+    """
 
     def __init__(self, block, index, tokens, text_tokens):
         self.block, self.index = block, index
@@ -79,7 +92,7 @@ class CrossAttention:
         attn, prompt, known = self.block.attn2, c.prompt, c.prompt.keys_values[self.index]
         if known is None:
             return attn(h, encoder_hidden_states=prompt.text, attention_mask=prompt.bias)
-        bias = None if prompt.bias is None else prompt.bias[:, None]                # for all heads
+        bias = None if prompt.bias is None else prompt.bias[:, None]  # for all heads
         out = F.scaled_dot_product_attention(by_head(attn, attn.to_q(h)), *known, attn_mask=bias)
         return by_token(attn, out)
 
@@ -93,7 +106,10 @@ class FeedForward:
     def __init__(self, block, index, tokens):
         hidden = block.ff.net[0].proj.out_features
         self.block, self.index = block, index
-        self.macs, self.feature_size = feed_forward_macs(tokens, block.dim, hidden), tokens * block.dim
+        self.macs, self.feature_size = (
+            feed_forward_macs(tokens, block.dim, hidden),
+            tokens * block.dim,
+        )
 
     def residual(self, h, c):
         shift, scale = c.modulations[self.index][3:5]
@@ -106,25 +122,41 @@ class FeedForward:
 class PixArt:
     """The backbone contract (see harmonica.backbones) over a PixArtTransformer2DModel.
 
-    h is (B, tokens, width), c a Conditioning. Any height and width that the patch size divides can be started from;
-    `macs` and `feature_size` are those of sample_size (the model's own where not given) and text_tokens (padding
-    included; the pipelines have 120 for alpha, 300 for Sigma). prompt_macs: spent once per trajectory. The model's own
-    weights are used in place and are not changed.
+    h is (B, tokens, width), c a Conditioning. Any height and width that the patch size divides can
+    be started from; `macs` and `feature_size` are those of sample_size (the model's own where not
+    given) and text_tokens (padding included; the pipelines have 120 for alpha, 300 for Sigma).
+    prompt_macs: spent once per trajectory. The model's own weights are used in place and are not
+    changed.
     """
+
     kinds = ("attn", "cross", "mlp")
 
     def __init__(self, model, *, sample_size=None, text_tokens=120):
-        self.model, config, width, depth = model, model.config, model.inner_dim, len(model.transformer_blocks)
+        self.model, config, width, depth = (
+            model,
+            model.config,
+            model.inner_dim,
+            len(model.transformer_blocks),
+        )
         self.in_channels, self.out_channels = config.in_channels, model.out_channels
-        self.guided_channels = self.in_channels       # all latent ones; learned variances are no eps
+        self.guided_channels = self.in_channels  # all latent ones; learned variances are no eps
         self.sample_size, self.text_tokens = sample_size or config.sample_size, text_tokens
         tokens = (self.sample_size // config.patch_size) ** 2
-        self.blocks = [unit for i, block in enumerate(model.transformer_blocks)
-                       for unit in (SelfAttention(block, i, tokens), CrossAttention(block, i, tokens, text_tokens),
-                                    FeedForward(block, i, tokens))]
+        self.blocks = [
+            unit
+            for i, block in enumerate(model.transformer_blocks)
+            for unit in (
+                SelfAttention(block, i, tokens),
+                CrossAttention(block, i, tokens, text_tokens),
+                FeedForward(block, i, tokens),
+            )
+        ]
         # one adaLN linear of 6 x width for all blocks, none of its own for the output
-        self.fixed_macs = tokens * width * config.patch_size**2 * (self.in_channels + self.out_channels) \
-            + (TIME_CHANNELS + width) * width + 6 * width**2
+        self.fixed_macs = (
+            tokens * width * config.patch_size**2 * (self.in_channels + self.out_channels)
+            + (TIME_CHANNELS + width) * width
+            + 6 * width**2
+        )
         self.prompt_macs = _prompt_macs(model, text_tokens)
         self._warned = False
 
@@ -133,13 +165,25 @@ class PixArt:
         return self.model.parameters
 
     def with_null(self, cond):
-        """Conditioning of a guided batch: the prompts, then as often the null prompt; sizes as they are in both."""
-        check(cond.null_embeds is not None, "null_embeds", None, "guidance needs the embedding of the empty prompt")
+        """Conditioning of a guided batch: the prompts, then as often the null prompt; sizes as they
+        are in both.
+        """
+        check(
+            cond.null_embeds is not None,
+            "null_embeds",
+            None,
+            "guidance needs the embedding of the empty prompt",
+        )
 
         def joined(own, null):
             return None if own is None else torch.cat([own, null.expand_as(own)])
-        return TextCond(joined(cond.embeds, cond.null_embeds), joined(cond.mask, cond.null_mask),
-                        joined(cond.resolution, cond.resolution), joined(cond.aspect_ratio, cond.aspect_ratio))
+
+        return TextCond(
+            joined(cond.embeds, cond.null_embeds),
+            joined(cond.mask, cond.null_mask),
+            joined(cond.resolution, cond.resolution),
+            joined(cond.aspect_ratio, cond.aspect_ratio),
+        )
 
     def prepare(self, cond):
         """TextCond -> Prompt, in the model's dtype."""
@@ -151,16 +195,21 @@ class PixArt:
         known = [_keys_values(attn, text) if _is_plain(attn) else None for attn in cross]
         if None in known and not self._warned:
             self._warned = True
-            warnings.warn(f"cross-attention of {known.count(None)} of {len(known)} blocks has another processor than "
-                          "diffusers' default or an adapter: its keys and values are computed at every step", stacklevel=3)
+            warnings.warn(
+                f"cross-attention of {known.count(None)} of {len(known)} blocks has another processor than "
+                "diffusers' default or an adapter: its keys and values are computed at every step",
+                stacklevel=3,
+            )
         return Prompt(text, bias, known, self._size(cond, text.dtype))
 
     def time(self, t):
-        """t (B,) model timesteps -> their embedding (B, width); where there are no size conditions, the modulations that
-        all layers share as well, (B, 6, width).
+        """t (B,) model timesteps -> their embedding (B, width); where there are no size conditions,
+        the modulations that all layers share as well, (B, 6, width).
         """
         emb = self.model.adaln_single.emb
-        embedded = emb.timestep_embedder(emb.time_proj(t).to(self.model.pos_embed.proj.weight.dtype))
+        embedded = emb.timestep_embedder(
+            emb.time_proj(t).to(self.model.pos_embed.proj.weight.dtype)
+        )
         return embedded, None if self.model.use_additional_conditions else self._shared(embedded)
 
     def start(self, x, t, prompt):
@@ -168,7 +217,9 @@ class PixArt:
         return self._start(x, self.time(t), prompt)
 
     def starts(self, rows):
-        """One start(x, time(t), prompt) per row of a keep mask: as one linear serves all layers, all the same."""
+        """One start(x, time(t), prompt) per row of a keep mask: as one linear serves all layers,
+        all the same.
+        """
         projected = fastest_projection(self.model.pos_embed)
         return [lambda x, time, prompt: self._start(x, time, prompt, projected)] * len(rows)
 
@@ -178,11 +229,14 @@ class PixArt:
         if prompt.size is not None:
             embedded = embedded + prompt.size
             shared = self._shared(embedded)
-        modulations = [(block.scale_shift_table[None] + shared).chunk(6, dim=1) for block in self.model.transformer_blocks]
+        modulations = [
+            (block.scale_shift_table[None] + shared).chunk(6, dim=1)
+            for block in self.model.transformer_blocks
+        ]
         grid = tuple(side // self.model.config.patch_size for side in x.shape[-2:])
         return h, Conditioning(modulations, embedded, prompt, grid)
 
-    def _shared(self, embedded):        # (B, width) -> (B, 6, width)
+    def _shared(self, embedded):  # (B, width) -> (B, 6, width)
         adaln = self.model.adaln_single
         return adaln.linear(adaln.silu(embedded)).unflatten(1, (6, -1))
 
@@ -194,21 +248,39 @@ class PixArt:
         return from_patches(h, c.grid, model.config.patch_size)
 
     def _size(self, cond, dtype):
-        """The embedding of resolution and aspect ratio (B, width), or None where the model has none."""
+        """The embedding of resolution and aspect ratio (B, width), or None where the model has
+        none.
+        """
         emb, sizes = self.model.adaln_single.emb, (cond.resolution, cond.aspect_ratio)
         if not self.model.use_additional_conditions:
             return None
         for field, given in zip(("resolution", "aspect_ratio"), sizes):
-            check(given is not None, field, None, "this model has size conditions: give (B, 2) pixels and (B, 1) ratios")
+            check(
+                given is not None,
+                field,
+                None,
+                "this model has size conditions: give (B, 2) pixels and (B, 1) ratios",
+            )
         embedders = emb.resolution_embedder, emb.aspect_ratio_embedder
-        return torch.cat([embedder(emb.additional_condition_proj(size.flatten()).to(dtype)).reshape(len(size), -1)
-                          for embedder, size in zip(embedders, sizes)], dim=1)
+        return torch.cat(
+            [
+                embedder(emb.additional_condition_proj(size.flatten()).to(dtype)).reshape(
+                    len(size), -1
+                )
+                for embedder, size in zip(embedders, sizes)
+            ],
+            dim=1,
+        )
 
 
 def _is_plain(attn):
-    """Whether this cross-attention's keys and values are all that plain linear layers and diffusers' processor make of them."""
-    return is_default(attn) and all(type(linear) is torch.nn.Linear
-                                    for linear in (attn.to_q, attn.to_k, attn.to_v, attn.to_out[0]))
+    """Whether this cross-attention's keys and values are all that plain linear layers and
+    diffusers' processor make of them.
+    """
+    return is_default(attn) and all(
+        type(linear) is torch.nn.Linear
+        for linear in (attn.to_q, attn.to_k, attn.to_v, attn.to_out[0])
+    )
 
 
 def _keys_values(attn, text):
@@ -216,11 +288,18 @@ def _keys_values(attn, text):
 
 
 def _prompt_macs(model, text_tokens):
-    """Multiply-accumulates per sample of `prepare`: caption projection, keys and values, size conditions."""
+    """Multiply-accumulates per sample of `prepare`: caption projection, keys and values, size
+    conditions.
+    """
     width, captions, sizes = model.inner_dim, model.config.caption_channels, 0
     projection = 0 if captions is None else (captions + width) * width
     if model.use_additional_conditions:
         embedder = model.adaln_single.emb.resolution_embedder
-        sizes = 3 * (TIME_CHANNELS + embedder.linear_2.out_features) * embedder.linear_1.out_features   # height, width, ratio
-    keys_values = sum(block.attn2.to_k.in_features * block.attn2.to_k.out_features * 2 for block in model.transformer_blocks)
+        sizes = (
+            3 * (TIME_CHANNELS + embedder.linear_2.out_features) * embedder.linear_1.out_features
+        )  # height, width, ratio
+    keys_values = sum(
+        block.attn2.to_k.in_features * block.attn2.to_k.out_features * 2
+        for block in model.transformer_blocks
+    )
     return text_tokens * (projection + keys_values) + sizes

@@ -1,31 +1,65 @@
-"""`python -m harmonica.bench`: every table that this machine can measure, alone on it, into results/bench/<device>.*"""
+"""`python -m harmonica.bench`: every table that this machine can measure, alone on it, into
+results/bench/<device>.*
+"""
+
 import re
 import sys
 from pathlib import Path
 
 import torch
 
-from .. import check, command
-from ..command import Parser
-from ..memory import keep_freed
-from ..provenance import device_name, provenance
-from ..store import atomic, write_json
-from . import cases, forward, lambda_refresh, peer, sampling, sdt_update, sharding, start_up
-from .profiles import profile
-from .report import line, markdown
+from harmonica.bench import (
+    cases,
+    forward,
+    lambda_refresh,
+    peer,
+    sampling,
+    sdt_update,
+    sharding,
+    start_up,
+)
+from harmonica.bench.profiles import profile
+from harmonica.bench.report import line, markdown
+from harmonica.cli import command
+from harmonica.cli.command import Parser
+from harmonica.errors import check
+from harmonica.files import atomic, write_json
+from harmonica.lab.memory import keep_freed
+from harmonica.lab.provenance import device_name, provenance
 
-TABLES = {"forward": forward, "sampling": sampling, "sdt-update": sdt_update, "lambda-refresh": lambda_refresh,
-          "sharding": sharding, "start-up": start_up}
+TABLES = {
+    "forward": forward,
+    "sampling": sampling,
+    "sdt-update": sdt_update,
+    "lambda-refresh": lambda_refresh,
+    "sharding": sharding,
+    "start-up": start_up,
+}
 
 
 def main(argv=None):
-    parser = Parser(prog="python -m harmonica.bench", description=__doc__.split("`: ")[1].splitlines()[0])
+    parser = Parser(
+        prog="python -m harmonica.bench", description=__doc__.split("`: ")[1].splitlines()[0]
+    )
     parser.add_argument("--model", default="dit-digits-s0", help="a digits base model")
-    parser.add_argument("--repeats", type=int, default=31, help="at most: what takes long has fewer, see the tables")
-    parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES), help="all where not given")
-    parser.add_argument("--backends", nargs="+", choices=("eager", "compile", "cudagraph"),
-                        help="of plans; all that the device has where not given (compiling takes minutes)")
-    parser.add_argument("--peer", type=Path, metavar="PATH", help="a checkout of the released code, timed too; needs timm")
+    parser.add_argument(
+        "--repeats", type=int, default=31, help="at most: what takes long has fewer, see the tables"
+    )
+    parser.add_argument(
+        "--tables", nargs="+", choices=TABLES, default=list(TABLES), help="all where not given"
+    )
+    parser.add_argument(
+        "--backends",
+        nargs="+",
+        choices=("eager", "compile", "cudagraph"),
+        help="of plans; all that the device has where not given (compiling takes minutes)",
+    )
+    parser.add_argument(
+        "--peer",
+        type=Path,
+        metavar="PATH",
+        help="a checkout of the released code, timed too; needs timm",
+    )
     parser.add_argument("--out", type=Path, default=Path("results/bench"))
     return command.run(lambda argv: bench(parser.parse_args(argv)), argv)
 
@@ -47,23 +81,41 @@ def bench(arguments):
             profiles.append({"table": name, **slowest})
             print(f"  slowest: {line(profiles[-1])}", flush=True)
     name = re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-")
-    write_json(arguments.out / f"{name}.json", {"digits_model": arguments.model, "repeats": arguments.repeats,
-                                                "tables": rows, "profiles": profiles, "provenance": provenance()})
+    write_json(
+        arguments.out / f"{name}.json",
+        {
+            "digits_model": arguments.model,
+            "repeats": arguments.repeats,
+            "tables": rows,
+            "profiles": profiles,
+            "provenance": provenance(),
+        },
+    )
     with atomic(arguments.out / f"{name}.md") as temporary:
-        temporary.write_text(markdown({table: TABLES.get(table, peer).__doc__ for table in rows}, rows, profiles))
+        temporary.write_text(
+            markdown({table: TABLES.get(table, peer).__doc__ for table in rows}, rows, profiles)
+        )
     print(f"\nwrote {arguments.out / name}.json and .md")
 
 
 def _measured(table, setting):
-    """-> a table's rows; of the one with the smallest ratio (of those that can be profiled), what its time is made of."""
+    """-> a table's rows; of the one with the smallest ratio (of those that can be profiled), what
+    its time is made of.
+    """
     rows, worst, slowest = [], None, None
     for row, profiled in table.rows(setting):
         rows.append(row)
         print(f"  {line(row)}", flush=True)
         ratio = row.get("achieved", row.get("ratio"))
         if profiled and (worst is None or ratio < worst):
-            worst, slowest = ratio, {**{key: value for key, value in row.items() if isinstance(value, (str, int))},
-                                     "ratio": ratio, **profile(*profiled)}
+            worst, slowest = (
+                ratio,
+                {
+                    **{key: value for key, value in row.items() if isinstance(value, (str, int))},
+                    "ratio": ratio,
+                    **profile(*profiled),
+                },
+            )
     return rows, slowest
 
 

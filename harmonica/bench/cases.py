@@ -1,28 +1,38 @@
-"""What is timed: the digits model, and the shapes of published models with random weights, on the machine's device."""
+"""What is timed: the digits model, and the shapes of published models with random weights, on the
+machine's device.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Callable
+from typing import Any
 
 import torch
 from diffusers import PixArtTransformer2DModel
 
-from .. import check, cost, samplers, schedules
-from ..backbones.dit import DiT
-from ..backbones.dit_official import build
-from ..backbones.pixart import PixArt, TextCond
-from ..denoise import Denoiser
-from ..digits.manifest import manifest
-from ..models import load_model
-from ..plan import BACKENDS, compile_mask
-from ..specs import ModelSpec
+from harmonica import samplers
+from harmonica.backbones.dit import DiT
+from harmonica.backbones.dit_official import build
+from harmonica.backbones.pixart import PixArt, TextCond
+from harmonica.digits.manifest import manifest
+from harmonica.errors import check
+from harmonica.fast.plan import BACKENDS, compile_mask
+from harmonica.lab import cost
+from harmonica.lab.models import load_model
+from harmonica.lab.specs import ModelSpec
+from harmonica.method import schedules
+from harmonica.method.denoise import Denoiser
 
 TEXT_TOKENS, CAPTION_CHANNELS = 120, 4096
-FEW_ROWS = 2      # distinct rows up to which a mask is compiled here: torch.compile takes long for each
+FEW_ROWS = 2  # distinct rows up to which a mask is compiled here: torch.compile takes long for each
 
 
 @dataclass(frozen=True)
 class Case:
-    """One model. cond(batch); theirs(x, t, cond): diffusers' own forward; guidance and steps of a sampling run."""
+    """One model. cond(batch); theirs(x, t, cond): diffusers' own forward; guidance and steps of a
+    sampling run.
+    """
+
     name: str
     backbone: Any
     cond: Callable
@@ -34,21 +44,35 @@ class Case:
     def noise(self, batch):
         shape = self.backbone.in_channels, self.backbone.sample_size, self.backbone.sample_size
         own = next(self.backbone.parameters())
-        return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0)).to(own.device, own.dtype)
+        return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0)).to(
+            own.device, own.dtype
+        )
 
     def denoiser(self, batch):
         sampler = samplers.load("ddim")
-        return Denoiser(self.backbone, sampler, sampler.timesteps(self.num_steps), self.cond(batch), scale=self.guidance)
+        return Denoiser(
+            self.backbone,
+            sampler,
+            sampler.timesteps(self.num_steps),
+            self.cond(batch),
+            scale=self.guidance,
+        )
 
     def masks(self):
         """name -> keep mask: random ones of three CURs, FORA at interval 2."""
         blocks = len(self.backbone.blocks)
-        masks = {f"random CUR {cur:g} %": schedules.random(
-            self.num_steps, blocks, schedules.budget(cur, self.num_steps, blocks), 0) for cur in (25, 37.5, 50)}
+        masks = {
+            f"random CUR {cur:g} %": schedules.random(
+                self.num_steps, blocks, schedules.budget(cur, self.num_steps, blocks), 0
+            )
+            for cur in (25, 37.5, 50)
+        }
         return masks | {"FORA 2": schedules.fora(self.num_steps, blocks)}
 
     def modules(self, backend):
-        """The backbone where this backend calls its modules, else None: hooks on them would be nothing or a recompilation."""
+        """The backbone where this backend calls its modules, else None: hooks on them would be
+        nothing or a recompilation.
+        """
         return self.backbone if backend == "eager" else None
 
     def sampled(self, batch, plan):
@@ -64,19 +88,33 @@ class Setting:
     def __init__(self, model, repeats, backends=None):
         check(model in manifest(), "model", model, f"choose one of {', '.join(manifest())}")
         self.model, self.repeats, self.cuda = model, repeats, torch.cuda.is_available()
-        check(self.cuda or "cudagraph" not in (backends or ()), "backends", "cudagraph", "CUDA graphs need a CUDA device")
-        self.backends = backends or [backend for backend in BACKENDS if self.cuda or backend != "cudagraph"]
+        check(
+            self.cuda or "cudagraph" not in (backends or ()),
+            "backends",
+            "cudagraph",
+            "CUDA graphs need a CUDA device",
+        )
+        self.backends = backends or [
+            backend for backend in BACKENDS if self.cuda or backend != "cudagraph"
+        ]
 
     @cached_property
     def digits(self):
-        loaded = load_model(ModelSpec(name=self.model, sha256=manifest()[self.model]["sha256"], scale="digits"))
-        return _dit(f"digits ({self.model})", loaded.backbone.model, num_steps=20, repeats=self.repeats)
+        loaded = load_model(
+            ModelSpec(name=self.model, sha256=manifest()[self.model]["sha256"], scale="digits")
+        )
+        return _dit(
+            f"digits ({self.model})", loaded.backbone.model, num_steps=20, repeats=self.repeats
+        )
 
     def forward_cases(self):
         """-> (case, batch sizes); large models are made one at a time."""
         if not self.cuda:
             return [(self.digits, (1, 16, 128)), (dit_s2(), (1, 8))]
-        return ((make(), (1, 8)) for make in (dit_xl2, lambda: dit_xl2(64), lambda: pixart(64), lambda: pixart(128)))
+        return (
+            (make(), (1, 8))
+            for make in (dit_xl2, lambda: dit_xl2(64), lambda: pixart(64), lambda: pixart(128))
+        )
 
     def sampling_cases(self):
         """-> (case, batch sizes, batch sizes to compile for)."""
@@ -90,50 +128,106 @@ class Setting:
 
     def plans(self, case, batch, compiled_batches, keep):
         """The Plan of a mask per backend of this machine."""
-        return {backend: compile_mask(case.backbone, keep, backend) for backend in self.backends
-                if backend != "compile" or batch in compiled_batches and len(keep.unique(dim=0)) <= FEW_ROWS}
+        return {
+            backend: compile_mask(case.backbone, keep, backend)
+            for backend in self.backends
+            if backend != "compile"
+            or batch in compiled_batches
+            and len(keep.unique(dim=0)) <= FEW_ROWS
+        }
 
 
 def dit_s2():
-    """DiT-S/2 at 256 px: 256 tokens. Four steps: a ratio does not depend on how often they are repeated."""
-    return _dit("DiT-S/2 256 shape", _random_dit(width=384, depth=12, heads=6, sample_size=32), num_steps=4, repeats=5)
+    """DiT-S/2 at 256 px: 256 tokens. Four steps: a ratio does not depend on how often they are
+    repeated.
+    """
+    return _dit(
+        "DiT-S/2 256 shape",
+        _random_dit(width=384, depth=12, heads=6, sample_size=32),
+        num_steps=4,
+        repeats=5,
+    )
 
 
 def dit_xl2(sample_size=32):
-    return _dit(f"DiT-XL/2 {8 * sample_size} shape", _random_dit(width=1152, depth=28, heads=16, sample_size=sample_size),
-                num_steps=20, repeats=5, guidance=1.5)
+    return _dit(
+        f"DiT-XL/2 {8 * sample_size} shape",
+        _random_dit(width=1152, depth=28, heads=16, sample_size=sample_size),
+        num_steps=20,
+        repeats=5,
+        guidance=1.5,
+    )
 
 
 def pixart(sample_size, depth=28, heads=16):
     """PixArt-alpha's shape; at 1024 px it has size conditions."""
     torch.manual_seed(0)
     sized = sample_size == 128
-    model = _placed(PixArtTransformer2DModel(
-        sample_size=sample_size, num_layers=depth, num_attention_heads=heads, attention_head_dim=72, in_channels=4,
-        out_channels=8, patch_size=2, cross_attention_dim=72 * heads, caption_channels=CAPTION_CHANNELS, attention_bias=True,
-        norm_type="ada_norm_single", use_additional_conditions=sized))
+    model = _placed(
+        PixArtTransformer2DModel(
+            sample_size=sample_size,
+            num_layers=depth,
+            num_attention_heads=heads,
+            attention_head_dim=72,
+            in_channels=4,
+            out_channels=8,
+            patch_size=2,
+            cross_attention_dim=72 * heads,
+            caption_channels=CAPTION_CHANNELS,
+            attention_bias=True,
+            norm_type="ada_norm_single",
+            use_additional_conditions=sized,
+        )
+    )
     own = next(model.parameters())
 
     def cond(batch):
-        text = torch.randn(1, TEXT_TOKENS, CAPTION_CHANNELS, generator=torch.Generator().manual_seed(1))
+        text = torch.randn(
+            1, TEXT_TOKENS, CAPTION_CHANNELS, generator=torch.Generator().manual_seed(1)
+        )
         text, mask = text.to(own.device, own.dtype), torch.ones(1, TEXT_TOKENS, device=own.device)
         side = torch.full((batch, 2), 8.0 * sample_size, device=own.device)
-        return TextCond(text.repeat(batch, 1, 1), mask.repeat(batch, 1), *((side, side[:, :1] / side[:, 1:]) if sized else
-                                                                           (None, None)), text, mask)
+        return TextCond(
+            text.repeat(batch, 1, 1),
+            mask.repeat(batch, 1),
+            *((side, side[:, :1] / side[:, 1:]) if sized else (None, None)),
+            text,
+            mask,
+        )
 
     def theirs(x, t, cond):
         sizes = {"resolution": cond.resolution, "aspect_ratio": cond.aspect_ratio}
-        return model(x, encoder_hidden_states=cond.embeds, encoder_attention_mask=cond.mask, timestep=t,
-                     added_cond_kwargs=sizes).sample
-    return Case(f"PixArt-alpha {8 * sample_size} shape", PixArt(model, text_tokens=TEXT_TOKENS), cond, theirs,
-                num_steps=20, repeats=5, guidance=4.5)
+        return model(
+            x,
+            encoder_hidden_states=cond.embeds,
+            encoder_attention_mask=cond.mask,
+            timestep=t,
+            added_cond_kwargs=sizes,
+        ).sample
+
+    return Case(
+        f"PixArt-alpha {8 * sample_size} shape",
+        PixArt(model, text_tokens=TEXT_TOKENS),
+        cond,
+        theirs,
+        num_steps=20,
+        repeats=5,
+        guidance=4.5,
+    )
 
 
 def _dit(name, model, **settings):
-    backbone = DiT(model, "diffusers")       # the same work as with the official numerics, and bits to compare with
+    backbone = DiT(
+        model, "diffusers"
+    )  # the same work as with the official numerics, and bits to compare with
     device = next(model.parameters()).device
-    return Case(name, backbone, lambda batch: torch.arange(batch, device=device) % backbone.num_classes,
-                lambda x, t, cond: model(x, timestep=t, class_labels=cond).sample, **settings)
+    return Case(
+        name,
+        backbone,
+        lambda batch: torch.arange(batch, device=device) % backbone.num_classes,
+        lambda x, t, cond: model(x, timestep=t, class_labels=cond).sample,
+        **settings,
+    )
 
 
 def _random_dit(**shape):
@@ -150,16 +244,20 @@ def _placed(model):
 
 def waiting(function):
     """A function that returns when the device is done."""
+
     @torch.no_grad()
     def run():
         function()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
+
     return run
 
 
 def compare(reference, functions, repeats):
-    """Time `reference` and the functions in turn -> per function its row: both medians in ms, ratio reference / function."""
+    """Time `reference` and the functions in turn -> per function its row: both medians in ms, ratio
+    reference / function.
+    """
     seconds = cost.interleaved({None: reference, **functions}, repeats, warmup=1)
     return {name: _row(seconds[None], seconds[name]) for name in functions}
 
@@ -167,5 +265,12 @@ def compare(reference, functions, repeats):
 def _row(reference, own):
     ms, iqr = cost.quartiles([1000 * s for s in own])
     ratio, ratio_iqr = cost.quartiles([r / s for r, s in zip(reference, own)])
-    return {"reference_ms": 1000 * cost.quartiles(reference)[0], "ms": ms, "iqr_ms": iqr, "ratio": ratio,
-            "ratio_iqr": ratio_iqr, "ratio_fastest": min(reference) / min(own), "repeats": len(own)}
+    return {
+        "reference_ms": 1000 * cost.quartiles(reference)[0],
+        "ms": ms,
+        "iqr_ms": iqr,
+        "ratio": ratio,
+        "ratio_iqr": ratio_iqr,
+        "ratio_fastest": min(reference) / min(own),
+        "repeats": len(own),
+    }

@@ -1,10 +1,13 @@
-"""Uncached step, labels or captions given embedded: a plan that computes all, against diffusers' eager forward (reference)."""
+"""Uncached step, labels or captions given embedded: a plan that computes all, against diffusers'
+eager forward (reference).
+"""
+
 import torch
 
-from .. import schedules
-from . import cases
+from harmonica.bench import cases
+from harmonica.method import schedules
 
-AT_LEAST_MS = 30      # a measurement repeats shorter forwards
+AT_LEAST_MS = 30  # a measurement repeats shorter forwards
 MOST_REPEATS = 15
 
 
@@ -17,16 +20,25 @@ def rows(setting):
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)
             for backend, plan in setting.plans(case, batch, batches[:1], keep).items():
-                own[backend] = cases.waiting(lambda plan=plan: plan.step(0, x, t, ctx, plan.empty()))
+                own[backend] = cases.waiting(
+                    lambda plan=plan: plan.step(0, x, t, ctx, plan.empty())
+                )
             theirs = cases.waiting(lambda: case.theirs(x, t, cond))
             count = _count(theirs)
             counted = {name: _times(one, count) for name, one in own.items()}
-            times = cases.compare(_times(theirs, count), counted, min(setting.repeats, MOST_REPEATS))
+            times = cases.compare(
+                _times(theirs, count), counted, min(setting.repeats, MOST_REPEATS)
+            )
             for backend, row in times.items():
-                per_call = {key: [v / count for v in value] if isinstance(value, list) else value / count
-                            for key, value in row.items() if key.endswith("ms")}
-                yield ({"model": case.name, "batch": batch, "backend": backend, **row, **per_call},
-                       (own[backend], 1, case.modules(backend)))
+                per_call = {
+                    key: [v / count for v in value] if isinstance(value, list) else value / count
+                    for key, value in row.items()
+                    if key.endswith("ms")
+                }
+                yield (
+                    {"model": case.name, "batch": batch, "backend": backend, **row, **per_call},
+                    (own[backend], 1, case.modules(backend)),
+                )
 
 
 def _count(function):

@@ -1,12 +1,15 @@
-"""The paper's lambda, soft scores: forked suffixes against a walk from the start for every step (reference)."""
+"""The paper's lambda, soft scores: forked suffixes against a walk from the start for every step
+(reference).
+"""
+
 import torch
 
-from .. import iepo
-from ..training import initial_logits
-from . import cases
+from harmonica.bench import cases
+from harmonica.method import iepo
+from harmonica.method.train import initial_logits
 
 TAU, REPEATS = 0.1, 7
-FORKS = (1, 4)      # walked together
+FORKS = (1, 4)  # walked together
 
 
 def rows(setting):
@@ -19,7 +22,22 @@ def rows(setting):
             masked = scores.clone()
             masked[step] = 1
             denoiser.walk(denoiser.begin(x), denoiser.soft(masked, TAU))
-    own = {forks: cases.waiting(lambda forks=forks: iepo.leave_one_out(denoiser, x, scores, TAU, forks)) for forks in FORKS}
+
+    own = {
+        forks: cases.waiting(
+            lambda forks=forks: iepo.leave_one_out(denoiser, x, scores, TAU, forks)
+        )
+        for forks in FORKS
+    }
     for forks, row in cases.compare(cases.waiting(brute_force), own, REPEATS).items():
-        yield {"model": case.name, "T": case.num_steps, "batch": batch, "forks at a time": forks, **row,
-               "time_share": 1 / row["ratio"]}, None
+        yield (
+            {
+                "model": case.name,
+                "T": case.num_steps,
+                "batch": batch,
+                "forks at a time": forks,
+                **row,
+                "time_share": 1 / row["ratio"],
+            },
+            None,
+        )

@@ -1,4 +1,7 @@
-"""Sampling by a local checkout of the paper's released code (reference), same weights, same mask, against a plan."""
+"""Sampling by a local checkout of the paper's released code (reference), same weights, same mask,
+against a plan.
+"""
+
 import importlib
 import io
 import sys
@@ -9,15 +12,16 @@ from types import SimpleNamespace
 
 import torch
 
-from .. import BadInput, check, schedules
-from ..backbones.dit import DiT
-from ..backbones.dit_official import to_official
-from ..denoise import Denoiser
-from ..formats import write_published
-from ..plan import compile_mask
-from ..router import CLAMP, Router
-from ..samplers import DDIM
-from . import cases
+from harmonica.backbones.dit import DiT
+from harmonica.backbones.dit_official import to_official
+from harmonica.bench import cases
+from harmonica.errors import BadInput, check
+from harmonica.fast.plan import compile_mask
+from harmonica.method import schedules
+from harmonica.method.denoise import Denoiser
+from harmonica.method.router import CLAMP, Router
+from harmonica.samplers import DDIM
+from harmonica.weights.formats import write_published
 
 BATCHES, TAU = (1, 16), 0.1
 
@@ -25,12 +29,22 @@ BATCHES, TAU = (1, 16), 0.1
 def of(path):
     """-> the table of a checkout. BadInput where it is not one, or cannot be imported."""
     for file in ("models/dynamic_models.py", "diffusion/__init__.py"):
-        check((path / file).is_file(), "peer", str(path), f"a checkout of the released code holds {file}")
+        check(
+            (path / file).is_file(),
+            "peer",
+            str(path),
+            f"a checkout of the released code holds {file}",
+        )
     sys.path.insert(0, str(path))
     try:
-        models, diffusion = importlib.import_module("models.dynamic_models"), importlib.import_module("diffusion")
+        models, diffusion = (
+            importlib.import_module("models.dynamic_models"),
+            importlib.import_module("diffusion"),
+        )
     except ImportError as error:
-        raise BadInput(f"peer: {path} cannot be imported ({error}); install what its README names (timm)") from None
+        raise BadInput(
+            f"peer: {path} cannot be imported ({error}); install what its README names (timm)"
+        ) from None
     return SimpleNamespace(__doc__=__doc__, rows=lambda setting: rows(setting, models, diffusion))
 
 
@@ -45,43 +59,82 @@ def rows(setting, models, diffusion):
 
                 def sample():
                     return denoiser.images(denoiser.walk(denoiser.begin(x), forward))
+
                 with torch.no_grad():
                     error = float((sample() - images).abs().max() / images.abs().max())
                 row = cases.compare(theirs, {backend: cases.waiting(sample)}, case.repeats)[backend]
-                yield {"model": case.name, "T": case.num_steps, "batch": batch, "backend": backend, "schedule": "FORA 2",
-                       **row, "largest_difference": error}, None
+                yield (
+                    {
+                        "model": case.name,
+                        "T": case.num_steps,
+                        "batch": batch,
+                        "backend": backend,
+                        "schedule": "FORA 2",
+                        **row,
+                        "largest_difference": error,
+                    },
+                    None,
+                )
 
 
 def _ours(case, batch):
     sampler = DDIM("official")
-    return Denoiser(DiT(case.backbone.model, "official"), sampler, sampler.timesteps(case.num_steps), case.cond(batch),
-                    scale=case.guidance)
+    return Denoiser(
+        DiT(case.backbone.model, "official"),
+        sampler,
+        sampler.timesteps(case.num_steps),
+        case.cond(batch),
+        scale=case.guidance,
+    )
 
 
 def _theirs(case, batch, keep, models, diffusion):
     """-> a function that samples one batch with the released code, and its images."""
     ours, own = case.backbone, next(case.backbone.parameters())
     learned_sigma = ours.out_channels == 2 * ours.in_channels
-    model = models.DiT(input_size=ours.sample_size, patch_size=ours.model.patch_size, in_channels=ours.in_channels,
-                       hidden_size=ours.model.inner_dim, depth=len(ours.blocks) // 2,
-                       num_heads=ours.model.config.num_attention_heads, num_classes=ours.num_classes,
-                       learn_sigma=learned_sigma)
+    model = models.DiT(
+        input_size=ours.sample_size,
+        patch_size=ours.model.patch_size,
+        in_channels=ours.in_channels,
+        hidden_size=ours.model.inner_dim,
+        depth=len(ours.blocks) // 2,
+        num_heads=ours.model.config.num_attention_heads,
+        num_classes=ours.num_classes,
+        learn_sigma=learned_sigma,
+    )
     model.load_state_dict(to_official(ours.model))
     model = model.to(own.device, own.dtype).eval()
     walk = diffusion.create_diffusion(str(case.num_steps), learn_sigma=learned_sigma)
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         path = Path(folder) / "router.pt"
-        write_published(path, Router(logits=torch.where(keep, CLAMP, -CLAMP).float(), tau=TAU, timesteps=None, about={}))
+        write_published(
+            path,
+            Router(
+                logits=torch.where(keep, CLAMP, -CLAMP).float(), tau=TAU, timesteps=None, about={}
+            ),
+        )
         model.load_ranking(str(path), case.num_steps, walk.timestep_map, TAU)
     x, labels, options = case.noise(batch), case.cond(batch), {}
     if case.guidance != 1:
-        x, labels, options = x.repeat(2, 1, 1, 1), ours.with_null(labels), {"cfg_scale": case.guidance}
+        x, labels, options = (
+            x.repeat(2, 1, 1, 1),
+            ours.with_null(labels),
+            {"cfg_scale": case.guidance},
+        )
 
     def sample():
         model.reset()
         function = model.forward_with_cfg if options else model
-        return walk.ddim_sample_loop(function, x.shape, x, clip_denoised=False, progress=False, device=own.device,
-                                     model_kwargs={"y": labels, **options})[:batch]
+        return walk.ddim_sample_loop(
+            function,
+            x.shape,
+            x,
+            clip_denoised=False,
+            progress=False,
+            device=own.device,
+            model_kwargs={"y": labels, **options},
+        )[:batch]
+
     with torch.no_grad():
         images = sample()
     return cases.waiting(sample), images

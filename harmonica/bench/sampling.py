@@ -1,6 +1,10 @@
-"""Cached sampling against the uncached plan of the same backend (reference); achieved = measured / theoretical speedup."""
-from .. import cost, schedules
-from . import cases
+"""Cached sampling against the uncached plan of the same backend (reference); achieved = measured /
+theoretical speedup.
+"""
+
+from harmonica.bench import cases
+from harmonica.lab import cost
+from harmonica.method import schedules
 
 
 def rows(setting):
@@ -8,15 +12,32 @@ def rows(setting):
         halves = 1 if case.guidance == 1 else 2
         full = schedules.full(case.num_steps, len(case.backbone.blocks))
         for batch in batches:
-            plans = {name: setting.plans(case, batch, compiled_batches, keep) for name, keep in case.masks().items()}
+            plans = {
+                name: setting.plans(case, batch, compiled_batches, keep)
+                for name, keep in case.masks().items()
+            }
             for backend, uncached in setting.plans(case, batch, compiled_batches, full).items():
-                own = {name: case.sampled(batch, plan[backend]) for name, plan in plans.items() if backend in plan}
+                own = {
+                    name: case.sampled(batch, plan[backend])
+                    for name, plan in plans.items()
+                    if backend in plan
+                }
                 times = cases.compare(case.sampled(batch, uncached), own, case.repeats)
                 for name, row in times.items():
                     costs = cost.summary(case.backbone, case.masks()[name], case.num_steps, halves)
                     theoretical = costs["speedup_theoretical"]
-                    yield ({"model": case.name, "T": case.num_steps, "batch": batch, "backend": backend, "schedule": name,
-                            **row, "theoretical": theoretical, "achieved": row["ratio"] / theoretical,
+                    yield (
+                        {
+                            "model": case.name,
+                            "T": case.num_steps,
+                            "batch": batch,
+                            "backend": backend,
+                            "schedule": name,
+                            **row,
+                            "theoretical": theoretical,
+                            "achieved": row["ratio"] / theoretical,
                             "achieved_fastest": row["ratio_fastest"] / theoretical,
-                            "cache_bytes_per_image": costs["cache_bytes_per_image"]},
-                           (own[name], case.num_steps, case.modules(backend)))
+                            "cache_bytes_per_image": costs["cache_bytes_per_image"],
+                        },
+                        (own[name], case.num_steps, case.modules(backend)),
+                    )

@@ -1,16 +1,20 @@
-"""One SDT update: lean, against the released way (reference): weights with gradients, teacher with a graph."""
+"""One SDT update: lean, against the released way (reference): weights with gradients, teacher with
+a graph.
+"""
+
 from copy import deepcopy
 from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 
-from ..plan import compiled
-from ..router import CLAMP
-from ..sdt import pair, update_by
-from ..training import Learner, initial_logits
-from ..training_cost import peak_bytes, saved_tensors
-from . import cases
+from harmonica.bench import cases
+from harmonica.fast.plan import compiled
+from harmonica.lab.training_cost import peak_bytes, saved_tensors
+from harmonica.method.learner import Learner
+from harmonica.method.router import CLAMP
+from harmonica.method.sdt import pair, update_by
+from harmonica.method.train import initial_logits
 
 TAU, LR = 0.1, 0.01
 
@@ -23,22 +27,41 @@ def rows(setting):
     logits = initial_logits(case.num_steps, len(denoiser.blocks), 0).to(point.x.device)
     learner = Learner(logits, tau=TAU, lr=LR)
     reference = _synchronized(_released(case, batch, point, logits))
-    ways = {"lean": pair(case.backbone), "lean, checkpointed": pair(case.backbone, checkpointed=True)}
+    ways = {
+        "lean": pair(case.backbone),
+        "lean, checkpointed": pair(case.backbone, checkpointed=True),
+    }
     if "compile" in setting.backends:
         ways["lean, compiled"] = pair(case.backbone, translate=compiled)
-    own = {name: _synchronized(lambda run=run: denoiser.advance(point, update_by(denoiser, learner, run)))
-           for name, run in ways.items()}
+    own = {
+        name: _synchronized(
+            lambda run=run: denoiser.advance(point, update_by(denoiser, learner, run))
+        )
+        for name, run in ways.items()
+    }
     memory = peak_bytes if setting.cuda else saved_bytes
     whole = memory(reference)
     for name, row in cases.compare(reference, own, case.repeats).items():
         bytes_ = memory(own[name])
-        yield ({"model": case.name, "batch": len(point.x), "way": name, **row, "time_share": 1 / row["ratio"],
-                "memory_share": bytes_ / whole, "reference_bytes": whole, "bytes": bytes_},
-               (own[name], 1, case.backbone) if name == "lean" else None)
+        yield (
+            {
+                "model": case.name,
+                "batch": len(point.x),
+                "way": name,
+                **row,
+                "time_share": 1 / row["ratio"],
+                "memory_share": bytes_ / whole,
+                "reference_bytes": whole,
+                "bytes": bytes_,
+            },
+            (own[name], 1, case.backbone) if name == "lean" else None,
+        )
 
 
 def _released(case, batch, point, logits):
-    """-> a function that makes one update as the released code does: its weights have gradients, nothing is shared."""
+    """-> a function that makes one update as the released code does: its weights have gradients,
+    nothing is shared.
+    """
     backbone = deepcopy(case.backbone)
     for parameter in backbone.parameters():
         parameter.requires_grad_(True)
@@ -64,6 +87,7 @@ def _released(case, batch, point, logits):
         denoiser.advance(point, forward)
         for parameter in backbone.parameters():
             parameter.grad = None
+
     return update
 
 
@@ -72,6 +96,7 @@ def _synchronized(function):
         function()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
+
     return run
 
 

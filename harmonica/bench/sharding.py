@@ -1,4 +1,7 @@
-"""Throughput of sampling in shards, digits, FORA at interval 2: one process per core (or GPU) against one (reference)."""
+"""Throughput of sampling in shards, digits, FORA at interval 2: one process per core (or GPU)
+against one (reference).
+"""
+
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -6,9 +9,9 @@ from statistics import median
 
 import torch
 
-from ..plan import compile_mask
-from ..provenance import num_cores
-from . import cases
+from harmonica.bench import cases
+from harmonica.fast.plan import compile_mask
+from harmonica.lab.provenance import num_cores
 
 BLOCKS, BATCH, REPEATS = 8, 50, 3
 
@@ -16,18 +19,27 @@ BLOCKS, BATCH, REPEATS = 8, 50, 3
 def rows(setting):
     most = torch.cuda.device_count() if setting.cuda else num_cores()
     ways = sorted({1, most})
-    pools = {count: ProcessPoolExecutor(count, get_context("spawn"), _ready, (setting.model,)) for count in ways}
+    pools = {
+        count: ProcessPoolExecutor(count, get_context("spawn"), _ready, (setting.model,))
+        for count in ways
+    }
     try:
         seconds = {count: [] for count in ways}
         for repeat in range(1 + REPEATS):
             for count, pool in pools.items():
                 begin = time.perf_counter()
                 list(pool.map(_block, range(BLOCKS)))
-                if repeat:      # the first one starts the processes
+                if repeat:  # the first one starts the processes
                     seconds[count].append(time.perf_counter() - begin)
         for count in ways:
-            yield {"processes": count, "images_per_s": BLOCKS * BATCH / median(seconds[count]),
-                   "ratio": median(one / own for one, own in zip(seconds[1], seconds[count]))}, None
+            yield (
+                {
+                    "processes": count,
+                    "images_per_s": BLOCKS * BATCH / median(seconds[count]),
+                    "ratio": median(one / own for one, own in zip(seconds[1], seconds[count])),
+                },
+                None,
+            )
     finally:
         for pool in pools.values():
             pool.shutdown()

@@ -1,18 +1,26 @@
-"""Start of the command line, against a Python that imports torch (reference): help and file commands must not import it."""
+"""Start of the command line, against a Python that imports torch (reference): help and file
+commands must not import it.
+"""
+
 import subprocess
 import sys
 
-from . import cases
+from harmonica.bench import cases
 
 REPEATS = 3
 
 
 def rows(setting):
-    commands = {"python -m harmonica --help": ["-m", "harmonica", "--help"], "import harmonica": ["-c", "import harmonica"]}
+    commands = {
+        "python -m harmonica --help": ["-m", "harmonica", "--help"],
+        "import harmonica": ["-c", "import harmonica"],
+    }
     own = {name: _run(arguments) for name, arguments in commands.items()}
     for name, row in cases.compare(_run(["-c", "import torch"]), own, REPEATS).items():
         yield {"command": name, **row}, None
 
 
 def _run(arguments):
-    return lambda: subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
+    return lambda: subprocess.run(
+        [sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL
+    )

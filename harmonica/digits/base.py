@@ -1,7 +1,10 @@
-"""Training of the digits base models: eps-prediction, label dropout by us, EMA (the weights that are kept).
+"""Training of the digits base models: eps-prediction, label dropout by us, EMA (the weights that
+are kept).
 
-Every random choice of step s is a function of (seed, s), so that a run killed anywhere resumes to the same weights.
+Every random choice of step s is a function of (seed, s), so that a run killed anywhere resumes to
+the same weights.
 """
+
 import hashlib
 import json
 import math
@@ -17,19 +20,21 @@ from safetensors.torch import load, save
 from torch import nn
 from tqdm import trange
 
-from .. import check
-from ..backbones import run_all
-from ..backbones.dit import DiT
-from ..backbones.dit_official import build, from_official, to_official
-from ..models import Loaded, classes
-from ..store import atomic
-from . import data
-from .quality import quality, sampled
+from harmonica.backbones import run_all
+from harmonica.backbones.dit import DiT
+from harmonica.backbones.dit_official import build, from_official, to_official
+from harmonica.digits import data
+from harmonica.digits.quality import quality, sampled
+from harmonica.errors import check
+from harmonica.files import atomic
+from harmonica.lab.models import classes
+from harmonica.method.model import Loaded
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
     """What the base models have in common, and `fit` asks for. Widths in channels, rates per step."""
+
     seed: int
     patch: int = 2
     width: int = 96
@@ -45,14 +50,21 @@ class Training:
 @dataclass(frozen=True, kw_only=True)
 class BaseTraining(Training):
     """What one DiT-digits is: architecture and training."""
+
     depth: int = 8
     label_dropout: float = 0.1
 
 
 def make(name, settings, out):
-    """Train base model `name` (settings: fields of BaseTraining) into folder `out` -> name, its manifest entry."""
+    """Train base model `name` (settings: fields of BaseTraining) into folder `out` -> name, its
+    manifest entry.
+    """
     torch.set_num_threads(1)
-    config, begin, state = BaseTraining(**settings), time.perf_counter(), Path(out) / f"{name}.state.safetensors"
+    config, begin, state = (
+        BaseTraining(**settings),
+        time.perf_counter(),
+        Path(out) / f"{name}.state.safetensors",
+    )
     content = save(train(config, state))
     with atomic(Path(out) / f"{name}.safetensors") as temporary:
         temporary.write_bytes(content)
@@ -61,30 +73,52 @@ def make(name, settings, out):
 
 
 def describe(content, config):
-    """The manifest entry of trained weights (bytes of a safetensors file): hash, architecture, training, quality."""
-    loaded = Loaded(None, DiT(from_official(load(content), heads=config.heads)), classes, data.NUM_CLASSES)
-    return {"sha256": hashlib.sha256(content).hexdigest(), "heads": config.heads, "training": asdict(config),
-            "quality": quality(sampled(loaded))}
+    """The manifest entry of trained weights (bytes of a safetensors file): hash, architecture,
+    training, quality.
+    """
+    loaded = Loaded(
+        None, DiT(from_official(load(content), heads=config.heads)), classes, data.NUM_CLASSES
+    )
+    return {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "heads": config.heads,
+        "training": asdict(config),
+        "quality": quality(sampled(loaded)),
+    }
 
 
 def train(config, state_path, save_every=250):
-    """Train from nothing, or from `state_path` where it exists -> EMA weights under official names, float16."""
+    """Train from nothing, or from `state_path` where it exists -> EMA weights under official names,
+    float16.
+    """
     torch.manual_seed(config.seed)
     model = _initialised(config)
     images, labels = (torch.from_numpy(a) for a in data.load("train"))
     noise_share = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).neg().add(1).cumprod(0)
     backbone = DiT(model)
-    fit(model, lambda step: _loss(backbone, images, labels, noise_share, config, step), config, state_path, save_every)
+    fit(
+        model,
+        lambda step: _loss(backbone, images, labels, noise_share, config, step),
+        config,
+        state_path,
+        save_every,
+    )
     return {name: value.half() for name, value in to_official(model).items()}
 
 
 def fit(model, loss_of, config, state_path, save_every):
-    """Minimise loss_of(step) over the steps of a Training, from `state_path` where it exists; the EMA ends up in `model`."""
+    """Minimise loss_of(step) over the steps of a Training, from `state_path` where it exists; the
+    EMA ends up in `model`.
+    """
     params = list(model.parameters())
     ema = [p.detach().clone() for p in params]
-    optimizer = torch.optim.AdamW(params, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(
+        params, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay
+    )
     first = _restore(state_path, params, ema, optimizer, config)
-    bar = trange(first, config.steps, initial=first, total=config.steps, desc="base model", mininterval=5)
+    bar = trange(
+        first, config.steps, initial=first, total=config.steps, desc="base model", mininterval=5
+    )
     for step in bar:
         for group in optimizer.param_groups:
             group["lr"] = config.lr * _schedule(step, config)
@@ -105,17 +139,31 @@ def fit(model, loss_of, config, state_path, save_every):
 
 def _initialised(config):
     """DiT's initialisation: Xavier linears, normal embeddings, zero adaLN and output layers."""
-    model = build(width=config.width, depth=config.depth, heads=config.heads, patch=config.patch, channels=1,
-                  out_channels=1, sample_size=data.SIDE, num_classes=data.NUM_CLASSES)
+    model = build(
+        width=config.width,
+        depth=config.depth,
+        heads=config.heads,
+        patch=config.patch,
+        channels=1,
+        out_channels=1,
+        sample_size=data.SIDE,
+        num_classes=data.NUM_CLASSES,
+    )
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
             nn.init.zeros_(module.bias)
     emb = model.transformer_blocks[0].norm1.emb
-    for weight in (emb.class_embedder.embedding_table.weight, emb.timestep_embedder.linear_1.weight,
-                   emb.timestep_embedder.linear_2.weight):
+    for weight in (
+        emb.class_embedder.embedding_table.weight,
+        emb.timestep_embedder.linear_1.weight,
+        emb.timestep_embedder.linear_2.weight,
+    ):
         nn.init.normal_(weight, std=0.02)
-    for zero in [block.norm1.linear for block in model.transformer_blocks] + [model.proj_out_1, model.proj_out_2]:
+    for zero in [block.norm1.linear for block in model.transformer_blocks] + [
+        model.proj_out_1,
+        model.proj_out_2,
+    ]:
         nn.init.zeros_(zero.weight)
         nn.init.zeros_(zero.bias)
     return model
@@ -129,7 +177,10 @@ def _loss(backbone, images, labels, alphas_cumprod, config, step):
     dropped = torch.from_numpy(rng.random(config.batch) < config.label_dropout)
     y = torch.where(dropped, backbone.null_label, labels[pick])
     a = alphas_cumprod[t].float().view(-1, 1, 1, 1)
-    return F.mse_loss(run_all(backbone, a.sqrt() * images[pick] + (1 - a).sqrt() * eps, t, backbone.prepare(y)), eps)
+    return F.mse_loss(
+        run_all(backbone, a.sqrt() * images[pick] + (1 - a).sqrt() * eps, t, backbone.prepare(y)),
+        eps,
+    )
 
 
 def _schedule(step, config):
@@ -138,12 +189,20 @@ def _schedule(step, config):
 
 
 def _save(path, step, params, ema, optimizer, config):
-    tensors = {f"{kind}.{i}": value for kind, values in (("p", params), ("ema", ema)) for i, value in enumerate(values)}
+    tensors = {
+        f"{kind}.{i}": value
+        for kind, values in (("p", params), ("ema", ema))
+        for i, value in enumerate(values)
+    }
     for i, p in enumerate(params):
         tensors.update({f"{key}.{i}": optimizer.state[p][key] for key in ("exp_avg", "exp_avg_sq")})
     with atomic(path) as temporary:
-        temporary.write_bytes(save({name: value.detach().contiguous() for name, value in tensors.items()},
-                                   {"about": json.dumps([step, asdict(config)])}))
+        temporary.write_bytes(
+            save(
+                {name: value.detach().contiguous() for name, value in tensors.items()},
+                {"about": json.dumps([step, asdict(config)])},
+            )
+        )
 
 
 def _restore(path, params, ema, optimizer, config):
@@ -151,10 +210,17 @@ def _restore(path, params, ema, optimizer, config):
         return 0
     with safe_open(path, "pt") as file, torch.no_grad():
         step, trained = json.loads(file.metadata()["about"])
-        check(trained == asdict(config), "base model", str(path), f"it was begun as {trained}; delete it to begin anew")
+        check(
+            trained == asdict(config),
+            "base model",
+            str(path),
+            f"it was begun as {trained}; delete it to begin anew",
+        )
         for i, p in enumerate(params):
             p.copy_(file.get_tensor(f"p.{i}"))
             ema[i].copy_(file.get_tensor(f"ema.{i}"))
-            optimizer.state[p] = {key: file.get_tensor(f"{key}.{i}") for key in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[p] = {
+                key: file.get_tensor(f"{key}.{i}") for key in ("exp_avg", "exp_avg_sq")
+            }
             optimizer.state[p]["step"] = torch.tensor(float(step))
     return step

@@ -1,8 +1,11 @@
-"""The digits scale's stand-in for Inception: a small classifier whose layers feed IS, FID, sFID, precision and recall.
+"""The digits scale's stand-in for Inception: a small classifier whose layers feed IS, FID, sFID,
+precision and recall.
 
-65 834 parameters, trained on the 1437 training digits alone (settings chosen on a split of those); the shipped
-weights (seed 0) read all 360 held-out digits correctly. It sees images as every metric does: uint8, by data.to_uint8.
+65 834 parameters, trained on the 1437 training digits alone (settings chosen on a split of those);
+the shipped weights (seed 0) read all 360 held-out digits correctly. It sees images as every metric
+does: uint8, by data.to_uint8.
 """
+
 from pathlib import Path
 
 import numpy as np
@@ -11,15 +14,17 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import nn
 
-from . import data
+from harmonica.digits import data
 
 EPOCHS, BATCH, PEAK_LR, WEIGHT_DECAY, LABEL_SMOOTHING = 12, 32, 5e-3, 0.01, 0.05
-SPATIAL_CHANNELS = 7    # as sFID takes of Inception's map
+SPATIAL_CHANNELS = 7  # as sFID takes of Inception's map
 SHIPPED = Path(__file__).parent / "weights" / "judge.safetensors"
 
 
 class Judge(nn.Module):
-    """uint8 images (B, 1, 8, 8) -> {"pool": (B, 64), "spatial": (B, 112), "logits": (B, 10)}, float32."""
+    """uint8 images (B, 1, 8, 8) -> {"pool": (B, 64), "spatial": (B, 112), "logits": (B, 10)},
+    float32.
+    """
 
     def __init__(self):
         super().__init__()
@@ -29,16 +34,19 @@ class Judge(nn.Module):
         self.classify = nn.Linear(64, data.NUM_CLASSES)
 
     def forward(self, images):
-        h = F.avg_pool2d(self.fine(images.float() / 127.5 - 1), 2)              # (B, 32, 4, 4)
-        h = self.middle(h)                                                      # (B, 64, 4, 4)
-        spatial = h[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)        # (B, 112)
-        pool = self.coarse(h).mean((2, 3))                                      # (B, 64)
+        h = F.avg_pool2d(self.fine(images.float() / 127.5 - 1), 2)  # (B, 32, 4, 4)
+        h = self.middle(h)  # (B, 64, 4, 4)
+        spatial = h[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)  # (B, 112)
+        pool = self.coarse(h).mean((2, 3))  # (B, 64)
         return {"pool": pool, "spatial": spatial, "logits": self.classify(pool)}
 
 
 def _conv(channels_in, channels_out):
-    return nn.Sequential(nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False), nn.BatchNorm2d(channels_out),
-                         nn.SiLU())
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.SiLU(),
+    )
 
 
 def train(seed):
@@ -49,22 +57,33 @@ def train(seed):
     images, labels = data.load("train")
     images, labels = torch.from_numpy(data.to_uint8(images)), torch.from_numpy(labels)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=WEIGHT_DECAY)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, PEAK_LR, EPOCHS * -(-len(images) // BATCH), pct_start=0.1)
+    rate = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, PEAK_LR, EPOCHS * -(-len(images) // BATCH), pct_start=0.1
+    )
     for epoch in range(EPOCHS):
         order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(images)))
         for pick in order.split(BATCH):
-            loss = F.cross_entropy(model(images[pick])["logits"], labels[pick], label_smoothing=LABEL_SMOOTHING)
+            loss = F.cross_entropy(
+                model(images[pick])["logits"], labels[pick], label_smoothing=LABEL_SMOOTHING
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             rate.step()
-    return {name: value.half() if value.is_floating_point() else value for name, value in model.state_dict().items()}
+    return {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in model.state_dict().items()
+    }
 
 
 def load(path=SHIPPED):
-    """The judge whose state dict lies at `path` (safetensors; default: the shipped one), float32, in eval(), frozen."""
+    """The judge whose state dict lies at `path` (safetensors; default: the shipped one), float32,
+    in eval(), frozen.
+    """
     if not Path(path).is_file():
-        raise FileNotFoundError(f"no judge weights at {path}: the repository ships them as {SHIPPED.name}")
+        raise FileNotFoundError(
+            f"no judge weights at {path}: the repository ships them as {SHIPPED.name}"
+        )
     model = Judge()
     model.load_state_dict(load_file(path))
     return model.eval().requires_grad_(False)

@@ -1,12 +1,14 @@
 """Which digits base models there are: models.json beside the weights. Imports no torch.
 
-Shipped with the package; another folder made by `make base-models` takes its place when HARMONICA_MODELS names it.
+Shipped with the package; another folder made by `make base-models` takes its place when
+HARMONICA_MODELS names it.
 """
+
 import json
 import os
 from pathlib import Path
 
-from .. import BadInput
+from harmonica.errors import BadInput
 
 SHIPPED = Path(__file__).parent / "weights"
 
@@ -21,6 +23,10 @@ def manifest():
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        raise BadInput(f"HARMONICA_MODELS: {path} does not exist; `make base-models` makes it") from None
+        raise BadInput(
+            f"HARMONICA_MODELS: {path} does not exist; `make base-models` makes it"
+        ) from None
     except json.JSONDecodeError as error:
-        raise BadInput(f"HARMONICA_MODELS: {path} is not whole JSON ({error}); `make base-models` makes it") from None
+        raise BadInput(
+            f"HARMONICA_MODELS: {path} is not whole JSON ({error}); `make base-models` makes it"
+        ) from None

@@ -1,9 +1,12 @@
-"""PixArt-digits: a small PixArt on the digits, trained together with its byte-level T5 text encoder.
+"""PixArt-digits: a small PixArt on the digits, trained together with its byte-level T5 text
+encoder.
 
-The loss is Nichol & Dhariwal's (2021) hybrid, L_simple + 0.001 L_vlb, the mean held fixed in L_vlb: a timestep drawn
-uniformly stands for 1000, so its KL enters with weight 1. The term of t = 0 is left out: no sampler draws noise there.
-(Its posterior variance, which is zero, is taken from t = 1, as they do.) pixart_folder.py has the form that it ships in.
+The loss is Nichol & Dhariwal's (2021) hybrid, L_simple + 0.001 L_vlb, the mean held fixed in L_vlb:
+a timestep drawn uniformly stands for 1000, so its KL enters with weight 1. The term of t = 0 is
+left out: no sampler draws noise there. (Its posterior variance, which is zero, is taken from t = 1,
+as they do.) pixart_folder.py has the form that it ships in.
 """
+
 import math
 import time
 from dataclasses import asdict, dataclass
@@ -16,12 +19,12 @@ from diffusers import PixArtTransformer2DModel
 from torch import nn
 from transformers import T5Config, T5EncoderModel
 
-from ..models import with_captions
-from ..samplers import TRAIN_STEPS, alphas_cumprod
-from . import captions, data
-from .base import Training, fit
-from .pixart_folder import folder_sha256, load, save, tokenize
-from .quality import quality, sampled
+from harmonica.digits import captions, data
+from harmonica.digits.base import Training, fit
+from harmonica.digits.pixart_folder import folder_sha256, load, save, tokenize
+from harmonica.digits.quality import quality, sampled
+from harmonica.lab.models import with_captions
+from harmonica.samplers import TRAIN_STEPS, alphas_cumprod
 
 BYTE_VOCABULARY = 384
 
@@ -29,6 +32,7 @@ BYTE_VOCABULARY = 384
 @dataclass(frozen=True, kw_only=True)
 class PixArtTraining(Training):
     """What one PixArt-digits with its text encoder is: architecture and training."""
+
     depth: int = 4
     text_width: int = 64
     text_depth: int = 2
@@ -36,19 +40,30 @@ class PixArtTraining(Training):
 
 
 def make(name, settings, out):
-    """Train base model `name` (settings: fields of PixArtTraining) into folder `out`/`name` -> name, its manifest entry."""
+    """Train base model `name` (settings: fields of PixArtTraining) into folder `out`/`name` ->
+    name, its manifest entry.
+    """
     torch.set_num_threads(1)
-    config, begin, state = PixArtTraining(**settings), time.perf_counter(), Path(out) / f"{name}.state.safetensors"
+    config, begin, state = (
+        PixArtTraining(**settings),
+        time.perf_counter(),
+        Path(out) / f"{name}.state.safetensors",
+    )
     folder = Path(out) / name
     save(train(config, state), folder)
     state.unlink(missing_ok=True)
-    return name, {"sha256": folder_sha256(folder), "training": asdict(config),
-                  "quality": quality(sampled(with_captions(None, *load(folder)))),
-                  "wall_s": round(time.perf_counter() - begin)}
+    return name, {
+        "sha256": folder_sha256(folder),
+        "training": asdict(config),
+        "quality": quality(sampled(with_captions(None, *load(folder)))),
+        "wall_s": round(time.perf_counter() - begin),
+    }
 
 
 def train(config, state_path, save_every=250):
-    """Train from nothing, or from `state_path` where it exists -> {transformer, text_encoder} with EMA weights."""
+    """Train from nothing, or from `state_path` where it exists -> {transformer, text_encoder} with
+    EMA weights.
+    """
     torch.manual_seed(config.seed)
     model = build(config)
     images, labels = data.load("train")
@@ -58,11 +73,21 @@ def train(config, state_path, save_every=250):
 
 
 def build(config):
-    """The untrained pair, a ModuleDict in eval(): PixArt's initialisation, cross-attention and output starting at zero."""
+    """The untrained pair, a ModuleDict in eval(): PixArt's initialisation, cross-attention and
+    output starting at zero.
+    """
     transformer = PixArtTransformer2DModel(
-        num_attention_heads=config.heads, attention_head_dim=config.width // config.heads, in_channels=1, out_channels=2,
-        num_layers=config.depth, cross_attention_dim=config.width, sample_size=data.SIDE, patch_size=config.patch,
-        caption_channels=config.text_width, use_additional_conditions=False)
+        num_attention_heads=config.heads,
+        attention_head_dim=config.width // config.heads,
+        in_channels=1,
+        out_channels=2,
+        num_layers=config.depth,
+        cross_attention_dim=config.width,
+        sample_size=data.SIDE,
+        patch_size=config.patch,
+        caption_channels=config.text_width,
+        use_additional_conditions=False,
+    )
     for module in transformer.modules():
         if isinstance(module, nn.Linear):
             nn.init.xavier_uniform_(module.weight)
@@ -70,27 +95,44 @@ def build(config):
     embedder = transformer.adaln_single.emb.timestep_embedder
     for linear in (embedder.linear_1, embedder.linear_2, transformer.adaln_single.linear):
         nn.init.normal_(linear.weight, std=0.02)
-    for zero in [block.attn2.to_out[0] for block in transformer.transformer_blocks] + [transformer.proj_out]:
+    for zero in [block.attn2.to_out[0] for block in transformer.transformer_blocks] + [
+        transformer.proj_out
+    ]:
         nn.init.zeros_(zero.weight)
-    text_encoder = T5EncoderModel(T5Config(
-        vocab_size=BYTE_VOCABULARY, d_model=config.text_width, d_kv=config.text_width // 4, num_heads=4,
-        d_ff=2 * config.text_width, num_layers=config.text_depth, dropout_rate=0.0, feed_forward_proj="gated-gelu"))
+    text_encoder = T5EncoderModel(
+        T5Config(
+            vocab_size=BYTE_VOCABULARY,
+            d_model=config.text_width,
+            d_kv=config.text_width // 4,
+            num_heads=4,
+            d_ff=2 * config.text_width,
+            num_layers=config.text_depth,
+            dropout_rate=0.0,
+            feed_forward_proj="gated-gelu",
+        )
+    )
     return nn.ModuleDict({"transformer": transformer, "text_encoder": text_encoder}).eval()
 
 
 class Batches:
-    """Training batches: image, its caption or the empty one, timestep and noise, all a function of (seed, step)."""
+    """Training batches: image, its caption or the empty one, timestep and noise, all a function of
+    (seed, step).
+    """
 
     def __init__(self, images, labels, config):
         self.images, self.labels, self.config = images, labels, config
-        self.tokens = tokenize([captions.caption(k) for k in range(captions.NUM_CAPTIONS)] + [captions.EMPTY])
+        self.tokens = tokenize(
+            [captions.caption(k) for k in range(captions.NUM_CAPTIONS)] + [captions.EMPTY]
+        )
 
     def draw(self, step):
         """-> x0 (B, 1, 8, 8), t (B,), eps as x0, ids and mask (B, bytes)."""
         count = self.config.batch
         rng = np.random.default_rng([self.config.seed, step])
         pick, t = rng.integers(len(self.images), size=count), rng.integers(TRAIN_STEPS, size=count)
-        eps = torch.from_numpy(rng.standard_normal((count, *self.images.shape[1:]), dtype=np.float32))
+        eps = torch.from_numpy(
+            rng.standard_normal((count, *self.images.shape[1:]), dtype=np.float32)
+        )
         k = self.labels[pick] + data.NUM_CLASSES * rng.integers(len(captions.TEMPLATES), size=count)
         k[rng.random(count) < self.config.caption_dropout] = captions.NUM_CAPTIONS
         ids, mask = (tokens[k] for tokens in self.tokens)
@@ -102,13 +144,19 @@ def hybrid_loss(model, x0, t, eps, ids, mask):
     a = torch.from_numpy(alphas_cumprod())
     a_before = torch.cat([torch.ones(1, dtype=a.dtype), a[:-1]])
     beta = 1 - a / a_before
-    least = (beta * (1 - a_before) / (1 - a))[t.clamp(min=1)].log()     # log variance of the posterior q(x_t-1 | x_t, x_0)
+    least = (beta * (1 - a_before) / (1 - a))[
+        t.clamp(min=1)
+    ].log()  # log variance of the posterior q(x_t-1 | x_t, x_0)
     most = beta[t].log()
-    to_mean = beta[t] / ((1 - beta[t]) * (1 - a[t])).sqrt()         # the mean is linear in eps with this factor
+    to_mean = (
+        beta[t] / ((1 - beta[t]) * (1 - a[t])).sqrt()
+    )  # the mean is linear in eps with this factor
     least, most, to_mean, a = (v.float().view(-1, 1, 1, 1) for v in (least, most, to_mean, a[t]))
     x = a.sqrt() * x0 + (1 - a).sqrt() * eps
     text = model["text_encoder"](ids, attention_mask=mask).last_hidden_state
-    out = model["transformer"](x, encoder_hidden_states=text, encoder_attention_mask=mask, timestep=t, return_dict=False)[0]
+    out = model["transformer"](
+        x, encoder_hidden_states=text, encoder_attention_mask=mask, timestep=t, return_dict=False
+    )[0]
     predicted, share = out[:, :1], (out[:, 1:] + 1) / 2
     log_var = share * most + (1 - share) * least
     error = (to_mean * (predicted.detach() - eps)).square()

@@ -1,41 +1,60 @@
-"""PixArt-digits as it ships: the folder of a diffusers PixArtAlphaPipeline, the transformer in float16.
+"""PixArt-digits as it ships: the folder of a diffusers PixArtAlphaPipeline, the transformer in
+float16.
 
     pipe = PixArtAlphaPipeline.from_pretrained(folder)
     pipe("a handwritten three", guidance_scale=1.0, use_resolution_binning=False)
 
-PixArt works on a VAE's latents, the digits need none: the VAE here is a real AutoencoderKL of one pixel per latent whose
-weights are set by hand so that it changes nothing (to 1e-4). Resolution binning knows 256 pixels and more only.
+PixArt works on a VAE's latents, the digits need none: the VAE here is a real AutoencoderKL of one
+pixel per latent whose weights are set by hand so that it changes nothing (to 1e-4). Resolution
+binning knows 256 pixels and more only.
 """
+
 import hashlib
 from copy import deepcopy
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DPMSolverMultistepScheduler, PixArtAlphaPipeline, PixArtTransformer2DModel
+from diffusers import (
+    AutoencoderKL,
+    DPMSolverMultistepScheduler,
+    PixArtAlphaPipeline,
+    PixArtTransformer2DModel,
+)
 from torch import nn
 from transformers import ByT5Tokenizer, T5EncoderModel
 from transformers.utils import logging
 
-MOST_BYTES = 24     # of a caption, its end mark included; the pipelines pad to 120, and what is padded is masked
-CARRIER = 256.0     # what the VAE's GroupNorm measures in place of the image
+# of a caption, its end mark included; the pipelines pad to 120, and what is padded is masked
+MOST_BYTES = 24
+CARRIER = 256.0  # what the VAE's GroupNorm measures in place of the image
 
 
 def save(model, folder):
     """Write {transformer, text_encoder} as a pipeline folder.
 
-    The text encoder stays float32: transformers loads what it finds, diffusers float32, and the two must agree.
+    The text encoder stays float32: transformers loads what it finds, diffusers float32, and the two
+    must agree.
     """
     scheduler = DPMSolverMultistepScheduler(beta_schedule="linear", beta_start=1e-4, beta_end=0.02)
-    pipeline = PixArtAlphaPipeline(tokenizer=ByT5Tokenizer(), text_encoder=model["text_encoder"], vae=identity_vae(),
-                                   transformer=nn.Module.half(deepcopy(model["transformer"])), scheduler=scheduler)
+    pipeline = PixArtAlphaPipeline(
+        tokenizer=ByT5Tokenizer(),
+        text_encoder=model["text_encoder"],
+        vae=identity_vae(),
+        transformer=nn.Module.half(deepcopy(model["transformer"])),
+        scheduler=scheduler,
+    )
     pipeline.save_pretrained(folder)
 
 
 def load(folder):
     """-> transformer, text_encoder of a pipeline folder: float32, frozen, in eval()."""
-    logging.disable_progress_bar()      # of transformers, for a model that loads in no time
-    parts = (PixArtTransformer2DModel.from_pretrained(folder, subfolder="transformer", torch_dtype=torch.float32),
-             T5EncoderModel.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32))
+    logging.disable_progress_bar()  # of transformers, for a model that loads in no time
+    parts = (
+        PixArtTransformer2DModel.from_pretrained(
+            folder, subfolder="transformer", torch_dtype=torch.float32
+        ),
+        T5EncoderModel.from_pretrained(folder, subfolder="text_encoder", dtype=torch.float32),
+    )
     return tuple(part.eval().requires_grad_(False) for part in parts)
 
 
@@ -43,7 +62,9 @@ def tokenize(prompts, length=MOST_BYTES):
     """-> ids and mask (len(prompts), length), as the PixArt pipelines make them."""
     tokens = ByT5Tokenizer()(prompts, padding="max_length", max_length=length, return_tensors="pt")
     if tokens.input_ids.shape[1] > length:
-        raise ValueError(f"prompts: one has {tokens.input_ids.shape[1]} bytes with its end mark, more than {length}")
+        raise ValueError(
+            f"prompts: one has {tokens.input_ids.shape[1]} bytes with its end mark, more than {length}"
+        )
     return tokens.input_ids, tokens.attention_mask
 
 
@@ -51,19 +72,34 @@ def folder_sha256(folder):
     """sha256 over the names and contents of all files below a folder."""
     whole = hashlib.sha256()
     for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
-        whole.update(f"{path.relative_to(folder).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+        whole.update(
+            f"{path.relative_to(folder).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+        )
     return whole.hexdigest()
 
 
 def identity_vae():
-    """An AutoencoderKL, 1 -> 1 channel, whose encoder's mean and whose decoder are the identity on images in -1..1.
+    """An AutoencoderKL, 1 -> 1 channel, whose encoder's mean and whose decoder are the identity on
+    images in -1..1.
 
-    Of its 8 channels two carry the image and its negative, two a constant and its negative, which alone make up the
-    variance (CARRIER / 2)^2 that GroupNorm divides by. The residual layers add nothing; silu(z) - silu(-z) = z.
+    Of its 8 channels two carry the image and its negative, two a constant and its negative, which
+    alone make up the variance (CARRIER / 2)^2 that GroupNorm divides by. The residual layers add
+    nothing; silu(z) - silu(-z) = z.
     """
-    vae = AutoencoderKL(in_channels=1, out_channels=1, latent_channels=1, block_out_channels=(8,), norm_num_groups=1,
-                        layers_per_block=1, sample_size=8, scaling_factor=1.0, force_upcast=False, use_quant_conv=False,
-                        use_post_quant_conv=False, mid_block_add_attention=False)
+    vae = AutoencoderKL(
+        in_channels=1,
+        out_channels=1,
+        latent_channels=1,
+        block_out_channels=(8,),
+        norm_num_groups=1,
+        layers_per_block=1,
+        sample_size=8,
+        scaling_factor=1.0,
+        force_upcast=False,
+        use_quant_conv=False,
+        use_post_quant_conv=False,
+        mid_block_add_attention=False,
+    )
     with torch.no_grad():
         for module in vae.modules():
             if isinstance(module, nn.Conv2d):
@@ -74,5 +110,5 @@ def identity_vae():
             part.conv_in.bias[2:4] = torch.tensor([CARRIER, -CARRIER])
             part.conv_norm_out.weight.fill_(CARRIER / 2)
             part.conv_out.weight[0, :2, 1, 1] = torch.tensor([1.0, -1.0])
-        vae.encoder.conv_out.bias[1] = -30.0        # log variance of the latent: none
+        vae.encoder.conv_out.bias[1] = -30.0  # log variance of the latent: none
     return vae.eval()

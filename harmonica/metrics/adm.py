@@ -1,74 +1,120 @@
-"""ADM's evaluation protocol (Dhariwal & Nichol, 2021): a set of images against a reference file, in one pass over them.
+"""ADM's evaluation protocol (Dhariwal & Nichol, 2021): a set of images against a reference file, in
+one pass over them.
 
-A reference is an .npz such as ADM publishes (VIRTUAL_imagenet256_labeled.npz): arr_0, images for precision and recall
-alone, and the statistics that FID (mu, sigma) and sFID (mu_s, sigma_s) compare with, which are those of many more images.
+A reference is an .npz such as ADM publishes (VIRTUAL_imagenet256_labeled.npz): arr_0, images for
+precision and recall alone, and the statistics that FID (mu, sigma) and sFID (mu_s, sigma_s) compare
+with, which are those of many more images.
 """
+
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from .. import check, weights
-from .features import extract
-from .images import ImageSet, counted, open_images, write_npz
-from .scores import frechet, scores, statistics, warn_if_few
+from harmonica import weights
+from harmonica.errors import check
+from harmonica.metrics.features import extract
+from harmonica.metrics.images import ImageSet, counted, open_images, write_npz
+from harmonica.metrics.scores import frechet, scores, statistics, warn_if_few
 
 STATISTICS = {"pool": ("mu", "sigma"), "spatial": ("mu_s", "sigma_s")}
-PUBLISHED = {256: "VIRTUAL_imagenet256_labeled.npz", 512: "VIRTUAL_imagenet512.npz"}      # ImageNet's, by resolution
-REFERENCE_IMAGES = 10_000       # that ADM's own references hold
-FEWEST = 4                      # an image and its 3 nearest neighbours
+PUBLISHED = {
+    256: "VIRTUAL_imagenet256_labeled.npz",
+    512: "VIRTUAL_imagenet512.npz",
+}  # ImageNet's, by resolution
+REFERENCE_IMAGES = 10_000  # that ADM's own references hold
+FEWEST = 4  # an image and its 3 nearest neighbours
 
 
 @dataclass(frozen=True)
 class Reference:
-    """images: arr_0. statistics: {"pool": (mu, sigma), "spatial": (mu_s, sigma_s)} float64. sha256: of the whole file."""
+    """images: arr_0. statistics: {"pool": (mu, sigma), "spatial": (mu_s, sigma_s)} float64. sha256:
+    of the whole file.
+    """
+
     images: ImageSet
     statistics: dict
     sha256: str
 
 
 def evaluate_images(batches, reference_path, *, inception, num_images, clean=None):
-    """IS, FID, sFID, precision and recall (percent) of `num_images` images against a reference file.
+    """IS, FID, sFID, precision and recall (percent) of `num_images` images against a reference
+    file.
 
-    batches: uint8 arrays (n, 3, H, W) in the order of the images (IS depends on it); only their features are kept,
-    40 KB an image. inception: features.inception(...), on the device that is to compute. clean: CleanInception adds
-    clean_FID, against the images of the reference (there are no such statistics in it). BadInput where the number of
-    images, their resolution or the reference's arrays are not what they must be. Warns where there are too few images.
+    batches: uint8 arrays (n, 3, H, W) in the order of the images (IS depends on it); only their
+    features are kept, 40 KB an image. inception: features.inception(...), on the device that is to
+    compute. clean: CleanInception adds clean_FID, against the images of the reference (there are no
+    such statistics in it). BadInput where the number of images, their resolution or the reference's
+    arrays are not what they must be. Warns where there are too few images.
     """
-    check(num_images >= FEWEST, "num_images", num_images, f"precision and recall need at least {FEWEST}")
+    check(
+        num_images >= FEWEST,
+        "num_images",
+        num_images,
+        f"precision and recall need at least {FEWEST}",
+    )
     reference, real = _reference(Path(reference_path), inception, clean)
     generated = _features(batches, num_images, reference.images.resolution, inception, clean)
     metrics = scores(generated, real, reference.statistics)
     if clean:
         metrics["clean_FID"] = frechet(generated["clean"], real["clean"])
-    return {**metrics, "num_images": num_images, "resolution": reference.images.resolution,
-            "reference_images": reference.images.num_images, "reference_sha256": reference.sha256,
-            "inception_sha256": inception.sha256}
+    return {
+        **metrics,
+        "num_images": num_images,
+        "resolution": reference.images.resolution,
+        "reference_images": reference.images.num_images,
+        "reference_sha256": reference.sha256,
+        "inception_sha256": inception.sha256,
+    }
 
 
 def published_reference(resolution):
-    """-> path of ADM's ImageNet reference of that resolution, in weights.folder(). BadInput where it is missing."""
-    check(resolution in PUBLISHED, "resolution", resolution, f"ADM's references are of {' and '.join(map(str, PUBLISHED))}")
+    """-> path of ADM's ImageNet reference of that resolution, in weights.folder(). BadInput where
+    it is missing.
+    """
+    check(
+        resolution in PUBLISHED,
+        "resolution",
+        resolution,
+        f"ADM's references are of {' and '.join(map(str, PUBLISHED))}",
+    )
     path = weights.folder() / PUBLISHED[resolution]
-    check(path.is_file(), "reference", str(path),
-          f"put {path.name} of openai/guided-diffusion (ref_batches/imagenet/{resolution}) there")
+    check(
+        path.is_file(),
+        "reference",
+        str(path),
+        f"put {path.name} of openai/guided-diffusion (ref_batches/imagenet/{resolution}) there",
+    )
     return path
 
 
 def read_reference(path):
-    """-> Reference. BadInput names the array that is missing, or of another type or shape than it must have."""
+    """-> Reference. BadInput names the array that is missing, or of another type or shape than it
+    must have.
+    """
     path = Path(path)
-    check(path.is_file(), "reference", str(path), "give ADM's .npz, or make one of images: evaluate --make-reference IMAGES")
+    check(
+        path.is_file(),
+        "reference",
+        str(path),
+        "give ADM's .npz, or make one of images: evaluate --make-reference IMAGES",
+    )
     images = open_images(path, "reference")
-    check(images.num_images >= FEWEST, "reference", f"{images.num_images} images", f"recall needs at least {FEWEST}")
+    check(
+        images.num_images >= FEWEST,
+        "reference",
+        f"{images.num_images} images",
+        f"recall needs at least {FEWEST}",
+    )
     with np.load(path, allow_pickle=False) as arrays:
         found = {layer: _moments(path, arrays, *names) for layer, names in STATISTICS.items()}
     return Reference(images, found, weights.sha256(path))
 
 
 def write_reference(path, images, inception):
-    """Make a reference file of an ImageSet: statistics over all its images, arr_0 up to 10 000 of them evenly spread.
+    """Make a reference file of an ImageSet: statistics over all its images, arr_0 up to 10 000 of
+    them evenly spread.
 
     Keeps 40 KB an image in memory.
     """
@@ -81,16 +127,25 @@ def write_reference(path, images, inception):
     write_npz(path, _evenly(images, kept), kept, **arrays)
 
 
-@lru_cache(maxsize=1)       # the runs of a table share it
+@lru_cache(maxsize=1)  # the runs of a table share it
 def _reference(path, inception, clean):
-    """-> Reference, its images' features. The layers' widths are compared on one image, before the long work."""
+    """-> Reference, its images' features. The layers' widths are compared on one image, before the
+    long work.
+    """
     reference = read_reference(path)
     one = extract(next(reference.images.batches())[:1], inception)
     for layer, (mean, _) in STATISTICS.items():
         width, needed = len(reference.statistics[layer][0]), one[layer].shape[1]
-        check(width == needed, f"reference's {mean}", width, f"these features have {needed} values; {path} is of others")
+        check(
+            width == needed,
+            f"reference's {mean}",
+            width,
+            f"these features have {needed} values; {path} is of others",
+        )
     images = reference.images
-    return reference, _features(images.batches(), images.num_images, images.resolution, inception, clean)
+    return reference, _features(
+        images.batches(), images.num_images, images.resolution, inception, clean
+    )
 
 
 def _features(batches, num_images, resolution, inception, clean=None):
@@ -99,7 +154,9 @@ def _features(batches, num_images, resolution, inception, clean=None):
     for batch in counted(batches, num_images, resolution):
         found = extract(batch, inception) | ({"clean": clean(batch)} if clean else {})
         for layer, values in found.items():
-            kept.setdefault(layer, np.empty((num_images, values.shape[1])))[start:start + len(batch)] = values
+            kept.setdefault(layer, np.empty((num_images, values.shape[1])))[
+                start : start + len(batch)
+            ] = values
         start += len(batch)
     return kept
 
@@ -108,16 +165,38 @@ def _moments(path, arrays, mean, covariance):
     """-> mu (D,), sigma (D, D) float64."""
     found = []
     for name, ndim in ((mean, 1), (covariance, 2)):
-        check(name in arrays.files, "reference", str(path),
-              f"it has no {name}; a reference holds arr_0, mu, sigma, mu_s and sigma_s")
+        check(
+            name in arrays.files,
+            "reference",
+            str(path),
+            f"it has no {name}; a reference holds arr_0, mu, sigma, mu_s and sigma_s",
+        )
         array = arrays[name]
-        right = array.dtype in (np.float32, np.float64) and array.ndim == ndim and len(set(array.shape)) == 1
-        check(right, f"reference's {name}", f"{array.dtype} {array.shape}",
-              f"float32 or float64 ({', '.join('DD'[:ndim])}) is needed")
-        check(np.isfinite(array).all(), f"reference's {name}", "nan or inf", "all must be finite; copy the file anew")
+        right = (
+            array.dtype in (np.float32, np.float64)
+            and array.ndim == ndim
+            and len(set(array.shape)) == 1
+        )
+        check(
+            right,
+            f"reference's {name}",
+            f"{array.dtype} {array.shape}",
+            f"float32 or float64 ({', '.join('DD'[:ndim])}) is needed",
+        )
+        check(
+            np.isfinite(array).all(),
+            f"reference's {name}",
+            "nan or inf",
+            "all must be finite; copy the file anew",
+        )
         found.append(array.astype(np.float64))
     width = len(found[0])
-    check(width == len(found[1]), f"reference's {covariance}", found[1].shape, f"its {mean} has {width} values")
+    check(
+        width == len(found[1]),
+        f"reference's {covariance}",
+        found[1].shape,
+        f"its {mean} has {width} values",
+    )
     return tuple(found)
 
 
@@ -127,4 +206,6 @@ def _evenly(images, wanted):
     for batch in images.batches():
         indices = np.arange(start, start + len(batch))
         start += len(batch)
-        yield batch[(indices + 1) * wanted // images.num_images > indices * wanted // images.num_images]
+        yield batch[
+            (indices + 1) * wanted // images.num_images > indices * wanted // images.num_images
+        ]

@@ -1,13 +1,16 @@
-"""CLIP score (Hessel et al., 2021) without its factor 2.5: 100 x the mean cosine of image and caption, negative ones as 0.
+"""CLIP score (Hessel et al., 2021) without its factor 2.5: 100 x the mean cosine of image and
+caption, negative ones as 0.
 
-Which checkpoint the paper used is not known, and its choice moves the score by several points: it is configured, and
-recorded with every score. Captions are cut at the checkpoint's 77 tokens.
+Which checkpoint the paper used is not known, and its choice moves the score by several points: it
+is configured, and recorded with every score. Captions are cut at the checkpoint's 77 tokens.
 """
+
 import torch
 from transformers import CLIPModel, CLIPProcessor
 
-from .. import BadInput, weights
-from ..arithmetic import float32_products
+from harmonica import weights
+from harmonica.errors import BadInput
+from harmonica.method.precision import float32_products
 
 
 class Clip:
@@ -22,7 +25,9 @@ class Clip:
             model = CLIPModel.from_pretrained(path, local_files_only=True)
             self.processor = CLIPProcessor.from_pretrained(path, local_files_only=True)
         except (OSError, ValueError, RuntimeError) as error:
-            raise BadInput(f"clip: {path} holds no CLIPModel ({' '.join(str(error).split())[:120]})") from None
+            raise BadInput(
+                f"clip: {path} holds no CLIPModel ({' '.join(str(error).split())[:120]})"
+            ) from None
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = torch.nn.Module.to(model.requires_grad_(False).eval(), self.device)
         self.name = spec.name
@@ -31,18 +36,27 @@ class Clip:
     def cosines(self, images, captions):
         """uint8 numpy (B, 3, H, W), B captions -> (B,) float64."""
         longest = self.model.config.text_config.max_position_embeddings
-        given = self.processor(text=captions, images=list(images), return_tensors="pt", padding=True, truncation=True,
-                               max_length=longest, input_data_format="channels_first")
+        given = self.processor(
+            text=captions,
+            images=list(images),
+            return_tensors="pt",
+            padding=True,
+            truncation=True,
+            max_length=longest,
+            input_data_format="channels_first",
+        )
         with float32_products("ieee"):
             found = self.model(**given.to(self.device))
         return (found.image_embeds * found.text_embeds).sum(-1).double().cpu()
 
 
 def clip_score(batches, captions, clip, num_images):
-    """The score of `num_images` images in uint8 batches (n, 3, H, W); image k has caption k, counted round and round."""
+    """The score of `num_images` images in uint8 batches (n, 3, H, W); image k has caption k,
+    counted round and round.
+    """
     total, seen = 0.0, 0
     for images in batches:
-        images = images[:num_images - seen]
+        images = images[: num_images - seen]
         chosen = [captions[(seen + k) % len(captions)] for k in range(len(images))]
         total += float(clip.cosines(images, chosen).clamp(min=0).sum())
         seen += len(images)

@@ -1,7 +1,9 @@
-"""Images -> the features that the scores read, by one of two extractors: Inception (paper scale) or a judge (digits).
+"""Images -> the features that the scores read, by one of two extractors: Inception (paper scale) or
+a judge (digits).
 
 Both give three layers: "pool" (FID, precision, recall, KID), "spatial" (sFID) and "logits" (IS).
 """
+
 import io
 from pathlib import Path
 
@@ -13,17 +15,20 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.utils import get_featuresdict_from_dataset
 
-from .. import BadInput, weights
-from ..arithmetic import float32_products
+from harmonica import weights
+from harmonica.errors import BadInput
+from harmonica.method.precision import float32_products
 
 LAYERS = ("pool", "spatial", "logits")
-SPATIAL_CHANNELS = 7                # of the 192 of mixed_6/conv, as ADM's evaluator takes
+SPATIAL_CHANNELS = 7  # of the 192 of mixed_6/conv, as ADM's evaluator takes
 
 
 class Extractor(FeatureExtractorBase):
-    """A torch-fidelity extractor over `network`: uint8 images (B, C, H, W) -> a dict holding LAYERS, each (B, D).
+    """A torch-fidelity extractor over `network`: uint8 images (B, C, H, W) -> a dict holding
+    LAYERS, each (B, D).
 
-    Extractor(judge.load()) is the digits scale's. Puts `network` in eval(). sha256: of its weights file.
+    Extractor(judge.load()) is the digits scale's. Puts `network` in eval(). sha256: of its weights
+    file.
     """
 
     def __init__(self, network, sha256=None):
@@ -45,7 +50,8 @@ class Extractor(FeatureExtractorBase):
 
 
 class InceptionLayers(nn.Module):
-    """TensorFlow's 2015 InceptionV3 as ADM reads it: uint8 RGB (B, 3, H, W) -> 2048-d, 2023-d (17x17x7, NHWC), 1008-d.
+    """TensorFlow's 2015 InceptionV3 as ADM reads it: uint8 RGB (B, 3, H, W) -> 2048-d, 2023-d
+    (17x17x7, NHWC), 1008-d.
 
     weights: a file-like object, for the library opens it without weights_only.
     """
@@ -53,16 +59,21 @@ class InceptionLayers(nn.Module):
     def __init__(self, weights):
         super().__init__()
         self.inception = FeatureExtractorInceptionV3(
-            "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=weights)
+            "inception-v3-compat",
+            ["2048", "logits_unbiased"],
+            feature_extractor_weights_path=weights,
+        )
 
     def forward(self, images):
         maps = []
-        hook = self.inception.Mixed_6d.branch1x1.register_forward_hook(lambda module, inputs, out: maps.append(out))
+        hook = self.inception.Mixed_6d.branch1x1.register_forward_hook(
+            lambda module, inputs, out: maps.append(out)
+        )
         try:
             pool, logits = self.inception(images)
         finally:
             hook.remove()
-        spatial = maps[0][:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)      # (B, 17 * 17 * 7)
+        spatial = maps[0][:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)  # (B, 17 * 17 * 7)
         return {"pool": pool, "spatial": spatial, "logits": logits}
 
 
@@ -72,36 +83,48 @@ def inception_path():
 
 
 def inception(path=None, sha256=None):
-    """The paper scale's extractor, from the weights file `path` (default inception_path()), on the GPU if there is one.
+    """The paper scale's extractor, from the weights file `path` (default inception_path()), on the
+    GPU if there is one.
 
-    sha256: that the file must have, in full or how it begins, by default the published one's: scores by other weights
-    compare with nothing published.
-    BadInput where the file is missing, has another hash, or holds no InceptionV3. Nothing in it is executed.
+    sha256: that the file must have, in full or how it begins, by default the published one's:
+    scores by other weights compare with nothing published. BadInput where the file is missing, has
+    another hash, or holds no InceptionV3. Nothing in it is executed.
     """
     path = Path(path or inception_path())
-    weights.checked(path.name, sha256 or weights.PUBLISHED[weights.INCEPTION].sha256, "inception", path.parent)
+    weights.checked(
+        path.name, sha256 or weights.PUBLISHED[weights.INCEPTION].sha256, "inception", path.parent
+    )
     clean = io.BytesIO()
     try:
         torch.save(torch.load(path, map_location="cpu", weights_only=True), clean)
         clean.seek(0)
         extractor = Extractor(InceptionLayers(clean), weights.sha256(path))
-    except Exception as error:       # torch's reader raises almost anything on an odd file
-        raise BadInput(f"inception: {path} holds no state dict of torch-fidelity's InceptionV3 "
-                       f"({(str(error).splitlines() or [''])[0][:120]}); {weights.INCEPTION} does") from None
+    except Exception as error:  # torch's reader raises almost anything on an odd file
+        raise BadInput(
+            f"inception: {path} holds no state dict of torch-fidelity's InceptionV3 "
+            f"({(str(error).splitlines() or [''])[0][:120]}); {weights.INCEPTION} does"
+        ) from None
     return extractor.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def extract(images, extractor, batch=128):
-    """uint8 images (N, C, H, W), a numpy array (a memory map will do) -> {layer: (N, D) float64} for all LAYERS.
+    """uint8 images (N, C, H, W), a numpy array (a memory map will do) -> {layer: (N, D) float64}
+    for all LAYERS.
 
-    Runs in float32 on the device that holds `extractor`, `batch` images at a time; the result does not depend on `batch`
-    beyond rounding.
+    Runs in float32 on the device that holds `extractor`, `batch` images at a time; the result does
+    not depend on `batch` beyond rounding.
     """
     if images.dtype != np.uint8 or images.ndim != 4:
-        raise ValueError(f"images are {images.dtype} of shape {images.shape}; metrics read uint8 of shape (N, C, H, W)")
+        raise ValueError(
+            f"images are {images.dtype} of shape {images.shape}; metrics read uint8 of shape (N, C, H, W)"
+        )
     on_gpu = extractor.device.type == "cuda"
-    with float32_products("ieee"):      # a GPU's convolutions use TF32 by default, which moves the features
-        features = get_featuresdict_from_dataset(_Images(images), extractor, batch, on_gpu, save_cpu_ram=True, verbose=False)
+    with float32_products(
+        "ieee"
+    ):  # a GPU's convolutions use TF32 by default, which moves the features
+        features = get_featuresdict_from_dataset(
+            _Images(images), extractor, batch, on_gpu, save_cpu_ram=True, verbose=False
+        )
     return {layer: values.double().numpy() for layer, values in features.items()}
 
 

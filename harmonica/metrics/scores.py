@@ -1,45 +1,69 @@
-"""Features -> scores: pure functions on float64 arrays (N, D), each a call of torch-fidelity's with ADM's settings."""
+"""Features -> scores: pure functions on float64 arrays (N, D), each a call of torch-fidelity's with
+ADM's settings.
+"""
+
 import warnings
 
 import numpy as np
 import torch
-from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_fid import (
+    KEY_METRIC_FID,
+    fid_features_to_statistics,
+    fid_statistics_to_metric,
+)
 from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
 from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
-from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
+from torch_fidelity.metric_prc import (
+    KEY_METRIC_PRECISION,
+    KEY_METRIC_RECALL,
+    prc_features_to_metric,
+)
 
-IMAGES_PER_SPLIT = 5000     # of the Inception Score
+IMAGES_PER_SPLIT = 5000  # of the Inception Score
 NEIGHBOURS = 3
 KID_SUBSETS, KID_SUBSET_SIZE, KID_SEED = 100, 1000, 2020
-ROWS_AT_ONCE = 2500         # of the distance matrix of precision and recall; bounds memory, changes nothing
+ROWS_AT_ONCE = (
+    2500  # of the distance matrix of precision and recall; bounds memory, changes nothing
+)
 
 
 def scores(generated, reference, reference_statistics=None):
-    """The columns of the paper's tables, from what features.extract gives for generated and for real images.
+    """The columns of the paper's tables, from what features.extract gives for generated and for
+    real images.
 
-    `reference_statistics` {"pool": (mu, sigma), "spatial": (mu, sigma)} replaces the reference's own in FID and sFID
-    (ADM's reference files hold those of more images than they hold images); reference["spatial"] is then not read.
-    -> {"IS", "FID", "sFID", "precision", "recall"}, the last two in percent.
+    `reference_statistics` {"pool": (mu, sigma), "spatial": (mu, sigma)} replaces the reference's
+    own in FID and sFID (ADM's reference files hold those of more images than they hold images);
+    reference["spatial"] is then not read. -> {"IS", "FID", "sFID", "precision", "recall"}, the last
+    two in percent.
     """
-    real = reference_statistics or {layer: statistics(reference[layer]) for layer in ("pool", "spatial")}
+    real = reference_statistics or {
+        layer: statistics(reference[layer]) for layer in ("pool", "spatial")
+    }
     for layer in real:
         if reference_statistics is None:
             warn_if_few("reference", layer, reference[layer])
         warn_if_few("generated", layer, generated[layer])
     precision, recall = precision_recall(generated["pool"], reference["pool"])
-    return {"IS": inception_score(generated["logits"]),
-            "FID": frechet_of_statistics(statistics(generated["pool"]), real["pool"]),
-            "sFID": frechet_of_statistics(statistics(generated["spatial"]), real["spatial"]),
-            "precision": precision, "recall": recall}
+    return {
+        "IS": inception_score(generated["logits"]),
+        "FID": frechet_of_statistics(statistics(generated["pool"]), real["pool"]),
+        "sFID": frechet_of_statistics(statistics(generated["spatial"]), real["spatial"]),
+        "precision": precision,
+        "recall": recall,
+    }
 
 
 def inception_score(logits):
-    """exp E KL(p(y|x) || p(y)), the mean over splits of 5000 images in their order (one split below 10 000). (N, K)
+    """exp E KL(p(y|x) || p(y)), the mean over splits of 5000 images in their order (one split below
+    10 000). (N, K)
 
-    Logits more than 700 apart make probabilities underflow to 0 and the score nan; those of both extractors are not.
+    Logits more than 700 apart make probabilities underflow to 0 and the score nan; those of both
+    extractors are not.
     """
     splits = max(1, len(logits) // IMAGES_PER_SPLIT)
-    return isc_features_to_metric(torch.from_numpy(logits), splits=splits, shuffle=False)[KEY_METRIC_ISC_MEAN]
+    return isc_features_to_metric(torch.from_numpy(logits), splits=splits, shuffle=False)[
+        KEY_METRIC_ISC_MEAN
+    ]
 
 
 def statistics(features):
@@ -50,32 +74,56 @@ def statistics(features):
 
 def frechet_of_statistics(a, b):
     """Frechet distance of two Gaussians, each a pair (mu, sigma)."""
-    a, b = ({"mu": np.asarray(mu, np.float64), "sigma": np.asarray(sigma, np.float64)} for mu, sigma in (a, b))
+    a, b = (
+        {"mu": np.asarray(mu, np.float64), "sigma": np.asarray(sigma, np.float64)}
+        for mu, sigma in (a, b)
+    )
     return fid_statistics_to_metric(a, b, verbose=False)[KEY_METRIC_FID]
 
 
 def frechet(features_a, features_b):
-    """Frechet distance of the Gaussians fitted to two sets (N, D): FID on "pool", sFID on "spatial". Symmetric."""
+    """Frechet distance of the Gaussians fitted to two sets (N, D): FID on "pool", sFID on
+    "spatial". Symmetric.
+    """
     return frechet_of_statistics(statistics(features_a), statistics(features_b))
 
 
 def precision_recall(generated, reference):
-    """-> (precision, recall) in percent: generated in the reference's 3-neighbour balls, and the reverse. (N, D), (M, D)"""
-    found = prc_features_to_metric(torch.from_numpy(generated), torch.from_numpy(reference), prc_neighborhood=NEIGHBOURS,
-                                   prc_batch_size=ROWS_AT_ONCE, save_cpu_ram=True, verbose=False)
+    """-> (precision, recall) in percent: generated in the reference's 3-neighbour balls, and the
+    reverse. (N, D), (M, D)
+    """
+    found = prc_features_to_metric(
+        torch.from_numpy(generated),
+        torch.from_numpy(reference),
+        prc_neighborhood=NEIGHBOURS,
+        prc_batch_size=ROWS_AT_ONCE,
+        save_cpu_ram=True,
+        verbose=False,
+    )
     return 100 * found[KEY_METRIC_PRECISION], 100 * found[KEY_METRIC_RECALL]
 
 
 def kernel_distance(features_a, features_b):
-    """KID: unbiased squared MMD under the cubic kernel, the mean over 100 fixed random subsets of up to 1000. (N, D)"""
+    """KID: unbiased squared MMD under the cubic kernel, the mean over 100 fixed random subsets of
+    up to 1000. (N, D)
+    """
     size = min(KID_SUBSET_SIZE, len(features_a), len(features_b))
-    return kid_features_to_metric(torch.from_numpy(features_a), torch.from_numpy(features_b), kid_subsets=KID_SUBSETS,
-                                  kid_subset_size=size, rng_seed=KID_SEED, verbose=False)[KEY_METRIC_KID_MEAN]
+    return kid_features_to_metric(
+        torch.from_numpy(features_a),
+        torch.from_numpy(features_b),
+        kid_subsets=KID_SUBSETS,
+        kid_subset_size=size,
+        rng_seed=KID_SEED,
+        verbose=False,
+    )[KEY_METRIC_KID_MEAN]
 
 
 def warn_if_few(name, layer, features):
     """Warn where the covariance of `features` (N, D) cannot have full rank."""
     count, width = features.shape
     if count <= width:
-        warnings.warn(f"{'sFID' if layer == 'spatial' else 'FID'} means nothing here: {count} {name} images for a "
-                      f"{width}-dimensional covariance", stacklevel=3)
+        warnings.warn(
+            f"{'sFID' if layer == 'spatial' else 'FID'} means nothing here: {count} {name} images for a "
+            f"{width}-dimensional covariance",
+            stacklevel=3,
+        )

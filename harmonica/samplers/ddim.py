@@ -1,4 +1,5 @@
 """DDIM with eta 0 as the official DiT has it, and as diffusers' DDIMScheduler has it."""
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,9 +16,11 @@ def alphas_cumprod():
 class DDIM:
     """DDIM (Song et al., 2021) with eta 0, no clipping, final alpha 1, on an eps-prediction model.
 
-    numerics "official": timesteps round(linspace(0, 999, T)), each step going to the next one on that list, as the
-    official DiT does. "diffusers": `leading` spacing and previous timestep t - 1000 // T, as its DDIMScheduler does.
+    numerics "official": timesteps round(linspace(0, 999, T)), each step going to the next one on
+    that list, as the official DiT does. "diffusers": `leading` spacing and previous timestep t -
+    1000 // T, as its DDIMScheduler does.
     """
+
     numerics: str = "official"
     stochastic = False
 
@@ -41,7 +44,7 @@ class DDIM:
     def step(self, state, out, step, x, noise=None):
         """out: model output (B, >= C, H, W), eps first; x (B, C, H, W) -> the less noisy x, state."""
         of_x, of_eps = state[step]
-        return of_x * x + of_eps * out[:, :x.shape[1]], state
+        return of_x * x + of_eps * out[:, : x.shape[1]], state
 
     def noised(self, x0, eps, timestep):
         """The forward process q(x_t | x_0) at a model timestep."""

@@ -1,10 +1,13 @@
-"""A diffusers scheduler as a function over explicit state: its history is copied in and out of it at every step.
+"""A diffusers scheduler as a function over explicit state: its history is copied in and out of it
+at every step.
 
-Schedulers keep the history of a multistep method (model outputs, orders, last sample, step index) on themselves and
-draw their noise inside. Here each step runs on a fresh shallow copy that is given the history and, in place of a random
-draw, the noise that the caller made; what the step changed on the copy is the next state. A scheduler never changes a
-tensor in place, so state can be shared by forks.
+Schedulers keep the history of a multistep method (model outputs, orders, last sample, step index)
+on themselves and draw their noise inside. Here each step runs on a fresh shallow copy that is given
+the history and, in place of a random draw, the noise that the caller made; what the step changed on
+the copy is the next state. A scheduler never changes a tensor in place, so state can be shared by
+forks.
 """
+
 import copy
 from contextlib import nullcontext
 from functools import cache
@@ -12,26 +15,41 @@ from functools import cache
 import torch
 from torch.overrides import TorchFunctionMode
 
-from .. import BadInput, check
+from harmonica.errors import BadInput, check
 
 LEARNED = ("learned", "learned_range")
 
 
 class Scheduled:
-    """The sampler contract (see harmonica.samplers) over a diffusers scheduler of the given class and config.
+    """The sampler contract (see harmonica.samplers) over a diffusers scheduler of the given class
+    and config.
 
-    stochastic: whether its steps draw noise. BadInput where its loop is more than one model call and one step() per
-    timestep on samples of unit noise (second-order, sigma-scaled and warm-up schedulers).
+    stochastic: whether its steps draw noise. BadInput where its loop is more than one model call
+    and one step() per timestep on samples of unit noise (second-order, sigma-scaled and warm-up
+    schedulers).
     """
 
     def __init__(self, scheduler):
-        self.name, self._class, self._config = type(scheduler).__name__, type(scheduler), scheduler.config
-        check(scheduler.order == 1 and float(scheduler.init_noise_sigma) == 1 and hasattr(scheduler, "alphas_cumprod"),
-              "scheduler", self.name, "choose a first-order one on unit noise: DDIM, DDPM, DPMSolverMultistep, SASolver")
+        self.name, self._class, self._config = (
+            type(scheduler).__name__,
+            type(scheduler),
+            scheduler.config,
+        )
+        check(
+            scheduler.order == 1
+            and float(scheduler.init_noise_sigma) == 1
+            and hasattr(scheduler, "alphas_cumprod"),
+            "scheduler",
+            self.name,
+            "choose a first-order one on unit noise: DDIM, DDPM, DPMSolverMultistep, SASolver",
+        )
         self._prepared = cache(self._prepare)
         # IDDPM alone reads the learned variance; the others are given eps, as the pipelines do
         self._reads_variance = vars(scheduler).get("variance_type") in LEARNED
-        self.stochastic, noise = True, _Noise(torch.zeros(1, 1, 1, 1))        # until the first step is tried
+        self.stochastic, noise = (
+            True,
+            _Noise(torch.zeros(1, 1, 1, 1)),
+        )  # until the first step is tried
         self._step(self._prepare(4), torch.zeros(1, 2, 1, 1), 0, torch.zeros(1, 1, 1, 1), noise)
         self.stochastic = noise.draws > 0
 
@@ -40,20 +58,34 @@ class Scheduled:
         return self._prepared(num_steps).timesteps.tolist()
 
     def init(self, timesteps):
-        """-> the state before the first step: (T, history), the history empty. A walk may begin at any step."""
-        check(list(timesteps) == self.timesteps(len(timesteps)), "timesteps", list(timesteps),
-              f"{self.name} has {self.timesteps(len(timesteps))}")
+        """-> the state before the first step: (T, history), the history empty. A walk may begin at
+        any step.
+        """
+        check(
+            list(timesteps) == self.timesteps(len(timesteps)),
+            "timesteps",
+            list(timesteps),
+            f"{self.name} has {self.timesteps(len(timesteps))}",
+        )
         return len(timesteps), {}
 
     def step(self, state, out, step, x, noise=None):
-        """out: guided model output (B, >= C, H, W); x (B, C, H, W); noise like x where stochastic -> less noisy x, state."""
+        """out: guided model output (B, >= C, H, W); x (B, C, H, W); noise like x where stochastic
+        -> less noisy x, state.
+        """
         num_steps, history = state
         prepared = self._prepared(num_steps)
         scheduler = copy.copy(prepared)
         vars(scheduler).update(_with_own_lists(vars(prepared)) | _with_own_lists(history))
         x = self._step(scheduler, out, step, x, _Noise(noise))
-        return x, (num_steps, {name: value for name, value in vars(scheduler).items()
-                               if isinstance(value, list) or value is not vars(prepared).get(name)})
+        return x, (
+            num_steps,
+            {
+                name: value
+                for name, value in vars(scheduler).items()
+                if isinstance(value, list) or value is not vars(prepared).get(name)
+            },
+        )
 
     def noised(self, x0, eps, timestep):
         """The forward process q(x_t | x_0) at a model timestep."""
@@ -61,20 +93,26 @@ class Scheduled:
         return a**0.5 * x0 + (1 - a) ** 0.5 * eps
 
     def _step(self, scheduler, out, step, x, noise):
-        given = out if self._reads_variance else out[:, :x.shape[1]]
+        given = out if self._reads_variance else out[:, : x.shape[1]]
         with noise if self.stochastic else nullcontext():
             return scheduler.step(given, scheduler.timesteps[step], x, return_dict=False)[0]
 
     def _prepare(self, num_steps):
         scheduler = self._class.from_config(self._config)
         scheduler.set_timesteps(num_steps)
-        check(len(scheduler.timesteps) == num_steps, "scheduler", self.name,
-              f"it takes {len(scheduler.timesteps)} model calls for {num_steps} steps; choose one that takes one per step")
+        check(
+            len(scheduler.timesteps) == num_steps,
+            "scheduler",
+            self.name,
+            f"it takes {len(scheduler.timesteps)} model calls for {num_steps} steps; choose one that takes one per step",
+        )
         return scheduler
 
 
 def from_scheduler(scheduler):
-    """A sampler that computes what this scheduler (a pipeline's own, say) does; the scheduler itself is not touched."""
+    """A sampler that computes what this scheduler (a pipeline's own, say) does; the scheduler
+    itself is not touched.
+    """
     return Scheduled(scheduler)
 
 
@@ -90,11 +128,16 @@ class _Noise(TorchFunctionMode):
             return function(*args, **(kwargs or {}))
         self.draws += 1
         if self.noise is None or self.draws > 1 or tuple(args[0]) != tuple(self.noise.shape):
-            raise BadInput(f"noise: the scheduler draws {tuple(args[0])}, draw {self.draws} of this step, but is given "
-                           f"{None if self.noise is None else tuple(self.noise.shape)} for one; choose another scheduler")
+            raise BadInput(
+                f"noise: the scheduler draws {tuple(args[0])}, draw {self.draws} of this step, but is given "
+                f"{None if self.noise is None else tuple(self.noise.shape)} for one; choose another scheduler"
+            )
         return self.noise.to(device=kwargs["device"], dtype=kwargs["dtype"])
 
 
 def _with_own_lists(attributes):
     """Attributes of a scheduler, its lists copied: they are what it writes into."""
-    return {name: list(value) if isinstance(value, list) else value for name, value in attributes.items()}
+    return {
+        name: list(value) if isinstance(value, list) else value
+        for name, value in attributes.items()
+    }

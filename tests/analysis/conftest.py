@@ -1,4 +1,7 @@
-"""Records as a finished run leaves them, but with invented numbers: no model is computed, nothing imports torch."""
+"""Records as a finished run leaves them, but with invented numbers: no model is computed, nothing
+imports torch.
+"""
+
 import json
 
 import numpy as np
@@ -8,31 +11,67 @@ from safetensors.numpy import save_file
 from analysis import records
 from experiments import table2
 from experiments.table1 import group
-from harmonica.runs import SCHEMA, canonical
-from harmonica.specs import ModelSpec
-from harmonica.store import Store, write_json
+from harmonica.files import write_json
+from harmonica.lab.runs import SCHEMA, canonical
+from harmonica.lab.specs import ModelSpec
+from harmonica.lab.store import Store
 
-PROVENANCE = {"python": "3.11.0", "versions": {"numpy": "2", "torch": "2"}, "device": "a machine, 2 cores", "threads": 1,
-              "commit": "none", "code_sha": "0" * 64, "code_clean": True, "wall_s": 1.0}
+PROVENANCE = {
+    "python": "3.11.0",
+    "versions": {"numpy": "2", "torch": "2"},
+    "device": "a machine, 2 cores",
+    "threads": 1,
+    "commit": "none",
+    "code_sha": "0" * 64,
+    "code_clean": True,
+    "wall_s": 1.0,
+}
 BLOCKS = 4
-LEVEL = {"full": 1.0, "fora": 3.0, "random": 4.0, "ltc": 2.0, "sdt": 1.5}     # rFID; x_0 error is a tenth of it
+LEVEL = {
+    "full": 1.0,
+    "fora": 3.0,
+    "random": 4.0,
+    "ltc": 2.0,
+    "sdt": 1.5,
+}  # rFID; x_0 error is a tenth of it
 
 
 @pytest.fixture
 def rows():
     """-> a function that names the rows of one group, on `models` base models and as many noises."""
+
     def make(models=1, curs=(50, 37.5), num_steps=4):
-        specs = [ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale="smoke") for seed in range(models)]
-        return group(scale="smoke", models=specs, label="fake", num_steps=num_steps, cur_percents=list(curs), num_seeds=models)
+        specs = [
+            ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale="smoke")
+            for seed in range(models)
+        ]
+        return group(
+            scale="smoke",
+            models=specs,
+            label="fake",
+            num_steps=num_steps,
+            cur_percents=list(curs),
+            num_seeds=models,
+        )
+
     return make
 
 
 @pytest.fixture
 def text_rows():
-    """-> a function that names Table 2's rows under one sampler, on `models` base models and as many noises."""
+    """-> a function that names Table 2's rows under one sampler, on `models` base models and as
+    many noises.
+    """
+
     def make(models=1, block=table2.BLOCKS[0], **options):
-        specs = [ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale="smoke") for seed in range(models)]
-        return table2.group(block, scale="smoke", models=specs, label="fake", num_seeds=models, **options)
+        specs = [
+            ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale="smoke")
+            for seed in range(models)
+        ]
+        return table2.group(
+            block, scale="smoke", models=specs, label="fake", num_seeds=models, **options
+        )
+
     return make
 
 
@@ -40,22 +79,40 @@ def text_rows():
 def measured(tmp_path, rows):
     """-> a function that writes all records of rows(...) below a folder and returns (folder, rows).
 
-    named: other rows than those; costs: of training. levels: schedule, walk or a row's method -> rFID, or a function of (base
-    model, noise), and costs' methods -> seconds; latency: whether that record is there; clean: code_clean.
+    named: other rows than those; costs: of training. levels: schedule, walk or a row's method ->
+    rFID, or a function of (base model, noise), and costs' methods -> seconds; latency: whether that
+    record is there; clean: code_clean.
     """
-    def make(models=1, levels={}, latency=True, clean=True, folder="local", named=None, costs=(), **which):
+
+    def make(
+        models=1, levels={}, latency=True, clean=True, folder="local", named=None, costs=(), **which
+    ):
         root, named = tmp_path / folder, rows(models, **which) if named is None else named
         methods = {run: row.method for row in named for run in row.runs}
-        levels = LEVEL | levels | {run: levels[method] for run, method in methods.items() if method in levels}
+        levels = (
+            LEVEL
+            | levels
+            | {run: levels[method] for run, method in methods.items() if method in levels}
+        )
         for artefact in records.artefacts(named, costs):
             if artefact.kind == "latency" and not latency:
                 continue
-            content = {"run": _run, "router": _router, "latency": _latency, "training": _training}[artefact.kind](
-                Store(root), artefact, levels)
-            write_json(Store(root).record_path(artefact), {
-                "schema": SCHEMA, "kind": artefact.kind, "id": artefact.id, "config": json.loads(canonical(artefact)),
-                "provenance": {**PROVENANCE, "code_clean": clean}, **content})
+            content = {"run": _run, "router": _router, "latency": _latency, "training": _training}[
+                artefact.kind
+            ](Store(root), artefact, levels)
+            write_json(
+                Store(root).record_path(artefact),
+                {
+                    "schema": SCHEMA,
+                    "kind": artefact.kind,
+                    "id": artefact.id,
+                    "config": json.loads(canonical(artefact)),
+                    "provenance": {**PROVENANCE, "code_clean": clean},
+                    **content,
+                },
+            )
         return root, named
+
     return make
 
 
@@ -63,33 +120,72 @@ def _run(store, run, levels):
     folder = store.samples(run)
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(run.seed)
-    np.save(folder / "block-00000.npy", rng.uniform(-1, 1, (run.batch, 1, 8, 8)).astype(np.float32), allow_pickle=False)
+    np.save(
+        folder / "block-00000.npy",
+        rng.uniform(-1, 1, (run.batch, 1, 8, 8)).astype(np.float32),
+        allow_pickle=False,
+    )
     if run.noise == "reference":
         return {"metrics": {"num_images": run.num_images}, "cost": {}}
     fewer = run.num_steps != run.against
-    schedule = "fewer" if fewer and "fewer" in levels else run.router.training.walk if run.router else run.schedule
+    schedule = (
+        "fewer"
+        if fewer and "fewer" in levels
+        else run.router.training.walk
+        if run.router
+        else run.schedule
+    )
     level = levels.get(run, levels[schedule])
-    level = level(int(run.model.name[-1]), run.seed) if callable(level) else level * (1 + 0.1 * run.seed)
+    level = (
+        level(int(run.model.name[-1]), run.seed)
+        if callable(level)
+        else level * (1 + 0.1 * run.seed)
+    )
     uncached = run == run.baseline()
     cur = run.cur_percent or 0
     if run.schedule == "fora":
         cur = 100 * (1 - -(-run.num_steps // (run.interval or 2)) / run.num_steps)
     curve = None if fewer else [0.0, 0.0] + [0.0 if uncached else level / 100] * (run.num_steps - 1)
-    return {"metrics": {"IS": 8.0, "FID": level, "sFID": 2.0, "precision": 70.0, "recall": 60.0, "rFID": level,
-                        "x0_mse": 0.0 if uncached else level / 10, "agreement": 99.0 - level / 100, "x_mse_curve": curve,
-                        "num_images": run.num_images},
-            "keep": ["1" * BLOCKS] + ["01" * (BLOCKS // 2)] * (run.num_steps - 1),
-            "cost": {"macs": 1, "cur_percent": cur, "cur_natural_percent": 51.25 if run.router else None,
-                     "speedup_theoretical": run.against / run.num_steps / (1 - cur / 100), "cache_elements_per_image": 1}}
+    return {
+        "metrics": {
+            "IS": 8.0,
+            "FID": level,
+            "sFID": 2.0,
+            "precision": 70.0,
+            "recall": 60.0,
+            "rFID": level,
+            "x0_mse": 0.0 if uncached else level / 10,
+            "agreement": 99.0 - level / 100,
+            "x_mse_curve": curve,
+            "num_images": run.num_images,
+        },
+        "keep": ["1" * BLOCKS] + ["01" * (BLOCKS // 2)] * (run.num_steps - 1),
+        "cost": {
+            "macs": 1,
+            "cur_percent": cur,
+            "cur_natural_percent": 51.25 if run.router else None,
+            "speedup_theoretical": run.against / run.num_steps / (1 - cur / 100),
+            "cache_elements_per_image": 1,
+        },
+    }
 
 
 def _router(store, router, levels):
     path = store.router_path(router)
     path.parent.mkdir(parents=True, exist_ok=True)
-    logits = np.linspace(-5, 5, router.num_steps * BLOCKS, dtype=np.float32).reshape(router.num_steps, BLOCKS)
-    save_file({"logits": logits}, path, metadata={"about": json.dumps({"tau": 0.1, "timesteps": None})})
-    lambda_ = None if router.training.objective == "mse" else [0.0] + [1e-3] * (router.num_steps - 1)
-    log = [{"data_loss": 0.1 / (i + 1), "cur_percent": 10.0 * i, "beta": 1e-4, "lambda": lambda_} for i in range(4)]
+    logits = np.linspace(-5, 5, router.num_steps * BLOCKS, dtype=np.float32).reshape(
+        router.num_steps, BLOCKS
+    )
+    save_file(
+        {"logits": logits}, path, metadata={"about": json.dumps({"tau": 0.1, "timesteps": None})}
+    )
+    lambda_ = (
+        None if router.training.objective == "mse" else [0.0] + [1e-3] * (router.num_steps - 1)
+    )
+    log = [
+        {"data_loss": 0.1 / (i + 1), "cur_percent": 10.0 * i, "beta": 1e-4, "lambda": lambda_}
+        for i in range(4)
+    ]
     return {"metrics": {"beta": 1e-4, "cur_natural_percent": 51.25}, "log": log}
 
 
@@ -97,12 +193,32 @@ def _training(store, spec, levels):
     def row(method, router):
         seconds = levels.get(method, 2.0)
         standard = router.training.walk == "ltc"
-        return {"seconds_per_trajectory": seconds, "seconds_iqr": [0.9 * seconds, 1.1 * seconds], "memory_bytes": 2_000_000,
-                "lambda_seconds": None if router.training.objective == "mse" else 0.5, "images": 900 * standard, "updates": 9,
-                "seconds_total": seconds * router.training.trajectories}
-    return {"group": spec.group, "rows": {router.id: row(method, router) for method, router in spec.rows}}
+        return {
+            "seconds_per_trajectory": seconds,
+            "seconds_iqr": [0.9 * seconds, 1.1 * seconds],
+            "memory_bytes": 2_000_000,
+            "lambda_seconds": None if router.training.objective == "mse" else 0.5,
+            "images": 900 * standard,
+            "updates": 9,
+            "seconds_total": seconds * router.training.trajectories,
+        }
+
+    return {
+        "group": spec.group,
+        "rows": {router.id: row(method, router) for method, router in spec.rows},
+    }
 
 
 def _latency(store, spec, levels):
-    return {"group": spec.group, "rows": {run.id: {"latency_ms": 12.5, "latency_iqr_ms": [12.0, 13.0], "speedup": 1.25,
-                                                   "speedup_iqr": [1.2, 1.3]} for run in spec.runs}}
+    return {
+        "group": spec.group,
+        "rows": {
+            run.id: {
+                "latency_ms": 12.5,
+                "latency_iqr_ms": [12.0, 13.0],
+                "speedup": 1.25,
+                "speedup_iqr": [1.2, 1.3],
+            }
+            for run in spec.runs
+        },
+    }

@@ -1,4 +1,7 @@
-"""The sentences follow from the numbers: other numbers, other sentences; too few seeds, no ordering."""
+"""The sentences follow from the numbers: other numbers, other sentences; too few seeds, no
+ordering.
+"""
+
 import re
 
 import pytest
@@ -14,8 +17,10 @@ PLAIN, LEARNING_TO_CACHE, FORA, FEWER, LOSSLESS = range(5)
 @pytest.fixture
 def said(measured):
     """-> a function that gives the Claims of records with these levels of rFID."""
+
     def make(models=3, **levels):
         return claims(load(*measured(models, levels)), TABLE1)
+
     return make
 
 
@@ -27,7 +32,9 @@ def test_better_everywhere_holds(said):
     claim = said(sdt=1.5, ltc=2.0)[LEARNING_TO_CACHE]
     assert claim.verdict == "holds"
     assert "rFID is lower in 2 of 2 settings" in claim.summary
-    assert "1.65 against 2.2, ratio 0.75" in text(claim) and "lower in 3 of 3 base models" in text(claim)
+    assert "1.65 against 2.2, ratio 0.75" in text(claim) and "lower in 3 of 3 base models" in text(
+        claim
+    )
 
 
 def test_swapped_numbers_swap_the_sentence(said):
@@ -44,9 +51,13 @@ def test_an_interval_over_one_claims_no_ordering(said):
 
 
 def test_base_models_that_disagree_claim_no_ordering(said):
-    """Two base models far ahead, one behind on average over its noises, yet the interval leaves out 1."""
+    """Two base models far ahead, one behind on average over its noises, yet the interval leaves out
+    1.
+    """
     third = (1.1, 1.5, 2.1)
-    claim = said(sdt=lambda model, noise: third[noise] if model == 2 else 0.5, ltc=lambda model, noise: 1.5)[LEARNING_TO_CACHE]
+    claim = said(
+        sdt=lambda model, noise: third[noise] if model == 2 else 0.5, ltc=lambda model, noise: 1.5
+    )[LEARNING_TO_CACHE]
     low, high = re.search(r"ratio \S+ \[(\S+), (\S+)\]", text(claim)).groups()
     assert float(high) < 1
     assert claim.verdict == "undecided" and "lower in 2 of 3 base models" in text(claim)
@@ -61,7 +72,10 @@ def test_fora_stands_for_the_released_form_at_half_reuse(said):
 def test_plain_baselines_that_win_are_said_first(said):
     first = said(fora=1.2)[PLAIN]
     assert first.verdict == "somewhere"
-    assert any(finding.startswith("fake, T = 4, CUR 50 %: FORA below HarmoniCa in rFID") for finding in first.findings)
+    assert any(
+        finding.startswith("fake, T = 4, CUR 50 %: FORA below HarmoniCa in rFID")
+        for finding in first.findings
+    )
     assert not any("random below" in finding for finding in first.findings)
 
 
@@ -97,17 +111,29 @@ def test_nearly_lossless_needs_all_three_bounds(said):
 
 def test_overall_verdicts():
     words = {"l": "lower", "h": "higher", "o": "open"}
-    assert {marks: overall([words[mark] for mark in marks]) for marks in ("l", "lo", "llh", "lh", "oh", "o")} == {
-        "l": "holds", "lo": "holds in part", "llh": "holds in part", "lh": "does not hold", "oh": "does not hold", "o": "undecided"}
+    assert {
+        marks: overall([words[mark] for mark in marks])
+        for marks in ("l", "lo", "llh", "lh", "oh", "o")
+    } == {
+        "l": "holds",
+        "lo": "holds in part",
+        "llh": "holds in part",
+        "lh": "does not hold",
+        "oh": "does not hold",
+        "o": "undecided",
+    }
 
 
 class TestTable2:
-    """Its rows are not of equal compute: every sentence says by how much, and what computes more may still win."""
+    """Its rows are not of equal compute: every sentence says by how much, and what computes more
+    may still win.
+    """
 
     @pytest.fixture
     def said(self, measured, text_rows):
         def make(models=3, **levels):
             return claims(load(*measured(levels=levels, named=text_rows(models))), TABLE2)
+
         return make
 
     def test_unequal_compute_is_said_wherever_two_methods_meet(self, said):
@@ -118,15 +144,23 @@ class TestTable2:
     def test_where_a_baseline_wins_is_said_first(self, said):
         first, fewer, fora, lossless = said(fora=1.2, fewer=1.2)
         assert first.verdict == "somewhere" and fewer.verdict == fora.verdict == "does not hold"
-        assert "FORA below HarmoniCa in rFID" in text(first) and "DPM-Solver++ with 7 steps below HarmoniCa" in text(first)
+        assert "FORA below HarmoniCa in rFID" in text(
+            first
+        ) and "DPM-Solver++ with 7 steps below HarmoniCa" in text(first)
         assert "fewer steps lower in rFID" in text(fewer) and lossless.verdict == "does not hold"
 
     def test_an_interval_over_one_claims_nothing(self, said):
         first, fewer, *_ = said(sdt=lambda model, noise: (1.0, 1.0, 3.0)[model], fewer=1.5)
         assert fewer.verdict == "undecided" and first.verdict == "nowhere"
 
-    def test_fewer_steps_of_a_sampler_that_draws_noise_are_not_compared_image_by_image(self, measured, text_rows):
+    def test_fewer_steps_of_a_sampler_that_draws_noise_are_not_compared_image_by_image(
+        self, measured, text_rows
+    ):
         groups = load(*measured(levels={"fewer": 9.0}, named=text_rows(3, block=BLOCKS[1])))
         _, fewer, fora, _ = claims(groups, TABLE2)
-        assert fewer.verdict == "holds" and "rFID" in text(fewer) and "x_0" not in " ".join(fewer.findings)
+        assert (
+            fewer.verdict == "holds"
+            and "rFID" in text(fewer)
+            and "x_0" not in " ".join(fewer.findings)
+        )
         assert "x_0 error" in " ".join(fora.findings)

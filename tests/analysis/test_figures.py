@@ -1,4 +1,7 @@
-"""Figures: which a group has, one look per method, the same bytes each time, and nothing drawn of what is not there."""
+"""Figures: which a group has, one look per method, the same bytes each time, and nothing drawn of
+what is not there.
+"""
+
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -15,17 +18,25 @@ TABLE = ("samples", "routers", "error", "training", "speedup")
 
 @pytest.fixture
 def loaded(measured):
-    """-> a function that names an ablation, makes up its records and returns (root, {start of a name: group})."""
+    """-> a function that names an ablation, makes up its records and returns (root, {start of a
+    name: group}).
+    """
+
     def load(name, num_seeds=1, **options):
-        rows = import_module(f"experiments.ablation_{name}.config").table("smoke", num_seeds=num_seeds)
+        rows = import_module(f"experiments.ablation_{name}.config").table(
+            "smoke", num_seeds=num_seeds
+        )
         root, rows = measured(named=rows, **options)
         return root, {group.name.split(", T")[0]: group for group in records.load(root, rows)}
+
     return load
 
 
 def test_no_two_methods_look_the_same_and_variants_share_their_methods_colour():
     looks = {method: style.look(method) for method in style.METHOD if method != "Learning-to-Cache"}
-    without_colour = [tuple(sorted((k, v) for k, v in look.items() if k != "color")) for look in looks.values()]
+    without_colour = [
+        tuple(sorted((k, v) for k, v in look.items() if k != "color")) for look in looks.values()
+    ]
     assert len(set(without_colour)) == len(looks)
     for method, look in looks.items():
         family = "HarmoniCa" if method.startswith("SDT + IEPO") else method.split(", ")[0]
@@ -35,23 +46,35 @@ def test_no_two_methods_look_the_same_and_variants_share_their_methods_colour():
 def test_every_row_of_every_ablation_has_a_look():
     for name in ablation.METHODS:
         assert style.look(name) == style.METHOD[name]
-    for method in ("HarmoniCa, C = 2", "HarmoniCa, tau = 0.5", "HarmoniCa, DDIM's router", "FORA, interval 7"):
+    for method in (
+        "HarmoniCa, C = 2",
+        "HarmoniCa, tau = 0.5",
+        "HarmoniCa, DDIM's router",
+        "FORA, interval 7",
+    ):
         assert style.look(method)["color"] == style.look(method.split(", ")[0])["color"]
 
 
 def test_a_table_and_each_ablation_have_the_figures_that_tell_something(measured, loaded):
-    table, = records.load(*measured(folder="table"))
+    (table,) = records.load(*measured(folder="table"))
     assert figures.names(table) == TABLE
-    found = {name: figures.names(group) for ablation in ("iepo_vs_mse", "refresh", "threshold", "beta", "transfer")
-             for name, group in loaded(ablation)[1].items()}
-    assert found == {"IEPO against MSE": ("error", "lambda", "routers", "methods"),
-                     "IEPO against MSE, last step reused": ("error", "methods"),
-                     "refresh of lambda": ("sweep",), "threshold": ("sweep",), "CUR and quality": ("speedup",),
-                     "transfer between samplers": ("methods",)}
+    found = {
+        name: figures.names(group)
+        for ablation in ("iepo_vs_mse", "refresh", "threshold", "beta", "transfer")
+        for name, group in loaded(ablation)[1].items()
+    }
+    assert found == {
+        "IEPO against MSE": ("error", "lambda", "routers", "methods"),
+        "IEPO against MSE, last step reused": ("error", "methods"),
+        "refresh of lambda": ("sweep",),
+        "threshold": ("sweep",),
+        "CUR and quality": ("speedup",),
+        "transfer between samplers": ("methods",),
+    }
 
 
 def test_what_has_nothing_to_show_is_not_drawn(measured, tmp_path):
-    group, = records.load(*measured())
+    (group,) = records.load(*measured())
     plain = replace(group, lines=tuple(line for line in group.lines if not line.row.runs[0].router))
     assert figures.names(plain) == ("samples", "error", "speedup")
     assert figures.names(replace(group, lines=group.lines[:1])) == ()
@@ -61,22 +84,34 @@ def test_what_has_nothing_to_show_is_not_drawn(measured, tmp_path):
 def test_the_same_records_give_the_same_bytes_in_both_formats(loaded, tmp_path):
     for name in ("refresh", "transfer"):
         root, groups = loaded(name, folder=name)
-        first, again = (figures.draw(root, groups.values(), tmp_path / name / folder) for folder in ("first", "again"))
+        first, again = (
+            figures.draw(root, groups.values(), tmp_path / name / folder)
+            for folder in ("first", "again")
+        )
         assert {path.suffix for path in first} == {".png", ".pdf"} and len(first) == 2 * len(groups)
         assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, again))
-        assert not any(word in path.read_bytes() for path in first for word in (b"CreationDate", b"Producer", b"Software"))
+        assert not any(
+            word in path.read_bytes()
+            for path in first
+            for word in (b"CreationDate", b"Producer", b"Software")
+        )
 
 
 def test_files_keep_the_names_that_the_readme_links(measured):
-    group, = records.load(*measured())
+    (group,) = records.load(*measured())
     named = replace(group, name="DiT-digits 16 tokens, T = 10")
     for figure in ("samples", "routers"):
         assert f"results/figures/{figures.file_name(named, figure)}" in README.read_text()
 
 
 def test_sample_grids_are_those_of_tables_and_of_sdt_against_standard_training(rows):
-    sdt, beta = (import_module(f"experiments.ablation_{name}.config").table("smoke") for name in ("sdt_vs_standard", "beta"))
-    assert figures.pictured(rows() + sdt + beta) == list(dict.fromkeys(row.runs[0] for row in rows() + sdt))
+    sdt, beta = (
+        import_module(f"experiments.ablation_{name}.config").table("smoke")
+        for name in ("sdt_vs_standard", "beta")
+    )
+    assert figures.pictured(rows() + sdt + beta) == list(
+        dict.fromkeys(row.runs[0] for row in rows() + sdt)
+    )
 
 
 def test_a_router_of_another_sampler_is_not_shown_as_the_rows_own(loaded):
@@ -88,7 +123,13 @@ def test_a_router_of_another_sampler_is_not_shown_as_the_rows_own(loaded):
 def test_intervals_and_numbers_of_steps_are_one_line_each(loaded):
     _, groups = loaded("beta")
     found = speedup.series(groups["CUR and quality"])
-    assert list(found) == ["fewer steps", "FORA", "Learning-to-Cache, all pairs", "SDT + MSE", "HarmoniCa"]
+    assert list(found) == [
+        "fewer steps",
+        "FORA",
+        "Learning-to-Cache, all pairs",
+        "SDT + MSE",
+        "HarmoniCa",
+    ]
     assert [line.row.runs[0].interval for line in found["FORA"]] == [None, 3, 4]
 
 

@@ -1,4 +1,5 @@
 """Heat maps: of any router, whatever its size, the same bytes each time."""
+
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,10 +10,18 @@ from harmonica import plot
 
 def router(num_steps, num_blocks, **about):
     scores = np.linspace(0, 1, num_steps * num_blocks).reshape(num_steps, num_blocks)
-    return SimpleNamespace(scores=scores, tau=0.1, about=about, keep=lambda cur=None: scores > (0.1 if cur is None else 0.5))
+    return SimpleNamespace(
+        scores=scores,
+        tau=0.1,
+        about=about,
+        keep=lambda cur=None: scores > (0.1 if cur is None else 0.5),
+    )
 
 
-@pytest.mark.parametrize("num_steps, num_blocks, kinds", [(4, 4, ("attn", "mlp")), (3, 5, ("block",)), (1, 2, ("attn", "mlp"))])
+@pytest.mark.parametrize(
+    "num_steps, num_blocks, kinds",
+    [(4, 4, ("attn", "mlp")), (3, 5, ("block",)), (1, 2, ("attn", "mlp"))],
+)
 def test_every_shape_is_drawn(tmp_path, num_steps, num_blocks, kinds):
     own = router(num_steps, num_blocks)
     assert plot.kinds_of(own) == kinds
@@ -40,6 +49,7 @@ def test_a_router_trained_for_a_cur_shows_the_schedule_of_that_cur(tmp_path):
 
 def test_the_users_own_matplotlib_settings_change_nothing(tmp_path):
     import matplotlib
+
     plot.heat_map(router(4, 4), tmp_path / "a.png")
     with matplotlib.rc_context({"font.size": 20, "savefig.dpi": 20}):
         plot.heat_map(router(4, 4), tmp_path / "b.png")

@@ -1,21 +1,36 @@
-"""What may be committed, that nothing is overwritten, and that the committed set is checked by name."""
+"""What may be committed, that nothing is overwritten, and that the committed set is checked by
+name.
+"""
+
 import numpy as np
 import pytest
 
-from analysis import committed, publish as publishing, records
+from analysis import committed, records
+from analysis import publish as publishing
 from analysis.publish import HELD, THERE, UNCLEAN
 from analysis.tables import TABLE1, TABLES
-from harmonica import BadInput
-from harmonica.store import Store, read_json, write_json
+from harmonica.errors import BadInput
+from harmonica.files import read_json, write_json
+from harmonica.lab.store import Store
 
 
 @pytest.fixture
 def published(measured, tmp_path):
-    """-> a function that publishes records as `measured` makes them: (results folder, rows, written, skipped)."""
+    """-> a function that publishes records as `measured` makes them: (results folder, rows,
+    written, skipped).
+    """
+
     def make(**kind):
         root, rows = measured(**kind)
         results = tmp_path / "results"
-        return results, rows, *publishing.publish(root, results, {"Table 1": records.artefacts(rows)}, committed.pictured(rows))
+        return (
+            results,
+            rows,
+            *publishing.publish(
+                root, results, {"Table 1": records.artefacts(rows)}, committed.pictured(rows)
+            ),
+        )
+
     return make
 
 
@@ -24,7 +39,9 @@ def as_committed(published, monkeypatch):
     """A published set that stands for the committed one."""
     results, rows, *_ = published(models=2, curs=(50,))
     monkeypatch.setattr(committed, "rows", lambda table: rows if table == TABLE1 else [])
-    monkeypatch.setattr(committed, "artefacts", lambda table: records.artefacts(committed.rows(table)))
+    monkeypatch.setattr(
+        committed, "artefacts", lambda table: records.artefacts(committed.rows(table))
+    )
     monkeypatch.setattr(committed.notebooks, "execute", lambda results: [])
     return results, rows
 
@@ -34,7 +51,11 @@ def test_clean_records_routers_and_pictures_are_copied(published):
     wanted = records.artefacts(rows)
     assert not skipped and len(written) == len(set(written))
     assert all(Store(results).record_path(artefact).exists() for artefact in wanted)
-    assert all(Store(results).router_path(artefact).exists() for artefact in wanted if artefact.kind == "router")
+    assert all(
+        Store(results).router_path(artefact).exists()
+        for artefact in wanted
+        if artefact.kind == "router"
+    )
     with np.load(records.committed_images(results, rows[0].runs[0]), allow_pickle=False) as file:
         assert file["images"].shape == (10, 1, 8, 8)
 
@@ -58,9 +79,13 @@ def test_damaged_and_unnamed_records_are_left_out_with_their_reason(measured, tm
     wanted = {artefact.id: artefact for artefact in records.artefacts(rows)}
     damaged, unnamed = Store(root).record_path(rows[0].runs[0]), wanted.pop(rows[-1].runs[0].id)
     damaged.write_text('{"schema": 1')
-    written, skipped = publishing.publish(root, tmp_path / "results", {"Table 1": wanted.values()}, [])
+    written, skipped = publishing.publish(
+        root, tmp_path / "results", {"Table 1": wanted.values()}, []
+    )
     reasons = {id_: reason for reason, ids in skipped.items() for id_ in ids}
-    assert "not a whole JSON file" in reasons[damaged.stem] and "no experiment" in reasons[unnamed.id]
+    assert (
+        "not a whole JSON file" in reasons[damaged.stem] and "no experiment" in reasons[unnamed.id]
+    )
     assert not written and reasons[rows[-1].runs[0].router.id] == HELD
 
 
@@ -90,11 +115,15 @@ def test_the_committed_set_renders_from_itself_alone_and_unchanged(as_committed)
 def test_every_kind_of_missing_file_is_named(as_committed):
     results, rows = as_committed
     store, router = Store(results), rows[-1].runs[0].router
-    latency, = records.latency_specs(rows)
+    (latency,) = records.latency_specs(rows)
     made = "`make reproduce-table1 ROWS=all SEEDS=3"
-    for path, remedy in ((store.record_path(rows[0].runs[-1]), made), (store.record_path(router), made),
-                         (store.record_path(latency), made), (store.router_path(router), "`git checkout"),
-                         (records.committed_images(results, rows[0].runs[0]), "`git checkout")):
+    for path, remedy in (
+        (store.record_path(rows[0].runs[-1]), made),
+        (store.record_path(router), made),
+        (store.record_path(latency), made),
+        (store.router_path(router), "`git checkout"),
+        (records.committed_images(results, rows[0].runs[0]), "`git checkout"),
+    ):
         content = path.read_bytes()
         path.unlink()
         with pytest.raises(BadInput, match=f"{path}.* missing; {remedy}"):
@@ -103,8 +132,14 @@ def test_every_kind_of_missing_file_is_named(as_committed):
     committed.check(results)
 
 
-@pytest.mark.parametrize("changed, words", [({}, "no experiment names it now"), ({"schema": 0}, "it has schema 0, not 1"),
-                                            ({"sha256": "f" * 64}, "made with other weights of fake-s1 than the shipped ones")])
+@pytest.mark.parametrize(
+    "changed, words",
+    [
+        ({}, "no experiment names it now"),
+        ({"schema": 0}, "it has schema 0, not 1"),
+        ({"sha256": "f" * 64}, "made with other weights of fake-s1 than the shipped ones"),
+    ],
+)
 def test_a_record_that_nothing_names_is_stale_and_its_heir_is_named(as_committed, changed, words):
     results, rows = as_committed
     current = Store(results).record_path(rows[0].runs[-1])
@@ -112,14 +147,19 @@ def test_a_record_that_nothing_names_is_stale_and_its_heir_is_named(as_committed
     found = read_json(current)
     found["config"]["model"] |= {key: value for key, value in changed.items() if key == "sha256"}
     write_json(old, found | {key: value for key, value in changed.items() if key == "schema"})
-    with pytest.raises(BadInput, match=f"{old.name} is stale, .*{words}; delete it, `make reproduce-table1 .* takes its place"):
+    with pytest.raises(
+        BadInput,
+        match=f"{old.name} is stale, .*{words}; delete it, `make reproduce-table1 .* takes its place",
+    ):
         committed.check(results)
 
 
 def test_other_code_is_shown_and_not_refused(as_committed):
     results, rows = as_committed
     wanted = len(records.artefacts(rows))
-    assert committed.other_code(results).startswith(f"{wanted} of {wanted} records were made by other code")
+    assert committed.other_code(results).startswith(
+        f"{wanted} of {wanted} records were made by other code"
+    )
     committed.check(results)
 
 
@@ -139,4 +179,6 @@ def test_a_table_of_which_nothing_is_committed_is_left_out(as_committed, tmp_pat
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_the_committed_set_is_that_of_the_experiments(table):
-    assert {artefact.id for artefact in records.artefacts(committed.rows(table))} <= set(committed.named())
+    assert {artefact.id for artefact in records.artefacts(committed.rows(table))} <= set(
+        committed.named()
+    )

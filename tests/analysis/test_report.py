@@ -1,4 +1,7 @@
-"""A table: its columns, blanks with reasons, committed values beside the cells, refusals, and figures of stable bytes."""
+"""A table: its columns, blanks with reasons, committed values beside the cells, refusals, and
+figures of stable bytes.
+"""
+
 import csv
 import os
 import re
@@ -14,12 +17,15 @@ from analysis.paper_numbers import FOLDER, published
 from analysis.tables import ABLATIONS, TABLE1, TABLE2, TABLES
 from experiments import paper_scale as paper_scale_rows
 from experiments.table2 import BLOCKS
-from harmonica import BadInput
-from harmonica.store import Store, read_json, write_json
+from harmonica.errors import BadInput
+from harmonica.files import read_json, write_json
+from harmonica.lab.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-COLUMNS = ("model,T,method,CUR_percent,CUR_natural_percent,IS,FID,sFID,precision,recall,rFID,rFID_floor,x0_mse,agreement,"
-           "latency_ms,speedup,speedup_theoretical,num_images,num_seeds,run_ids")
+COLUMNS = (
+    "model,T,method,CUR_percent,CUR_natural_percent,IS,FID,sFID,precision,recall,rFID,rFID_floor,x0_mse,agreement,"
+    "latency_ms,speedup,speedup_theoretical,num_images,num_seeds,run_ids"
+)
 
 
 def parsed(groups):
@@ -30,8 +36,17 @@ def test_columns_and_methods_are_the_contract(measured):
     groups = records.load(*measured())
     assert table.csv_text(groups).splitlines()[0] == COLUMNS
     rows = parsed(groups)
-    assert [row["method"] for row in rows] == ["DDIM", "DDIM", "FORA", "random", "Learning-to-Cache", "HarmoniCa",
-                                               "random", "Learning-to-Cache", "HarmoniCa"]
+    assert [row["method"] for row in rows] == [
+        "DDIM",
+        "DDIM",
+        "FORA",
+        "random",
+        "Learning-to-Cache",
+        "HarmoniCa",
+        "random",
+        "Learning-to-Cache",
+        "HarmoniCa",
+    ]
 
 
 def test_a_table_of_several_samplers_has_a_column_for_them(measured, text_rows):
@@ -40,8 +55,11 @@ def test_a_table_of_several_samplers_has_a_column_for_them(measured, text_rows):
     rows = parsed(groups)
     assert list(rows[0]) == COLUMNS.replace("model,", "model,sampler,").split(",")
     assert [(row["sampler"], row["T"], row["method"]) for row in rows[:4]] == [
-        ("DPM-Solver++", "10", "DPM-Solver++"), ("DPM-Solver++", "7", "DPM-Solver++"), ("DPM-Solver++", "10", "FORA"),
-        ("DPM-Solver++", "10", "HarmoniCa")]
+        ("DPM-Solver++", "10", "DPM-Solver++"),
+        ("DPM-Solver++", "7", "DPM-Solver++"),
+        ("DPM-Solver++", "10", "FORA"),
+        ("DPM-Solver++", "10", "HarmoniCa"),
+    ]
     assert len({table.key(row) for row in rows}) == len(rows) == 12
     heading, lines = table.carrying_block(groups[0], {})[1:]
     assert [line[0] for line in lines] == ["uncached", "DPM-Solver++, 7 steps", "FORA", "HarmoniCa"]
@@ -49,36 +67,65 @@ def test_a_table_of_several_samplers_has_a_column_for_them(measured, text_rows):
 
 def test_groups_that_model_sampler_and_steps_do_not_tell_apart_are_named(measured, tmp_path):
     """And their rows find their own committed values."""
-    table_, = (t for t in ABLATIONS if t.name == "ablation_iepo_vs_mse")
+    (table_,) = (t for t in ABLATIONS if t.name == "ablation_iepo_vs_mse")
     groups = records.load(*measured(named=table_.rows("digits")))
     rows = parsed(groups)
-    assert list(rows[0])[:2] == ["group", "model"] and len({table.key(row) for row in rows}) == len(rows) == 13
-    other = re.sub(r'(last step reused, T = 10",.*,SDT \+ MSE,50,51.25),8', r"\1,9", table.csv_text(groups))
+    assert (
+        list(rows[0])[:2] == ["group", "model"]
+        and len({table.key(row) for row in rows}) == len(rows) == 13
+    )
+    other = re.sub(
+        r'(last step reused, T = 10",.*,SDT \+ MSE,50,51.25),8', r"\1,9", table.csv_text(groups)
+    )
     (tmp_path / "committed.csv").write_text(other)
-    shown = [table.beside_block(group, table.read_csv(tmp_path / "committed.csv"))[2] for group in groups]
-    assert [line[4] for lines in shown for line in lines if line[0] == "SDT + MSE"] == ["8 (8)", "8 (9)"]
+    shown = [
+        table.beside_block(group, table.read_csv(tmp_path / "committed.csv"))[2] for group in groups
+    ]
+    assert [line[4] for lines in shown for line in lines if line[0] == "SDT + MSE"] == [
+        "8 (8)",
+        "8 (9)",
+    ]
 
 
-@pytest.mark.parametrize("which", [t for t in ABLATIONS if t.rows("smoke")], ids=lambda which: which.name)
-def test_ablations_at_paper_scale_are_rendered_without_the_papers_rows(which, measured, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "which", [t for t in ABLATIONS if t.rows("smoke")], ids=lambda which: which.name
+)
+def test_ablations_at_paper_scale_are_rendered_without_the_papers_rows(
+    which, measured, tmp_path, monkeypatch
+):
     monkeypatch.setattr(paper_scale_rows, "published_sha256", lambda name: "0" * 64)
     root, rows = measured(named=which.rows("paper"), latency=False)
     (csv_file, document_file), text = paper_scale.render(root, tmp_path / "out", rows, which)
-    assert csv_file.name == f"{which.name}.paper.csv" and csv_file.read_text().count("\n") == 1 + len(rows)
-    assert f"{which.title} at paper scale" in document_file.read_text() and "FID in the paper" not in text
+    assert csv_file.name == f"{which.name}.paper.csv" and csv_file.read_text().count(
+        "\n"
+    ) == 1 + len(rows)
+    assert (
+        f"{which.title} at paper scale" in document_file.read_text()
+        and "FID in the paper" not in text
+    )
 
 
 def test_fewer_steps_of_a_sampler_that_draws_noise_have_no_x0_error(measured, text_rows):
     groups = records.load(*measured(named=text_rows(block=BLOCKS[1])))
     assert [row["x0_mse"] != "" for row in parsed(groups)] == [True, False, True, True]
-    assert "x_0 error of IDDPM, 15 steps: the sampler draws noise at each step" in document(groups, TABLE2)
+    assert "x_0 error of IDDPM, 15 steps: the sampler draws noise at each step" in document(
+        groups, TABLE2
+    )
 
 
 def test_cells_are_means_over_pairs(measured):
     rows = parsed(records.load(*measured(3)))
     uncached, harmonica = rows[0], rows[5]
-    assert (uncached["rFID"], uncached["x0_mse"], uncached["CUR_natural_percent"]) == ("1.1", "0", "")
-    assert harmonica["rFID"] == "1.65" and harmonica["rFID_floor"] == "1.1" and harmonica["CUR_natural_percent"] == "51.25"
+    assert (uncached["rFID"], uncached["x0_mse"], uncached["CUR_natural_percent"]) == (
+        "1.1",
+        "0",
+        "",
+    )
+    assert (
+        harmonica["rFID"] == "1.65"
+        and harmonica["rFID_floor"] == "1.1"
+        and harmonica["CUR_natural_percent"] == "51.25"
+    )
     assert harmonica["num_seeds"] == "9" and len(set(harmonica["run_ids"].split(" "))) == 9
     assert (harmonica["latency_ms"], harmonica["speedup"]) == ("12.5", "1.25")
 
@@ -95,23 +142,37 @@ def test_missing_latency_is_blank_and_its_reason_is_in_the_document(measured):
 
 def test_the_document_names_scale_form_host_and_keeps_the_papers_numbers_apart(measured):
     written = document(records.load(*measured(3)))
-    for words in ("fake, T = 4 (smoke scale)", "| Learning-to-Cache | all-pairs |", "| Learning-to-Cache | released |",
-                  "on a machine, 2 cores", "3 base models x 3 evaluation noises", "| 1.65 [1.5"):
+    for words in (
+        "fake, T = 4 (smoke scale)",
+        "| Learning-to-Cache | all-pairs |",
+        "| Learning-to-Cache | released |",
+        "on a machine, 2 cores",
+        "3 base models x 3 evaluation noises",
+        "| 1.65 [1.5",
+    ):
         assert words in written
     measured_part, paper_part = written.split("## The paper's own numbers")
     assert "13.35" in paper_part and "13.35" not in measured_part
 
 
 def test_table_2_says_what_stands_for_the_clip_score(measured, text_rows):
-    measured_part, paper_part = document(records.load(*measured(named=text_rows(3))), TABLE2).split("## The paper's own numbers")
-    for words in ("# Table 2 at smoke scale", "Agreement takes the place of the paper's CLIP score", "fake, DPM-Solver++, T = 10",
-                  "FORA or fewer steps ahead of HarmoniCa"):
+    measured_part, paper_part = document(records.load(*measured(named=text_rows(3))), TABLE2).split(
+        "## The paper's own numbers"
+    )
+    for words in (
+        "# Table 2 at smoke scale",
+        "Agreement takes the place of the paper's CLIP score",
+        "fake, DPM-Solver++, T = 10",
+        "FORA or fewer steps ahead of HarmoniCa",
+    ):
         assert words in measured_part
     assert "CLIP" in paper_part and "Learning-to-Cache" not in measured_part
 
 
 def test_committed_values_stand_beside_the_cells(measured, tmp_path):
-    before, after = (records.load(*measured(folder=f"set {sdt}", levels={"sdt": sdt})) for sdt in (1.75, 1.5))
+    before, after = (
+        records.load(*measured(folder=f"set {sdt}", levels={"sdt": sdt})) for sdt in (1.75, 1.5)
+    )
     (tmp_path / "committed.csv").write_text(table.csv_text(before))
     heading, lines = table.carrying_block(after[0], table.read_csv(tmp_path / "committed.csv"))[1:]
     harmonica = next(line for line in lines if line[0] == "HarmoniCa" and line[2] == "50")
@@ -126,7 +187,9 @@ def test_a_missing_record_is_named_with_the_command_that_makes_it(measured):
         records.require(root, records.artefacts(rows), "make this")
 
 
-@pytest.mark.parametrize("field, value, words", [("schema", 0, "has schema 0"), ("id", "other", "id 'other'")])
+@pytest.mark.parametrize(
+    "field, value, words", [("schema", 0, "has schema 0"), ("id", "other", "id 'other'")]
+)
 def test_a_record_of_another_schema_or_id_is_refused_by_name(measured, field, value, words):
     root, rows = measured()
     path = Store(root).record_path(rows[0].runs[0])
@@ -149,6 +212,7 @@ def test_a_record_of_another_scale_is_refused_by_name(measured):
 
 def test_runs_that_do_not_pair_are_refused(rows):
     from dataclasses import replace
+
     row = rows(3)[0]
     with pytest.raises(BadInput, match="same noises"):
         records.grid(replace(row, runs=row.runs[:-1]))
@@ -160,7 +224,11 @@ def test_the_same_records_give_the_same_bytes(measured, tmp_path):
     again, _ = report.render(TABLE1, root, tmp_path / "again", rows, "smoke", committed={})
     assert [p.name for p in first] == [p.name for p in again] and len(first) == 12
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, again))
-    assert not any(word in path.read_bytes() for path in first for word in (b"Software", b"CreationDate", b"Producer", b"Creator"))
+    assert not any(
+        word in path.read_bytes()
+        for path in first
+        for word in (b"Software", b"CreationDate", b"Producer", b"Creator")
+    )
 
 
 def test_a_missing_sample_block_is_named(measured, tmp_path):
@@ -179,26 +247,41 @@ def test_published_tables_are_whole():
     assert len(rows) == 16 and rows[3]["FID"] == "2.36"
 
 
-@pytest.mark.parametrize("arguments, words", [(["table1", "--scale", "smoke"], "make reproduce-table1 SCALE=smoke"),
-                                              (["table1", "--scale", "big"], "SCALE: 'big'"),
-                                              (["table1", "--seeds", "4"], "SEEDS: 4"),
-                                              (["table1", "--rows", "some"], "ROWS: 'some'"),
-                                              (["table1", "--scale", "paper"], "make reproduce-table1 SCALE=paper"),
-                                              (["table2", "--scale", "smoke"], "make reproduce-table2 SCALE=smoke")])
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["table1", "--scale", "smoke"], "make reproduce-table1 SCALE=smoke"),
+        (["table1", "--scale", "big"], "SCALE: 'big'"),
+        (["table1", "--seeds", "4"], "SEEDS: 4"),
+        (["table1", "--rows", "some"], "ROWS: 'some'"),
+        (["table1", "--scale", "paper"], "make reproduce-table1 SCALE=paper"),
+        (["table2", "--scale", "smoke"], "make reproduce-table2 SCALE=smoke"),
+    ],
+)
 def test_mistakes_are_met_with_one_sentence(tmp_path, arguments, words, monkeypatch, capsys):
     from analysis.__main__ import main
+
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 2
-    line, = capsys.readouterr().err.splitlines()
+    (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and words in line
 
 
 def test_nothing_here_imports_torch(measured, tmp_path):
     root, _ = measured()
-    modules = [f"analysis.{path.stem}" for path in sorted((ROOT / "analysis").glob("*.py")) if path.stem != "__init__"]
-    modules += [f"analysis.figures.{path.stem}" for path in sorted((ROOT / "analysis" / "figures").glob("*.py"))]
+    modules = [
+        f"analysis.{path.stem}"
+        for path in sorted((ROOT / "analysis").glob("*.py"))
+        if path.stem != "__init__"
+    ]
+    modules += [
+        f"analysis.figures.{path.stem}"
+        for path in sorted((ROOT / "analysis" / "figures").glob("*.py"))
+    ]
     code = f"import sys, {', '.join(modules)}, harmonica.plot; sys.exit('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path
+    )
     assert done.returncode == 0
 
 

@@ -1,14 +1,17 @@
-"""The DiT backbone computes what diffusers' model computes, in either numerics, and keeps nothing anywhere."""
+"""The DiT backbone computes what diffusers' model computes, in either numerics, and keeps nothing
+anywhere.
+"""
+
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from harmonica import cost
 from harmonica.backbones import run_all
 from harmonica.backbones.dit import NUMERICS, DiT
-from harmonica.denoise import guide
+from harmonica.lab import cost
+from harmonica.method.denoise import guide
 
 
 def inputs(backbone, batch=3, dtype=torch.float32):
@@ -19,14 +22,17 @@ def inputs(backbone, batch=3, dtype=torch.float32):
 
 @torch.no_grad()
 @pytest.mark.parametrize("tied", [True, False], ids=["shared embedder", "embedder per block"])
-@pytest.mark.parametrize("shape", [{}, {"patch": 1, "heads": 2}, {"channels": 1, "out_channels": 1, "depth": 3}],
-                         ids=["learned sigma", "patch 1", "one channel"])
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"patch": 1, "heads": 2}, {"channels": 1, "out_channels": 1, "depth": 3}],
+    ids=["learned sigma", "patch 1", "one channel"],
+)
 @pytest.mark.parametrize("train", [False, True], ids=["eval", "train"])
 def test_computing_everything_is_diffusers_forward_bit_for_bit(tiny_dit, tied, shape, train):
     backbone = tiny_dit(dtype=torch.float32, numerics="diffusers", tied=tied, **shape)
     x, t, labels = inputs(backbone)
     expected = backbone.model(x, timestep=t, class_labels=labels).sample
-    backbone.model.train(train)                 # where the model itself would drop labels at random
+    backbone.model.train(train)  # where the model itself would drop labels at random
     assert len(backbone.embedders) == (1 if tied else len(backbone.blocks) // 2)
     for _ in range(3):
         assert torch.equal(run_all(backbone, x, t, backbone.prepare(labels)), expected)
@@ -42,31 +48,58 @@ def doubled(module):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("change", [
-    lambda block: block.attn1.set_processor(Doubled()),
-    lambda block: setattr(block.attn1, "norm_q", torch.nn.LayerNorm(block.attn1.to_q.out_features // block.attn1.heads)),
-    lambda block: setattr(block.attn1, "rescale_output_factor", 2.0),
-    lambda block: setattr(block.attn1, "to_q", torch.nn.Sequential(block.attn1.to_q, torch.nn.Tanh())),
-    lambda block: doubled(block.attn1),
-    lambda block: doubled(block.attn1.to_out[1]),
-    lambda block: block.attn1.to_out.__setitem__(1, torch.nn.Tanh()),
-    lambda block: setattr(block, "ff", torch.nn.Sequential(block.ff, torch.nn.Tanh())),
-    lambda block: block.ff.net.append(torch.nn.Tanh()),
-    lambda block: block.ff.net.__setitem__(2, torch.nn.Sequential(block.ff.net[2], torch.nn.Tanh())),
-    lambda block: setattr(block.ff.net[0], "approximate", "none"),
-    lambda block: doubled(block.ff),
-    lambda block: doubled(block.ff.net[0]),
-    lambda block: doubled(block.ff.net[1])],
-    ids=["processor", "norm", "scale", "adapter", "hook", "hook on dropout", "another dropout", "another feed-forward",
-         "longer feed-forward", "adapter of feed-forward", "exact gelu", "hook on feed-forward", "hook on gelu",
-         "hook on feed-forward's dropout"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda block: block.attn1.set_processor(Doubled()),
+        lambda block: setattr(
+            block.attn1,
+            "norm_q",
+            torch.nn.LayerNorm(block.attn1.to_q.out_features // block.attn1.heads),
+        ),
+        lambda block: setattr(block.attn1, "rescale_output_factor", 2.0),
+        lambda block: setattr(
+            block.attn1, "to_q", torch.nn.Sequential(block.attn1.to_q, torch.nn.Tanh())
+        ),
+        lambda block: doubled(block.attn1),
+        lambda block: doubled(block.attn1.to_out[1]),
+        lambda block: block.attn1.to_out.__setitem__(1, torch.nn.Tanh()),
+        lambda block: setattr(block, "ff", torch.nn.Sequential(block.ff, torch.nn.Tanh())),
+        lambda block: block.ff.net.append(torch.nn.Tanh()),
+        lambda block: block.ff.net.__setitem__(
+            2, torch.nn.Sequential(block.ff.net[2], torch.nn.Tanh())
+        ),
+        lambda block: setattr(block.ff.net[0], "approximate", "none"),
+        lambda block: doubled(block.ff),
+        lambda block: doubled(block.ff.net[0]),
+        lambda block: doubled(block.ff.net[1]),
+    ],
+    ids=[
+        "processor",
+        "norm",
+        "scale",
+        "adapter",
+        "hook",
+        "hook on dropout",
+        "another dropout",
+        "another feed-forward",
+        "longer feed-forward",
+        "adapter of feed-forward",
+        "exact gelu",
+        "hook on feed-forward",
+        "hook on gelu",
+        "hook on feed-forward's dropout",
+    ],
+)
 def test_a_block_that_was_changed_after_loading_is_followed(tiny_dit, change):
     backbone = tiny_dit(dtype=torch.float32, numerics="diffusers")
     x, t, labels = inputs(backbone)
     before = run_all(backbone, x, t, backbone.prepare(labels))
     change(backbone.model.transformer_blocks[0])
     after = run_all(backbone, x, t, backbone.prepare(labels))
-    assert torch.equal(after, backbone.model(x, timestep=t, class_labels=labels).sample) and not torch.equal(after, before)
+    assert torch.equal(
+        after, backbone.model(x, timestep=t, class_labels=labels).sample
+    ) and not torch.equal(after, before)
 
 
 @torch.no_grad()
@@ -81,17 +114,29 @@ def test_sharing_the_embedder_stops_where_one_copy_differs(tiny_dit):
 
 @torch.no_grad()
 def test_both_numerics_can_be_chosen_and_differ(tiny_dit):
-    """Timestep embedding and LayerNorm eps, each by itself; the guided channels are in test_guidance."""
+    """Timestep embedding and LayerNorm eps, each by itself; the guided channels are in
+    test_guidance.
+    """
     official, diffusers = NUMERICS["official"], NUMERICS["diffusers"]
-    assert (official.frequency_shift, official.mlp_norm_eps, official.guided_channels) == (0, 1e-6, 3)
-    assert (diffusers.frequency_shift, diffusers.mlp_norm_eps, diffusers.guided_channels) == (1, 1e-5, 4)
+    assert (official.frequency_shift, official.mlp_norm_eps, official.guided_channels) == (
+        0,
+        1e-6,
+        3,
+    )
+    assert (diffusers.frequency_shift, diffusers.mlp_norm_eps, diffusers.guided_channels) == (
+        1,
+        1e-5,
+        4,
+    )
     model = tiny_dit().model
     x, t, labels = inputs(DiT(model), dtype=torch.float64)
     outs, ctx = {}, DiT(model).prepare(labels)
     for shift in (0, 1):
         for eps in (1e-6, 1e-5):
             backbone = DiT(model)
-            backbone.numerics = type(official)(frequency_shift=shift, mlp_norm_eps=eps, guided_channels=3)
+            backbone.numerics = type(official)(
+                frequency_shift=shift, mlp_norm_eps=eps, guided_channels=3
+            )
             for block in backbone.blocks[1::2]:
                 block.eps = eps
             outs[shift, eps] = run_all(backbone, x, t, ctx)
@@ -111,7 +156,9 @@ def test_guidance(tiny_dit):
         cond, null = out.chunk(2)
         guided = guide(out, 1.5, channels)
         for half, own in zip(guided.chunk(2), (cond, null)):
-            torch.testing.assert_close(half[:, :channels], 1.5 * cond[:, :channels] - 0.5 * null[:, :channels])
+            torch.testing.assert_close(
+                half[:, :channels], 1.5 * cond[:, :channels] - 0.5 * null[:, :channels]
+            )
             assert torch.equal(half[:, channels:], own[:, channels:])
     assert not torch.equal(guide(out, 1.5, 3)[:, 3], guide(out, 1.5, 4)[:, 3])
     assert tiny_dit(channels=1, out_channels=1).guided_channels == 1
@@ -135,24 +182,38 @@ def test_it_is_pure(tiny_dit):
         following = block.add(h, c, out)
         assert torch.equal(out, kept)
         assert all(map(torch.equal, before, [h] + [m for group in [*c[0], c[1]] for m in group]))
-        assert torch.equal(block.residual(h, c), out) and torch.equal(block.add(h, c, out), following)
+        assert torch.equal(block.residual(h, c), out) and torch.equal(
+            block.add(h, c, out), following
+        )
         h = following
     backbone.finish(h, c)
     assert all(map(torch.equal, given, (x, t, labels, ctx[0])))
-    assert all(torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items())
-    assert attributes == {name: set(vars(module)) for name, module in backbone.model.named_modules()}
+    assert all(
+        torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items()
+    )
+    assert attributes == {
+        name: set(vars(module)) for name, module in backbone.model.named_modules()
+    }
 
 
-@pytest.mark.parametrize("shape", [{}, {"patch": 1}, {"width": 48, "depth": 3, "heads": 3, "channels": 1, "out_channels": 1}])
+@pytest.mark.parametrize(
+    "shape",
+    [{}, {"patch": 1}, {"width": 48, "depth": 3, "heads": 3, "channels": 1, "out_channels": 1}],
+)
 @pytest.mark.parametrize("tied", [True, False])
 def test_multiply_accumulates_are_what_torch_counts(tiny_dit, shape, tied):
     backbone = tiny_dit(dtype=torch.float32, tied=tied, **shape)
     x, t, labels = inputs(backbone, batch=2)
 
     def counted(function):
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:     # attention counted
+        with (
+            torch.no_grad(),
+            sdpa_kernel(SDPBackend.MATH),
+            FlopCounterMode(display=False) as counter,
+        ):  # attention counted
             function()
         return counter.get_total_flops() // (2 * len(x))
+
     ctx = backbone.prepare(labels)
     h, c = backbone.start(x, t, ctx)
     for block in backbone.blocks:
@@ -161,6 +222,10 @@ def test_multiply_accumulates_are_what_torch_counts(tiny_dit, shape, tied):
         assert counted(lambda: block.add(h, c, h)) == 0
     ends = counted(lambda: backbone.start(x, t, ctx)) + counted(lambda: backbone.finish(h, c))
     assert ends == backbone.fixed_macs
-    keep = torch.tensor([[True] * len(backbone.blocks), [True, False] * (len(backbone.blocks) // 2)])
-    assert cost.macs(backbone, keep) == 2 * ends + sum(b.macs for b in backbone.blocks) + sum(b.macs for b in backbone.blocks[::2])
+    keep = torch.tensor(
+        [[True] * len(backbone.blocks), [True, False] * (len(backbone.blocks) // 2)]
+    )
+    assert cost.macs(backbone, keep) == 2 * ends + sum(b.macs for b in backbone.blocks) + sum(
+        b.macs for b in backbone.blocks[::2]
+    )
     assert cost.macs(backbone, keep, halves=2) == 2 * cost.macs(backbone, keep)

@@ -1,4 +1,5 @@
 """Patches by one matrix product: only where that has the bits of the convolution."""
+
 import pytest
 import torch
 from diffusers.models.embeddings import PatchEmbed
@@ -7,7 +8,9 @@ from harmonica.backbones.patches import by_linear, convolved, embed_patches, fas
 
 
 def embedding(channels, patch, dtype=torch.float32, width=48):
-    return PatchEmbed(height=8, width=8, patch_size=patch, in_channels=channels, embed_dim=width).to(dtype)
+    return PatchEmbed(
+        height=8, width=8, patch_size=patch, in_channels=channels, embed_dim=width
+    ).to(dtype)
 
 
 @torch.no_grad()
@@ -19,7 +22,9 @@ def test_what_is_chosen_has_the_convolutions_bits(channels, patch, dtype):
     projected = fastest_projection(embed)
     assert projected in (by_linear, convolved)
     for batch in (1, 2, 3, 16, 40):
-        x = torch.randn(batch, channels, 8, 8, dtype=dtype, generator=torch.Generator().manual_seed(batch))
+        x = torch.randn(
+            batch, channels, 8, 8, dtype=dtype, generator=torch.Generator().manual_seed(batch)
+        )
         assert torch.equal(embed_patches(embed, x, projected), embed(x))
 
 
@@ -34,15 +39,22 @@ def test_the_linear_is_the_convolution(channels, patch):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("change", [
-    lambda embed: embed.proj.register_forward_hook(lambda module, args, out: 2 * out),
-    lambda embed: setattr(embed, "proj", type("Adapter", (torch.nn.Conv2d,), {})(1, 48, 2, stride=2))], ids=["hook", "adapter"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda embed: embed.proj.register_forward_hook(lambda module, args, out: 2 * out),
+        lambda embed: setattr(
+            embed, "proj", type("Adapter", (torch.nn.Conv2d,), {})(1, 48, 2, stride=2)
+        ),
+    ],
+    ids=["hook", "adapter"],
+)
 def test_a_changed_convolution_is_called_as_it_is(change):
     embed, x = embedding(1, 2), torch.randn(2, 1, 8, 8)
     projected = fastest_projection(embed)
     change(embed)
     assert torch.equal(embed_patches(embed, x, fastest_projection(embed)), embed(x))
-    if type(embed.proj) is torch.nn.Conv2d:     # a hook may come after the choice
+    if type(embed.proj) is torch.nn.Conv2d:  # a hook may come after the choice
         assert torch.equal(embed_patches(embed, x, projected), embed(x))
 
 

@@ -1,4 +1,7 @@
-"""The PixArt backbone computes what diffusers' model computes, for alpha and Sigma, and keeps nothing anywhere."""
+"""The PixArt backbone computes what diffusers' model computes, for alpha and Sigma, and keeps
+nothing anywhere.
+"""
+
 import warnings
 from dataclasses import replace
 
@@ -8,16 +11,24 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from harmonica import BadInput, cost
 from harmonica.backbones import run_all
-from harmonica.denoise import Denoiser, guide
+from harmonica.errors import BadInput
+from harmonica.lab import cost
+from harmonica.method.denoise import Denoiser, guide
 from harmonica.samplers import DDIM
 
-MODELS = {"alpha": {"sizes": True}, "Sigma": {}, "no learned sigma": {"out_channels": 4},
-          "captions not projected": {"caption_channels": None}, "interpolated": {"interpolation_scale": 2, "sizes": True}}
+MODELS = {
+    "alpha": {"sizes": True},
+    "Sigma": {},
+    "no learned sigma": {"out_channels": 4},
+    "captions not projected": {"caption_channels": None},
+    "interpolated": {"interpolation_scale": 2, "sizes": True},
+}
 
 
-def given(backbone, tiny_prompts, *, dtype=torch.float32, batch=3, grid=(8, 8), channels=12, **prompts):
+def given(
+    backbone, tiny_prompts, *, dtype=torch.float32, batch=3, grid=(8, 8), channels=12, **prompts
+):
     generator = torch.Generator().manual_seed(5)
     x = torch.randn(batch, 4, *grid, generator=generator).to(dtype)
     sizes = backbone.model.use_additional_conditions
@@ -27,23 +38,32 @@ def given(backbone, tiny_prompts, *, dtype=torch.float32, batch=3, grid=(8, 8), 
 
 def their_forward(backbone, x, t, cond):
     sizes = {"resolution": cond.resolution, "aspect_ratio": cond.aspect_ratio}
-    return backbone.model(x, timestep=t, encoder_hidden_states=cond.embeds, encoder_attention_mask=cond.mask,
-                          added_cond_kwargs=sizes).sample
+    return backbone.model(
+        x,
+        timestep=t,
+        encoder_hidden_states=cond.embeds,
+        encoder_attention_mask=cond.mask,
+        added_cond_kwargs=sizes,
+    ).sample
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("grid", [(8, 8), (4, 12), (16, 16)], ids=["own size", "4 x 12", "16 x 16"])
 @pytest.mark.parametrize("name", MODELS)
-def test_computing_everything_is_diffusers_forward_bit_for_bit(tiny_pixart, tiny_prompts, name, grid, dtype):
+def test_computing_everything_is_diffusers_forward_bit_for_bit(
+    tiny_pixart, tiny_prompts, name, grid, dtype
+):
     backbone = tiny_pixart(dtype=dtype, **MODELS[name])
     channels = backbone.model.config.caption_channels or 48
     x, t, cond = given(backbone, tiny_prompts, grid=grid, dtype=dtype, channels=channels)
     for cond in (cond, replace(cond, mask=None), replace(cond, mask=torch.ones_like(cond.mask))):
         prompt = backbone.prepare(cond)
         assert None not in prompt.keys_values
-        for timestep in (t, torch.full_like(t, 437)):        # one prompt serves all steps
-            assert torch.equal(run_all(backbone, x, timestep, prompt), their_forward(backbone, x, timestep, cond))
+        for timestep in (t, torch.full_like(t, 437)):  # one prompt serves all steps
+            assert torch.equal(
+                run_all(backbone, x, timestep, prompt), their_forward(backbone, x, timestep, cond)
+            )
 
 
 @torch.no_grad()
@@ -62,7 +82,9 @@ def test_padding_changes_nothing_and_sizes_do(tiny_pixart, tiny_prompts):
 
 @torch.no_grad()
 @pytest.mark.parametrize("change", ["processor", "adapter"])
-def test_a_changed_cross_attention_is_called_as_it_is_with_one_warning(tiny_pixart, tiny_prompts, change):
+def test_a_changed_cross_attention_is_called_as_it_is_with_one_warning(
+    tiny_pixart, tiny_prompts, change
+):
     backbone = tiny_pixart(dtype=torch.float32)
     x, t, cond = given(backbone, tiny_prompts)
     attn = backbone.model.transformer_blocks[1].attn2
@@ -86,7 +108,9 @@ def test_a_guided_batch_is_the_prompts_and_then_the_null_prompt(tiny_pixart, tin
     x, t, cond = given(backbone, tiny_prompts, dtype=torch.float64)
     empty = replace(cond, embeds=cond.null_embeds.repeat(3, 1, 1), mask=cond.null_mask.repeat(3, 1))
     alone = [run_all(backbone, x, t, backbone.prepare(half)) for half in (cond, empty)]
-    both = run_all(backbone, x.repeat(2, 1, 1, 1), t.repeat(2), backbone.prepare(backbone.with_null(cond)))
+    both = run_all(
+        backbone, x.repeat(2, 1, 1, 1), t.repeat(2), backbone.prepare(backbone.with_null(cond))
+    )
     torch.testing.assert_close(both, torch.cat(alone))
     guided = guide(both, 4.5, backbone.guided_channels)[:3, :4]
     torch.testing.assert_close(guided, 4.5 * alone[0][:, :4] - 3.5 * alone[1][:, :4])
@@ -102,8 +126,17 @@ def test_it_is_pure(tiny_pixart, tiny_prompts):
     attributes = {name: set(vars(module)) for name, module in backbone.model.named_modules()}
     prompt = backbone.prepare(cond)
     h, c = backbone.start(x, t, prompt)
-    tensors = [x, t, cond.embeds, prompt.text, prompt.bias, prompt.size, c.embedded,
-               *(m for group in c.modulations for m in group), *(tensor for known in prompt.keys_values for tensor in known)]
+    tensors = [
+        x,
+        t,
+        cond.embeds,
+        prompt.text,
+        prompt.bias,
+        prompt.size,
+        c.embedded,
+        *(m for group in c.modulations for m in group),
+        *(tensor for known in prompt.keys_values for tensor in known),
+    ]
     before = [tensor.clone() for tensor in tensors]
     for block in backbone.blocks:
         kept, out = h.clone(), block.residual(h, c)
@@ -113,8 +146,12 @@ def test_it_is_pure(tiny_pixart, tiny_prompts):
         h = following
     backbone.finish(h, c)
     assert all(map(torch.equal, before, tensors))
-    assert all(torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items())
-    assert attributes == {name: set(vars(module)) for name, module in backbone.model.named_modules()}
+    assert all(
+        torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items()
+    )
+    assert attributes == {
+        name: set(vars(module)) for name, module in backbone.model.named_modules()
+    }
 
 
 @torch.no_grad()
@@ -129,26 +166,40 @@ def test_the_denoising_loop_needs_to_know_nothing_of_it(tiny_pixart, tiny_prompt
     for kind in range(3):
         keep = torch.ones(4, 6, dtype=torch.bool)
         keep[1:, kind::3] = False
-        assert not torch.allclose(denoiser.images(denoiser.walk(denoiser.begin(x), denoiser.hard(keep))), full)
+        assert not torch.allclose(
+            denoiser.images(denoiser.walk(denoiser.begin(x), denoiser.hard(keep))), full
+        )
 
 
-@pytest.mark.parametrize("shape", [{}, {"sizes": True, "text_tokens": 5, "depth": 3}, {"caption_channels": None}])
+@pytest.mark.parametrize(
+    "shape", [{}, {"sizes": True, "text_tokens": 5, "depth": 3}, {"caption_channels": None}]
+)
 def test_multiply_accumulates_are_what_torch_counts(tiny_pixart, tiny_prompts, shape):
     backbone = tiny_pixart(dtype=torch.float32, **shape)
     tokens, channels = backbone.text_tokens, backbone.model.config.caption_channels or 48
     x, t, cond = given(backbone, tiny_prompts, batch=2, tokens=tokens, channels=channels)
 
     def counted(function):
-        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        with (
+            torch.no_grad(),
+            sdpa_kernel(SDPBackend.MATH),
+            FlopCounterMode(display=False) as counter,
+        ):
             function()
         return counter.get_total_flops() // (2 * len(x))
+
     prompt = backbone.prepare(cond)
     h, c = backbone.start(x, t, prompt)
     for block in backbone.blocks:
         assert counted(lambda: block.residual(h, c)) == block.macs
         assert block.feature_size * len(x) == block.residual(h, c).numel()
     ends = counted(lambda: backbone.start(x, t, prompt)) + counted(lambda: backbone.finish(h, c))
-    assert ends == backbone.fixed_macs and counted(lambda: backbone.prepare(cond)) == backbone.prompt_macs
-    keep = torch.tensor([[True] * len(backbone.blocks), [True, False, False] * (len(backbone.blocks) // 3)])
+    assert (
+        ends == backbone.fixed_macs
+        and counted(lambda: backbone.prepare(cond)) == backbone.prompt_macs
+    )
+    keep = torch.tensor(
+        [[True] * len(backbone.blocks), [True, False, False] * (len(backbone.blocks) // 3)]
+    )
     blocks = sum(b.macs for b in backbone.blocks) + sum(b.macs for b in backbone.blocks[::3])
     assert cost.macs(backbone, keep, halves=2) == 2 * (backbone.prompt_macs + 2 * ends + blocks)

@@ -1,4 +1,7 @@
-"""`python -m harmonica evaluate` as a user meets it: any samples, references of our own making, what is left out and why."""
+"""`python -m harmonica evaluate` as a user meets it: any samples, references of our own making,
+what is left out and why.
+"""
+
 import json
 
 import pytest
@@ -12,7 +15,9 @@ from harmonica.metrics.images import write_npz
 
 @pytest.fixture
 def here(workplace, monkeypatch, images, few_features):
-    """The workplace, with samples of 30 images as x.npz and as a folder, images of a reference, and a quick extractor."""
+    """The workplace, with samples of 30 images as x.npz and as a folder, images of a reference, and
+    a quick extractor.
+    """
     monkeypatch.chdir(workplace)
     monkeypatch.delenv("HARMONICA_WEIGHTS", raising=False)
     write_npz("x.npz", [images(30, seed=1)], 30)
@@ -35,7 +40,10 @@ def test_samples_in_a_file_and_in_a_folder_give_the_same_numbers(here, capfd):
         assert [line.removeprefix("note: ") for line in said.err.splitlines()] == found[-1]["notes"]
     assert found[0] == found[1] and found[0]["num_images"] == 30 and found[0]["FID"] > 0.1
     left_out, count = found[0]["notes"]
-    assert "clean_FID is left out: inception-2015-12-05.pt" in left_out and "not in weights" in left_out
+    assert (
+        "clean_FID is left out: inception-2015-12-05.pt" in left_out
+        and "not in weights" in left_out
+    )
     assert "50000, these of 30" in count
 
 
@@ -49,12 +57,38 @@ def test_without_json_there_is_a_line_for_each_figure(here, capfd):
 
 def test_wrong_resolution_and_wrong_kinds_of_file(here, refused_here, images):
     write_npz("large.npz", [images(30, side=32)], 30)
-    refused_here("evaluate", "--samples", "large.npz", "--reference", "x.npz",
-                 words=["samples: 'images of 32 pixels'", "x.npz", "of 16"])
-    refused_here("evaluate", "--samples", "x.npz", "--reference", "real.npz", words=["reference", "it has no mu"])
-    refused_here("evaluate", "--samples", "none.npz", "--reference", "real.npz",
-                 words=["samples: 'none.npz'", "does not exist"])
-    refused_here("evaluate", "--samples", "x.npz", "--reference", "x", words=["reference: 'x'", "--make-reference"])
+    refused_here(
+        "evaluate",
+        "--samples",
+        "large.npz",
+        "--reference",
+        "x.npz",
+        words=["samples: 'images of 32 pixels'", "x.npz", "of 16"],
+    )
+    refused_here(
+        "evaluate",
+        "--samples",
+        "x.npz",
+        "--reference",
+        "real.npz",
+        words=["reference", "it has no mu"],
+    )
+    refused_here(
+        "evaluate",
+        "--samples",
+        "none.npz",
+        "--reference",
+        "real.npz",
+        words=["samples: 'none.npz'", "does not exist"],
+    )
+    refused_here(
+        "evaluate",
+        "--samples",
+        "x.npz",
+        "--reference",
+        "x",
+        words=["reference: 'x'", "--make-reference"],
+    )
     refused_here("evaluate", "--reference", "real.npz", words=["--samples", "--make-reference"])
     refused_here("evaluate", "--samples", "x.npz", words=["--reference"])
 
@@ -67,8 +101,14 @@ def test_missing_and_other_weights(here, refused_here, monkeypatch, random_weigh
     monkeypatch.setenv("HARMONICA_WEIGHTS", "elsewhere")
     refused_here(*evaluate, words=[f"elsewhere/{weights.INCEPTION} does not exist"])
     refused_here(*evaluate, "--inception", random_weights, words=["sha256", "6726825d"])
-    refused_here(*evaluate, "--inception", random_weights, "--inception-sha256", weights.sha256(random_weights)[:8],
-                 words=["real.npz", "it has no mu"])      # the weights are taken
+    refused_here(
+        *evaluate,
+        "--inception",
+        random_weights,
+        "--inception-sha256",
+        weights.sha256(random_weights)[:8],
+        words=["real.npz", "it has no mu"],
+    )  # the weights are taken
     (here / "elsewhere").mkdir()
     (here / "elsewhere" / "inception-2015-12-05.pt").write_text("not it")
     monkeypatch.setattr(features, "inception", lambda path, sha256: few_features)

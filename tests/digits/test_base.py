@@ -1,4 +1,7 @@
-"""Training of base models: resumed anywhere it ends in the same bits; what it starts from; its data."""
+"""Training of base models: resumed anywhere it ends in the same bits; what it starts from; its
+data.
+"""
+
 import numpy as np
 import pytest
 import torch
@@ -19,14 +22,19 @@ def test_resuming_gives_the_same_bits(tmp_path, monkeypatch):
         if arguments[-1] == 4:
             raise KeyboardInterrupt
         return loss(*arguments)
+
     monkeypatch.setattr(base, "_loss", killed_at_step_4)
     with pytest.raises(KeyboardInterrupt):
         base.train(CONFIG, state, save_every=3)
     monkeypatch.setattr(base, "_loss", loss)
     resumed = base.train(CONFIG, state, save_every=3)
-    assert straight.keys() == resumed.keys() and all(torch.equal(straight[name], resumed[name]) for name in straight)
+    assert straight.keys() == resumed.keys() and all(
+        torch.equal(straight[name], resumed[name]) for name in straight
+    )
     assert {value.dtype for value in straight.values()} == {torch.float16}
-    other = base.train(base.BaseTraining(**{**vars(CONFIG), "seed": 1}), tmp_path / "none", save_every=100)
+    other = base.train(
+        base.BaseTraining(**{**vars(CONFIG), "seed": 1}), tmp_path / "none", save_every=100
+    )
     assert not torch.equal(straight["x_embedder.proj.weight"], other["x_embedder.proj.weight"])
 
 
@@ -35,12 +43,20 @@ def test_the_initial_model_predicts_nothing_and_every_label_is_used():
     x, labels = torch.randn(3, 1, 8, 8), torch.tensor([0, 5, 10])
     assert (run_all(backbone, x, torch.tensor([0, 500, 999]), backbone.prepare(labels)) == 0).all()
     trained = from_official(base.train(CONFIG, "none", save_every=100), heads=2)
-    assert trained.config.num_embeds_ada_norm == data.NUM_CLASSES and len(DiT(trained).embedders) == 1
+    assert (
+        trained.config.num_embeds_ada_norm == data.NUM_CLASSES and len(DiT(trained).embedders) == 1
+    )
 
 
 def test_data():
     (train_x, train_y), (test_x, test_y) = data.load("train"), data.load("test")
-    assert train_x.shape == (1437, 1, 8, 8) and test_x.shape == (360, 1, 8, 8) and train_x.dtype == np.float32
-    assert train_x.min() == -1 and train_x.max() == 1 and set(train_y) == set(test_y) == set(range(10))
+    assert (
+        train_x.shape == (1437, 1, 8, 8)
+        and test_x.shape == (360, 1, 8, 8)
+        and train_x.dtype == np.float32
+    )
+    assert (
+        train_x.min() == -1 and train_x.max() == 1 and set(train_y) == set(test_y) == set(range(10))
+    )
     assert not {x.tobytes() for x in train_x} & {x.tobytes() for x in test_x}
     assert data.to_uint8(np.array([-2.0, -1, 0, 1, 3])).tolist() == [0, 0, 128, 255, 255]

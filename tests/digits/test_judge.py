@@ -1,4 +1,5 @@
 """The judge reads digits it never saw, and its training is a function of the seed."""
+
 import numpy as np
 import pytest
 import torch
@@ -32,7 +33,10 @@ def test_shipped_judge_is_what_training_gives(heldout):
 def test_layers_are_narrower_than_the_data_and_fully_used(heldout):
     layers = judge.load()(heldout[0])
     assert {name: tuple(values.shape) for name, values in layers.items()} == {
-        "pool": (360, 64), "spatial": (360, 112), "logits": (360, 10)}
+        "pool": (360, 64),
+        "spatial": (360, 112),
+        "logits": (360, 10),
+    }
     for name in ("pool", "spatial"):
         covariance = np.cov(layers[name].double().numpy(), rowvar=False)
         assert np.linalg.matrix_rank(covariance) == len(covariance)

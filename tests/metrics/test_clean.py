@@ -1,4 +1,7 @@
-"""clean-fid's features: its own resizing and normalisation, over a network with random weights in the file's form."""
+"""clean-fid's features: its own resizing and normalisation, over a network with random weights in
+the file's form.
+"""
+
 from dataclasses import replace
 
 import numpy as np
@@ -6,7 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from harmonica import BadInput, weights
+from harmonica import weights
+from harmonica.errors import BadInput
 from harmonica.metrics import adm, clean, scores
 from harmonica.metrics.images import ImageSet, write_npz
 
@@ -31,23 +35,33 @@ class Inception(torch.nn.Module):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """A folder with a TorchScript file of that name and layout; its hash stands for the published one."""
+    """A folder with a TorchScript file of that name and layout; its hash stands for the published
+    one.
+    """
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         torch.jit.script(Inception()).save(tmp_path / weights.CLEAN_INCEPTION)
     known = weights.PUBLISHED[weights.CLEAN_INCEPTION]
-    monkeypatch.setitem(weights.PUBLISHED, known.name, replace(known, sha256=weights.sha256(tmp_path / known.name)))
+    monkeypatch.setitem(
+        weights.PUBLISHED, known.name, replace(known, sha256=weights.sha256(tmp_path / known.name))
+    )
     return tmp_path
 
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")      # of torch.jit
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::FutureWarning", "ignore::DeprecationWarning"
+)  # of torch.jit
 
 
 def test_images_are_resized_as_clean_fid_does(folder, images):
-    made = images(3, side=400)      # shrinking is where ways of resizing differ
+    made = images(3, side=400)  # shrinking is where ways of resizing differ
     layers = torch.jit.load(folder / weights.CLEAN_INCEPTION).layers
-    shrunk = np.stack([Image.fromarray(channel).resize((299, 299), Image.BICUBIC)
-                       for channel in made.reshape(-1, 400, 400).astype(np.float32)]).reshape(3, 3, 299, 299)
+    shrunk = np.stack(
+        [
+            Image.fromarray(channel).resize((299, 299), Image.BICUBIC)
+            for channel in made.reshape(-1, 400, 400).astype(np.float32)
+        ]
+    ).reshape(3, 3, 299, 299)
     right = layers(torch.from_numpy((shrunk.clip(0, 255) - 128) / 128)).detach()
     np.testing.assert_allclose(clean.CleanInception(folder)(made), right, atol=1e-5)
 
@@ -55,14 +69,17 @@ def test_images_are_resized_as_clean_fid_does(folder, images):
 def test_clean_fid_is_a_column_of_its_own(folder, images, few_features):
     extractor = clean.CleanInception(folder)
 
-    def short(batch):       # a distance of 2048 features takes seconds
+    def short(batch):  # a distance of 2048 features takes seconds
         return extractor(batch)[:, :5]
+
     write_npz(folder / "real.npz", [images(20)], 20)
     adm.write_reference(folder / "y.npz", ImageSet(folder / "real.npz", 20, 16), few_features)
     arguments = {"inception": few_features, "num_images": 20}
     found = adm.evaluate_images([images(20, seed=1)], folder / "y.npz", **arguments, clean=short)
     plain = adm.evaluate_images([images(20, seed=1)], folder / "y.npz", **arguments)
-    assert found == plain | {"clean_FID": scores.frechet(short(images(20, seed=1)), short(images(20)))}
+    assert found == plain | {
+        "clean_FID": scores.frechet(short(images(20, seed=1)), short(images(20)))
+    }
 
 
 def test_missing_and_other_files_are_refused(folder):

@@ -1,13 +1,17 @@
-"""Images to features: the judge in torch-fidelity's pass, Inception's wiring on random weights, and what both refuse."""
+"""Images to features: the judge in torch-fidelity's pass, Inception's wiring on random weights, and
+what both refuse.
+"""
+
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from harmonica import BadInput, weights
-from harmonica.arithmetic import float32_products
+from harmonica import weights
 from harmonica.digits import data, judge
+from harmonica.errors import BadInput
+from harmonica.method.precision import float32_products
 from harmonica.metrics import features, scores
 
 
@@ -49,15 +53,22 @@ def test_scores_worsen_with_noise(digits, extractor):
     noise = np.random.default_rng(0).standard_normal(digits.shape)
     found = []
     for sigma in (0, 48, 96):
-        noisy = features.extract(np.clip(np.round(digits + sigma * noise), 0, 255).astype(np.uint8), extractor)
-        found.append(scores.scores(noisy, reference) | {"KID": scores.kernel_distance(noisy["pool"], reference["pool"])})
+        noisy = features.extract(
+            np.clip(np.round(digits + sigma * noise), 0, 255).astype(np.uint8), extractor
+        )
+        found.append(
+            scores.scores(noisy, reference)
+            | {"KID": scores.kernel_distance(noisy["pool"], reference["pool"])}
+        )
     for name in ("FID", "sFID", "KID"):
         assert found[0][name] < found[1][name] < found[2][name], name
     for name in ("IS", "precision"):
         assert found[0][name] > found[1][name] > found[2][name], name
 
 
-@pytest.mark.parametrize("images", [np.zeros((2, 1, 8, 8), np.float32), np.zeros((2, 8, 8), np.uint8)])
+@pytest.mark.parametrize(
+    "images", [np.zeros((2, 1, 8, 8), np.float32), np.zeros((2, 8, 8), np.uint8)]
+)
 def test_other_images_are_refused(images, extractor):
     with pytest.raises(ValueError, match="uint8 of shape"):
         features.extract(images, extractor)
@@ -70,8 +81,13 @@ def test_inception_layers_are_those_of_adm(random_inception):
     found = features.extract(images, random_inception)
     hook.remove()
     assert {layer: values.shape for layer, values in found.items()} == {
-        "pool": (2, 2048), "spatial": (2, 17 * 17 * 7), "logits": (2, 1008)}
-    spatial = blocks[0].numpy()[:, :7].transpose(0, 2, 3, 1)        # the block's first channels are those of branch1x1
+        "pool": (2, 2048),
+        "spatial": (2, 17 * 17 * 7),
+        "logits": (2, 1008),
+    }
+    spatial = (
+        blocks[0].numpy()[:, :7].transpose(0, 2, 3, 1)
+    )  # the block's first channels are those of branch1x1
     assert np.ptp(spatial) > 0
     np.testing.assert_array_equal(found["spatial"], spatial.reshape(2, -1))
     unbiased = found["pool"] @ inception.fc.weight.double().numpy().T
@@ -97,6 +113,7 @@ def test_a_weights_file_with_code_in_it_is_not_run(tmp_path):
     class Code:
         def __reduce__(self):
             return Path.touch, (tmp_path / "executed",)
+
     torch.save({"a": Code()}, tmp_path / "weights.pth")
     with pytest.raises(BadInput, match="no state dict"):
         features.inception(tmp_path / "weights.pth", weights.sha256(tmp_path / "weights.pth"))

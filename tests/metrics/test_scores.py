@@ -1,4 +1,5 @@
 """Scores where the right answer is known, and a second opinion from clean-fid."""
+
 import warnings
 
 import numpy as np
@@ -35,8 +36,12 @@ def test_frechet_of_a_doubling():
 def test_frechet_is_symmetric_and_the_same_from_statistics():
     x, y = gaussian(500, 16), gaussian(300, 16, seed=1)
     assert s.frechet(x, y) == pytest.approx(s.frechet(y, x), rel=1e-9)
-    single = tuple(values.astype(np.float32) for values in s.statistics(y))     # as ADM's reference files may hold them
-    assert s.frechet_of_statistics(s.statistics(x), single) == pytest.approx(s.frechet(x, y), rel=1e-4)
+    single = tuple(
+        values.astype(np.float32) for values in s.statistics(y)
+    )  # as ADM's reference files may hold them
+    assert s.frechet_of_statistics(s.statistics(x), single) == pytest.approx(
+        s.frechet(x, y), rel=1e-4
+    )
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -44,18 +49,25 @@ def test_clean_fid_agrees_on_fid_and_kid():
     cleanfid = pytest.importorskip("cleanfid.fid")
     x, y = gaussian(300, 32), gaussian(300, 32, seed=1, mean=0.5)
     assert s.frechet(x, y) == pytest.approx(cleanfid.fid_from_feats(x, y), rel=1e-7)
-    assert s.kernel_distance(x, y) == pytest.approx(cleanfid.kernel_distance(x, y, num_subsets=1), rel=1e-9)
+    assert s.kernel_distance(x, y) == pytest.approx(
+        cleanfid.kernel_distance(x, y, num_subsets=1), rel=1e-9
+    )
 
 
 def test_kernel_distance_is_near_zero_for_one_distribution_only():
     pool = gaussian(400, 16)
-    same, apart = s.kernel_distance(pool[:200], pool[200:]), s.kernel_distance(pool[:200], pool[200:] + 1)
+    same, apart = (
+        s.kernel_distance(pool[:200], pool[200:]),
+        s.kernel_distance(pool[:200], pool[200:] + 1),
+    )
     assert abs(same) < 0.1 * apart
 
 
 @pytest.mark.parametrize("classes", [3, 10])
 def test_inception_score_of_certain_balanced_labels_is_their_number(classes):
-    assert s.inception_score(one_hot(np.arange(60 * classes) % classes, classes)) == pytest.approx(classes)
+    assert s.inception_score(one_hot(np.arange(60 * classes) % classes, classes)) == pytest.approx(
+        classes
+    )
 
 
 def test_inception_score_of_one_answer_is_one():
@@ -80,7 +92,9 @@ def test_a_dropped_mode_costs_recall_alone(two_modes):
 
 
 def test_junk_costs_precision_alone(two_modes):
-    half_junk = np.concatenate([two_modes, 1e5 * np.random.default_rng(2).standard_normal(two_modes.shape)])
+    half_junk = np.concatenate(
+        [two_modes, 1e5 * np.random.default_rng(2).standard_normal(two_modes.shape)]
+    )
     assert s.precision_recall(half_junk, two_modes) == (50, 100)
 
 
@@ -102,7 +116,9 @@ def test_scores_are_the_paper_columns_and_print_nothing(capfd):
     assert list(found) == ["IS", "FID", "sFID", "precision", "recall"]
     assert found["FID"] == s.frechet(generated["pool"], reference["pool"])
     assert found["sFID"] == s.frechet(generated["spatial"], reference["spatial"])
-    assert (found["precision"], found["recall"]) == s.precision_recall(generated["pool"], reference["pool"])
+    assert (found["precision"], found["recall"]) == s.precision_recall(
+        generated["pool"], reference["pool"]
+    )
     assert capfd.readouterr() == ("", "")
 
 
@@ -112,7 +128,9 @@ def test_statistics_of_the_reference_may_be_given():
     assert s.scores(generated, {"pool": reference["pool"]}, given) == s.scores(generated, reference)
 
 
-@pytest.mark.parametrize("generated, reference, named", [(20, 21, "generated"), (21, 20, "reference")])
+@pytest.mark.parametrize(
+    "generated, reference, named", [(20, 21, "generated"), (21, 20, "reference")]
+)
 def test_too_few_images_for_sfid_are_told(generated, reference, named):
     with pytest.warns(UserWarning, match=f"20 {named} images for a 20-dimensional"):
         s.scores(layers(generated, 0), layers(reference, 1))

@@ -1,4 +1,7 @@
-"""DDIM as the official DiT has it, and as diffusers' DDIMScheduler has it; they differ in timesteps and in the update."""
+"""DDIM as the official DiT has it, and as diffusers' DDIMScheduler has it; they differ in timesteps
+and in the update.
+"""
+
 import numpy as np
 import pytest
 import torch
@@ -11,8 +14,14 @@ STEPS = (2, 5, 6, 7, 10, 20, 50)
 
 def scheduler(num_steps):
     """With the settings of the converted DiT pipeline."""
-    scheduler = DDIMScheduler(beta_start=1e-4, beta_end=0.02, beta_schedule="linear", clip_sample=False,
-                              set_alpha_to_one=True, prediction_type="epsilon")
+    scheduler = DDIMScheduler(
+        beta_start=1e-4,
+        beta_end=0.02,
+        beta_schedule="linear",
+        clip_sample=False,
+        set_alpha_to_one=True,
+        prediction_type="epsilon",
+    )
     scheduler.set_timesteps(num_steps)
     return scheduler
 
@@ -21,12 +30,21 @@ def scheduler(num_steps):
 def test_official_timesteps_are_evenly_spaced_to_999(num_steps):
     expected = [round(i * 999 / (num_steps - 1)) for i in range(num_steps)][::-1]
     assert samplers.load("ddim").timesteps(num_steps) == expected
-    assert samplers.load("ddim").timesteps(20)[:3] + samplers.load("ddim").timesteps(20)[-3:] == [999, 946, 894, 105, 53, 0]
+    assert samplers.load("ddim").timesteps(20)[:3] + samplers.load("ddim").timesteps(20)[-3:] == [
+        999,
+        946,
+        894,
+        105,
+        53,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("num_steps", STEPS)
 def test_the_official_update_is_ddim_between_neighbours_on_the_list(num_steps):
-    """x_0 from eps, then noised to the following timestep by the same eps; the last step gives x_0 itself."""
+    """x_0 from eps, then noised to the following timestep by the same eps; the last step gives x_0
+    itself.
+    """
     sampler, a = samplers.load("ddim"), samplers.alphas_cumprod()
     timesteps = sampler.timesteps(num_steps)
     x, eps = torch.randn(2, 2, 4, 8, 8, dtype=torch.float64)
@@ -34,9 +52,13 @@ def test_the_official_update_is_ddim_between_neighbours_on_the_list(num_steps):
     for step, t in enumerate(timesteps):
         x0 = (x - (1 - a[t]) ** 0.5 * eps) / a[t] ** 0.5
         noised = sampler.noised(x0, eps, timesteps[step + 1]) if step + 1 < num_steps else x0
-        got, state = sampler.step(state, torch.cat([eps, eps], dim=1), step, x)     # learned sigma is dropped
+        got, state = sampler.step(
+            state, torch.cat([eps, eps], dim=1), step, x
+        )  # learned sigma is dropped
         torch.testing.assert_close(got, noised, rtol=1e-12, atol=1e-12 * float(x0.abs().max()))
-    torch.testing.assert_close(sampler.noised(x, eps, 999), a[999] ** 0.5 * x + (1 - a[999]) ** 0.5 * eps)
+    torch.testing.assert_close(
+        sampler.noised(x, eps, 999), a[999] ** 0.5 * x + (1 - a[999]) ** 0.5 * eps
+    )
 
 
 @pytest.mark.parametrize("num_steps", STEPS)
@@ -50,7 +72,7 @@ def test_diffusers_numerics_are_its_scheduler(num_steps):
         eps = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(step))
         x = theirs.step(eps, t, x, eta=0.0).prev_sample
         own, state = sampler.step(state, eps, step, own)
-    assert (own - x).abs().max() / x.abs().max() < 2e-5         # their alphas are float32
+    assert (own - x).abs().max() / x.abs().max() < 2e-5  # their alphas are float32
 
 
 def test_the_two_differ_in_timesteps_and_in_the_update():

@@ -1,20 +1,39 @@
 """DPM-Solver++, IDDPM and SA-Solver are diffusers' schedulers, as pure functions that fork."""
+
 import pytest
 import torch
-from diffusers import (DDIMScheduler, DDPMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler,
-                       HeunDiscreteScheduler, PNDMScheduler, SASolverScheduler, UniPCMultistepScheduler)
+from diffusers import (
+    DDIMScheduler,
+    DDPMScheduler,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+    PNDMScheduler,
+    SASolverScheduler,
+    UniPCMultistepScheduler,
+)
 
-from harmonica import BadInput, samplers
+from harmonica import samplers
+from harmonica.errors import BadInput
 from harmonica.samplers import LINEAR
 
-SCHEDULERS = {"dpm++": lambda: DPMSolverMultistepScheduler(**LINEAR),
-              "iddpm": lambda: DDPMScheduler(variance_type="learned_range", timestep_spacing="linspace", clip_sample=False),
-              "sa-solver": lambda: SASolverScheduler()}
-OTHERS = {"ddim": lambda: DDIMScheduler(), "unipc": lambda: UniPCMultistepScheduler(solver_order=3),
-          "karras": lambda: DPMSolverMultistepScheduler(use_karras_sigmas=True, solver_order=3),
-          "sde": lambda: DPMSolverMultistepScheduler(algorithm_type="sde-dpmsolver++", euler_at_final=True),
-          "leading": lambda: DPMSolverMultistepScheduler(timestep_spacing="leading", steps_offset=1),
-          "ddpm": lambda: DDPMScheduler(variance_type="fixed_small")}
+SCHEDULERS = {
+    "dpm++": lambda: DPMSolverMultistepScheduler(**LINEAR),
+    "iddpm": lambda: DDPMScheduler(
+        variance_type="learned_range", timestep_spacing="linspace", clip_sample=False
+    ),
+    "sa-solver": lambda: SASolverScheduler(),
+}
+OTHERS = {
+    "ddim": lambda: DDIMScheduler(),
+    "unipc": lambda: UniPCMultistepScheduler(solver_order=3),
+    "karras": lambda: DPMSolverMultistepScheduler(use_karras_sigmas=True, solver_order=3),
+    "sde": lambda: DPMSolverMultistepScheduler(
+        algorithm_type="sde-dpmsolver++", euler_at_final=True
+    ),
+    "leading": lambda: DPMSolverMultistepScheduler(timestep_spacing="leading", steps_offset=1),
+    "ddpm": lambda: DDPMScheduler(variance_type="fixed_small"),
+}
 ALL = {**SCHEDULERS, **OTHERS}
 
 
@@ -34,7 +53,9 @@ def outs(step, batch=2, dtype=torch.float32):
 def walk(sampler, x, num_steps, begin=0, state=None, dtype=None):
     state = sampler.init(sampler.timesteps(num_steps)) if state is None else state
     for step in range(begin, num_steps):
-        x, state = sampler.step(state, outs(step, len(x), x.dtype), step, x, drawn(step, x.shape, dtype or x.dtype))
+        x, state = sampler.step(
+            state, outs(step, len(x), x.dtype), step, x, drawn(step, x.shape, dtype or x.dtype)
+        )
     return x
 
 
@@ -48,26 +69,33 @@ def test_each_is_diffusers_scheduler_called_plainly(name, dtype, num_steps):
     scheduler.set_timesteps(num_steps)
     assert sampler.timesteps(num_steps) == scheduler.timesteps.tolist()
     given = x = drawn(-1, (2, 4, 6, 6), dtype)
-    takes = 8 if name == "iddpm" else 4                  # the pipelines drop the learned variance
+    takes = 8 if name == "iddpm" else 4  # the pipelines drop the learned variance
     for step, t in enumerate(scheduler.timesteps):
         draws = {} if name in ("ddim", "unipc") else {"generator": generator(step)}
         x = scheduler.step(outs(step, dtype=dtype)[:, :takes], t, x, **draws).prev_sample
-    if not (num_steps == 1 and x.isnan().any()):          # one step is not defined for all of them
-        assert torch.equal(walk(sampler, given, num_steps, dtype=torch.float32 if name == "sde" else dtype), x)
+    if not (num_steps == 1 and x.isnan().any()):  # one step is not defined for all of them
+        assert torch.equal(
+            walk(sampler, given, num_steps, dtype=torch.float32 if name == "sde" else dtype), x
+        )
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_fork_is_the_walk_from_the_start(name):
     sampler, num_steps = samplers.from_scheduler(ALL[name]()), 7
     start = drawn(-1, (2, 4, 6, 6))
-    end, points = walk(sampler, start, num_steps), [(start, sampler.init(sampler.timesteps(num_steps)))]
+    end, points = (
+        walk(sampler, start, num_steps),
+        [(start, sampler.init(sampler.timesteps(num_steps)))],
+    )
     for step in range(num_steps):
         x, state = points[-1]
         x_kept = x.clone()
         points.append(sampler.step(state, outs(step), step, x, drawn(step, x.shape)))
-        astray, _ = sampler.step(state, -outs(step), step, x, drawn(step, x.shape))       # another future from here
+        astray, _ = sampler.step(
+            state, -outs(step), step, x, drawn(step, x.shape)
+        )  # another future from here
         assert torch.equal(x, x_kept) and not torch.equal(astray, points[-1][0])
-    for step in (3, 0, 6, 5, 1):                         # in any order, and again
+    for step in (3, 0, 6, 5, 1):  # in any order, and again
         assert torch.equal(walk(sampler, points[step][0], num_steps, step, points[step][1]), end)
 
 
@@ -77,10 +105,13 @@ def test_a_sample_does_not_depend_on_the_batch(name):
     xs = drawn(-1, (3, 4, 6, 6))
 
     def alone(i):
-        x, state = xs[i:i + 1], sampler.init(sampler.timesteps(num_steps))
+        x, state = xs[i : i + 1], sampler.init(sampler.timesteps(num_steps))
         for step in range(num_steps):
-            x, state = sampler.step(state, outs(step, 3)[i:i + 1], step, x, drawn(step, xs.shape)[i:i + 1])
+            x, state = sampler.step(
+                state, outs(step, 3)[i : i + 1], step, x, drawn(step, xs.shape)[i : i + 1]
+            )
         return x
+
     assert torch.equal(torch.cat([alone(i) for i in range(3)]), walk(sampler, xs, num_steps))
 
 
@@ -106,8 +137,10 @@ def test_a_walk_may_begin_in_the_middle_and_the_forward_process_leads_there(name
     x0, eps = outs(0, 4).chunk(2, dim=1)
     timesteps = sampler.timesteps(10)
     x = sampler.noised(x0, eps, timesteps[6])
-    torch.testing.assert_close(x, float(a[timesteps[6]] ** 0.5) * x0 + float((1 - a[timesteps[6]]) ** 0.5) * eps)
-    if not sampler.stochastic:                           # eps known exactly: one step lands on the same ray
+    torch.testing.assert_close(
+        x, float(a[timesteps[6]] ** 0.5) * x0 + float((1 - a[timesteps[6]]) ** 0.5) * eps
+    )
+    if not sampler.stochastic:  # eps known exactly: one step lands on the same ray
         got, _ = sampler.step(sampler.init(timesteps), torch.cat([eps, eps], dim=1), 6, x)
         torch.testing.assert_close(got, sampler.noised(x0, eps, timesteps[7]), atol=1e-4, rtol=1e-4)
     assert walk(sampler, x, 10, begin=6).isfinite().all()
@@ -116,7 +149,10 @@ def test_a_walk_may_begin_in_the_middle_and_the_forward_process_leads_there(name
 def test_the_given_scheduler_is_not_touched():
     scheduler = SCHEDULERS["sa-solver"]()
     scheduler.set_timesteps(4)
-    before = {name: list(value) if isinstance(value, list) else value for name, value in vars(scheduler).items()}
+    before = {
+        name: list(value) if isinstance(value, list) else value
+        for name, value in vars(scheduler).items()
+    }
     sampler = samplers.from_scheduler(scheduler)
     walk(sampler, drawn(-1, (2, 4, 6, 6)), 5)
     after = vars(scheduler)
@@ -124,12 +160,17 @@ def test_the_given_scheduler_is_not_touched():
     assert all(value is after[name] or value == after[name] for name, value in before.items())
 
 
-@pytest.mark.parametrize("scheduler", [EulerDiscreteScheduler, HeunDiscreteScheduler, PNDMScheduler])
+@pytest.mark.parametrize(
+    "scheduler", [EulerDiscreteScheduler, HeunDiscreteScheduler, PNDMScheduler]
+)
 def test_schedulers_of_another_loop_are_refused(scheduler):
     with pytest.raises(BadInput, match=f"scheduler: '{scheduler.__name__}' is not possible"):
         samplers.from_scheduler(scheduler()).timesteps(5)
 
 
 def test_other_timesteps_are_refused():
-    with pytest.raises(BadInput, match=r"timesteps: \[998, 500\] is not possible; DPMSolverMultistepScheduler has \[999, "):
+    with pytest.raises(
+        BadInput,
+        match=r"timesteps: \[998, 500\] is not possible; DPMSolverMultistepScheduler has \[999, ",
+    ):
         samplers.load("dpm++").init([998, 500])

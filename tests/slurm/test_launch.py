@@ -1,4 +1,7 @@
-"""The launcher without Slurm: what is read and refused, which jobs there are, and the same on clusters local and debug."""
+"""The launcher without Slurm: what is read and refused, which jobs there are, and the same on
+clusters local and debug.
+"""
+
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -6,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from harmonica import BadInput
-from harmonica.make import make_shard
-from harmonica.runs import LatencySpec, RouterSpec, RunSpec, with_needs
-from harmonica.specs import RouterTraining
-from harmonica.store import Store
+from harmonica.errors import BadInput
+from harmonica.lab.make import make_shard
+from harmonica.lab.runs import LatencySpec, RouterSpec, RunSpec, with_needs
+from harmonica.lab.store import Store
+from harmonica.method.settings import RouterTraining
 from slurm import launch, report
 from slurm.plan import jobs_of
 from slurm.resources import Resources, load
@@ -20,12 +23,24 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "slurm" / "cluster.example.toml"
 
 @pytest.fixture(scope="module")
 def wanted(smoke_model):
-    """A router, the runs that it takes to evaluate it, needs first: router, reference, uncached, routed. 5 blocks each."""
-    training = RouterTraining(walk="sdt", objective="mse", trajectories=3, batch=4, lr=0.1, adam_eps=1e-12, tau=0.1,
-                              cur_percent=50)
+    """A router, the runs that it takes to evaluate it, needs first: router, reference, uncached,
+    routed. 5 blocks each.
+    """
+    training = RouterTraining(
+        walk="sdt",
+        objective="mse",
+        trajectories=3,
+        batch=4,
+        lr=0.1,
+        adam_eps=1e-12,
+        tau=0.1,
+        cur_percent=50,
+    )
     router = RouterSpec(model=smoke_model, num_steps=3, training=training)
     full = RunSpec(model=smoke_model, num_steps=3, against=3, num_images=20, batch=4)
-    return with_needs([router, full, replace(full, schedule="router", cur_percent=50, router=router)])
+    return with_needs(
+        [router, full, replace(full, schedule="router", cur_percent=50, router=router)]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -35,36 +50,57 @@ def latency(wanted):
 
 @pytest.fixture
 def go(wanted, tmp_path):
-    """-> go(site, options): the launcher over `wanted` on the cluster file that `site` is the text of."""
+    """-> go(site, options): the launcher over `wanted` on the cluster file that `site` is the text
+    of.
+    """
+
     def go(site, latencies=(), wanted=wanted, **options):
         (tmp_path / "c.toml").write_text(site)
-        arguments = {"cluster_file": tmp_path / "c.toml", "table": None} | {
-            option: False for option in ("dry_run", "status", "cancel", "fresh", "wait")} | options
-        return launch.main(SimpleNamespace(**arguments), wanted, list(latencies), tmp_path / "local")
+        arguments = (
+            {"cluster_file": tmp_path / "c.toml", "table": None}
+            | {option: False for option in ("dry_run", "status", "cancel", "fresh", "wait")}
+            | options
+        )
+        return launch.main(
+            SimpleNamespace(**arguments), wanted, list(latencies), tmp_path / "local"
+        )
+
     return go
 
 
-WRONG = {"[train]\ngpu = 4": "[train] key: 'gpu'", "[training]\ngpus = 4": "table: 'training'", "gpus = 4": "table: 'gpus'",
-         "[all]\nminutes = '2 h'": "[all] minutes: '2 h' is not possible; give a whole number",
-         "[all]\ngpus = -1": "[all] gpus: -1 is not possible; it must be at least 0",
-         "[sample]\nshards = 0": "[sample] shards: 0",
-         "[evaluate]\ncpus = 1.5": "[evaluate] cpus: 1.5", "[all]\nexclusive = 'yes'": "give true or false",
-         "[all]\nsetup = 'module load cuda'": "[all] setup: 'module load cuda' is not possible; give a list",
-         "[evaluate]\nshards = 2": "[evaluate] key: 'shards' is not possible; it belongs to [sample]",
-         "[train]\ngpus = 4": "[train] processes: 1 is not possible; each process has one GPU, so with gpus = 4 it is 4",
-         "[sample]\ngpus = 2": "[sample] gpus: 2 is not possible; only training",
-         "[render]\nminutes = 2": "[render] minutes: 2",
-         "[site]\ncluster = 'pbs'": "[site] cluster: 'pbs'", "[site]\ngpu_syntax = 'gpu'": "[site] gpu_syntax: 'gpu'",
-         "[site]\nsrun = false\n[train]\nprocesses = 2": "[train] processes: 2 is not possible; without srun",
-         "[all": "not a TOML file"}
+WRONG = {
+    "[train]\ngpu = 4": "[train] key: 'gpu'",
+    "[training]\ngpus = 4": "table: 'training'",
+    "gpus = 4": "table: 'gpus'",
+    "[all]\nminutes = '2 h'": "[all] minutes: '2 h' is not possible; give a whole number",
+    "[all]\ngpus = -1": "[all] gpus: -1 is not possible; it must be at least 0",
+    "[sample]\nshards = 0": "[sample] shards: 0",
+    "[evaluate]\ncpus = 1.5": "[evaluate] cpus: 1.5",
+    "[all]\nexclusive = 'yes'": "give true or false",
+    "[all]\nsetup = 'module load cuda'": "[all] setup: 'module load cuda' is not possible; give a list",
+    "[evaluate]\nshards = 2": "[evaluate] key: 'shards' is not possible; it belongs to [sample]",
+    "[train]\ngpus = 4": "[train] processes: 1 is not possible; each process has one GPU, so with gpus = 4 it is 4",
+    "[sample]\ngpus = 2": "[sample] gpus: 2 is not possible; only training",
+    "[render]\nminutes = 2": "[render] minutes: 2",
+    "[site]\ncluster = 'pbs'": "[site] cluster: 'pbs'",
+    "[site]\ngpu_syntax = 'gpu'": "[site] gpu_syntax: 'gpu'",
+    "[site]\nsrun = false\n[train]\nprocesses = 2": "[train] processes: 2 is not possible; without srun",
+    "[all": "not a TOML file",
+}
 
 
-@pytest.mark.parametrize("text, words", WRONG.items(), ids=[text.replace("\n", " ") for text in WRONG])
+@pytest.mark.parametrize(
+    "text, words", WRONG.items(), ids=[text.replace("\n", " ") for text in WRONG]
+)
 def test_a_wrong_cluster_file_is_one_sentence(tmp_path, text, words):
     (tmp_path / "c.toml").write_text(text)
     with pytest.raises(BadInput) as error:
         load(tmp_path / "c.toml")
-    assert str(error.value).startswith(f"{tmp_path}/c.toml: ") and words in str(error.value) and "\n" not in str(error.value)
+    assert (
+        str(error.value).startswith(f"{tmp_path}/c.toml: ")
+        and words in str(error.value)
+        and "\n" not in str(error.value)
+    )
 
 
 def test_the_example_is_right_and_a_missing_file_says_so(tmp_path):
@@ -82,15 +118,26 @@ def kinds(**changes):
 
 def test_every_job_comes_after_what_it_needs(wanted, latency, tmp_path):
     router, reference, full, routed = wanted
-    jobs = jobs_of(wanted, [latency], Store(tmp_path), kinds(sample={"shards": 3}), ("table1", ("table1",)))
+    jobs = jobs_of(
+        wanted, [latency], Store(tmp_path), kinds(sample={"shards": 3}), ("table1", ("table1",))
+    )
     assert [(job.key, job.kind) for job in jobs] == [
-        (router.id, "train"), (f"{reference.id}.samples", "sample"), (reference.id, "evaluate"),
-        (f"{full.id}.samples", "sample"), (full.id, "evaluate"), (f"{routed.id}.samples", "sample"), (routed.id, "evaluate"),
-        (latency.id, "latency"), ("table1", "render")]
+        (router.id, "train"),
+        (f"{reference.id}.samples", "sample"),
+        (reference.id, "evaluate"),
+        (f"{full.id}.samples", "sample"),
+        (full.id, "evaluate"),
+        (f"{routed.id}.samples", "sample"),
+        (routed.id, "evaluate"),
+        (latency.id, "latency"),
+        ("table1", "render"),
+    ]
     needs = {job.key: set(job.needs) for job in jobs}
     assert needs[f"{routed.id}.samples"] == {router.id} and not needs[f"{full.id}.samples"]
     assert needs[routed.id] == {reference.id, router.id, full.id, f"{routed.id}.samples"}
-    assert needs[latency.id] == {routed.id} and needs["table1"] == {latency.id}     # the last ones imply the others
+    assert needs[latency.id] == {routed.id} and needs["table1"] == {
+        latency.id
+    }  # the last ones imply the others
     assert jobs[1].shards == ((0, 3), (1, 3), (2, 3))
 
 
@@ -100,17 +147,19 @@ def test_only_what_is_missing_becomes_a_job(wanted, latency, alone, tmp_path):
     store = Store(tmp_path)
     shutil.copytree(alone.root, store.root, dirs_exist_ok=True)
     store.record_path(routed).unlink()
-    job, = jobs_of(wanted, [], store, kinds(sample={"shards": 5}))      # its images are there
+    (job,) = jobs_of(wanted, [], store, kinds(sample={"shards": 5}))  # its images are there
     assert (job.key, job.needs) == (routed.id, ())
     (store.samples(routed) / "block-00003.npy").unlink()
     samples, job = jobs_of(wanted, [], store, kinds(sample={"shards": 5}))
     assert samples.shards == ((3, 5),) and job.needs == (samples.key,)
-    job, = jobs_of(wanted, [], store, kinds(sample={"shards": 1}))
+    (job,) = jobs_of(wanted, [], store, kinds(sample={"shards": 1}))
     assert job.kind == "evaluate"
 
 
 def test_a_batch_that_the_processes_cannot_share_is_refused_beforehand(wanted, tmp_path):
-    with pytest.raises(BadInput, match="batch: 4 is not possible; 3 processes .* need a multiple of 3"):
+    with pytest.raises(
+        BadInput, match="batch: 4 is not possible; 3 processes .* need a multiple of 3"
+    ):
         jobs_of(wanted, [], Store(tmp_path), kinds(train={"processes": 3}))
 
 
@@ -119,8 +168,13 @@ def test_dry_run_says_what_it_takes_and_makes_nothing(go, wanted, latency, tmp_p
     said = capsys.readouterr().out
     words = [line.split() for line in said.splitlines()]
     lines = {line[0]: line for line in words if line[1:] and line[1].isdigit()}
-    assert lines["sample"][1:4] == ["15", "1", "1"] and lines["sample"][-1] == "7.5"        # 15 shards of half an hour
-    assert f"sample    {wanted[3].id}.samples  5 shards, 2 at a time\n          after {wanted[0].id}\n" in said
+    assert (
+        lines["sample"][1:4] == ["15", "1", "1"] and lines["sample"][-1] == "7.5"
+    )  # 15 shards of half an hour
+    assert (
+        f"sample    {wanted[3].id}.samples  5 shards, 2 at a time\n          after {wanted[0].id}\n"
+        in said
+    )
     assert "disk: about" in said and not (tmp_path / "local").exists()
 
 
@@ -132,8 +186,9 @@ def test_debug_makes_what_make_makes(go, wanted, latency, alone, same, tmp_path,
     same(store)
     assert store.record(latency)["rows"].keys() == {wanted[2].id, wanted[3].id}
     for artefact in wanted[1:]:
-        assert ({path.name: path.read_bytes() for path in store.samples(artefact).iterdir()}
-                == {path.name: path.read_bytes() for path in alone.samples(artefact).iterdir()})
+        assert {path.name: path.read_bytes() for path in store.samples(artefact).iterdir()} == {
+            path.name: path.read_bytes() for path in alone.samples(artefact).iterdir()
+        }
     go(site, [latency])
     assert "nothing to run: all 5 records" in capsys.readouterr().out
 
@@ -145,18 +200,24 @@ def test_local_trains_on_two_ranks(go, wanted, alone, tmp_path):
     assert mine["log"][0]["data_loss"] == pytest.approx(theirs["log"][0]["data_loss"], rel=1e-3)
 
 
-def test_what_fails_says_why_its_dependants_say_so_and_nothing_else_is_lost(go, wanted, same, tmp_path, capsys):
+def test_what_fails_says_why_its_dependants_say_so_and_nothing_else_is_lost(
+    go, wanted, same, tmp_path, capsys
+):
     site, store = "[site]\ncluster = 'debug'", Store(tmp_path / "local")
     state = store.state_path(wanted[0])
     state.parent.mkdir(parents=True)
     state.write_bytes(b"cut off")
-    with pytest.raises(BadInput, match=f"run: {wanted[0].id}: .*not a whole training state.*2 failed"):
+    with pytest.raises(
+        BadInput, match=f"run: {wanted[0].id}: .*not a whole training state.*2 failed"
+    ):
         go(site)
     assert f"failed: {wanted[3].id}: needs {wanted[0].id}, which failed" in capsys.readouterr().out
     go(site, status=True)
     said = [line.split() for line in capsys.readouterr().out.splitlines()]
     states = [(state, id_) for state, id_, *rest in said if not rest]
-    assert states == list(zip(("failed", "done", "done", "failed"), [artefact.id for artefact in wanted]))
+    assert states == list(
+        zip(("failed", "done", "done", "failed"), [artefact.id for artefact in wanted])
+    )
     state.unlink()
     go(site)
     same(store)
@@ -175,4 +236,6 @@ def test_a_lost_shard_is_redone_alone(go, wanted, same, tmp_path):
 
 def test_states_without_a_queue(wanted, tmp_path):
     queue = launch.Jobs(tmp_path, in_queue=False)
-    assert report.states(wanted, None, Store(tmp_path), queue) == {artefact.id: ("missing", "") for artefact in wanted}
+    assert report.states(wanted, None, Store(tmp_path), queue) == {
+        artefact.id: ("missing", "") for artefact in wanted
+    }

@@ -1,4 +1,7 @@
-"""What slurm/launch.py relies on: the rehearsal cluster, as `up` starts it, runs submitit's jobs as a real one would."""
+"""What slurm/launch.py relies on: the rehearsal cluster, as `up` starts it, runs submitit's jobs as
+a real one would.
+"""
+
 import os
 import subprocess
 import time
@@ -12,8 +15,12 @@ pytestmark = pytest.mark.slurm
 
 def squeue(job, fields):
     """One job's fields by squeue, e.g. "%T|%M"; also of a job that ended."""
-    return subprocess.run(["squeue", "--noheader", "--states=all", f"--jobs={job.job_id}", f"--format={fields}"],
-                          check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        ["squeue", "--noheader", "--states=all", f"--jobs={job.job_id}", f"--format={fields}"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
 
 
 def environment(*names):
@@ -38,7 +45,9 @@ def fail():
 
 
 def count(path, goal):
-    """Append 0, 1, ... goal - 1 to a file, one every 0.2 s; go on where an earlier, killed run stopped."""
+    """Append 0, 1, ... goal - 1 to a file, one every 0.2 s; go on where an earlier, killed run
+    stopped.
+    """
     for number in range(len(read(path)), goal):
         note(path, number)
         time.sleep(0.2)
@@ -86,12 +95,16 @@ def test_an_array_runs_no_more_than_its_cap_at_a_time(executor, result_of, tmp_p
     jobs = executor.map_array(hold, [tmp_path / "times"] * 5, [1.0] * 5)
     for job in jobs:
         result_of(job)
-    spans = [tuple(map(float, line.split())) for line in (tmp_path / "times").read_text().splitlines()]
+    spans = [
+        tuple(map(float, line.split())) for line in (tmp_path / "times").read_text().splitlines()
+    ]
     at_once = [sum(start <= moment < end for start, end in spans) for moment, _ in spans]
     assert len(spans) == 5 and max(at_once) == 2
 
 
-def test_afterok_waits_for_success_and_never_follows_failure(executor, result_of, wait_for, tmp_path):
+def test_afterok_waits_for_success_and_never_follows_failure(
+    executor, result_of, wait_for, tmp_path
+):
     first, bad = executor.submit(hold, tmp_path / "times", 3), executor.submit(fail)
     executor.update_parameters(slurm_dependency=f"afterok:{first.job_id}")
     second = executor.submit(note, tmp_path / "second")
@@ -106,17 +119,35 @@ def test_afterok_waits_for_success_and_never_follows_failure(executor, result_of
 
 
 def test_a_production_request_is_accepted_unchanged(executor):
-    executor.update_parameters(slurm_gpus_per_node=8, cpus_per_task=60, mem_gb=480, timeout_min=3 * 24 * 60,
-                               slurm_constraint="h100", slurm_account="any-account")
+    executor.update_parameters(
+        slurm_gpus_per_node=8,
+        cpus_per_task=60,
+        mem_gb=480,
+        timeout_min=3 * 24 * 60,
+        slurm_constraint="h100",
+        slurm_account="any-account",
+    )
     job = executor.submit(time.sleep, 600)
     state, reason, *request, gpus = squeue(job, "%T|%r|%C|%m|%l|%f|%a|%b").split("|")
-    assert (state, reason) in {("RUNNING", "None"), ("PENDING", "None"), ("PENDING", "Resources"), ("PENDING", "Priority")}
+    assert (state, reason) in {
+        ("RUNNING", "None"),
+        ("PENDING", "None"),
+        ("PENDING", "Resources"),
+        ("PENDING", "Priority"),
+    }
     assert request == ["60", "480G", "3-00:00:00", "h100", "any-account"]
-    assert gpus.endswith("gpu:8")       # gres:gpu:8 or, in newer versions, gres/gpu:8
+    assert gpus.endswith("gpu:8")  # gres:gpu:8 or, in newer versions, gres/gpu:8
 
 
-@pytest.mark.parametrize("wrong", [{"slurm_gpus_per_node": 9}, {"cpus_per_task": 65},
-                                   {"slurm_constraint": "v100"}, {"slurm_partition": "gpu"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"slurm_gpus_per_node": 9},
+        {"cpus_per_task": 65},
+        {"slurm_constraint": "v100"},
+        {"slurm_partition": "gpu"},
+    ],
+)
 def test_what_the_node_lacks_is_refused(executor, wrong):
     executor.update_parameters(**wrong)
     with pytest.raises(submitit.core.utils.FailedJobError):
@@ -132,8 +163,12 @@ def test_a_signalled_job_checkpoints_and_is_requeued(executor, result_of, wait_f
     assert read(tmp_path / "count.signalled") == ["here"]
 
 
-def test_a_requeue_from_outside_restarts_without_a_checkpoint(executor, result_of, wait_for, tmp_path):
-    """submitit's jobs ignore the SIGTERM that comes first: they run on for KillWait (here 5 s), then are killed."""
+def test_a_requeue_from_outside_restarts_without_a_checkpoint(
+    executor, result_of, wait_for, tmp_path
+):
+    """submitit's jobs ignore the SIGTERM that comes first: they run on for KillWait (here 5 s),
+    then are killed.
+    """
     job = executor.submit(Counter(), tmp_path / "count", 40)
     wait_for(lambda: read(tmp_path / "count"))
     subprocess.run(["scontrol", "requeue", job.job_id], check=True)

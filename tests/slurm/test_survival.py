@@ -1,4 +1,7 @@
-"""Through a real Slurm: whatever happens to jobs and launchers, the records are those of one undisturbed process."""
+"""Through a real Slurm: whatever happens to jobs and launchers, the records are those of one
+undisturbed process.
+"""
+
 import json
 import os
 import re
@@ -11,15 +14,16 @@ from pathlib import Path
 import pytest
 from small.config import table
 
-from harmonica.runs import latency_specs, with_needs
-from harmonica.store import Store
+from harmonica.lab.runs import latency_specs, with_needs
+from harmonica.lab.store import Store
 from slurm import launch
 from slurm.resources import Resources, Site
 from slurm.squeue import Jobs
 
 pytestmark = pytest.mark.slurm
 ROOT = Path(__file__).resolve().parents[2]
-# At 10 minutes submitit takes every signal for a time-out, at 30 for a preemption. 30 of 64 CPUs: two jobs at a time.
+# At 10 minutes submitit takes every signal for a time-out, at 30 for a preemption. 30 of 64 CPUs:
+# two jobs at a time.
 CLUSTER = """
 [all]
 partition = "ci"
@@ -34,7 +38,7 @@ minutes = 10
 ROWS = table("smoke")
 WANTED = with_needs([run for row in ROWS for run in row.runs])
 REFERENCE, FULL, ROUTER, ROUTED = WANTED
-LATENCY, = latency_specs(ROWS)
+(LATENCY,) = latency_specs(ROWS)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +48,9 @@ def wanted():
 
 @pytest.fixture
 def place(tmp_path, monkeypatch):
-    """A folder to launch from, with the small experiment; its jobs are cancelled when the test ends."""
+    """A folder to launch from, with the small experiment; its jobs are cancelled when the test
+    ends.
+    """
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "__init__.py").symlink_to(ROOT / "experiments" / "__init__.py")
     (tmp_path / "experiments" / "small").symlink_to(Path(__file__).parent / "small")
@@ -57,8 +63,20 @@ def place(tmp_path, monkeypatch):
 
 
 def command(*options):
-    return [sys.executable, "-m", "harmonica", "run", "small", "--scale", "smoke", "--where", "slurm",
-            "--cluster-file", "cluster.toml", *options]
+    return [
+        sys.executable,
+        "-m",
+        "harmonica",
+        "run",
+        "small",
+        "--scale",
+        "smoke",
+        "--where",
+        "slurm",
+        "--cluster-file",
+        "cluster.toml",
+        *options,
+    ]
 
 
 def run(place, *options):
@@ -74,12 +92,14 @@ class Cluster:
 
     def pid(self, lock, but=None):
         """The process at work on an artefact or shard, once there is one other than `but`."""
+
         def at_work():
             path = self.store.root / "locks" / f"{lock}.json"
             try:
                 return (pid := json.loads(path.read_text())["pid"]) != but and pid
             except (FileNotFoundError, json.JSONDecodeError):
                 return None
+
         return self.wait_for(at_work, seconds=120)
 
     def id_of(self, key, index=0):
@@ -101,7 +121,9 @@ def signal_job(id_):
 
 def killed_launcher(place, cluster, at):
     """A launcher that is killed as soon as so many jobs are queued."""
-    process = subprocess.Popen(command(), cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        command(), cwd=place, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     cluster.wait_for(lambda: len(cluster.jobs.live()) >= at or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -110,19 +132,25 @@ def killed_launcher(place, cluster, at):
 def test_killed_on_the_way_the_records_are_the_same(place, alone, same, wait_for):
     cluster = Cluster(place, wait_for)
     local = cluster.store
-    for made in (REFERENCE, FULL):      # these are there already: the launcher asks for the others only
+    for made in (REFERENCE, FULL):  # these are there already: the launcher asks for the others only
         shutil.copytree(alone.samples(made), local.samples(made))
         local.finish(made, alone.record(made))
 
-    # A job that fails for good: it says why, its dependants say so, nothing hangs. And a launcher killed half-way.
+    # A job that fails for good: it says why, its dependants say so, nothing hangs. And a launcher
+    # killed half-way.
     local.state_path(ROUTER).parent.mkdir(parents=True)
     local.state_path(ROUTER).write_bytes(b"cut off")
     killed_launcher(place, cluster, at=1)
     killed_launcher(place, cluster, at=2)
     asked = run(place, "--wait")
-    assert asked.returncode == 2 and "not a whole training state" in asked.stderr, asked.stderr + asked.stdout
+    assert asked.returncode == 2 and "not a whole training state" in asked.stderr, (
+        asked.stderr + asked.stdout
+    )
     status = run(place, "--status").stdout
-    assert f"failed  {ROUTER.id}\n" in status and f"failed  {ROUTED.id}\n        needs {ROUTER.id}, which failed" in status
+    assert (
+        f"failed  {ROUTER.id}\n" in status
+        and f"failed  {ROUTED.id}\n        needs {ROUTER.id}, which failed" in status
+    )
     assert cluster.names() == []
     local.state_path(ROUTER).unlink()
 
@@ -131,7 +159,9 @@ def test_killed_on_the_way_the_records_are_the_same(place, alone, same, wait_for
     once = sorted(cluster.names())
     shards = [f"{ROUTED.id}.samples {k}" for k in range(3)]
     assert once == sorted([f"{ROUTER.id} 0", *shards, f"{ROUTED.id} 0", f"{LATENCY.id} 0"])
-    assert "0 jobs submitted, 4 were queued" in run(place).stdout and sorted(cluster.names()) == once
+    assert (
+        "0 jobs submitted, 4 were queued" in run(place).stdout and sorted(cluster.names()) == once
+    )
 
     # Training: a kill -9, then a polite preemption, each after a saved state.
     training = cluster.id_of(ROUTER.id)
@@ -144,8 +174,11 @@ def test_killed_on_the_way_the_records_are_the_same(place, alone, same, wait_for
 
     # Sampling: a kill -9, a time-out, a requeue from outside, a shard each, on the way.
     shards = [cluster.id_of(f"{ROUTED.id}.samples", index) for index in range(3)]
-    harm = [lambda pid, id_: os.kill(pid, signal.SIGKILL), lambda pid, id_: signal_job(id_),
-            lambda pid, id_: subprocess.run(["scontrol", "requeue", id_], check=True)]
+    harm = [
+        lambda pid, id_: os.kill(pid, signal.SIGKILL),
+        lambda pid, id_: signal_job(id_),
+        lambda pid, id_: subprocess.run(["scontrol", "requeue", id_], check=True),
+    ]
     for index in range(3):
         pid = cluster.pid(f"{ROUTED.id}-shard-{index}-of-3")
         harm[index](pid, shards[index])
@@ -163,7 +196,7 @@ def test_killed_on_the_way_the_records_are_the_same(place, alone, same, wait_for
 
 def test_cancelled_jobs_leave_the_queue_and_can_be_asked_for_again(place, wait_for):
     assert "jobs submitted" in run(place).stdout
-    Cluster(place, wait_for).pid(ROUTER.id)     # one that runs takes a moment to end
+    Cluster(place, wait_for).pid(ROUTER.id)  # one that runs takes a moment to end
     assert "what they finished is kept\n" in run(place, "--cancel").stdout
     assert "jobs submitted; " in run(place).stdout
 
@@ -171,15 +204,26 @@ def test_cancelled_jobs_leave_the_queue_and_can_be_asked_for_again(place, wait_f
 def test_a_request_that_the_cluster_refuses_is_named_before_anything_is_submitted(place, wait_for):
     (place / "cluster.toml").write_text(CLUSTER + "[evaluate]\nconstraint = 'v100'\n")
     refused = run(place)
-    assert refused.returncode == 2 and "cluster.toml: [evaluate]: this cluster refuses such a job" in refused.stderr
+    assert (
+        refused.returncode == 2
+        and "cluster.toml: [evaluate]: this cluster refuses such a job" in refused.stderr
+    )
     assert Cluster(place, wait_for).names() == []
 
 
 @pytest.mark.parametrize("syntax", ["gpus-per-node", "gpus-per-task", "gres"])
 def test_a_production_request_is_accepted(syntax, tmp_path):
     """8 GPUs, 3 days, constraint, account: the script that would be submitted, as it is."""
-    own = Resources(partition="ci", account="some-account", constraint="h100", gpus=8, processes=8, cpus=7, memory_gb=480,
-                    minutes=3 * 24 * 60)
+    own = Resources(
+        partition="ci",
+        account="some-account",
+        constraint="h100",
+        gpus=8,
+        processes=8,
+        cpus=7,
+        memory_gb=480,
+        minutes=3 * 24 * 60,
+    )
     launch._check_accepted("train", own, Site(gpu_syntax=syntax), tmp_path / "cluster.toml")
 
 
@@ -187,7 +231,13 @@ def test_two_ranks_train_one_router(place, wait_for):
     (place / "cluster.toml").write_text(CLUSTER + "[train]\nprocesses = 2\ngpus = 2\ncpus = 15\n")
     site, resources = launch.load(place / "cluster.toml")
     queue = Jobs(place / "results" / "local")
-    launch.submit_all(launch.jobs_of([ROUTER], [], Store(queue.root), resources), site, resources, queue, "cluster.toml")
+    launch.submit_all(
+        launch.jobs_of([ROUTER], [], Store(queue.root), resources),
+        site,
+        resources,
+        queue,
+        "cluster.toml",
+    )
     wait_for(lambda: not queue.live(), seconds=120)
     log = queue.log(ROUTER.id)
     assert Store(queue.root).record(ROUTER)["provenance"]["ranks"] == 2, log and log.read_text()

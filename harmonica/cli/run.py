@@ -1,0 +1,196 @@
+"""`python -m harmonica run EXPERIMENT...`: make what is missing of the artefacts that experiments
+name.
+"""
+
+from importlib import import_module
+from pathlib import Path
+
+from harmonica.errors import BadInput, check
+
+LOCAL = Path("results/local")
+
+
+def add(commands):
+    run = commands.add_parser(
+        "run", help="make the missing routers, images and metrics of experiments"
+    )
+    run.add_argument(
+        "experiments",
+        nargs="+",
+        metavar="EXPERIMENT",
+        help="folders of experiments/, e.g. dit_xl2_256",
+    )
+    run.add_argument("--scale", default="digits", help="digits (default), smoke or paper")
+    run.add_argument("--rows", default="core", help="core (default) or all")
+    run.add_argument(
+        "--seeds", type=int, default=1, help="base models and evaluation noises, 1 (default) to 3"
+    )
+    run.add_argument(
+        "--jobs", type=int, default=0, help="processes side by side; default one per core"
+    )
+    run.add_argument("--where", default="local", help="local (default) or slurm")
+    run.add_argument(
+        "--fresh",
+        action="store_true",
+        help="start a new local set; the old one is renamed, not deleted",
+    )
+    state = run.add_mutually_exclusive_group()
+    state.add_argument("--dry-run", action="store_true", help="only list what would be made")
+    state.add_argument(
+        "--status", action="store_true", help="only list what is there and what is missing"
+    )
+    slurm = run.add_argument_group("with --where slurm (slurm/README.md)")
+    slurm.add_argument(
+        "--cluster-file",
+        default="slurm/cluster.toml",
+        metavar="FILE",
+        help="what jobs ask for; default %(default)s",
+    )
+    slurm.add_argument("--table", help="render this table when all is done, e.g. table1")
+    slurm.add_argument(
+        "--wait", action="store_true", help="do not return before all jobs have ended"
+    )
+    state.add_argument(
+        "--cancel",
+        action="store_true",
+        help="with --where slurm: cancel these experiments' queued jobs",
+    )
+    run.set_defaults(function=_run)
+
+
+def _run(arguments):
+    from harmonica.lab.runs import latency_specs, with_needs
+    from harmonica.lab.specs import SCALES
+
+    for field, known in (
+        ("scale", SCALES),
+        ("rows", ("core", "all")),
+        ("where", ("local", "slurm")),
+    ):
+        given = getattr(arguments, field)
+        check(given in known, field.upper(), given, f"choose one of {', '.join(known)}")
+    check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
+    check(arguments.jobs >= 0, "JOBS", arguments.jobs, "give a positive number of processes")
+    for option in ("table", "wait", "cancel"):
+        check(
+            arguments.where == "slurm" or not getattr(arguments, option),
+            f"--{option}",
+            getattr(arguments, option),
+            "it goes with --where slurm",
+        )
+    configs = _configs(arguments)
+    rows = [
+        row
+        for config in configs
+        for row in config.table(arguments.scale, arguments.rows, arguments.seeds)
+    ]
+    wanted = with_needs([run for row in rows for run in row.runs])
+    costs = [
+        spec
+        for config in configs
+        if hasattr(config, "costs")
+        for spec in config.costs(arguments.scale)
+    ]
+    latencies = latency_specs(rows) + costs
+    if arguments.scale == "paper" and not (
+        arguments.dry_run or arguments.status or arguments.cancel
+    ):
+        _refuse_missing_files(wanted)
+    if (
+        arguments.where == "slurm"
+    ):  # loaded by name, as experiments are: nothing here depends on that folder
+        return import_module("slurm.launch").main(arguments, wanted, latencies, LOCAL)
+    if arguments.dry_run or arguments.status:
+        return _list(wanted + latencies, arguments.scale)
+    if arguments.fresh:
+        set_aside(LOCAL)
+    from harmonica.lab.pool import make_all
+    from harmonica.lab.provenance import num_cores, num_gpus
+    from harmonica.lab.store import Store
+
+    store = Store(LOCAL)
+    if all(store.record(artefact) for artefact in wanted + latencies):
+        print(f"nothing to run: all {len(wanted + latencies)} records are in {LOCAL}")
+    failed = make_all(
+        wanted,
+        LOCAL,
+        arguments.jobs or (num_gpus() or 1 if arguments.scale == "paper" else num_cores()),
+    )
+    if not failed:  # what is timed comes last and alone on the machine
+        failed = make_all(latencies, LOCAL, jobs=1)
+    for id_, reason in failed.items():
+        print(f"failed: {id_}: {reason}")
+    if failed:
+        id_, reason = next(iter(failed.items()))
+        raise BadInput(
+            f"run: {id_}: {reason}"
+            + (f" ({len(failed)} failed, listed above)" if len(failed) > 1 else "")
+        )
+
+
+def _configs(arguments):
+    """The config.py of each named experiment."""
+    configs, known = (
+        [],
+        sorted(path.parent.name for path in Path("experiments").glob("*/config.py")),
+    )
+    for name in arguments.experiments:
+        check(
+            name in known,
+            "experiment",
+            name,
+            f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}",
+        )
+        configs.append(import_module(f"experiments.{name}.config"))
+    return configs
+
+
+def _list(wanted, scale):
+    from harmonica.lab.store import Store
+
+    store = Store(LOCAL)
+    for artefact in wanted:
+        print(
+            f"{'done   ' if store.record(artefact) else 'missing'} {artefact.kind:6} {artefact.id}"
+        )
+    if scale == "paper":
+        from harmonica.lab import outlook
+
+        print(
+            "\n".join(
+                outlook.summary([artefact for artefact in wanted if not store.record(artefact)])
+            )
+        )
+
+
+def _refuse_missing_files(wanted):
+    from harmonica.lab import outlook
+    from harmonica.lab.store import Store
+
+    missing = outlook.missing(
+        [artefact for artefact in wanted if not Store(LOCAL).record(artefact)]
+    )
+    if missing:
+        print("\n".join(missing[1:]), end="\n" * (len(missing) > 1))
+        raise BadInput(
+            missing[0]
+            + (f" ({len(missing) - 1} more are missing, listed above)" if missing[1:] else "")
+        )
+
+
+def set_aside(local):
+    """Rename the local set to a name that says when, so that a fresh one starts."""
+    import time
+
+    from harmonica.digits.manifest import folder
+
+    check(
+        not folder().resolve().is_relative_to(local.resolve()),
+        "HARMONICA_MODELS",
+        str(folder()),
+        f"FRESH renames {local}, so the base models must lie elsewhere",
+    )
+    if local.exists():
+        aside = local.with_name(f"local-{time.strftime('%Y%m%d-%H%M%S')}")
+        local.rename(aside)
+        print(f"starting a fresh set; the old one is kept as {aside}")

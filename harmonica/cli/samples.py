@@ -1,0 +1,42 @@
+"""`python -m harmonica samples RUN X.npz`: the images of a run as the .npz that ADM's evaluator
+reads.
+"""
+
+from types import SimpleNamespace
+
+from harmonica.cli.run import LOCAL
+from harmonica.errors import check
+
+
+def add(commands):
+    samples = commands.add_parser(
+        "samples", help="a run's images as the .npz that ADM's evaluator reads"
+    )
+    samples.add_argument("run", metavar="RUN", help="its id, as --status lists it")
+    samples.add_argument("out", metavar="X.npz", help="the file to write")
+    samples.set_defaults(function=_export)
+
+
+def _export(arguments):
+    from harmonica.files import read_json
+    from harmonica.lab.sampling import load_blocks
+    from harmonica.lab.store import Store
+    from harmonica.metrics.images import write_npz
+
+    store, run = Store(LOCAL), SimpleNamespace(kind="run", id=arguments.run)
+    record = store.record_path(run)
+    check(
+        record.exists(),
+        "run",
+        arguments.run,
+        f"{record} does not exist; only a finished run's images are exported",
+    )
+    vars(run).update(read_json(record)["config"])
+    check(
+        "images" in vars(run),
+        "run",
+        arguments.run,
+        "its images are no RGB images; runs of SCALE=paper have those",
+    )
+    write_npz(arguments.out, load_blocks(run, store), run.num_images)
+    print(f"wrote {run.num_images} images to {arguments.out}")

@@ -1,0 +1,29 @@
+"""`python -m harmonica weights check PATH`: what a file of weights is, and whether it is the
+published one.
+"""
+
+import json
+
+
+def add(commands):
+    actions = commands.add_parser("weights", help="look at files of weights").add_subparsers(
+        metavar="ACTION", required=True
+    )
+    check = actions.add_parser("check", help="naming, numerics, sha256, known or not, sizes")
+    check.add_argument(
+        "path",
+        help="a .pt or .safetensors file, a diffusers folder, or a name in $HARMONICA_WEIGHTS",
+    )
+    check.add_argument("--json", action="store_true", help="print it as JSON")
+    check.set_defaults(function=_check)
+
+
+def _check(arguments):
+    from harmonica.weights.checkpoints import describe
+
+    found = describe(arguments.path)
+    if arguments.json:
+        print(json.dumps(found, indent=1))
+        return
+    for key, value in found.items():
+        print(f"{key:16} {'-' if value is None else value}")

@@ -1,0 +1,155 @@
+"""A keep mask compiled into fast steps: a learned schedule does not depend on the input, so each
+step is a fixed list.
+
+    plan = compile_mask(backbone, keep, backend="eager")       # keep: bool (T, N), True = compute
+    cache = plan.empty()
+    out, cache = plan.step(step, x, t, ctx, cache)             # one whole call of the model, guidance left out
+
+One function is made per distinct row. It computes the blocks that run and the gates of those that
+do not, and hands back only the features that the next step reuses: between two steps nothing else
+is held (the live set, row t + 1 of ~keep). The cache is a list of N features or None; it is never
+changed, so an eager or compiled walk can be forked.
+
+Backends: "eager" is bit-identical to the loop of cache.py at the caller's batch shape on CPU;
+"compile" gives every distinct row to torch.compile once; "cudagraph" captures every distinct row
+once per input shape (cudagraph.py).
+"""
+
+import itertools
+import types
+
+import torch
+
+from harmonica.backbones import frozen, remembered
+from harmonica.errors import check
+
+BACKENDS = ("eager", "compile", "cudagraph")
+
+
+def compile_mask(backbone, keep, backend="eager"):
+    """-> the Plan of a mask (T, N) on a backbone whose weights will not change any more. BadInput
+    for a wrong argument.
+    """
+    check(backend in BACKENDS, "backend", backend, f"choose one of {', '.join(BACKENDS)}")
+    check(
+        backend != "cudagraph" or torch.cuda.is_available(),
+        "backend",
+        backend,
+        "CUDA graphs need a CUDA device and there is none; choose eager or compile",
+    )
+    check(
+        keep.dtype == torch.bool and keep.dim() == 2 and keep.shape[1] == len(backbone.blocks),
+        "keep",
+        f"{keep.dtype} {tuple(keep.shape)}",
+        f"it must be torch.bool (T, {len(backbone.blocks)})",
+    )
+    check(
+        bool(keep[0].all()),
+        "keep",
+        "a first row that reuses",
+        "nothing can be reused at the first step",
+    )
+    if backend == "cudagraph":
+        from harmonica.fast.cudagraph import GraphPlan
+
+        return GraphPlan(backbone, keep)
+    return Plan(backbone, keep, compiled if backend == "compile" else None)
+
+
+class Plan:
+    """The specialised steps of one mask. translate(function) -> function, or None: what becomes of
+    each distinct row.
+    """
+
+    def __init__(self, backbone, keep, translate=None):
+        self.backbone = backbone
+        self.rows = [tuple(row) for row in keep.tolist()]
+        self.reused = [
+            [i for i, computed in enumerate(row) if not computed] for row in self.rows
+        ] + [[]]
+        self.held = [
+            [i for i in self.reused[step + 1] if row[i]] for step, row in enumerate(self.rows)
+        ]
+        # one translation per row serves every step that has it: it hands back what any of them
+        # holds
+        if translate:
+            self.held = [
+                sorted({i for row, held in zip(self.rows, self.held) if row == own for i in held})
+                for own in self.rows
+            ]
+        distinct = list(dict.fromkeys(self.rows))
+        self.time, starts = frozen(backbone, distinct)
+        self.known_time = remembered(self.time)
+        starts = dict(zip(distinct, starts))
+        functions = {}
+        for row, held in zip(self.rows, self.held):
+            if (row, *held) not in functions:
+                function = row_function(backbone, starts[row], row, held)
+                functions[row, *held] = translate(function) if translate else function
+        self.functions = [functions[row, *held] for row, held in zip(self.rows, self.held)]
+        # per step what the next one reuses: block, and its place in what the function hands back
+        # (None: held before)
+        self.kept = [
+            [(i, held.index(i) if i in held else None) for i in reused]
+            for held, reused in zip(self.held, self.reused[1:])
+        ]
+
+    def row(self, step):
+        """What step `step` computes: N bools."""
+        return self.rows[step]
+
+    def empty(self):
+        """The cache before the first step."""
+        return [None] * len(self.rows[0])
+
+    @torch.no_grad()
+    def step(self, step, x, t, ctx, cache, constant=False):
+        """One call of the model. x (B, C, H, W), t (B,) model timesteps, ctx from backbone.prepare
+        -> output, new cache.
+
+        constant: nobody writes into t, so what it decides need not be computed again when the same
+        tensor is given again.
+        """
+        time = (self.known_time if constant else self.time)(t)
+        out, features = self.functions[step](x, time, ctx, [cache[i] for i in self.reused[step]])
+        following = self.empty()
+        for i, place in self.kept[step]:
+            following[i] = cache[i] if place is None else features[place]
+        return out, following
+
+
+def row_function(backbone, start, row, held):
+    """One row as a function of tensors alone: (x, time, ctx, features of the reused blocks) ->
+    output, features of `held`.
+    """
+    plan = [
+        (block, computed, i in held)
+        for i, (block, computed) in enumerate(zip(backbone.blocks, row))
+    ]
+    finish = backbone.finish
+
+    def step(x, time, ctx, reused):
+        h, c = start(x, time, ctx)
+        reused, features = iter(reused), []
+        for block, computed, hold in plan:
+            out = block.residual(h, c) if computed else next(reused)
+            h = block.add(h, c, out)
+            if hold:
+                features.append(out)
+            del out  # not while the next block computes
+        return finish(h, c), features
+
+    return step
+
+
+def compiled(function):
+    """torch.compile of one row. A code object of its own, as torch keeps (and limits) what it
+    compiled per code object; and a name of its own, by which it remembers sizes: those of another
+    model would make it compile for any size, slower.
+    """
+    code = function.__code__.replace(co_name=f"{function.__name__}_{next(_names)}")
+    own = types.FunctionType(code, function.__globals__, code.co_name, None, function.__closure__)
+    return torch.compile(own, fullgraph=True)
+
+
+_names = itertools.count()

@@ -1,0 +1,1 @@
+"""The laboratory: what is measured, where it is recorded, and how it is made."""

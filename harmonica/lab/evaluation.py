@@ -1,0 +1,122 @@
+"""The metrics of a sampled run: by a judge of digits, or by ADM's protocol at paper scale."""
+
+import warnings
+from functools import cache
+
+import numpy as np
+
+from harmonica import weights
+from harmonica.digits import data, judge
+from harmonica.lab.sampling import load_blocks, load_samples
+from harmonica.metrics import adm, clean, features, scores
+
+
+def evaluate(run, store):
+    """-> the metrics of a run's record, by the protocol of its scale."""
+    return by_adm(run, store) if run.model.scale == "paper" else by_judge(run, store)
+
+
+def by_adm(run, store):
+    """-> IS, FID, sFID, precision, recall against ADM's ImageNet reference of the images'
+    resolution (or the run's own), and clean_FID where its weights are there. Blocks hold uint8 RGB
+    images; no more than one is in memory.
+
+    Of a run with a decoder also the curve of its latents' error, over the first block of images.
+    """
+    if run.images and run.images.reference:
+        reference = weights.find(run.images.reference, "reference")
+    else:
+        reference = adm.published_reference(next(load_blocks(run, store)).shape[-1])
+    inception = _inception(run.images and run.images.inception)
+    second_opinion, left_out = _clean(inception.device)
+    found = adm.evaluate_images(
+        load_blocks(run, store),
+        reference,
+        inception=inception,
+        num_images=run.num_images,
+        clean=second_opinion,
+    )
+    if run.images and run.images.clip:
+        found |= _clip_score(run, store)
+    return (
+        found
+        | ({"clean_FID_left_out": left_out} if left_out else {})
+        | ({"x_mse_curve": _curve(run, store)} if run.images else {})
+    )
+
+
+def by_judge(run, store):
+    """-> IS, FID, sFID, precision, recall against the training images; rFID against the uncached
+    model's images from independent noise; x0_mse and its curve against the uncached run from the
+    same noise; agreement with the labels.
+    """
+    images = load_samples(run, store)
+    generated = _features(images)
+    uncached = load_samples(run.baseline(), store)
+    reference = _features(load_samples(run.reference(), store))
+    labels = np.arange(len(images)) % data.NUM_CLASSES
+    with warnings.catch_warnings():
+        if run.model.scale == "smoke":  # 32 images: nobody reads these figures
+            warnings.simplefilter("ignore")
+        against_data = scores.scores(generated, _data_features())
+    return {
+        **against_data,
+        "num_images": len(images),
+        "rFID": scores.frechet(generated["pool"], reference["pool"]),
+        "x0_mse": float(np.square(images - uncached, dtype=np.float64).mean()),
+        "x_mse_curve": _curve(run, store),
+        "agreement": 100 * float((generated["logits"].argmax(1) == labels).mean()),
+    }
+
+
+def _curve(run, store):
+    """Mean squared error of x_t after each step against the uncached run, over the first block;
+    None at other T.
+    """
+    if run.num_steps != run.against:
+        return None
+    own, uncached = (
+        np.load(store.samples(r) / "trajectory.npy", allow_pickle=False)
+        for r in (run, run.baseline())
+    )
+    return np.square(own - uncached, dtype=np.float64).mean(axis=(1, 2, 3, 4)).tolist()
+
+
+def _clip_score(run, store):
+    from harmonica.metrics import (
+        clip,
+    )  # transformers takes seconds to import: only where there is text
+    from harmonica.pipeline.loading import read_captions
+
+    prompts = run.model.prompts
+    captions = read_captions(weights.checked(prompts.name, prompts.sha256, "captions"))
+    model = clip.Clip(run.images.clip)
+    return {
+        "CLIP": clip.clip_score(load_blocks(run, store), captions, model, run.num_images),
+        "clip_checkpoint": model.name,
+    }
+
+
+@cache
+def _inception(spec=None):
+    """Inception of a FileSpec, by default the published one."""
+    return features.inception(*(weights.find(spec.name, "inception"), spec.sha256) if spec else ())
+
+
+@cache
+def _clean(device):
+    return clean.beside(weights.folder(), device)
+
+
+@cache
+def _extractor():
+    return features.Extractor(judge.load())
+
+
+@cache
+def _data_features():
+    return _features(data.load("train")[0])
+
+
+def _features(images):
+    return features.extract(data.to_uint8(images), _extractor())

@@ -1,0 +1,129 @@
+"""How each artefact is made: a router is trained, a run is sampled and evaluated. Asked again,
+nothing is done.
+
+Whatever is long is kept as it goes (training state, sample blocks), so a killed process loses one
+save interval.
+"""
+
+import json
+import time
+
+from harmonica import samplers
+from harmonica.fast.plan import compile_mask
+from harmonica.lab import cost
+from harmonica.lab.models import load_model
+from harmonica.lab.provenance import provenance
+from harmonica.lab.runs import SCHEMA, canonical
+from harmonica.lab.sampling import keep_mask, make_block
+from harmonica.lab.shards import missing_blocks, num_blocks
+from harmonica.method import ranks, schedules
+from harmonica.method import router as routers
+from harmonica.method.precision import float32_products
+from harmonica.method.train import train
+
+
+def make(artefact, store, progress=iter):
+    """Make a spec of runs.py, its needs being there -> its record. One process at a time does the
+    work, or the ranks that train a router together; then only the first of them writes.
+    """
+    with ranks.only_first(store.lock(artefact)):
+        if ranks.agree(store.record(artefact) is None):
+            begin = time.perf_counter()
+            record = MAKERS[artefact.kind](artefact, store, progress)
+            if ranks.is_first():
+                _finish(artefact, store, record, round(time.perf_counter() - begin, 2))
+    return ranks.agree(store.record(artefact))
+
+
+def _finish(artefact, store, record, wall_s):
+    by_ranks = {"ranks": ranks.count()} if ranks.count() > 1 else {}
+    store.finish(
+        artefact,
+        {
+            "schema": SCHEMA,
+            "kind": artefact.kind,
+            "id": artefact.id,
+            "config": json.loads(canonical(artefact)),
+            **record,
+            "provenance": {**provenance(), "wall_s": wall_s, **by_ranks},
+        },
+    )
+    store.state_path(artefact).unlink(missing_ok=True)
+
+
+def make_shard(run, store, shard, num_shards, progress=iter):
+    """Sample what is missing of one shard of a run, its router being there; `make` of the run then
+    only evaluates.
+
+    Any number of shards gives the same bytes, and shards of different divisions may be mixed.
+    """
+    with store.lock(run, part=f"-shard-{shard}-of-{num_shards}"):
+        blocks = missing_blocks(run, store, shard, num_shards)
+        if blocks and store.record(run) is None:
+            _sample(run, store, progress(blocks))
+
+
+def _sample(run, store, blocks):
+    """Sample these blocks of a run -> its backbone, mask and natural CUR."""
+    loaded = load_model(run.model, run.precision)
+    keep, natural = keep_mask(run, store, len(loaded.backbone.blocks))
+    plan = compile_mask(loaded.backbone, keep, run.backend or "eager")
+    for block in blocks:
+        make_block(loaded, run, plan, block, store)
+    return loaded.backbone, keep, natural
+
+
+def _router(spec, store, progress):
+    loaded = load_model(spec.model)
+    with float32_products("ieee"):
+        logits, log = train(loaded, spec, store.state_path(spec), progress=progress)
+    kinds = loaded.backbone.kinds
+    about = {
+        **({} if kinds == routers.KINDS else {"kinds": kinds}),
+        "model": spec.model.name,
+        "model_sha256": spec.model.sha256,
+        "sampler": spec.sampler,
+        "guidance": spec.guidance,
+        "training": json.loads(canonical(spec))["training"],
+    }
+    timesteps = tuple(samplers.load(spec.sampler).timesteps(spec.num_steps))
+    router = routers.Router(logits=logits, tau=spec.training.tau, timesteps=timesteps, about=about)
+    if ranks.is_first():
+        router.save(store.router_path(spec))
+    return {
+        "metrics": {
+            "cur_natural_percent": schedules.cur_percent(router.keep()),
+            "beta": log[-1]["beta"],
+        },
+        "log": log,
+    }
+
+
+def _run(run, store, progress):
+    backbone, keep, natural = _sample(run, store, progress(range(num_blocks(run))))
+    halves = 1 if run.guidance == 1 else 2
+    spent = cost.summary(backbone, keep, run.against, halves)
+    if run.noise == "reference":
+        return {"metrics": {"num_images": run.num_images}, "cost": spent}
+    from harmonica.lab.evaluation import evaluate
+
+    return {
+        "metrics": evaluate(run, store),
+        "keep": ["".join(str(int(k)) for k in row) for row in keep.tolist()],
+        "cost": {**spent, "cur_natural_percent": natural},
+    }
+
+
+def _latency(spec, store, progress):
+    from harmonica.lab.latency import measure
+
+    return {"group": spec.group, **measure(spec, store)}
+
+
+def _training(spec, store, progress):
+    from harmonica.lab.training_cost import measure
+
+    return {"group": spec.group, "rows": measure(spec, progress)}
+
+
+MAKERS = {"router": _router, "run": _run, "latency": _latency, "training": _training}

@@ -1,0 +1,152 @@
+"""Images of one run: blocks of `batch` consecutive images, each a function of (run, block) alone.
+
+Noise and label of image k depend on the run's seed and k; the last block is padded to the full
+batch. A shard is a range of whole blocks, so the bytes do not depend on how the work was divided.
+"""
+
+from functools import cache
+
+import numpy as np
+import torch
+
+from harmonica import samplers, weights
+from harmonica.errors import BadInput
+from harmonica.files import save_array
+from harmonica.lab.shards import block_path, num_blocks
+from harmonica.method import router as routers
+from harmonica.method import schedules, seeds
+from harmonica.method.denoise import Denoiser
+from harmonica.method.precision import float32_products
+from harmonica.weights import formats
+
+RANDOM_SEED = 0
+DOMAINS = {"evaluation": seeds.EVALUATION, "reference": seeds.REFERENCE}
+
+
+@torch.no_grad()
+def sample_block(loaded, run, keep, block):
+    """Generate block number `block` -> trajectory (T + 1, batch, C, H, W), noise first. keep: mask
+    (T, N) or its Plan.
+    """
+    indices = range(block * run.batch, (block + 1) * run.batch)
+    sampler = samplers.load(run.sampler)
+    denoiser = Denoiser(
+        loaded.backbone,
+        sampler,
+        sampler.timesteps(run.num_steps),
+        loaded.cond(indices),
+        scale=run.guidance,
+        noise=seeds.step_noise(DOMAINS[run.noise], run.seed, indices=indices, shape=loaded.shape),
+    )
+    point = denoiser.begin(initial_noise(loaded, run, indices))
+    forward = denoiser.hard(keep)
+    images = [denoiser.images(point)]
+    with float32_products("tf32" if run.precision == "tf32" else "ieee"):
+        while point.step < run.num_steps:
+            point = denoiser.advance(point, forward)
+            images.append(denoiser.images(point))
+    return torch.stack(images)
+
+
+def initial_noise(loaded, run, indices):
+    return seeds.normal(
+        seeds.generators(DOMAINS[run.noise], run.seed, indices=indices), loaded.shape
+    ).to(loaded.device)
+
+
+def make_block(loaded, run, plan, block, store):
+    """Sample one block unless its file is there: final images, and for block 0 the whole trajectory
+    as well.
+
+    A run with a decoder keeps uint8 images (batch, 3, H, W), others float32 as the model gives
+    them.
+    """
+    path = block_path(run, store, block)
+    if path.exists():
+        return
+    trajectory = sample_block(loaded, run, plan, block).cpu()
+    if block == 0:
+        save_array(store.samples(run) / "trajectory.npy", trajectory.numpy())
+    save_array(
+        path,
+        _decoder(run.images.decoder).decode(trajectory[-1])
+        if run.images
+        else trajectory[-1].numpy(),
+    )
+
+
+@cache
+def _decoder(spec):
+    from harmonica.weights.vae import Vae  # only paper scale has one
+
+    return Vae(spec)
+
+
+def load_blocks(run, store):
+    """Yield the images of a sampled run block by block, (<= batch, C, H, W). BadInput naming a
+    missing or damaged block.
+    """
+    for block in range(num_blocks(run)):
+        path = block_path(run, store, block)
+        try:
+            yield np.load(path, allow_pickle=False)[: run.num_images - block * run.batch]
+        except FileNotFoundError:
+            raise BadInput(
+                f"samples: {path} is missing; delete {store.record_path(run)} to have it made again"
+            ) from None
+        except (ValueError, EOFError) as error:
+            raise BadInput(
+                f"samples: {path} is damaged ({error}); delete it and {store.record_path(run)} to have it made "
+                "again"
+            ) from None
+
+
+def load_samples(run, store):
+    """All images of a sampled run (num_images, C, H, W) float32. BadInput naming a missing or
+    damaged block.
+    """
+    images = np.concatenate(list(load_blocks(run, store)))
+    if len(images) != run.num_images:
+        raise BadInput(
+            f"samples: {store.samples(run)} holds {len(images)} images, not {run.num_images}"
+        )
+    return images
+
+
+def keep_mask(run, store, num_blocks):
+    """The schedule of a run as a mask (T, N), and the natural CUR where it is a router's (else
+    None).
+    """
+    reused = (
+        None
+        if run.cur_percent is None
+        else schedules.budget(run.cur_percent, run.num_steps, num_blocks)
+    )
+    if run.schedule == "full":
+        return schedules.full(run.num_steps, num_blocks), None
+    if run.schedule == "fora":
+        return schedules.fora(run.num_steps, num_blocks, run.interval or 2), None
+    if run.schedule == "random":
+        return schedules.random(run.num_steps, num_blocks, reused, RANDOM_SEED), None
+    if run.published:
+        path = weights.checked_router(run.published.name, run.published.sha256)
+        router = formats.read(path, tau=run.published.tau)
+    else:
+        path = store.router_path(run.router)
+        router = routers.load(path)
+    if router.logits.shape != (run.num_steps, num_blocks):
+        raise BadInput(
+            f"router: {path} has {router.num_steps} x {router.num_blocks} scores, but the run has "
+            f"{run.num_steps} steps and {num_blocks} blocks"
+        )
+    if run.router and router.about.get("model_sha256") != run.router.model.sha256:
+        raise BadInput(
+            f"router: {path} was trained for model {router.about.get('model')!r} with other weights than "
+            f"{run.router.model.name}'s; delete it and {store.record_path(run.router)} to have it made again"
+        )
+    keep = (
+        schedules.lowest_after_last(router.scores, reused)
+        if run.reuse_last_step
+        else router.keep(run.cur_percent)
+    )
+    return keep, schedules.cur_percent(router.keep())

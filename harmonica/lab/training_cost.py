@@ -1,0 +1,131 @@
+"""What training a router takes, method by method (the paper's table of training cost): time,
+memory, training images.
+
+Whole trajectories of all methods are timed in turn, in one process, so that a drift of the
+machine's speed hits all alike.
+"""
+
+import torch
+
+from harmonica.lab import cost
+from harmonica.lab.models import load_model
+from harmonica.method import ltc
+from harmonica.method.learner import Learner
+from harmonica.method.precision import float32_products
+from harmonica.method.train import Work, initial_logits
+
+
+def measure(spec, progress=iter):
+    """Time a runs.TrainingCostSpec -> {router id: its row, as results/README.md explains it}."""
+    with float32_products("ieee"):
+        measured = {router.id: Measured(router) for _, router in progress(spec.rows)}
+        walks = cost.interleaved({id_: own.walk for id_, own in measured.items()}, spec.repeats)
+        lambdas = cost.interleaved(
+            {id_: own.refresh for id_, own in measured.items() if own.refreshes}, spec.repeats
+        )
+    return {id_: own.row(walks[id_], lambdas.get(id_)) for id_, own in measured.items()}
+
+
+class Measured:
+    """A router's training, ready to walk its first trajectory again and again."""
+
+    def __init__(self, router):
+        loaded, self.config, steps = load_model(router.model), router.training, router.num_steps
+        logits = initial_logits(steps, len(loaded.backbone.blocks), self.config.seed).to(
+            loaded.device
+        )
+        self.work, self.peak = Work(loaded, router), None
+        self.learner = Watched(
+            logits, tau=self.config.tau, lr=self.config.lr, adam_eps=self.config.adam_eps
+        )
+        self.rows = (
+            len(ltc.trained_steps(steps, self.config.ltc_form))
+            if self.config.walk == "ltc"
+            else steps - 1
+        )
+        self.refreshes = (
+            0
+            if self.config.objective == "mse"
+            else -(-self.config.trajectories // self.config.refresh)
+        )
+
+    def walk(self):
+        """One trajectory. The first one notes the memory of an update, which slows it down."""
+        if self.peak is None:
+            return self._walk_watched()
+        self.work.walk(self.learner, 0)
+        _synchronize()
+
+    def refresh(self):
+        self.work.lambda_(self.learner.logits(), 0)
+        _synchronize()
+
+    def _walk_watched(self):
+        if torch.cuda.is_available():
+            self.peak = peak_bytes(lambda: self.work.walk(self.learner, 0))
+        else:
+            with saved_tensors(self.learner.kept):
+                self.work.walk(self.learner, 0)
+            self.peak = self.learner.peak
+
+    def row(self, walks, lambdas):
+        seconds, iqr = cost.quartiles(walks)
+        lambda_seconds = cost.quartiles(lambdas)[0] if lambdas else None
+        total = self.config.trajectories * seconds + self.refreshes * (lambda_seconds or 0)
+        images = (
+            self.config.trajectories * self.rows * self.config.batch
+            if self.config.walk == "ltc"
+            else 0
+        )
+        return {
+            "seconds_per_trajectory": seconds,
+            "seconds_iqr": iqr,
+            "lambda_seconds": lambda_seconds,
+            "seconds_total": total,
+            "memory_bytes": self.peak,
+            "images": images,
+            "updates": self.config.trajectories * self.rows,
+        }
+
+
+class Watched(Learner):
+    """A Learner that notes the most bytes that autograd kept for an update, weights left out, each
+    storage once.
+    """
+
+    def __init__(self, logits, **settings):
+        super().__init__(logits, **settings)
+        self.kept, self.peak = {}, 0
+
+    def update(self, step, r, data_loss):
+        self.peak = max(self.peak, sum(self.kept.values()))
+        self.kept.clear()
+        super().update(step, r, data_loss)
+
+
+def saved_tensors(kept):
+    """A context that adds to `kept` {address: bytes} what autograd keeps for backward, weights left
+    out, each storage once.
+    """
+
+    def pack(tensor):
+        owner = tensor._base if tensor._is_view() else tensor
+        if not isinstance(owner, torch.nn.Parameter):
+            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    return torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
+
+
+def peak_bytes(function):
+    """Most memory on the GPU while it runs, above what was allocated before."""
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    function()
+    return torch.cuda.max_memory_allocated() - before
+
+
+def _synchronize():
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

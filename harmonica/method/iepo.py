@@ -1,0 +1,70 @@
+"""The Image Error Proxy (the paper's IEPO): lambda, how much reuse at each step costs in the final
+image.
+
+    L^(t) = lambda^(t) * MSE(teacher, student) + beta * sum_i r_{t,i}
+
+Two definitions. The paper leaves one out: || x_0 - x_0^(t) ||_F^2 where x_0^(t) reuses nothing at
+step t. The released code switches the steps on one after another and takes the mean squared
+difference of successive images.
+
+Both compare walks that agree up to step t. So one walk is made with the router on, and at each step
+a second one is forked off it: identical to walking from the start each time, for about half of the
+steps.
+"""
+
+import torch
+
+from harmonica.method.together import Together
+
+
+@torch.no_grad()
+def leave_one_out(denoiser, x, scores, tau, together=1):
+    """lambda of the paper. x (B, C, H, W) noise; scores (T, N), soft or 0/1 -> (T,), squared norm,
+    mean over images.
+
+    0 at the first step, which never reuses. together: how many forks are walked as one batch.
+    """
+    finals, last = _forks(
+        denoiser, x, scores, tau, lambda joined: joined.soft(scores, tau), together
+    )
+    return torch.stack(
+        [torch.zeros((), device=x.device)]
+        + [
+            (denoiser.images(final) - denoiser.images(last)).square().sum() / len(x)
+            for final in finals
+        ]
+    )
+
+
+@torch.no_grad()
+def cumulative(denoiser, x, scores, tau, together=1):
+    """lambda of the released code -> (T,), mean over all pixels and, under guidance, both halves.
+    nan at step 0.
+    """
+    finals, last = _forks(denoiser, x, scores, tau, lambda joined: joined.computed, together)
+    chain = finals + [last]  # chain[k]: the first k reusable steps are switched on
+    return torch.stack(
+        [torch.full((), torch.nan, device=x.device)]
+        + [(b.x - a.x).square().mean() for a, b in zip(chain, chain[1:])]
+    )
+
+
+DEFINITIONS = {"leave-one-out": leave_one_out, "cumulative": cumulative}
+
+
+def _forks(denoiser, x, scores, tau, after, together):
+    """For each step t >= 1: walk by the scores before t, compute everything at t, go on with
+    `after` -> final Points.
+
+    Also the final Point of the walk that follows the scores throughout. after(denoiser) -> forward.
+    """
+    on = denoiser.soft(scores, tau)
+    point = denoiser.advance(denoiser.begin(x), denoiser.computed)
+    finals, forks = [], Together(denoiser, after)
+    while point.step < len(denoiser.timesteps):
+        forks.advance()
+        forks.points.append(denoiser.advance(point, denoiser.computed))
+        point = denoiser.advance(point, on)
+        if len(forks.points) == together or point.step == len(denoiser.timesteps):
+            finals += forks.finish()
+    return finals, point

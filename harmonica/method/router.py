@@ -1,0 +1,164 @@
+"""A trained router: logits (T, N), the threshold and what it was trained for. Saved as safetensors
+with JSON metadata.
+
+Row = step in sampling order, as everywhere in this package; published formats count the other way
+and are converted in formats.py, where they enter and leave.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from harmonica.errors import BadInput, check
+from harmonica.files import atomic
+from harmonica.method import schedules
+
+FILE = "router.safetensors"  # in a folder of save_pretrained
+KINDS = ("attn", "mlp")  # what takes turns in the columns of a router that does not say: DiT's
+CLAMP = 5.0  # logits lie in [-CLAMP, CLAMP]; the first row is fixed to the upper end
+
+
+@dataclass(frozen=True, kw_only=True)
+class Router:
+    """logits (T, N) float32; tau in (0, 1); timesteps: T model timesteps in sampling order, or None
+    if not recorded.
+
+    about: what else is known of its origin (model name and sha256, sampler, training config),
+    JSON-serialisable; its "kinds" name the blocks that take turns in the columns, where they are
+    not attn and mlp.
+    """
+
+    logits: torch.Tensor
+    tau: float = 0.1
+    timesteps: tuple[int, ...] | None = None
+    about: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        check(
+            self.logits.ndim == 2 and self.logits.numel() > 0,
+            "router",
+            tuple(self.logits.shape),
+            "logits must have the shape (steps, blocks)",
+        )
+        check(
+            bool(torch.isfinite(self.logits).all()),
+            "router",
+            "NaN or infinite logits",
+            "every logit must be finite",
+        )
+        check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
+        check(
+            self.timesteps is None or len(self.timesteps) == self.num_steps,
+            "timesteps",
+            self.timesteps,
+            f"a router of {self.num_steps} rows needs as many",
+        )
+
+    @property
+    def num_steps(self):
+        return self.logits.shape[0]
+
+    @property
+    def num_blocks(self):
+        return self.logits.shape[1]
+
+    @property
+    def scores(self):
+        """r = sigmoid(logits), (T, N)."""
+        return torch.sigmoid(self.logits)
+
+    def keep(self, cur_percent=None):
+        """The mask (T, N): natural, r > tau; or with exactly round(CUR T N) reused entries, those
+        of lowest score.
+        """
+        if cur_percent is not None:
+            return schedules.lowest(self.scores, schedules.budget(cur_percent, *self.logits.shape))
+        keep = self.scores > self.tau
+        keep[0] = True
+        return keep
+
+    def save(self, path):
+        about = {**self.about, "tau": self.tau, "timesteps": self.timesteps}
+        # one entry of metadata: safetensors would write several in any order
+        content = save(
+            {"logits": self.logits.float().contiguous()},
+            {"about": json.dumps(about, sort_keys=True)},
+        )
+        with atomic(path) as temporary:
+            temporary.write_bytes(content)
+
+    def save_pretrained(self, folder):
+        """Save as folder/router.safetensors, which `hf upload ID folder` brings to the hub."""
+        self.save(Path(folder) / FILE)
+
+    @classmethod
+    def from_pretrained(cls, source, *, revision=None):
+        """The router of a folder or of a hub repository. BadInput where there is none."""
+        if Path(source).is_dir():
+            return load(Path(source) / FILE)
+        try:
+            return load(hf_hub_download(str(source), FILE, revision=revision))
+        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+            raise BadInput(
+                f"router: {source} is no folder here, and no hub repository with a {FILE} that could be reached "
+                f"({str(error).strip().splitlines()[0]})"
+            ) from None
+
+
+def load(path):
+    """Read a router of our own format. BadInput where the file is missing, cut off or not a router."""
+    try:
+        with safe_open(path, "pt") as file:
+            logits, metadata = file.get_tensor("logits"), file.metadata() or {}
+        about = json.loads(metadata["about"])
+        timesteps = about.pop("timesteps")
+        return Router(
+            logits=logits.float(),
+            tau=about.pop("tau"),
+            about=about,
+            timesteps=None if timesteps is None else tuple(timesteps),
+        )
+    except FileNotFoundError:
+        raise BadInput(f"router: {path} does not exist") from None
+    except (SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        raise BadInput(
+            f"router: {path} is not a whole router file of this package ({error})"
+        ) from None
+
+
+def from_keep(keep, **fields):
+    """A router whose natural mask is `keep`: logits at the two ends of the clamp."""
+    return Router(logits=torch.where(keep, CLAMP, -CLAMP), **fields)
+
+
+def info(router):
+    """The figures that `python -m harmonica router info` prints; MAC_fraction where the model is
+    known.
+    """
+    from harmonica.lab.cost import mac_fraction
+
+    keep = router.keep()
+    fraction = mac_fraction(router.about.get("model"), keep)
+    known = (
+        {}
+        if fraction is None
+        else {"MAC_fraction": round(fraction, 4), "speedup_theoretical": round(1 / fraction, 3)}
+    )
+    return {
+        "T": router.num_steps,
+        "N": router.num_blocks,
+        "computed": int(keep.sum()),
+        "reused": int((~keep).sum()),
+        "CUR_percent": round(schedules.cur_percent(keep), 2),
+        "tau": router.tau,
+        "distinct_rows": len({tuple(row) for row in keep.tolist()}),
+        "format": router.about.get("format", "harmonica"),
+        **{key: router.about[key] for key in ("model", "sampler") if key in router.about},
+        **known,
+    }

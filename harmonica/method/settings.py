@@ -1,0 +1,110 @@
+"""How one router is trained, as data. Imports no torch."""
+
+from dataclasses import dataclass
+
+from harmonica.errors import check
+
+WALKS = ("sdt", "ltc")
+LTC_FORMS = ("released", "all-pairs")
+OBJECTIVES = ("mse", "leave-one-out", "cumulative")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterTraining:
+    """How one router is trained. Rates and counts as in the paper; a trajectory updates every
+    trainable row once.
+
+    walk sdt | ltc (in the form released | all-pairs); objective mse | leave-one-out | cumulative
+    (the latter two are IEPO's lambda, measured on lambda_batch images with soft or hard scores,
+    every `refresh` trajectories, by lambda_forks suffixes at a time). Either beta is given, or
+    cur_percent: then beta is steered to reach it. precision bfloat16: the model under autocast,
+    router and loss in float32. checkpoint: the student's activations are computed again for the
+    backward pass. compile: teacher and student as one graph of torch.compile.
+    """
+
+    walk: str
+    ltc_form: str | None = None
+    objective: str
+    lambda_scores: str | None = None
+    trajectories: int
+    batch: int
+    refresh: int | None = None
+    lambda_batch: int | None = None
+    lr: float
+    adam_eps: float
+    tau: float
+    beta: float | None = None
+    cur_percent: float | None = None
+    seed: int = 0
+    precision: str | None = None
+    checkpoint: bool | None = None
+    compile: bool | None = None
+    lambda_forks: int | None = None
+
+    def __post_init__(self):
+        check(self.walk in WALKS, "walk", self.walk, f"choose one of {', '.join(WALKS)}")
+        check(
+            self.objective in OBJECTIVES,
+            "objective",
+            self.objective,
+            f"choose one of {', '.join(OBJECTIVES)}",
+        )
+        check(
+            self.ltc_form in (LTC_FORMS if self.walk == "ltc" else (None,)),
+            "ltc_form",
+            self.ltc_form,
+            f"walk ltc takes one of {', '.join(LTC_FORMS)}, walk sdt takes none",
+        )
+        iepo = self.objective != "mse"
+        check(
+            self.lambda_scores in (("soft", "hard") if iepo else (None,)),
+            "lambda_scores",
+            self.lambda_scores,
+            "objectives with a lambda take soft or hard, mse takes none",
+        )
+        for field in ("trajectories", "batch") + (("refresh", "lambda_batch") if iepo else ()):
+            check(
+                (getattr(self, field) or 0) >= 1,
+                field,
+                getattr(self, field),
+                "it must be at least 1",
+            )
+        check(
+            self.precision in (None, "bfloat16"),
+            "precision",
+            self.precision,
+            "choose bfloat16, or leave it out",
+        )
+        for field in ("checkpoint", "compile"):
+            check(
+                getattr(self, field) in (None, True),
+                field,
+                getattr(self, field),
+                "it is True, or left out",
+            )
+        check(
+            self.lambda_forks is None or iepo and self.lambda_forks >= 1,
+            "lambda_forks",
+            self.lambda_forks,
+            "it must be at least 1, and only objectives with a lambda take it",
+        )
+        for field in ("lr", "adam_eps"):
+            check(getattr(self, field) > 0, field, getattr(self, field), "it must be positive")
+        check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
+        check(self.beta is None or self.beta >= 0, "beta", self.beta, "it must not be negative")
+        check(
+            self.cur_percent is None or 0 <= self.cur_percent < 100,
+            "cur_percent",
+            self.cur_percent,
+            "it must lie in 0..100",
+        )
+        check(
+            (self.beta is None) != (self.cur_percent is None),
+            "beta",
+            self.beta,
+            "give either beta or cur_percent",
+        )
+
+    @property
+    def method(self):
+        return (f"ltc-{self.ltc_form}" if self.walk == "ltc" else self.walk) + f"-{self.objective}"

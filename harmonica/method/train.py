@@ -1,0 +1,220 @@
+"""Training a router: rows, optimizer, beta and lambda (Learner), and the loop over trajectories
+(train).
+
+Any of {SDT, Learning-to-Cache} x {MSE, IEPO} is a RouterTraining. A trajectory's noise and labels
+are a function of (training seed, trajectory, sample) alone and the state is saved as it goes, so a
+killed run resumes to the same router. On several ranks (ranks.py) each walks its part of the batch;
+the rows are the same on all of them.
+"""
+
+import json
+from contextlib import nullcontext
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors import torch as safetensors
+
+from harmonica import samplers
+from harmonica.errors import BadInput, check
+from harmonica.fast.plan import compiled
+from harmonica.files import atomic
+from harmonica.method import iepo, ltc, ranks, sdt, seeds
+from harmonica.method.denoise import Denoiser
+from harmonica.method.learner import CORRECT_FROM, Learner
+from harmonica.method.router import CLAMP
+
+
+def train(loaded, router, state_path, *, save_every=10, progress=iter):
+    """Train `router` (a runs.RouterSpec) on a loaded model -> logits (T, N), log (one dict per
+    trajectory).
+
+    Resumes from `state_path` where it exists and saves there every `save_every` trajectories.
+    `progress` wraps the iterator over trajectories (tqdm, say).
+    """
+    config = router.training
+    work = Work(loaded, router)
+    logits = initial_logits(router.num_steps, len(loaded.backbone.blocks), config.seed).to(
+        loaded.device
+    )
+    learner = Learner(
+        logits, tau=config.tau, lr=config.lr, adam_eps=config.adam_eps, beta=config.beta or 0.0
+    )
+    log = restore(state_path, learner)
+    bar = progress(range(len(log), config.trajectories))
+    for trajectory in bar:
+        refreshed = config.objective != "mse" and trajectory % config.refresh == 0
+        if refreshed:
+            learner.lambda_ = work.lambda_(learner.logits(), trajectory)
+        data_loss = work.walk(learner, trajectory)
+        log.append(
+            {
+                "data_loss": data_loss,
+                "cur_percent": learner.cur_percent(),
+                "beta": learner.beta,
+                "lambda": learner.lambda_.tolist() if refreshed else None,
+            }
+        )
+        if config.cur_percent is not None:
+            learner.steer(
+                config.cur_percent, correct=trajectory >= CORRECT_FROM * config.trajectories
+            )
+        if hasattr(bar, "set_postfix"):
+            bar.set_postfix(
+                loss=f"{data_loss:.2g}",
+                CUR=f"{learner.cur_percent():.1f}%",
+                lambda_=f"{learner.lambda_[1:].mean():.2g}",
+            )
+        if (trajectory + 1) % save_every == 0 and ranks.is_first():
+            save(state_path, learner, log)
+    return work.trained(learner.logits().cpu()), log
+
+
+class Work:
+    """One router's trajectories: which noise, which labels, which walk."""
+
+    def __init__(self, loaded, router):
+        self.loaded, self.router, self.config = loaded, router, router.training
+        check(
+            self.config.walk != "ltc" or loaded.images,
+            "walk",
+            "ltc",
+            "it trains on images and there are none for "
+            "this model; `python -m harmonica latents prepare` makes ImageNet's",
+        )
+        self.sampler = loaded.sampler or samplers.load(router.sampler)
+        self.timesteps = self.sampler.timesteps(router.num_steps)
+        self.run = sdt.pair(
+            loaded.backbone, bool(self.config.checkpoint), compiled if self.config.compile else None
+        )
+
+    def precision(self):
+        """The context in which the model runs; router, loss and the walk itself stay in float32."""
+        if self.config.precision is None:
+            return nullcontext()
+        return torch.autocast(torch.device(self.loaded.device).type, torch.bfloat16)
+
+    def walk(self, learner, trajectory):
+        """All updates of one trajectory -> the mean data loss."""
+        learner.data_losses.clear()
+        if self.config.walk == "sdt":
+            x, cond = self.draw(seeds.TRAJECTORY, trajectory, self.config.batch)
+            noise = self.step_noise(self.config.batch, seeds.TRAJECTORY, trajectory)
+            with self.precision():
+                sdt.walk(self.denoiser(cond, self.router.guidance, noise), x, learner, self.run)
+        else:
+            for step in ltc.trained_steps(self.router.num_steps, self.config.ltc_form):
+                x0, eps, cond = self.draw_images(trajectory, step)
+                noise = self.step_noise(self.config.batch, seeds.DATA, trajectory, step)
+                with self.precision():
+                    ltc.update_pair(
+                        self.denoiser(cond, 1.0, noise), x0, eps, step, learner, self.run
+                    )
+        return float(ranks.mean(torch.stack(learner.data_losses).mean()))
+
+    def trained(self, logits):
+        """The logits, rows that were never trained set to "compute everything": they hold but their
+        initial values.
+        """
+        if self.config.walk == "ltc":
+            steps = set(ltc.trained_steps(self.router.num_steps, self.config.ltc_form))
+            logits[[step for step in range(self.router.num_steps) if step not in steps]] = CLAMP
+        return logits
+
+    def lambda_(self, logits, trajectory):
+        """Recompute lambda (T,) from noise of its own."""
+        x, cond = self.draw(seeds.LAMBDA, trajectory, self.config.lambda_batch)
+        scores = torch.sigmoid(logits)
+        if self.config.lambda_scores == "hard":
+            scores = (scores > self.config.tau).float()
+        noise = self.step_noise(self.config.lambda_batch, seeds.LAMBDA, trajectory)
+        denoiser, measure = (
+            self.denoiser(cond, self.router.guidance, noise),
+            iepo.DEFINITIONS[self.config.objective],
+        )
+        with self.precision():
+            lambda_ = measure(denoiser, x, scores, self.config.tau, self.config.lambda_forks or 1)
+        return ranks.mean(lambda_.nan_to_num(0.0))
+
+    def draw(self, domain, trajectory, count):
+        """-> this rank's part of `count` samples: noise (part, C, H, W) and conditioning."""
+        rngs = seeds.generators(domain, self.config.seed, trajectory, indices=ranks.part(count))
+        cond = self.loaded.cond(seeds.choices(rngs, self.loaded.num_conds))
+        return seeds.normal(rngs, self.loaded.shape).to(self.loaded.device), cond
+
+    def draw_images(self, trajectory, step):
+        """-> this rank's part of the training images, as much noise, conditioning."""
+        images, conds = self.loaded.images
+        device = self.loaded.device
+        rngs = seeds.generators(
+            seeds.DATA, self.config.seed, trajectory, step, indices=ranks.part(self.config.batch)
+        )
+        chosen = seeds.choices(rngs, len(images))
+        return (
+            images[chosen].to(device),
+            seeds.normal(rngs, self.loaded.shape).to(device),
+            self.loaded.cond(conds[chosen]),
+        )
+
+    def step_noise(self, count, domain, *key):
+        """-> noise(step) of this rank's part of `count` samples, for samplers that add some."""
+        return seeds.step_noise(
+            domain, self.config.seed, *key, indices=ranks.part(count), shape=self.loaded.shape
+        )
+
+    def denoiser(self, cond, scale, noise=None):
+        return Denoiser(
+            self.loaded.backbone, self.sampler, self.timesteps, cond, scale=scale, noise=noise
+        )
+
+
+def initial_logits(num_steps, num_blocks, seed):
+    """Standard normal, the first row at the upper clamp. -> (T, N)"""
+    logits = torch.from_numpy(
+        np.random.default_rng(seed).standard_normal((num_steps, num_blocks), dtype=np.float32)
+    )
+    logits[0] = CLAMP
+    return logits
+
+
+def save(path, learner, log):
+    """Everything that `restore` needs to go on as if nothing had happened."""
+    tensors = {
+        "logits": learner.logits(),
+        "lambda": learner.lambda_,
+        "slopes": learner.slopes,
+        "steering": torch.tensor([learner.beta, learner.excess], dtype=torch.float64),
+    }
+    for i, row in enumerate(learner.rows):
+        tensors.update(
+            {f"{key}.{i}": value for key, value in learner.optimizer.state.get(row, {}).items()}
+        )
+    with atomic(path) as temporary:
+        temporary.write_bytes(safetensors.save(tensors, {"log": json.dumps(log)}))
+
+
+def restore(path, learner):
+    """-> the log so far, [] where nothing was saved. BadInput where the file is damaged."""
+    if not Path(path).exists():
+        return []
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            log = json.loads(file.metadata()["log"])
+    except SafetensorError as error:
+        raise BadInput(
+            f"state: {path} is not a whole training state ({error}); delete it to train from the start"
+        ) from None
+    learner.lambda_, learner.slopes = (
+        tensors[name].to(learner.slopes.device) for name in ("lambda", "slopes")
+    )
+    learner.beta, learner.excess = tensors["steering"].tolist()
+    for i, row in enumerate(learner.rows):
+        row.data.copy_(tensors["logits"][i])
+        if f"step.{i}" in tensors:
+            learner.optimizer.state[row] = {
+                "step": tensors[f"step.{i}"],
+                **{key: tensors[f"{key}.{i}"].to(row.device) for key in ("exp_avg", "exp_avg_sq")},
+            }
+    return log

@@ -1,0 +1,162 @@
+"""A user's diffusers pipeline as a model to train a router on: its transformer, its scheduler, its
+captions or classes.
+
+Captions are embedded once, by a text encoder that is gone before the transformer is loaded. No VAE
+is needed.
+"""
+
+from pathlib import Path
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DDPMScheduler,
+    DiffusionPipeline,
+    DPMSolverMultistepScheduler,
+    SASolverScheduler,
+)
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from harmonica import samplers
+from harmonica.backbones.pixart import TextCond
+from harmonica.errors import BadInput, check
+from harmonica.method.model import Loaded
+from harmonica.pipeline.transformers import backbone_of
+
+CAPTIONS = Path(__file__).with_name("captions.txt")  # of our own writing
+PIPELINES = ("DiTPipeline", "PixArtAlphaPipeline", "PixArtSigmaPipeline")
+# what else the config of a pipeline's scheduler needs to become another's
+SCHEDULERS = {
+    "ddim": (DDIMScheduler, {"clip_sample": False}),
+    "ddpm": (DDPMScheduler, {"clip_sample": False, "variance_type": "fixed_small"}),
+    "dpm++": (DPMSolverMultistepScheduler, {"algorithm_type": "dpmsolver++"}),
+    "sa-solver": (SASolverScheduler, {"algorithm_type": "data_prediction"}),
+}
+
+
+def load_pipeline(source, sampler, captions, device):
+    """-> models.Loaded of a pipeline folder or hub id, and the pipeline without what is not needed
+    any more.
+
+    sampler: a name of SCHEDULERS, or None for the pipeline's own scheduler. captions: a text file,
+    one on each line; classes in turn where the pipeline takes none. BadInput where there is no such
+    pipeline.
+    """
+    check(
+        sampler is None or sampler in SCHEDULERS,
+        "sampler",
+        sampler,
+        f"choose one of {', '.join(SCHEDULERS)}",
+    )
+    index = _from_pretrained(DiffusionPipeline.load_config, source)
+    check(
+        index["_class_name"] in PIPELINES,
+        "model",
+        index["_class_name"],
+        f"choose one of {', '.join(PIPELINES)}",
+    )
+    text = "text_encoder" in index
+    prompts = read_captions(captions) if text else None
+    embeddings = embed(source, prompts, device) if text else None
+    pipe = _from_pretrained(
+        DiffusionPipeline.from_pretrained,
+        source,
+        dtype=torch.float32,
+        **{name: None for name in ("vae", "text_encoder", "tokenizer") if name in index},
+    )
+    pipe.transformer.requires_grad_(False).to(device)
+    if sampler is not None:
+        scheduler, options = SCHEDULERS[sampler]
+        pipe.scheduler = scheduler.from_config(pipe.scheduler.config, **options)
+    backbone = backbone_of(pipe)
+    cond, count = (
+        _captions(source, pipe.transformer, embeddings, device)
+        if text
+        else _classes(backbone, device)
+    )
+    return Loaded(
+        None, backbone, cond, count, device=device, sampler=samplers.from_scheduler(pipe.scheduler)
+    ), pipe
+
+
+def read_captions(path):
+    """The lines of a text file that are not empty."""
+    try:
+        lines = [line.strip() for line in Path(path).read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"captions: {path} cannot be read as a text file ({error})") from None
+    check(any(lines), "captions", str(path), "it is empty; write one caption on each line")
+    return [line for line in lines if line]
+
+
+@torch.no_grad()
+def embed(source, prompts, device, batch=16):
+    """-> embeddings (n, L, C) float32 and masks (n, L) of the prompts, and as the last of n the
+    empty prompt's.
+    """
+    encode, prompts = encoder(source, device), [*prompts, ""]
+    parts = [encode(prompts[i : i + batch]) for i in range(0, len(prompts), batch)]
+    return torch.cat([embeds for embeds, _ in parts]).float(), torch.cat(
+        [mask for _, mask in parts]
+    )
+
+
+def encoder(source, device):
+    """-> a function of prompts that gives embeddings (n, L, C) and masks (n, L), as this pipeline
+    embeds them.
+    """
+    pipe = _from_pretrained(
+        DiffusionPipeline.from_pretrained,
+        source,
+        transformer=None,
+        vae=None,
+        dtype=torch.float32 if device == "cpu" else torch.bfloat16,
+    )
+    pipe.text_encoder.to(device)
+    return lambda prompts: pipe.encode_prompt(
+        prompts, do_classifier_free_guidance=False, device=device
+    )[:2]
+
+
+def _captions(source, transformer, embeddings, device):
+    """cond and its number for a PixArt pipeline: captions in turn, at the size that the transformer
+    was trained for.
+    """
+    (embeds, masks), sizes = embeddings, (None, None)
+    if transformer.use_additional_conditions:
+        levels = len(
+            _from_pretrained(AutoencoderKL.load_config, source, subfolder="vae")[
+                "block_out_channels"
+            ]
+        )
+        side = float(transformer.config.sample_size * 2 ** (levels - 1))  # in pixels
+        sizes = torch.full((1, 2), side, device=device), torch.ones(1, 1, device=device)
+
+    def cond(indices):
+        chosen = torch.as_tensor(indices) % (len(embeds) - 1)
+        resolution, aspect_ratio = (
+            size if size is None else size.expand(len(chosen), -1) for size in sizes
+        )
+        return TextCond(
+            embeds[chosen], masks[chosen], resolution, aspect_ratio, embeds[-1:], masks[-1:]
+        )
+
+    return cond, len(embeds) - 1
+
+
+def _classes(backbone, device):
+    return (
+        lambda indices: torch.as_tensor(indices, device=device) % backbone.num_classes,
+        backbone.num_classes,
+    )
+
+
+def _from_pretrained(load, source, **options):
+    try:
+        return load(source, **options)
+    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        raise BadInput(
+            f"model: {source} is neither the folder of a diffusers pipeline nor a hub id that can be loaded "
+            f"({' '.join(str(error).split())[:200]})"
+        ) from None

@@ -1,0 +1,98 @@
+"""The backbone of a diffusers pipeline's transformer, and what a call of that transformer is
+conditioned on.
+"""
+
+from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
+
+from harmonica.backbones.dit import DiT
+from harmonica.backbones.driven import is_hooked
+from harmonica.backbones.pixart import PixArt, TextCond
+from harmonica.errors import BadInput, check
+
+
+def _dit(model):
+    return DiT(model, "diffusers")
+
+
+def _labels(class_labels):
+    return (class_labels,)
+
+
+def _text(encoder_hidden_states, encoder_attention_mask=None, added_cond_kwargs=None):
+    sizes = added_cond_kwargs or {}
+    return (
+        encoder_hidden_states,
+        encoder_attention_mask,
+        sizes.get("resolution"),
+        sizes.get("aspect_ratio"),
+    )
+
+
+# per class of transformer: its backbone, the tensors among forward's arguments that stay the same
+# for all steps, and the
+# backbone's conditioning made of these
+KNOWN = {
+    DiTTransformer2DModel: (_dit, _labels, lambda labels: labels),
+    PixArtTransformer2DModel: (PixArt, _text, TextCond),
+}
+
+
+def backbone_of(pipe):
+    """The backbone of a pipeline in the pipeline's own numerics. BadInput for pipelines that are
+    not known.
+    """
+    transformer = getattr(pipe, "transformer", None)
+    check(
+        type(transformer) in KNOWN,
+        "pipe",
+        type(pipe).__name__,
+        "a router can be applied where the transformer is a (not "
+        "compiled) " + " or ".join(own.__name__ for own in KNOWN),
+    )
+    check_drivable(transformer)
+    return KNOWN[type(transformer)][0](transformer)
+
+
+def conditioning(transformer, inputs):
+    """The arguments of a call of forward that are the same at every step, as tensors -> what makes
+    the backbone's conditioning of them, and they. BadInput for arguments that the known pipelines
+    do not give.
+    """
+    _, read, make = KNOWN[type(transformer)]
+    try:
+        return make, read(**inputs)
+    except TypeError as error:
+        raise BadInput(
+            f"transformer: with a router applied it cannot be called this way ({error})"
+        ) from None
+
+
+def check_drivable(transformer):
+    """A router calls modules inside the transformer blocks, not the blocks: what hangs on those
+    would do nothing.
+    """
+    check(
+        transformer._compiled_call_impl is None,
+        "transformer",
+        "compiled",
+        "apply the router to one that is not",
+    )
+    passed_by = [
+        module
+        for block in transformer.transformer_blocks
+        for module in (block, block.attn2)
+        if module is not None
+    ]
+    check(
+        not any(map(is_hooked, passed_by)),
+        "transformer",
+        "hooks on its blocks",
+        "a router passes the blocks' own forward "
+        "by, so caching or offload hooks there would do nothing; remove them (to save memory, use enable_model_cpu_offload)",
+    )
+    check(
+        not any(parameter.is_meta for parameter in transformer.parameters()),
+        "transformer",
+        "weights on the meta device",
+        "a router cannot drive modules that are loaded one by one; use enable_model_cpu_offload instead",
+    )

@@ -1,0 +1,45 @@
+"""The published PixArts, loaded by name and hash from a pipeline's folder or hub id; their prompts
+from the disk.
+
+Of the pipeline only the transformer is read. Nothing is unpickled but tensors.
+"""
+
+from diffusers import PixArtTransformer2DModel
+
+from harmonica import weights
+from harmonica.backbones.pixart import PixArt
+from harmonica.errors import check
+from harmonica.method.model import Loaded
+from harmonica.weights.dit import of_folder, placed
+from harmonica.weights.prompts import Prompts
+
+
+def load(spec, precision=None):
+    """A specs.ModelSpec with prompts -> models.Loaded, frozen, on the GPU if there is one;
+    "bfloat16" weights if so asked.
+
+    Its conditions are the captions in their order. BadInput where a file is missing, has another
+    hash or holds no PixArt.
+    """
+    prompts = Prompts(spec.prompts)
+    path = weights.checked(spec.name, spec.sha256, "model")
+    model = placed(of_folder(path, PixArtTransformer2DModel), precision)
+    pixels = model.config.sample_size * weights.FACTOR
+    check(
+        pixels == spec.prompts.pixels,
+        "pixels",
+        spec.prompts.pixels,
+        f"{spec.name} was trained for {pixels}",
+    )
+    check(
+        prompts.width == model.config.caption_channels,
+        "embeddings",
+        f"{prompts.width} wide in {prompts.folder}",
+        f"{spec.name} takes {model.config.caption_channels}; prepare them with its own pipeline",
+    )
+    backbone = PixArt(model, text_tokens=prompts.tokens)
+
+    def cond(indices):
+        return prompts.cond(indices, model.device, model.dtype)
+
+    return Loaded(spec, backbone, cond, prompts.count, device=model.device)

@@ -1,0 +1,154 @@
+"""Captions as text embeddings, computed once and kept on disk: T5 is in memory for that alone,
+never while routers train.
+
+A folder holds origin.json (the captions by hash, the pipeline), once it is whole about.json (how
+many as well), and parts of PART captions: the embeddings of their tokens one after another,
+(tokens, C) float16, padding left out, and the number of tokens of each. The empty prompt comes
+after the last caption.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+import torch
+
+from harmonica import weights
+from harmonica.backbones.pixart import TextCond
+from harmonica.errors import BadInput, check
+from harmonica.files import read_json, save_array, write_json
+
+PART = 1000
+AGAIN = "delete it and about.json, and `python -m harmonica prompts prepare` makes them again"
+
+
+@torch.no_grad()
+def prepare(encode, captions, about, out, batch=16, progress=iter):
+    """Embed captions into the folder `out`; killed, the same call goes on at the part it was at.
+
+    encode(prompts) -> (n, L, C), mask (n, L), padding on the right. about: their origin, as JSON.
+    BadInput where `out` holds others, whole or begun.
+    """
+    if (out / "origin.json").exists():
+        same = read_json(out / "origin.json") == about
+        check(
+            same,
+            "out",
+            str(out),
+            "it holds embeddings of other captions or another pipeline; choose another folder",
+        )
+    if (out / "about.json").exists():
+        return
+    write_json(out / "origin.json", about)
+    prompts = [*captions, ""]
+    for first in progress(range(0, len(prompts), PART)):
+        path, counts = _part(out, first // PART), []
+        if path.exists() and path.with_suffix(".counts.npy").exists():
+            continue
+        packed = []
+        for i in range(first, min(first + PART, len(prompts)), batch):
+            embeds, mask = encode(prompts[i : min(i + batch, first + PART)])
+            counts += mask.sum(1).tolist()
+            packed += [
+                embed[:count].float().cpu().numpy()
+                for embed, count in zip(embeds, counts[-len(embeds) :])
+            ]
+        save_array(path, np.concatenate(packed).astype(np.float16))
+        save_array(path.with_suffix(".counts.npy"), np.array(counts))
+    write_json(
+        out / "about.json", {**about, "count": len(captions), "tokens": encode([""])[0].shape[1]}
+    )
+
+
+class Prompts:
+    """The embeddings that a specs.PromptSpec names. BadInput where they are missing, damaged or of
+    other captions.
+    """
+
+    def __init__(self, spec):
+        self.folder, self.pixels = weights.embeddings(spec), spec.pixels
+        self.about = read_json(self.folder / "about.json")
+        known = (
+            isinstance(self.about, dict)
+            and {"captions_sha256", "count", "tokens"} <= self.about.keys()
+        )
+        check(
+            known,
+            "embeddings",
+            str(self.folder / "about.json"),
+            f"it does not say of what they are; {AGAIN}",
+        )
+        check(
+            self.about["captions_sha256"] == spec.sha256,
+            "embeddings",
+            str(self.folder),
+            f"they are of other captions than those of {spec.name}; prepare them in another folder",
+        )
+        self._null = self._padded(self.count)
+
+    @property
+    def count(self):
+        return self.about["count"]
+
+    @property
+    def tokens(self):
+        return self.about["tokens"]
+
+    @property
+    def width(self):
+        return self._null[0].shape[1]
+
+    def cond(self, indices, device="cpu", dtype=torch.float32):
+        """-> TextCond of these captions, counted round and round; with sizes: they cost nothing
+        where a model has no use.
+        """
+        embeds, masks = map(torch.stack, zip(*(self._padded(int(k) % self.count) for k in indices)))
+        sizes = torch.full((len(masks), 2), float(self.pixels)), torch.ones(len(masks), 1)
+        null, null_mask = self._null
+        embeds, resolution, aspect_ratio, null = (
+            x.to(device, dtype) for x in (embeds, *sizes, null[None])
+        )
+        return TextCond(
+            embeds, masks.to(device), resolution, aspect_ratio, null, null_mask[None].to(device)
+        )
+
+    def _padded(self, k):
+        """-> embedding (L, C), zeros where the mask (L,) is 0."""
+        first = k - k % PART
+        packed, ends = _open(self.folder, k // PART, min(PART, self.count + 1 - first), self.tokens)
+        begin, end = ends[k % PART], ends[k % PART + 1]
+        embed = torch.zeros(self.tokens, packed.shape[1], dtype=torch.float16)
+        embed[: end - begin] = torch.from_numpy(packed[begin:end].copy())
+        return embed, (torch.arange(self.tokens) < end - begin).long()
+
+
+def _part(folder, number):
+    return folder / f"part-{number:05d}.npy"
+
+
+@lru_cache
+def _open(folder, number, num_captions, most):
+    """One part -> embeddings (tokens, C), a memory map, and the num_captions + 1 ends of captions
+    of up to `most` tokens.
+    """
+    path = _part(folder, number)
+    packed, counts = _array(path, mmap_mode="r"), _array(path.with_suffix(".counts.npy"))
+    whole = (
+        packed.ndim == 2
+        and packed.dtype == np.float16
+        and counts.shape == (num_captions,)
+        and counts.dtype.kind == "i"
+    )
+    check(
+        whole and 0 <= counts.min() and counts.max() <= most and counts.sum() == len(packed),
+        "embeddings",
+        str(path),
+        f"it and its .counts.npy are not those of {num_captions} captions of up to {most} tokens; {AGAIN}",
+    )
+    return packed, np.concatenate([[0], np.cumsum(counts)])
+
+
+def _array(path, **options):
+    try:
+        return np.load(path, allow_pickle=False, **options)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadInput(f"embeddings: {path} is missing or damaged ({error}); {AGAIN}") from None

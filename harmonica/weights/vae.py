@@ -1,0 +1,62 @@
+"""The latent space of the published DiTs: Stable Diffusion's autoencoder (sd-vae-ft-ema, -mse),
+through diffusers.
+"""
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL
+
+from harmonica import weights
+from harmonica.errors import BadInput
+from harmonica.method.precision import float32_products
+
+
+class Vae:
+    """Latents (B, 4, h, w) float32 <-> images (B, 3, H, W), one image at a time, in float32 without
+    TF32.
+    """
+
+    def __init__(self, spec):
+        """spec: a FileSpec of a diffusers folder or hub id. BadInput where it is missing, another,
+        or no AutoencoderKL.
+        """
+        path = weights.checked(spec.name, spec.sha256, "decoder")
+        try:
+            model = AutoencoderKL.from_pretrained(
+                path, local_files_only=True, torch_dtype=torch.float32
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            first = (str(error).splitlines() or [""])[0][:120]
+            raise BadInput(f"decoder: {path} holds no AutoencoderKL ({first})") from None
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.model = torch.nn.Module.to(model.requires_grad_(False).eval(), self.device)
+        # bounds memory, and makes an image's bytes independent of its batch
+        self.model.enable_slicing()
+        self.sha256 = spec.sha256
+        self.scale = (
+            model.config.scaling_factor
+        )  # of latents: 0.18215 where the folder says nothing, as DiT has it
+
+    @torch.no_grad()
+    def decode(self, latents):
+        """-> uint8 numpy (B, 3, H, W), rounded as the official DiT rounds: 127.5 x + 128, clipped
+        and cut.
+        """
+        with float32_products("ieee"):
+            images = self.model.decode(latents.float().to(self.device) / self.scale).sample
+        return (127.5 * images + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()
+
+    @torch.no_grad()
+    def encode(self, images, noise=None):
+        """images uint8 (B, 3, H, W) -> latents (B, 4, h, w) float32 numpy: the mean, or a sample by
+        noise of that shape.
+        """
+        x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float() / 127.5 - 1
+        with float32_products("ieee"):
+            posterior = self.model.encode(x).latent_dist
+        found = (
+            posterior.mean
+            if noise is None
+            else posterior.mean + posterior.std * noise.to(self.device)
+        )
+        return (self.scale * found).cpu().numpy()
