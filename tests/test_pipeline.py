@@ -182,7 +182,7 @@ class TestEverythingKept:
                 return super().forward(x) + x.mean(-1, keepdim=True)
 
         for module in list(pipe.transformer.modules()):
-            for name, child in module.named_children():
+            for _, child in module.named_children():
                 if type(child) is torch.nn.Linear:
                     child.__class__ = Adapted
         expected = call(pipe)
@@ -201,7 +201,8 @@ class TestReuse:
                 if is_dit(pipe)
                 else [block.attn1.to_q, block.attn2.to_q, block.ff]
             ):
-                module.register_forward_hook(lambda *_, at=len(calls): calls[at].append(1))
+                place = len(calls)
+                module.register_forward_hook(lambda *_, at=place: calls[at].append(1))
                 calls.append([])
         with harmonica.apply_router(pipe, router_of(pipe, keep=keep)):
             call(pipe)
@@ -716,4 +717,4 @@ def test_importing_the_package_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     assert {harmonica.apply_router, harmonica.remove_router, harmonica.Router}
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
-        harmonica.nothing
+        _ = harmonica.nothing

@@ -295,7 +295,9 @@ class TestCaptions:
         pyproject = tomllib.loads(
             (Path(harmonica.__file__).parent.parent / "pyproject.toml").read_text()
         )
-        assert CAPTIONS.name in pyproject["tool"]["setuptools"]["package-data"]["harmonica.pipeline"]
+        assert (
+            CAPTIONS.name in pyproject["tool"]["setuptools"]["package-data"]["harmonica.pipeline"]
+        )
 
     def test_an_empty_file_is_refused(self, tmp_path):
         (tmp_path / "empty.txt").write_text("\n \n")

@@ -38,7 +38,9 @@ def test_code_sha(checkout):
         with (checkout / name).open("ab") as file:
             file.write(b" ")
         seen.add(fresh_sha())
-    (checkout / "harmonica" / "method" / "sdt.py").rename(checkout / "harmonica" / "method" / "walk.py")
+    (checkout / "harmonica" / "method" / "sdt.py").rename(
+        checkout / "harmonica" / "method" / "walk.py"
+    )
     assert len(seen | {fresh_sha()}) == 6
     provenance.code_sha.cache_clear()
 

@@ -132,12 +132,7 @@ class PixArt:
     kinds = ("attn", "cross", "mlp")
 
     def __init__(self, model, *, sample_size=None, text_tokens=120):
-        self.model, config, width, depth = (
-            model,
-            model.config,
-            model.inner_dim,
-            len(model.transformer_blocks),
-        )
+        self.model, config, width = model, model.config, model.inner_dim
         self.in_channels, self.out_channels = config.in_channels, model.out_channels
         self.guided_channels = self.in_channels  # all latent ones; learned variances are no eps
         self.sample_size, self.text_tokens = sample_size or config.sample_size, text_tokens

@@ -24,7 +24,7 @@ from harmonica.digits.base import Training, fit
 from harmonica.digits.pixart_folder import folder_sha256, load, save, tokenize
 from harmonica.digits.quality import quality, sampled
 from harmonica.lab.models import with_captions
-from harmonica.samplers import TRAIN_STEPS, alphas_cumprod
+from harmonica.samplers.ddim import TRAIN_STEPS, alphas_cumprod
 
 BYTE_VOCABULARY = 384
 

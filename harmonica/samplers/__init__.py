@@ -6,8 +6,8 @@ numbers and tensors, never changed in place, so a trajectory forks by keeping a 
 sampler draws noise: where `stochastic`, it is passed in.
 """
 
-from harmonica.samplers.ddim import DDIM, TRAIN_STEPS, alphas_cumprod
-from harmonica.samplers.scheduled import Scheduled, from_scheduler
+from harmonica.samplers.ddim import DDIM, TRAIN_STEPS
+from harmonica.samplers.scheduled import from_scheduler
 
 # as the scheduler_config.json of the published PixArt pipelines has them; DiT has the same betas
 LINEAR = {

@@ -57,12 +57,13 @@ def test_computing_everything_is_diffusers_forward_bit_for_bit(
     backbone = tiny_pixart(dtype=dtype, **MODELS[name])
     channels = backbone.model.config.caption_channels or 48
     x, t, cond = given(backbone, tiny_prompts, grid=grid, dtype=dtype, channels=channels)
-    for cond in (cond, replace(cond, mask=None), replace(cond, mask=torch.ones_like(cond.mask))):
+    for variant in (cond, replace(cond, mask=None), replace(cond, mask=torch.ones_like(cond.mask))):
         prompt = backbone.prepare(cond)
         assert None not in prompt.keys_values
         for timestep in (t, torch.full_like(t, 437)):  # one prompt serves all steps
             assert torch.equal(
-                run_all(backbone, x, timestep, prompt), their_forward(backbone, x, timestep, cond)
+                run_all(backbone, x, timestep, prompt),
+                their_forward(backbone, x, timestep, variant),
             )
 
 

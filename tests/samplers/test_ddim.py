@@ -8,6 +8,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from harmonica import samplers
+from harmonica.samplers import ddim
 
 STEPS = (2, 5, 6, 7, 10, 20, 50)
 
@@ -45,7 +46,7 @@ def test_the_official_update_is_ddim_between_neighbours_on_the_list(num_steps):
     """x_0 from eps, then noised to the following timestep by the same eps; the last step gives x_0
     itself.
     """
-    sampler, a = samplers.load("ddim"), samplers.alphas_cumprod()
+    sampler, a = samplers.load("ddim"), ddim.alphas_cumprod()
     timesteps = sampler.timesteps(num_steps)
     x, eps = torch.randn(2, 2, 4, 8, 8, dtype=torch.float64)
     state = sampler.init(timesteps)

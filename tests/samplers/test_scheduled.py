@@ -15,7 +15,7 @@ from diffusers import (
 
 from harmonica import samplers
 from harmonica.errors import BadInput
-from harmonica.samplers import LINEAR
+from harmonica.samplers import LINEAR, ddim
 
 SCHEDULERS = {
     "dpm++": lambda: DPMSolverMultistepScheduler(**LINEAR),
@@ -133,7 +133,7 @@ def test_noise_is_passed_in_and_never_drawn(name):
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_a_walk_may_begin_in_the_middle_and_the_forward_process_leads_there(name):
     """As Learning-to-Cache's training does: a cold start is first order, from the noised image."""
-    sampler, a = samplers.load(name), samplers.alphas_cumprod()
+    sampler, a = samplers.load(name), ddim.alphas_cumprod()
     x0, eps = outs(0, 4).chunk(2, dim=1)
     timesteps = sampler.timesteps(10)
     x = sampler.noised(x0, eps, timesteps[6])
