@@ -58,7 +58,7 @@ def test_computing_everything_is_diffusers_forward_bit_for_bit(
     channels = backbone.model.config.caption_channels or 48
     x, t, cond = given(backbone, tiny_prompts, grid=grid, dtype=dtype, channels=channels)
     for variant in (cond, replace(cond, mask=None), replace(cond, mask=torch.ones_like(cond.mask))):
-        prompt = backbone.prepare(cond)
+        prompt = backbone.prepare(variant)
         assert None not in prompt.keys_values
         for timestep in (t, torch.full_like(t, 437)):  # one prompt serves all steps
             assert torch.equal(
