@@ -20,10 +20,10 @@ $(call one_of,WHERE,local slurm)
 $(if $(FRESH),$(call one_of,FRESH,0 1))
 
 options = --scale $(SCALE) --rows $(ROWS) --seeds $(SEEDS)
-run = $(PY) -m harmonica run $1 $(options) --where $(WHERE) $(if $(filter 1,$(FRESH)),--fresh) $(if $(JOBS),--jobs $(JOBS)) \
-	$(if $(filter slurm,$(WHERE)),--table $2 $(ARGS))
-# On a cluster the runs are only submitted here; the table is a job of its own, after all others.
-table = $(if $(filter local,$(WHERE)),$(PY) -m analysis $1 $(options))
+run = $(PY) -m experiments run $1 $(options) --where $(WHERE) $(if $(filter 1,$(FRESH)),--fresh) $(if $(JOBS),--jobs $(JOBS)) \
+	$(if $(filter slurm,$(WHERE)),--table $2) $(ARGS)
+# Where runs are only listed there is no table yet; on a cluster it is a job of its own, after all others.
+table = $(if $(filter slurm,$(WHERE))$(filter --dry-run --status,$(ARGS)),,$(PY) -m analysis $1 $(options))
 
 ABLATIONS := $(patsubst experiments/%/config.py,%,$(wildcard experiments/ablation_*/config.py))
 
@@ -38,7 +38,7 @@ help: ## list the targets and variables
 	@echo "  WHERE=$(WHERE)    local: on this machine; slurm: as Slurm jobs"
 	@echo "  FRESH=$(FRESH)         1: measure everything again, in a new local set"
 	@echo "  JOBS=$(JOBS)          processes at a time (unset: as the machine allows)"
-	@echo "  ARGS=$(ARGS)          further options of base-models, bench and WHERE=slurm"
+	@echo "  ARGS=$(ARGS)          further options, e.g. --dry-run, --status"
 	@echo "  VENV=$(VENV)     another environment, e.g. VENV=\$$CONDA_PREFIX; PYTHON: what creates it"
 
 install: ## create or update .venv (several GB of downloads, once); done by every target below
@@ -47,7 +47,7 @@ install: ## create or update .venv (several GB of downloads, once); done by ever
 test: install ## all tests but Slurm's; needs no network
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(PY) -m pytest -n auto -m "not slurm"
 
-test-slurm: install ## tests against a running Slurm (slurm/local_cluster up)
+test-slurm: install ## tests against a running Slurm (tools/local_cluster up)
 	$(PY) -m pytest -m slurm
 
 reproduce-table1: install ## class-conditional generation: run what is missing, print the table

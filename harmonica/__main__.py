@@ -3,7 +3,7 @@
 import os
 import sys
 
-from harmonica.cli import command, evaluate, latents, prompts, router, run, samples, train, weights
+from harmonica.cli import command, evaluate, latents, prompts, router, samples, train, weights
 from harmonica.cli.command import Parser
 
 
@@ -22,7 +22,7 @@ def parser():
         description="Learned feature caching for diffusion transformers.",
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for verb in (run, train, evaluate, samples, router, weights, latents, prompts):
+    for verb in (train, evaluate, samples, router, weights, latents, prompts):
         verb.add(commands)
     return top
 

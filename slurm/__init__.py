@@ -1,3 +1,1 @@
-"""Runs on a Slurm cluster, or on a rehearsal of one: `local_cluster` starts a real one-node Slurm
-on this machine.
-"""
+"""Runs on a Slurm cluster. tools/local_cluster starts a real one-node Slurm to rehearse on."""

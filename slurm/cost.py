@@ -8,7 +8,7 @@ DIGIT_BYTES = 8 * 8 * 4
 
 
 def hours(job):
-    """Expected hours of one core, of one GPU at paper scale, for a plan.Job, all its shards
+    """Expected hours of one core, of one GPU at paper scale, for a jobs.Job, all its shards
     together.
     """
     if job.artefact is None:

@@ -1,4 +1,4 @@
-"""The missing artefacts of experiments as Slurm jobs: `python -m harmonica run EXPERIMENT...
+"""The missing artefacts of experiments as Slurm jobs: `python -m experiments run EXPERIMENT...
 --where slurm`.
 
 Nothing waits on the login node: dependencies (afterok) bring the jobs into order, and one whose
@@ -19,15 +19,14 @@ from types import SimpleNamespace
 import submitit
 from submitit.core.utils import FailedJobError, UncompletedJobError
 
-from harmonica.cli.run import set_aside
 from harmonica.errors import BadInput, check
 from harmonica.files import write_json
-from harmonica.lab.store import Store
+from harmonica.lab.store import Store, set_aside
 
 from . import report
-from .plan import jobs_of
+from .jobs import jobs_of
 from .resources import load
-from .squeue import Jobs, client
+from .squeue import Queue, client
 from .work import Work, failed_path
 
 POLL_S = 5
@@ -37,11 +36,11 @@ NEVER = "DependencyNeverSatisfied"
 
 
 def main(arguments, wanted, latencies, local):
-    """What the command line does on a cluster; `arguments` as in harmonica.commands.run. BadInput
+    """What the command line does on a cluster; `arguments` as in experiments/run.py. BadInput
     where something failed.
     """
     site, resources = load(arguments.cluster_file)
-    store, queue = Store(local), Jobs(local, in_queue=site.cluster == "slurm")
+    store, queue = Store(local), Queue(local, in_queue=site.cluster == "slurm")
     if arguments.fresh and not (arguments.dry_run or arguments.status or arguments.cancel):
         queued = sum(map(len, queue.live().values()))
         check(

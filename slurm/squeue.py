@@ -36,7 +36,7 @@ class Live:
         return int(self.id.split("_")[1]) if "_" in self.id else 0
 
 
-class Jobs:
+class Queue:
     """The jobs of one set of artefacts below `root`."""
 
     def __init__(self, root, in_queue=True):

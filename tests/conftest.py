@@ -320,9 +320,9 @@ def cli(workplace):
     own.
     """
 
-    def run(*arguments, **options):
+    def run(*arguments, module="harmonica", **options):
         return subprocess.run(
-            [sys.executable, "-m", "harmonica", *map(str, arguments)],
+            [sys.executable, "-m", module, *map(str, arguments)],
             cwd=workplace,
             text=True,
             capture_output=True,
@@ -349,9 +349,16 @@ def refused(cli):
 
 
 @pytest.fixture
-def refused_here(workplace, monkeypatch, capfd):
-    """The same in this process: torch need not be imported anew for every case."""
+def main():
+    """The command line in this process: arguments -> exit code."""
     from harmonica.__main__ import main
+
+    return main
+
+
+@pytest.fixture
+def refused_here(workplace, main, monkeypatch, capfd):
+    """The same in this process: torch need not be imported anew for every case."""
 
     def check(*arguments, words=()):
         monkeypatch.chdir(workplace)

@@ -4,8 +4,8 @@ reads.
 
 from types import SimpleNamespace
 
-from harmonica.cli.run import LOCAL
 from harmonica.errors import check
+from harmonica.lab.store import LOCAL, Store
 
 
 def add(commands):
@@ -20,7 +20,6 @@ def add(commands):
 def _export(arguments):
     from harmonica.files import read_json
     from harmonica.lab.sampling import load_blocks
-    from harmonica.lab.store import Store
     from harmonica.metrics.images import write_npz
 
     store, run = Store(LOCAL), SimpleNamespace(kind="run", id=arguments.run)

@@ -14,10 +14,12 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from harmonica.errors import BadInput
+from harmonica.digits.manifest import folder
+from harmonica.errors import BadInput, check
 from harmonica.files import read_json, write_json
 from harmonica.lab.runs import SCHEMA
 
+LOCAL = Path("results/local")  # what this clone measured
 FOREIGN_LOCK_STALE_S = 300
 FOLDERS = {"run": "runs", "router": "routers", "latency": "latency", "training": "training"}
 
@@ -93,6 +95,20 @@ class Store:
                 },
             )
             return True
+
+
+def set_aside(local):
+    """Rename the local set to a name that says when, so that a fresh one starts."""
+    check(
+        not folder().resolve().is_relative_to(local.resolve()),
+        "HARMONICA_MODELS",
+        str(folder()),
+        f"FRESH renames {local}, so the base models must lie elsewhere",
+    )
+    if local.exists():
+        aside = local.with_name(f"local-{time.strftime('%Y%m%d-%H%M%S')}")
+        local.rename(aside)
+        print(f"starting a fresh set; the old one is kept as {aside}")
 
 
 def _alive(path):

@@ -1,4 +1,4 @@
-"""Tests marked `slurm` run on the rehearsal cluster of slurm/local_cluster, never on a cluster that
+"""Tests marked `slurm` run on the rehearsal cluster of tools/local_cluster, never on a cluster that
 others use.
 
 Without it they are skipped, with the reason; with REQUIRE_SLURM=1 they fail instead.
@@ -17,7 +17,7 @@ from harmonica.lab.make import make
 from harmonica.lab.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
-HOW = '`slurm/local_cluster up`, then `eval "$(slurm/local_cluster env)"`'
+HOW = '`tools/local_cluster up`, then `eval "$(tools/local_cluster env)"`'
 
 
 def pytest_runtest_setup(item):

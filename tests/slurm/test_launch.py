@@ -15,7 +15,7 @@ from harmonica.lab.runs import LatencySpec, RouterSpec, RunSpec, with_needs
 from harmonica.lab.store import Store
 from harmonica.method.settings import RouterTraining
 from slurm import launch, report
-from slurm.plan import jobs_of
+from slurm.jobs import jobs_of
 from slurm.resources import Resources, load
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "slurm" / "cluster.example.toml"
@@ -235,7 +235,7 @@ def test_a_lost_shard_is_redone_alone(go, wanted, same, tmp_path):
 
 
 def test_states_without_a_queue(wanted, tmp_path):
-    queue = launch.Jobs(tmp_path, in_queue=False)
+    queue = launch.Queue(tmp_path, in_queue=False)
     assert report.states(wanted, None, Store(tmp_path), queue) == {
         artefact.id: ("missing", "") for artefact in wanted
     }

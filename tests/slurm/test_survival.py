@@ -18,7 +18,7 @@ from harmonica.lab.runs import latency_specs, with_needs
 from harmonica.lab.store import Store
 from slurm import launch
 from slurm.resources import Resources, Site
-from slurm.squeue import Jobs
+from slurm.squeue import Queue
 
 pytestmark = pytest.mark.slurm
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,13 +52,14 @@ def place(tmp_path, monkeypatch):
     ends.
     """
     (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "__init__.py").symlink_to(ROOT / "experiments" / "__init__.py")
+    for name in ("__init__.py", "__main__.py", "run.py"):
+        (tmp_path / "experiments" / name).symlink_to(ROOT / "experiments" / name)
     (tmp_path / "experiments" / "small").symlink_to(Path(__file__).parent / "small")
     (tmp_path / "cluster.toml").write_text(CLUSTER)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     yield tmp_path
-    jobs = Jobs(tmp_path / "results" / "local")
+    jobs = Queue(tmp_path / "results" / "local")
     jobs.cancel([one for own in jobs.live().values() for one in own])
 
 
@@ -66,7 +67,7 @@ def command(*options):
     return [
         sys.executable,
         "-m",
-        "harmonica",
+        "experiments",
         "run",
         "small",
         "--scale",
@@ -88,7 +89,7 @@ class Cluster:
 
     def __init__(self, place, wait_for):
         local = place / "results" / "local"
-        self.jobs, self.store, self.wait_for = Jobs(local), Store(local), wait_for
+        self.jobs, self.store, self.wait_for = Queue(local), Store(local), wait_for
 
     def pid(self, lock, but=None):
         """The process at work on an artefact or shard, once there is one other than `but`."""
@@ -230,7 +231,7 @@ def test_a_production_request_is_accepted(syntax, tmp_path):
 def test_two_ranks_train_one_router(place, wait_for):
     (place / "cluster.toml").write_text(CLUSTER + "[train]\nprocesses = 2\ngpus = 2\ncpus = 15\n")
     site, resources = launch.load(place / "cluster.toml")
-    queue = Jobs(place / "results" / "local")
+    queue = Queue(place / "results" / "local")
     launch.submit_all(
         launch.jobs_of([ROUTER], [], Store(queue.root), resources),
         site,

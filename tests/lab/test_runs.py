@@ -296,5 +296,5 @@ def test_no_torch_is_imported(code):
         [sys.executable, "-c", f"import sys\n{code}\nassert not {heavy}, {heavy}"],
         check=True,
         capture_output=True,
-        cwd=Path(__file__).parent.parent,
+        cwd=Path(__file__).parents[2],
     )

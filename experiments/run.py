@@ -1,4 +1,4 @@
-"""`python -m harmonica run EXPERIMENT...`: make what is missing of the artefacts that experiments
+"""`python -m experiments run EXPERIMENT...`: make what is missing of the artefacts that experiments
 name.
 """
 
@@ -6,14 +6,15 @@ from importlib import import_module
 from pathlib import Path
 
 from harmonica.errors import BadInput, check
+from harmonica.lab.runs import latency_specs, with_needs
+from harmonica.lab.specs import SCALES
+from harmonica.lab.store import LOCAL, Store, set_aside
 
-LOCAL = Path("results/local")
+from . import ROWS
 
 
 def add(commands):
-    run = commands.add_parser(
-        "run", help="make the missing routers, images and metrics of experiments"
-    )
+    run = commands.add_parser("run", help="make the missing routers, images and metrics")
     run.add_argument(
         "experiments",
         nargs="+",
@@ -59,54 +60,67 @@ def add(commands):
 
 
 def _run(arguments):
-    from harmonica.lab.runs import latency_specs, with_needs
-    from harmonica.lab.specs import SCALES
+    _check(arguments)
+    wanted, latencies = _artefacts(arguments)
+    makes = not (arguments.dry_run or arguments.status or arguments.cancel)
+    if makes and arguments.scale == "paper":
+        _refuse_missing_files(wanted)
+    if arguments.where == "slurm":
+        from slurm import launch  # brings submitit, and torch with it
 
-    for field, known in (
-        ("scale", SCALES),
-        ("rows", ("core", "all")),
-        ("where", ("local", "slurm")),
-    ):
+        return launch.main(arguments, wanted, latencies, LOCAL)
+    if not makes:
+        return _list(wanted + latencies, arguments.scale)
+    if arguments.fresh:
+        set_aside(LOCAL)
+    _make(wanted, latencies, arguments)
+
+
+def _check(arguments):
+    for field, known in (("scale", SCALES), ("rows", ROWS), ("where", ("local", "slurm"))):
         given = getattr(arguments, field)
         check(given in known, field.upper(), given, f"choose one of {', '.join(known)}")
     check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
     check(arguments.jobs >= 0, "JOBS", arguments.jobs, "give a positive number of processes")
     for option in ("table", "wait", "cancel"):
-        check(
-            arguments.where == "slurm" or not getattr(arguments, option),
-            f"--{option}",
-            getattr(arguments, option),
-            "it goes with --where slurm",
-        )
-    configs = _configs(arguments)
+        if getattr(arguments, option) and arguments.where != "slurm":
+            raise BadInput(f"--{option}: it goes with --where slurm (make ... WHERE=slurm)")
+
+
+def _artefacts(arguments):
+    """-> what the named experiments rest on, needs first, and what is timed when all of it is there."""
+    configs = _configs(arguments.experiments)
     rows = [
         row
         for config in configs
         for row in config.table(arguments.scale, arguments.rows, arguments.seeds)
     ]
-    wanted = with_needs([run for row in rows for run in row.runs])
     costs = [
         spec
         for config in configs
         if hasattr(config, "costs")
         for spec in config.costs(arguments.scale)
     ]
-    latencies = latency_specs(rows) + costs
-    if arguments.scale == "paper" and not (
-        arguments.dry_run or arguments.status or arguments.cancel
-    ):
-        _refuse_missing_files(wanted)
-    if (
-        arguments.where == "slurm"
-    ):  # loaded by name, as experiments are: nothing here depends on that folder
-        return import_module("slurm.launch").main(arguments, wanted, latencies, LOCAL)
-    if arguments.dry_run or arguments.status:
-        return _list(wanted + latencies, arguments.scale)
-    if arguments.fresh:
-        set_aside(LOCAL)
+    return with_needs([run for row in rows for run in row.runs]), latency_specs(rows) + costs
+
+
+def _configs(names):
+    """The config.py of each named experiment."""
+    known = sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
+    for name in names:
+        check(
+            name in known,
+            "experiment",
+            name,
+            f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}",
+        )
+    return [import_module(f"experiments.{name}.config") for name in names]
+
+
+def _make(wanted, latencies, arguments):
+    """What is missing, on this machine. BadInput naming what failed."""
     from harmonica.lab.pool import make_all
     from harmonica.lab.provenance import num_cores, num_gpus
-    from harmonica.lab.store import Store
 
     store = Store(LOCAL)
     if all(store.record(artefact) for artefact in wanted + latencies):
@@ -122,32 +136,14 @@ def _run(arguments):
         print(f"failed: {id_}: {reason}")
     if failed:
         id_, reason = next(iter(failed.items()))
-        raise BadInput(
-            f"run: {id_}: {reason}"
-            + (f" ({len(failed)} failed, listed above)" if len(failed) > 1 else "")
-        )
+        raise BadInput(f"run: {id_}: {reason}{_more(failed, 'failed')}")
 
 
-def _configs(arguments):
-    """The config.py of each named experiment."""
-    configs, known = (
-        [],
-        sorted(path.parent.name for path in Path("experiments").glob("*/config.py")),
-    )
-    for name in arguments.experiments:
-        check(
-            name in known,
-            "experiment",
-            name,
-            f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}",
-        )
-        configs.append(import_module(f"experiments.{name}.config"))
-    return configs
+def _more(found, what):
+    return f" ({len(found)} {what}, listed above)" if len(found) > 1 else ""
 
 
 def _list(wanted, scale):
-    from harmonica.lab.store import Store
-
     store = Store(LOCAL)
     for artefact in wanted:
         print(
@@ -165,7 +161,6 @@ def _list(wanted, scale):
 
 def _refuse_missing_files(wanted):
     from harmonica.lab import outlook
-    from harmonica.lab.store import Store
 
     missing = outlook.missing(
         [artefact for artefact in wanted if not Store(LOCAL).record(artefact)]
@@ -176,21 +171,3 @@ def _refuse_missing_files(wanted):
             missing[0]
             + (f" ({len(missing) - 1} more are missing, listed above)" if missing[1:] else "")
         )
-
-
-def set_aside(local):
-    """Rename the local set to a name that says when, so that a fresh one starts."""
-    import time
-
-    from harmonica.digits.manifest import folder
-
-    check(
-        not folder().resolve().is_relative_to(local.resolve()),
-        "HARMONICA_MODELS",
-        str(folder()),
-        f"FRESH renames {local}, so the base models must lie elsewhere",
-    )
-    if local.exists():
-        aside = local.with_name(f"local-{time.strftime('%Y%m%d-%H%M%S')}")
-        local.rename(aside)
-        print(f"starting a fresh set; the old one is kept as {aside}")

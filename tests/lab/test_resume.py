@@ -21,7 +21,7 @@ from harmonica.lab.runs import RouterSpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.settings import RouterTraining
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:This process")  # fork() in a process with threads
 
 
@@ -194,7 +194,7 @@ def command(folder):
         "args": [
             sys.executable,
             "-m",
-            "harmonica",
+            "experiments",
             "run",
             "dit_xl2_256",
             "--scale",

@@ -62,7 +62,7 @@ PartitionName=hi Nodes=ALL PriorityTier=10 PreemptMode=OFF
 """
 )
 SACCT = """#!/bin/sh
-# REHEARSAL SCAFFOLDING of slurm/local_cluster, not sacct: answers submitit's one query from the controller's memory.
+# REHEARSAL SCAFFOLDING of tools/local_cluster, not sacct: answers submitit's one query from the controller's memory.
 ids=
 case "$*" in
     "-o JobID,State,NodeList --parsable2 -j "*) shift 3 ;;

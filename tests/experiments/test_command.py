@@ -1,0 +1,127 @@
+"""`python -m experiments run`: a mistake is met by one sentence and exit 2, and costs nothing that
+was there.
+"""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+WRONG_WORDS = [
+    ([], "COMMAND"),
+    (["walk"], "walk"),
+    (["run"], "EXPERIMENT"),
+    (["run", "dit_xl2_1024"], "dit_xl2_256, dit_xl2_512, dit_xl2_sanity"),
+    (["run", "../experiments/dit_xl2_256"], "choose one of"),
+    (["run", "dit_xl2_256/"], "choose one of"),
+    (["run", "dit_xl2_256", "--scale", "huge"], "SCALE: 'huge'"),
+    (["run", "dit_xl2_256", "--rows", "some"], "ROWS: 'some'"),
+    (["run", "dit_xl2_256", "--seeds", "0"], "SEEDS: 0"),
+    (["run", "dit_xl2_256", "--seeds", "4"], "SEEDS: 4"),
+    (["run", "dit_xl2_256", "--seeds", "many"], "many"),
+    (["run", "dit_xl2_256", "--jobs", "-1"], "JOBS: -1"),
+    (["run", "dit_xl2_256", "--where", "cloud"], "WHERE: 'cloud'"),
+    (["run", "dit_xl2_256", "--cur", "120"], "--cur"),
+    (["run", "dit_xl2_256", "--status", "--dry-run"], "not allowed with"),
+]
+
+
+@pytest.mark.parametrize(
+    "arguments, words", WRONG_WORDS, ids=[" ".join(a) or "nothing" for a, _ in WRONG_WORDS]
+)
+def test_bad_arguments(refused, workplace, arguments, words):
+    refused(*arguments, words=[words])
+    assert not (workplace / "results").exists()
+
+
+def test_outside_a_checkout(refused, workplace):
+    (workplace / "experiments").unlink()
+    refused("run", "dit_xl2_256", words=["experiments"])
+
+
+@pytest.mark.parametrize("content", ["", '{"schema": 1, "id": "smo', '{"schema": 0}'])
+def test_an_interrupted_record_is_named_and_nothing_is_lost(cli, refused, workplace, content):
+    """Found before anything starts; the sentence says what to do."""
+    listed = cli("run", "dit_xl2_256", "--scale", "smoke", "--dry-run").stdout.split()
+    first, last = (
+        workplace / "results" / "local" / "runs" / f"{id_}.json" for id_ in (listed[2], listed[-4])
+    )
+    first.parent.mkdir(parents=True)
+    first.write_text(whole := json.dumps({"schema": 1, "id": first.stem}))
+    last.write_text(content)
+    for option in ([], ["--status"], ["--dry-run"]):
+        refused(
+            "run",
+            "dit_xl2_256",
+            "--scale",
+            "smoke",
+            *option,
+            words=[f"{last.stem}.json", "delete it to have it made again"],
+        )
+    assert first.read_text() == whole and last.read_text() == content
+    last.unlink()
+    status = cli("run", "dit_xl2_256", "--scale", "smoke", "--status")
+    assert (
+        status.returncode == 0
+        and [line.split()[0] for line in status.stdout.splitlines()].count("done") == 1
+    )
+
+
+@pytest.fixture
+def mounted(workplace):
+    """-> a function that mounts a file system of that size on results/ (again). Needs the right to
+    mount.
+    """
+    results = workplace / "results"
+    results.mkdir()
+
+    def mount(options):
+        again = "remount," if os.path.ismount(results) else ""
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", again + options, "tmpfs", results],
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            pytest.skip(f"cannot mount: {done.stderr.strip()}")
+
+    try:
+        yield mount
+    finally:
+        subprocess.run(["umount", results], capture_output=True)
+
+
+def test_a_full_results_folder_costs_only_what_did_not_fit(refused, cli, mounted, workplace):
+    mounted("size=120k")
+    refused(
+        "run", "dit_xl2_256", "--scale", "smoke", "--jobs", 1, words=["No space left on device"]
+    )
+    kept = {
+        path: path.read_bytes()
+        for path in workplace.glob("results/local/*/*.*")
+        if path.is_file() and path.suffix != ".guard"
+    }
+    finished = [path for path in kept if path.suffix == ".json"]
+    assert finished and all(json.loads(kept[path])["id"] == path.stem for path in finished)
+    assert not list(workplace.rglob("*.tmp"))
+    status = cli("run", "dit_xl2_256", "--scale", "smoke", "--status").stdout.splitlines()
+    assert sorted(line.split()[-1] for line in status if line.startswith("done")) == sorted(
+        path.stem for path in finished
+    )
+
+
+def test_a_read_only_results_folder(refused, mounted, workplace):
+    (workplace / "results" / "local").mkdir()
+    mounted("size=1m")
+    (workplace / "results" / "local" / "runs").mkdir(parents=True)
+    mounted("ro")
+    refused("run", "dit_xl2_256", "--scale", "smoke", "--jobs", 1, words=["Read-only file system"])
+    refused(
+        "run",
+        "dit_xl2_256",
+        "--scale",
+        "smoke",
+        "--fresh",
+        words=["Read-only file system", "what was finished is kept"],
+    )
