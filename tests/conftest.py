@@ -76,7 +76,7 @@ def tiny_pixart():
 
     from harmonica.backbones.pixart import PixArt
 
-    def make(*, seed=0, dtype=torch.float64, sizes=False, text_tokens=7, depth=2, **shape):
+    def make(*, seed=0, dtype=torch.float64, sizes=False, depth=2, **shape):
         shape = {
             "sample_size": 8,
             "in_channels": 4,
@@ -94,7 +94,7 @@ def tiny_pixart():
                 **shape,
             ).eval()
         torch.nn.Module.to(model, dtype)  # diffusers' own .to() warns
-        return PixArt(model.requires_grad_(False), text_tokens=text_tokens)
+        return PixArt(model.requires_grad_(False))
 
     return make
 

@@ -71,7 +71,7 @@ def test_both_sides_of_the_forward_table_compute_the_same(make):
     case = make()
     x, cond = case.noise(2), case.cond(2)
     t = torch.full((2,), 500, device=x.device)
-    plan = compile_mask(case.backbone, torch.ones(1, len(case.backbone.blocks), dtype=torch.bool))
+    plan = compile_mask(case.backbone, torch.ones(1, case.backbone.num_blocks, dtype=torch.bool))
     own, theirs = (
         plan.step(0, x, t, case.backbone.prepare(cond), plan.empty())[0],
         case.theirs(x, t, cond),

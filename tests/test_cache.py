@@ -1,12 +1,13 @@
-"""The loop over blocks: computing everything is the plain forward, scores of 0 and 1 are the mask,
+"""The policies: computing everything is the plain forward, scores of 0 and 1 are the mask,
 old caches stay.
 """
 
 import pytest
 import torch
 
-from harmonica.backbones import run_all
-from harmonica.method.cache import compute_or_reuse, mix
+from harmonica.fast.plan import compile_mask, follow
+from harmonica.method.cache import compute_all, mix, reuse
+from harmonica.method.denoise import run_all
 
 
 def walk(denoiser, x, forward):
@@ -30,15 +31,14 @@ def test_all_computed_is_the_plain_forward_bit_for_bit(tiny_walk, tied, scale, d
         with torch.no_grad():
             batch = x.repeat(denoiser.halves, 1, 1, 1)
             t = torch.full((len(batch),), denoiser.timesteps[0])
-            out, cache = forward(0, batch, t, point.cache)
+            out, cache = forward(0, batch, point.cache)
             plain = run_all(backbone, batch, t, denoiser.ctx)
         assert torch.equal(
             out[:, denoiser.backbone.guided_channels :],
             plain[:, denoiser.backbone.guided_channels :],
         )
         assert scale != 1.0 or torch.equal(out, plain)
-        held = forward == denoiser.computed  # a mask that reuses nothing has nothing to hold
-        assert all((slot is not None) == held for slot in cache)
+        assert all(slot is not None for slot in cache)
 
 
 def test_between_steps_exactly_what_the_next_one_reuses_is_held(tiny_walk, tiny_scores):
@@ -48,7 +48,7 @@ def test_between_steps_exactly_what_the_next_one_reuses_is_held(tiny_walk, tiny_
     point = denoiser.begin(x)
     with torch.no_grad():
         for step in range(4):
-            point = denoiser.advance(point, denoiser.hard(keep))
+            point = denoiser.advance(point, follow(denoiser, compile_mask(denoiser.backbone, keep)))
             assert [slot is not None for slot in point.cache] == [
                 not computed for computed in keep[step + 1].tolist()
             ]
@@ -83,20 +83,18 @@ def test_scores_of_zero_and_one_are_the_hard_mask_exactly(tiny_walk, tiny_scores
     assert not torch.equal(hard, walk(denoiser, x, denoiser.computed))
 
 
-class Doubling:
-    """A block without conditioning, so that the arithmetic of the loop can be read off."""
-
-    def residual(self, h, c):
-        return 2 * h
-
-    def add(self, h, c, out):
-        return h + out
+def doubling(count, at):
+    """Blocks without conditioning or gate, so that the arithmetic can be read off: h + at(2 h)."""
+    h = torch.tensor(1.0)
+    for i in range(count):
+        h = h + at(i, lambda h=h: 2 * h)
+    return h
 
 
-def test_compute_or_reuse_by_hand():
+def test_reuse_by_hand():
     cache = [torch.tensor(10.0), torch.tensor(20.0)]
-    h, new = compute_or_reuse([Doubling()] * 2, torch.tensor(1.0), None, [True, False], cache)
-    assert (h, new) == (1 + 2 + 20, [2, 20]) and cache == [10, 20]
+    at, new = reuse([True, False], cache)
+    assert doubling(2, at) == 1 + 2 + 20 and new == [2, 20] and cache == [10, 20]
 
 
 def test_mix_by_hand():
@@ -105,7 +103,8 @@ def test_mix_by_hand():
     """
     r = torch.tensor([0.75, 0.25, 0.5], requires_grad=True)
     cache = [torch.tensor(10.0), torch.tensor(20.0), None]
-    h, new = mix([Doubling()] * 3, torch.tensor(1.0), None, r, [True, False, False], cache)
+    at, new = mix(r, [True, False, False], cache)
+    h = doubling(3, at)
     first = 0.75 * 2 + 0.25 * 10
     second = 0.25 * 2 * (1 + first) + 0.75 * 20
     third = 2 * (1 + first + second)
@@ -132,3 +131,61 @@ def test_a_walk_forks_at_any_point(tiny_walk, tiny_scores):
             assert all(a is b for a, b in zip(slots, point.cache)) and torch.equal(before, point.x)
             assert all(a is None or torch.equal(a, b) for a, b in zip(copies, point.cache))
             point = denoiser.advance(point, on)
+
+
+class LongSkips:
+    """Two blocks in, one in the middle, two out: each out block first adds what an in block left,
+    always, as U-ViT does. No policy knows of it.
+    """
+
+    num_blocks = 5
+
+    def start(self, x, t, ctx):
+        return x, t[0] / 1000
+
+    def through(self, h, c, at):
+        skips = []
+        for i in range(5):
+            if i > 2:
+                h = h + 0.1 * skips.pop()
+            h = h + at(i, lambda h=h, i=i: torch.sin(h + c + i))
+            if i < 2:
+                skips.append(h)
+        return h
+
+
+class Pairs:
+    """Blocks on two streams, image and text, as in SD3: a feature is a pair of tensors."""
+
+    num_blocks = 3
+
+    def start(self, x, t, ctx):
+        return (x, x.mean(1, keepdim=True)), t[0] / 1000
+
+    def through(self, h, c, at):
+        image, text = h
+        for i in range(3):
+            new = at(i, lambda a=image, b=text, i=i: (torch.sin(a + b.sum() + i), torch.cos(b + c)))
+            image, text = image + new[0], text + new[1]
+        return image
+
+
+@pytest.mark.parametrize("backbone", [LongSkips(), Pairs()], ids=["long skips", "pairs"])
+def test_policies_know_nothing_of_a_backbones_shape(backbone):
+    """Kept is plain, reuse is what was kept before, scores of 1 are plain, and r has a gradient."""
+    x, count = torch.randn(2, 6, dtype=torch.float64), backbone.num_blocks
+
+    def run(t, at):
+        return backbone.through(*backbone.start(x, torch.full((2,), t), None), at)
+
+    at, cache = reuse([True] * count, [None] * count)
+    assert torch.equal(run(900, at), run(900, compute_all))
+    at, kept = reuse([True] * (count - 1) + [False], cache)
+    out = run(500, at)
+    assert kept[-1] is cache[-1] and not torch.equal(out, run(500, compute_all))
+    r = torch.ones(count, dtype=torch.float64, requires_grad=True)
+    at, mixed = mix(r, [True] * count, cache)
+    torch.testing.assert_close(run(500, at), run(500, compute_all), rtol=0, atol=1e-15)
+    at, mixed = mix(r, [True] * count, cache)
+    (slope,) = torch.autograd.grad(run(500, at).square().sum(), r)
+    assert (slope != 0).all() and len(mixed) == count

@@ -30,7 +30,7 @@ def row_set(scores, steps, value=1.0):
 @pytest.mark.parametrize("seed", [0, 1])
 def test_leave_one_out_is_brute_force(tiny_walk, tiny_scores, setting, seed):
     denoiser, x = tiny_walk(**setting)
-    scores = tiny_scores(setting["num_steps"], len(denoiser.blocks), seed, x.dtype)
+    scores = tiny_scores(setting["num_steps"], denoiser.backbone.num_blocks, seed, x.dtype)
     last = denoiser.images(end(denoiser, x, scores))
     brute = [
         (denoiser.images(end(denoiser, x, row_set(scores, step))) - last).square().sum() / len(x)
@@ -46,7 +46,7 @@ def test_leave_one_out_is_brute_force(tiny_walk, tiny_scores, setting, seed):
 def test_cumulative_is_brute_force(tiny_walk, tiny_scores, setting, seed):
     """From "reuse nowhere", rows are switched on one after another; both guidance halves count."""
     denoiser, x = tiny_walk(**setting)
-    scores = tiny_scores(setting["num_steps"], len(denoiser.blocks), seed, x.dtype)
+    scores = tiny_scores(setting["num_steps"], denoiser.backbone.num_blocks, seed, x.dtype)
     chain = [
         end(denoiser, x, row_set(scores, slice(on + 1, None))).x
         for on in range(setting["num_steps"])

@@ -203,7 +203,7 @@ def test_embeddings_on_disk_are_those_of_the_pipeline(place, tiny_pipe, kind):
         torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(0)),
         torch.full((4,), 500),
     )
-    from harmonica.backbones import run_all
+    from harmonica.method.denoise import run_all
 
     got = run_all(loaded.backbone, x, t, loaded.backbone.prepare(loaded.cond(range(4))))
     expected = pipe.transformer(x, embeds, t, sizes, encoder_attention_mask=mask).sample

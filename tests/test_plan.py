@@ -6,18 +6,18 @@ import functools
 import shutil
 import weakref
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from harmonica.backbones import run_all
 from harmonica.errors import BadInput
 from harmonica.fast.cudagraph import GraphPlan
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_mask, follow
 from harmonica.method import denoise, schedules
-from harmonica.method.cache import compute_or_reuse
+from harmonica.method.denoise import run_all
 from harmonica.samplers import DDIM
 
 MASKS = {
@@ -31,12 +31,11 @@ MASKS = {
 def by_the_loop(denoiser, keep):
     """The plain way: one start for all, every row through cache.py."""
 
-    def forward(step, x, t, cache):
-        h, c = denoiser.start(x, t)
-        h, cache = compute_or_reuse(denoiser.blocks, h, c, keep[step].tolist(), cache)
-        return denoiser.finish(h, c), cache
+    return denoiser.hard(keep)
 
-    return forward
+
+def planned(denoiser, keep):
+    return follow(denoiser, compile_mask(denoiser.backbone, keep))
 
 
 def walked(denoiser, x, forward):
@@ -66,7 +65,7 @@ def walked(denoiser, x, forward):
 def test_eager_is_the_loop_bit_for_bit(tiny_walk, keep, batch, setting):
     denoiser, x = tiny_walk(batch=batch, **{"dtype": torch.float32, **setting})
     assert torch.equal(
-        walked(denoiser, x, denoiser.hard(keep))[0],
+        walked(denoiser, x, planned(denoiser, keep))[0],
         walked(denoiser, x, by_the_loop(denoiser, keep))[0],
     )
 
@@ -92,8 +91,8 @@ def test_static_buffers_give_what_eager_gives(tiny_walk, keep, scale):
         plan = plan or GraphPlan(
             denoiser.backbone, keep, lambda *args: captured.append(args) or rerun(*args)
         )
-        expected = walked(denoiser, x, denoiser.hard(keep))
-        got = walked(denoiser, x, denoiser.hard(plan))
+        expected = walked(denoiser, x, planned(denoiser, keep))
+        got = walked(denoiser, x, follow(denoiser, plan))
         assert torch.equal(got[0], expected[0])
         for own, slots in zip(got[1], expected[1]):
             assert all(
@@ -118,7 +117,7 @@ def test_timesteps_are_embedded_once_per_schedule(tiny_walk, make):
         other = with_labels(denoiser, denoiser.backbone, labels)
         expected, _ = walked(other, x, by_the_loop(other, MASKS["FORA"]))
         seen.clear()
-        assert torch.equal(walked(other, x, other.hard(plan))[0], expected)
+        assert torch.equal(walked(other, x, follow(other, plan))[0], expected)
         assert seen == ([[t] * 4 for t in denoiser.timesteps] if labels[0] == 1 else [])
     ctx, t = denoiser.backbone.prepare(torch.tensor([1, 2])), torch.tensor([500, 500])
     for timestep in (500, 400):  # a caller's own tensor may be written into
@@ -132,16 +131,16 @@ def test_static_buffers_made_in_inference_mode_serve_outside(tiny_walk):
     denoiser, x = tiny_walk(dtype=torch.float32)
     plan = GraphPlan(denoiser.backbone, MASKS["FORA"], rerun)
     with torch.inference_mode():
-        denoiser.walk(denoiser.begin(x), denoiser.hard(plan))
+        denoiser.walk(denoiser.begin(x), follow(denoiser, plan))
     assert torch.equal(
-        walked(denoiser, x, denoiser.hard(plan))[0],
-        walked(denoiser, x, denoiser.hard(MASKS["FORA"]))[0],
+        walked(denoiser, x, follow(denoiser, plan))[0],
+        walked(denoiser, x, planned(denoiser, MASKS["FORA"]))[0],
     )
 
 
 def test_with_static_buffers_a_walk_cannot_be_forked(tiny_walk):
     denoiser, x = tiny_walk(dtype=torch.float32)
-    forward = denoiser.hard(GraphPlan(denoiser.backbone, MASKS["FORA"], rerun))
+    forward = follow(denoiser, GraphPlan(denoiser.backbone, MASKS["FORA"], rerun))
     point = denoiser.advance(denoiser.begin(x), forward)
     denoiser.walk(denoiser.begin(x), forward)
     with pytest.raises(BadInput, match="cache: .* one trajectory is walked at a time"):
@@ -156,14 +155,14 @@ def test_with_static_buffers_a_walk_keeps_its_shape(tiny_walk):
         tiny_walk(batch=batch, scale=1.0, dtype=torch.float32) for batch in (2, 3)
     )
     plan = GraphPlan(denoiser.backbone, MASKS["FORA"], rerun)
-    denoiser.walk(denoiser.begin(x), denoiser.hard(plan))
-    expected = walked(larger, y, larger.hard(MASKS["FORA"]))[0]
-    point = larger.advance(larger.begin(y), larger.hard(plan))
+    denoiser.walk(denoiser.begin(x), follow(denoiser, plan))
+    expected = walked(larger, y, planned(larger, MASKS["FORA"]))[0]
+    point = larger.advance(larger.begin(y), follow(larger, plan))
     other = with_labels(larger, larger.backbone, [7, 8, 9])
     for own, z, cache in ((denoiser, x, point.cache), (other, y, denoiser.begin(x).cache)):
         with pytest.raises(BadInput, match="cache: .* one trajectory is walked at a time"):
-            own.advance(replace(own.begin(z, 1), cache=cache), own.hard(plan))
-    assert torch.equal(larger.walk(point, larger.hard(plan)).x, expected[-1])
+            own.advance(replace(own.begin(z, 1), cache=cache), follow(own, plan))
+    assert torch.equal(larger.walk(point, follow(larger, plan)).x, expected[-1])
 
 
 @pytest.mark.parametrize(
@@ -194,9 +193,9 @@ def test_other_backends_agree_with_eager(tiny_walk, backend):
         schedules.fora(3, 2),
     )
     plan = compile_mask(denoiser.backbone, keep, backend)
-    expected, _ = walked(denoiser, x, denoiser.hard(keep))
+    expected, _ = walked(denoiser, x, planned(denoiser, keep))
     for _ in range(2):
-        got, _ = walked(denoiser, x, denoiser.hard(plan))
+        got, _ = walked(denoiser, x, follow(denoiser, plan))
         torch.testing.assert_close(got, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
 
 
@@ -228,16 +227,13 @@ def test_on_a_gpu_nothing_is_waited_for_and_no_devices_mix(
     """On tensors that only say they are on a GPU: there reading a value (.item(), a branch) and
     mixing devices raise.
     """
-    monkeypatch.setattr(
-        denoise, "constant", functools.lru_cache(denoise.constant.__wrapped__)
-    )  # no fake one stays behind
     fake, sizes = FakeTensorMode(), model == "pixart with sizes"
     backbone = (
         tiny_dit(dtype=torch.bfloat16)
         if model == "dit"
         else tiny_pixart(dtype=torch.bfloat16, sizes=sizes)
     )
-    keep = schedules.random(5, len(backbone.blocks), 9, seed=1)
+    keep = schedules.random(5, backbone.num_blocks, 9, seed=1)
     cond = torch.arange(2) if model == "dit" else tiny_prompts(2, dtype=torch.bfloat16, sizes=sizes)
 
     def on_gpu(tensor):
@@ -269,7 +265,7 @@ def test_on_a_gpu_nothing_is_waited_for_and_no_devices_mix(
         denoiser = denoise.Denoiser(backbone, DDIM(), DDIM().timesteps(5), cond, scale=1.5)
         for _ in range(2):  # the second finds what the first has kept
             with Called() as called:
-                point = denoiser.walk(denoiser.begin(x), denoiser.hard(plan))
+                point = denoiser.walk(denoiser.begin(x), follow(denoiser, plan))
     assert (point.x.device.type, point.x.dtype) == ("cuda", torch.float32)
     assert called.names and not {
         name for name in called.names if "_local_scalar_dense" in name or "nonzero" in name
@@ -279,23 +275,14 @@ def test_on_a_gpu_nothing_is_waited_for_and_no_devices_mix(
 class Plain:
     """A backbone with the least that the contract asks for: 4 blocks, each scaling h."""
 
-    class Block:
-        def __init__(self, factor):
-            self.factor = factor
-
-        def residual(self, h, c):
-            return self.factor * h
-
-        def add(self, h, c, out):
-            return h + c * out
-
-    def __init__(self):
-        self.blocks = [self.Block(factor) for factor in (0.1, 0.2, 0.3, 0.4)]
+    num_blocks = 4
 
     def start(self, x, t, ctx):
         return x.flatten(1), ctx + t[:, None]
 
-    def finish(self, h, c):
+    def through(self, h, c, at):
+        for i in range(4):
+            h = h + c * at(i, partial(torch.mul, h, (i + 1) / 10))
         return h - c
 
 
@@ -356,19 +343,25 @@ def test_between_and_within_steps_only_live_features_are_held(tiny_walk):
     """
     keep = MASKS["random"]
     denoiser, x = tiny_walk(dtype=torch.float32, scale=1.0)
-    alive, limits, step = [], [], [0]
-    for i, block in enumerate(denoiser.blocks):
+    alive, limits, step, plain = [], [], [0], denoiser.backbone.through
 
-        def residual(h, c, i=i, plain=block.residual):
-            out = plain(h, c)
-            alive.append(weakref.ref(out))
-            given = 0 if step[0] == 0 else int((~keep[step[0]]).sum())
-            written = keep[step[0], :i] & (~keep[step[0] + 1, :i] if step[0] < 4 else False)
-            limits.append((sum(ref() is not None for ref in alive), given + int(written.sum()) + 1))
-            return out
+    def through(h, c, at):
+        def watched(i, compute):
+            def computed():
+                out = compute()
+                alive.append(weakref.ref(out))
+                given = 0 if step[0] == 0 else int((~keep[step[0]]).sum())
+                written = keep[step[0], :i] & (~keep[step[0] + 1, :i] if step[0] < 4 else False)
+                most = given + int(written.sum()) + 1
+                limits.append((sum(ref() is not None for ref in alive), most))
+                return out
 
-        block.residual = residual
-    point, forward = denoiser.begin(x), denoiser.hard(keep)
+            return at(i, computed)
+
+        return plain(h, c, watched)
+
+    denoiser.backbone.through = through
+    point, forward = denoiser.begin(x), planned(denoiser, keep)
     while point.step < 5:
         step[0] = point.step
         point = denoiser.advance(point, forward)
@@ -379,7 +372,7 @@ def test_between_and_within_steps_only_live_features_are_held(tiny_walk):
 
 def test_the_cache_is_in_the_models_dtype(tiny_walk):
     denoiser, x = tiny_walk(dtype=torch.bfloat16)
-    point = denoiser.advance(denoiser.begin(x), denoiser.hard(MASKS["FORA"]))
+    point = denoiser.advance(denoiser.begin(x), planned(denoiser, MASKS["FORA"]))
     assert {slot.dtype for slot in point.cache} == {torch.bfloat16}
 
 

@@ -13,15 +13,16 @@ from test_golden import FILES as GOLDEN
 
 from harmonica import weights
 from harmonica.__main__ import main
-from harmonica.backbones import run_all
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import to_official
 from harmonica.errors import BadInput
+from harmonica.fast.plan import compile_mask
 from harmonica.lab import sampling
 from harmonica.lab.models import load_model
 from harmonica.lab.runs import RunSpec
 from harmonica.lab.specs import ModelSpec
 from harmonica.method import schedules
+from harmonica.method.denoise import run_all
 from harmonica.weights.checkpoints import describe
 from harmonica.weights.dit import of_folder, read
 
@@ -53,7 +54,9 @@ def sampled(spec, num_steps=4):
     run = RunSpec(
         model=spec, num_steps=num_steps, against=num_steps, num_images=3, batch=3, guidance=1.5
     )
-    return sampling.sample_block(load_model(spec), run, schedules.full(num_steps, 4), 0)
+    loaded = load_model(spec)
+    plan = compile_mask(loaded.backbone, schedules.full(num_steps, 4))
+    return sampling.sample_block(loaded, run, plan, 0)
 
 
 def test_all_doors_give_the_same_samples(doors):

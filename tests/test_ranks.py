@@ -89,7 +89,7 @@ def two_trajectories(loaded, router):
     """Two trajectories in float64, lambda measured before each -> logits, lambda, loss of the last."""
     with float64_noise():
         work = Work(loaded, router)
-        logits = initial_logits(router.num_steps, len(loaded.backbone.blocks), 0).double()
+        logits = initial_logits(router.num_steps, loaded.backbone.num_blocks, 0).double()
         learner = Learner(logits, tau=0.1, lr=0.1, adam_eps=1e-12, beta=1e-4)
         for trajectory in range(2):
             if router.training.objective != "mse":

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from harmonica.fast.training import fast_pair
 from harmonica.method import ltc, sdt
 from harmonica.method.cache import mix
 from harmonica.method.learner import Learner
@@ -17,7 +18,10 @@ def learner_for(denoiser, lambda_=None):
     generator = torch.Generator().manual_seed(3)
     logits = (
         torch.randn(
-            len(denoiser.timesteps), len(denoiser.blocks), generator=generator, dtype=torch.float64
+            len(denoiser.timesteps),
+            denoiser.backbone.num_blocks,
+            generator=generator,
+            dtype=torch.float64,
         )
         - 1
     )
@@ -40,13 +44,12 @@ class Plain:
         for parameter in denoiser.backbone.parameters():
             parameter.requires_grad_(True)
 
-    def forward(self, step, x, t, cache):
-        teacher, _ = self.denoiser.computed(step, x, t, cache)
+    def forward(self, step, x, cache):
+        teacher, _ = self.denoiser.computed(step, x, cache)
         assert teacher.requires_grad
-        h, c = self.denoiser.start(x, t)
         r = torch.sigmoid(self.rows[step])
-        h, cache = mix(self.denoiser.blocks, h, c, r, (r > TAU).tolist(), cache)
-        student = self.denoiser.finish(h, c)
+        at, cache = mix(r, (r > TAU).tolist(), cache)
+        student = self.denoiser.run(step, x, at)
         (self.lambda_[step] * F.mse_loss(student, teacher) + BETA * r.sum()).backward()
         self.grads.append(self.rows[step].grad.clone())
         self.optimizer.step()
@@ -178,7 +181,7 @@ def test_checkpointing_gives_the_same_gradients_and_keeps_less(tiny_walk, scale)
         with torch.autograd.graph.saved_tensors_hooks(
             lambda t: sizes.append(t.nbytes) or t, lambda t: t
         ):
-            sdt.walk(denoiser, x, learner, sdt.pair(denoiser.backbone, checkpointed))
+            sdt.walk(denoiser, x, learner, fast_pair(denoiser.backbone, checkpointed))
         logits.append(learner.logits())
         saved.append(sum(sizes))
     assert torch.equal(*logits) and saved[1] < saved[0]

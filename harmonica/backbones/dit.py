@@ -2,8 +2,7 @@
 model.
 
 Block 2b is the self-attention and block 2b + 1 the feed-forward of transformer block b. A block's
-cached feature is its output before the adaLN-Zero gate; norm and modulation are inside `residual`,
-gate and sum inside `add`.
+cached feature is its output before the adaLN-Zero gate.
 
 diffusers' class computes something else than the official code in three places that lie inside the
 model; `NUMERICS` selects which of the two is computed. (Timestep spacing and the DDIM update differ
@@ -11,6 +10,7 @@ as well: see samplers/ddim.py.)
 """
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 
 import torch
@@ -37,40 +37,6 @@ NUMERICS = {
 TIME_CHANNELS = 256
 
 
-class SelfAttention:
-    """Modulated self-attention of a transformer block, `unit` 2b."""
-
-    def __init__(self, block, unit, tokens):
-        width = block.attn1.to_q.in_features
-        self.block, self.unit = block, unit
-        self.macs, self.feature_size = attention_macs(tokens, width), tokens * width
-
-    def residual(self, h, c):
-        shift, factor, _ = c[0][self.unit]
-        return attend(self.block.attn1, scaled(self.block.norm1.norm(h), factor, shift))
-
-    def add(self, h, c, out):
-        return scaled(out, c[0][self.unit][2], h)
-
-
-class FeedForward:
-    """Modulated feed-forward of a transformer block, `unit` 2b + 1."""
-
-    def __init__(self, block, unit, tokens, eps):
-        hidden, width = block.ff.net[0].proj.weight.shape
-        self.block, self.unit, self.eps, self.width = block, unit, eps, width
-        self.macs, self.feature_size = feed_forward_macs(tokens, width, hidden), tokens * width
-
-    def residual(self, h, c):
-        shift, factor, _ = c[0][self.unit]
-        return feed_forward(
-            self.block.ff, scaled(F.layer_norm(h, (self.width,), eps=self.eps), factor, shift)
-        )
-
-    def add(self, h, c, out):
-        return scaled(out, c[0][self.unit][2], h)
-
-
 class DiT:
     """The backbone contract (see harmonica.backbones) over a DiTTransformer2DModel.
 
@@ -80,7 +46,6 @@ class DiT:
     """
 
     kinds = ("attn", "mlp")
-    prompt_macs = 0  # `prepare` looks up
 
     def __init__(self, model, numerics="official"):
         if numerics not in NUMERICS:
@@ -91,23 +56,8 @@ class DiT:
         self.in_channels, self.out_channels = config.in_channels, model.out_channels
         self.sample_size, self.num_classes = config.sample_size, config.num_embeds_ada_norm
         self.null_label = self.num_classes
-        tokens = (config.sample_size // config.patch_size) ** 2
-        self.blocks = [
-            unit
-            for i, block in enumerate(model.transformer_blocks)
-            for unit in (
-                SelfAttention(block, 2 * i, tokens),
-                FeedForward(block, 2 * i + 1, tokens, self.numerics.mlp_norm_eps),
-            )
-        ]
+        self.num_blocks = 2 * len(model.transformer_blocks)
         self.embedders = _distinct_embedders(model)
-        self.fixed_macs = fixed_macs(
-            tokens,
-            model.inner_dim,
-            depth=len(model.transformer_blocks),
-            pixels=config.patch_size**2 * (self.in_channels + self.out_channels),
-            embedders=len(self.embedders),
-        )
 
     @property
     def guided_channels(self):
@@ -143,7 +93,7 @@ class DiT:
         """x (B, C, H, W), t (B,) model timesteps, ctx from `prepare` -> h, c, in the dtype of the
         weights.
         """
-        return self._start(x, self.time(t), ctx)
+        return self.start_at(x, self.time(t), ctx)
 
     @torch.no_grad()
     def starts(self, rows):
@@ -159,7 +109,7 @@ class DiT:
         )
         # in float64 MKL sums in an order of each width's own
         if not plain or len(self.embedders) > 1 or self.model.dtype == torch.float64:
-            return [self._start] * len(rows)
+            return [self.start_at] * len(rows)
         units = [
             unit
             for linear in linears
@@ -172,7 +122,8 @@ class DiT:
         projected = fastest_projection(self.model.pos_embed)
         return [self._start_of(row, weight, bias, projected) for row in rows]
 
-    def _start(self, x, time, ctx):
+    def start_at(self, x, time, ctx):
+        """`start` from time(t), which is the same for every batch of a step."""
         h = embed_patches(self.model.pos_embed, x)
         activated = [F.silu(one + label) for one, label in zip(time, ctx, strict=True)]
         modulations = []
@@ -218,12 +169,25 @@ class DiT:
 
         return start
 
-    def finish(self, h, c):
-        """-> (B, C_out, H, W), learned-sigma channels included."""
-        shift, factor = c[1]
+    def through(self, h, c, at):
+        """All blocks and the finish -> (B, C_out, H, W), learned-sigma channels included."""
+        modulations, of_output = c
+        for b, block in enumerate(self.model.transformer_blocks):
+            shift, factor, gate = modulations[2 * b]
+            h = scaled(at(2 * b, partial(self._attention, block, h, shift, factor)), gate, h)
+            shift, factor, gate = modulations[2 * b + 1]
+            h = scaled(at(2 * b + 1, partial(self._feed_forward, block, h, shift, factor)), gate, h)
+        shift, factor = of_output
         h = self.model.proj_out_2(scaled(self.model.norm_out(h), factor, shift))
         side = int(h.shape[1] ** 0.5)
         return from_patches(h, (side, side), self.model.patch_size)
+
+    def _attention(self, block, h, shift, factor):
+        return attend(block.attn1, scaled(block.norm1.norm(h), factor, shift))
+
+    def _feed_forward(self, block, h, shift, factor):
+        normed = F.layer_norm(h, h.shape[-1:], eps=self.numerics.mlp_norm_eps)
+        return feed_forward(block.ff, scaled(normed, factor, shift))
 
 
 def _chunks(linear, count):
@@ -231,34 +195,15 @@ def _chunks(linear, count):
     return list(zip(linear.weight.chunk(count), linear.bias.chunk(count)))
 
 
-def attention_macs(tokens, width):
-    """Multiply-accumulates per sample: four projections, scores, weighted values."""
-    return tokens * 4 * width**2 + 2 * tokens**2 * width
-
-
-def feed_forward_macs(tokens, width, hidden):
-    return tokens * 2 * width * hidden
-
-
-def fixed_macs(tokens, width, *, depth, pixels, embedders=1):
-    """What no schedule saves: patches in and out (pixels = values per patch, both), conditioning,
-    adaLN. The conditioning is counted at every step, as in the published models; plans compute the
-    timestep's part of it once per schedule.
-    """
-    return (
-        tokens * width * pixels
-        + embedders * (TIME_CHANNELS + width) * width
-        + (6 * depth + 2) * width**2
-    )
-
-
 def _distinct_embedders(model):
-    """[one] where all blocks hold equal copies of the conditioning embedder, else one per block."""
+    """[one] where all blocks share an embedder or hold equal copies of one, else one per block."""
     embedders = [block.norm1.emb for block in model.transformer_blocks]
     first = embedders[0].state_dict()
-    equal = all(
-        torch.equal(value, first[name])
-        for emb in embedders[1:]
-        for name, value in emb.state_dict().items()
-    )
-    return embedders[:1] if equal else embedders
+    for emb in embedders[1:]:
+        if emb is not embedders[0] and not _equal(emb.state_dict(), first):
+            return embedders
+    return embedders[:1]
+
+
+def _equal(tensors, others):
+    return all(torch.equal(value, others[name]) for name, value in tensors.items())

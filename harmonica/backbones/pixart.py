@@ -2,20 +2,19 @@
 from outside.
 
 Blocks 3b, 3b + 1 and 3b + 2 are the self-attention, cross-attention and feed-forward of transformer
-block b. A block's cached feature is its output before the gate; norm and modulation are inside
-`residual`, gate and sum inside `add` (cross-attention has neither). What a prompt fixes for all
-steps is computed once, in `prepare`: the caption projection, the keys and values of every
-cross-attention, the embedding of alpha's size conditions.
+block b. A block's cached feature is its output before the gate (cross-attention has none). What a
+prompt fixes for all steps is computed once, in `prepare`: the caption projection, the keys and
+values of every cross-attention, the embedding of alpha's size conditions.
 """
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 
-from harmonica.backbones.dit import TIME_CHANNELS, attention_macs, feed_forward_macs
 from harmonica.backbones.driven import attend, by_head, by_token, feed_forward, is_default, scaled
 from harmonica.backbones.patches import convolved, embed_patches, fastest_projection, from_patches
 from harmonica.errors import check
@@ -63,96 +62,21 @@ class Conditioning(NamedTuple):
     grid: tuple  # patches in height and width
 
 
-class SelfAttention:
-    """Modulated self-attention of transformer block `index`."""
-
-    def __init__(self, block, index, tokens):
-        self.block, self.index = block, index
-        self.macs, self.feature_size = attention_macs(tokens, block.dim), tokens * block.dim
-
-    def residual(self, h, c):
-        shift, scale = c.modulations[self.index][:2]
-        return attend(self.block.attn1, scaled(self.block.norm1(h), 1 + scale, shift))
-
-    def add(self, h, c, out):
-        return scaled(out, c.modulations[self.index][2], h)
-
-
-class CrossAttention:
-    """Attention of transformer block `index` to the text: neither norm nor gate. macs without the
-    text's keys and values.
-    """
-
-    def __init__(self, block, index, tokens, text_tokens):
-        self.block, self.index = block, index
-        self.macs = tokens * 2 * block.dim**2 + 2 * tokens * text_tokens * block.dim
-        self.feature_size = tokens * block.dim
-
-    def residual(self, h, c):
-        attn, prompt, known = self.block.attn2, c.prompt, c.prompt.keys_values[self.index]
-        if known is None:
-            return attn(h, encoder_hidden_states=prompt.text, attention_mask=prompt.bias)
-        bias = None if prompt.bias is None else prompt.bias[:, None]  # for all heads
-        out = F.scaled_dot_product_attention(by_head(attn, attn.to_q(h)), *known, attn_mask=bias)
-        return by_token(attn, out)
-
-    def add(self, h, c, out):
-        return out + h
-
-
-class FeedForward:
-    """Modulated feed-forward of transformer block `index`."""
-
-    def __init__(self, block, index, tokens):
-        hidden = block.ff.net[0].proj.out_features
-        self.block, self.index = block, index
-        self.macs, self.feature_size = (
-            feed_forward_macs(tokens, block.dim, hidden),
-            tokens * block.dim,
-        )
-
-    def residual(self, h, c):
-        shift, scale = c.modulations[self.index][3:5]
-        return feed_forward(self.block.ff, scaled(self.block.norm2(h), 1 + scale, shift))
-
-    def add(self, h, c, out):
-        return scaled(out, c.modulations[self.index][5], h)
-
-
 class PixArt:
     """The backbone contract (see harmonica.backbones) over a PixArtTransformer2DModel.
 
     h is (B, tokens, width), c a Conditioning. Any height and width that the patch size divides can
-    be started from; `macs` and `feature_size` are those of sample_size (the model's own where not
-    given) and text_tokens (padding included; the pipelines have 120 for alpha, 300 for Sigma).
-    prompt_macs: spent once per trajectory. The model's own weights are used in place and are not
-    changed.
+    be started from. The model's own weights are used in place and are not changed.
     """
 
     kinds = ("attn", "cross", "mlp")
 
-    def __init__(self, model, *, sample_size=None, text_tokens=120):
-        self.model, config, width = model, model.config, model.inner_dim
+    def __init__(self, model):
+        self.model, config = model, model.config
+        self.num_blocks = 3 * len(model.transformer_blocks)
         self.in_channels, self.out_channels = config.in_channels, model.out_channels
         self.guided_channels = self.in_channels  # all latent ones; learned variances are no eps
-        self.sample_size, self.text_tokens = sample_size or config.sample_size, text_tokens
-        tokens = (self.sample_size // config.patch_size) ** 2
-        self.blocks = [
-            unit
-            for i, block in enumerate(model.transformer_blocks)
-            for unit in (
-                SelfAttention(block, i, tokens),
-                CrossAttention(block, i, tokens, text_tokens),
-                FeedForward(block, i, tokens),
-            )
-        ]
-        # one adaLN linear of 6 x width for all blocks, none of its own for the output
-        self.fixed_macs = (
-            tokens * width * config.patch_size**2 * (self.in_channels + self.out_channels)
-            + (TIME_CHANNELS + width) * width
-            + 6 * width**2
-        )
-        self.prompt_macs = _prompt_macs(model, text_tokens)
+        self.sample_size = config.sample_size
         self._warned = False
 
     @property
@@ -209,16 +133,17 @@ class PixArt:
 
     def start(self, x, t, prompt):
         """x (B, C, H, W), t (B,) model timesteps -> h, c, in the dtype of the weights."""
-        return self._start(x, self.time(t), prompt)
+        return self.start_at(x, self.time(t), prompt)
 
     def starts(self, rows):
         """One start(x, time(t), prompt) per row of a keep mask: as one linear serves all layers,
         all the same.
         """
         projected = fastest_projection(self.model.pos_embed)
-        return [lambda x, time, prompt: self._start(x, time, prompt, projected)] * len(rows)
+        return [partial(self.start_at, projected=projected)] * len(rows)
 
-    def _start(self, x, time, prompt, projected=convolved):
+    def start_at(self, x, time, prompt, projected=convolved):
+        """`start` from time(t), which is the same for every batch of a step."""
         h = embed_patches(self.model.pos_embed, x, projected)
         embedded, shared = time
         if prompt.size is not None:
@@ -235,9 +160,15 @@ class PixArt:
         adaln = self.model.adaln_single
         return adaln.linear(adaln.silu(embedded)).unflatten(1, (6, -1))
 
-    def finish(self, h, c):
-        """-> (B, C_out, H, W), learned-sigma channels included."""
+    def through(self, h, c, at):
+        """All blocks and the finish -> (B, C_out, H, W), learned-sigma channels included."""
         model = self.model
+        for b, block in enumerate(model.transformer_blocks):
+            shift, scale, gate, *of_mlp = c.modulations[b]
+            h = scaled(at(3 * b, partial(_attention, block, h, shift, scale)), gate, h)
+            h = at(3 * b + 1, partial(_cross, block, h, c.prompt, b)) + h
+            shift, scale, gate = of_mlp
+            h = scaled(at(3 * b + 2, partial(_feed_forward, block, h, shift, scale)), gate, h)
         shift, scale = (model.scale_shift_table[None] + c.embedded[:, None]).chunk(2, dim=1)
         h = model.proj_out(scaled(model.norm_out(h), 1 + scale, shift))
         return from_patches(h, c.grid, model.config.patch_size)
@@ -268,6 +199,23 @@ class PixArt:
         )
 
 
+def _attention(block, h, shift, scale):
+    return attend(block.attn1, scaled(block.norm1(h), 1 + scale, shift))
+
+
+def _cross(block, h, prompt, b):
+    attn, known = block.attn2, prompt.keys_values[b]
+    if known is None:
+        return attn(h, encoder_hidden_states=prompt.text, attention_mask=prompt.bias)
+    bias = None if prompt.bias is None else prompt.bias[:, None]  # for all heads
+    query = by_head(attn, attn.to_q(h))
+    return by_token(attn, F.scaled_dot_product_attention(query, *known, attn_mask=bias))
+
+
+def _feed_forward(block, h, shift, scale):
+    return feed_forward(block.ff, scaled(block.norm2(h), 1 + scale, shift))
+
+
 def _is_plain(attn):
     """Whether this cross-attention's keys and values are all that plain linear layers and
     diffusers' processor make of them.
@@ -280,21 +228,3 @@ def _is_plain(attn):
 
 def _keys_values(attn, text):
     return by_head(attn, attn.to_k(text)), by_head(attn, attn.to_v(text))
-
-
-def _prompt_macs(model, text_tokens):
-    """Multiply-accumulates per sample of `prepare`: caption projection, keys and values, size
-    conditions.
-    """
-    width, captions, sizes = model.inner_dim, model.config.caption_channels, 0
-    projection = 0 if captions is None else (captions + width) * width
-    if model.use_additional_conditions:
-        embedder = model.adaln_single.emb.resolution_embedder
-        sizes = (
-            3 * (TIME_CHANNELS + embedder.linear_2.out_features) * embedder.linear_1.out_features
-        )  # height, width, ratio
-    keys_values = sum(
-        block.attn2.to_k.in_features * block.attn2.to_k.out_features * 2
-        for block in model.transformer_blocks
-    )
-    return text_tokens * (projection + keys_values) + sizes

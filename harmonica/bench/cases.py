@@ -16,7 +16,7 @@ from harmonica.backbones.dit_official import build
 from harmonica.backbones.pixart import PixArt, TextCond
 from harmonica.digits.manifest import manifest
 from harmonica.errors import check
-from harmonica.fast.plan import BACKENDS, compile_mask
+from harmonica.fast.plan import BACKENDS, compile_mask, follow
 from harmonica.lab import cost
 from harmonica.lab.models import load_model
 from harmonica.lab.specs import ModelSpec
@@ -60,7 +60,7 @@ class Case:
 
     def masks(self):
         """name -> keep mask: random ones of three CURs, FORA at interval 2."""
-        blocks = len(self.backbone.blocks)
+        blocks = self.backbone.num_blocks
         masks = {
             f"random CUR {cur:g} %": schedules.random(
                 self.num_steps, blocks, schedules.budget(cur, self.num_steps, blocks), 0
@@ -78,7 +78,7 @@ class Case:
     def sampled(self, batch, plan):
         """-> a function that samples one batch."""
         denoiser, x = self.denoiser(batch), self.noise(batch)
-        forward = denoiser.hard(plan)
+        forward = follow(denoiser, plan)
         return waiting(lambda: denoiser.walk(denoiser.begin(x), forward))
 
 
@@ -207,7 +207,7 @@ def pixart(sample_size, depth=28, heads=16):
 
     return Case(
         f"PixArt-alpha {8 * sample_size} shape",
-        PixArt(model, text_tokens=TEXT_TOKENS),
+        PixArt(model),
         cond,
         theirs,
         num_steps=20,

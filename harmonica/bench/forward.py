@@ -16,7 +16,7 @@ def rows(setting):
         for batch in batches:
             x, cond = case.noise(batch), case.cond(batch)
             t = torch.full((batch,), 500, device=x.device)
-            keep, own = schedules.full(1, len(case.backbone.blocks)), {}
+            keep, own = schedules.full(1, case.backbone.num_blocks), {}
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)
             for backend, plan in setting.plans(case, batch, batches[:1], keep).items():

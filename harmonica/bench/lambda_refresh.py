@@ -15,7 +15,9 @@ FORKS = (1, 4)  # walked together
 def rows(setting):
     case, batch = setting.training_case()
     denoiser, x = case.denoiser(batch), case.noise(batch)
-    scores = torch.sigmoid(initial_logits(case.num_steps, len(denoiser.blocks), 0)).to(x.device)
+    scores = torch.sigmoid(initial_logits(case.num_steps, denoiser.backbone.num_blocks, 0)).to(
+        x.device
+    )
 
     def brute_force():
         for step in range(case.num_steps):

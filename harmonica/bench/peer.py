@@ -16,7 +16,7 @@ from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import to_official
 from harmonica.bench import cases
 from harmonica.errors import BadInput, check
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_mask, follow
 from harmonica.method import schedules
 from harmonica.method.denoise import Denoiser
 from harmonica.method.router import CLAMP, Router
@@ -50,12 +50,12 @@ def of(path):
 
 def rows(setting, models, diffusion):
     for case in [setting.digits, cases.dit_s2()] if not setting.cuda else [cases.dit_xl2()]:
-        case_keep = schedules.fora(case.num_steps, len(case.backbone.blocks))
+        case_keep = schedules.fora(case.num_steps, case.backbone.num_blocks)
         for batch in BATCHES:
             theirs, images = _theirs(case, batch, case_keep, models, diffusion)
             for backend in [b for b in setting.backends if b != "compile"]:
                 denoiser, x = _ours(case, batch), case.noise(batch)
-                forward = denoiser.hard(compile_mask(denoiser.backbone, case_keep, backend))
+                forward = follow(denoiser, compile_mask(denoiser.backbone, case_keep, backend))
 
                 def sample():
                     return denoiser.images(denoiser.walk(denoiser.begin(x), forward))
@@ -97,7 +97,7 @@ def _theirs(case, batch, keep, models, diffusion):
         patch_size=ours.model.patch_size,
         in_channels=ours.in_channels,
         hidden_size=ours.model.inner_dim,
-        depth=len(ours.blocks) // 2,
+        depth=ours.num_blocks // 2,
         num_heads=ours.model.config.num_attention_heads,
         num_classes=ours.num_classes,
         learn_sigma=learned_sigma,

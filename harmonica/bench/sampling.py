@@ -2,6 +2,7 @@
 theoretical speedup.
 """
 
+from harmonica.backbones.counts import count
 from harmonica.bench import cases
 from harmonica.lab import cost
 from harmonica.method import schedules
@@ -10,7 +11,9 @@ from harmonica.method import schedules
 def rows(setting):
     for case, batches, compiled_batches in setting.sampling_cases():
         halves = 1 if case.guidance == 1 else 2
-        full = schedules.full(case.num_steps, len(case.backbone.blocks))
+        counts = count(case.backbone, case.cond(1))
+        element_bytes = next(case.backbone.parameters()).element_size()
+        full = schedules.full(case.num_steps, case.backbone.num_blocks)
         for batch in batches:
             plans = {
                 name: setting.plans(case, batch, compiled_batches, keep)
@@ -24,7 +27,9 @@ def rows(setting):
                 }
                 times = cases.compare(case.sampled(batch, uncached), own, case.repeats)
                 for name, row in times.items():
-                    costs = cost.summary(case.backbone, case.masks()[name], case.num_steps, halves)
+                    costs = cost.summary(
+                        counts, case.masks()[name], case.num_steps, halves, element_bytes
+                    )
                     theoretical = costs["speedup_theoretical"]
                     yield (
                         {

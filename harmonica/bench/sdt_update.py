@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 
 from harmonica.bench import cases
-from harmonica.fast.plan import compiled
+from harmonica.fast.training import fast_pair
 from harmonica.lab.training_cost import peak_bytes, saved_tensors
 from harmonica.method.learner import Learner
 from harmonica.method.router import CLAMP
-from harmonica.method.sdt import pair, update_by
+from harmonica.method.sdt import update_by
 from harmonica.method.train import initial_logits
 
 TAU, LR = 0.1, 0.01
@@ -24,15 +24,15 @@ def rows(setting):
     denoiser = case.denoiser(batch)
     with torch.no_grad():
         point = denoiser.advance(denoiser.begin(case.noise(batch)), denoiser.computed)
-    logits = initial_logits(case.num_steps, len(denoiser.blocks), 0).to(point.x.device)
+    logits = initial_logits(case.num_steps, denoiser.backbone.num_blocks, 0).to(point.x.device)
     learner = Learner(logits, tau=TAU, lr=LR)
     reference = _synchronized(_released(case, batch, point, logits))
     ways = {
-        "lean": pair(case.backbone),
-        "lean, checkpointed": pair(case.backbone, checkpointed=True),
+        "lean": fast_pair(case.backbone),
+        "lean, checkpointed": fast_pair(case.backbone, recompute=True),
     }
     if "compile" in setting.backends:
-        ways["lean, compiled"] = pair(case.backbone, translate=compiled)
+        ways["lean, compiled"] = fast_pair(case.backbone, compile=True)
     own = {
         name: _synchronized(
             lambda run=run: denoiser.advance(point, update_by(denoiser, learner, run))
@@ -70,10 +70,10 @@ def _released(case, batch, point, logits):
     rows = [torch.nn.Parameter(row.clone()) for row in logits]
     optimizer = torch.optim.AdamW(rows[1:], lr=LR, weight_decay=0)
 
-    def forward(step, x, t, cache):
-        teacher, _ = denoiser.computed(step, x, t, cache)
+    def forward(step, x, cache):
+        teacher, _ = denoiser.computed(step, x, cache)
         scores = torch.sigmoid(rows[step])
-        student, cache = denoiser.soft(scores.expand(len(rows), -1), TAU)(step, x, t, cache)
+        student, cache = denoiser.soft(scores.expand(len(rows), -1), TAU)(step, x, cache)
         (F.mse_loss(student, teacher) + 1e-4 * scores.sum()).backward()
         optimizer.step()
         optimizer.zero_grad()

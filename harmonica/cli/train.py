@@ -111,7 +111,7 @@ def _device(name):
 
 def _print_cost(loaded, router, cost):
     print(
-        f"model      {router.model}, N = {len(loaded.backbone.blocks)} blocks, {router.conds}\n"
+        f"model      {router.model}, N = {loaded.backbone.num_blocks} blocks, {router.conds}\n"
         f"scheduler  {router.sampler}, T = {router.num_steps}, guidance {router.guidance:g}\n"
         f"work       {cost['updates']} updates and {cost['lambda_forwards']} forwards, batch {router.training.batch}\n"
         f"measured   an update {cost['update_s']:.3g} s, a forward {cost['forward_s']:.3g} s: about "

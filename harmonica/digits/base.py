@@ -20,7 +20,6 @@ from safetensors.torch import load, save
 from torch import nn
 from tqdm import trange
 
-from harmonica.backbones import run_all
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build, from_official, to_official
 from harmonica.digits import data
@@ -28,6 +27,7 @@ from harmonica.digits.quality import quality, sampled
 from harmonica.errors import check
 from harmonica.files import atomic
 from harmonica.lab.models import classes
+from harmonica.method.denoise import run_all
 from harmonica.method.model import Loaded
 
 

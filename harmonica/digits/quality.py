@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from harmonica.digits import data, judge
+from harmonica.fast.plan import compile_mask
 from harmonica.lab.sampling import sample_block
 from harmonica.method import schedules
 from harmonica.metrics import features, scores
@@ -25,9 +26,8 @@ def sampled(loaded):
         batch=NUM_IMAGES,
         precision=None,
     )
-    return sample_block(loaded, run, schedules.full(NUM_STEPS, len(loaded.backbone.blocks)), 0)[
-        -1
-    ].numpy()
+    plan = compile_mask(loaded.backbone, schedules.full(NUM_STEPS, loaded.backbone.num_blocks))
+    return sample_block(loaded, run, plan, 0)[-1].numpy()
 
 
 def quality(images):

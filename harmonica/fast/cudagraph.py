@@ -30,11 +30,10 @@ class GraphPlan(Plan):
 
     @torch.inference_mode(False)  # tensors made inside it could not be written into outside
     @torch.no_grad()
-    def step(self, step, x, t, ctx, cache, constant=False):
-        """As Plan.step. BadInput where `cache` is not what the last step returned, for this shape
+    def run(self, step, x, time, ctx, cache):
+        """As Plan.run. BadInput where `cache` is not what the last step returned, for this shape
         of x.
         """
-        time = (self.known_time if constant else self.time)(t)
         known = ctx is self.ctx and (x.shape, x.dtype) == self.shape
         own = self.own if known else self._buffers(x, time, ctx)
         check(

@@ -20,8 +20,8 @@ import types
 
 import torch
 
-from harmonica.backbones import frozen, remembered
 from harmonica.errors import check
+from harmonica.fast.start import Times, starts
 
 BACKENDS = ("eager", "compile", "cudagraph")
 
@@ -38,10 +38,10 @@ def compile_mask(backbone, keep, backend="eager"):
         "CUDA graphs need a CUDA device and there is none; choose eager or compile",
     )
     check(
-        keep.dtype == torch.bool and keep.dim() == 2 and keep.shape[1] == len(backbone.blocks),
+        keep.dtype == torch.bool and keep.dim() == 2 and keep.shape[1] == backbone.num_blocks,
         "keep",
         f"{keep.dtype} {tuple(keep.shape)}",
-        f"it must be torch.bool (T, {len(backbone.blocks)})",
+        f"it must be torch.bool (T, {backbone.num_blocks})",
     )
     check(
         bool(keep[0].all()),
@@ -78,13 +78,12 @@ class Plan:
                 for own in self.rows
             ]
         distinct = list(dict.fromkeys(self.rows))
-        self.time, starts = frozen(backbone, distinct)
-        self.known_time = remembered(self.time)
-        starts = dict(zip(distinct, starts))
+        self.times = Times(backbone)
+        start_of = dict(zip(distinct, starts(backbone, distinct)))
         functions = {}
         for row, held in zip(self.rows, self.held):
             if (row, *held) not in functions:
-                function = row_function(backbone, starts[row], row, held)
+                function = row_function(backbone, start_of[row], row, held)
                 functions[row, *held] = translate(function) if translate else function
         self.functions = [functions[row, *held] for row, held in zip(self.rows, self.held)]
         # per step what the next one reuses: block, and its place in what the function hands back
@@ -102,15 +101,16 @@ class Plan:
         """The cache before the first step."""
         return [None] * len(self.rows[0])
 
-    @torch.no_grad()
-    def step(self, step, x, t, ctx, cache, constant=False):
-        """One call of the model. x (B, C, H, W), t (B,) model timesteps, ctx from backbone.prepare
-        -> output, new cache.
+    def step(self, step, x, t, ctx, cache):
+        """One call of the model. x (B, C, H, W), t (B,) model timesteps, ctx from backbone.prepare.
 
-        constant: nobody writes into t, so what it decides need not be computed again when the same
-        tensor is given again.
+        Returns the raw output and the new cache.
         """
-        time = (self.known_time if constant else self.time)(t)
+        return self.run(step, x, self.times.at(t), ctx, cache)
+
+    @torch.no_grad()
+    def run(self, step, x, time, ctx, cache):
+        """As `step`, from what the plan's Times give for the timestep."""
         out, features = self.functions[step](x, time, ctx, [cache[i] for i in self.reused[step]])
         following = self.empty()
         for i, place in self.kept[step]:
@@ -118,26 +118,38 @@ class Plan:
         return out, following
 
 
-def row_function(backbone, start, row, held):
-    """One row as a function of tensors alone: (x, time, ctx, features of the reused blocks) ->
-    output, features of `held`.
+def follow(denoiser, plan):
+    """The forward of Denoiser.advance that follows a Plan.
+
+    What the timestep decides is computed once per schedule. The output is in x's dtype, whatever
+    the weights are in: guidance and sampler work in that.
     """
-    plan = [
-        (block, computed, i in held)
-        for i, (block, computed) in enumerate(zip(backbone.blocks, row))
-    ]
-    finish = backbone.finish
+
+    def forward(step, x, cache):
+        time = plan.times(denoiser.timesteps[step], len(x), x.device)
+        out, cache = plan.run(step, x, time, denoiser.ctx, cache)
+        return denoiser.guided(out.to(x.dtype)), cache
+
+    return forward
+
+
+def row_function(backbone, start, row, held):
+    """One row as a function of tensors alone.
+
+    (x, time, ctx, features of the blocks that reuse) -> raw output, features of the blocks `held`.
+    """
+    hold = [i in held for i in range(len(row))]
 
     def step(x, time, ctx, reused):
-        h, c = start(x, time, ctx)
         reused, features = iter(reused), []
-        for block, computed, hold in plan:
-            out = block.residual(h, c) if computed else next(reused)
-            h = block.add(h, c, out)
-            if hold:
-                features.append(out)
-            del out  # not while the next block computes
-        return finish(h, c), features
+
+        def at(i, compute):
+            feature = compute() if row[i] else next(reused)
+            if hold[i]:
+                features.append(feature)
+            return feature
+
+        return backbone.through(*start(x, time, ctx), at), features
 
     return step
 

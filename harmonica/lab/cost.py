@@ -4,122 +4,118 @@ latency.
 
 import statistics
 import time
+from functools import cache
 from math import isqrt
 
 import torch
 
 from harmonica import weights
-from harmonica.backbones.dit import attention_macs, feed_forward_macs, fixed_macs
+from harmonica.backbones.counts import count
+from harmonica.backbones.dit import DiT
+from harmonica.backbones.dit_official import build
 from harmonica.digits.manifest import manifest
 from harmonica.method.schedules import cur_percent, full
 
+DIT_XL, HEADS = {"width": 1152, "depth": 28, "patch": 2, "heads": 16}, 4
+TOKENS = {"DiT-XL/2 256": 256, "DiT-XL/2 512": 1024}
+TOKENS |= {name: file.tokens for name, file in weights.PUBLISHED.items() if file.tokens}
 
-def macs(backbone, keep, halves=1):
+
+def macs(counts, keep, halves=1):
     """Multiply-accumulates of one image under mask keep (T, N), guidance (halves = 2) included."""
-    of_blocks = torch.tensor([block.macs for block in backbone.blocks], dtype=torch.float64)
-    once = backbone.prompt_macs + len(keep) * backbone.fixed_macs
+    of_blocks = torch.tensor(counts.blocks, dtype=torch.float64)
+    once = counts.prompt + len(keep) * counts.fixed
     return int(halves * (once + float((keep.double() @ of_blocks).sum())))
-
-
-PUBLISHED = {
-    "DiT-XL/2 256": (256, 1152, 28),
-    "DiT-XL/2 512": (1024, 1152, 28),
-}  # tokens, width, depth
-PUBLISHED |= {
-    name: (file.tokens, 1152, 28) for name, file in weights.PUBLISHED.items() if file.tokens
-}
 
 
 def mac_fraction(model, keep):
     """MACs under mask keep (T, N) over those of the uncached model, from the model's name alone;
-    None if not known.
+    None if it is not known.
+    """
+    counts = counts_of(model)
+    if counts is None or keep.shape[1] != len(counts.blocks):
+        return None
+    return macs(counts, keep) / macs(counts, torch.ones_like(keep))
+
+
+@cache
+def counts_of(model):
+    """Counts of a model that ships with the package, or of a published one, by its name; else
+    None. It is built on the meta device: no weights are needed and nothing is computed.
     """
     own = manifest().get(model, {}).get("training")
-    pixart = _pixart(model, own)
-    if pixart:
-        return (
-            macs(pixart, keep) / macs(pixart, torch.ones_like(keep))
-            if keep.shape[1] == len(pixart.blocks)
-            else None
-        )
+    text = own and "text_width" in own or model in TOKENS and model.startswith("PixArt-alpha/")
+    if not own and model not in TOKENS:
+        return None
+    with torch.device("meta"):
+        return _of_pixart(model, own) if text else _of_dit(model, own)
+
+
+def _of_dit(model, own):
     if own:
-        tokens, width, depth, pixels = (
-            (8 // own["patch"]) ** 2,
-            own["width"],
-            own["depth"],
-            2 * own["patch"] ** 2,
+        shape = {name: own[name] for name in ("width", "depth", "patch")}
+        built = build(
+            **shape, heads=HEADS, sample_size=8, channels=1, out_channels=1, num_classes=10
         )
-    elif model in PUBLISHED:
-        (tokens, width, depth), pixels = PUBLISHED[model], 4 * (4 + 8)
     else:
-        return None
-    if keep.shape[1] != 2 * depth:
-        return None
-    of_units = torch.tensor(
-        [attention_macs(tokens, width), feed_forward_macs(tokens, width, 4 * width)] * depth
-    ).double()
-    fixed = fixed_macs(tokens, width, depth=depth, pixels=pixels)
-    return (len(keep) * fixed + float((keep.double() @ of_units).sum())) / (
-        len(keep) * (fixed + float(of_units.sum()))
-    )
+        side = 2 * isqrt(TOKENS[model])
+        latent = {"sample_size": side, "channels": 4, "out_channels": 8, "num_classes": 1000}
+        built = build(**DIT_XL, **latent)
+    return count(DiT(built.to("meta")), torch.zeros(1, dtype=torch.long))
 
 
-def _pixart(model, own):
-    """The backbone, without weights, of a PixArt of ours (by its settings) or a published one (by
-    its name); else None.
-    """
-    if own and "text_width" in own:
-        from harmonica.digits.pixart_folder import MOST_BYTES
-
-        side, channels, captions, text_tokens, sizes = 8, 1, own["text_width"], MOST_BYTES, False
-    elif model in PUBLISHED and model.startswith("PixArt-alpha/"):
-        own, sigma = {"patch": 2, "width": 1152, "heads": 16, "depth": 28}, "Sigma" in model
-        side, channels, captions = 2 * isqrt(PUBLISHED[model][0]), 4, 4096
-        text_tokens, sizes = 300 if sigma else 120, side == 128 and not sigma
-    else:
-        return None
+def _of_pixart(model, own):
     from diffusers import PixArtTransformer2DModel  # brings T5's library: only where there is text
 
-    from harmonica.backbones.pixart import PixArt
+    from harmonica.backbones.pixart import PixArt, TextCond
+    from harmonica.digits.pixart_folder import MOST_BYTES
 
-    with torch.device("meta"):
-        transformer = PixArtTransformer2DModel(
-            num_attention_heads=own["heads"],
-            attention_head_dim=own["width"] // own["heads"],
-            in_channels=channels,
-            out_channels=2 * channels,
-            num_layers=own["depth"],
-            cross_attention_dim=own["width"],
-            sample_size=own["patch"],
-            patch_size=own["patch"],
-            caption_channels=captions,
-            interpolation_scale=1,
-            use_additional_conditions=sizes,
-        )
-    return PixArt(transformer, sample_size=side, text_tokens=text_tokens)
+    sizes, sigma = {}, "Sigma" in model
+    if own:
+        side, channels, captions, tokens = 8, 1, own["text_width"], MOST_BYTES
+    else:
+        own, side = DIT_XL, 2 * isqrt(TOKENS[model])
+        channels, captions, tokens = 4, 4096, 300 if sigma else 120
+        if side == 128 and not sigma:
+            sizes = {"resolution": torch.ones(1, 2), "aspect_ratio": torch.ones(1, 1)}
+    transformer = PixArtTransformer2DModel(
+        num_attention_heads=own["heads"],
+        attention_head_dim=own["width"] // own["heads"],
+        in_channels=channels,
+        out_channels=2 * channels,
+        num_layers=own["depth"],
+        cross_attention_dim=own["width"],
+        sample_size=side,
+        patch_size=own["patch"],
+        caption_channels=captions,
+        interpolation_scale=1,
+        use_additional_conditions=bool(sizes),
+    )
+    cond = TextCond(torch.zeros(1, tokens, captions), torch.ones(1, tokens), **sizes)
+    return count(PixArt(transformer.to("meta")), cond)
 
 
-def summary(backbone, keep, against, halves=1):
+def summary(counts, keep, against, halves=1, element_bytes=4):
     """The cost part of a record. against: number of steps of the uncached run that the speedup
-    refers to.
+    refers to. element_bytes: of a feature's dtype.
     """
-    plain = macs(backbone, full(against, len(backbone.blocks)), halves)
-    own = macs(backbone, keep, halves)
-    elements = int(live_elements(backbone, keep).max()) * halves
+    plain = macs(counts, full(against, len(counts.blocks)), halves)
+    own = macs(counts, keep, halves)
+    elements = int(live_elements(counts, keep).max()) * halves
     return {
         "macs": own,
         "cur_percent": cur_percent(keep),
         "speedup_theoretical": plain / own,
         "cache_elements_per_image": elements,
-        "cache_bytes_per_image": elements * next(backbone.parameters()).element_size(),
-    }  # in the model's dtype
+        "cache_bytes_per_image": elements * element_bytes,
+    }
 
 
-def live_elements(backbone, keep):
+def live_elements(counts, keep):
     """Numbers per sample that a plan holds before each of the T steps: the features that this step
     reuses. -> (T,)
     """
-    return (~keep * torch.tensor([block.feature_size for block in backbone.blocks])).sum(1)
+    return (~keep * torch.tensor(counts.elements)).sum(1)
 
 
 def interleaved(functions, repeats=7, warmup=1):

@@ -9,7 +9,9 @@ import json
 import time
 
 from harmonica import samplers
+from harmonica.backbones.counts import count
 from harmonica.fast.plan import compile_mask
+from harmonica.fast.training import training_pair
 from harmonica.lab import cost
 from harmonica.lab.models import load_model
 from harmonica.lab.provenance import provenance
@@ -64,19 +66,20 @@ def make_shard(run, store, shard, num_shards, progress=iter):
 
 
 def _sample(run, store, blocks):
-    """Sample these blocks of a run -> its backbone, mask and natural CUR."""
+    """Sample these blocks of a run -> its model, mask and natural CUR."""
     loaded = load_model(run.model, run.precision)
-    keep, natural = keep_mask(run, store, len(loaded.backbone.blocks))
+    keep, natural = keep_mask(run, store, loaded.backbone.num_blocks)
     plan = compile_mask(loaded.backbone, keep, run.backend or "eager")
     for block in blocks:
         make_block(loaded, run, plan, block, store)
-    return loaded.backbone, keep, natural
+    return loaded, keep, natural
 
 
 def _router(spec, store, progress):
     loaded = load_model(spec.model)
     with float32_products("ieee"):
-        logits, log = train(loaded, spec, store.state_path(spec), progress=progress)
+        pair = training_pair(loaded.backbone, spec.training)
+        logits, log = train(loaded, spec, store.state_path(spec), pair=pair, progress=progress)
     kinds = loaded.backbone.kinds
     about = {
         **({} if kinds == routers.KINDS else {"kinds": kinds}),
@@ -100,9 +103,11 @@ def _router(spec, store, progress):
 
 
 def _run(run, store, progress):
-    backbone, keep, natural = _sample(run, store, progress(range(num_blocks(run))))
+    loaded, keep, natural = _sample(run, store, progress(range(num_blocks(run))))
     halves = 1 if run.guidance == 1 else 2
-    spent = cost.summary(backbone, keep, run.against, halves)
+    counts = count(loaded.backbone, loaded.cond([0]))
+    element_bytes = next(loaded.backbone.parameters()).element_size()
+    spent = cost.summary(counts, keep, run.against, halves, element_bytes)
     if run.noise == "reference":
         return {"metrics": {"num_images": run.num_images}, "cost": spent}
     from harmonica.lab.evaluation import evaluate

@@ -77,7 +77,7 @@ def with_captions(spec, transformer, text_encoder):
     )  # a caption that names its class
     return Loaded(
         spec,
-        PixArt(transformer, text_tokens=ids.shape[1]),
+        PixArt(transformer),
         cond,
         captions.NUM_CAPTIONS,
         (torch.from_numpy(images), of_image),

@@ -11,6 +11,7 @@ import torch
 
 from harmonica import samplers, weights
 from harmonica.errors import BadInput
+from harmonica.fast.plan import follow
 from harmonica.files import save_array
 from harmonica.lab.shards import block_path, num_blocks
 from harmonica.method import router as routers
@@ -24,9 +25,9 @@ DOMAINS = {"evaluation": seeds.EVALUATION, "reference": seeds.REFERENCE}
 
 
 @torch.no_grad()
-def sample_block(loaded, run, keep, block):
-    """Generate block number `block` -> trajectory (T + 1, batch, C, H, W), noise first. keep: mask
-    (T, N) or its Plan.
+def sample_block(loaded, run, plan, block):
+    """Generate block number `block` under a Plan -> trajectory (T + 1, batch, C, H, W), noise
+    first.
     """
     indices = range(block * run.batch, (block + 1) * run.batch)
     sampler = samplers.load(run.sampler)
@@ -39,7 +40,7 @@ def sample_block(loaded, run, keep, block):
         noise=seeds.step_noise(DOMAINS[run.noise], run.seed, indices=indices, shape=loaded.shape),
     )
     point = denoiser.begin(initial_noise(loaded, run, indices))
-    forward = denoiser.hard(keep)
+    forward = follow(denoiser, plan)
     images = [denoiser.images(point)]
     with float32_products("tf32" if run.precision == "tf32" else "ieee"):
         while point.step < run.num_steps:

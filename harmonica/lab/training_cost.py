@@ -7,6 +7,7 @@ machine's speed hits all alike.
 
 import torch
 
+from harmonica.fast.training import training_pair
 from harmonica.lab import cost
 from harmonica.lab.models import load_model
 from harmonica.method import ltc
@@ -31,10 +32,13 @@ class Measured:
 
     def __init__(self, router):
         loaded, self.config, steps = load_model(router.model), router.training, router.num_steps
-        logits = initial_logits(steps, len(loaded.backbone.blocks), self.config.seed).to(
+        logits = initial_logits(steps, loaded.backbone.num_blocks, self.config.seed).to(
             loaded.device
         )
-        self.work, self.peak = Work(loaded, router), None
+        self.work, self.peak = (
+            Work(loaded, router, training_pair(loaded.backbone, self.config)),
+            None,
+        )
         self.learner = Watched(
             logits, tau=self.config.tau, lr=self.config.lr, adam_eps=self.config.adam_eps
         )

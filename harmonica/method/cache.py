@@ -1,46 +1,63 @@
-"""The one loop over cacheable blocks: compute or reuse (inference), and the soft mix of both
-(router training).
+"""The answers to a block's question `at(i, compute)`: which feature shall I add here?
 
-A cache is a list of N features, one slot per block, None while empty. Both functions return a new
-list and leave the old one as it was, so a trajectory can be forked anywhere by keeping a reference.
+A cache is a list of N features, one per block, None while empty. Each policy below returns its
+`at` together with a new cache that fills as the blocks ask; the given cache stays as it is, so a
+trajectory can be forked anywhere by keeping a reference. A feature is a tensor, or a tuple of
+tensors where a backbone's blocks work on several streams at once.
 """
 
 import torch
 
 
-def compute_or_reuse(blocks, h, c, keep, cache):
-    """Run one step: block i is computed and its slot refilled where keep[i], else the slot's
-    feature is reused.
+def compute_all(i, compute):
+    """The uncached model: every block computes."""
+    return compute()
 
-    keep: N Python bools (a reused slot must be filled). -> h after all blocks, the new cache.
+
+def reuse(keep, cache):
+    """One step of inference: block i computes where keep[i], else its cached feature is reused.
+
+    keep: N Python bools; a block that reuses must have a feature. Returns at, new cache.
     """
     cache = list(cache)
-    for i, block in enumerate(blocks):
+
+    def at(i, compute):
         if keep[i]:
-            cache[i] = block.residual(h, c)
-        h = block.add(h, c, cache[i])
-    return h, cache
+            cache[i] = compute()
+        return cache[i]
+
+    return at, cache
 
 
-def mix(blocks, h, c, scores, write, cache):
-    """Run one step of the student: o_i = r_i f_i(h) + (1 - r_i) cache_i; an empty slot counts as
-    o_i = f_i.
+def mix(scores, write, cache):
+    """One step of the student in training: o_i = r_i f_i(h) + (1 - r_i) cache_i.
 
-    scores: (N,) router row r, with or without graph. write: N Python bools, r_i > tau: these slots
-    (and empty ones) are overwritten with the detached mix. -> h after all blocks, the new cache.
+    An empty slot counts as o_i = f_i. scores: (N,) router row r, with or without a graph. write: N
+    Python bools, r_i > tau: these slots, and empty ones, are overwritten with the detached mix.
+    Returns at, new cache.
     """
-    cache, of_new, of_old = (
-        list(cache),
-        scores.unbind(),
-        (1 - scores).unbind(),
-    )  # one node of the graph for all blocks
-    for i, block in enumerate(blocks):
-        out = block.residual(h, c)
+    cache = list(cache)
+    of_new, of_old = scores.unbind(), (1 - scores).unbind()  # one node of the graph for all blocks
+
+    def at(i, compute):
+        out = compute()
         if cache[i] is not None:
-            # in r's precision: its gradient is a small difference of large sums
-            own, wide = out.dtype, torch.promote_types(out.dtype, scores.dtype)
-            out = (of_new[i] * out.to(wide)).add_(of_old[i] * cache[i].to(wide)).to(own)
+            out = _each(lambda new, old: _mixed(of_new[i], of_old[i], new, old), out, cache[i])
         if write[i] or cache[i] is None:
-            cache[i] = out.detach()
-        h = block.add(h, c, out)
-    return h, cache
+            cache[i] = _each(torch.Tensor.detach, out)
+        return out
+
+    return at, cache
+
+
+def _mixed(of_new, of_old, new, old):
+    # in r's precision: its gradient is a small difference of large sums
+    wide = torch.promote_types(new.dtype, of_new.dtype)
+    return (of_new * new.to(wide)).add_(of_old * old.to(wide)).to(new.dtype)
+
+
+def _each(function, *features):
+    """`function` over features that are tensors, or tuples of tensors of the same length."""
+    if isinstance(features[0], tuple):
+        return tuple(_each(function, *parts) for parts in zip(*features))
+    return function(*features)

@@ -1,27 +1,28 @@
-"""One step of denoising, and the walk over all of them: what training, evaluation, latency and MACs
-share.
+"""One step of denoising, and the walk over all of them: what training, search, evaluation, latency
+and the counting of operations share.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import torch
 
-from harmonica.fast.plan import Plan, compile_mask
-from harmonica.method.cache import compute_or_reuse, mix
+from harmonica.method.cache import compute_all, mix, reuse
 
 
 @dataclass(frozen=True)
 class Point:
-    """Where a trajectory stands before step `step`. Nothing in it is ever changed: keep a reference
-    to fork.
+    """Where a trajectory stands before step `step`. Nothing in it is ever changed: to fork, keep a
+    reference.
+
+    x is (B, C, H, W), or (2B, C, H, W) under guidance with the conditional half first. state is
+    the sampler's. cache holds N features or None.
     """
 
     step: int
-    x: torch.Tensor  # (B, C, H, W), or (2B, C, H, W) under guidance: the conditional half first
-    state: Any  # the sampler's
-    cache: list  # N features or None
+    x: torch.Tensor
+    state: Any
+    cache: list
 
 
 class Denoiser:
@@ -29,103 +30,84 @@ class Denoiser:
 
     scale 1.0 means no guidance and no second half. `noise(step)` gives a stochastic sampler's
     noise, (B, C, H, W).
+
+    What is computed at a step is decided by a `forward(step, x, cache)`, which returns the guided
+    model output and the new cache. `computed` is one; `hard` and `soft` make others.
     """
 
     def __init__(self, backbone, sampler, timesteps, cond, *, scale=1.0, noise=None):
         self.backbone, self.sampler, self.timesteps = backbone, sampler, timesteps
-        self.blocks, self.scale, self.noise = backbone.blocks, scale, noise
+        self.scale, self.noise = scale, noise
         self.halves = 1 if scale == 1.0 else 2
         self.ctx = backbone.prepare(cond if self.halves == 1 else backbone.with_null(cond))
 
     def begin(self, x, step=0):
-        """x (B, C, H, W), as noisy as step `step` expects it -> the Point from which to walk, its
-        cache empty.
-        """
-        return Point(
-            step,
-            x.repeat(self.halves, 1, 1, 1),
-            self.sampler.init(self.timesteps),
-            [None] * len(self.blocks),
-        )
+        """The Point from which to walk, its cache empty. x (B, C, H, W), as noisy as `step` wants."""
+        state = self.sampler.init(self.timesteps)
+        return Point(step, x.repeat(self.halves, 1, 1, 1), state, [None] * self.backbone.num_blocks)
 
     def advance(self, point, forward):
-        """One step. forward(step, x, t, cache) -> (guided model output, cache) decides what is
-        computed.
-        """
+        """One step: the model as `forward` runs it, then the sampler."""
         x, step = point.x, point.step
         # both halves are fed the conditional one
         fed = x if self.halves == 1 else x[: len(x) // self.halves].repeat(self.halves, 1, 1, 1)
-        out, cache = forward(
-            step, fed, constant(self.timesteps[step], len(x), x.device), point.cache
-        )
-        noise = (
-            self.noise(step).to(x.device).repeat(self.halves, 1, 1, 1)
-            if self.sampler.stochastic
-            else None
-        )
+        out, cache = forward(step, fed, point.cache)
+        noise = None
+        if self.sampler.stochastic:
+            noise = self.noise(step).to(x.device).repeat(self.halves, 1, 1, 1)
         x, state = self.sampler.step(point.state, out, step, x, noise)
         return Point(step + 1, x, state, cache)
 
     def walk(self, point, forward):
-        """Advance to the end -> the last Point, whose x are the images (both halves under
-        guidance).
-        """
+        """Advance to the end. The last Point's x are the images (both halves under guidance)."""
         while point.step < len(self.timesteps):
             point = self.advance(point, forward)
         return point
 
-    def start(self, x, t):
-        """h, c of the backbone."""
-        return self.backbone.start(x, t, self.ctx)
-
-    def finish(self, h, c):
-        """Model output with guidance applied, (B or 2B, C_out, H, W)."""
-        return self.guided(self.backbone.finish(h, c))
-
-    def guided(self, out):
-        return out if self.halves == 1 else guide(out, self.scale, self.backbone.guided_channels)
-
     def images(self, point):
+        """The images of a Point, (B, C, H, W): the conditional half."""
         return point.x[: len(point.x) // self.halves]
 
-    # The three ways to run a step.
+    def run(self, step, x, at):
+        """The guided model output of one step whose blocks ask `at`, (B or 2B, C_out, H, W)."""
+        t = torch.full((len(x),), self.timesteps[step], device=x.device)
+        h, c = self.backbone.start(x, t, self.ctx)
+        return self.guided(self.backbone.through(h, c, at))
 
-    def computed(self, step, x, t, cache):
-        """Compute every block, as the uncached model does."""
-        h, c = self.start(x, t)
-        h, cache = compute_or_reuse(self.blocks, h, c, [True] * len(self.blocks), cache)
-        return self.finish(h, c), cache
+    def guided(self, out):
+        """The model output with guidance applied; the same where there is none."""
+        return out if self.halves == 1 else guide(out, self.scale, self.backbone.guided_channels)
+
+    def computed(self, step, x, cache):
+        """The forward of the uncached model; it keeps every feature."""
+        at, cache = reuse([True] * len(cache), cache)
+        return self.run(step, x, at), cache
 
     def hard(self, keep):
-        """Follow a keep mask (T, N), or the Plan of one (plan.py) where many walks share it."""
-        plan = keep if isinstance(keep, Plan) else compile_mask(self.backbone, keep)
+        """The forward that follows a keep mask, bool (T, N). fast/plan.py has a faster one."""
+        rows = keep.tolist()
 
-        def forward(step, x, t, cache):
-            out, cache = plan.step(step, x, t, self.ctx, cache, constant=True)
-            return self.guided(
-                out.to(x.dtype)
-            ), cache  # guidance and sampler in x's, whatever the weights are in
+        def forward(step, x, cache):
+            at, cache = reuse(rows[step], cache)
+            return self.run(step, x, at), cache
 
         return forward
 
     def soft(self, scores, tau):
-        """Mix by router scores (T, N); slots are written where the score exceeds tau."""
+        """The forward that mixes by router scores (T, N), writing a slot where its score > tau."""
         write = (scores > tau).tolist()
 
-        def forward(step, x, t, cache):
-            h, c = self.start(x, t)
-            h, cache = mix(self.blocks, h, c, scores[step], write[step], cache)
-            return self.finish(h, c), cache
+        def forward(step, x, cache):
+            at, cache = mix(scores[step], write[step], cache)
+            return self.run(step, x, at), cache
 
         return forward
 
 
-@lru_cache(1024, typed=True)
-def constant(timestep, count, device):
-    """(count,) model timesteps: always the same tensor, by which a plan knows it again; nobody
-    writes into it.
-    """
-    return torch.full((count,), timestep, device=device)
+def run_all(backbone, x, t, ctx):
+    """The plain model output: everything computed, nothing cached, no guidance."""
+    h, c = backbone.start(x, t, ctx)
+    return backbone.through(h, c, compute_all)
 
 
 def guide(out, scale, channels):

@@ -19,10 +19,10 @@ def trained_steps(num_steps, form):
     return list(range(num_steps - 1, 0, -2 if form == "released" else -1))[::-1]
 
 
-def update_pair(denoiser, x0, eps, step, learner, run=None):
+def update_pair(denoiser, x0, eps, step, learner, pair=None):
     """One update of row `step` (>= 1). x0 (B, C, H, W) training images, eps their noise; no
-    guidance. run: as sdt's.
+    guidance. pair: as sdt's.
     """
     noised = denoiser.sampler.noised(x0, eps, denoiser.timesteps[step - 1])
     point = denoiser.advance(denoiser.begin(noised, step - 1), denoiser.computed)
-    denoiser.advance(point, update_by(denoiser, learner, run))
+    denoiser.advance(point, update_by(denoiser, learner, pair))

@@ -8,93 +8,81 @@ earlier reuse reach later steps during training. With IEPO the step's error is w
 what it costs in the final image (iepo.py); without, all steps weigh alike.
 """
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from harmonica.backbones import frozen, remembered
 from harmonica.method.cache import mix
 
 
-def walk(denoiser, x, learner, run=None):
-    """One trajectory, T - 1 updates. x (B, C, H, W) ~ N(0, I); learner holds the rows, lambda,
-    beta, the optimizer.
+def walk(denoiser, x, learner, pair=None):
+    """One trajectory, T - 1 updates.
+
+    x (B, C, H, W) ~ N(0, I). learner holds the rows, lambda, beta and the optimizer. pair: as
+    update_by's.
     """
-    learn = update_by(denoiser, learner, run)
-    point = denoiser.advance(
-        denoiser.begin(x), denoiser.computed
-    )  # the first step fills the cache: r = 1
+    learn = update_by(denoiser, learner, pair)
+    # the first step fills the cache: r = 1
+    point = denoiser.advance(denoiser.begin(x), denoiser.computed)
     while point.step < len(denoiser.timesteps):
         point = denoiser.advance(point, learn)
     return point
 
 
-def update_by(denoiser, learner, run=None):
-    """-> the forward of one training step: teacher, student, one update; returns the student's
-    output and cache.
+def update_by(denoiser, learner, pair=None):
+    """The forward of one training step: teacher, student, one update of the row. It returns the
+    student's output and cache.
 
-    run: what `pair` gives (perhaps compiled, perhaps checkpointed), to be shared by many updates,
-    as a pair may copy weights; by default a plain one of its own.
+    pair(x, timestep, ctx, r, cache): teacher's and student's raw output and the N mixes; by default
+    the plain one below, fast/training.py has faster ones.
     """
-    run = run or pair(denoiser.backbone)
+    pair = pair or partial(plain_pair, denoiser.backbone)
 
-    def learn(step, x, t, cache):
+    def learn(step, x, cache):
         r = learner.scores(step)
-        teacher, student, mixed = run(x, t, denoiser.ctx, r, cache)
+        teacher, student, mixed = pair(x, denoiser.timesteps[step], denoiser.ctx, r, cache)
         teacher, student = denoiser.guided(teacher), denoiser.guided(student)
         learner.update(step, r, F.mse_loss(student.to(r.dtype), teacher.to(r.dtype)))
         write = (r > learner.tau).tolist()
-        return student.detach(), [
-            new if written else slot for new, written, slot in zip(mixed, write, cache)
-        ]
+        slots = zip(mixed, write, cache)
+        return student.detach(), [new if written else slot for new, written, slot in slots]
 
     return learn
 
 
-def pair(backbone, checkpointed=False, translate=None):
-    """-> run(x, t, ctx, r, cache): teacher's and student's output, and the N detached mixes. The
-    two share start and f_0(h).
+def plain_pair(backbone, x, timestep, ctx, r, cache):
+    """Teacher's and student's raw output at a step, and the N detached mixes of the student."""
+    t = torch.full((len(x),), timestep, device=x.device)
+    return compare(backbone, *backbone.start(x, t, ctx), r, cache)
 
-    The weights change no more; t is of denoise.constant. r: (N,), with graph. checkpointed: the
-    student's activations are not kept but computed again, with the same gradients.
-    translate(function) -> function, or None: torch.compile, say.
+
+def compare(backbone, h, c, r, cache, recompute=False):
+    """Teacher and student from one start; they share the first block's feature, too.
+
+    r: (N,), with graph. recompute: the student's activations are not kept but computed again in the
+    backward pass, with the same gradients. Returns teacher, student, the N detached mixes.
     """
-    blocks = [Checkpointed(block) for block in backbone.blocks] if checkpointed else backbone.blocks
-    time, (start,) = frozen(backbone, [(True,) * len(blocks)])
-    time = remembered(time)
+    first = []
 
-    def both(x, time, ctx, r, cache):
-        h, c = start(x, time, ctx)
-        with torch.no_grad():
-            first = blocks[0].residual(h, c)
-            teacher = blocks[0].add(h, c, first)
-            for block in backbone.blocks[1:]:
-                teacher = block.add(teacher, c, block.residual(teacher, c))
-            teacher = backbone.finish(teacher, c)
-        h, mixed = mix([Known(blocks[0], first), *blocks[1:]], h, c, r, [True] * len(blocks), cache)
-        return teacher, backbone.finish(h, c), mixed
+    def of_teacher(i, compute):
+        feature = compute()
+        if i == 0:
+            first.append(feature)
+        return feature
 
-    both = translate(both) if translate else both
-    return lambda x, t, ctx, r, cache: both(x, time(t), ctx, r, cache)
+    with torch.no_grad():
+        teacher = backbone.through(h, c, of_teacher)
+    mixed_at, mixed = mix(r, [True] * len(cache), cache)
 
+    def of_student(i, compute):
+        if i == 0:
+            return mixed_at(i, first.pop)
+        return mixed_at(i, partial(_recomputed, compute) if recompute else compute)
 
-class Known:
-    """A block whose residual is there already."""
-
-    def __init__(self, block, out):
-        self.add, self.out = block.add, out
-
-    def residual(self, h, c):
-        return self.out
+    return teacher, backbone.through(h, c, of_student), mixed
 
 
-class Checkpointed:
-    """A block that keeps for the backward pass what goes into its residual and comes out of it,
-    nothing in between.
-    """
-
-    def __init__(self, block):
-        self.block, self.add = block, block.add
-
-    def residual(self, h, c):
-        return checkpoint(self.block.residual, h, c, use_reentrant=False, preserve_rng_state=False)
+def _recomputed(compute):
+    return checkpoint(compute, use_reentrant=False, preserve_rng_state=False)

@@ -18,7 +18,6 @@ from safetensors import torch as safetensors
 
 from harmonica import samplers
 from harmonica.errors import BadInput, check
-from harmonica.fast.plan import compiled
 from harmonica.files import atomic
 from harmonica.method import iepo, ltc, ranks, sdt, seeds
 from harmonica.method.denoise import Denoiser
@@ -26,7 +25,7 @@ from harmonica.method.learner import CORRECT_FROM, Learner
 from harmonica.method.router import CLAMP
 
 
-def train(loaded, router, state_path, *, save_every=10, progress=iter):
+def train(loaded, router, state_path, *, pair=None, save_every=10, progress=iter):
     """Train `router` (a runs.RouterSpec) on a loaded model -> logits (T, N), log (one dict per
     trajectory).
 
@@ -34,8 +33,8 @@ def train(loaded, router, state_path, *, save_every=10, progress=iter):
     `progress` wraps the iterator over trajectories (tqdm, say).
     """
     config = router.training
-    work = Work(loaded, router)
-    logits = initial_logits(router.num_steps, len(loaded.backbone.blocks), config.seed).to(
+    work = Work(loaded, router, pair)
+    logits = initial_logits(router.num_steps, loaded.backbone.num_blocks, config.seed).to(
         loaded.device
     )
     learner = Learner(
@@ -74,7 +73,7 @@ def train(loaded, router, state_path, *, save_every=10, progress=iter):
 class Work:
     """One router's trajectories: which noise, which labels, which walk."""
 
-    def __init__(self, loaded, router):
+    def __init__(self, loaded, router, pair=None):
         self.loaded, self.router, self.config = loaded, router, router.training
         check(
             self.config.walk != "ltc" or loaded.images,
@@ -85,9 +84,7 @@ class Work:
         )
         self.sampler = loaded.sampler or samplers.load(router.sampler)
         self.timesteps = self.sampler.timesteps(router.num_steps)
-        self.run = sdt.pair(
-            loaded.backbone, bool(self.config.checkpoint), compiled if self.config.compile else None
-        )
+        self.pair = pair
 
     def precision(self):
         """The context in which the model runs; router, loss and the walk itself stay in float32."""
@@ -102,14 +99,14 @@ class Work:
             x, cond = self.draw(seeds.TRAJECTORY, trajectory, self.config.batch)
             noise = self.step_noise(self.config.batch, seeds.TRAJECTORY, trajectory)
             with self.precision():
-                sdt.walk(self.denoiser(cond, self.router.guidance, noise), x, learner, self.run)
+                sdt.walk(self.denoiser(cond, self.router.guidance, noise), x, learner, self.pair)
         else:
             for step in ltc.trained_steps(self.router.num_steps, self.config.ltc_form):
                 x0, eps, cond = self.draw_images(trajectory, step)
                 noise = self.step_noise(self.config.batch, seeds.DATA, trajectory, step)
                 with self.precision():
                     ltc.update_pair(
-                        self.denoiser(cond, 1.0, noise), x0, eps, step, learner, self.run
+                        self.denoiser(cond, 1.0, noise), x0, eps, step, learner, self.pair
                     )
         return float(ranks.mean(torch.stack(learner.data_losses).mean()))
 

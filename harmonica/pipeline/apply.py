@@ -76,10 +76,10 @@ class AppliedRouter:
         )
         router = _read(router, self.backbone)
         check(
-            router.num_blocks == len(self.backbone.blocks),
+            router.num_blocks == self.backbone.num_blocks,
             "router",
             f"N = {router.num_blocks}",
-            f"this {type(self.transformer).__name__} has {len(self.backbone.blocks)} cacheable blocks",
+            f"this {type(self.transformer).__name__} has {self.backbone.num_blocks} cacheable blocks",
         )
         if router.timesteps is None and not assume_timesteps:
             raise BadInput(
@@ -263,7 +263,7 @@ def _owner(function):
 def _read(router, backbone):
     if isinstance(router, Router):
         return router
-    return read(router, num_blocks=len(backbone.blocks), kinds=backbone.kinds)
+    return read(router, num_blocks=backbone.num_blocks, kinds=backbone.kinds)
 
 
 def _is_plain(module):

@@ -18,6 +18,7 @@ import torch
 
 from harmonica.backbones.pixart import TextCond
 from harmonica.errors import check
+from harmonica.fast.training import fast_pair
 from harmonica.files import read_json, write_json
 from harmonica.lab.store import Store
 from harmonica.method import sdt, seeds
@@ -104,10 +105,11 @@ def cost(loaded, router):
     denoiser = work.denoiser(
         cond, router.guidance, work.step_noise(config.batch, seeds.TRAJECTORY, 0)
     )
-    logits = initial_logits(steps, len(loaded.backbone.blocks), config.seed).to(loaded.device)
+    logits = initial_logits(steps, loaded.backbone.num_blocks, config.seed).to(loaded.device)
     learner = Learner(logits, tau=config.tau, lr=config.lr)
     first = denoiser.advance(denoiser.begin(x), denoiser.computed)
-    learn, forward = sdt.update_by(denoiser, learner), torch.no_grad()(denoiser.computed)
+    learn = sdt.update_by(denoiser, learner, fast_pair(loaded.backbone))
+    forward = torch.no_grad()(denoiser.computed)
     update_s, forward_s = (
         min(_seconds(denoiser.advance, first, one) for _ in range(2)) for one in (learn, forward)
     )
@@ -138,7 +140,14 @@ def train_router(loaded, router, out, progress=iter):
         if not (out / FILE).exists():
             state = out / "state.safetensors"
             # each trajectory is saved: here they are long, and the state is small
-            logits, log = train(loaded, router, state, save_every=1, progress=progress)
+            logits, log = train(
+                loaded,
+                router,
+                state,
+                pair=fast_pair(loaded.backbone),
+                save_every=1,
+                progress=progress,
+            )
             write_json(out / "log.json", log)
             Router(
                 logits=logits,

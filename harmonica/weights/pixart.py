@@ -37,7 +37,7 @@ def load(spec, precision=None):
         f"{prompts.width} wide in {prompts.folder}",
         f"{spec.name} takes {model.config.caption_channels}; prepare them with its own pipeline",
     )
-    backbone = PixArt(model, text_tokens=prompts.tokens)
+    backbone = PixArt(model)
 
     def cond(indices):
         return prompts.cond(indices, model.device, model.dtype)

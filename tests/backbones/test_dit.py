@@ -8,10 +8,11 @@ from diffusers.models.attention_processor import AttnProcessor2_0
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from harmonica.backbones import run_all
+from harmonica.backbones.counts import count
 from harmonica.backbones.dit import NUMERICS, DiT
 from harmonica.lab import cost
-from harmonica.method.denoise import guide
+from harmonica.method.cache import compute_all
+from harmonica.method.denoise import guide, run_all
 
 
 def inputs(backbone, batch=3, dtype=torch.float32):
@@ -33,7 +34,7 @@ def test_computing_everything_is_diffusers_forward_bit_for_bit(tiny_dit, tied, s
     x, t, labels = inputs(backbone)
     expected = backbone.model(x, timestep=t, class_labels=labels).sample
     backbone.model.train(train)  # where the model itself would drop labels at random
-    assert len(backbone.embedders) == (1 if tied else len(backbone.blocks) // 2)
+    assert len(backbone.embedders) == (1 if tied else backbone.num_blocks // 2)
     for _ in range(3):
         assert torch.equal(run_all(backbone, x, t, backbone.prepare(labels)), expected)
 
@@ -137,8 +138,6 @@ def test_both_numerics_can_be_chosen_and_differ(tiny_dit):
             backbone.numerics = type(official)(
                 frequency_shift=shift, mlp_norm_eps=eps, guided_channels=3
             )
-            for block in backbone.blocks[1::2]:
-                block.eps = eps
             outs[shift, eps] = run_all(backbone, x, t, ctx)
     largest = outs[0, 1e-6].abs().max()
     assert torch.equal(outs[0, 1e-6], run_all(DiT(model, "official"), x, t, ctx))
@@ -175,18 +174,17 @@ def test_it_is_pure(tiny_dit):
     given += [ctx[0].clone()]
     h, c = backbone.start(x, t, ctx)
     attributes = {name: set(vars(module)) for name, module in backbone.model.named_modules()}
-    for block in backbone.blocks:
-        before = [h.clone()] + [m.clone() for group in [*c[0], c[1]] for m in group]
-        out = block.residual(h, c)
+    tensors = [h, *(m for group in [*c[0], c[1]] for m in group)]
+
+    def twice(i, compute):
+        before = [tensor.clone() for tensor in tensors]
+        out = compute()
         kept = out.clone()
-        following = block.add(h, c, out)
-        assert torch.equal(out, kept)
-        assert all(map(torch.equal, before, [h] + [m for group in [*c[0], c[1]] for m in group]))
-        assert torch.equal(block.residual(h, c), out) and torch.equal(
-            block.add(h, c, out), following
-        )
-        h = following
-    backbone.finish(h, c)
+        assert torch.equal(compute(), kept) and torch.equal(out, kept)
+        assert all(map(torch.equal, before, tensors))
+        return out
+
+    assert torch.equal(backbone.through(h, c, twice), backbone.through(h, c, compute_all))
     assert all(map(torch.equal, given, (x, t, labels, ctx[0])))
     assert all(
         torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items()
@@ -214,18 +212,17 @@ def test_multiply_accumulates_are_what_torch_counts(tiny_dit, shape, tied):
             function()
         return counter.get_total_flops() // (2 * len(x))
 
-    ctx = backbone.prepare(labels)
-    h, c = backbone.start(x, t, ctx)
-    for block in backbone.blocks:
-        assert counted(lambda: block.residual(h, c)) == block.macs
-        assert block.feature_size * len(x) == block.residual(h, c).numel()
-        assert counted(lambda: block.add(h, c, h)) == 0
-    ends = counted(lambda: backbone.start(x, t, ctx)) + counted(lambda: backbone.finish(h, c))
-    assert ends == backbone.fixed_macs
-    keep = torch.tensor(
-        [[True] * len(backbone.blocks), [True, False] * (len(backbone.blocks) // 2)]
-    )
-    assert cost.macs(backbone, keep) == 2 * ends + sum(b.macs for b in backbone.blocks) + sum(
-        b.macs for b in backbone.blocks[::2]
-    )
-    assert cost.macs(backbone, keep, halves=2) == 2 * cost.macs(backbone, keep)
+    counts, ctx = count(backbone, labels[:1]), backbone.prepare(labels)
+    assert counted(lambda: run_all(backbone, x, t, ctx)) == counts.fixed + sum(counts.blocks)
+    tokens, width = (8 // backbone.model.config.patch_size) ** 2, backbone.model.inner_dim
+    attention = tokens * 4 * width**2 + 2 * tokens**2 * width
+    assert counts.blocks == (attention, tokens * 8 * width**2) * (backbone.num_blocks // 2)
+    assert counts.elements == (tokens * width,) * backbone.num_blocks and counts.prompt == 0
+    pixels = backbone.model.config.patch_size**2 * (backbone.in_channels + backbone.out_channels)
+    depth, embedders = backbone.num_blocks // 2, len(backbone.embedders)
+    conditioning = embedders * (256 + width) * width + (6 * depth + 2) * width**2
+    assert counts.fixed == tokens * width * pixels + conditioning
+    keep = torch.tensor([[True] * backbone.num_blocks, [True, False] * depth])
+    expected = 2 * counts.fixed + sum(counts.blocks) + sum(counts.blocks[::2])
+    assert cost.macs(counts, keep) == expected
+    assert cost.macs(counts, keep, halves=2) == 2 * expected

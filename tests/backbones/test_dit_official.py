@@ -5,9 +5,9 @@ not whole.
 import pytest
 import torch
 
-from harmonica.backbones import run_all
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import from_official, to_official
+from harmonica.method.denoise import run_all
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,12 @@ from diffusers.models.attention_processor import AttnProcessor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from harmonica.backbones import run_all
+from harmonica.backbones.counts import count
+from harmonica.backbones.pixart import TextCond
 from harmonica.errors import BadInput
 from harmonica.lab import cost
-from harmonica.method.denoise import Denoiser, guide
+from harmonica.method.cache import compute_all
+from harmonica.method.denoise import Denoiser, guide, run_all
 from harmonica.samplers import DDIM
 
 MODELS = {
@@ -138,15 +140,16 @@ def test_it_is_pure(tiny_pixart, tiny_prompts):
         *(m for group in c.modulations for m in group),
         *(tensor for known in prompt.keys_values for tensor in known),
     ]
-    before = [tensor.clone() for tensor in tensors]
-    for block in backbone.blocks:
-        kept, out = h.clone(), block.residual(h, c)
-        following = block.add(h, c, out)
-        again = block.residual(h, c), block.add(h, c, out), h
-        assert all(map(torch.equal, again, (out, following, kept)))
-        h = following
-    backbone.finish(h, c)
-    assert all(map(torch.equal, before, tensors))
+
+    def twice(i, compute):
+        before = [tensor.clone() for tensor in tensors]
+        out = compute()
+        kept = out.clone()
+        assert torch.equal(compute(), kept) and torch.equal(out, kept)
+        assert all(map(torch.equal, before, tensors))
+        return out
+
+    assert torch.equal(backbone.through(h, c, twice), backbone.through(h, c, compute_all))
     assert all(
         torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items()
     )
@@ -172,13 +175,13 @@ def test_the_denoising_loop_needs_to_know_nothing_of_it(tiny_pixart, tiny_prompt
         )
 
 
-@pytest.mark.parametrize(
-    "shape", [{}, {"sizes": True, "text_tokens": 5, "depth": 3}, {"caption_channels": None}]
-)
+@pytest.mark.parametrize("shape", [{}, {"sizes": True, "depth": 3}, {"caption_channels": None}])
 def test_multiply_accumulates_are_what_torch_counts(tiny_pixart, tiny_prompts, shape):
     backbone = tiny_pixart(dtype=torch.float32, **shape)
-    tokens, channels = backbone.text_tokens, backbone.model.config.caption_channels or 48
+    tokens, channels = 5, backbone.model.config.caption_channels or 48
     x, t, cond = given(backbone, tiny_prompts, batch=2, tokens=tokens, channels=channels)
+    one = TextCond(*(None if own is None else own[:1] for own in vars(cond).values()))
+    counts, width, depth = count(backbone, one), 48, backbone.num_blocks // 3
 
     def counted(function):
         with (
@@ -190,17 +193,12 @@ def test_multiply_accumulates_are_what_torch_counts(tiny_pixart, tiny_prompts, s
         return counter.get_total_flops() // (2 * len(x))
 
     prompt = backbone.prepare(cond)
-    h, c = backbone.start(x, t, prompt)
-    for block in backbone.blocks:
-        assert counted(lambda: block.residual(h, c)) == block.macs
-        assert block.feature_size * len(x) == block.residual(h, c).numel()
-    ends = counted(lambda: backbone.start(x, t, prompt)) + counted(lambda: backbone.finish(h, c))
-    assert (
-        ends == backbone.fixed_macs
-        and counted(lambda: backbone.prepare(cond)) == backbone.prompt_macs
-    )
-    keep = torch.tensor(
-        [[True] * len(backbone.blocks), [True, False, False] * (len(backbone.blocks) // 3)]
-    )
-    blocks = sum(b.macs for b in backbone.blocks) + sum(b.macs for b in backbone.blocks[::3])
-    assert cost.macs(backbone, keep, halves=2) == 2 * (backbone.prompt_macs + 2 * ends + blocks)
+    assert counted(lambda: run_all(backbone, x, t, prompt)) == counts.fixed + sum(counts.blocks)
+    assert counted(lambda: backbone.prepare(cond)) == counts.prompt
+    own = 16 * 4 * width**2 + 2 * 16**2 * width
+    cross = 16 * 2 * width**2 + 2 * 16 * tokens * width
+    assert counts.blocks == (own, cross, 16 * 8 * width**2) * depth
+    assert counts.elements == (16 * width,) * backbone.num_blocks
+    keep = torch.tensor([[True] * backbone.num_blocks, [True, False, False] * depth])
+    blocks = sum(counts.blocks) + sum(counts.blocks[::3])
+    assert cost.macs(counts, keep, halves=2) == 2 * (counts.prompt + 2 * counts.fixed + blocks)

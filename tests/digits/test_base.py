@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from harmonica.backbones import run_all
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import from_official
 from harmonica.digits import base, data
+from harmonica.method.denoise import run_all
 
 CONFIG = base.BaseTraining(seed=0, width=16, depth=2, heads=2, steps=6, batch=4)
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from harmonica import weights
+from harmonica.backbones.counts import count
 from harmonica.digits.manifest import manifest
 from harmonica.lab import cost
 from harmonica.lab.models import load_model
@@ -14,19 +15,19 @@ from harmonica.method import schedules
 
 
 def test_a_reused_block_saves_exactly_its_own(tiny_dit):
-    backbone = tiny_dit()
+    counts = count(tiny_dit(), torch.zeros(1, dtype=torch.long))
     full = schedules.full(4, 4)
     for step, block in ((1, 0), (1, 1), (3, 2)):
         keep = full.clone()
         keep[step, block] = False
-        assert cost.macs(backbone, full) - cost.macs(backbone, keep) == backbone.blocks[block].macs
+        assert cost.macs(counts, full) - cost.macs(counts, keep) == counts.blocks[block]
 
 
 def test_the_summary_of_a_record(tiny_dit):
-    backbone = tiny_dit()
-    attention, feed_forward = (block.macs for block in backbone.blocks[:2])
-    fora = cost.summary(backbone, schedules.fora(4, 4), against=4, halves=2)
-    whole = 2 * (backbone.fixed_macs * 4 + 4 * 2 * (attention + feed_forward))
+    counts = count(tiny_dit(), torch.zeros(1, dtype=torch.long))
+    attention, feed_forward = counts.blocks[:2]
+    fora = cost.summary(counts, schedules.fora(4, 4), against=4, halves=2)
+    whole = 2 * (counts.fixed * 4 + 4 * 2 * (attention + feed_forward))
     assert (
         fora["macs"] == whole - 2 * 2 * 2 * (attention + feed_forward) and fora["cur_percent"] == 50
     )
@@ -34,20 +35,21 @@ def test_the_summary_of_a_record(tiny_dit):
     assert (
         fora["cache_elements_per_image"] == 2 * 4 * 16 * 32
     )  # both halves, 4 features of 16 tokens x width 32
-    fewer = cost.summary(backbone, schedules.full(2, 4), against=4)
+    fewer = cost.summary(counts, schedules.full(2, 4), against=4)
     assert (fewer["speedup_theoretical"], fewer["cache_elements_per_image"]) == (2, 0)
 
 
 def test_memory_counts_what_is_held_from_one_step_to_the_next(tiny_dit):
     keep = schedules.full(5, 4)
     keep[1, 0] = keep[3, 1] = keep[3, 2] = False
-    for dtype, width in ((torch.float64, 8), (torch.bfloat16, 2)):
-        summary = cost.summary(tiny_dit(dtype=dtype), keep, against=5)
+    counts = count(tiny_dit(), torch.zeros(1, dtype=torch.long))
+    for width in (8, 2):
+        summary = cost.summary(counts, keep, against=5, element_bytes=width)
         assert (summary["cache_elements_per_image"], summary["cache_bytes_per_image"]) == (
             2 * 16 * 32,
             2 * 16 * 32 * width,
         )
-    assert cost.live_elements(tiny_dit(), keep).tolist() == [0, 512, 0, 1024, 0]
+    assert cost.live_elements(counts, keep).tolist() == [0, 512, 0, 1024, 0]
 
 
 def test_the_mac_fraction_by_name_is_that_of_the_model(smoke_model):
@@ -57,10 +59,9 @@ def test_the_mac_fraction_by_name_is_that_of_the_model(smoke_model):
         ("pixart-digits-s0", "digits"),
     ):
         loaded = load_model(ModelSpec(name=name, sha256=manifest()[name]["sha256"], scale=scale))
-        keep = schedules.random(5, len(loaded.backbone.blocks), 9, seed=0)
-        fraction = cost.macs(loaded.backbone, keep) / cost.macs(
-            loaded.backbone, torch.ones_like(keep)
-        )
+        keep = schedules.random(5, loaded.backbone.num_blocks, 9, seed=0)
+        counts = count(loaded.backbone, loaded.cond([0]))
+        fraction = cost.macs(counts, keep) / cost.macs(counts, torch.ones_like(keep))
         known = cost.mac_fraction(name, keep)
         assert known is None and scale == "smoke" or known == pytest.approx(fraction)
     assert cost.mac_fraction("DiT-XL/2 256", schedules.full(20, 56)) == 1

@@ -7,6 +7,7 @@ import torch
 
 from harmonica import samplers
 from harmonica.digits.manifest import manifest
+from harmonica.fast.plan import compile_mask
 from harmonica.lab import sampling
 from harmonica.lab.models import load_model
 from harmonica.lab.runs import RunSpec
@@ -26,7 +27,10 @@ def run_of(**fields):
 
 def images(loaded, run, blocks=None):
     blocks = range(sampling.num_blocks(run)) if blocks is None else blocks
-    return {block: sampling.sample_block(loaded, run, KEEP, block)[-1] for block in blocks}
+    return {
+        block: sampling.sample_block(loaded, run, compile_mask(loaded.backbone, KEEP), block)[-1]
+        for block in blocks
+    }
 
 
 @pytest.mark.parametrize("guidance", [1.0, 1.5])
@@ -57,7 +61,7 @@ def test_across_batch_sizes_images_agree(guidance):
     for batch in (1, 5, 8, 22):
         run = run_of(model=model, num_steps=6, batch=batch, guidance=guidance)
         blocks = [
-            sampling.sample_block(loaded, run, keep, block)[-1]
+            sampling.sample_block(loaded, run, compile_mask(loaded.backbone, keep), block)[-1]
             for block in range(sampling.num_blocks(run))
         ]
         several.append(torch.cat(blocks)[:22])
@@ -87,7 +91,7 @@ def test_noise_and_label_of_an_image_depend_on_the_seed_and_its_number(tiny_mode
 
 def test_the_first_block_starts_from_that_noise_and_ends_in_the_images(tiny_model):
     run = run_of()
-    trajectory = sampling.sample_block(tiny_model, run, KEEP, 1)
+    trajectory = sampling.sample_block(tiny_model, run, compile_mask(tiny_model.backbone, KEEP), 1)
     assert trajectory.shape == (5, 8, 1, 8, 8)
     assert torch.equal(trajectory[0], sampling.initial_noise(tiny_model, run, range(8, 16)))
     sampler = samplers.load("ddim")

@@ -1,0 +1,53 @@
+"""What a model's blocks take: multiply-accumulates and sizes of features, counted while it runs."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Of one image, without guidance. Multiply-accumulates are those of matrix products,
+    convolutions and attention, as published figures count them.
+
+    prompt: once per trajectory. fixed: at every step, whatever is reused (the timestep's part
+    included, which plans compute once per schedule). blocks: of each of the N blocks. elements:
+    numbers in each block's feature.
+    """
+
+    prompt: int
+    fixed: int
+    blocks: tuple[int, ...]
+    elements: tuple[int, ...]
+
+
+@torch.no_grad()
+def count(backbone, cond, side=None):
+    """Run one image through a backbone and count -> Counts.
+
+    cond: the conditioning of one image. side: height and width of x, by default sample_size. A
+    model on the meta device is counted without being computed.
+    """
+    side = side or backbone.sample_size
+    weights = next(backbone.parameters())
+    x = torch.zeros(1, backbone.in_channels, side, side, device=weights.device, dtype=weights.dtype)
+    t = torch.zeros(1, device=weights.device)
+    blocks, elements = [], []
+    with FlopCounterMode(display=False) as counter:
+
+        def macs():
+            return counter.get_total_flops() // 2
+
+        def at(i, compute):
+            before, feature = macs(), compute()
+            blocks.append(macs() - before)
+            elements.append(sum(leaf.numel() for leaf in tree_leaves(feature)))
+            return feature
+
+        ctx = backbone.prepare(cond)
+        prompt = macs()
+        backbone.through(*backbone.start(x, t, ctx), at)
+        fixed = macs() - prompt - sum(blocks)
+    return Counts(prompt=prompt, fixed=fixed, blocks=tuple(blocks), elements=tuple(elements))
