@@ -40,7 +40,7 @@ def add(commands):
     state.add_argument(
         "--status", action="store_true", help="only list what is there and what is missing"
     )
-    slurm = run.add_argument_group("with --where slurm (slurm/README.md)")
+    slurm = run.add_argument_group("with --where slurm (docs/cluster.md)")
     slurm.add_argument(
         "--cluster-file",
         default="slurm/cluster.toml",

@@ -3,7 +3,7 @@ diffusers copy.
 
 Both doors lead to the same modules; which numerics they compute with is the ModelSpec's, official
 where it says nothing: the converted copies hold the official weights, so official numerics are
-right for them too (see DEVIATIONS.md). Nothing is unpickled but tensors and plain containers.
+right for them too (see docs/deviations.md). Nothing is unpickled but tensors and plain containers.
 """
 
 import argparse
