@@ -1,0 +1,51 @@
+"""Make a router for a pipeline of your own: no images are needed, and a kill loses little.
+
+    .venv/bin/python examples/make_router.py [FOLDER]        (20 seconds)
+
+It is the command `python -m harmonica train`, called from Python, for a pipeline that ships with
+this repository. For yours, name its folder or its id on the Hugging Face hub, your number of steps,
+and leave --trajectories out: 100 is the default. FOLDER is where the router goes.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from diffusers import PixArtAlphaPipeline
+
+import harmonica
+from harmonica.__main__ import main as command
+
+PIPELINE = Path(__file__).resolve().parent.parent / "harmonica/digits/weights/pixart-digits-s0"
+
+
+def main(folder):
+    # What the training command is told: T = 10 steps, half of all block computations reused.
+    options = {"--model": PIPELINE, "--steps": 10, "--cur": 50, "--guidance": 1, "--out": folder}
+    words = [str(word) for option in options.items() for word in option]
+    code = command(["train", *words, "--trajectories", "20"])
+    if code:
+        sys.exit(code)
+
+    router = harmonica.Router.from_pretrained(folder)
+    print(f"router     {router.num_steps} steps x {router.num_blocks} blocks, # = computed:")
+    for row in router.keep(50):
+        print("           " + "".join("#" if computed else "." for computed in row))
+
+    pipe = PixArtAlphaPipeline.from_pretrained(PIPELINE)
+    with harmonica.apply_router(pipe, folder, cur=50):
+        pipe(
+            "a handwritten three",
+            num_inference_steps=10,
+            guidance_scale=1.0,
+            use_resolution_binning=False,  # these images have 8 x 8 pixels
+            clean_caption=False,
+        )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        main(sys.argv[1])
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            main(folder)

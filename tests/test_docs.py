@@ -1,0 +1,177 @@
+"""The pages in Markdown: links lead somewhere, commands and code exist as they are written, numbers
+are the committed ones.
+"""
+
+import ast
+import csv
+import importlib
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harmonica.errors import BadInput
+
+ROOT = Path(__file__).resolve().parent.parent
+HIDDEN = {".git", ".venv", ".pytest_cache", "build"}  # and what this clone measured
+PAGES = sorted(
+    path
+    for path in ROOT.rglob("*.md")
+    if not HIDDEN & set(path.relative_to(ROOT).parts)
+    and not path.relative_to(ROOT).as_posix().startswith("results/local")
+)
+PROSE = [page for page in PAGES if page.relative_to(ROOT).parts[0] != "results"]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
+
+
+def name(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page, *languages):
+    return [text for language, text in FENCE.findall(page.read_text()) if language in languages]
+
+
+def anchors(page):
+    """What a link may name after #: GitHub's slugs of the headings."""
+    titles = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text()), re.M)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_link_inside_the_repository_leads_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", FENCE.sub("", page.read_text())):
+        if re.match(r"https?:|mailto:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_relative_to(ROOT) and target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_every_page_of_docs_is_linked_from_the_readme():
+    readme = (ROOT / "README.md").read_text()
+    assert [p for p in (ROOT / "docs").glob("*.md") if f"(docs/{p.name})" not in readme] == []
+
+
+def test_the_readme_is_one_page():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 120
+    assert max(map(len, (line for line in lines if not line.startswith(("|", "!"))))) <= 125
+
+
+@pytest.mark.parametrize("page", PROSE, ids=name)
+def test_python_on_a_page_is_python_and_imports_what_there_is(page):
+    for block in blocks(page, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and node.module.startswith("harmonica"):
+                module = importlib.import_module(node.module)
+                for alias in node.names:
+                    if not hasattr(module, alias.name):
+                        importlib.import_module(f"{node.module}.{alias.name}")
+
+
+def commands(page):
+    """-> (words, whole): the commands of a page, optional parts included. whole: it stands in a
+    block of its own, else it is a mention within a sentence, which may leave things out.
+    """
+    fenced = [line for block in blocks(page, "", "sh") for line in block.splitlines()]
+    text = FENCE.sub("", page.read_text()).replace("\n", " ")
+    mentioned = re.findall(r"`([^`]+)`", text)
+    for line, whole in [*((x, True) for x in fenced), *((x, False) for x in mentioned)]:
+        line = re.sub(r"[\[\]]|\.\.\.|…", "", line)
+        if re.match(r"([A-Z_]+=\S+ )*(make|\S*python|tools/\w+) ", line):
+            words = shlex.split(line, comments=True)
+            yield words[next(i for i, w in enumerate(words) if "=" not in w) :], whole
+
+
+def everything(kind):
+    """Every command of that kind on all pages, once: (words as a tuple, whole)."""
+    found = {(tuple(words), whole) for page in PROSE for words, whole in commands(page)}
+    return sorted(pair for pair in found if pair[0][0].endswith(kind))
+
+
+def check_parses(words, whole):
+    """words: -m MODULE ARGUMENT..."""
+    assert words[0] == "-m"
+    module = importlib.import_module(f"{words[1]}.__main__")
+    if not hasattr(module, "parser"):  # the bench's, which no page calls but through make
+        return
+    parser, arguments = module.parser(), list(words[2:])
+    if whole:
+        parser.parse_args(arguments)
+        return
+    while parser._subparsers and arguments:
+        (choices,) = (action.choices for action in parser._subparsers._group_actions)
+        assert arguments[0] in choices, arguments
+        parser, arguments = choices[arguments[0]], arguments[1:]
+    options = {word.partition("=")[0] for word in arguments if word.startswith("--")}
+    assert options <= set(parser._option_string_actions), arguments
+
+
+@pytest.mark.parametrize("command", everything("python"), ids=lambda pair: " ".join(pair[0]))
+def test_a_command_on_a_page_is_understood(command):
+    words, whole = command
+    if words[1].endswith(".py"):
+        assert (ROOT / words[1]).exists()
+        return
+    try:
+        check_parses(words[1:], whole)
+    except BadInput as error:
+        pytest.fail(str(error))
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+def test_make_commands_name_targets_values_and_options_that_exist():
+    for words, _ in everything("make"):
+        targets = [w for w in words[1:] if "=" not in w]
+        made = subprocess.run(
+            ["make", "-n", "--no-print-directory", *words[1:]],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+        )
+        assert made.returncode == 0 and targets, (words, made.stderr)
+        for line in re.findall(r"^\S*bin/python (-m (?:harmonica|exp|ana).*)", made.stdout, re.M):
+            check_parses(shlex.split(line), whole=True)
+
+
+def test_tools_that_pages_name_are_there():
+    tools = {words[0] for page in PROSE for words, _ in commands(page) if "tools/" in words[0]}
+    assert tools and all((ROOT / tool).exists() for tool in tools)
+
+
+def committed_rows():
+    """Of every committed table: the numbers of each row."""
+    for path in (ROOT / "results" / "tables").glob("table*.digits.csv"):
+        for row in csv.DictReader(path.read_text().splitlines()):
+            yield [
+                float(value)
+                for field, value in row.items()
+                if value and field not in ("run_ids", "method", "model", "sampler", "group")
+            ]
+
+
+def quoted_rows(page):
+    """The rows of tables of methods on a page, as the numbers that stand in them."""
+    for table in re.findall(r"(?:^\|.*\n)+", page.read_text(), re.M):
+        head, _, *rows = table.splitlines()
+        if "method" in head and "rFID" in head:
+            for row in rows:
+                cells = [cell.strip() for cell in row.strip("|").split("|")]
+                yield row, [float(c) for c in cells if re.fullmatch(r"[\d.]+", c)]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_numbers_quoted_are_those_of_a_committed_row(page):
+    committed = list(committed_rows())
+    quoted = list(quoted_rows(ROOT / page))
+    assert quoted
+    for row, numbers in quoted:
+        assert any(
+            all(any(abs(n - value) <= 0.0051 * value for value in there) for n in numbers)
+            for there in committed
+        ), row
