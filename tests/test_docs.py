@@ -23,7 +23,11 @@ PAGES = sorted(
     if not HIDDEN & set(path.relative_to(ROOT).parts)
     and not path.relative_to(ROOT).as_posix().startswith("results/local")
 )
-PROSE = [page for page in PAGES if page.relative_to(ROOT).parts[0] != "results"]
+PROSE = [
+    page
+    for page in PAGES
+    if page.relative_to(ROOT).parts[0] not in ("results", "CHANGELOG.md")  # what is, not what was
+]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 
