@@ -1,0 +1,85 @@
+"""Where the residual branches of a diffusers transformer are: attention and feed-forward children of
+its repeated blocks, found by what their classes and attributes are called.
+
+A unit is one call of such a branch. Most units are one module. Where a block computes attention and
+feed-forward side by side and projects both at once (Flux's single blocks), or writes its feed-forward
+out as linear layers (PRX), the unit is the last of several modules: those before it are read by it
+alone.
+"""
+
+import re
+from typing import NamedTuple
+
+from torch import nn
+
+from harmonica.errors import BadInput
+
+BRANCH_CLASS = re.compile(r"Attention|FeedForward|GLUMB|SwiGLU|MoE|MLP|Mlp")
+BRANCH_NAME = re.compile(r"(^|_)(attn|attention|ff|ffn|mlp|feed_forward)\d?$")
+NO_BRANCH = re.compile(
+    r"norm|modul|_mod$|embed|adaln|processor|fuser|gatedself|dropout", re.IGNORECASE
+)
+# Stacks that only prepare what the image's blocks read (the prompt, a reference, a face) or that
+# belong to a U-Net.
+NO_STACK = re.compile(
+    r"context|token_refiner|perceiver|text|txt|caption|siglip|embed|adapter|extractor|encoder|control"
+    r"|guidance|projector|up_|down_|mid_|codec"
+)
+# (modules that only the last one reads, the last one), as children of one block
+TOGETHER = (
+    (("attn", "proj_mlp"), "proj_out"),
+    (("gate_proj", "up_proj"), "down_proj"),
+    (("ff_in",), "ff_out"),
+)
+
+
+class Branch(NamedTuple):
+    """block: the block's path in the model; name: the branch's path in the block; module: what
+    gives the feature; before: modules that it alone reads."""
+
+    block: str
+    name: str
+    module: nn.Module
+    before: tuple
+
+
+def branches(model):
+    """All branches of a model, in the order of its modules. BadInput where it has none."""
+    found = [
+        Branch(path, *branch) for path, block in blocks(model) for branch in branches_of(block)
+    ]
+    if not found:
+        raise BadInput(
+            f"transformer: {type(model).__name__} has no repeated transformer blocks whose features could be kept; "
+            "models that serve are listed by python -m harmonica families"
+        )
+    return found
+
+
+def blocks(model, path=""):
+    """(path, block) of every member of the model's module lists that holds a branch."""
+    for name, child in model.named_children():
+        inner = f"{path}{name}"
+        if NO_STACK.search(name):
+            continue
+        members = child.named_children() if isinstance(child, nn.ModuleList) else ()
+        holds = [(f"{inner}.{place}", member) for place, member in members if branches_of(member)]
+        yield from holds or blocks(child, f"{inner}.")
+
+
+def branches_of(block, path=""):
+    """[(name, module, before)] of one block."""
+    children, found = dict(block.named_children()), []
+    groups = {last: before for before, last in TOGETHER if {*before, last} <= set(children)}
+    inside = {name for before in groups.values() for name in before}
+    for name, child in children.items():
+        kind = type(child).__name__
+        if name in groups:
+            found.append((path + name, child, tuple(children[other] for other in groups[name])))
+        elif name in inside or NO_BRANCH.search(f"{kind} {name}") or not list(child.children()):
+            continue
+        elif BRANCH_CLASS.search(kind) or BRANCH_NAME.search(name):
+            found.append((path + name, child, ()))
+        else:
+            found.extend(branches_of(child, f"{path}{name}."))
+    return found

@@ -1,0 +1,180 @@
+"""Any diffusers transformer as a backbone: its units ask at(i, compute) what feature to add.
+
+    with Units(model) as units:
+        out = units.run(at, *args, **kwargs)     # the model's own forward under a policy
+
+The `forward` of every branch (branches.py) is replaced on the instance, and put back by remove() or
+at the end of the `with` block. Norms, modulation, gates and sums stay the model's own code. A feature
+is what the branch returns: a tensor, or a tuple of tensors where one attention serves two streams.
+Units are numbered in the order in which the first forward calls them, so a module that is called
+twice is two units.
+
+A unit of several modules asks `at` before the first of them runs, with a compute() that stops the
+policy. If the policy answers without it, those modules return zeros that take no memory. So a policy
+may be called twice for such a unit, and must change nothing before it calls compute().
+"""
+
+import functools
+
+from torch.utils._pytree import tree_leaves
+
+from harmonica.backbones.branches import branches
+from harmonica.backbones.hooked import check_free, holds, replace, restore
+from harmonica.errors import BadInput
+
+
+class Units:
+    """The units of one model, from now until remove().
+
+    names: unit i's path in the model. blocks: the path of the block it belongs to. Both are complete
+    after the first forward. ask: a function without arguments, called at the start of every forward
+    of the model, that returns this forward's `at`, or None for the plain forward.
+    """
+
+    def __init__(self, model, ask=None):
+        check_free(model)
+        self.model, self.ask = model, ask
+        self.names, self.blocks, self.index = [], [], {}
+        self.placed, self.zeros, self.checkpoint = {}, {}, None
+        self._enter(None)
+        for branch in branches(model):
+            self._place(branch.module, self._unit, branch)
+            for module in branch.before:
+                self._place(module, self._before, branch)
+        self.handles = [
+            model.register_forward_pre_hook(self._open),
+            model.register_forward_hook(self._close, always_call=True),
+        ]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.remove()
+
+    def run(self, at, *args, **kwargs):
+        """The model's forward, each unit answered by `at`."""
+        ask, self.ask = self.ask, lambda: at
+        try:
+            return self.model(*args, **kwargs)
+        finally:
+            self.ask = ask
+
+    def remove(self):
+        """Put every forward back. A second call does nothing."""
+        for handle in self.handles:
+            handle.remove()
+        for module, (placed, own) in self.placed.items():
+            restore(module, placed, own)
+        self.placed = {}
+
+    def check_placed(self):
+        """BadInput where a branch was exchanged since, or its forward was put back by others."""
+        for branch in branches(self.model):
+            for module in (branch.module, *branch.before):
+                if module not in self.placed or not holds(module, self.placed[module][0]):
+                    raise BadInput(
+                        f"transformer: {branch.block}.{branch.name} was exchanged after caching was applied (by an "
+                        "adapter, or by a change of offloading); remove and apply again"
+                    )
+
+    def _place(self, module, answer, branch):
+        self.placed[module] = replace(module, functools.partial(answer, branch, module))
+
+    def _enter(self, at):
+        """The state of one forward: calls of each branch so far, units asked in advance, and what
+        these were given.
+        """
+        self.at, self.calls, self.asked, self.given = at, {}, set(), {}
+
+    def _open(self, model, args):
+        self._enter(self.ask() if self.ask else None)
+        if self.at is not None and getattr(model, "gradient_checkpointing", False):
+            self.checkpoint = model._gradient_checkpointing_func
+            model._gradient_checkpointing_func = self._checkpointed
+
+    def _close(self, model, args, out):
+        self._enter(None)
+        if self.checkpoint is not None:
+            model._gradient_checkpointing_func, self.checkpoint = self.checkpoint, None
+
+    def _number(self, branch):
+        """i of the call of this branch that is under way."""
+        key = branch.block, branch.name, self.calls.get(branch.module, 0)
+        if key not in self.index:
+            self.index[key] = len(self.names)
+            again = f" (call {key[2] + 1})" if key[2] else ""
+            self.names.append(f"{branch.block}.{branch.name}{again}")
+            self.blocks.append(branch.block)
+        return self.index[key]
+
+    def _unit(self, branch, module, own, *args, **kwargs):
+        if self.at is None:
+            return own(*args, **kwargs)
+        i = self._number(branch)
+        self.calls[module] = self.calls.get(module, 0) + 1
+        if i in self.given:
+            return self.given.pop(i)
+        return self.at(i, functools.partial(own, *args, **kwargs))
+
+    def _before(self, branch, module, own, *args, **kwargs):
+        """A module that only the unit's last one reads."""
+        if self.at is None:
+            return own(*args, **kwargs)
+        i = self._number(branch)
+        if i not in self.asked:
+            self.asked.add(i)
+            try:
+                self.given[i] = self.at(i, _stop)
+            except _Wanted:
+                pass
+        key = module, tuple(map(_form, tree_leaves((args, kwargs))))
+        if i in self.given and key in self.zeros:
+            return self.zeros[key]
+        out = own(*args, **kwargs)
+        if key not in self.zeros:
+            self.zeros[key] = mapped(lambda tensor: tensor.new_zeros(()).expand(tensor.shape), out)
+        return out
+
+    def _checkpointed(self, function, *args, **kwargs):
+        """The model's gradient checkpointing, whose second run of a block, during the backward, is
+        answered as the first.
+        """
+        at, calls, runs = self.at, dict(self.calls), []
+
+        def block(*args, **kwargs):
+            runs.append(None)
+            if len(runs) == 1:
+                return function(*args, **kwargs)
+            now = self.at, self.calls, self.asked, self.given
+            self._enter(at)
+            self.calls = dict(calls)
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.at, self.calls, self.asked, self.given = now
+
+        return self.checkpoint(block, *args, **kwargs)
+
+
+def mapped(function, *features):
+    """`function` over what units give: tensors, None, or tuples of these."""
+    first = features[0]
+    if isinstance(first, (tuple, list)):
+        return type(first)(mapped(function, *parts) for parts in zip(*features))
+    return None if first is None else function(*features)
+
+
+class _Wanted(BaseException):
+    """Stops a policy that wants to compute a unit of which it is asked in advance."""
+
+
+def _stop():
+    raise _Wanted
+
+
+def _form(leaf):
+    """What decides the form of a module's output: shapes, dtypes and devices of tensors, not their values."""
+    if hasattr(leaf, "shape"):
+        return leaf.shape, leaf.dtype, leaf.device
+    return leaf if isinstance(leaf, (int, float, str, bool)) else None

@@ -1,0 +1,86 @@
+"""Replacing a module's forward on the instance, beside the hooks of accelerate and diffusers that do
+the same: ours lies outside theirs, so a module that is not computed does not have its weights fetched.
+"""
+
+import functools
+from types import MethodType
+
+import torch
+
+from harmonica.errors import BadInput, check
+
+# Hooks of diffusers that move or cast weights; all others change what a model computes.
+HARMLESS_HOOKS = {
+    "group_offloading",
+    "layer_execution_tracker",
+    "lazy_prefetch_group_offloading",
+    "layerwise_casting",
+    "peft_autocast_disable",
+}
+
+
+def check_free(model):
+    """BadInput where a model is compiled, or something changes already what its modules compute."""
+    name = type(model).__name__
+    if isinstance(model, torch._dynamo.OptimizedModule):
+        raise BadInput(
+            f"transformer: {type(model._orig_mod).__name__} is compiled as a whole; put the model itself back "
+            "(pipe.transformer = pipe.transformer._orig_mod)"
+        )
+    for path, module in model.named_modules():
+        where = f"{name}.{path}" if path else name
+        if module._compiled_call_impl is not None:
+            raise BadInput(
+                f"transformer: {where} is compiled; load the model again and leave it so"
+            )
+        hooks = set(getattr(getattr(module, "_diffusers_hook", None), "hooks", ()))
+        check(
+            hooks <= HARMLESS_HOOKS,
+            "transformer",
+            where,
+            f"another caching method is at work on it ({', '.join(sorted(hooks))}); disable that first",
+        )
+        check(
+            _is_plain(module) or hooks or hasattr(module, "_hf_hook"),
+            "transformer",
+            where,
+            "its forward is replaced already, by another caching method or hook; remove that first",
+        )
+
+
+def _is_plain(module):
+    return module.forward == MethodType(type(module).forward, module)
+
+
+def replace(module, answer):
+    """Let `answer(own forward, *args, **kwargs)` answer a module's calls -> (what was put there, what
+    was there on the instance, or None)."""
+    own = vars(module).get("forward")
+    placed = functools.partial(answer, own or module.forward)
+    module.forward = functools.update_wrapper(placed, own or module.forward)
+    return placed, own
+
+
+def restore(module, placed, own):
+    """Undo `replace`, also where a hook was added outside it since."""
+    for holder, name in holders(module):
+        if vars(holder).get(name) is not placed:
+            continue
+        if own is None and holder is module and name == "forward":
+            del module.forward
+        else:
+            setattr(holder, name, own or MethodType(type(module).forward, module))
+
+
+def holds(module, placed):
+    """Whether a call of the module still comes to what `replace` put there."""
+    return any(vars(holder).get(name) is placed for holder, name in holders(module))
+
+
+def holders(module):
+    """(object, attribute) of all that may hold a module's forward: itself, and hooks around it."""
+    yield module, "forward"
+    yield module, "_old_forward"  # accelerate
+    for reference in getattr(getattr(module, "_diffusers_hook", None), "_fn_refs", ()):
+        yield reference, "forward"
+        yield reference, "original_forward"

@@ -1,0 +1,142 @@
+"""The transformer classes of the installed diffusers: their units, their pipelines, and how often a
+pipeline calls its transformer in a step. Read from the classes; nothing is computed or loaded.
+"""
+
+import ast
+import inspect
+import pkgutil
+import re
+import textwrap
+from collections import defaultdict
+from dataclasses import dataclass
+from importlib import import_module
+
+import diffusers
+import torch
+from diffusers.models import transformers
+
+from harmonica.backbones.branches import branches
+
+NOT_TRIED = {
+    "AnyFlowFARTransformer3DModel": "compiles its attention at the first call",
+    "Kandinsky6SRTransformer3DModel": "compiles its attention at the first call",
+    "MiniMaxMusic3RVQDepthDecoder": "decodes autoregressively, without steps of diffusion",
+    "RFD4ProteinaTransformer": "atoms of proteins; its transitions are not found",
+    "SanaWMLTX2RefinerTransformer3DModel": "a distilled refiner of few steps",
+    "SanaWMTransformer3DModel": "needs camera paths, in chunks of video",
+    "T5FilmDecoder": "spectrograms; its pipeline is deprecated",
+    "WanAnimate2Transformer3DModel": "compiles its attention at the first call",
+}
+# Feed-forwards that each block calls twice: for the image, then for the prompt.
+TWICE = {
+    "CogView4Transformer2DModel": "ff",
+    "EasyAnimateTransformer3DModel": "ff",
+    "GlmImageTransformer2DModel": "ff",
+}
+# Arguments that a class needs beside its defaults.
+NEEDED = {
+    "DreamLiteTransformer2DModel": {"in_channels": 32},
+    "EasyAnimateTransformer3DModel": {"in_channels": 4, "out_channels": 4, "patch_size": 2},
+    "HiDreamImageTransformer2DModel": {
+        "patch_size": 2,
+        "caption_channels": [8, 8],
+        "num_routed_experts": 2,
+        "llama_layers": [0, 0],
+    },
+    "HunyuanDiT2DModel": {"in_channels": 4, "patch_size": 2},
+    "LatteTransformer3DModel": {
+        "in_channels": 4,
+        "patch_size": 2,
+        "caption_channels": 8,
+        "norm_type": "ada_norm_single",
+        "num_embeds_ada_norm": 10,
+        "cross_attention_dim": 8,
+    },
+    "LuminaNextDiT2DModel": {"num_kv_heads": 8},
+    "OmniGenTransformer2DModel": {"rope_scaling": {"long_factor": [1], "short_factor": [1]}},
+    "Transformer2DModel": {"in_channels": 32},
+    "TransformerTemporalModel": {"in_channels": 32},
+    "WanVACETransformer3DModel": {"vace_layers": [0]},
+}
+LAYERS = re.compile(
+    r"^(num_(hidden_|single_|mmdit_|single_dit_|visual_)?(layers|blocks)|n_?layers|(dit_)?depth)$"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """units: {stack of blocks: names of the units of one block}. passes: {pipeline: calls of its
+    transformer in a step}. reason: why the class does not serve, else empty.
+    """
+
+    name: str
+    units: dict[str, tuple[str, ...]]
+    passes: dict[str, int]
+    reason: str = ""
+
+
+def families():
+    """Every transformer class of the installed diffusers, by name."""
+    pipelines = pipelines_of()
+    found = []
+    for name, kind in sorted(transformer_classes().items()):
+        reason = NOT_TRIED.get(name, "")
+        units = {} if reason else units_per_block(kind)
+        found.append(Family(name=name, units=units, passes=pipelines[name], reason=reason))
+    return found
+
+
+def transformer_classes():
+    """{name: class} of all models defined among diffusers' transformers."""
+    found = {}
+    for module in pkgutil.iter_modules(transformers.__path__):
+        module = import_module(f"{transformers.__name__}.{module.name}")
+        for name, kind in vars(module).items():
+            here = inspect.isclass(kind) and kind.__module__ == module.__name__
+            if here and issubclass(kind, diffusers.ModelMixin):
+                found[name] = kind
+    return found
+
+
+def units_per_block(kind):
+    """{stack: units of its first block} of a class, from an instance without weights."""
+    parameters = inspect.signature(kind.__init__).parameters
+    few = {name: 2 for name in parameters if LAYERS.match(name)}
+    with torch.device("meta"):
+        model = kind(**few | NEEDED.get(kind.__name__, {}))
+    stacks = defaultdict(lambda: defaultdict(list))
+    for branch in branches(model):
+        stack, _, place = branch.block.rpartition(".")
+        stacks[stack][place].append(_called(branch, TWICE.get(kind.__name__)))
+    return {stack: tuple(next(iter(blocks.values()))) for stack, blocks in stacks.items()}
+
+
+def _called(branch, twice):
+    return f"{branch.name} (twice)" if branch.name == twice else branch.name
+
+
+def pipelines_of():
+    """{transformer class: {pipeline class: calls of the transformer in a step}}."""
+    found = defaultdict(dict)
+    for name in dir(diffusers):
+        kind = getattr(diffusers, name, None) if "Pipeline" in name else None
+        if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
+            continue
+        parameters = inspect.signature(kind.__init__).parameters
+        if "transformer" in parameters:
+            for model in re.findall(r"\w+", str(parameters["transformer"].annotation)):
+                found[model][name] = calls_in_step(kind)
+    return found
+
+
+def calls_in_step(kind):
+    """How many calls of its transformer a pipeline's __call__ writes in its loop over the steps."""
+    source = textwrap.dedent(inspect.getsource(inspect.unwrap(kind.__call__)))
+    loops = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]
+    calls = {node for loop in loops for node in ast.walk(loop) if _calls_transformer(node)}
+    return len(calls)
+
+
+def _calls_transformer(node):
+    called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+    return called in ("self.transformer", "transformer", "current_model", "self.transformer_2")
