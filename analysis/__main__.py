@@ -5,7 +5,7 @@ computes no model.
 import sys
 from pathlib import Path
 
-from experiments import ROWS
+from experiments.rows import ROWS
 from harmonica.cli import command
 from harmonica.cli.command import Parser
 from harmonica.errors import check

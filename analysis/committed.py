@@ -9,8 +9,8 @@ from functools import cache
 
 from harmonica.errors import BadInput
 from harmonica.files import read_json
+from harmonica.lab.ids import SCHEMA
 from harmonica.lab.provenance import code_sha
-from harmonica.lab.runs import SCHEMA
 from harmonica.lab.store import FOLDERS, Store
 
 from . import cost, notebooks, paper_numbers, records, report, verdicts

@@ -62,7 +62,7 @@ class Cost:
 
 
 def load(root, specs):
-    """-> ([[Cost] per runs.TrainingCostSpec], their provenances). The records must be there
+    """-> ([[Cost] per specs.TrainingCostSpec], their provenances). The records must be there
     (records.require).
     """
     found = [record(Store(root), spec) for spec in specs]

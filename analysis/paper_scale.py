@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from harmonica.lab.runs import latency_specs
+from experiments.rows import latency_specs
 from harmonica.lab.store import Store
 
 from .document import markdown, text, write

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments import Row
+from experiments.rows import Row, latency_specs
 from harmonica.errors import BadInput
-from harmonica.lab.runs import canonical, latency_specs, with_needs
+from harmonica.lab.ids import canonical, with_needs
 from harmonica.lab.store import Store
 
 METRICS = ("IS", "FID", "sFID", "precision", "recall", "rFID", "x0_mse", "agreement", "num_images")

@@ -37,7 +37,7 @@ class Table:
         return [row for config in self._configs() for row in config.table(scale, which, num_seeds)]
 
     def costs(self, scale):
-        """[runs.TrainingCostSpec]: what a table of training costs shows, which has no rows."""
+        """[specs.TrainingCostSpec]: what a table of training costs shows, which has no rows."""
         return [
             spec
             for config in self._configs()

@@ -8,18 +8,18 @@ published betas as well.
 
 from dataclasses import dataclass
 
-from harmonica.lab.runs import RouterSpec, RunSpec
-from harmonica.lab.specs import FileSpec, ImageSpec, ModelSpec, PublishedRouter
+from harmonica.lab.specs import ModelSpec
 from harmonica.method.settings import RouterTraining
 from harmonica.weights import published_sha256
+from harmonica.weights.specs import FileSpec, ImageSpec, PublishedRouter
 
-from . import Row
+from .rows import Group
 
 GUIDANCE = 1.5  # on the model's guided channels: 3 of 4 in official numerics
 VAE = "stabilityai/sd-vae-ft-ema"
 HARMONICA = {"walk": "sdt", "lambda_scores": "soft", "lr": 0.01}
 LEARNING_TO_CACHE = {"walk": "ltc", "ltc_form": "released", "objective": "mse", "lr": 0.001}
-ADAM_EPS, TAU = 1e-8, 0.1
+COMMON = {"adam_eps": 1e-8, "tau": 0.1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,9 +35,10 @@ class Budget:
     refresh: int = 500  # iterations between two measurements of lambda
     sdt_batch: int = 32
     ltc_batch: int = 64
-    checkpoint: bool | None = (
-        None  # of activations: without it, batch 64 at 512 px does not fit 80 GB
-    )
+    checkpoint: bool = False  # of activations: without it, batch 64 at 512 px takes over 80 GB
+
+    def images(self, base):
+        return {"num_images": self.num_images, "batch": self.block, "images": base.images}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,125 +83,67 @@ def published_router(name):
     return PublishedRouter(name=name, sha256=published_sha256(name))
 
 
-def row_of(base, shared, steps, budget, num_seeds, **named):
-    """-> row(method, form, num_steps, cur, **how), which makes a Row of `num_seeds` evaluation
-    noises.
-
-    shared: what its runs and routers have in common; named: more fields of Row.
-    """
-
-    def row(method, form="", num_steps=steps, cur=None, **how):
-        runs = tuple(
-            RunSpec(
-                **shared,
-                num_steps=num_steps,
-                against=steps,
-                cur_percent=cur,
-                seed=seed,
-                images=base.images,
-                num_images=budget.num_images,
-                batch=budget.block,
-                **how,
-            )
-            for seed in range(num_seeds)
-        )
-        return Row(
-            **named,
-            model=base.label,
-            method=method,
-            num_steps=num_steps,
-            cur_percent=cur,
-            form=form,
-            runs=runs,
-        )
-
-    return row
-
-
-def group(base, setting, budget=Budget(), rows="core", num_seeds=1):
+def rows_of(base, setting, budget=Budget(), rows="core", num_seeds=1):
     """All rows of one T -> [Row], each with `num_seeds` evaluation noises."""
     steps = setting.num_steps
-    shared = {"model": base.model, "guidance": GUIDANCE}
-    row = row_of(base, shared, steps, budget, num_seeds, group=f"{base.label}, T = {steps}")
+    group = Group(
+        title=base.label,
+        label=base.label,
+        models=(base.model,),
+        seeds=num_seeds,
+        num_steps=steps,
+        guidance=GUIDANCE,
+        images=budget.images(base),
+    )
 
-    def trained(**training):
-        return RouterSpec(
-            **shared,
-            num_steps=steps,
-            training=RouterTraining(
-                adam_eps=ADAM_EPS, tau=TAU, checkpoint=budget.checkpoint, **training
-            ),
-        )
-
-    def ltc(**target):
-        return trained(
-            **LEARNING_TO_CACHE,
-            batch=budget.ltc_batch,
-            **target,
-            trajectories=max(1, 2 * budget.iterations // steps),
-        )  # every second row
-
-    def harmonica(objective, **target):
-        return trained(
-            **HARMONICA,
-            objective=objective,
-            batch=budget.sdt_batch,
-            lambda_batch=budget.sdt_batch,
-            trajectories=max(1, budget.iterations // steps),
-            refresh=max(1, budget.refresh // steps),
-            **target,
-        )
+    def learned(method, training, form="trained here", **target):
+        return group.learned(method, training(budget, steps, **target), form=form)
 
     found = [
-        row("DDIM"),
-        row("DDIM", num_steps=setting.fewer),
-        row(
-            "Learning-to-Cache",
-            "trained here",
-            cur=setting.ltc_cur,
-            schedule="router",
-            router=ltc(cur_percent=setting.ltc_cur),
-        ),
-        row(
-            "HarmoniCa",
-            "trained here",
-            cur=setting.harmonica_cur,
-            schedule="router",
-            router=harmonica("leave-one-out", cur_percent=setting.harmonica_cur),
-        ),
+        group.uncached(),
+        group.uncached(setting.fewer),
+        learned("Learning-to-Cache", learning_to_cache, cur_percent=setting.ltc_cur),
+        learned("HarmoniCa", harmonica, cur_percent=setting.harmonica_cur),
     ]
     if setting.published:
-        found.append(
-            row(
-                "Learning-to-Cache",
-                "published router",
-                schedule="router",
-                published=setting.published,
-            )
-        )
+        router = {"schedule": "router", "published": setting.published}
+        found.append(group.row("Learning-to-Cache", form="published router", **router))
     if setting.harmonica_beta:  # that beta belongs to the released code's lambda
-        found.append(
-            row(
-                "HarmoniCa",
-                "published beta",
-                schedule="router",
-                router=harmonica("cumulative", beta=setting.harmonica_beta),
-            )
-        )
+        target = {"objective": "cumulative", "beta": setting.harmonica_beta}
+        found.append(learned("HarmoniCa", harmonica, "published beta", **target))
     if rows == "all":
         equal = round(steps * (1 - setting.harmonica_cur / 100))
-        found += [
-            row("FORA", schedule="fora"),
-            row("DDIM", num_steps=equal),
-            row("DDIM", num_steps=steps // 2),
-        ]
+        found += [group.fora(), group.uncached(equal), group.uncached(steps // 2)]
         if setting.ltc_beta:
+            target = {"beta": setting.ltc_beta}
             found.append(
-                row(
-                    "Learning-to-Cache",
-                    "published beta",
-                    schedule="router",
-                    router=ltc(beta=setting.ltc_beta),
-                )
+                learned("Learning-to-Cache", learning_to_cache, "published beta", **target)
             )
     return found
+
+
+def learning_to_cache(budget, num_steps, **target):
+    """The released form, which updates every second row. target: cur_percent, or beta."""
+    return RouterTraining(
+        **LEARNING_TO_CACHE,
+        **COMMON,
+        batch=budget.ltc_batch,
+        checkpoint=budget.checkpoint,
+        trajectories=max(1, 2 * budget.iterations // num_steps),
+        **target,
+    )
+
+
+def harmonica(budget, num_steps, objective="leave-one-out", **target):
+    """target: cur_percent, or beta."""
+    return RouterTraining(
+        **HARMONICA,
+        **COMMON,
+        objective=objective,
+        batch=budget.sdt_batch,
+        lambda_batch=budget.sdt_batch,
+        checkpoint=budget.checkpoint,
+        trajectories=max(1, budget.iterations // num_steps),
+        refresh=max(1, budget.refresh // num_steps),
+        **target,
+    )

@@ -8,28 +8,21 @@ DiT-XL/2, beta steered to the row's CUR.
 
 from dataclasses import dataclass
 
-from harmonica.lab.runs import RouterSpec
-from harmonica.lab.specs import FileSpec, ImageSpec, ModelSpec, PromptSpec
-from harmonica.method.settings import RouterTraining
+from harmonica.lab.specs import ModelSpec
 from harmonica.weights import published_sha256
+from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec
 
-from .paper_scale import ADAM_EPS, HARMONICA, TAU, Base, row_of
+from .paper_scale import Base, Budget, harmonica
+from .rows import SAMPLERS, Group
 
 GUIDANCE = 4.5  # on all four latent channels
 CAPTIONS = "coco/captions.txt"  # 30 000 of MS-COCO's, one on each line
 CLIP = "openai/clip-vit-large-patch14"  # the paper does not say which
-SAMPLERS = {"dpm++": "DPM-Solver++", "iddpm": "IDDPM", "sa-solver": "SA-Solver"}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Budget:
-    """How many images, and how long routers are trained; an iteration is one update of one row."""
-
-    num_images: int = 30_000
-    block: int = 10  # images sampled at a time
-    iterations: int = 20_000
-    refresh: int = 500  # iterations between two measurements of lambda
-    batch: int = 32  # prompts; under guidance twice as many samples
+def budget(prompts):
+    """`prompts` in an update: under guidance twice as many samples."""
+    return Budget(num_images=30_000, block=10, sdt_batch=prompts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,52 +56,27 @@ def base(label, name, pixels, *, decoder, embeddings):
     )
 
 
-def group(base, setting, budget=Budget(), rows="core", num_seeds=1):
+def rows_of(base, setting, budget, rows="core", num_seeds=1):
     """All rows of one sampler -> [Row], each with `num_seeds` evaluation noises."""
-    steps, method = setting.num_steps, SAMPLERS[setting.sampler]
-    shared = {"model": base.model, "sampler": setting.sampler, "guidance": GUIDANCE}
-    row = row_of(
-        base,
-        shared,
-        steps,
-        budget,
-        num_seeds,
-        group=f"{base.label}, {method}, T = {steps}",
-        sampler=method,
-        stochastic=setting.sampler != "dpm++",
+    steps, cur = setting.num_steps, setting.cur_percent
+    group = Group(
+        title=f"{base.label}, {SAMPLERS[setting.sampler]}",
+        label=base.label,
+        models=(base.model,),
+        seeds=num_seeds,
+        sampler=setting.sampler,
+        num_steps=steps,
+        guidance=GUIDANCE,
+        images=budget.images(base),
     )
-    found = [row(method)]
+    found = [group.uncached()]
     if setting.fewer:
-        found.append(row(method, num_steps=setting.fewer))
+        found.append(group.uncached(setting.fewer))
     if setting.fora or rows == "all":
-        found.append(row("FORA", schedule="fora"))
-    if setting.cur_percent:
-        training = RouterTraining(
-            **HARMONICA,
-            objective="leave-one-out",
-            adam_eps=ADAM_EPS,
-            tau=TAU,
-            batch=budget.batch,
-            lambda_batch=budget.batch,
-            trajectories=max(1, budget.iterations // steps),
-            refresh=max(1, budget.refresh // steps),
-            cur_percent=setting.cur_percent,
-        )
-        found.append(
-            row(
-                "HarmoniCa",
-                cur=setting.cur_percent,
-                form="trained here",
-                schedule="router",
-                router=RouterSpec(**shared, num_steps=steps, training=training),
-            )
-        )
+        found.append(group.fora())
+    if cur:
+        training = harmonica(budget, steps, cur_percent=cur)
+        found.append(group.learned("HarmoniCa", training, form="trained here"))
         if rows == "all":
-            found.append(
-                row(
-                    method,
-                    num_steps=round(steps * (1 - setting.cur_percent / 100)),
-                    form="equal compute",
-                )
-            )
+            found.append(group.uncached(round(steps * (1 - cur / 100)), form="equal compute"))
     return found

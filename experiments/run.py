@@ -6,11 +6,13 @@ from importlib import import_module
 from pathlib import Path
 
 from harmonica.errors import BadInput, check
-from harmonica.lab.runs import latency_specs, with_needs
+from harmonica.lab.ids import with_needs
+from harmonica.lab.needed import missing_files
 from harmonica.lab.specs import SCALES
 from harmonica.lab.store import LOCAL, Store, set_aside
 
-from . import ROWS
+from . import listing
+from .rows import ROWS, latency_specs
 
 
 def add(commands):
@@ -70,7 +72,7 @@ def _run(arguments):
 
         return launch.main(arguments, wanted, latencies, LOCAL)
     if not makes:
-        return _list(wanted + latencies, arguments.scale)
+        return listing.show(wanted + latencies, arguments.scale, _num_processes(arguments))
     if arguments.fresh:
         set_aside(LOCAL)
     _make(wanted, latencies, arguments)
@@ -117,57 +119,36 @@ def _configs(names):
     return [import_module(f"experiments.{name}.config") for name in names]
 
 
+def _refuse_missing_files(wanted):
+    store = Store(LOCAL)
+    missing = missing_files([artefact for artefact in wanted if not store.record(artefact)])
+    if missing:
+        print("\n".join(missing[1:]), end="\n" * (len(missing) > 1))
+        more = f" ({len(missing) - 1} more are missing, listed above)" if missing[1:] else ""
+        raise BadInput(missing[0] + more)
+
+
 def _make(wanted, latencies, arguments):
     """What is missing, on this machine. BadInput naming what failed."""
     from harmonica.lab.pool import make_all
-    from harmonica.lab.provenance import num_cores, num_gpus
 
     store = Store(LOCAL)
     if all(store.record(artefact) for artefact in wanted + latencies):
         print(f"nothing to run: all {len(wanted + latencies)} records are in {LOCAL}")
-    failed = make_all(
-        wanted,
-        LOCAL,
-        arguments.jobs or (num_gpus() or 1 if arguments.scale == "paper" else num_cores()),
-    )
+    failed = make_all(wanted, LOCAL, _num_processes(arguments))
     if not failed:  # what is timed comes last and alone on the machine
         failed = make_all(latencies, LOCAL, jobs=1)
     for id_, reason in failed.items():
         print(f"failed: {id_}: {reason}")
     if failed:
         id_, reason = next(iter(failed.items()))
-        raise BadInput(f"run: {id_}: {reason}{_more(failed, 'failed')}")
+        more = f" ({len(failed)} failed, listed above)" if len(failed) > 1 else ""
+        raise BadInput(f"run: {id_}: {reason}{more}")
 
 
-def _more(found, what):
-    return f" ({len(found)} {what}, listed above)" if len(found) > 1 else ""
+def _num_processes(arguments):
+    from harmonica.lab.provenance import num_cores, num_gpus
 
-
-def _list(wanted, scale):
-    store = Store(LOCAL)
-    for artefact in wanted:
-        print(
-            f"{'done   ' if store.record(artefact) else 'missing'} {artefact.kind:6} {artefact.id}"
-        )
-    if scale == "paper":
-        from harmonica.lab import outlook
-
-        print(
-            "\n".join(
-                outlook.summary([artefact for artefact in wanted if not store.record(artefact)])
-            )
-        )
-
-
-def _refuse_missing_files(wanted):
-    from harmonica.lab import outlook
-
-    missing = outlook.missing(
-        [artefact for artefact in wanted if not Store(LOCAL).record(artefact)]
-    )
-    if missing:
-        print("\n".join(missing[1:]), end="\n" * (len(missing) > 1))
-        raise BadInput(
-            missing[0]
-            + (f" ({len(missing) - 1} more are missing, listed above)" if missing[1:] else "")
-        )
+    if arguments.jobs:
+        return arguments.jobs
+    return num_gpus() or 1 if arguments.scale == "paper" else num_cores()

@@ -4,8 +4,8 @@ HarmoniCa at the paper's CUR.
 
 from dataclasses import dataclass
 
-from . import Row
-from .table1 import HARMONICA, run
+from .rows import SAMPLERS, Group
+from .small_scale import HARMONICA, IMAGES, training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,8 +15,6 @@ class Block:
     """
 
     sampler: str
-    id: str
-    stochastic: bool
     num_steps: int
     fewer_steps: int
     cur_percent: float
@@ -24,70 +22,29 @@ class Block:
 
 # 10 / 7, 20 / 15 and 12 / 10 steps stand for the paper's 20 / 15, 100 / 75 and 25 / 20
 BLOCKS = (
-    Block(
-        sampler="DPM-Solver++",
-        id="dpm++",
-        stochastic=False,
-        num_steps=10,
-        fewer_steps=7,
-        cur_percent=56.01,
-    ),
-    Block(
-        sampler="IDDPM",
-        id="iddpm",
-        stochastic=True,
-        num_steps=20,
-        fewer_steps=15,
-        cur_percent=53.24,
-    ),
-    Block(
-        sampler="SA-Solver",
-        id="sa-solver",
-        stochastic=True,
-        num_steps=12,
-        fewer_steps=10,
-        cur_percent=54.19,
-    ),
+    Block(sampler="dpm++", num_steps=10, fewer_steps=7, cur_percent=56.01),
+    Block(sampler="iddpm", num_steps=20, fewer_steps=15, cur_percent=53.24),
+    Block(sampler="sa-solver", num_steps=12, fewer_steps=10, cur_percent=54.19),
 )
 
 
-def group(block, *, scale, models, label, num_seeds, guidance=1.0):
-    """The four rows of one sampler, averaged over `num_seeds` base models and as many evaluation
-    noises.
-    """
-    models, noises = models[:num_seeds], range(num_seeds)
-    model = label if guidance == 1.0 else f"{label}, guidance {guidance:g}"
-
-    def row(method, cur=None, steps=block.num_steps, **how):
-        runs = tuple(
-            run(
-                scale,
-                model,
-                noise,
-                sampler=block.id,
-                guidance=guidance,
-                num_steps=steps,
-                against=block.num_steps,
-                cur_percent=cur,
-                **how,
-            )
-            for model in models
-            for noise in noises
-        )
-        return Row(
-            group=f"{model}, {block.sampler}, T = {block.num_steps}",
-            model=model,
-            method=method,
-            num_steps=steps,
-            cur_percent=cur,
-            sampler=block.sampler,
-            stochastic=block.stochastic,
-            runs=runs,
-        )
-
+def rows_of(block, *, scale, models, label, num_seeds, guidance=1.0):
+    """The four rows of one sampler."""
+    if guidance != 1.0:
+        label = f"{label}, guidance {guidance:g}"
+    group = Group(
+        title=f"{label}, {SAMPLERS[block.sampler]}",
+        label=label,
+        models=models,
+        seeds=num_seeds,
+        sampler=block.sampler,
+        num_steps=block.num_steps,
+        guidance=guidance,
+        images=IMAGES[scale],
+    )
     return [
-        row(block.sampler, schedule="full"),
-        row(block.sampler, steps=block.fewer_steps, schedule="full"),
-        row("FORA", schedule="fora"),
-        row("HarmoniCa", block.cur_percent, schedule="router", **HARMONICA),
+        group.uncached(),
+        group.uncached(block.fewer_steps),
+        group.fora(),
+        group.learned("HarmoniCa", training(scale, HARMONICA, block.cur_percent)),
     ]

@@ -20,13 +20,13 @@ class Job:
     key: str
     kind: str
     needs: tuple[str, ...]
-    artefact: Any = None  # a spec of runs.py; None: `command` is run
+    artefact: Any = None  # a spec of lab/specs.py; None: `command` is run
     shards: tuple[tuple[int, int], ...] = ()  # (shard, number of shards) of those that lack images
     command: tuple[str, ...] = ()
 
 
 def jobs_of(wanted, latencies, store, resources, table=None):
-    """The jobs for what is missing of `wanted` (runs.with_needs' order: needs first) and
+    """The jobs for what is missing of `wanted` (ids.with_needs' order: needs first) and
     `latencies`, in such an order.
 
     Latency and the cost of training are measured when all else is done; `table` (key, arguments of

@@ -2,9 +2,10 @@
 
 from harmonica.errors import BadInput
 from harmonica.files import read_json
+from harmonica.lab import estimates, words
+from harmonica.lab.needed import missing_files
 from harmonica.lab.shards import missing_blocks
 
-from . import cost
 from .resources import KINDS
 from .work import failed_path
 
@@ -26,14 +27,16 @@ def plan(jobs, resources):
         if own := [job for job in jobs if job.kind == kind]:
             print(_line(kind, own, resources[kind]))
     print(
-        "\nexpected hours: all jobs together, of one GPU at paper scale (an assumed rate, harmonica/outlook.py; metrics "
-        "left out), of one core else; requested: one time limit of every job"
+        "\nexpected hours: all jobs together, of one GPU at paper scale (an assumed rate, "
+        "harmonica/lab/estimates.py; metrics left out), of one core else; requested: one time "
+        "limit of every job"
     )
     artefacts = [job.artefact for job in jobs if job.artefact and job.kind != "sample"]
     print(
-        f"disk: about {sum(map(cost.disk_bytes, artefacts)) / 1e9:.3g} GB of images below results/local/samples"
+        f"disk: about {words.size(sum(map(estimates.disk_bytes, artefacts)))} of images below "
+        "results/local/samples"
     )
-    for sentence in cost.missing_files(artefacts):
+    for sentence in missing_files(artefacts):
         print(f"missing {sentence}")
 
 
@@ -41,7 +44,16 @@ def _line(kind, jobs, own):
     count = sum(max(1, len(job.shards)) for job in jobs)
     cpus = own.cpus * (own.processes if kind == "train" else 1)
     requested = count * own.gpus * own.minutes / 60
-    return f"{kind:8}  {count:5}  {own.gpus:4}  {cpus:4}  {sum(map(cost.hours, jobs)):14.3g}  {requested:19.4g}"
+    return f"{kind:8}  {count:5}  {own.gpus:4}  {cpus:4}  {sum(map(_hours, jobs)):14.3g}  {requested:19.4g}"
+
+
+def _hours(job):
+    """Expected hours of one core, of one GPU at paper scale, all shards of a job together."""
+    if job.artefact is None:
+        return 0.0
+    if job.kind == "evaluate" and f"{job.key}.samples" in job.needs:
+        return estimates.CORE.start_s / 3600
+    return estimates.seconds(job.artefact) / 3600
 
 
 def _named(keys):

@@ -12,8 +12,8 @@ from PIL import Image
 
 from harmonica import weights
 from harmonica.errors import BadInput
-from harmonica.lab.specs import FileSpec
 from harmonica.weights import latents
+from harmonica.weights.specs import FileSpec
 from harmonica.weights.vae import Vae
 
 CLASSES = {"n01": [(40, 33), (64, 70)], "n02": [(32, 32), (130, 90), (50, 40)]}

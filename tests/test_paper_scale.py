@@ -14,7 +14,8 @@ from PIL import Image
 from analysis import paper_scale as tables
 from analysis.tables import TABLE1
 from experiments.dit_xl2_256.config import settings
-from experiments.paper_scale import Base, Budget, Setting, group
+from experiments.paper_scale import Base, Budget, Setting, rows_of
+from experiments.rows import latency_specs
 from harmonica import weights
 from harmonica.__main__ import main
 from harmonica.backbones.dit_official import to_official
@@ -22,15 +23,16 @@ from harmonica.cli import samples
 from harmonica.errors import BadInput
 from harmonica.lab import evaluation
 from harmonica.lab.cost import mac_fraction
+from harmonica.lab.ids import with_needs
 from harmonica.lab.make import make, make_shard
-from harmonica.lab.runs import LatencySpec, RunSpec, latency_specs, with_needs
 from harmonica.lab.sampling import keep_mask, load_blocks
-from harmonica.lab.specs import FileSpec, ImageSpec, ModelSpec, PublishedRouter
+from harmonica.lab.specs import LatencySpec, ModelSpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.router import Router
 from harmonica.metrics import adm
 from harmonica.metrics.images import open_images, write_npz
 from harmonica.weights import formats, latents
+from harmonica.weights.specs import FileSpec, ImageSpec, PublishedRouter
 from harmonica.weights.vae import Vae
 
 ROUTERS = os.environ.get("HARMONICA_ROUTERS")
@@ -105,7 +107,7 @@ def rows(base, place):
         harmonica_beta=1e-8,
         published=published,
     )
-    return group(base, setting, BUDGET)
+    return rows_of(base, setting, BUDGET)
 
 
 @pytest.fixture(scope="module")

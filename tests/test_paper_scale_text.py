@@ -13,21 +13,23 @@ import torch
 from analysis import paper_scale
 from analysis.paper_numbers import published
 from analysis.tables import TABLE2
-from experiments.paper_scale_text import Base, Budget, Setting, group
+from experiments.paper_scale import Base, Budget
+from experiments.paper_scale_text import Setting, rows_of
 from harmonica import weights
 from harmonica.__main__ import main
 from harmonica.errors import BadInput
 from harmonica.lab import evaluation
+from harmonica.lab.ids import with_needs
 from harmonica.lab.make import make
 from harmonica.lab.models import load_model
-from harmonica.lab.runs import with_needs
 from harmonica.lab.sampling import load_blocks
-from harmonica.lab.specs import FileSpec, ImageSpec, ModelSpec, PromptSpec
+from harmonica.lab.specs import ModelSpec
 from harmonica.lab.store import Store
 from harmonica.metrics import adm
 from harmonica.metrics.clip import Clip, clip_score
 from harmonica.metrics.images import open_images, write_npz
 from harmonica.weights.prompts import Prompts, prepare
+from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec
 
 CAPTIONS = [
     "a red cube",
@@ -43,7 +45,7 @@ SETTINGS = [
     Setting(sampler="iddpm", num_steps=3, cur_percent=50),
     Setting(sampler="sa-solver", num_steps=3, cur_percent=50),
 ]
-BUDGET = Budget(num_images=6, block=4, iterations=6, refresh=3, batch=2)
+BUDGET = Budget(num_images=6, block=4, iterations=6, refresh=3, sdt_batch=2)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +111,7 @@ def made(request, place, tmp_path_factory, few_features):
         clip=file("clip"),
     )
     base = Base(label=request.param, model=model_of(request.param), images=images)
-    rows = [row for setting in SETTINGS for row in group(base, setting, BUDGET)]
+    rows = [row for setting in SETTINGS for row in rows_of(base, setting, BUDGET)]
     store = Store(tmp_path_factory.mktemp("local"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(evaluation, "_inception", lambda spec: few_features)

@@ -19,8 +19,7 @@ from harmonica.errors import BadInput
 from harmonica.fast.plan import compile_mask
 from harmonica.lab import sampling
 from harmonica.lab.models import load_model
-from harmonica.lab.runs import RunSpec
-from harmonica.lab.specs import ModelSpec
+from harmonica.lab.specs import ModelSpec, RunSpec
 from harmonica.method import schedules
 from harmonica.method.denoise import run_all
 from harmonica.weights.checkpoints import describe

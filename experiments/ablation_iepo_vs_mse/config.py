@@ -2,7 +2,7 @@
 of scores behind it.
 """
 
-from ..ablation import ALL_PAIRS, IEPO_VARIANTS, SDT_MSE, Group
+from ..ablation import ALL_PAIRS, IEPO_VARIANTS, SDT_MSE, group_of, learned
 
 CUR = 50
 
@@ -11,14 +11,14 @@ def table(scale, rows="core", num_seeds=1):
     """As trained; and with the last step reused whole by all methods, as that one row decides much
     by itself.
     """
-    group = Group(name="IEPO against MSE", scale=scale, seeds=num_seeds)
-    forced = Group(name="IEPO against MSE, last step reused", scale=scale, seeds=num_seeds)
+    group = group_of("IEPO against MSE", scale, num_seeds)
+    forced = group_of("IEPO against MSE, last step reused", scale, num_seeds)
     return [
         group.uncached(),
-        *(group.learned(method, CUR) for method in (SDT_MSE, *IEPO_VARIANTS)),
+        *(learned(group, method, CUR) for method in (SDT_MSE, *IEPO_VARIANTS)),
         forced.uncached(),
         *(
-            forced.learned(method, CUR, reuse_last_step=True)
+            learned(forced, method, CUR, last=True)
             for method in (ALL_PAIRS, SDT_MSE, *IEPO_VARIANTS)
         ),
     ]

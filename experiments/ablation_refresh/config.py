@@ -1,6 +1,6 @@
 """How often lambda must be measured anew: C, in trajectories."""
 
-from ..ablation import HARMONICA, Group, base_refresh
+from ..ablation import HARMONICA, group_of, learned, training
 
 CUR = 50
 FACTORS = (
@@ -12,16 +12,14 @@ FACTORS = (
 
 
 def table(scale, rows="core", num_seeds=1):
-    group, usual = (
-        Group(name="refresh of lambda", scale=scale, seeds=num_seeds),
-        base_refresh(scale),
-    )
+    group = group_of("refresh of lambda", scale, num_seeds)
+    usual = training(scale, HARMONICA, CUR).refresh
     every = [max(1, round(factor * usual)) for factor in FACTORS]
     return [
         group.uncached(),
         *(
-            group.learned(
-                HARMONICA, CUR, name=None if c == usual else f"HarmoniCa, C = {c}", refresh=c
+            learned(
+                group, HARMONICA, CUR, name=None if c == usual else f"HarmoniCa, C = {c}", refresh=c
             )
             for c in every
         ),

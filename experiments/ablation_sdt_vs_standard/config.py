@@ -2,16 +2,16 @@
 MSE, at equal CUR.
 """
 
-from ..ablation import ALL_PAIRS, HARMONICA, RELEASED, SDT_MSE, Group
+from ..ablation import ALL_PAIRS, HARMONICA, RELEASED, SDT_MSE, group_of, learned
 
 
 def table(scale, rows="core", num_seeds=1):
     """CUR 35 %, where Learning-to-Cache's released form can be, and 50 %, where that form is FORA.
     HarmoniCa beside them.
     """
-    group = Group(name="SDT against standard training", scale=scale, seeds=num_seeds)
+    group = group_of("SDT against standard training", scale, num_seeds)
     return [
         group.uncached(),
-        *(group.learned(method, 35) for method in (RELEASED, ALL_PAIRS, SDT_MSE, HARMONICA)),
-        *(group.learned(method, 50) for method in (ALL_PAIRS, SDT_MSE, HARMONICA)),
+        *(learned(group, method, 35) for method in (RELEASED, ALL_PAIRS, SDT_MSE, HARMONICA)),
+        *(learned(group, method, 50) for method in (ALL_PAIRS, SDT_MSE, HARMONICA)),
     ]

@@ -2,7 +2,7 @@
 to or cut to.
 """
 
-from ..ablation import HARMONICA, Group
+from ..ablation import HARMONICA, group_of, learned
 
 TAUS = (0.05, 0.1, 0.3, 0.5)
 # digits: the geometric mean of the last betas of Table 1's three routers at T = 10, CUR 50 %,
@@ -16,11 +16,11 @@ SETTINGS = {
 
 
 def table(scale, rows="core", num_seeds=1):
-    group = Group(name="threshold", scale=scale, seeds=num_seeds)
+    group = group_of("threshold", scale, num_seeds)
     return [
         group.uncached(),
         *(
-            group.learned(HARMONICA, name=f"HarmoniCa, tau = {tau:g}", tau=tau, **SETTINGS[scale])
+            learned(group, HARMONICA, name=f"HarmoniCa, tau = {tau:g}", tau=tau, **SETTINGS[scale])
             for tau in TAUS
         ),
     ]

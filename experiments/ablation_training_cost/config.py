@@ -2,9 +2,9 @@
 training cost).
 """
 
-from harmonica.lab.runs import TrainingCostSpec
+from harmonica.lab.specs import TrainingCostSpec
 
-from ..ablation import ALL_PAIRS, HARMONICA, RELEASED, SDT_MSE, Group
+from ..ablation import ALL_PAIRS, HARMONICA, RELEASED, SDT_MSE, group_of, training
 
 
 def table(scale, rows="core", num_seeds=1):
@@ -14,12 +14,12 @@ def table(scale, rows="core", num_seeds=1):
 
 def costs(scale):
     """The routers that the other ablations train, at CUR 35 %."""
-    group = Group(name="cost of training", scale=scale, seeds=1)
+    group = group_of("cost of training", scale, 1)
     return [
         TrainingCostSpec(
             group=f"cost of training, T = {group.num_steps}",
             rows=tuple(
-                (method, group.router(method, 35))
+                (method, group.router(training(scale, method, 35)))
                 for method in (RELEASED, ALL_PAIRS, SDT_MSE, HARMONICA)
             ),
         )

@@ -4,7 +4,8 @@ tokens).
 
 from .. import paper_scale
 from ..paper_scale import Setting, published_router
-from ..table1 import base_models, group
+from ..small_scale import base_models
+from ..table1 import rows_of
 
 # the CUR of the paper's HarmoniCa row at T = 50, 20, 10, which T = 20, 10, 6 stand for
 PAPER_CUR = {20: 23.68, 10: 37.5, 6: 22.86}
@@ -19,10 +20,10 @@ def table(scale, rows="core", num_seeds=1):
         return [
             row
             for setting in settings()
-            for row in paper_scale.group(base, setting, rows=rows, num_seeds=num_seeds)
+            for row in paper_scale.rows_of(base, setting, rows=rows, num_seeds=num_seeds)
         ]
     if scale == "smoke":
-        return group(
+        return rows_of(
             scale=scale,
             models=base_models(scale, "smoke"),
             label="smoke",
@@ -37,7 +38,7 @@ def table(scale, rows="core", num_seeds=1):
     return [
         row
         for steps in PAPER_CUR
-        for row in group(
+        for row in rows_of(
             scale=scale,
             models=base_models(scale, "dit-digits"),
             label="DiT-digits 16 tokens",

@@ -4,7 +4,8 @@ patch-1 sibling.
 
 from .. import paper_scale
 from ..paper_scale import Setting
-from ..table1 import base_models, group
+from ..small_scale import base_models
+from ..table1 import rows_of
 
 PAPER_CUR = 25.98
 
@@ -18,12 +19,12 @@ def table(scale, rows="core", num_seeds=1):
         base = paper_scale.base(
             "DiT-XL/2 512x512", "DiT-XL-2-512x512.pt", "VIRTUAL_imagenet512.npz"
         )
-        return paper_scale.group(
+        return paper_scale.rows_of(
             base, setting, paper_scale.Budget(checkpoint=True), rows, num_seeds
         )
     if scale == "smoke" or rows == "core":
         return []
-    return group(
+    return rows_of(
         scale=scale,
         models=base_models(scale, "dit-digits-fine"),
         label="DiT-digits-fine 64 tokens",

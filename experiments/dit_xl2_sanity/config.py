@@ -14,7 +14,7 @@ def table(scale, rows="core", num_seeds=1):
         return []
     base = paper_scale.dit_xl2_256()
     setting = next(setting for setting in settings() if setting.num_steps == 20)
-    found = paper_scale.group(
+    found = paper_scale.rows_of(
         base, setting, paper_scale.Budget(num_images=5000), num_seeds=num_seeds
     )
     both = found[0], next(row for row in found if row.form == "published router")

@@ -4,8 +4,8 @@ three samplers.
 
 from dataclasses import replace
 
-from ..table1 import base_models
-from ..table2 import BLOCKS, group
+from ..small_scale import base_models
+from ..table2 import BLOCKS, rows_of
 from . import paper
 
 # the paper's; at digits scale FID to the data misleads under guidance, so it is not in the core
@@ -23,7 +23,7 @@ def table(scale, rows="core", num_seeds=1):
         return [
             row
             for block in BLOCKS
-            for row in group(
+            for row in rows_of(
                 replace(block, num_steps=4, fewer_steps=3),
                 scale=scale,
                 models=base_models(scale, "smoke-pixart"),
@@ -35,7 +35,7 @@ def table(scale, rows="core", num_seeds=1):
     return [
         row
         for block, guidance in blocks
-        for row in group(
+        for row in rows_of(
             block,
             scale=scale,
             models=base_models(scale, "pixart-digits"),

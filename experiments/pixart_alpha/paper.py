@@ -1,6 +1,6 @@
 """Table 2 at paper scale: PixArt-alpha 256, 512, 1024, as the paper prints it (SCALE=paper)."""
 
-from ..paper_scale_text import Budget, Setting, base, group
+from ..paper_scale_text import Setting, base, budget, rows_of
 
 DPM = {"sampler": "dpm++", "num_steps": 20, "fewer": 15}
 SA = {"sampler": "sa-solver", "num_steps": 25, "fewer": 20}
@@ -35,6 +35,6 @@ def rows(rows="core", num_seeds=1):
         found += [
             row
             for setting in settings
-            for row in group(model, setting, Budget(batch=BATCH[pixels]), rows, num_seeds)
+            for row in rows_of(model, setting, budget(BATCH[pixels]), rows, num_seeds)
         ]
     return found

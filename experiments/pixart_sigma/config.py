@@ -1,6 +1,6 @@
 """PixArt-Sigma 1024 and 2048 (SCALE=paper). Of its figures only the speedup at 2048 is known to us."""
 
-from ..paper_scale_text import Budget, Setting, base, group
+from ..paper_scale_text import Setting, base, budget, rows_of
 
 MODELS = {
     1024: "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
@@ -28,5 +28,5 @@ def table(scale, rows="core", num_seeds=1):
             embeddings="coco/sigma",
         )
         setting = Setting(sampler="dpm++", num_steps=20, cur_percent=CUR_PERCENT)
-        found += group(model, setting, Budget(batch=BATCH[pixels]), rows, num_seeds)
+        found += rows_of(model, setting, budget(BATCH[pixels]), rows, num_seeds)
     return found

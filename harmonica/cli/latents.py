@@ -35,8 +35,8 @@ def _prepare(arguments):
 
     from harmonica import weights
     from harmonica.errors import check
-    from harmonica.lab.specs import FileSpec
     from harmonica.weights import latents
+    from harmonica.weights.specs import FileSpec
     from harmonica.weights.vae import Vae
 
     check(

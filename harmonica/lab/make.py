@@ -13,9 +13,9 @@ from harmonica.backbones.counts import count
 from harmonica.fast.plan import compile_mask
 from harmonica.fast.training import training_pair
 from harmonica.lab import cost
+from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.models import load_model
 from harmonica.lab.provenance import provenance
-from harmonica.lab.runs import SCHEMA, canonical
 from harmonica.lab.sampling import keep_mask, make_block
 from harmonica.lab.shards import missing_blocks, num_blocks
 from harmonica.method import ranks, schedules
@@ -25,7 +25,7 @@ from harmonica.method.train import train
 
 
 def make(artefact, store, progress=iter):
-    """Make a spec of runs.py, its needs being there -> its record. One process at a time does the
+    """Make a spec of specs.py, its needs being there -> its record. One process at a time does the
     work, or the ranks that train a router together; then only the first of them writes.
     """
     with ranks.only_first(store.lock(artefact)):

@@ -14,9 +14,9 @@ from multiprocessing import current_process, get_context, parent_process
 from tqdm import tqdm
 
 from harmonica.errors import BadInput
-from harmonica.lab import expect
+from harmonica.lab import estimates, words
+from harmonica.lab.ids import with_needs
 from harmonica.lab.memory import keep_freed
-from harmonica.lab.runs import with_needs
 from harmonica.lab.store import Store
 
 
@@ -29,9 +29,10 @@ def make_all(artefacts, root, jobs):
     if not missing:
         return {}
     jobs = min(jobs, len(missing))
-    left = sum(map(expect.seconds, missing)) / jobs
+    left = sum(map(estimates.seconds, missing)) / jobs
     print(
-        f"{len(missing)} artefacts to make, about {_duration(left)} with {jobs} processes; records go to {root}",
+        f"{words.count(len(missing), 'artefact')} to make, about {words.duration(left)} with "
+        f"{words.count(jobs, 'process')}; records go to {root}",
         flush=True,
     )
     try:
@@ -45,7 +46,7 @@ def make_all(artefacts, root, jobs):
 
 def _make_in_pool(missing, root, jobs):
     todo = {
-        a.id: a for a in sorted(missing, key=expect.seconds, reverse=True)
+        a.id: a for a in sorted(missing, key=estimates.seconds, reverse=True)
     }  # the longest first: an even finish
     failed, running, begin = {}, {}, time.monotonic()
     with (
@@ -85,10 +86,6 @@ def _with_dependants(artefact, error, todo):
         if blocked and other.id in todo:
             failed[other.id] = f"needs {blocked[0]}, which failed"
     return failed
-
-
-def _duration(seconds):
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
 def start_worker():

@@ -17,7 +17,7 @@ from pathlib import Path
 from harmonica.digits.manifest import folder
 from harmonica.errors import BadInput, check
 from harmonica.files import read_json, write_json
-from harmonica.lab.runs import SCHEMA
+from harmonica.lab.ids import SCHEMA
 
 LOCAL = Path("results/local")  # what this clone measured
 FOREIGN_LOCK_STALE_S = 300

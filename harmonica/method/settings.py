@@ -37,8 +37,8 @@ class RouterTraining:
     cur_percent: float | None = None
     seed: int = 0
     precision: str | None = None
-    checkpoint: bool | None = None
-    compile: bool | None = None
+    checkpoint: bool = False
+    compile: bool = False
     lambda_forks: int | None = None
 
     def __post_init__(self):
@@ -77,10 +77,10 @@ class RouterTraining:
         )
         for field in ("checkpoint", "compile"):
             check(
-                getattr(self, field) in (None, True),
+                isinstance(getattr(self, field), bool),
                 field,
                 getattr(self, field),
-                "it is True, or left out",
+                "it is True or False",
             )
         check(
             self.lambda_forks is None or iepo and self.lambda_forks >= 1,

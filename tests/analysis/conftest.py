@@ -10,9 +10,9 @@ from safetensors.numpy import save_file
 
 from analysis import records
 from experiments import table2
-from experiments.table1 import group
+from experiments.table1 import rows_of
 from harmonica.files import write_json
-from harmonica.lab.runs import SCHEMA, canonical
+from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.specs import ModelSpec
 from harmonica.lab.store import Store
 
@@ -45,7 +45,7 @@ def rows():
             ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale="smoke")
             for seed in range(models)
         ]
-        return group(
+        return rows_of(
             scale="smoke",
             models=specs,
             label="fake",
@@ -68,7 +68,7 @@ def text_rows():
             ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale="smoke")
             for seed in range(models)
         ]
-        return table2.group(
+        return table2.rows_of(
             block, scale="smoke", models=specs, label="fake", num_seeds=models, **options
         )
 

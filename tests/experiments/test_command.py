@@ -43,10 +43,10 @@ def test_outside_a_checkout(refused, workplace):
 @pytest.mark.parametrize("content", ["", '{"schema": 1, "id": "smo', '{"schema": 0}'])
 def test_an_interrupted_record_is_named_and_nothing_is_lost(cli, refused, workplace, content):
     """Found before anything starts; the sentence says what to do."""
-    listed = cli("run", "dit_xl2_256", "--scale", "smoke", "--dry-run").stdout.split()
-    first, last = (
-        workplace / "results" / "local" / "runs" / f"{id_}.json" for id_ in (listed[2], listed[-4])
-    )
+    listed = cli("run", "dit_xl2_256", "--scale", "smoke", "--dry-run").stdout
+    ids = [line.split()[2] for line in listed.splitlines() if line.startswith("missing run")]
+    runs = workplace / "results" / "local" / "runs"
+    first, last = runs / f"{ids[0]}.json", runs / f"{ids[-1]}.json"
     first.parent.mkdir(parents=True)
     first.write_text(whole := json.dumps({"schema": 1, "id": first.stem}))
     last.write_text(content)
@@ -125,3 +125,11 @@ def test_a_read_only_results_folder(refused, mounted, workplace):
         "--fresh",
         words=["Read-only file system", "what was finished is kept"],
     )
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--status"])
+def test_lists_end_with_a_count_and_a_time(cli, workplace, option):
+    said = cli("run", "dit_xl2_256", "--scale", "smoke", option).stdout.splitlines()
+    assert said[-2] == f"{len(said) - 2} artefacts: 0 done"
+    assert said[-1].startswith(f"{len(said) - 2} missing: about ") and " with " in said[-1]
+    assert not (workplace / "results").exists()

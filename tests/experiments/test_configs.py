@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from analysis.paper_numbers import published
+from experiments.rows import SAMPLERS, STOCHASTIC
 from experiments.table2 import BLOCKS as BLOCKS_OF_TABLE_2
-from harmonica.lab.runs import with_needs
+from harmonica.lab.ids import with_needs
 from harmonica.method.schedules import budget
 
 NAMES = ("dit_xl2_256", "dit_xl2_512")
@@ -122,9 +123,7 @@ def test_the_rows_of_table_2():
 def test_which_samplers_draw_noise_is_said_rightly():
     from harmonica import samplers
 
-    assert all(
-        samplers.load(block.id).stochastic == block.stochastic for block in BLOCKS_OF_TABLE_2
-    )
+    assert all(samplers.load(name).stochastic == (name in STOCHASTIC) for name in SAMPLERS)
 
 
 def test_the_papers_cur_is_that_of_its_table():
@@ -133,7 +132,7 @@ def test_the_papers_cur_is_that_of_its_table():
         for row in published("table2_text_to_image")
         if row["model"] == "PixArt-alpha 256x256" and row["method"] == "HarmoniCa"
     }
-    assert paper == {block.sampler: block.cur_percent for block in BLOCKS_OF_TABLE_2}
+    assert paper == {SAMPLERS[block.sampler]: block.cur_percent for block in BLOCKS_OF_TABLE_2}
 
 
 def test_routers_are_trained_alike():

@@ -13,10 +13,11 @@ import torch
 from harmonica.errors import BadInput
 from harmonica.lab import make as maker
 from harmonica.lab import sampling
+from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.make import make, make_shard
-from harmonica.lab.runs import SCHEMA, LatencySpec, RouterSpec, RunSpec, canonical
 from harmonica.lab.sampling import keep_mask, load_samples
 from harmonica.lab.shards import missing_blocks, num_blocks, shard_blocks
+from harmonica.lab.specs import LatencySpec, RouterSpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method import router as routers
 from harmonica.method import schedules

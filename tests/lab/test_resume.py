@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from harmonica import files
 from harmonica.lab.make import make
-from harmonica.lab.runs import RouterSpec, RunSpec
+from harmonica.lab.specs import RouterSpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.settings import RouterTraining
 

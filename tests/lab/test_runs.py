@@ -12,16 +12,10 @@ from pathlib import Path
 import pytest
 
 from harmonica.errors import BadInput
-from harmonica.lab.runs import (
-    LatencySpec,
-    RouterSpec,
-    RunSpec,
-    TrainingCostSpec,
-    canonical,
-    with_needs,
-)
-from harmonica.lab.specs import FileSpec, ImageSpec, ModelSpec, PromptSpec, PublishedRouter
+from harmonica.lab.ids import canonical, with_needs
+from harmonica.lab.specs import LatencySpec, ModelSpec, RouterSpec, RunSpec, TrainingCostSpec
 from harmonica.method.settings import RouterTraining
+from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec, PublishedRouter
 
 MODEL = ModelSpec(name="m", sha256="0" * 64, scale="digits")
 TRAINING = RouterTraining(
@@ -260,7 +254,7 @@ WRONG = [
     (PUBLISHED, {"tau": 1}),
     (UNCACHED, {"precision": "half"}),
     (RANDOM, {"reuse_last_step": True}),
-    (CACHED, {"reuse_last_step": False}),
+    (CACHED, {"reuse_last_step": 1}),
     (replace(CACHED, cur_percent=9), {"reuse_last_step": True}),
     (CACHED, {"transferred": True}),
     (UNCACHED, {"transferred": True}),
@@ -284,7 +278,7 @@ def test_a_typo_is_an_error():
 @pytest.mark.parametrize(
     "code",
     [
-        "import harmonica.lab.specs, harmonica.lab.runs, harmonica.lab.store, harmonica.lab.expect",
+        "import harmonica.lab.specs, harmonica.lab.ids, harmonica.lab.store, harmonica.lab.needed",
         "from experiments.dit_xl2_256.config import table; assert table('digits', 'all', 3)",
         "from experiments.dit_xl2_512.config import table; assert table('digits', 'all', 3)",
         "import harmonica.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass",

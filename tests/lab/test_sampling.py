@@ -10,8 +10,7 @@ from harmonica.digits.manifest import manifest
 from harmonica.fast.plan import compile_mask
 from harmonica.lab import sampling
 from harmonica.lab.models import load_model
-from harmonica.lab.runs import RunSpec
-from harmonica.lab.specs import ModelSpec
+from harmonica.lab.specs import ModelSpec, RunSpec
 from harmonica.method import schedules, seeds
 from harmonica.method.denoise import Denoiser
 

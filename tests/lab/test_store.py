@@ -13,8 +13,8 @@ import pytest
 from harmonica.errors import BadInput
 from harmonica.files import atomic, write_json
 from harmonica.lab import store as stores
-from harmonica.lab.runs import SCHEMA, RunSpec
-from harmonica.lab.specs import ModelSpec
+from harmonica.lab.ids import SCHEMA
+from harmonica.lab.specs import ModelSpec, RunSpec
 from harmonica.lab.store import Store
 
 RUN = RunSpec(

@@ -4,18 +4,21 @@ behind.
 
 import pytest
 
-from experiments.ablation import ALL_PAIRS, HARMONICA, RELEASED, SDT_MSE, Group
+from experiments.ablation import ALL_PAIRS, HARMONICA, RELEASED, SDT_MSE, group_of, training
 from harmonica.lab.make import make
-from harmonica.lab.runs import TrainingCostSpec
+from harmonica.lab.specs import TrainingCostSpec
 from harmonica.lab.store import Store
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory):
-    group = Group(name="cost", scale="smoke", seeds=1)
+    group = group_of("cost", "smoke", 1)
     spec = TrainingCostSpec(
         group="cost",
-        rows=tuple((m, group.router(m, 35)) for m in (RELEASED, ALL_PAIRS, SDT_MSE, HARMONICA)),
+        rows=tuple(
+            (method, group.router(training("smoke", method, 35)))
+            for method in (RELEASED, ALL_PAIRS, SDT_MSE, HARMONICA)
+        ),
         repeats=2,
     )
     record = make(spec, Store(tmp_path_factory.mktemp("store")))

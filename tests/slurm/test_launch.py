@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from harmonica.errors import BadInput
+from harmonica.lab.ids import with_needs
 from harmonica.lab.make import make_shard
-from harmonica.lab.runs import LatencySpec, RouterSpec, RunSpec, with_needs
+from harmonica.lab.specs import LatencySpec, RouterSpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.settings import RouterTraining
 from slurm import launch, report

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from small.config import table
 
-from harmonica.lab.runs import latency_specs, with_needs
+from experiments.rows import latency_specs
+from harmonica.lab.ids import with_needs
 from harmonica.lab.store import Store
 from slurm import launch
 from slurm.resources import Resources, Site

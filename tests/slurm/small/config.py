@@ -2,10 +2,9 @@
 Runs of 300 blocks.
 """
 
-from experiments import Row
+from experiments.rows import Row
 from harmonica.digits.manifest import manifest
-from harmonica.lab.runs import RouterSpec, RunSpec
-from harmonica.lab.specs import ModelSpec
+from harmonica.lab.specs import ModelSpec, RouterSpec, RunSpec
 from harmonica.method.settings import RouterTraining
 
 

@@ -1,0 +1,51 @@
+"""What `--dry-run` and `--status` print where nothing is submitted: every artefact, how many are there,
+and what the others will take.
+"""
+
+from harmonica.lab import estimates
+from harmonica.lab.needed import missing_files
+from harmonica.lab.store import LOCAL, Store
+from harmonica.lab.words import count, duration, size
+
+
+def show(artefacts, scale, num_processes):
+    store, missing = Store(LOCAL), []
+    for artefact in artefacts:
+        done = store.record(artefact) is not None
+        print(f"{'done   ' if done else 'missing'} {artefact.kind:6} {artefact.id}")
+        if not done:
+            missing.append(artefact)
+    print(f"{count(len(artefacts), 'artefact')}: {len(artefacts) - len(missing)} done")
+    if missing:
+        print("\n".join(_outlook(missing, scale, num_processes)))
+
+
+def _outlook(missing, scale, num_processes):
+    """Lines on what it takes to make what is missing."""
+    if scale != "paper":
+        # what is timed is alone on the machine
+        alone = sum(estimates.seconds(a) for a in missing if a.kind in ("latency", "training"))
+        whole = sum(map(estimates.seconds, missing))
+        needed = alone + (whole - alone) / num_processes
+        processes = count(num_processes, "process")
+        return [f"{len(missing)} missing: about {duration(needed)} with {processes}"]
+    hours = {
+        kind: duration(sum(estimates.seconds(a) for a in missing if a.kind == kind))
+        for kind in ("router", "run")
+    }
+    rate = estimates.GPU.macs_per_second[None] / 1e12
+    disk = size(sum(map(estimates.disk_bytes, missing)))
+    lines = [
+        f"{len(missing)} missing: about {hours['run']} of one GPU for sampling and "
+        f"{hours['router']} for training routers, ASSUMING {rate:.0f} T multiply-accumulates per "
+        "second in float32 (not measured); metrics left out",
+        f"{disk} of images below {LOCAL}/samples",
+    ]
+    if routers := [artefact for artefact in missing if artefact.kind == "router"]:
+        most = max(routers, key=estimates.training_bytes)
+        lines.append(
+            f"largest router training: batch {most.training.batch}, about "
+            f"{size(estimates.training_bytes(most))} on one GPU or "
+            f"{size(estimates.training_bytes(most, 4))} on each of 4 (estimate)"
+        )
+    return lines + [f"missing {sentence}" for sentence in missing_files(missing)]

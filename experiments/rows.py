@@ -1,0 +1,136 @@
+"""A row of a table with the runs behind it, and the one way in which all experiments build theirs."""
+
+from dataclasses import dataclass
+from itertools import groupby
+
+from harmonica.lab.specs import LatencySpec, ModelSpec, RouterSpec, RunSpec
+
+ROWS = ("core", "all")
+SAMPLERS = {"ddim": "DDIM", "dpm++": "DPM-Solver++", "iddpm": "IDDPM", "sa-solver": "SA-Solver"}
+STOCHASTIC = ("iddpm", "sa-solver")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of a table: a method at one setting, and the runs that are averaged in it.
+
+    group: rows that share one uncached model. runs: over base models, then evaluation noises. form:
+    which of a method's forms this is, where it has several. sampler: its name, which is also the
+    method of the rows that cache nothing. stochastic: whether it draws noise at each step, so that
+    a run with fewer steps is another realisation.
+    """
+
+    group: str
+    model: str
+    method: str
+    num_steps: int
+    cur_percent: float | None
+    form: str = ""
+    sampler: str = "DDIM"
+    stochastic: bool = False
+    runs: tuple[RunSpec, ...]
+
+    @property
+    def uncached(self):
+        """Whether every block is computed: the uncached model, and the same one with fewer steps."""
+        return self.method == self.sampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Rows that share an uncached model: one sampler at one number of steps.
+
+    title: of the group, without its T. label: of the model. models: all base models, of which the
+    first `seeds` are run, each from `seeds` evaluation noises. images: how many, in which batches,
+    and at paper scale what decodes and judges them (fields of RunSpec).
+    """
+
+    title: str
+    label: str
+    models: tuple[ModelSpec, ...]
+    seeds: int
+    sampler: str = "ddim"
+    num_steps: int
+    guidance: float = 1.0
+    images: dict
+
+    @property
+    def scale(self):
+        return self.models[0].scale
+
+    def uncached(self, num_steps=None, form=""):
+        """Every block computed, perhaps in fewer steps."""
+        return self.row(SAMPLERS[self.sampler], num_steps=num_steps, form=form)
+
+    def fora(self, interval=2):
+        if interval == 2:
+            return self.row("FORA", schedule="fora")
+        return self.row(f"FORA, interval {interval}", schedule="fora", interval=interval)
+
+    def learned(self, method, training, *, form="", of=0, sampler=None, reuse_last_step=False):
+        """Routers trained as a RouterTraining says, one for each base model.
+
+        of: how many base models further on the router comes from; sampler: of its training, where
+        that is not the group's.
+        """
+        routers = [
+            self.router(training, self.models[(index + of) % len(self.models)], sampler)
+            for index in range(len(self.models))
+        ]
+        return self.row(
+            method,
+            training.cur_percent,
+            form=form,
+            routers=routers,
+            schedule="router",
+            reuse_last_step=reuse_last_step,
+            transferred=bool(of or sampler),
+        )
+
+    def router(self, training, model=None, sampler=None):
+        return RouterSpec(
+            model=model or self.models[0],
+            sampler=sampler or self.sampler,
+            num_steps=self.num_steps,
+            guidance=self.guidance,
+            training=training,
+        )
+
+    def row(self, method, cur=None, *, form="", num_steps=None, routers=None, **schedule):
+        """A row of runs under one schedule (fields of RunSpec). routers: one for each base model."""
+        num_steps = num_steps or self.num_steps
+        runs = tuple(
+            RunSpec(
+                model=model,
+                sampler=self.sampler,
+                num_steps=num_steps,
+                guidance=self.guidance,
+                against=self.num_steps,
+                cur_percent=cur,
+                router=routers[index] if routers else None,
+                seed=noise,
+                **self.images,
+                **schedule,
+            )
+            for index, model in enumerate(self.models[: self.seeds])
+            for noise in range(self.seeds)
+        )
+        return Row(
+            group=f"{self.title}, T = {self.num_steps}",
+            model=self.label,
+            method=method,
+            num_steps=num_steps,
+            cur_percent=cur,
+            form=form,
+            sampler=SAMPLERS[self.sampler],
+            stochastic=self.sampler in STOCHASTIC,
+            runs=runs,
+        )
+
+
+def latency_specs(rows):
+    """One LatencySpec per group of rows, a group's rows in sequence: the first run of each."""
+    return [
+        LatencySpec(group=group, runs=tuple(row.runs[0] for row in own))
+        for group, own in groupby(rows, key=lambda row: row.group)
+    ]

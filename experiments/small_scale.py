@@ -1,0 +1,37 @@
+"""What all experiments have in common at the scales that need no GPU: base models, how many images,
+how routers are trained.
+"""
+
+from harmonica.digits.manifest import folder, manifest
+from harmonica.errors import check
+from harmonica.lab.specs import ModelSpec
+from harmonica.method.settings import RouterTraining
+
+IMAGES = {"digits": {"num_images": 1000, "batch": 100}, "smoke": {"num_images": 32, "batch": 16}}
+# Equal for all routers: every trainable row gets `trajectories` updates of `batch` samples. The
+# released code's lr 0.01 cannot cross tau in so few updates, and Adam's default eps is as large as
+# these gradients.
+TRAINING = {"batch": 16, "lr": 0.1, "adam_eps": 1e-12, "tau": 0.1}
+TRAJECTORIES = {"digits": 100, "smoke": 2}
+LAMBDA = {"refresh": 10, "lambda_batch": 16}
+LEARNING_TO_CACHE = {"walk": "ltc", "objective": "mse"}
+HARMONICA = {"walk": "sdt", "objective": "leave-one-out", "lambda_scores": "soft"}
+
+
+def base_models(scale, prefix):
+    """The base models of one kind, in the order of their seeds: name without the seed -> ModelSpecs."""
+    found = {
+        int(name.rsplit("-s", 1)[1]): ModelSpec(name=name, sha256=about["sha256"], scale=scale)
+        for name, about in manifest().items()
+        if name.rsplit("-s", 1)[0] == prefix
+    }
+    right = f"{folder()} has none; unset HARMONICA_MODELS to use the shipped ones"
+    check(found, "base model", prefix, right)
+    return tuple(found[seed] for seed in sorted(found))
+
+
+def training(scale, method, cur_percent, **settings):
+    """method: what sets it apart, fields of RouterTraining; `settings` change more of them."""
+    refreshed = {} if method["objective"] == "mse" else LAMBDA
+    common = {"trajectories": TRAJECTORIES[scale], **TRAINING, **refreshed}
+    return RouterTraining(**{**common, "cur_percent": cur_percent, **method, **settings})

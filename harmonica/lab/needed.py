@@ -1,0 +1,60 @@
+"""Files that artefacts of paper scale read and nothing here makes: which are missing, and where they
+come from. Imports no torch.
+"""
+
+from harmonica import weights
+from harmonica.errors import BadInput
+from harmonica.lab import estimates
+
+
+def missing_files(artefacts):
+    """[sentence] per file that routers and runs of paper scale need and that is not there: its
+    name, where it is published, the folder to put it into. Other artefacts need none.
+    """
+    wanted = [a for a in artefacts if a.kind in ("router", "run") and a.model.scale == "paper"]
+    sentences = _missing_latents(wanted)
+    lookups = [(weights.find, name, "file") for name in names(wanted)]
+    lookups += [
+        (weights.checked_router, router.name, router.sha256)
+        for router in _published_routers(wanted)
+    ]
+    prompts = {a.model.prompts for a in wanted if a.model.prompts}
+    lookups += [(weights.embeddings, captions) for captions in prompts]
+    for find, *arguments in lookups:
+        try:
+            find(*arguments)
+        except BadInput as error:
+            sentences.append(str(error))
+    return sentences
+
+
+def names(artefacts):
+    """-> names below weights.folder() of everything that routers and runs read there, once each."""
+    found = {}
+    for artefact in artefacts:
+        read = [artefact.model.name]
+        if artefact.kind == "run" and artefact.images:
+            images, prompts = artefact.images, artefact.model.prompts
+            inception = images.inception or weights.PUBLISHED[weights.INCEPTION]
+            read += [images.decoder.name, inception.name, images.reference]
+            read += [images.clip and images.clip.name, prompts and prompts.name]
+        found |= {name: True for name in read if name}
+    return list(found)
+
+
+def _missing_latents(artefacts):
+    sentences = []
+    ltc = [a for a in artefacts if a.kind == "router" and a.training.walk == "ltc"]
+    for side in sorted({int(estimates.tokens(router.model) ** 0.5) for router in ltc}):
+        folder = weights.latents_folder(2 * side)
+        if not (folder / "labels.npy").exists():
+            sentences.append(
+                f"latents: {folder} holds no prepared training images; `python -m harmonica "
+                f"latents prepare IMAGES --size {16 * side}` makes them of ImageNet's"
+            )
+    return sentences
+
+
+def _published_routers(artefacts):
+    found = {a.published for a in artefacts if a.kind == "run" and a.published}
+    return sorted(found, key=lambda router: router.name)

@@ -1,0 +1,48 @@
+"""Published files as data: by name and hash, never by path. Imports no torch."""
+
+from dataclasses import dataclass
+
+from harmonica.errors import check
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileSpec:
+    """A published file, by its name (see harmonica/weights) and sha256."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptSpec(FileSpec):
+    """A file of captions, the folder that holds their text embeddings (see weights/prompts.py), and
+    the images' side in pixels.
+    """
+
+    embeddings: str
+    pixels: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSpec:
+    """Paper scale: the decoder of latents, and what the images are compared with.
+
+    reference: name of an .npz as ADM publishes, by default ADM's own of the images' resolution.
+    inception: by default the published weights. clip: the checkpoint of the CLIP score, for a model
+    with prompts.
+    """
+
+    decoder: FileSpec
+    reference: str | None = None
+    inception: FileSpec | None = None
+    clip: FileSpec | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedRouter(FileSpec):
+    """A router file as its authors published it, and the threshold that they give for it."""
+
+    tau: float = 0.1
+
+    def __post_init__(self):
+        check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")

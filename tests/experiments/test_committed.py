@@ -1,0 +1,37 @@
+"""Records are found by their ids: a change of any committed one orphans what was measured."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+from experiments.rows import latency_specs
+from harmonica.lab.ids import canonical, with_needs
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = {"runs": "run", "routers": "router", "latency": "latency", "training": "training"}
+
+
+def named():
+    """{id: artefact} of all experiments with all rows and seeds."""
+    found = {}
+    for path in (ROOT / "experiments").glob("*/config.py"):
+        config = import_module(f"experiments.{path.parent.name}.config")
+        rows = config.table("digits", "all", 3)
+        specs = with_needs([run for row in rows for run in row.runs])
+        for seeds in (1, 3):
+            specs += latency_specs(config.table("digits", "all", seeds))
+        specs += config.costs("digits") if hasattr(config, "costs") else []
+        found |= {spec.id: spec for spec in specs}
+    return found
+
+
+def test_every_committed_record_is_one_that_an_experiment_names():
+    specs = named()
+    for folder, kind in FOLDERS.items():
+        paths = list((ROOT / "results" / folder).glob("*.json"))
+        assert paths
+        for path in paths:
+            assert path.stem in specs, path.stem
+            record, spec = json.loads(path.read_text()), specs[path.stem]
+            assert (record["kind"], record["id"]) == (kind, path.stem) and spec.kind == kind
+            assert record["config"] == json.loads(canonical(spec))
