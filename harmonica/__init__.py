@@ -3,6 +3,10 @@
 # What users of a diffusers pipeline need, imported when first asked for: `import harmonica`
 # imports no torch.
 EXPORTS = {
+    "errors": "harmonica.errors",
+    "formats": "harmonica.weights.formats",
+    "router": "harmonica.method.router",
+    "schedules": "harmonica.method.schedules",
     "apply_router": "harmonica.pipeline.apply",
     "remove_router": "harmonica.pipeline.apply",
     "Router": "harmonica.method.router",
@@ -15,4 +19,5 @@ def __getattr__(name):
 
     if name not in EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(EXPORTS[name]), name)
+    home = import_module(EXPORTS[name])
+    return home if home.__name__.endswith(f".{name}") else getattr(home, name)

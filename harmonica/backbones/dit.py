@@ -17,8 +17,14 @@ import torch
 import torch.nn.functional as F
 from diffusers.models.embeddings import get_timestep_embedding
 
-from harmonica.backbones.driven import attend, feed_forward, is_hooked, scaled
-from harmonica.backbones.patches import embed_patches, fastest_projection, from_patches
+from harmonica.backbones.driven import attend, feed_forward, scaled
+from harmonica.backbones.patches import (
+    embed_patches,
+    fastest_projection,
+    from_patches,
+    weight_dtype,
+)
+from harmonica.backbones.stock import is_own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,13 +32,13 @@ class Numerics:
     """Where diffusers' DiT and the official DiT differ inside the model."""
 
     frequency_shift: float  # of the sinusoidal timestep embedding
-    mlp_norm_eps: float  # of the LayerNorm before the feed-forward
+    mlp_norm_eps: float | None  # of the LayerNorm before the feed-forward; None: the model's own
     guided_channels: int  # latent channels that classifier-free guidance acts on
 
 
 NUMERICS = {
     "official": Numerics(frequency_shift=0, mlp_norm_eps=1e-6, guided_channels=3),
-    "diffusers": Numerics(frequency_shift=1, mlp_norm_eps=1e-5, guided_channels=4),
+    "diffusers": Numerics(frequency_shift=1, mlp_norm_eps=None, guided_channels=4),
 }
 TIME_CHANNELS = 256
 
@@ -86,7 +92,7 @@ class DiT:
             flip_sin_to_cos=True,
             downscale_freq_shift=self.numerics.frequency_shift,
         )
-        sinusoid = sinusoid.to(self.model.pos_embed.proj.weight.dtype)
+        sinusoid = sinusoid.to(weight_dtype(self.model.pos_embed))
         return [emb.timestep_embedder(sinusoid) for emb in self.embedders]
 
     def start(self, x, t, ctx):
@@ -104,7 +110,7 @@ class DiT:
         """
         linears = [block.norm1.linear for block in self.model.transformer_blocks]
         plain = all(
-            type(linear) is torch.nn.Linear and not is_hooked(linear)  # no adapter, not quantised
+            is_own(linear, torch.nn.Linear)  # no adapter, not quantised
             for linear in [*linears, self.model.proj_out_1]
         )
         # in float64 MKL sums in an order of each width's own
@@ -186,7 +192,8 @@ class DiT:
         return attend(block.attn1, scaled(block.norm1.norm(h), factor, shift))
 
     def _feed_forward(self, block, h, shift, factor):
-        normed = F.layer_norm(h, h.shape[-1:], eps=self.numerics.mlp_norm_eps)
+        eps = self.numerics.mlp_norm_eps
+        normed = block.norm3(h) if eps is None else F.layer_norm(h, h.shape[-1:], eps=eps)
         return feed_forward(block.ff, scaled(normed, factor, shift))
 
 

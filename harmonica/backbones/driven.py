@@ -9,7 +9,9 @@ import torch
 import torch.nn.functional as F
 from diffusers.models import attention
 from diffusers.models.activations import GELU
-from diffusers.models.attention_processor import AttnProcessor2_0
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+
+from harmonica.backbones.stock import is_hooked, is_own
 
 
 def scaled(x, factor, shift):
@@ -25,7 +27,7 @@ def attend(attn, x):
     diffusers' module and processor ask and copy at every call. One that is not the default, or has
     hooks, is called as it is; adapters are in the linear layers.
     """
-    if not is_default(attn) or is_hooked(attn):
+    if not is_default(attn):
         return attn(x)
     return by_token(
         attn,
@@ -37,20 +39,14 @@ def attend(attn, x):
 
 def is_default(attn):
     """Whether this attention of tokens computes what diffusers' default processor does without its
-    options.
+    options, and nothing else.
     """
+    if not is_own(attn, Attention) or type(attn.processor) is not AttnProcessor2_0:
+        return False
     extras = attn.norm_cross, attn.norm_q, attn.norm_k, attn.group_norm, attn.spatial_norm
-    return (
-        type(attn.processor) is AttnProcessor2_0
-        and not any(extra for extra in extras)
-        and not attn.residual_connection
-        and attn.rescale_output_factor == 1
-    )
-
-
-def is_hooked(module):
-    """Whether a call of the module does more than its class's forward."""
-    return bool("forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks)
+    plain_out = len(attn.to_out) == 2 and not is_hooked(attn.to_out)
+    plain_sum = not attn.residual_connection and attn.rescale_output_factor == 1
+    return plain_out and plain_sum and not any(extra for extra in extras)
 
 
 def by_head(attn, x):
@@ -68,20 +64,15 @@ def feed_forward(ff, x):
     """ff(x) of diffusers' FeedForward, (B, L, width) -> (B, L, width), bit for bit; driven as
     `attend` drives attention.
     """
-    plain = (
-        type(ff) is attention.FeedForward and type(ff.net[0]) is GELU and len(ff.net) == 3
-    )  # no last dropout
-    if not plain or is_hooked(ff) or is_hooked(ff.net[0]):
+    if not is_own(ff, attention.FeedForward) or len(ff.net) != 3 or is_hooked(ff.net):
         return ff(x)
     gelu, dropout, linear = ff.net
+    if not is_own(gelu, GELU):
+        return ff(x)
     return linear(dropped(dropout, F.gelu(gelu.proj(x), approximate=gelu.approximate)))
 
 
 def dropped(dropout, x):
     """dropout(x); a module that only hands on costs as much as a small norm."""
-    idle = (
-        type(dropout) is torch.nn.Dropout
-        and not (dropout.training and dropout.p)
-        and not is_hooked(dropout)
-    )
+    idle = is_own(dropout, torch.nn.Dropout) and not (dropout.training and dropout.p)
     return x if idle else dropout(x)

@@ -2,8 +2,9 @@
 
 import torch
 import torch.nn.functional as F
+from diffusers.models.embeddings import PatchEmbed
 
-from harmonica.backbones.driven import is_hooked
+from harmonica.backbones.stock import is_own
 
 TRIED = 1, 2, 16, 100  # batch sizes: in which order a convolution sums depends on them
 
@@ -29,18 +30,20 @@ def embed_patches(embed, x, projected=convolved):
     before the sum with the positions: the module's own is transposed, on which that sum, the first
     norm and the first addition are slow.
     """
-    x = x.to(embed.proj.weight.dtype)
-    fits = x.shape[2:] == (embed.patch_size * embed.height, embed.patch_size * embed.width)
-    if (
-        not fits
-        or embed.pos_embed_max_size
-        or embed.layer_norm
-        or embed.pos_embed is None
-        or is_hooked(embed)
-    ):
+    x = x.to(weight_dtype(embed))
+    if not is_own(embed, PatchEmbed) or embed.pos_embed_max_size or embed.layer_norm:
         return embed(x)
-    h = (convolved if is_hooked(embed.proj) else projected)(embed.proj, x)
+    fits = x.shape[2:] == (embed.patch_size * embed.height, embed.patch_size * embed.width)
+    if not fits or embed.pos_embed is None or not embed.flatten:
+        return embed(x)
+    own = is_own(embed.proj, torch.nn.Conv2d)
+    h = (projected if own else convolved)(embed.proj, x)
     return (h + embed.pos_embed).to(h.dtype)
+
+
+def weight_dtype(embed):
+    """The dtype that a model computes in, as its patch embedding tells."""
+    return next(embed.parameters()).dtype
 
 
 @torch.no_grad()
@@ -52,16 +55,14 @@ def fastest_projection(embed):
     up to a quarter of a millisecond, a good part of what a small model takes for a step that reuses
     everything.
     """
+    if not is_own(embed, PatchEmbed) or not is_own(embed.proj, torch.nn.Conv2d):
+        return convolved
     conv, weight = embed.proj, embed.proj.weight
-    if (
-        type(conv) is not torch.nn.Conv2d
-        or is_hooked(conv)
-        or weight.device.type != "cpu"
-        or weight.dtype != torch.float32
-    ):
+    if weight.device.type != "cpu" or weight.dtype != torch.float32:
         return convolved
     shape = conv.in_channels, embed.patch_size * embed.height, embed.patch_size * embed.width
-    noise = torch.randn(max(TRIED), *shape, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(max(TRIED), *shape, generator=generator, dtype=weight.dtype)
     same = all(
         torch.equal(by_linear(conv, noise[:batch]), convolved(conv, noise[:batch]))
         for batch in TRIED

@@ -16,7 +16,14 @@ import torch
 import torch.nn.functional as F
 
 from harmonica.backbones.driven import attend, by_head, by_token, feed_forward, is_default, scaled
-from harmonica.backbones.patches import convolved, embed_patches, fastest_projection, from_patches
+from harmonica.backbones.patches import (
+    convolved,
+    embed_patches,
+    fastest_projection,
+    from_patches,
+    weight_dtype,
+)
+from harmonica.backbones.stock import is_own
 from harmonica.errors import check
 
 MASKED = -10000.0  # what the model adds to the scores of padding tokens
@@ -126,9 +133,7 @@ class PixArt:
         the modulations that all layers share as well, (B, 6, width).
         """
         emb = self.model.adaln_single.emb
-        embedded = emb.timestep_embedder(
-            emb.time_proj(t).to(self.model.pos_embed.proj.weight.dtype)
-        )
+        embedded = emb.timestep_embedder(emb.time_proj(t).to(weight_dtype(self.model.pos_embed)))
         return embedded, None if self.model.use_additional_conditions else self._shared(embedded)
 
     def start(self, x, t, prompt):
@@ -221,7 +226,7 @@ def _is_plain(attn):
     diffusers' processor make of them.
     """
     return is_default(attn) and all(
-        type(linear) is torch.nn.Linear
+        is_own(linear, torch.nn.Linear)
         for linear in (attn.to_q, attn.to_k, attn.to_v, attn.to_out[0])
     )
 

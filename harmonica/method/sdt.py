@@ -86,5 +86,7 @@ def compare(backbone, h, c, r, cache, recompute=False):
 
 def _recomputed(compute):
     # a partial's arguments are given one by one: autograd's hooks then see what is kept
-    function, inputs = (compute.func, compute.args) if isinstance(compute, partial) else (compute, ())
+    function, inputs = (
+        (compute.func, compute.args) if isinstance(compute, partial) else (compute, ())
+    )
     return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)

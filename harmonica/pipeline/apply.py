@@ -14,12 +14,13 @@ import warnings
 from contextlib import contextmanager
 from types import MethodType
 
+import torch
 from accelerate.hooks import add_hook_to_module, remove_hook_from_module
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
 from harmonica.errors import BadInput, check
 from harmonica.fast.plan import compile_mask
-from harmonica.method.router import Router
+from harmonica.method.router import KINDS, Router
 from harmonica.pipeline.transformers import backbone_of, check_drivable, conditioning
 from harmonica.weights.formats import read
 
@@ -80,6 +81,13 @@ class AppliedRouter:
             "router",
             f"N = {router.num_blocks}",
             f"this {type(self.transformer).__name__} has {self.backbone.num_blocks} cacheable blocks",
+        )
+        kinds = router.about.get("kinds") or (KINDS if "training" in router.about else None)
+        check(
+            kinds is None or tuple(kinds) == self.backbone.kinds,
+            "router",
+            f"blocks {', '.join(kinds or ())}",
+            f"this {type(self.transformer).__name__} has {', '.join(self.backbone.kinds)} in turn",
         )
         if router.timesteps is None and not assume_timesteps:
             raise BadInput(
@@ -222,13 +230,28 @@ class AppliedRouter:
 
     def prepared(self, **inputs):
         """backbone.prepare of what conditions this call, done once: the pipelines give the same
-        tensors at every step.
+        tensors at every step. Another tensor, or one that was written into, is prepared anew.
         """
         make, tensors = conditioning(self.transformer, inputs)
-        if self.ctx is not None and all(new is old for new, old in zip(tensors, self.tensors)):
+        if self.ctx is not None and all(map(_unchanged, tensors, self.tensors)):
             return self.ctx
-        self.tensors = tensors
+        self.tensors = [_remembered(tensor) for tensor in tensors]
         return self.backbone.prepare(make(*tensors))
+
+
+def _remembered(tensor):
+    """What is kept of a tensor to know it again: itself, and its version or a copy of it."""
+    if not isinstance(tensor, torch.Tensor):
+        return tensor, None
+    # tensors made in inference mode count no versions
+    return tensor, tensor.clone() if tensor.is_inference() else tensor._version
+
+
+def _unchanged(tensor, remembered):
+    same, version = remembered
+    if tensor is not same or not isinstance(tensor, torch.Tensor):
+        return tensor is same
+    return torch.equal(tensor, version) if tensor.is_inference() else tensor._version == version
 
 
 def check_backend(transformer, backend):

@@ -5,8 +5,8 @@ conditioned on.
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 
 from harmonica.backbones.dit import DiT
-from harmonica.backbones.driven import is_hooked
 from harmonica.backbones.pixart import PixArt, TextCond
+from harmonica.backbones.stock import departures
 from harmonica.errors import BadInput, check
 
 
@@ -29,8 +29,7 @@ def _text(encoder_hidden_states, encoder_attention_mask=None, added_cond_kwargs=
 
 
 # per class of transformer: its backbone, the tensors among forward's arguments that stay the same
-# for all steps, and the
-# backbone's conditioning made of these
+# for all steps, and the backbone's conditioning made of these
 KNOWN = {
     DiTTransformer2DModel: (_dit, _labels, lambda labels: labels),
     PixArtTransformer2DModel: (PixArt, _text, TextCond),
@@ -68,8 +67,10 @@ def conditioning(transformer, inputs):
 
 
 def check_drivable(transformer):
-    """A router calls modules inside the transformer blocks, not the blocks: what hangs on those
-    would do nothing.
+    """BadInput where the backbone would not compute what the transformer does.
+
+    A schedule drives modules inside the transformer's blocks past the blocks' own code, so that
+    must be the stock code; hooks and other code on what is passed by would do nothing.
     """
     check(
         transformer._compiled_call_impl is None,
@@ -77,22 +78,17 @@ def check_drivable(transformer):
         "compiled",
         "apply the router to one that is not",
     )
-    passed_by = [
-        module
-        for block in transformer.transformer_blocks
-        for module in (block, block.attn2)
-        if module is not None
-    ]
-    check(
-        not any(map(is_hooked, passed_by)),
-        "transformer",
-        "hooks on its blocks",
-        "a router passes the blocks' own forward "
-        "by, so caching or offload hooks there would do nothing; remove them (to save memory, use enable_model_cpu_offload)",
-    )
+    found = departures(transformer)
+    others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    if found:
+        raise BadInput(
+            f"transformer: {found[0]}{others}; a router passes this code by, so what was changed "
+            "there would do nothing: take it off (to save memory, use enable_model_cpu_offload)"
+        )
     check(
         not any(parameter.is_meta for parameter in transformer.parameters()),
         "transformer",
         "weights on the meta device",
-        "a router cannot drive modules that are loaded one by one; use enable_model_cpu_offload instead",
+        "a router cannot drive modules that are loaded one by one; "
+        "use enable_model_cpu_offload instead",
     )
