@@ -1,22 +1,27 @@
 """The command line: `python -m harmonica COMMAND`. torch is imported only by commands that compute."""
 
 import os
+import signal
 import sys
-
-from harmonica.cli import command, evaluate, latents, prompts, router, samples, train, weights
-from harmonica.cli.command import Parser
 
 
 def main(argv=None):
-    os.environ.setdefault(
-        "OMP_WAIT_POLICY", "passive"
-    )  # side by side, spinning threads starve each other
-    return command.run(
-        lambda argv: (arguments := parser().parse_args(argv)).function(arguments), argv
-    )
+    from harmonica.cli import command
+
+    # side by side, spinning threads starve each other
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    return command.run(_call, argv)
+
+
+def _call(argv):
+    arguments = parser().parse_args(argv)
+    return arguments.function(arguments)
 
 
 def parser():
+    from harmonica.cli import evaluate, latents, prompts, router, samples, train, weights
+    from harmonica.cli.command import Parser
+
     top = Parser(
         prog="python -m harmonica",
         description="Learned feature caching for diffusion transformers.",
@@ -28,4 +33,6 @@ def parser():
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until command.run is there: end at once
     sys.exit(main())

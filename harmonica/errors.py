@@ -1,4 +1,7 @@
-"""A user's mistake, and how it is said."""
+"""A user's mistake, and how it is said; and how errors of the system are said."""
+
+KEPT = "what was finished is kept"
+MEMORY = ("can't allocate memory", "out of memory", "not enough memory")  # torch's RuntimeErrors
 
 
 class BadInput(ValueError):
@@ -11,3 +14,18 @@ def check(ok, field, value, right):
     """Raise BadInput unless `ok`."""
     if not ok:
         raise BadInput(f"{field}: {value!r} is not possible; {right}")
+
+
+def sentence(error):
+    """-> one line for what a user can mend: a mistake, a file, a full disk, too little memory; None
+    for all else, which is ours.
+    """
+    if isinstance(error, BadInput):
+        return " ".join(str(error).splitlines())
+    if isinstance(error, OSError):
+        where = error.filename or "the system"
+        return " ".join(f"{where}: {error.strerror or error}; {KEPT}".splitlines())
+    if isinstance(error, MemoryError) or any(words in str(error) for words in MEMORY):
+        first = (str(error).splitlines() or ["none is left"])[0][:200]
+        return f"memory: {first}; a smaller batch or fewer processes need less; {KEPT}"
+    return None

@@ -1,9 +1,12 @@
 """Files that are either whole or absent. Imports no torch."""
 
+import hashlib
+import io
 import json
 import os
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +17,24 @@ from harmonica.errors import BadInput
 @contextmanager
 def atomic(path):
     """Yield a temporary path beside `path`; on success it replaces `path`, on an error it is
-    removed.
+    removed. An OSError of writing names `path`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(
-        f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp"
-    )  # hosts share the folder
+    # hosts share the folder
+    temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         os.replace(temporary, path)
+    except OSError as error:
+        own = (None, temporary, *path.parents)
+        if error.errno is None or error.filename not in (*own, *map(str, own)):
+            raise  # of something else that happened meanwhile
+        reason = f"cannot be written: {error.strerror}"
+        raise OSError(error.errno, reason, str(path)) from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def write_json(path, content):
@@ -33,16 +42,52 @@ def write_json(path, content):
         temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
 
 
-def read_json(path):
-    """BadInput where the file is not whole JSON; FileNotFoundError where there is none."""
+def read_json(path, field="record", remedy="delete it to have it made again"):
+    """BadInput, with field and remedy, where the file is not whole JSON; FileNotFoundError where
+    there is none.
+    """
     try:
-        return json.loads(Path(path).read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(
-            f"record: {path} is not a whole JSON file ({error}); delete it to have it made again"
-        ) from None
+        return json.loads(Path(path).read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{field}: {path} is not a whole JSON file ({error}); {remedy}") from None
+
+
+def sha256(path):
+    """The hash of a file's bytes, read once as long as the file is not written again."""
+    return _sha256(path, os.stat(path).st_mtime_ns)
+
+
+@lru_cache
+def _sha256(path, changed):
+    with open(path, "rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def save_array(path, array):
+    """Write a .npy file. By Python's own write: of a full disk numpy's says neither that nor where."""
+    array = np.asarray(array)
+    if not array.flags.c_contiguous:
+        array = np.ascontiguousarray(array)
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(array))
     with atomic(path) as temporary, open(temporary, "wb") as file:
-        np.save(file, array, allow_pickle=False)
+        file.write(header.getvalue())
+        file.write(array.reshape(-1).view(np.uint8).data)
+
+
+def read_array(path, field, remedy, *, mapped=False):
+    """-> the array of a .npy file, as a memory map if asked for. BadInput names field, file and
+    remedy where it is missing, damaged, or of Python objects.
+    """
+    try:
+        return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    except Exception as error:  # numpy raises almost anything on a damaged file
+        raise BadInput(
+            f"{field}: {path} is missing or damaged ({first_line(error)}); {remedy}"
+        ) from None
+
+
+def first_line(error):
+    """What an error says, cut to what fits into a sentence."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said[:150]

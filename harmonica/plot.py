@@ -13,6 +13,7 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from PIL import Image
 
+from harmonica.errors import check
 from harmonica.files import atomic
 
 STYLE = {
@@ -68,15 +69,18 @@ def _png(figure, path):
     image.save(path, format="png", optimize=True)
 
 
-def heat_map(router, path):
+def heat_map(router, path, cur=None):
     """Draw a router (anything with scores (T, N), tau, keep and about) as PNG or PDF: scores,
     threshold, reused entries.
 
-    Where it was trained for a CUR, the entries that its schedule reuses are those of lowest score,
-    else those at most tau.
+    Of a CUR, given or trained for, the schedule reuses the entries of lowest score, else those at
+    most tau.
     """
+    ending = str(path).rpartition(".")[2]
+    check(ending in ("png", "pdf"), "plot", str(path), "its name must end in .png or .pdf")
     scores, kinds = np.asarray(router.scores), kinds_of(router)
-    reused = ~np.asarray(router.keep(router.about.get("training", {}).get("cur_percent")))
+    trained_for = router.about.get("training", {}).get("cur_percent")
+    reused = ~np.asarray(router.keep(trained_for if cur is None else cur))
     panels, num_steps = len(kinds), len(scores)
     columns = scores.shape[1] // panels
     with drawing([path], 1.4 + panels * (0.5 + 0.16 * columns), 1.3 + 0.16 * num_steps) as figure:

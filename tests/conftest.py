@@ -405,9 +405,9 @@ def random_weights(tmp_path_factory):
 @pytest.fixture(scope="session")
 def random_inception(random_weights):
     from harmonica import weights
-    from harmonica.metrics import features
+    from harmonica.weights import extractors
 
-    return features.inception(random_weights, weights.sha256(random_weights))
+    return extractors.inception(random_weights, weights.sha256(random_weights))
 
 
 @pytest.fixture(scope="session")

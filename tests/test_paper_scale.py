@@ -31,7 +31,7 @@ from harmonica.lab.store import Store
 from harmonica.method.router import Router
 from harmonica.metrics import adm
 from harmonica.metrics.images import open_images, write_npz
-from harmonica.weights import formats, latents
+from harmonica.weights import formats, latents, sources
 from harmonica.weights.specs import FileSpec, ImageSpec, PublishedRouter
 from harmonica.weights.vae import Vae
 
@@ -58,14 +58,17 @@ def place(tmp_path_factory, tiny_dit, tiny_vae, random_weights, few_features):
         (root / "routers").mkdir()
         logits = torch.where(torch.arange(STEPS * BLOCKS).view(STEPS, BLOCKS) % 3 == 1, -5.0, 5.0)
         logits[0] = 5  # the first step of HarmoniCa's files
-        formats.write_published(root / "routers" / "theirs.pt", Router(logits=logits))
+        formats.write(root / "routers" / "theirs.pt", Router(logits=logits))
         rng = np.random.default_rng(0)
         for i in range(6):
             (root / "images" / f"n{i % 3}").mkdir(parents=True, exist_ok=True)
             pixels = rng.integers(256, size=(40, 50, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(root / "images" / f"n{i % 3}" / f"{i}.png")
         latents.prepare(
-            root / "images", latents.latents_folder(SIDE), Vae(file("vae")), size=8 * SIDE
+            sources.below(root / "images")[0],
+            latents.latents_folder(SIDE),
+            Vae(file("vae")),
+            size=8 * SIDE,
         )
         write_npz(
             root / "real.npz",

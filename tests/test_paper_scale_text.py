@@ -26,8 +26,9 @@ from harmonica.lab.sampling import load_blocks
 from harmonica.lab.specs import ModelSpec
 from harmonica.lab.store import Store
 from harmonica.metrics import adm
-from harmonica.metrics.clip import Clip, clip_score
+from harmonica.metrics.clip import clip_score
 from harmonica.metrics.images import open_images, write_npz
+from harmonica.weights import extractors
 from harmonica.weights.prompts import Prompts, prepare
 from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec
 
@@ -169,7 +170,7 @@ def test_each_row_stands_beside_its_own_in_the_paper():
 
 def test_the_clip_score_of_a_row_is_that_of_its_images_and_captions(made):
     rows, store = made
-    run, clip = rows[0].runs[0], Clip(file("clip"))
+    run, clip = rows[0].runs[0], extractors.clip(file("clip"))
     captions = [caption for caption in CAPTIONS if caption]  # empty lines are none
     images = np.concatenate(list(load_blocks(run, store)))[:6]
     cosines = clip.cosines(images, [captions[k % 4] for k in range(6)])

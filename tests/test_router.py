@@ -2,8 +2,6 @@
 bytes.
 """
 
-import json
-
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -125,21 +123,6 @@ def test_files_without_logits_metadata_or_end_are_refused(tmp_path):
         path.write_bytes(whole[:size])
         with pytest.raises(BadInput, match="not a whole router file"):
             routers.load(path)
-
-
-def test_info_counts():
-    router = Router(logits=torch.tensor([[5.0, 5.0], [-5.0, 5.0], [-5.0, 5.0], [1.0, -4.0]]))
-    assert routers.info(router) == {
-        "T": 4,
-        "N": 2,
-        "computed": 5,
-        "reused": 3,
-        "CUR_percent": 37.5,
-        "tau": 0.1,
-        "distinct_rows": 3,
-        "format": "harmonica",
-    }
-    assert json.dumps(routers.info(random_router(about={"model": "DiT-XL/2 256"})))
 
 
 class TestFolders:

@@ -21,7 +21,7 @@ from harmonica.method import schedules
 from harmonica.method.denoise import Denoiser
 from harmonica.method.router import CLAMP, Router
 from harmonica.samplers import DDIM
-from harmonica.weights.formats import write_published
+from harmonica.weights import published_routers
 
 BATCHES, TAU = (1, 16), 0.1
 
@@ -107,7 +107,7 @@ def _theirs(case, batch, keep, models, diffusion):
     walk = diffusion.create_diffusion(str(case.num_steps), learn_sigma=learned_sigma)
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         path = Path(folder) / "router.pt"
-        write_published(
+        published_routers.write(
             path,
             Router(
                 logits=torch.where(keep, CLAMP, -CLAMP).float(), tau=TAU, timesteps=None, about={}

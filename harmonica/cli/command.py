@@ -1,42 +1,170 @@
-"""How every command line of this repository ends: one sentence for what a user can mend, exit code
-2, no traceback.
+"""How every command line of this repository begins and ends: options are compared with their ranges
+before anything starts, and what a user can mend is one sentence, exit code 2, no traceback.
 """
 
+import _thread
 import argparse
+import io
 import os
+import signal
 import sys
+from contextlib import contextmanager
+from pathlib import Path
 
-from harmonica.errors import BadInput
+from harmonica.errors import KEPT, BadInput, sentence
 
 
 def run(function, arguments):
     """Call function(arguments) -> exit code: its own (None is 0), 2 for a mistake or an unusable
-    file, 130 for Ctrl-C.
+    file, 130 for Ctrl-C, at whatever moment it comes.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text of its encoding
+            stream.reconfigure(errors="backslashreplace")
+    with _interrupts() as interrupted:
+        try:
+            code = function(arguments) or 0
+            sys.stdout.flush()
+            return code
+        except BrokenPipeError:  # the reader of our output (head, say) has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except BaseException as error:
+            # imports of C extensions make other errors of a KeyboardInterrupt
+            if interrupted or isinstance(error, KeyboardInterrupt):
+                line = f"interrupted: {KEPT}; the same command goes on from there"
+                print(line, file=sys.stderr)
+                return 130
+            line = sentence(error)
+            if line is None:
+                raise
+            print(f"error: {line}", file=sys.stderr)
+            return 2
+
+
+@contextmanager
+def _interrupts():
+    """Yield a list that is empty until Ctrl-C. Where Python would print and forget a Ctrl-C, in a
+    destructor say, it is raised again.
+    """
+    interrupted, hook, before = [], sys.unraisablehook, signal.getsignal(signal.SIGINT)
+
+    def interrupt(*_):
+        interrupted.append(True)
+        raise KeyboardInterrupt
+
+    def again(unraisable):
+        if issubclass(unraisable.exc_type, KeyboardInterrupt):
+            _thread.interrupt_main()
+        else:
+            hook(unraisable)
+
+    ours = before in (signal.SIG_DFL, signal.default_int_handler)  # not ignored, as nohup does
+    if ours:
+        signal.signal(signal.SIGINT, interrupt)
+        sys.unraisablehook = again
     try:
-        return function(arguments) or 0
-    except BadInput as error:
-        print(f"error: {error}", file=sys.stderr)
-    except BrokenPipeError:  # the reader of our output (head, say) has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(
-            f"error: results: cannot use {error.filename or 'the folder'}: {error.strerror or error}; what was finished is "
-            "kept",
-            file=sys.stderr,
-        )
-    except KeyboardInterrupt:
-        print(
-            "interrupted: what was finished is kept; the same command goes on from there",
-            file=sys.stderr,
-        )
-        return 130
-    return 2
+        yield interrupted
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, before)
+            sys.unraisablehook = hook
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other mistake is met."""
+    """Says what is wrong in one line, as every other mistake is met. Options are written in full."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **{"allow_abbrev": False, **options})
 
     def error(self, message):
         raise BadInput(f"{message}; see {self.prog} --help")
+
+
+def whole(low, high, *, multiple_of=1):
+    """-> the type of an option that takes whole numbers of this range."""
+    right = f"give a whole number from {low} to {high}"
+    right += f", a multiple of {multiple_of}" if multiple_of > 1 else ""
+
+    def convert(text):
+        value = _number(int, text, right)
+        if not low <= value <= high or value % multiple_of:
+            raise _refused(text.strip(), right)
+        return value
+
+    return convert
+
+
+def real(low, high, *, ends=True):
+    """-> the type of an option that takes numbers of this range; `ends`: the ends are in it."""
+    right = f"give a number from {low} to {high}" if ends else f"it lies between {low} and {high}"
+
+    def convert(text):
+        value = _number(float, text, right)
+        if not (low <= value <= high if ends else low < value < high):
+            raise _refused(text.strip(), right)
+        return value
+
+    return convert
+
+
+def _number(kind, text, right):
+    try:
+        return kind(text)
+    except ValueError:
+        raise _refused(repr(text), right) from None
+
+
+def text(given):
+    """The type of an option that takes a name or a path: anything but nothing."""
+    if not given.strip():
+        raise _refused(repr(given), "it is empty")
+    return given
+
+
+def hexadecimal(given):
+    """The type of an option that takes the beginning of a sha256, 6 to 64 digits."""
+    if not 6 <= len(given) <= 64 or set(given.lower()) - set("0123456789abcdef"):
+        raise _refused(repr(given), "give 6 to 64 hexadecimal digits")
+    return given.lower()
+
+
+def out_file(*endings):
+    """-> the type of an option that names a file to be written, with one of these endings."""
+
+    def convert(given):
+        if not given.endswith(endings) or Path(given).name in endings:
+            raise _refused(repr(given), f"its name must end in {' or '.join(endings)}")
+        if Path(given).is_dir():
+            raise _refused(repr(given), "it is a folder; name a file")
+        _can_be_made(given)
+        return given
+
+    return convert
+
+
+def out_folder(given):
+    """The type of an option that names a folder to be written into; it need not exist."""
+    if Path(text(given)).exists() and not Path(given).is_dir():
+        raise _refused(repr(given), "it is a file; name a folder")
+    _can_be_made(given)
+    return given
+
+
+def _can_be_made(given):
+    """Refuse what lies below a file, or in a folder that cannot be written."""
+    try:
+        there = next(
+            path for path in (Path(given), *Path(given).absolute().parents) if path.exists()
+        )
+    except OSError as error:
+        raise _refused(repr(given), error.strerror) from None
+    folder = there if there.is_dir() else there.parent
+    if there.is_file() and there != Path(given):
+        raise _refused(repr(given), f"{there} is a file, no folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise _refused(repr(given), f"the folder {folder} cannot be written")
+
+
+def _refused(given, right):
+    return argparse.ArgumentTypeError(f"{given} is not possible; {right}")

@@ -7,7 +7,8 @@ import sys
 import warnings
 from pathlib import Path
 
-from harmonica.errors import check
+from harmonica.cli.command import hexadecimal, out_file, text
+from harmonica.errors import BadInput, check
 
 PUBLISHED_IMAGES = 50_000  # behind every published figure of ADM's protocol
 
@@ -20,24 +21,34 @@ def add(commands):
     images.add_argument(
         "--samples",
         metavar="X",
+        type=text,
         help="the images to evaluate: an .npz for ADM's evaluator, or a folder",
     )
     images.add_argument(
         "--make-reference",
         metavar="IMAGES",
-        help="make Y.npz of these images (.npz or folder) instead",
+        type=text,
+        help="instead make a reference of these images (.npz or folder)",
     )
     evaluate.add_argument(
-        "--reference", metavar="Y.npz", required=True, help="e.g. VIRTUAL_imagenet256_labeled.npz"
+        "--reference",
+        metavar="Y.npz",
+        type=text,
+        help="what samples are compared with, e.g. VIRTUAL_imagenet256_labeled.npz",
+    )
+    evaluate.add_argument(
+        "--out", metavar="Y.npz", type=out_file(".npz"), help="the reference to be made; a new file"
     )
     evaluate.add_argument(
         "--inception",
         metavar="PATH",
+        type=text,
         help="weights; default the file in $HARMONICA_WEIGHTS or weights/",
     )
     evaluate.add_argument(
         "--inception-sha256",
         metavar="HEX",
+        type=hexadecimal,
         help="how that of other than the published weights begins",
     )
     evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -45,6 +56,7 @@ def add(commands):
 
 
 def _evaluate(arguments):
+    _check_options(arguments)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         figures, notes = (_make_reference if arguments.make_reference else _score)(arguments)
@@ -55,13 +67,31 @@ def _evaluate(arguments):
         print(json.dumps({**figures, "notes": notes}, indent=1))
     else:
         for key, value in figures.items():
-            print(f"{key:16} {value}")
+            print(f"{key:16} {_rounded(value)}")
+
+
+def _check_options(arguments):
+    """--reference is read, with --samples; --out is written, with --make-reference."""
+    if arguments.make_reference:
+        if arguments.reference or not arguments.out:
+            raise BadInput("--make-reference: name the file to be made with --out Y.npz")
+        right = "it is there already; choose another name, or delete it"
+        check(not Path(arguments.out).exists(), "out", arguments.out, right)
+    elif arguments.out or not arguments.reference:
+        raise BadInput("--samples: name what they are compared with by --reference Y.npz")
+
+
+def _rounded(value):
+    """A figure with the digits that mean something."""
+    if not isinstance(value, float):
+        return value
+    return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.3g}"
 
 
 def _score(arguments):
     from harmonica.metrics.adm import evaluate_images
-    from harmonica.metrics.clean import beside
     from harmonica.metrics.images import open_images
+    from harmonica.weights.extractors import clean_inception
 
     samples = open_images(arguments.samples)
     resolution = open_images(arguments.reference, "reference").resolution
@@ -72,12 +102,12 @@ def _score(arguments):
         f"{arguments.reference} has images of {resolution}; give the reference of that resolution",
     )
     inception, folder = _inception(arguments)
-    clean, left_out = beside(folder, inception.device)
-    notes = [left_out] if left_out else []
+    clean, without_clean = clean_inception(folder, inception.device)
+    notes = [note for note in (samples.left_out, without_clean) if note]
     if samples.num_images != PUBLISHED_IMAGES:
         notes.append(
-            f"FID and sFID depend on the number of images: published figures are of {PUBLISHED_IMAGES}, these of "
-            f"{samples.num_images}"
+            "FID and sFID depend on the number of images: published figures are of "
+            f"{PUBLISHED_IMAGES}, these of {samples.num_images}"
         )
     figures = evaluate_images(
         _shown(samples),
@@ -94,20 +124,20 @@ def _make_reference(arguments):
     from harmonica.metrics.images import open_images
 
     images = open_images(arguments.make_reference, "make-reference")
-    write_reference(arguments.reference, images, _inception(arguments)[0])
-    made = read_reference(arguments.reference)
+    write_reference(arguments.out, images, _inception(arguments)[0])
+    made = read_reference(arguments.out)
     return {
-        "reference": arguments.reference,
+        "reference": arguments.out,
         "num_images": images.num_images,
         "reference_images": made.images.num_images,
         "resolution": images.resolution,
         "reference_sha256": made.sha256,
-    }, []
+    }, [images.left_out] if images.left_out else []
 
 
 def _inception(arguments):
     """-> the extractor on the GPU if there is one, the folder that its weights are in."""
-    from harmonica.metrics.features import inception, inception_path
+    from harmonica.weights.extractors import inception, inception_path
 
     path = Path(arguments.inception or inception_path())
     return inception(path, arguments.inception_sha256), path.parent

@@ -4,6 +4,8 @@ kept on disk.
 
 from pathlib import Path
 
+from harmonica.cli.command import out_folder, text
+
 
 def add(commands):
     verb = commands.add_parser("prompts", help="captions as text embeddings")
@@ -12,12 +14,15 @@ def add(commands):
         "prepare", help="embed captions once; killed, the same command goes on"
     )
     prepare.add_argument(
-        "captions", metavar="CAPTIONS", help="a text file, one caption on each line"
+        "captions", metavar="CAPTIONS", type=text, help="a text file, one caption on each line"
     )
-    prepare.add_argument("--model", required=True, help="a PixArt pipeline: folder or hub id")
+    prepare.add_argument(
+        "--model", required=True, type=text, help="a PixArt pipeline: folder or hub id"
+    )
     prepare.add_argument(
         "--out",
         required=True,
+        type=out_folder,
         help="a folder; for Table 2 coco/alpha or coco/sigma in $HARMONICA_WEIGHTS",
     )
     prepare.set_defaults(function=_prepare)
@@ -27,18 +32,19 @@ def _prepare(arguments):
     import torch
     from tqdm import tqdm
 
-    from harmonica import weights
-    from harmonica.pipeline.loading import encoder, read_captions
+    from harmonica import files
+    from harmonica.pipeline.loading import encoder
     from harmonica.weights import prompts
 
-    captions = read_captions(arguments.captions)
-    encode = encoder(arguments.model, "cuda" if torch.cuda.is_available() else "cpu")
-    about = {"captions_sha256": weights.sha256(arguments.captions), "pipeline": arguments.model}
-    prompts.prepare(
-        encode,
-        captions,
-        about,
-        Path(arguments.out),
-        progress=lambda parts: tqdm(parts, unit="part", disable=None),
-    )
-    print(f"the embeddings of {len(captions)} captions are in {arguments.out}")
+    captions, out = prompts.read_captions(arguments.captions), Path(arguments.out)
+    about = {"captions_sha256": files.sha256(arguments.captions), "pipeline": arguments.model}
+    if not prompts.is_whole(about, out):
+        encode = encoder(arguments.model, "cuda" if torch.cuda.is_available() else "cpu")
+        prompts.prepare(
+            encode,
+            captions,
+            about,
+            out,
+            progress=lambda parts: tqdm(parts, unit="part", disable=None),
+        )
+    print(f"the embeddings of {len(captions)} captions are in {out}")

@@ -4,6 +4,8 @@ convert them.
 
 import json
 
+from harmonica.cli.command import out_file, real, text, whole
+
 KNOWN = "a .safetensors, .pt or SmoothCache .json file, or a folder that train wrote"
 
 
@@ -13,66 +15,114 @@ def add(commands):
     info = routers.add_parser(
         "info", help="T, N, CUR and the heat map of a router file of any known format"
     )
-    info.add_argument("file", help=KNOWN)
+    info.add_argument("file", type=text, help=KNOWN)
     info.add_argument("--json", action="store_true", help="print the figures as JSON")
     info.add_argument(
-        "--plot", metavar="FILE.png", help="draw scores and mask, steps x blocks (FILE.pdf: as PDF)"
+        "--plot",
+        metavar="FILE.png",
+        type=out_file(".png", ".pdf"),
+        help="draw scores and mask, steps x blocks (FILE.pdf: as PDF)",
     )
-    info.set_defaults(function=_router_info)
-    for name, text in (
+    info.set_defaults(function=_info)
+    for name, words in (
         ("import", "published .pt or SmoothCache .json -> this package's .safetensors"),
         ("export", "any known format -> .pt or SmoothCache .json, by the ending of OUT"),
     ):
-        convert = routers.add_parser(name, help=text)
-        convert.add_argument("file", help=KNOWN)
-        convert.add_argument("out", help="its ending names the format")
-        convert.set_defaults(function=_router_convert)
+        convert = routers.add_parser(name, help=words)
+        convert.add_argument("file", type=text, help=KNOWN)
+        convert.add_argument(
+            "out",
+            type=out_file(".safetensors", ".pt", ".json"),
+            help="its ending names the format",
+        )
+        convert.set_defaults(function=_convert)
         _reading_options(convert)
     _reading_options(info)
 
 
 def _reading_options(command):
     command.add_argument(
-        "--tau", type=float, default=None, help="threshold; default the file's own, else 0.1"
+        "--cur",
+        type=real(0, 100),
+        metavar="PERCENT",
+        help="the schedule that reuses this share; default what the router was trained for, else "
+        "what its threshold gives",
     )
     command.add_argument(
-        "--blocks", type=int, default=None, help="number of blocks, for SmoothCache files by kind"
+        "--tau", type=real(0, 1, ends=False), help="threshold; default the file's own, else 0.1"
+    )
+    command.add_argument(
+        "--blocks", type=whole(1, 100_000), help="number of blocks, for SmoothCache files by kind"
     )
     command.add_argument(
         "--kinds",
         nargs="+",
-        default=None,
         metavar="KIND",
-        help="kinds of blocks in SmoothCache files; default attn mlp, or attn cross mlp where one is named",
+        help="kinds of blocks, for files that do not say them; default attn mlp, or attn cross mlp "
+        "where one is named",
     )
 
 
-def _router_info(arguments):
-    from harmonica.method.router import info
+def _read(arguments):
     from harmonica.weights.formats import read
 
-    router = read(
+    return read(
         arguments.file, tau=arguments.tau, num_blocks=arguments.blocks, kinds=arguments.kinds
     )
-    figures = info(router)
+
+
+def _info(arguments):
+    router = _read(arguments)
+    shown = figures(router, arguments.cur)
     if arguments.plot:
         from harmonica.plot import heat_map
 
-        heat_map(router, arguments.plot)
+        heat_map(router, arguments.plot, arguments.cur)
     if arguments.json:
-        print(json.dumps(figures, indent=1))
+        print(json.dumps(shown, indent=1))
     else:
-        for key, value in figures.items():
-            print(f"{key:16} {value}")
+        for key, value in shown.items():
+            print(f"{key:19} {value}")
         if arguments.plot:
-            print(f"heat map         {arguments.plot}")
+            print(f"heat map            {arguments.plot}")
 
 
-def _router_convert(arguments):
-    from harmonica.weights.formats import read, write
+def figures(router, cur=None):
+    """What `router info` prints of the schedule that is used; MAC_fraction where the model is
+    known.
+    """
+    from harmonica.lab.cost import mac_fraction
+    from harmonica.method.schedules import cur_percent
 
-    router = read(
-        arguments.file, tau=arguments.tau, num_blocks=arguments.blocks, kinds=arguments.kinds
-    )
-    write(arguments.out, router)
-    print(f"wrote {arguments.out}")
+    keep = router.schedule(cur)
+    fraction = mac_fraction(str(router.about.get("model")), keep)
+    known, trained = {}, {}
+    if fraction is not None:
+        known = {"MAC_fraction": round(fraction, 4), "speedup_theoretical": round(1 / fraction, 3)}
+    if router.cur_percent is not None:
+        trained = {
+            "trained_for_CUR": router.cur_percent,
+            "CUR_of_scores_alone": round(cur_percent(router.keep()), 2),
+        }
+    return {
+        "T": router.num_steps,
+        "N": router.num_blocks,
+        "computed": int(keep.sum()),
+        "reused": int((~keep).sum()),
+        "CUR_percent": round(cur_percent(keep), 2),
+        **trained,
+        "tau": router.tau,
+        "distinct_rows": len({tuple(row) for row in keep.tolist()}),
+        "format": router.about.get("format", "harmonica"),
+        **{key: router.about[key] for key in ("model", "sampler") if key in router.about},
+        **known,
+    }
+
+
+def _convert(arguments):
+    from harmonica.method.schedules import cur_percent
+    from harmonica.weights.formats import write
+
+    router = _read(arguments)
+    write(arguments.out, router, arguments.cur)
+    print(f"wrote {arguments.out}: {cur_percent(router.schedule(arguments.cur)):.2f} % reused")

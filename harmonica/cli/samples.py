@@ -4,22 +4,23 @@ reads.
 
 from types import SimpleNamespace
 
+from harmonica.cli.command import out_file, text
 from harmonica.errors import check
-from harmonica.lab.store import LOCAL, Store
 
 
 def add(commands):
     samples = commands.add_parser(
         "samples", help="a run's images as the .npz that ADM's evaluator reads"
     )
-    samples.add_argument("run", metavar="RUN", help="its id, as --status lists it")
-    samples.add_argument("out", metavar="X.npz", help="the file to write")
+    samples.add_argument("run", metavar="RUN", type=text, help="its id, as --status lists it")
+    samples.add_argument("out", metavar="X.npz", type=out_file(".npz"), help="the file to write")
     samples.set_defaults(function=_export)
 
 
 def _export(arguments):
     from harmonica.files import read_json
     from harmonica.lab.sampling import load_blocks
+    from harmonica.lab.store import LOCAL, Store
     from harmonica.metrics.images import write_npz
 
     store, run = Store(LOCAL), SimpleNamespace(kind="run", id=arguments.run)
@@ -30,12 +31,16 @@ def _export(arguments):
         arguments.run,
         f"{record} does not exist; only a finished run's images are exported",
     )
-    vars(run).update(read_json(record)["config"])
+    content = read_json(record)
+    config = content.get("config") if isinstance(content, dict) else None
+    right = f"{record} is no record; delete it to have it made again"
+    check(isinstance(config, dict) and "num_images" in config, "run", arguments.run, right)
     check(
-        "images" in vars(run),
+        "images" in config,
         "run",
         arguments.run,
         "its images are no RGB images; runs of SCALE=paper have those",
     )
+    vars(run).update(config)
     write_npz(arguments.out, load_blocks(run, store), run.num_images)
     print(f"wrote {run.num_images} images to {arguments.out}")

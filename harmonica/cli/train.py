@@ -1,6 +1,9 @@
 """`python -m harmonica train`: a router for a diffusers pipeline of the user's own."""
 
-from harmonica.errors import BadInput, check
+from harmonica.cli.command import out_folder, real, text, whole
+from harmonica.errors import check
+
+SAMPLERS = ("ddim", "ddpm", "dpm++", "sa-solver")
 
 
 def add(commands):
@@ -10,47 +13,62 @@ def add(commands):
     train.add_argument(
         "--model",
         required=True,
+        type=text,
         metavar="PATH_OR_ID",
         help="folder or hub id of a diffusers pipeline",
     )
-    train.add_argument("--steps", required=True, type=int, help="number of denoising steps, T")
+    train.add_argument(
+        "--steps", required=True, type=whole(2, 10_000), help="number of denoising steps, T"
+    )
     train.add_argument(
         "--cur",
         required=True,
-        type=float,
+        type=real(0, 100, ends=False),
         metavar="PERCENT",
         help="share of block computations to reuse",
     )
     train.add_argument(
         "--out",
         required=True,
+        type=out_folder,
         metavar="DIR",
         help="folder for the router; a killed training goes on there",
     )
     train.add_argument(
-        "--sampler", help="ddim, ddpm, dpm++ or sa-solver; default the pipeline's own scheduler"
+        "--sampler",
+        choices=SAMPLERS,
+        help=f"{', '.join(SAMPLERS)}; default the pipeline's own scheduler",
     )
     train.add_argument(
-        "--guidance", type=float, help="guidance scale, 1 for none; default the pipeline's"
+        "--guidance", type=real(1, 1000), help="guidance scale, 1 for none; default the pipeline's"
     )
     train.add_argument(
         "--captions",
+        type=text,
         metavar="FILE",
         help="text to train with, a caption a line; default 64 of our own",
     )
     train.add_argument(
-        "--trajectories", type=int, default=100, help="of training, T - 1 updates each; default 100"
+        "--trajectories",
+        type=whole(1, 10_000_000),
+        default=100,
+        help="of training, T - 1 updates each; default 100",
     )
     train.add_argument(
         "--batch",
-        type=int,
+        type=whole(1, 65_536),
         default=8,
         help="images per trajectory, under guidance twice; default 8",
     )
     train.add_argument(
-        "--seed", type=int, default=0, help="of noise, captions and initial scores; default 0"
+        "--seed",
+        type=whole(0, 2**32 - 1),
+        default=0,
+        help="of noise, captions and initial scores; default 0",
     )
-    train.add_argument("--device", help="cpu, cuda, cuda:1, ...; default a GPU if there is one")
+    train.add_argument(
+        "--device", type=text, help="cpu, cuda, cuda:1, ...; default a GPU if there is one"
+    )
     train.add_argument(
         "--dry-run", action="store_true", help="only measure and print what it would cost"
     )
@@ -63,18 +81,16 @@ def _train(arguments):
     from harmonica.method.precision import float32_products
     from harmonica.pipeline.loading import CAPTIONS, load_pipeline
     from harmonica.pipeline.train import cost, describe, router_training, train_router
+    from harmonica.weights.prompts import read_captions
 
     device, captions = _device(arguments.device), arguments.captions or CAPTIONS
-    check(
-        arguments.guidance is None or arguments.guidance >= 1,
-        "guidance",
-        arguments.guidance,
-        "it must be at least 1",
-    )
+    read_captions(captions)  # before anything is loaded
     training = router_training(
         arguments.steps, arguments.cur, arguments.trajectories, arguments.batch, arguments.seed
     )
     loaded, pipe = load_pipeline(arguments.model, arguments.sampler, captions, device)
+    most, right = pipe.scheduler.config.num_train_timesteps, "the scheduler's num_train_timesteps"
+    check(arguments.steps <= most, "steps", arguments.steps, f"{right} is {most}")
     router = describe(
         arguments.model,
         loaded,
@@ -102,20 +118,23 @@ def _device(name):
 
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return str(torch.empty(0, device=name).device)
-    except (RuntimeError, AssertionError):
-        raise BadInput(
-            f"device: {name!r} is not possible; choose cpu, or a GPU that is here"
-        ) from None
+        device = torch.empty(0, device=name).device
+    except Exception:  # of devices that torch was not built for it raises almost anything
+        device = None
+    right = "choose cpu, or a GPU that is here"
+    check(device and device.type in ("cpu", "cuda", "mps"), "device", name, right)
+    return str(device)
 
 
 def _print_cost(loaded, router, cost):
     print(
         f"model      {router.model}, N = {loaded.backbone.num_blocks} blocks, {router.conds}\n"
         f"scheduler  {router.sampler}, T = {router.num_steps}, guidance {router.guidance:g}\n"
-        f"work       {cost['updates']} updates and {cost['lambda_forwards']} forwards, batch {router.training.batch}\n"
+        f"work       {cost['updates']} updates and {cost['lambda_forwards']} forwards, batch "
+        f"{router.training.batch}\n"
         f"measured   an update {cost['update_s']:.3g} s, a forward {cost['forward_s']:.3g} s: about "
-        f"{cost['seconds'] / 60:.1f} min in all; {cost['peak_bytes'] / 2**30:.2g} GiB of memory at its peak",
+        f"{cost['seconds'] / 60:.1f} min in all; {cost['peak_bytes'] / 2**30:.2g} GiB of memory at "
+        "its peak",
         flush=True,
     )
 
@@ -125,14 +144,16 @@ def _print_result(arguments, trained):
     from harmonica.pipeline.loading import SCHEDULERS
 
     out, cur = arguments.out, arguments.cur
+    natural = cur_percent(trained.keep())
     print(
-        f"wrote      {out}: its scores alone reuse {cur_percent(trained.keep()):.1f} %, with cur={cur:g} exactly that"
+        f"wrote      {out}: with cur={cur:g} it reuses exactly that, its scores alone {natural:.1f} %"
     )
     if arguments.sampler:
         scheduler, options = SCHEDULERS[arguments.sampler]
         said = "".join(f", {name}={value!r}" for name, value in options.items())
         print(
-            f"use        pipe.scheduler = diffusers.{scheduler.__name__}.from_config(pipe.scheduler.config{said})"
+            f"use        pipe.scheduler = diffusers.{scheduler.__name__}"
+            f".from_config(pipe.scheduler.config{said})"
         )
     print(
         f"use        with harmonica.apply_router(pipe, {out!r}, cur={cur:g}): "

@@ -4,14 +4,16 @@ published one.
 
 import json
 
+from harmonica.cli.command import text
+
 
 def add(commands):
-    actions = commands.add_parser("weights", help="look at files of weights").add_subparsers(
-        metavar="ACTION", required=True
-    )
+    verb = commands.add_parser("weights", help="look at files of weights")
+    actions = verb.add_subparsers(metavar="ACTION", required=True)
     check = actions.add_parser("check", help="naming, numerics, sha256, known or not, sizes")
     check.add_argument(
         "path",
+        type=text,
         help="a .pt or .safetensors file, a diffusers folder, or a name in $HARMONICA_WEIGHTS",
     )
     check.add_argument("--json", action="store_true", help="print it as JSON")

@@ -8,7 +8,8 @@ import numpy as np
 from harmonica import weights
 from harmonica.digits import data, judge
 from harmonica.lab.sampling import load_blocks, load_samples
-from harmonica.metrics import adm, clean, features, scores
+from harmonica.metrics import adm, features, scores
+from harmonica.weights import extractors
 
 
 def evaluate(run, store):
@@ -26,7 +27,7 @@ def by_adm(run, store):
     if run.images and run.images.reference:
         reference = weights.find(run.images.reference, "reference")
     else:
-        reference = adm.published_reference(next(load_blocks(run, store)).shape[-1])
+        reference = extractors.reference(next(load_blocks(run, store)).shape[-1])
     inception = _inception(run.images and run.images.inception)
     second_opinion, left_out = _clean(inception.device)
     found = adm.evaluate_images(
@@ -83,16 +84,14 @@ def _curve(run, store):
 
 
 def _clip_score(run, store):
-    from harmonica.metrics import (
-        clip,
-    )  # transformers takes seconds to import: only where there is text
-    from harmonica.pipeline.loading import read_captions
+    from harmonica.metrics.clip import clip_score  # transformers takes seconds to import
+    from harmonica.weights.prompts import read_captions
 
     prompts = run.model.prompts
     captions = read_captions(weights.checked(prompts.name, prompts.sha256, "captions"))
-    model = clip.Clip(run.images.clip)
+    model = extractors.clip(run.images.clip)
     return {
-        "CLIP": clip.clip_score(load_blocks(run, store), captions, model, run.num_images),
+        "CLIP": clip_score(load_blocks(run, store), captions, model, run.num_images),
         "clip_checkpoint": model.name,
     }
 
@@ -100,12 +99,14 @@ def _clip_score(run, store):
 @cache
 def _inception(spec=None):
     """Inception of a FileSpec, by default the published one."""
-    return features.inception(*(weights.find(spec.name, "inception"), spec.sha256) if spec else ())
+    return extractors.inception(
+        *(weights.find(spec.name, "inception"), spec.sha256) if spec else ()
+    )
 
 
 @cache
 def _clean(device):
-    return clean.beside(weights.folder(), device)
+    return extractors.clean_inception(weights.folder(), device)
 
 
 @cache

@@ -26,8 +26,8 @@ CLAMP = 5.0  # logits lie in [-CLAMP, CLAMP]; the first row is fixed to the uppe
 
 @dataclass(frozen=True, kw_only=True)
 class Router:
-    """logits (T, N) float32; tau in (0, 1); timesteps: T model timesteps in sampling order, or None
-    if not recorded.
+    """logits (T, N), held as float32; tau in (0, 1); timesteps: T model timesteps in sampling
+    order, or None if not recorded.
 
     about: what else is known of its origin (model name and sha256, sampler, training config),
     JSON-serialisable; its "kinds" name the blocks that take turns in the columns, where they are
@@ -52,12 +52,23 @@ class Router:
             "NaN or infinite logits",
             "every logit must be finite",
         )
+        # what is saved is float32: the mask of any other precision would not be that of its file
+        object.__setattr__(self, "logits", self.logits.detach().float())
         check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
+        numbers = self.timesteps is None or all(isinstance(t, (int, float)) for t in self.timesteps)
         check(
-            self.timesteps is None or len(self.timesteps) == self.num_steps,
+            numbers and (self.timesteps is None or len(self.timesteps) == self.num_steps),
             "timesteps",
             self.timesteps,
-            f"a router of {self.num_steps} rows needs as many",
+            f"a router of {self.num_steps} rows needs as many numbers",
+        )
+        kinds = self.about.get("kinds", KINDS)
+        named = isinstance(kinds, (list, tuple)) and all(isinstance(kind, str) for kind in kinds)
+        check(
+            named and kinds and len(set(kinds)) == len(kinds),
+            "kinds",
+            kinds,
+            "names of blocks are needed, each once",
         )
 
     @property
@@ -72,6 +83,19 @@ class Router:
     def scores(self):
         """r = sigmoid(logits), (T, N)."""
         return torch.sigmoid(self.logits)
+
+    @property
+    def cur_percent(self):
+        """The CUR in percent that it was trained for, or None."""
+        training = self.about.get("training")
+        cur = training.get("cur_percent") if isinstance(training, dict) else None
+        return cur if isinstance(cur, (int, float)) else None
+
+    def schedule(self, cur_percent=None):
+        """The mask (T, N) that is used: of the CUR given, else of the one it was trained for, else
+        the natural one.
+        """
+        return self.keep(self.cur_percent if cur_percent is None else cur_percent)
 
     def keep(self, cur_percent=None):
         """The mask (T, N): natural, r > tau; or with exactly round(CUR T N) reused entries, those
@@ -117,6 +141,8 @@ def load(path):
         with safe_open(path, "pt") as file:
             logits, metadata = file.get_tensor("logits"), file.metadata() or {}
         about = json.loads(metadata["about"])
+        if not isinstance(about, dict):
+            raise TypeError("what it says about itself is no JSON object")
         timesteps = about.pop("timesteps")
         return Router(
             logits=logits.float(),
@@ -126,39 +152,21 @@ def load(path):
         )
     except FileNotFoundError:
         raise BadInput(f"router: {path} does not exist") from None
-    except (SafetensorError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+    except BadInput as error:
+        raise BadInput(f"router: {path}: {str(error).removeprefix('router: ')}") from None
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise BadInput(
             f"router: {path} is not a whole router file of this package ({error})"
         ) from None
 
 
 def from_keep(keep, **fields):
-    """A router whose natural mask is `keep`: logits at the two ends of the clamp."""
-    return Router(logits=torch.where(keep, CLAMP, -CLAMP), **fields)
+    """A router whose natural mask is `keep`: logits at the two ends of the clamp.
 
-
-def info(router):
-    """The figures that `python -m harmonica router info` prints; MAC_fraction where the model is
-    known.
+    BadInput where the threshold lies beyond those, or the first row reuses.
     """
-    from harmonica.lab.cost import mac_fraction
-
-    keep = router.keep()
-    fraction = mac_fraction(router.about.get("model"), keep)
-    known = (
-        {}
-        if fraction is None
-        else {"MAC_fraction": round(fraction, 4), "speedup_theoretical": round(1 / fraction, 3)}
-    )
-    return {
-        "T": router.num_steps,
-        "N": router.num_blocks,
-        "computed": int(keep.sum()),
-        "reused": int((~keep).sum()),
-        "CUR_percent": round(schedules.cur_percent(keep), 2),
-        "tau": router.tau,
-        "distinct_rows": len({tuple(row) for row in keep.tolist()}),
-        "format": router.about.get("format", "harmonica"),
-        **{key: router.about[key] for key in ("model", "sampler") if key in router.about},
-        **known,
-    }
+    router = Router(logits=torch.where(keep, CLAMP, -CLAMP), **fields)
+    low, high = (torch.sigmoid(torch.tensor([-CLAMP, CLAMP]))).tolist()
+    check(low < router.tau < high, "tau", router.tau, f"a schedule takes {low:.4f} to {high:.4f}")
+    check(bool(keep[0].all()), "router", "a first step that reuses", "it computes everything")
+    return router

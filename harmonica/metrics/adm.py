@@ -12,17 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from harmonica import weights
+from harmonica import files
 from harmonica.errors import check
 from harmonica.metrics.features import extract
-from harmonica.metrics.images import ImageSet, counted, open_images, write_npz
+from harmonica.metrics.images import ImageSet, counted, open_images, reading, write_npz
 from harmonica.metrics.scores import frechet, scores, statistics, warn_if_few
 
 STATISTICS = {"pool": ("mu", "sigma"), "spatial": ("mu_s", "sigma_s")}
-PUBLISHED = {
-    256: "VIRTUAL_imagenet256_labeled.npz",
-    512: "VIRTUAL_imagenet512.npz",
-}  # ImageNet's, by resolution
 REFERENCE_IMAGES = 10_000  # that ADM's own references hold
 FEWEST = 4  # an image and its 3 nearest neighbours
 
@@ -69,26 +65,6 @@ def evaluate_images(batches, reference_path, *, inception, num_images, clean=Non
     }
 
 
-def published_reference(resolution):
-    """-> path of ADM's ImageNet reference of that resolution, in weights.folder(). BadInput where
-    it is missing.
-    """
-    check(
-        resolution in PUBLISHED,
-        "resolution",
-        resolution,
-        f"ADM's references are of {' and '.join(map(str, PUBLISHED))}",
-    )
-    path = weights.folder() / PUBLISHED[resolution]
-    check(
-        path.is_file(),
-        "reference",
-        str(path),
-        f"put {path.name} of openai/guided-diffusion (ref_batches/imagenet/{resolution}) there",
-    )
-    return path
-
-
 def read_reference(path):
     """-> Reference. BadInput names the array that is missing, or of another type or shape than it
     must have.
@@ -101,15 +77,10 @@ def read_reference(path):
         "give ADM's .npz, or make one of images: evaluate --make-reference IMAGES",
     )
     images = open_images(path, "reference")
-    check(
-        images.num_images >= FEWEST,
-        "reference",
-        f"{images.num_images} images",
-        f"recall needs at least {FEWEST}",
-    )
-    with np.load(path, allow_pickle=False) as arrays:
+    _enough(images)
+    with reading(path, "statistics"), np.load(path, allow_pickle=False) as arrays:
         found = {layer: _moments(path, arrays, *names) for layer, names in STATISTICS.items()}
-    return Reference(images, found, weights.sha256(path))
+    return Reference(images, found, files.sha256(path))
 
 
 def write_reference(path, images, inception):
@@ -118,6 +89,7 @@ def write_reference(path, images, inception):
 
     Keeps 40 KB an image in memory.
     """
+    _enough(images)
     features = _features(images.batches(), images.num_images, images.resolution, inception)
     arrays = {}
     for layer, names in STATISTICS.items():
@@ -138,9 +110,9 @@ def _reference(path, inception, clean):
         width, needed = len(reference.statistics[layer][0]), one[layer].shape[1]
         check(
             width == needed,
-            f"reference's {mean}",
+            f"{path}'s {mean}",
             width,
-            f"these features have {needed} values; {path} is of others",
+            f"these features have {needed} values; it is of others",
         )
     images = reference.images
     return reference, _features(
@@ -161,6 +133,11 @@ def _features(batches, num_images, resolution, inception, clean=None):
     return kept
 
 
+def _enough(images):
+    right = f"recall needs at least {FEWEST}"
+    check(images.num_images >= FEWEST, "reference", f"{images.num_images} images", right)
+
+
 def _moments(path, arrays, mean, covariance):
     """-> mu (D,), sigma (D, D) float64."""
     found = []
@@ -171,29 +148,22 @@ def _moments(path, arrays, mean, covariance):
             str(path),
             f"it has no {name}; a reference holds arr_0, mu, sigma, mu_s and sigma_s",
         )
-        array = arrays[name]
-        right = (
-            array.dtype in (np.float32, np.float64)
-            and array.ndim == ndim
-            and len(set(array.shape)) == 1
-        )
-        check(
-            right,
-            f"reference's {name}",
+        with reading(path, name):
+            array = arrays[name]
+        form, right = (
             f"{array.dtype} {array.shape}",
             f"float32 or float64 ({', '.join('DD'[:ndim])}) is needed",
         )
-        check(
-            np.isfinite(array).all(),
-            f"reference's {name}",
-            "nan or inf",
-            "all must be finite; copy the file anew",
-        )
+        real = array.dtype.kind == "f" and array.dtype.itemsize in (4, 8)
+        square = array.ndim == ndim and len(set(array.shape)) == 1
+        check(real and square, f"{path}'s {name}", form, right)
+        right = "all must be finite; copy the file anew"
+        check(np.isfinite(array).all(), f"{path}'s {name}", "nan or inf", right)
         found.append(array.astype(np.float64))
     width = len(found[0])
     check(
         width == len(found[1]),
-        f"reference's {covariance}",
+        f"{path}'s {covariance}",
         found[1].shape,
         f"its {mean} has {width} values",
     )

@@ -9,29 +9,16 @@ import torch
 from cleanfid.inception_torchscript import InceptionV3W
 from cleanfid.resize import build_resizer
 
-from harmonica import weights
 from harmonica.method.precision import float32_products
 
 
-def beside(folder, device):
-    """-> CleanInception where its weights lie in `folder`, else None; and why it is None, else
-    None.
-    """
-    known = weights.PUBLISHED[weights.CLEAN_INCEPTION]
-    if (folder / known.name).is_file():
-        return CleanInception(folder, device), None
-    return None, f"clean_FID is left out: {known.name} of {known.source} is not in {folder}"
-
-
 class CleanInception:
-    """uint8 images (n, 3, H, W) -> (n, 2048) float64, by the weights CLEAN_INCEPTION in `folder`.
+    """uint8 images (n, 3, H, W) -> (n, 2048) float64, by the inception-2015-12-05.pt in `folder`.
 
-    BadInput where the file is missing or another one.
+    The file is TorchScript, which is code: the caller compares its sha256 first.
     """
 
     def __init__(self, folder, device="cpu"):
-        known = weights.PUBLISHED[weights.CLEAN_INCEPTION]
-        weights.checked(known.name, known.sha256, "inception", folder)
         self.network = InceptionV3W(str(folder), download=False).to(device)
         self.device, self.resize = device, build_resizer("clean")
 

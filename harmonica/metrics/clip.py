@@ -8,19 +8,16 @@ is configured, and recorded with every score. Captions are cut at the checkpoint
 import torch
 from transformers import CLIPModel, CLIPProcessor
 
-from harmonica import weights
 from harmonica.errors import BadInput
 from harmonica.method.precision import float32_products
 
 
 class Clip:
-    """The checkpoint of a specs.FileSpec (folder or hub id), float32, on the GPU if there is one.
-
-    BadInput where it is missing.
+    """The checkpoint in the folder `path`, float32, on the GPU if there is one. `name` goes into
+    the record. BadInput where it holds none.
     """
 
-    def __init__(self, spec):
-        path = weights.checked(spec.name, spec.sha256, "clip")
+    def __init__(self, path, name):
         try:
             model = CLIPModel.from_pretrained(path, local_files_only=True)
             self.processor = CLIPProcessor.from_pretrained(path, local_files_only=True)
@@ -30,7 +27,7 @@ class Clip:
             ) from None
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = torch.nn.Module.to(model.requires_grad_(False).eval(), self.device)
-        self.name = spec.name
+        self.name = name
 
     @torch.no_grad()
     def cosines(self, images, captions):

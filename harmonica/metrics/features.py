@@ -5,7 +5,6 @@ Both give three layers: "pool" (FID, precision, recall, KID), "spatial" (sFID) a
 """
 
 import io
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.utils import get_featuresdict_from_dataset
 
-from harmonica import weights
+from harmonica import files
 from harmonica.errors import BadInput
 from harmonica.method.precision import float32_products
 
@@ -77,32 +76,21 @@ class InceptionLayers(nn.Module):
         return {"pool": pool, "spatial": spatial, "logits": logits}
 
 
-def inception_path():
-    """Where the paper scale's weights file is looked for."""
-    return weights.folder() / weights.INCEPTION
+def inception(path):
+    """The paper scale's extractor, from a weights file, on the GPU if there is one.
 
-
-def inception(path=None, sha256=None):
-    """The paper scale's extractor, from the weights file `path` (default inception_path()), on the
-    GPU if there is one.
-
-    sha256: that the file must have, in full or how it begins, by default the published one's:
-    scores by other weights compare with nothing published. BadInput where the file is missing, has
-    another hash, or holds no InceptionV3. Nothing in it is executed.
+    Scores by other than the published weights compare with nothing published: the caller compares
+    its sha256. BadInput where the file holds no InceptionV3. Nothing in it is executed.
     """
-    path = Path(path or inception_path())
-    weights.checked(
-        path.name, sha256 or weights.PUBLISHED[weights.INCEPTION].sha256, "inception", path.parent
-    )
     clean = io.BytesIO()
     try:
         torch.save(torch.load(path, map_location="cpu", weights_only=True), clean)
         clean.seek(0)
-        extractor = Extractor(InceptionLayers(clean), weights.sha256(path))
+        extractor = Extractor(InceptionLayers(clean), files.sha256(path))
     except Exception as error:  # torch's reader raises almost anything on an odd file
         raise BadInput(
             f"inception: {path} holds no state dict of torch-fidelity's InceptionV3 "
-            f"({(str(error).splitlines() or [''])[0][:120]}); {weights.INCEPTION} does"
+            f"({(str(error).splitlines() or [''])[0][:120]})"
         ) from None
     return extractor.to("cuda" if torch.cuda.is_available() else "cpu")
 

@@ -5,37 +5,43 @@ An .npz of ADM's holds arr_0, uint8 (N, H, W, 3), and a reference further arrays
 are (n, 3, H, W). No more than one batch is in memory at a time.
 """
 
+import os
 import zipfile
-import zlib
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from harmonica.errors import BadInput, check
-from harmonica.files import atomic
+from harmonica.files import atomic, first_line
+from harmonica.metrics.pixels import ENDINGS, read_rgb
 
 IMAGES_AT_ONCE = 64
-ENDINGS = (".png", ".jpg", ".jpeg")
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
 
 
 @dataclass(frozen=True)
 class ImageSet:
     """`num_images` square RGB images of `resolution` pixels: an .npz file, or a folder's files in
-    order of their names.
+    order of their names. left_out: a sentence about what else is in the folder, or None.
     """
 
     path: Path
     num_images: int
     resolution: int
+    files: tuple[Path, ...] = ()
+    left_out: str | None = None
 
     def batches(self):
         """Yield uint8 arrays (n, 3, H, W) of up to 64 images, in order. BadInput where the file or
         an image is damaged.
         """
-        return _of_folder(self) if self.path.is_dir() else _of_npz(self.path)
+        return _of_folder(self) if self.files else _of_npz(self.path)
 
 
 def open_images(path, field="samples"):
@@ -50,16 +56,49 @@ def open_images(path, field="samples"):
         "it does not exist; give an .npz as ADM's evaluator reads, or a folder of images",
     )
     if path.is_dir():
-        files = _files(path)
-        check(
-            files,
-            field,
-            str(path),
-            f"there is no image in this folder; put {', '.join(ENDINGS)} files into it",
-        )
-        return ImageSet(path, len(files), _image(files[0]).shape[1])
+        files, left_out = images_below(path)
+        right = f"there is no image in this folder; put {', '.join(ENDINGS)} files into it"
+        check(files, field, str(path), right)
+        return ImageSet(path, len(files), _image(files[0]).shape[1], tuple(files), left_out)
     with _arr_0(path) as (_, shape):
         return ImageSet(path, shape[0], shape[1])
+
+
+def images_below(folder):
+    """-> the image files below a folder in the order of their names, by their endings; a sentence
+    about the other files, or None. Links are followed.
+    """
+    images, others = [], []
+    for path in files_below(Path(folder)):
+        (images if path.suffix.lower() in ENDINGS else others).append(path)
+    return images, left_out(folder, others)
+
+
+def files_below(folder, above=()):
+    """The files below a folder, in the order of their names. Links are followed, but not to a
+    folder that they lie in; a broken link is a file, to be named where it is read.
+    """
+    own = folder.resolve()
+    if own in above:
+        return
+    with os.scandir(folder) as entries:
+        entries = sorted(entries, key=lambda entry: entry.name)
+    for entry in entries:
+        if entry.is_dir():
+            yield from files_below(folder / entry.name, (*above, own))
+        elif entry.is_file() or entry.is_symlink():
+            yield folder / entry.name
+
+
+def left_out(folder, files):
+    """-> how many files of which kind are left out, as a sentence; None where there are none."""
+    if not files:
+        return None
+    kinds = Counter(path.suffix.lower() or path.name for path in files).most_common()
+    named = ", ".join(f"{count} {kind}" for kind, count in kinds[:5])
+    more = f" and {len(kinds) - 5} other kinds" if len(kinds) > 5 else ""
+    count = "1 file is" if len(files) == 1 else f"{len(files)} files are"
+    return f"{count} left out of {folder}: {named}{more}"
 
 
 def write_npz(path, batches, num_images, **arrays):
@@ -75,14 +114,9 @@ def write_npz(path, batches, num_images, **arrays):
             for batch in counted(batches, num_images):
                 if resolution is None:
                     resolution = batch.shape[-1]
-                    np.lib.format.write_array_header_1_0(
-                        file,
-                        {
-                            "descr": "|u1",
-                            "fortran_order": False,
-                            "shape": (num_images, resolution, resolution, 3),
-                        },
-                    )
+                    shape = (num_images, resolution, resolution, 3)
+                    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                    np.lib.format.write_array_header_1_0(file, header)
                 file.write(np.ascontiguousarray(batch.transpose(0, 2, 3, 1)).data)
         for name, array in arrays.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
@@ -112,31 +146,41 @@ def counted(batches, num_images, resolution=None):
 
 
 @contextmanager
-def _arr_0(path):
-    """Open arr_0 of an .npz -> (file at its first pixel, its shape). Nothing is unpickled."""
+def reading(path, name):
+    """Turn whatever reading the array `name` of an .npz raises into a BadInput that names both."""
     try:
-        with zipfile.ZipFile(path) as archive, archive.open("arr_0.npy") as file:
-            read = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }
-            shape, fortran, dtype = read[np.lib.format.read_magic(file)](file)
-            square = len(shape) == 4 and shape[0] >= 1 and shape[1:] == (shape[1], shape[1], 3)
-            check(
-                dtype == np.uint8 and not fortran and square,
-                f"{path}'s arr_0",
-                f"{dtype} {shape}",
-                "uint8 (N, H, H, 3) is needed: square RGB images, channels last",
-            )
-            yield file, shape
+        yield
     except BadInput:
         raise
     except KeyError:
+        raise BadInput(f"{path} has no {name}") from None
+    except Exception as error:  # zipfile, its decompressors and numpy raise almost anything
+        if isinstance(error, OSError) and error.filename:
+            raise  # it says itself which file, and why
         raise BadInput(
-            f"{path} has no readable arr_0; there an .npz for ADM's evaluator holds uint8 (N, H, H, 3)"
+            f"{path} is damaged or no .npz file: its {name} cannot be read ({first_line(error)}); "
+            "write or copy it anew"
         ) from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise BadInput(f"{path} is no whole .npz file ({error}); write or copy it anew") from None
+
+
+@contextmanager
+def _arr_0(path):
+    """Open arr_0 of an .npz -> (file at its first pixel, its shape). Nothing is unpickled."""
+    with (
+        reading(path, "arr_0"),
+        zipfile.ZipFile(path) as archive,
+        archive.open("arr_0.npy") as file,
+    ):
+        version = np.lib.format.read_magic(file)
+        if version not in HEADERS:
+            raise ValueError(f"version {version} of numpy's format is for names in its dtype")
+        shape, fortran, dtype = HEADERS[version](file)
+        square = len(shape) == 4 and min(shape) >= 1 and shape[1:] == (shape[1], shape[1], 3)
+        right = "uint8 (N, H, H, 3) is needed: square RGB images, channels last"
+        check(dtype == np.uint8 and square, f"{path}'s arr_0", f"{dtype} {shape}", right)
+        right = "save numpy.ascontiguousarray of it"
+        check(not fortran, f"{path}'s arr_0", "Fortran order", right)
+        yield file, shape
 
 
 def _of_npz(path):
@@ -145,44 +189,25 @@ def _of_npz(path):
             shape = (min(IMAGES_AT_ONCE, count - start), resolution, resolution, 3)
             content = file.read(int(np.prod(shape)))
             if len(content) != np.prod(shape):
-                raise EOFError(
-                    f"arr_0 ends within image {start + len(content) // (resolution * resolution * 3)} of {count}"
-                )
+                at = start + len(content) // (resolution * resolution * 3)
+                raise EOFError(f"it ends within image {at} of {count}")
             yield np.frombuffer(content, np.uint8).reshape(shape).transpose(0, 3, 1, 2)
 
 
 def _of_folder(images):
-    files = _files(images.path)
-    for start in range(0, len(files), IMAGES_AT_ONCE):
-        batch = [_image(file) for file in files[start : start + IMAGES_AT_ONCE]]
-        for file, image in zip(files[start:], batch):
-            check(
-                image.shape[1] == images.resolution,
-                str(file),
-                f"{image.shape[1]} pixels",
-                f"the first image of its folder has {images.resolution}; give images of one size",
-            )
+    for start in range(0, len(images.files), IMAGES_AT_ONCE):
+        files = images.files[start : start + IMAGES_AT_ONCE]
+        batch = [_image(file) for file in files]
+        right = f"the first image of its folder has {images.resolution}; give images of one size"
+        for file, image in zip(files, batch):
+            same = image.shape[1] == images.resolution
+            check(same, str(file), f"{image.shape[1]} pixels", right)
         yield np.stack(batch)
-
-
-def _files(folder):
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
 
 
 def _image(path):
     """-> uint8 (3, H, H)."""
-    try:
-        with Image.open(path) as file:
-            image = np.asarray(file.convert("RGB")).transpose(2, 0, 1)
-    except (
-        OSError,
-        ValueError,
-        SyntaxError,
-        Image.DecompressionBombError,
-    ):  # Pillow's of damaged files
-        raise BadInput(
-            f"{path} is damaged or no image; replace it or take it out of its folder"
-        ) from None
+    image = np.asarray(read_rgb(path, str(path))).transpose(2, 0, 1)
     check(
         image.shape[1] == image.shape[2],
         str(path),

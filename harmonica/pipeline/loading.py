@@ -23,6 +23,7 @@ from harmonica.backbones.pixart import TextCond
 from harmonica.errors import BadInput, check
 from harmonica.method.model import Loaded
 from harmonica.pipeline.transformers import backbone_of
+from harmonica.weights.prompts import read_captions
 
 CAPTIONS = Path(__file__).with_name("captions.txt")  # of our own writing
 PIPELINES = ("DiTPipeline", "PixArtAlphaPipeline", "PixArtSigmaPipeline")
@@ -80,16 +81,6 @@ def load_pipeline(source, sampler, captions, device):
     ), pipe
 
 
-def read_captions(path):
-    """The lines of a text file that are not empty."""
-    try:
-        lines = [line.strip() for line in Path(path).read_text().splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"captions: {path} cannot be read as a text file ({error})") from None
-    check(any(lines), "captions", str(path), "it is empty; write one caption on each line")
-    return [line for line in lines if line]
-
-
 @torch.no_grad()
 def embed(source, prompts, device, batch=16):
     """-> embeddings (n, L, C) float32 and masks (n, L) of the prompts, and as the last of n the
@@ -112,6 +103,12 @@ def encoder(source, device):
         transformer=None,
         vae=None,
         dtype=torch.float32 if device == "cpu" else torch.bfloat16,
+    )
+    check(
+        getattr(pipe, "text_encoder", None) and hasattr(pipe, "encode_prompt"),
+        "model",
+        str(source),
+        f"a {type(pipe).__name__} embeds no captions",
     )
     pipe.text_encoder.to(device)
     return lambda prompts: pipe.encode_prompt(

@@ -6,12 +6,11 @@ slash that is not there is looked for in the local cache of the Hugging Face hub
 downloaded by a run.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
+from harmonica import files
 from harmonica.errors import BadInput, check
 
 ABSENT = (
@@ -156,7 +155,7 @@ def find(name, field="weights", below=None):
     raise BadInput(f"{field}: {below / name} does not exist; {said}; put it there{hub}")
 
 
-def tensors_of(path):
+def file_of(path):
     """The one file of tensors that `path` stands for: itself, or that of a diffusers folder (or of
     its transformer/).
     """
@@ -177,8 +176,7 @@ def tensors_of(path):
 
 def sha256(path):
     """sha256 of the tensors at `path`, a file or a diffusers folder."""
-    file = tensors_of(path)
-    return _sha256(file, file.stat().st_mtime_ns)
+    return files.sha256(file_of(path))
 
 
 def published_sha256(name):
@@ -235,9 +233,3 @@ def _in_hub_cache(name):
         return Path(snapshot_download(name, local_files_only=True))
     except (HFValidationError, LocalEntryNotFoundError):
         return None
-
-
-@lru_cache
-def _sha256(file, changed):
-    with open(file, "rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -1,45 +1,121 @@
-"""What a file of weights is: its naming, the numerics it needs, its hash, whether it is a published
-one, its sizes.
+"""Files of weights: read without unpickling code, loaded as a diffusers model, and described: naming,
+numerics, hash, published or not, sizes.
 """
 
-import json
+import argparse
 from pathlib import Path
 
-from harmonica import weights
-from harmonica.errors import check
-from harmonica.weights.dit import HEADS, tensors_of
+import torch
+from safetensors.torch import load_file
 
+from harmonica import weights
+from harmonica.errors import BadInput, check
+from harmonica.files import first_line, read_json
+
+# of the published widths DiT-S, B, L, XL: no file tells them
+HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}
 # (model, naming) -> a tensor that only it has
 FORMS = {
     ("DiT", "official"): "final_layer.adaLN_modulation.1.weight",
     ("DiT", "diffusers"): "transformer_blocks.0.norm1.emb.class_embedder.embedding_table.weight",
+    ("PixArt", "diffusers"): "caption_projection.linear_1.weight",
     ("AutoencoderKL", "diffusers"): "post_quant_conv.weight",
     ("Inception", "torch-fidelity"): "Mixed_7c.branch_pool.conv.weight",
+}
+CLASSES = {
+    ("DiT", "diffusers"): "DiTTransformer2DModel",
+    ("PixArt", "diffusers"): "PixArtTransformer2DModel",
 }
 # Converted copies of the official weights need what those were trained with; a model trained in
 # diffusers needs diffusers'.
 NUMERICS = {("DiT", "official"): "official", ("DiT", "diffusers"): "official"}
 
 
+def read_tensors(path):
+    """Name -> tensor of a .pt, .bin or .safetensors file, on the CPU; .pt is mapped, not read.
+    BadInput for others.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # the arguments in training checkpoints
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception as error:  # torch's reader raises almost anything on a damaged file
+        if isinstance(error, OSError) and error.filename:
+            raise
+        raise BadInput(
+            f"weights: {path} is damaged or holds more than tensors and plain values; nothing of it "
+            "was unpickled; fetch it anew"
+        ) from None
+    if isinstance(content, dict) and isinstance(content.get("ema"), dict):
+        content = content["ema"]  # of a training checkpoint of the official code
+    of_tensors = isinstance(content, dict) and all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items()
+    )
+    check(of_tensors and content, "weights", str(path), "a dict of tensors is expected")
+    return content
+
+
+def of_folder(path, kind):
+    """The transformer of a pipeline's diffusers folder, or the model's own, as a `kind`, float32,
+    in eval().
+    """
+    file = weights.file_of(path)
+    config = _config(file, kind.__name__)
+    try:
+        model = kind.from_config(config)
+        model.load_state_dict({name: value.float() for name, value in read_tensors(file).items()})
+    except BadInput:
+        raise
+    except Exception as error:  # of odd values in the config diffusers raises almost anything
+        raise BadInput(
+            f"model: {file.parent} holds no {kind.__name__} ({first_line(error)})"
+        ) from None
+    return model.eval()
+
+
+def _config(file, name):
+    """The config.json beside a diffusers file of weights, which must be that of a class `name`."""
+    config = file.parent / "config.json"
+    right = "a diffusers folder holds it beside its weights"
+    check(config.is_file(), "model", str(config), f"it does not exist; {right}")
+    content = read_json(config, "model", "fetch it anew")
+    found = content.get("_class_name") if isinstance(content, dict) else None
+    # as diffusers named both when the models were published
+    right = f"a {name} is expected in {file.parent}"
+    check(found in (name, "Transformer2DModel"), "model", found, right)
+    return content
+
+
+def placed(model, precision):
+    """The model, frozen, on the GPU if there is one, in bfloat16 if so asked."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    # diffusers' own .to() warns
+    return torch.nn.Module.to(model.requires_grad_(False), device, dtype)
+
+
 def describe(path):
     """-> {"path", "model", "naming", "numerics", "sha256", "known", "published_as", "num_bytes",
-    "num_tensors", "num_parameters", and a DiT's sizes}.
+    "num_tensors", "num_parameters", and the sizes of a DiT or PixArt}.
 
     path: a file, a diffusers folder, or a published name below weights.folder(). numerics: what the
     paper's rows need, None where there is no choice. known: whether the hash is that of a published
     file, `published_as` then its name. Nothing is unpickled. BadInput where it is none of FORMS.
     """
     path = Path(path) if Path(path).exists() else weights.find(str(path))
-    file = weights.tensors_of(path)
-    tensors, digest = tensors_of(file), weights.sha256(file)
-    form = next((form for form, tensor in FORMS.items() if tensor in tensors), None)
-    check(
-        form,
-        "weights",
-        str(file),
-        f"expected the tensors of {', '.join(' '.join(form) for form in FORMS)}; a router is for `router info`",
-    )
+    file = weights.file_of(path)
+    digest = weights.sha256(file)
     name = next((name for name, own in weights.PUBLISHED.items() if own.sha256 == digest), None)
+    if name == weights.CLEAN_INCEPTION:  # TorchScript, which is code: its hash must do
+        form, tensors = ("Inception", "clean-fid"), {}
+    else:
+        tensors = read_tensors(file)
+        form = next((form for form, tensor in FORMS.items() if tensor in tensors), None)
+    known = ", ".join(" ".join(form) for form in FORMS)
+    right = f"expected the tensors of {known}; a router is for `router info`"
+    check(form, "weights", str(file), right)
     return {
         "path": str(path),
         "model": form[0],
@@ -56,24 +132,36 @@ def describe(path):
 
 
 def _sizes(form, tensors, file):
-    if form == ("DiT", "diffusers"):
-        config = json.loads((file.parent / "config.json").read_text())
-        return {
-            "width": config["num_attention_heads"] * config["attention_head_dim"],
-            "depth": config["num_layers"],
-            "heads": config["num_attention_heads"],
-            "patch": config["patch_size"],
-            "sample_size": config["sample_size"],
-            "num_classes": config["num_embeds_ada_norm"],
-        }
-    if form == ("DiT", "official"):
-        width, _, patch, _ = tensors["x_embedder.proj.weight"].shape
-        return {
-            "width": width,
-            "depth": 1 + max(int(n.split(".")[1]) for n in tensors if n.startswith("blocks.")),
-            "heads": HEADS.get(width),
-            "patch": patch,
-            "sample_size": patch * int(tensors["pos_embed"].shape[1] ** 0.5),
-            "num_classes": len(tensors["y_embedder.embedding_table.weight"]) - 1,
-        }
-    return {}
+    try:
+        if form in CLASSES:
+            return _sizes_of_config(_config(file, CLASSES[form]))
+        return _sizes_of_official(tensors) if form == ("DiT", "official") else {}
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise BadInput(
+            f"weights: {file} is no whole {' '.join(form)} model ({first_line(error)})"
+        ) from None
+
+
+def _sizes_of_config(config):
+    text = "caption_channels" in config
+    last = "caption_channels" if text else "num_embeds_ada_norm"
+    return {
+        "width": config["num_attention_heads"] * config["attention_head_dim"],
+        "depth": config["num_layers"],
+        "heads": config["num_attention_heads"],
+        "patch": config["patch_size"],
+        "sample_size": config["sample_size"],
+        ("text_width" if text else "num_classes"): config[last],
+    }
+
+
+def _sizes_of_official(tensors):
+    width, _, patch, _ = tensors["x_embedder.proj.weight"].shape
+    return {
+        "width": width,
+        "depth": 1 + max(int(n.split(".")[1]) for n in tensors if n.startswith("blocks.")),
+        "heads": HEADS.get(width),
+        "patch": patch,
+        "sample_size": patch * int(tensors["pos_embed"].shape[1] ** 0.5),
+        "num_classes": len(tensors["y_embedder.embedding_table.weight"]) - 1,
+    }

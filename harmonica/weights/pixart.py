@@ -10,7 +10,7 @@ from harmonica import weights
 from harmonica.backbones.pixart import PixArt
 from harmonica.errors import check
 from harmonica.method.model import Loaded
-from harmonica.weights.dit import of_folder, placed
+from harmonica.weights.checkpoints import of_folder, placed
 from harmonica.weights.prompts import Prompts
 
 

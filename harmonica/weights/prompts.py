@@ -7,7 +7,9 @@ many as well), and parts of PART captions: the embeddings of their tokens one af
 after the last caption.
 """
 
+import codecs
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,10 +17,49 @@ import torch
 from harmonica import weights
 from harmonica.backbones.pixart import TextCond
 from harmonica.errors import BadInput, check
-from harmonica.files import read_json, save_array, write_json
+from harmonica.files import read_array, read_json, save_array, write_json
 
 PART = 1000
+MARKS = {  # of the longer first: one begins as another does
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
 AGAIN = "delete it and about.json, and `python -m harmonica prompts prepare` makes them again"
+
+
+def read_captions(path):
+    """The lines of a text file that are not empty. BadInput where it is no UTF-8 or has none."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise BadInput(f"captions: {path} cannot be read ({error.strerror})") from None
+    coded = next((name for mark, name in MARKS.items() if content.startswith(mark)), None)
+    if coded or b"\0" in content:
+        coded = coded or "UTF-16 or no text at all"
+        raise BadInput(f"captions: {path} is {coded}; save it as UTF-8")
+    try:
+        lines = content.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    except UnicodeDecodeError as error:
+        line, byte = 1 + content[: error.start].count(b"\n"), content[error.start]
+        raise BadInput(
+            f"captions: {path} is not UTF-8 but of another encoding (line {line} has the byte "
+            f"0x{byte:02x}); save it as UTF-8"
+        ) from None
+    captions = [line.strip() for line in lines if line.strip()]
+    check(captions, "captions", str(path), "it is empty; write one caption on each line")
+    return captions
+
+
+def is_whole(about, out):
+    """Whether the folder `out` holds all embeddings of this origin. BadInput where it holds others,
+    whole or begun.
+    """
+    if (out / "origin.json").exists():
+        right = "it holds embeddings of other captions or another pipeline; choose another folder"
+        check(read_json(out / "origin.json") == about, "out", str(out), right)
+    return (out / "about.json").exists()
 
 
 @torch.no_grad()
@@ -28,15 +69,7 @@ def prepare(encode, captions, about, out, batch=16, progress=iter):
     encode(prompts) -> (n, L, C), mask (n, L), padding on the right. about: their origin, as JSON.
     BadInput where `out` holds others, whole or begun.
     """
-    if (out / "origin.json").exists():
-        same = read_json(out / "origin.json") == about
-        check(
-            same,
-            "out",
-            str(out),
-            "it holds embeddings of other captions or another pipeline; choose another folder",
-        )
-    if (out / "about.json").exists():
+    if is_whole(about, out):
         return
     write_json(out / "origin.json", about)
     prompts = [*captions, ""]
@@ -69,7 +102,8 @@ class Prompts:
         self.about = read_json(self.folder / "about.json")
         known = (
             isinstance(self.about, dict)
-            and {"captions_sha256", "count", "tokens"} <= self.about.keys()
+            and "captions_sha256" in self.about
+            and all(isinstance(self.about.get(key), int) for key in ("count", "tokens"))
         )
         check(
             known,
@@ -131,7 +165,8 @@ def _open(folder, number, num_captions, most):
     of up to `most` tokens.
     """
     path = _part(folder, number)
-    packed, counts = _array(path, mmap_mode="r"), _array(path.with_suffix(".counts.npy"))
+    packed = read_array(path, "embeddings", AGAIN, mapped=True)
+    counts = read_array(path.with_suffix(".counts.npy"), "embeddings", AGAIN)
     whole = (
         packed.ndim == 2
         and packed.dtype == np.float16
@@ -145,10 +180,3 @@ def _open(folder, number, num_captions, most):
         f"it and its .counts.npy are not those of {num_captions} captions of up to {most} tokens; {AGAIN}",
     )
     return packed, np.concatenate([[0], np.cumsum(counts)])
-
-
-def _array(path, **options):
-    try:
-        return np.load(path, allow_pickle=False, **options)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput(f"embeddings: {path} is missing or damaged ({error}); {AGAIN}") from None

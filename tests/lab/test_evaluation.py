@@ -12,8 +12,9 @@ from harmonica.lab import evaluation
 from harmonica.lab.sampling import block_path, load_samples
 from harmonica.lab.specs import ModelSpec, RunSpec
 from harmonica.lab.store import Store
-from harmonica.metrics import adm, features
+from harmonica.metrics import adm
 from harmonica.metrics.images import open_images, write_npz
+from harmonica.weights import extractors
 
 MODEL = ModelSpec(name="tiny", sha256="0" * 64, scale="paper")
 RUN = RunSpec(model=MODEL, num_steps=4, against=4, num_images=30, batch=8)
@@ -29,11 +30,11 @@ def store(tmp_path, images, few_features, monkeypatch):
         save_array(block_path(RUN, store, block), images(32, seed=1)[8 * block : 8 * block + 8])
     write_npz(tmp_path / "real.npz", [images(40)], 40)
     monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
-    monkeypatch.setattr(adm, "PUBLISHED", {16: "reference.npz"})
+    monkeypatch.setattr(extractors, "REFERENCES", {16: "reference.npz"})
     adm.write_reference(
         tmp_path / "reference.npz", open_images(tmp_path / "real.npz"), few_features
     )
-    monkeypatch.setattr(features, "inception", lambda: few_features)
+    monkeypatch.setattr(extractors, "inception", lambda: few_features)
     for kept in (evaluation._inception, evaluation._clean):
         kept.cache_clear()
     yield store
@@ -59,11 +60,6 @@ def test_what_is_missing_is_named(store, tmp_path):
     block_path(RUN, store, 0).unlink()
     with pytest.raises(BadInput, match="block-00000.npy is missing"):
         evaluation.evaluate(RUN, store)
-
-
-def test_a_resolution_without_a_reference_is_refused():
-    with pytest.raises(BadInput, match="resolution: 32 .*256 and 512"):
-        adm.published_reference(32)
 
 
 def test_float_blocks_are_refused(store, images):

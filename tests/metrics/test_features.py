@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from harmonica import weights
 from harmonica.digits import data, judge
 from harmonica.errors import BadInput
 from harmonica.method.precision import float32_products
@@ -95,20 +94,6 @@ def test_inception_layers_are_those_of_adm(random_inception):
     assert not inception.Mixed_6d.branch1x1._forward_hooks
 
 
-def test_inception_refuses_another_file(random_weights):
-    with pytest.raises(BadInput, match="6726825d"):
-        features.inception(random_weights)
-
-
-def test_inception_names_a_missing_file(tmp_path, monkeypatch):
-    monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
-    with pytest.raises(BadInput) as error:
-        features.inception()
-    for part in (weights.INCEPTION, "v0.2.0", str(tmp_path)):
-        assert part in str(error.value)
-    assert "\n" not in str(error.value)
-
-
 def test_a_weights_file_with_code_in_it_is_not_run(tmp_path):
     class Code:
         def __reduce__(self):
@@ -116,7 +101,7 @@ def test_a_weights_file_with_code_in_it_is_not_run(tmp_path):
 
     torch.save({"a": Code()}, tmp_path / "weights.pth")
     with pytest.raises(BadInput, match="no state dict"):
-        features.inception(tmp_path / "weights.pth", weights.sha256(tmp_path / "weights.pth"))
+        features.inception(tmp_path / "weights.pth")
     assert not (tmp_path / "executed").exists()
 
 

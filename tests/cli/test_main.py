@@ -154,7 +154,7 @@ def test_bad_options_of_router_commands(refused_here, router, workplace):
     (workplace / "kinds.json").write_text(json.dumps({"attn": [1, 0], "mlp": [1, 1]}))
     refused_here("router", "info", "kinds.json", words=["--blocks"])
     refused_here("router", "info", "kinds.json", "--blocks", "-2", words=["--blocks", "-2"])
-    refused_here("router", "export", router, "out.txt", words=["out: out.txt"])
+    refused_here("router", "export", router, "out.txt", words=["out: 'out.txt'", ".safetensors"])
     assert router.read_bytes() == before
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from harmonica.cli.router import figures
 from harmonica.errors import BadInput
-from harmonica.method import router as routers
 from harmonica.method.router import CLAMP, Router
 from harmonica.weights import formats
 
@@ -73,7 +73,7 @@ def test_in_a_learning_to_cache_file_rows_of_odd_index_were_never_trained(
 )
 def test_the_published_learning_to_cache_router():
     path = Path(os.environ["HARMONICA_ROUTERS"]) / "learning_to_cache_dit_xl2_256_ddim20.pt"
-    info = routers.info(formats.read(path))
+    info = figures(formats.read(path))
     assert (info["T"], info["N"], info["computed"], info["CUR_percent"], info["distinct_rows"]) == (
         20,
         56,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from harmonica import weights
 from harmonica.errors import BadInput
-from harmonica.weights import latents
+from harmonica.weights import latents, sources
 from harmonica.weights.specs import FileSpec
 from harmonica.weights.vae import Vae
 
@@ -59,6 +59,12 @@ def _add(tar, name, content):
     tar.addfile(entry, io.BytesIO(content))
 
 
+def all_of(folder):
+    images, left_out = sources.below(folder)
+    assert left_out is None
+    return images
+
+
 def read(out, monkeypatch):
     monkeypatch.setenv("HARMONICA_LATENTS", str(out))
     images, labels = latents.training_images(4, 4)
@@ -67,7 +73,7 @@ def read(out, monkeypatch):
 
 def test_folders_tars_and_shards_give_the_same_latents(folders, vae, tmp_path, monkeypatch):
     for kind in ("folders", "tars", "shards"):
-        about = latents.prepare(folders / kind, tmp_path / kind, vae, size=32)
+        about = latents.prepare(all_of(folders / kind), tmp_path / kind, vae, size=32)
         assert (about["num_images"], about["num_classes"], about["mode"]) == (5, 2, "sample")
     found = [read(tmp_path / kind, monkeypatch) for kind in ("folders", "tars", "shards")]
     assert all(
@@ -79,7 +85,7 @@ def test_folders_tars_and_shards_give_the_same_latents(folders, vae, tmp_path, m
 
 def test_a_killed_preparation_goes_on_to_the_same_bytes(folders, vae, tmp_path, monkeypatch):
     monkeypatch.setattr(latents, "PART", 2)
-    latents.prepare(folders / "folders", tmp_path / "whole", vae, size=32)
+    latents.prepare(all_of(folders / "folders"), tmp_path / "whole", vae, size=32)
 
     def killed(parts):
         yield from list(parts)[:2]
@@ -87,17 +93,17 @@ def test_a_killed_preparation_goes_on_to_the_same_bytes(folders, vae, tmp_path, 
 
     with pytest.raises(KeyboardInterrupt):
         latents.prepare(
-            folders / "folders", tmp_path / "cut", vae, size=32, batch=1, progress=killed
+            all_of(folders / "folders"), tmp_path / "cut", vae, size=32, batch=1, progress=killed
         )
-    with pytest.raises(BadInput, match="is not whole .* latents prepare"):
+    with pytest.raises(BadInput, match="missing or damaged .* latents prepare"):
         read(tmp_path / "cut", monkeypatch)
     before = (tmp_path / "cut" / "latents-00001.npy").stat().st_mtime_ns
-    latents.prepare(folders / "folders", tmp_path / "cut", vae, size=32, batch=1)
+    latents.prepare(all_of(folders / "folders"), tmp_path / "cut", vae, size=32, batch=1)
     assert (tmp_path / "cut" / "latents-00001.npy").stat().st_mtime_ns == before
     for part in sorted((tmp_path / "whole").iterdir()):
         assert part.read_bytes() == (tmp_path / "cut" / part.name).read_bytes()
     with pytest.raises(BadInput, match="begun with another mode"):
-        latents.prepare(folders / "folders", tmp_path / "cut", vae, size=32, mode="mean")
+        latents.prepare(all_of(folders / "folders"), tmp_path / "cut", vae, size=32, mode="mean")
 
 
 def test_the_mean_has_no_noise_and_the_decoder_inverts_the_scale(folders, vae):
@@ -123,14 +129,14 @@ def test_cropping_takes_the_middle():
     image = Image.new("RGB", (96, 32))
     image.paste((255, 255, 255), (32, 0, 64, 32))
     assert (latents.center_crop(image, 32) == 255).all()
-    assert latents.center_crop(Image.new("L", (515, 300)), 256).shape == (3, 256, 256)
+    assert latents.center_crop(Image.new("RGB", (515, 300)), 256).shape == (3, 256, 256)
 
 
 def test_what_is_not_there_is_said(vae, tmp_path, monkeypatch, refused_here):
     monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
     assert latents.training_images(4, 32) is None
     with pytest.raises(BadInput, match="no class folders"):
-        latents.prepare(tmp_path, tmp_path / "out", vae, size=32)
+        sources.below(tmp_path)
     refused_here(
         "latents", "prepare", tmp_path, words=["vae: ", "stabilityai/sd-vae-ft-ema", "hf download"]
     )
@@ -139,5 +145,5 @@ def test_what_is_not_there_is_said(vae, tmp_path, monkeypatch, refused_here):
     )
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.png").write_bytes(b"no image")
-    with pytest.raises(BadInput, match="x.png .* is no image"):
-        latents.prepare(tmp_path, tmp_path / "out", vae, size=32)
+    with pytest.raises(BadInput, match="x.png cannot be read as an image"):
+        latents.prepare(sources.below(tmp_path)[0], tmp_path / "out", vae, size=32)

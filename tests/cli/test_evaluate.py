@@ -9,8 +9,8 @@ from PIL import Image
 
 from harmonica import weights
 from harmonica.__main__ import main
-from harmonica.metrics import features
 from harmonica.metrics.images import write_npz
+from harmonica.weights import extractors
 
 
 @pytest.fixture
@@ -25,12 +25,12 @@ def here(workplace, monkeypatch, images, few_features):
     (workplace / "x").mkdir()
     for i, image in enumerate(images(30, seed=1)):
         Image.fromarray(image.transpose(1, 2, 0)).save(f"x/{i:05d}.png")
-    monkeypatch.setattr(features, "inception", lambda path, sha256: few_features)
+    monkeypatch.setattr(extractors, "inception", lambda path, sha256: few_features)
     return workplace
 
 
 def test_samples_in_a_file_and_in_a_folder_give_the_same_numbers(here, capfd):
-    assert main(["evaluate", "--make-reference", "real.npz", "--reference", "y.npz"]) == 0
+    assert main(["evaluate", "--make-reference", "real.npz", "--out", "y.npz"]) == 0
     assert "reference_images 40" in capfd.readouterr().out
     found = []
     for samples in ("x.npz", "x"):
@@ -48,7 +48,7 @@ def test_samples_in_a_file_and_in_a_folder_give_the_same_numbers(here, capfd):
 
 
 def test_without_json_there_is_a_line_for_each_figure(here, capfd):
-    main(["evaluate", "--make-reference", "real.npz", "--reference", "y.npz"])
+    main(["evaluate", "--make-reference", "real.npz", "--out", "y.npz"])
     capfd.readouterr()
     assert main(["evaluate", "--samples", "x.npz", "--reference", "y.npz"]) == 0
     names = [line.split()[0] for line in capfd.readouterr().out.splitlines()]
@@ -111,5 +111,5 @@ def test_missing_and_other_weights(here, refused_here, monkeypatch, random_weigh
     )  # the weights are taken
     (here / "elsewhere").mkdir()
     (here / "elsewhere" / "inception-2015-12-05.pt").write_text("not it")
-    monkeypatch.setattr(features, "inception", lambda path, sha256: few_features)
+    monkeypatch.setattr(extractors, "inception", lambda path, sha256: few_features)
     refused_here(*evaluate, words=["inception-2015-12-05.pt", "sha256", "not f58cb9b6"])

@@ -22,8 +22,8 @@ from harmonica.lab.models import load_model
 from harmonica.lab.specs import ModelSpec, RunSpec
 from harmonica.method import schedules
 from harmonica.method.denoise import run_all
-from harmonica.weights.checkpoints import describe
-from harmonica.weights.dit import of_folder, read
+from harmonica.weights.checkpoints import describe, of_folder
+from harmonica.weights.dit import read
 
 
 @pytest.fixture

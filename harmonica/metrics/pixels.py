@@ -1,0 +1,98 @@
+"""Image files as RGB pixels: turned as EXIF says, greys of 16 bits scaled. What Pillow would clip,
+guess or leave out is refused.
+"""
+
+import warnings
+from functools import cache
+
+import numpy as np
+from PIL import Image
+
+from harmonica.errors import BadInput
+from harmonica.files import first_line
+
+ENDINGS = tuple(
+    ".png .jpg .jpeg .jfif .webp .bmp .gif .tif .tiff .ppm .pgm .pnm .jp2 .avif".split()
+)
+# whatever a file's ending says, no other reader of Pillow's is tried: that of EPS starts a program
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+PLAIN = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
+WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
+ORIENTATION, BITS, PHOTOMETRIC = 0x112, 258, 262  # of EXIF, of TIFF
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def read_rgb(source, name):
+    """A path or a file of bytes -> a Pillow image of mode RGB. BadInput calls it `name` where it is
+    damaged, holds several images, is transparent or of a range that is not known.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow's: what matters of them is refused below
+            with Image.open(source, formats=_formats()) as image:
+                _one(image, name)
+                image.load()
+                return _turned(_rgb(image, name), image)
+    except BadInput:
+        raise
+    except Exception as error:  # Pillow raises almost anything on a damaged file
+        raise BadInput(
+            f"{name} cannot be read as an image ({first_line(error)}); replace it or take it out"
+        ) from None
+
+
+@cache
+def _formats():
+    Image.init()
+    return tuple(form for form in FORMATS if form in Image.OPEN)
+
+
+def _one(image, name):
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":  # a camera's: the first is the picture
+        raise BadInput(f"{name} holds {frames} images; save the one that is meant")
+
+
+def _rgb(image, name):
+    """The image in mode RGB, nothing clipped."""
+    sixteen = image.mode.startswith("I;16")
+    if sixteen or image.mode == "I" and image.format in ("PNG", "PPM"):
+        return _of_16_bits(image, name)
+    if image.mode in WITH_ALPHA or "transparency" in image.info:
+        image = image.convert("RGBA")
+        if image.getchannel("A").getextrema()[0] < 255:
+            raise BadInput(f"{name} has transparent pixels; lay it on a background")
+    elif image.mode not in PLAIN:
+        raise BadInput(
+            f"{name} is of Pillow's mode {image.mode}, whose range is not known; save it as RGB"
+        )
+    return image.convert("RGB")
+
+
+def _of_16_bits(image, name):
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(BITS, (16,)) != (16,) or tags.get(PHOTOMETRIC, 1) != 1:
+        raise BadInput(
+            f"{name} holds greys of another range than 0 (black) to 65535; save it as PNG"
+        )
+    if "transparency" in image.info:
+        raise BadInput(f"{name} has transparent pixels; lay it on a background")
+    grey = np.round(np.asarray(image).astype(np.float64) / 257)
+    return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
+
+
+def _turned(rgb, image):
+    """As EXIF says that it is to be seen. What cannot be read of EXIF says nothing."""
+    try:
+        orientation = image.getexif().get(ORIENTATION)
+    except Exception:
+        return rgb
+    return rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb

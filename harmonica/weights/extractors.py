@@ -1,0 +1,61 @@
+"""What metrics measure with, found and compared with the published hashes: Inception, clean-fid's
+own Inception, CLIP, and ADM's references of ImageNet.
+"""
+
+from pathlib import Path
+
+from harmonica import weights
+from harmonica.errors import check
+from harmonica.metrics import features
+
+REFERENCES = {256: "VIRTUAL_imagenet256_labeled.npz", 512: "VIRTUAL_imagenet512.npz"}
+
+
+def inception_path():
+    """Where the weights of the paper scale's extractor are looked for."""
+    return weights.folder() / weights.INCEPTION
+
+
+def inception(path=None, sha256=None):
+    """The extractor whose weights are the file `path`, by default inception_path().
+
+    sha256: what the file's hash must be or begin with, by default the published one. BadInput where
+    the file is missing, has another hash or holds no InceptionV3.
+    """
+    path, known = Path(path or inception_path()), weights.PUBLISHED[weights.INCEPTION]
+    weights.checked(path.name, sha256 or known.sha256, "inception", path.parent)
+    return features.inception(path)
+
+
+def clean_inception(folder, device):
+    """-> clean-fid's extractor where its weights are in `folder`, else None; the reason for None.
+
+    BadInput where the file is another one.
+    """
+    known = weights.PUBLISHED[weights.CLEAN_INCEPTION]
+    if not (folder / known.name).is_file():
+        return None, f"clean_FID is left out: {known.name} of {known.source} is not in {folder}"
+    weights.checked(known.name, known.sha256, "inception", folder)
+    from harmonica.metrics.clean import CleanInception
+
+    return CleanInception(folder, device), None
+
+
+def clip(spec):
+    """The CLIP checkpoint of a specs.FileSpec, a folder or hub id. BadInput where it is missing or
+    another one.
+    """
+    path = weights.checked(spec.name, spec.sha256, "clip")
+    from harmonica.metrics.clip import Clip  # transformers takes seconds to import
+
+    return Clip(path, spec.name)
+
+
+def reference(resolution):
+    """-> the path of ADM's ImageNet reference of that resolution. BadInput where it is missing."""
+    right = f"ADM's references are of {' and '.join(map(str, REFERENCES))}"
+    check(resolution in REFERENCES, "resolution", resolution, right)
+    path = weights.folder() / REFERENCES[resolution]
+    source = f"openai/guided-diffusion (ref_batches/imagenet/{resolution})"
+    check(path.is_file(), "reference", str(path), f"put {path.name} of {source} there")
+    return path

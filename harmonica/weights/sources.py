@@ -1,0 +1,111 @@
+"""Training images as people keep them: in folders of classes, in tars of classes, in WebDataset
+shards.
+"""
+
+import io
+import os
+import tarfile
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from harmonica.errors import BadInput, check
+from harmonica.files import first_line
+from harmonica.metrics.images import files_below, left_out
+from harmonica.metrics.pixels import ENDINGS, read_rgb
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image: where its bytes are (a file; or a tar, with the member's name) and the name of its
+    class.
+    """
+
+    path: Path
+    member: str | None
+    group: str
+
+
+def below(folder):
+    """The images below a folder, in a fixed order -> [Source], a sentence about what is left out or
+    None.
+
+    Either folders of classes, or tars: a member's folder is its class, else the tar's name (as in
+    ImageNet's own n01440764.tar), else, in WebDataset shards, the number in the .cls beside it.
+    """
+    folder = Path(folder)
+    check(folder.is_dir(), "images", str(folder), "give a folder of class folders, or of tars")
+    files = list(files_below(folder))
+    tars = [path for path in files if path.suffix == ".tar" and path.parent == folder]
+    if tars:
+        used, parts = tars, [_of_tar(tar) for tar in tars]
+        found = [source for part, _ in parts for source in part]
+        others = [other for _, part in parts for other in part]
+    else:
+        used = [path for path in files if path.parent != folder and path.suffix.lower() in ENDINGS]
+        found = [Source(path, None, path.relative_to(folder).parts[0]) for path in used]
+        others = []
+    right = f"there are no class folders with {', '.join(ENDINGS)} files in it, and no tars"
+    check(found, "images", str(folder), right)
+    used = set(used)
+    return found, left_out(folder, [path for path in files if path not in used] + others)
+
+
+def read(source):
+    """-> a Pillow image of mode RGB. BadInput names file and member where there is none."""
+    if source.member is None:
+        return read_rgb(source.path, f"images: {source.path}")
+    with _reading(source.path, source.member):
+        content = _open(source.path).extractfile(source.member).read()
+    return read_rgb(io.BytesIO(content), f"images: {source.path} {source.member}")
+
+
+def _of_tar(path):
+    """-> the images in a tar, the names of its other files."""
+    names, classes, others = [], {}, []
+    with _reading(path), tarfile.open(path) as tar:
+        for member in tar:
+            stem, ending = os.path.splitext(member.name)
+            if ending == ".cls":
+                with _reading(path, member.name):
+                    classes[stem] = tar.extractfile(member).read().decode().strip()
+            elif ending.lower() in ENDINGS:
+                names.append(member.name)
+            elif not member.isdir():
+                others.append(Path(member.name))
+        _whole(tar)
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    check(not twice, f"images: {path}", twice, "it holds two files of that name")
+    groups = [
+        classes.get(os.path.splitext(name)[0]) or Path(name).parent.name or path.stem
+        for name in sorted(names)
+    ]
+    return [Source(path, name, group) for name, group in zip(sorted(names), groups)], others
+
+
+def _whole(tar):
+    """A tar ends with a block of zeros; one that was cut off between two files would be read."""
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        raise tarfile.ReadError("its end is missing")
+
+
+@lru_cache(maxsize=2)
+def _open(path):
+    return tarfile.open(path)
+
+
+@contextmanager
+def _reading(path, member=""):
+    """Turn whatever reading a tar raises into a BadInput that names it."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:  # tarfile and its decompressors raise almost anything
+        where = f"{path} {member}".strip()
+        raise BadInput(
+            f"images: {where} cannot be read ({first_line(error)}); copy it anew or take it out"
+        ) from None
