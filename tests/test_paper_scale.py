@@ -19,7 +19,6 @@ from experiments.rows import latency_specs
 from harmonica import weights
 from harmonica.__main__ import main
 from harmonica.backbones.dit_official import to_official
-from harmonica.cli import samples
 from harmonica.errors import BadInput
 from harmonica.lab import evaluation
 from harmonica.lab.cost import mac_fraction
@@ -242,7 +241,7 @@ def test_any_number_of_shards_gives_the_same_bytes(rows, store, tmp_path):
 
 def test_images_leave_as_adm_reads_them(rows, store, tmp_path, monkeypatch, refused_here):
     run = rows[0].runs[0]
-    monkeypatch.setattr(samples, "LOCAL", store.root)
+    monkeypatch.setattr("harmonica.lab.store.LOCAL", store.root)
     assert main(["samples", run.id, str(tmp_path / "x.npz")]) == 0
     with np.load(tmp_path / "x.npz") as exported:
         assert np.array_equal(
