@@ -213,4 +213,5 @@ def _distinct_embedders(model):
 
 
 def _equal(tensors, others):
-    return all(torch.equal(value, others[name]) for name, value in tensors.items())
+    same_names = tensors.keys() == others.keys()
+    return same_names and all(torch.equal(value, others[name]) for name, value in tensors.items())
