@@ -11,7 +11,7 @@ import torch
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from harmonica.errors import check
-from harmonica.fast.plan import Plan
+from harmonica.fast.steps import Plan
 
 WARM_UP = (
     3  # runs before a capture: libraries choose kernels and allocate workspaces in the first ones

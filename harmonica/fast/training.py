@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from harmonica.fast.plan import compiled
 from harmonica.fast.start import Times, starts
+from harmonica.fast.steps import compiled
 from harmonica.method.sdt import compare
 
 
