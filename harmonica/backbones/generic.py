@@ -27,8 +27,8 @@ class Units:
     """The units of one model, from now until remove().
 
     names: unit i's path in the model. blocks: the path of the block it belongs to. Both are complete
-    after the first forward. ask: a function without arguments, called at the start of every forward
-    of the model, that returns this forward's `at`, or None for the plain forward.
+    after the first forward. ask(args, kwargs): called with the arguments of every forward of the
+    model; returns this forward's `at`, or None for the plain forward.
     """
 
     def __init__(self, model, ask=None):
@@ -42,7 +42,7 @@ class Units:
             for module in branch.before:
                 self._place(module, self._before, branch)
         self.handles = [
-            model.register_forward_pre_hook(self._open),
+            model.register_forward_pre_hook(self._open, with_kwargs=True),
             model.register_forward_hook(self._close, always_call=True),
         ]
 
@@ -54,7 +54,7 @@ class Units:
 
     def run(self, at, *args, **kwargs):
         """The model's forward, each unit answered by `at`."""
-        ask, self.ask = self.ask, lambda: at
+        ask, self.ask = self.ask, lambda args, kwargs: at
         try:
             return self.model(*args, **kwargs)
         finally:
@@ -87,8 +87,8 @@ class Units:
         """
         self.at, self.calls, self.asked, self.given = at, {}, set(), {}
 
-    def _open(self, model, args):
-        self._enter(self.ask() if self.ask else None)
+    def _open(self, model, args, kwargs):
+        self._enter(self.ask(args, kwargs) if self.ask else None)
         if self.at is not None and getattr(model, "gradient_checkpointing", False):
             self.checkpoint = model._gradient_checkpointing_func
             model._gradient_checkpointing_func = self._checkpointed
@@ -128,7 +128,7 @@ class Units:
                 self.given[i] = self.at(i, _stop)
             except _Wanted:
                 pass
-        key = module, tuple(map(_form, tree_leaves((args, kwargs))))
+        key = module, form(args, kwargs)
         if i in self.given and key in self.zeros:
             return self.zeros[key]
         out = own(*args, **kwargs)
@@ -173,8 +173,14 @@ def _stop():
     raise _Wanted
 
 
+def form(args, kwargs):
+    """What decides the shape of a module's output: of tensors their shapes, dtypes and devices, not
+    their values; of the rest words and truth values.
+    """
+    return tuple(_form(leaf) for leaf in tree_leaves((args, kwargs)))
+
+
 def _form(leaf):
-    """What decides the form of a module's output: shapes, dtypes and devices of tensors, not their values."""
     if hasattr(leaf, "shape"):
         return leaf.shape, leaf.dtype, leaf.device
-    return leaf if isinstance(leaf, (int, float, str, bool)) else None
+    return leaf if isinstance(leaf, (str, bool)) else None

@@ -471,7 +471,7 @@ TINY = {
     "Cosmos3OmniTransformer": cosmos3,
     "CosmosTransformer3DModel": cosmos,
     "DiTTransformer2DModel": lambda: (
-        heads(sample_size=8, in_channels=4, out_channels=8, num_embeds_ada_norm=10),
+        heads(sample_size=8, in_channels=4, out_channels=8, num_embeds_ada_norm=1000),
         {"hidden_states": randn(2, 4, 8, 8), "timestep": torch.tensor([5, 5])}
         | {"class_labels": torch.tensor([1, 2])},
     ),

@@ -1,0 +1,87 @@
+"""One loop over the steps of a diffusers pipeline: where it begins and ends, and which step it is in."""
+
+import functools
+from dataclasses import dataclass
+
+import torch
+
+from harmonica.errors import check
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trajectory:
+    """What a loop over steps is about to run. timesteps: all that the scheduler has set. first: the
+    index of the first one that runs, above 0 where image to image leaves out the noisiest steps.
+    """
+
+    timesteps: torch.Tensor
+    first: int
+
+
+class Loop:
+    """One loop over the steps of a pipeline, in the place of its progress bar. It counts steps and
+    the calls in each.
+    """
+
+    def __init__(self, pipe, bar, end):
+        self.pipe, self.bar, self.end = pipe, bar, end
+        self.scheduler, self.own = pipe.scheduler, vars(pipe.scheduler).get("step")
+        self.step, self.calls, self.steps = 0, 0, 0
+        inner = self.scheduler.step
+        self.scheduler.step = functools.update_wrapper(functools.partial(self._step, inner), inner)
+
+    def begin(self):
+        """Before the first call -> Trajectory. What the loop leaves out is known from here on."""
+        timesteps = self.scheduler.timesteps
+        first = getattr(self.scheduler, "begin_index", None)
+        if first is None:  # not told to the scheduler: what the pipeline does not count is left out
+            first = len(timesteps) - getattr(self.pipe, "_num_timesteps", len(timesteps))
+        self.step = first
+        return Trajectory(timesteps=timesteps, first=first)
+
+    def count(self):
+        """-> the step that a call of the transformer belongs to, and its place in that."""
+        self.calls += 1
+        return self.step, self.calls - 1
+
+    def _step(self, inner, *args, **kwargs):
+        out = inner(*args, **kwargs)
+        if self.calls:  # else this step has ended: one scheduler steps several latents
+            self.step, self.calls, self.steps = self.step + 1, 0, self.steps + 1
+        return out
+
+    def release(self):
+        """Put scheduler.step back."""
+        if self.own is None:
+            vars(self.scheduler).pop("step", None)
+        else:
+            self.scheduler.step = self.own
+
+    def __enter__(self):
+        self.bar.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.end(self)
+        self.bar.__exit__(*error)
+        if error[0] is None:
+            self.check_stepped()
+
+    def __iter__(self):
+        try:
+            yield from self.bar
+        finally:
+            self.end(self)
+        self.check_stepped()
+
+    def __getattr__(self, name):
+        return getattr(self.bar, name)
+
+    def check_stepped(self):
+        """BadInput where the transformer was called in more than one step and none was seen."""
+        check(
+            self.steps or self.calls < 2,
+            "pipe",
+            type(self.pipe).__name__,
+            "its loop does not step pipe.scheduler, so that its steps cannot be told apart",
+        )

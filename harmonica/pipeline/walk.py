@@ -1,0 +1,182 @@
+"""Driving any diffusers pipeline: which step and which pass of guidance a call of its transformer is.
+
+    with PipelineWalk(pipe, begin):
+        images = pipe(...).images
+
+The pipeline's code runs as it is. What tells the steps apart:
+
+- `pipe.progress_bar` opens the loop over the steps, and closes it also where the loop raises or is
+  interrupted. Each opening begins a trajectory: nothing of an earlier one is left.
+- `scheduler.step` ends a step; it is wrapped while the loop runs. All calls of the transformer
+  between two of them belong to one step.
+- A call of a step is told from the others by the name of the `transformer.cache_context` around it,
+  or by its place in the step where the pipeline opens none.
+
+No value is read from a GPU.
+"""
+
+import functools
+import inspect
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+
+from harmonica.backbones.generic import Units, form
+from harmonica.backbones.survey import survey
+from harmonica.errors import BadInput, check
+from harmonica.pipeline.loop import Loop
+
+
+class Turn(NamedTuple):
+    """Which pass of its step a call is: each has a cache of its own.
+
+    transformer: its name in the pipeline (some have two, one after the other). name: that of the
+    cache context, or 0, 1, ... form: shapes of the inputs, as features of other shapes do not fit.
+    """
+
+    transformer: str
+    name: Any
+    form: tuple
+
+
+class PipelineWalk:
+    """A policy at work on every call of a pipeline, until remove() or the end of the `with` block.
+
+    begin(trajectory) -> answer: called before the first step of a loop. answer(step, turn) -> at, the
+    policy of one call of the transformer; step is an index into trajectory.timesteps. What a policy keeps
+    belongs into `answer`, which is let go when the loop ends, however it ends. Calls of the
+    transformer outside a loop are plain.
+
+    units: {name in the pipeline: Units}, of every transformer of the pipeline.
+    """
+
+    def __init__(self, pipe, begin):
+        check(
+            "progress_bar" not in vars(pipe),
+            "pipe",
+            type(pipe).__name__,
+            "caching is applied to it already; remove that first",
+        )
+        self.pipe, self.begin, self.units = pipe, begin, {}
+        self.loop = self.answer = self.context = None
+        try:
+            for name, model in transformers_of(pipe).items():
+                self.units[name] = Units(model, functools.partial(self._ask, name))
+        except BadInput:
+            self._remove_units()
+            raise
+        for model in self._models():
+            if hasattr(model, "cache_context"):
+                model.cache_context = functools.partial(self._in_context, model.cache_context)
+        self.bar = pipe.progress_bar
+        pipe.progress_bar = self._progress_bar
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.remove()
+
+    def remove(self):
+        """Put everything back. A second call does nothing."""
+        if self.bar is None:
+            return
+        self._end(self.loop)
+        del self.pipe.progress_bar
+        for model in self._models():
+            vars(model).pop("cache_context", None)
+        self._remove_units()
+        self.bar = None
+
+    def _models(self):
+        return [units.model for units in self.units.values()]
+
+    def _remove_units(self):
+        for units in self.units.values():
+            units.remove()
+
+    def _progress_bar(self, *args, **kwargs):
+        self._end(self.loop)
+        check(
+            transformers_of(self.pipe) == dict(zip(self.units, self._models())),
+            "transformer",
+            type(self.pipe.transformer).__name__,
+            "caching was applied to another; remove it and apply it again",
+        )
+        for units in self.units.values():
+            units.check_placed()
+        self.loop = Loop(self.pipe, self.bar(*args, **kwargs), self._end)
+        return self.loop
+
+    def _end(self, loop):
+        """A loop is over; its second end, or one after the next began, does nothing."""
+        if loop is not None and loop is self.loop:
+            loop.release()
+            self.loop = self.answer = self.context = None
+
+    def _ask(self, name, args, kwargs):
+        if self.loop is None:
+            return None
+        if self.answer is None:
+            self.answer = self.begin(self.loop.begin())
+        step, place = self.loop.count()
+        place = place if self.context is None else self.context
+        return self.answer(step, Turn(name, place, form(args, kwargs)))
+
+    @contextmanager
+    def _in_context(self, own, name, **more):
+        before, self.context = self.context, name
+        try:
+            with own(name, **more):
+                yield
+        finally:
+            self.context = before
+
+
+def transformers_of(pipe):
+    """{name: model} of a pipeline's transformers. BadInput where it has none."""
+    found = {
+        name: model
+        for name, model in getattr(pipe, "components", {}).items()
+        if name.startswith("transformer") and isinstance(model, torch.nn.Module)
+    }
+    check(
+        found, "pipe", type(pipe).__name__, "a pipeline with a transformer is needed, not a U-Net"
+    )
+    return found
+
+
+def with_graph(pipe):
+    """The pipeline's call without its torch.no_grad: under torch.enable_grad it can be differentiated
+    through scheduler and guidance.
+    """
+    return functools.partial(inspect.unwrap(type(pipe).__call__), pipe)
+
+
+def survey_of(pipe, call):
+    """What the units of pipe.transformer take at the inputs of the first call that `call()`, a call
+    of the pipeline, makes of it -> Survey.
+    """
+    model = next(iter(transformers_of(pipe).values()))
+    args, kwargs = _first_call(model, call)
+    with Units(model) as units:
+        return survey(units, *args, **kwargs)
+
+
+def _first_call(model, call):
+    def stop(model, args, kwargs):
+        raise _Reached(args, kwargs)
+
+    hook = model.register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        call()
+    except _Reached as reached:
+        return reached.args
+    finally:
+        hook.remove()
+    raise BadInput("pipe: the call ended without a call of its transformer")
+
+
+class _Reached(BaseException):
+    """Ends a pipeline's call at its first call of the transformer."""

@@ -1,0 +1,316 @@
+"""PipelineWalk on real pipelines with tiny weights: which step and pass a call is, and that nothing
+is left behind.
+"""
+
+import gc
+import weakref
+
+import accelerate
+import diffusers
+import pytest
+import torch
+from tiny_pipelines import PIPELINES, flow, flux, pixart, run, sd3, wan
+from tiny_transformers import tiny
+from torch.utils._pytree import tree_leaves
+
+from harmonica.errors import BadInput
+from harmonica.method.cache import compute_all
+from harmonica.pipeline.walk import PipelineWalk, survey_of, with_graph
+
+each_pipeline = pytest.mark.parametrize("name", PIPELINES)
+
+
+def kept(trajectory):
+    return lambda step, turn: compute_all
+
+
+class Reuse:
+    """Every second step computes. calls: [(step, pass, units asked, units computed)]."""
+
+    def __init__(self):
+        self.calls, self.trajectory, self.features = [], None, []
+
+    def __call__(self, trajectory):
+        self.trajectory, caches = trajectory, {}
+
+        def answer(step, turn):
+            cache, asked, computed = caches.setdefault(turn, {}), set(), set()
+            self.calls.append((step, turn[:2], asked, computed))
+
+            def at(i, compute):
+                asked.add(i)
+                if step % 2 == 0 or i not in cache:
+                    cache[i] = compute()
+                    computed.add(i)
+                    self.features = [weakref.ref(tree_leaves(cache[i])[0])]
+                return cache[i]
+
+            return at
+
+        return answer
+
+
+def untouched(pipe):
+    """Nothing of ours is on the pipeline, its scheduler or its models."""
+    models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    modules = [module for model in models for module in model.modules()]
+    return (
+        "progress_bar" not in vars(pipe)
+        and "step" not in vars(pipe.scheduler)
+        and not any("forward" in vars(module) for module in modules)
+        and not any(module._forward_hooks or module._forward_pre_hooks for module in modules)
+        and not any("cache_context" in vars(model) for model in models)
+    )
+
+
+@each_pipeline
+def test_kept_is_untouched_reuse_repeats_itself_and_all_is_put_back(name):
+    pipe, inputs = PIPELINES[name][0]()
+    plain = run(pipe, inputs)
+    with PipelineWalk(pipe, kept):
+        assert torch.equal(run(pipe, inputs), plain)
+    policy = Reuse()
+    with PipelineWalk(pipe, policy) as walk:
+        first = run(pipe, inputs)
+        assert walk.loop is None and walk.answer is None and "step" not in vars(pipe.scheduler)
+        assert torch.equal(run(pipe, inputs), first)
+        run(pipe, inputs, seed=1)
+        assert torch.equal(run(pipe, inputs), first)
+    assert untouched(pipe)
+    assert torch.equal(run(pipe, inputs), plain)
+    assert not torch.equal(first, plain)
+
+
+@each_pipeline
+def test_every_pass_of_every_step_is_told_apart(name):
+    make, passes = PIPELINES[name]
+    pipe, inputs = make()
+    policy = Reuse()
+    with PipelineWalk(pipe, policy):
+        run(pipe, inputs)
+    steps = len(policy.trajectory.timesteps)
+    assert policy.trajectory.first == 0
+    assert [step for step, *_ in policy.calls] == [s for s in range(steps) for _ in range(passes)]
+    seen = set()
+    for step, turn, asked, computed in policy.calls:
+        fresh = step % 2 == 0 or turn not in seen
+        assert asked and computed == (asked if fresh else set())
+        seen.add(turn)
+    assert len(seen) == passes * (2 if name == "Wan 2.2" else 1)
+
+
+@pytest.mark.parametrize("make", [flux, pixart, sd3, wan])
+def test_gradients_through_scheduler_and_guidance(make):
+    pipe, inputs = make()
+    pipe.transformer.double()
+    inputs = {
+        key: value.double() if "embeds" in key and torch.is_tensor(value) else value
+        for key, value in inputs.items()
+    }
+    scores = torch.full((len(run(pipe, inputs)), 4), 0.6, dtype=torch.float64)
+
+    def begin(trajectory):
+        caches = {}
+
+        def answer(step, turn):
+            cache = caches.setdefault(turn, {})
+
+            def at(i, compute):
+                new, old = compute(), cache.get(i)
+                pair = isinstance(new, tuple)
+                news, olds = (new, old) if pair else ((new,), (old,))
+                if old is not None:
+                    r = scores[0, step]
+                    news = tuple(r * a + (1 - r) * b for a, b in zip(news, olds))
+                cache[i] = news if pair else news[0]
+                return cache[i]
+
+            return at
+
+        return answer
+
+    def loss():
+        generator = torch.Generator().manual_seed(0)
+        out = with_graph(pipe)(**inputs, generator=generator, return_dict=False)[0]
+        return out.square().mean()
+
+    with PipelineWalk(pipe, begin):
+        scores.requires_grad_()
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(loss(), scores)
+        scores = scores.detach()
+        for step in (1, 3):
+            near = []
+            for shift in (1e-2, -1e-2):  # schedulers compute in float32
+                scores[0, step] += shift
+                with torch.no_grad():
+                    near.append(loss())
+                scores[0, step] -= shift
+            slope = (near[0] - near[1]) / 2e-2
+            assert float(gradient[0, step]) == pytest.approx(float(slope), rel=0.02)
+    assert gradient[0, 1:].abs().min() > 0
+
+
+def test_an_error_or_an_interrupt_in_a_callback_leaves_nothing_held():
+    pipe, inputs = flux()
+    plain = run(pipe, inputs)
+
+    def fails(pipe, step, timestep, tensors):
+        if step == 1:
+            raise RuntimeError("in the middle")
+        return tensors
+
+    def interrupts(pipe, step, timestep, tensors):
+        pipe._interrupt = step == 1
+        return tensors
+
+    policy = Reuse()
+    with PipelineWalk(pipe, policy) as walk:
+        with pytest.raises(RuntimeError, match="in the middle"):
+            run(pipe, inputs, callback_on_step_end=fails)
+        assert walk.loop is None and walk.answer is None and "step" not in vars(pipe.scheduler)
+        gc.collect()
+        assert policy.features[0]() is None
+        policy.calls.clear()
+        run(pipe, inputs, callback_on_step_end=interrupts)
+        assert [step for step, *_ in policy.calls] == [0, 1]
+        assert walk.loop is None
+        policy.calls.clear()
+        run(pipe, inputs)
+        assert [step for step, *_ in policy.calls] == [0, 1, 2, 3]
+    assert untouched(pipe) and torch.equal(run(pipe, inputs), plain)
+
+
+def test_an_error_in_a_loop_over_the_bar_does_not_end_the_next_loop():
+    """DiT's pipeline iterates over its bar: the generator of a failed call lives as long as the error."""
+    pipe, inputs = PIPELINES["DiT"][0]()
+    fail = {"now": True}
+
+    def begin(trajectory):
+        def answer(step, turn):
+            if fail["now"] and step == 1:
+                raise RuntimeError("in the middle")
+            return compute_all
+
+        return answer
+
+    with PipelineWalk(pipe, begin) as walk:
+        with pytest.raises(RuntimeError) as held:
+            run(pipe, inputs)
+        fail["now"] = False
+        loops = []
+
+        def drops(step, turn):
+            if step == 1:
+                held.__dict__.clear()
+                gc.collect()
+            loops.append(walk.loop)
+            return compute_all
+
+        walk.begin = lambda trajectory: drops
+        run(pipe, inputs)
+    assert len(loops) == 4 and None not in loops
+
+
+def test_image_to_image_starts_where_its_strength_says():
+    pipe, inputs = sd3("StableDiffusion3Img2ImgPipeline", strength=0.5)
+    inputs |= {"image": torch.rand(1, 3, 8, 8), "num_inference_steps": 6}
+    policy = Reuse()
+    with PipelineWalk(pipe, policy):
+        run(pipe, inputs)
+    assert policy.trajectory.first == 3 and len(policy.trajectory.timesteps) == 6
+    assert [step for step, *_ in policy.calls] == [3, 4, 5]
+    assert policy.calls[0][2] == policy.calls[0][3]  # all computed: nothing to reuse
+
+
+def test_other_batches_sizes_and_schedulers_between_calls():
+    pipe, inputs = flux()
+    policy = Reuse()
+    with PipelineWalk(pipe, policy):
+        for more in ({"num_images_per_prompt": 2}, {"height": 96}, {"num_inference_steps": 6}):
+            policy.calls.clear()
+            run(pipe, inputs, **more)
+            steps = more.get("num_inference_steps", 4)
+            assert [len(computed) for *_, computed in policy.calls] == [8, 0] * (steps // 2)
+    pipe, inputs = sd3()
+    policy = Reuse()
+    with PipelineWalk(pipe, policy):
+        pipe.scheduler = diffusers.FlowMatchHeunDiscreteScheduler()
+        run(pipe, inputs, num_inference_steps=3)
+        assert [step for step, *_ in policy.calls] == [
+            0,
+            1,
+            2,
+            3,
+            4,
+        ]  # two calls a step but the last
+
+
+def test_offloaded_pipelines():
+    pipe, inputs = flux()
+    plain = run(pipe, inputs)
+    with PipelineWalk(pipe, kept):
+        _, hook = accelerate.cpu_offload_with_hook(pipe.transformer, torch.device("cpu"))
+        assert torch.equal(run(pipe, inputs), plain)
+    hook.remove()
+    assert torch.equal(run(pipe, inputs), plain)
+    accelerate.cpu_offload(pipe.transformer, torch.device("cpu"))
+    with PipelineWalk(pipe, kept):
+        assert torch.equal(run(pipe, inputs), plain)
+
+
+def test_survey_of_a_pipeline():
+    pipe, inputs = PIPELINES["Qwen-Image"][0]()
+    seen = survey_of(pipe, lambda: run(pipe, inputs))
+    assert untouched(pipe)
+    assert [seen.names[i] for i in seen.free] == ["transformer_blocks.1.txt_mlp"]
+    assert len(seen.macs) == len(seen.elements) == len(seen.names) == 6
+    assert seen.elements[0] == (16 + 5) * 32  # image and prompt
+
+
+class Unstepped(diffusers.DiffusionPipeline):
+    """A pipeline that does not use its scheduler's step."""
+
+    def __init__(self, transformer, scheduler):
+        super().__init__()
+        self.register_modules(transformer=transformer, scheduler=scheduler)
+
+    def __call__(self, inputs):
+        with self.progress_bar(total=3):
+            for _ in range(3):
+                self.transformer(**inputs)
+
+
+def test_refusals():
+    pipe, inputs = flux()
+    with PipelineWalk(pipe, kept):
+        with pytest.raises(BadInput, match="applied to it already"):
+            PipelineWalk(pipe, kept)
+        own = pipe.transformer
+        pipe.transformer, _ = tiny("FluxTransformer2DModel")
+        with pytest.raises(BadInput, match="applied to another"):
+            run(pipe, inputs)
+        pipe.transformer = own
+        own.single_transformer_blocks[0].proj_out = torch.nn.Sequential(
+            own.single_transformer_blocks[0].proj_out
+        )
+        with pytest.raises(BadInput, match="was exchanged"):
+            run(pipe, inputs)
+    unet = diffusers.UNet2DModel(
+        block_out_channels=(8, 8),
+        norm_num_groups=2,
+        layers_per_block=1,
+        sample_size=8,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )
+    with pytest.raises(BadInput, match="DDPMPipeline.*not a U-Net"):
+        PipelineWalk(diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()), kept)
+    model, inputs = tiny("FluxTransformer2DModel")
+    pipe = Unstepped(model, flow())
+    with PipelineWalk(pipe, kept), pytest.raises(BadInput, match="cannot be told apart"):
+        pipe(inputs)
+    pipe.transformer.transformer_blocks[0].compile()
+    with pytest.raises(BadInput, match="is compiled"):
+        PipelineWalk(pipe, kept)
+    assert "progress_bar" not in vars(pipe)
