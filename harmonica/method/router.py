@@ -85,6 +85,12 @@ class Router:
         return torch.sigmoid(self.logits)
 
     @property
+    def kinds(self):
+        """What takes turns in the columns, or None where that is not known."""
+        named = self.about.get("kinds") or (KINDS if "training" in self.about else None)
+        return named and tuple(named)
+
+    @property
     def cur_percent(self):
         """The CUR in percent that it was trained for, or None."""
         training = self.about.get("training")

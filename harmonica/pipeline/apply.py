@@ -20,7 +20,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
 from harmonica.errors import BadInput, check
 from harmonica.fast.plan import compile_mask
-from harmonica.method.router import KINDS, Router
+from harmonica.method.router import Router
 from harmonica.pipeline.transformers import backbone_of, check_drivable, conditioning
 from harmonica.weights.formats import read
 
@@ -82,11 +82,10 @@ class AppliedRouter:
             f"N = {router.num_blocks}",
             f"this {type(self.transformer).__name__} has {self.backbone.num_blocks} cacheable blocks",
         )
-        kinds = router.about.get("kinds") or (KINDS if "training" in router.about else None)
         check(
-            kinds is None or tuple(kinds) == self.backbone.kinds,
+            router.kinds in (None, self.backbone.kinds),
             "router",
-            f"blocks {', '.join(kinds or ())}",
+            f"blocks {', '.join(router.kinds or ())}",
             f"this {type(self.transformer).__name__} has {', '.join(self.backbone.kinds)} in turn",
         )
         if router.timesteps is None and not assume_timesteps:

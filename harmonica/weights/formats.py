@@ -38,15 +38,15 @@ def read(path, *, tau=None, num_blocks=None, kinds=None):
     elif path.suffix == ".json":
         router, form = smoothcache.read(path, tau, num_blocks, kinds), "smoothcache"
     elif path.suffix in (".pt", ".pth"):
-        router, form = published_routers.read(path, kinds), "published"
+        router, form = published_routers.read(path), "published"
     else:
         raise BadInput(
             f"router: {path} ends in {path.suffix!r}; give a .safetensors, .pt or .json file"
         )
-    _agree(path, router, num_blocks, kinds)
-    return replace(
-        router, tau=router.tau if tau is None else tau, about={**router.about, "format": form}
-    )
+    about = {**router.about, "format": form, **_kinds(path, router, kinds)}
+    right = f"{path} is of {router.num_blocks}"
+    check(num_blocks in (None, router.num_blocks), "blocks", num_blocks, right)
+    return replace(router, tau=router.tau if tau is None else tau, about=about)
 
 
 def write(path, router, cur=None):
@@ -75,10 +75,14 @@ def check_ending(path):
     return suffix
 
 
-def _agree(path, router, num_blocks, kinds):
-    """Options that say another thing than the file are refused, not passed over."""
-    own = tuple(router.about.get("kinds", KINDS))
-    right = f"{path} is of {', '.join(own)}"
-    check(kinds is None or own == kinds, "kinds", " ".join(kinds or ()), right)
-    right = f"{path} is of {router.num_blocks}"
-    check(num_blocks in (None, router.num_blocks), "blocks", num_blocks, right)
+def _kinds(path, router, kinds):
+    """-> {"kinds": what is given} where the file does not say it. BadInput where it says another
+    thing, or N is no multiple of their number.
+    """
+    if kinds is None or router.kinds == kinds:
+        return {}
+    right = f"{path} is of {', '.join(router.kinds or ())}"
+    check(router.kinds is None, "kinds", " ".join(kinds), right)
+    right = f"{path} is of {router.num_blocks} blocks"
+    check(router.num_blocks % len(kinds) == 0, "kinds", " ".join(kinds), right)
+    return {} if kinds == KINDS else {"kinds": kinds}

@@ -15,7 +15,7 @@ import torch
 
 from harmonica.errors import BadInput
 from harmonica.files import atomic
-from harmonica.method.router import CLAMP, KINDS, Router
+from harmonica.method.router import CLAMP, Router
 
 TAU = 0.1  # the files do not say it
 MARGIN = 1e-3  # of logits around the threshold: sigmoids differ in their last bits between machines
@@ -34,7 +34,7 @@ def write(path, router, cur=None):
         temporary.write_bytes(content.getvalue())
 
 
-def read(path, kinds):
+def read(path):
     """-> Router; its about holds the model where the file's own arguments name it, and what we
     wrote.
     """
@@ -49,8 +49,6 @@ def read(path, kinds):
         ) from None
     logits = _rows(path, content).flip(0)
     about, timesteps = _about(path, content)
-    if kinds and "kinds" not in about and kinds != KINDS:
-        about["kinds"] = kinds
     try:
         return Router(logits=logits, tau=TAU, about=about, timesteps=timesteps)
     except BadInput as error:

@@ -21,7 +21,7 @@ PIXART_KINDS = ("attn", "cross", "mlp")
 
 def write(path, router, cur=None):
     """Write a SmoothCache schedule, one list for each block, named by its kind."""
-    keep, kinds = router.schedule(cur), tuple(router.about.get("kinds", KINDS))
+    keep, kinds = router.schedule(cur), tuple(router.kinds or KINDS)
     names = [f"{kinds[i % len(kinds)]}-{i // len(kinds)}" for i in range(router.num_blocks)]
     lists = {name: keep[:, i].int().tolist() for i, name in enumerate(names)}
     try:
@@ -38,9 +38,7 @@ def read(path, tau, num_blocks, kinds):
     """-> Router whose natural mask is the schedule."""
     keep, kinds = _mask(_binary_lists(path), path, num_blocks, kinds)
     try:
-        return from_keep(
-            keep, tau=0.1 if tau is None else tau, about={} if kinds == KINDS else {"kinds": kinds}
-        )
+        return from_keep(keep, tau=0.1 if tau is None else tau, about={"kinds": kinds})
     except BadInput as error:
         raise BadInput(f"router: {path}: {str(error).removeprefix('router: ')}") from None
 

@@ -91,7 +91,10 @@ def test_smoothcache_round_trips(tmp_path):
     assert sorted(lists) == ["attn-0", "attn-1", "mlp-0", "mlp-1"]
     assert lists["mlp-0"] == router.keep()[:, 1].int().tolist()  # sampling order, 1 = compute
     again = formats.read(tmp_path / "s.json")
-    assert torch.equal(again.keep(), router.keep()) and again.about == {"format": "smoothcache"}
+    assert torch.equal(again.keep(), router.keep()) and again.about == {
+        "format": "smoothcache",
+        "kinds": ("attn", "mlp"),
+    }
 
 
 def test_smoothcache_of_pixart_round_trips_with_its_three_kinds(tmp_path):
