@@ -3,7 +3,7 @@ rightly what to do. No network.
 """
 
 import ast
-import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -23,10 +23,6 @@ TARGETS = (
     "help install test test-slurm reproduce-table1 reproduce-table2 reproduce-ablations base-models paper publish bench "
     "clean"
 ).split()
-
-spec = importlib.util.spec_from_file_location("install", ROOT / "tools" / "install.py")
-install = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(install)
 
 
 def by_name(lines):
@@ -138,82 +134,171 @@ class TestMakefile:
         assert "analysis" not in self.make("-n", "reproduce-table1", "WHERE=slurm").stdout
 
 
+def test_the_installer_fits_a_page():
+    assert len((ROOT / "tools" / "install.py").read_text().splitlines()) <= 60
+
+
 class TestInstall:
-    def test_an_environment_is_current_only_after_a_finished_install(self, tmp_path, capsys):
-        (tmp_path / "bin").mkdir()
-        (tmp_path / "bin" / "python").touch()
-        install.write_stamp(tmp_path, digest=install.digest(ROOT), torch="2.15.0")
-        install.install(tmp_path)  # would fail if it went on: this python cannot run
-        assert "up to date" in capsys.readouterr().out
+    """tools/install.py in a checkout of its own, with a uv or a pip that only note what they are
+    told.
+    """
 
-        install.write_stamp(tmp_path, digest=None, torch="2.15.0")
-        with pytest.raises(SystemExit) as stopped:
-            install.install(tmp_path)
-        assert stopped.value.code == 2 and "no virtual environment" in capsys.readouterr().err
+    @pytest.fixture
+    def checkout(self, tmp_path):
+        """-> a function that copies what an install reads to tmp_path/NAME."""
 
-    def test_a_missing_or_torn_stamp_is_no_stamp(self, tmp_path):
-        assert install.read_stamp(tmp_path)["digest"] is None
-        (tmp_path / ".harmonica-install").write_text('{"digest": "ab')
-        assert install.read_stamp(tmp_path)["digest"] is None
+        def make(name="checkout"):
+            root = tmp_path / name
+            (root / "tools").mkdir(parents=True)
+            for file in ("tools/install.py", "requirements.lock", "pyproject.toml"):
+                shutil.copy(ROOT / file, root / file)
+            return root
 
-    def test_the_digest_follows_lock_project_and_place(self, tmp_path):
-        digests = set()
-        for place in ("a", "b"):
-            root = tmp_path / place
-            root.mkdir()
-            for name in ("requirements.lock", "pyproject.toml"):
-                (root / name).write_text("")
-            for name in ("requirements.lock", "pyproject.toml"):
-                digests.add(install.digest(root))
-                (root / name).write_text("changed")
-            digests.add(install.digest(root))
-        assert len(digests) == 6
+        return make
+
+    @pytest.fixture
+    def install(self, tmp_path):
+        """-> a function that runs the installer -> what ended, and the commands of uv. `says`: uv
+        writes that to stderr and fails.
+        """
+        uv, log = tmp_path / "bin" / "uv", tmp_path / "uv.log"
+        uv.parent.mkdir()
+
+        def run(root, folder, says=""):
+            fails = f'echo "{says}" >&2; exit 1' if says else "exit 0"
+            uv.write_text(f'#!/bin/sh\necho "$@" >> {log}\n{fails}\n')
+            uv.chmod(0o755)
+            log.write_text("")
+            done = subprocess.run(
+                [sys.executable, root / "tools" / "install.py", folder],
+                env={**os.environ, "PATH": f"{uv.parent}:{os.environ['PATH']}"},
+                capture_output=True,
+                text=True,
+            )
+            return done, log.read_text().splitlines()
+
+        return run
+
+    def has(self, folder, *packages):
+        """Let packages look installed, as pip or uv leave them."""
+        (site,) = folder.glob("lib/python3*/site-packages")
+        for package in packages:
+            (site / f"{package}.dist-info").mkdir()
+            (site / f"{package}.dist-info" / "INSTALLER").write_text("pip")
+        return site
+
+    def test_the_lock_then_the_checkout_then_nothing(self, checkout, install, tmp_path):
+        root, folder = checkout(), tmp_path / "env"
+        done, (lock, editable) = install(root, folder)
+        assert done.returncode == 0 and (folder / "bin" / "python").exists()
+        assert lock.startswith(f"pip install -p {folder}/bin/python --no-deps ")
+        assert len(re.findall(r" \S+==\S+", lock)) == len(re.findall(r"^\S+==", LOCK, re.M))
+        assert editable.endswith("--no-build-isolation -e .[dev,notebooks]")
+        done, commands = install(root, folder)
+        assert (done.returncode, commands) == (0, []) and "up to date" in done.stdout
+
+    @pytest.mark.parametrize("file", ["requirements.lock", "pyproject.toml"])
+    def test_what_changes_is_followed(self, checkout, install, tmp_path, file):
+        root = checkout()
+        install(root, tmp_path / "env")
+        (root / file).write_text("# another\n" + (root / file).read_text())
+        assert len(install(root, tmp_path / "env")[1]) == 2
+
+    def test_an_install_that_failed_is_done_again(self, checkout, install, tmp_path):
+        root, folder = checkout(), tmp_path / "env"
+        install(root, folder)
+        lock = (root / "requirements.lock").read_text()
+        (root / "requirements.lock").write_text(lock.replace("numpy==", "numpy==99."))
+        assert install(root, folder, says="broken")[0].returncode
+        (root / "requirements.lock").write_text(lock)  # half of the other is in there
+        assert len(install(root, folder)[1]) == 2
+
+    def test_what_a_killed_pip_left_half_done_is_forgotten(self, checkout, install, tmp_path):
+        root, folder = checkout(), tmp_path / "env"
+        install(root, folder, says="killed")
+        site = self.has(folder, "whole-1")
+        (site / "half-1.dist-info").mkdir()
+        install(root, folder)
+        assert [path.name for path in site.glob("*-1.dist-info")] == ["whole-1.dist-info"]
+
+    @pytest.mark.parametrize("version, kept", [("2.13.0+cu126", True), (None, False)])
+    def test_a_torch_that_was_there_is_kept(self, checkout, install, tmp_path, version, kept):
+        root, folder = checkout(), tmp_path / "env"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        version = version or re.search(r"^torch==(\S+)", LOCK, re.M)[1]
+        self.has(folder, f"torch-{version}")
+        _, (lock, editable) = install(root, folder)
+        assert editable.endswith(f" torch=={version}") == kept
+        assert bool(re.search(r" (torch|torchvision|triton|nvidia-\S+|cuda-\S+)==", lock)) != kept
+        assert {"torch-fidelity", "diffusers", "numpy"} <= set(re.findall(r"(\S+)==", lock))
+
+    def test_a_torch_of_an_earlier_lock_follows_the_new_one(self, checkout, install, tmp_path):
+        root, folder = checkout(), tmp_path / "env"
+        lock = (root / "requirements.lock").read_text()
+        (root / "requirements.lock").write_text(re.sub("(?m)^torch==.*", "torch==2.14.0", lock))
+        install(root, folder)
+        self.has(folder, "torch-2.14.0")
+        (root / "requirements.lock").write_text(lock)
+        _, (locked, editable) = install(root, folder)
+        assert " torch==" in locked and " torch==" not in editable
+
+    def test_in_a_conda_environment_only_what_is_missing_is_added(
+        self, checkout, install, tmp_path
+    ):
+        folder = tmp_path / "env"
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+        (folder / "pyvenv.cfg").unlink()
+        _, commands = install(checkout(), folder)
+        assert len(commands) == 1 and commands[0].endswith("-e .[dev,notebooks]")
+
+    def test_the_environment_of_another_clone_is_refused(self, checkout, install, tmp_path):
+        first, second, folder = checkout("first"), checkout("second"), tmp_path / "env"
+        install(first, folder)
+        done, commands = install(second, folder)
+        assert done.returncode and commands == []
+        assert done.stderr.count("\n") == 1 and f"runs the code of {first}" in done.stderr
+        assert "up to date" in install(first, folder)[0].stdout
+
+        first.rename(tmp_path / "moved")  # the same clone in another place is followed
+        assert len(install(tmp_path / "moved", folder)[1]) == 2
 
     @pytest.mark.parametrize(
-        "installed, from_lock, kept",
-        [
-            (None, None, None),  # nothing to keep
-            ("2.15.0", None, None),  # the lock's own
-            ("2.15.0+cpu", None, "2.15.0+cpu"),  # another build of it
-            ("2.13.0+cu126", None, "2.13.0+cu126"),
-            ("2.9.1", None, None),  # too old
-            ("3.0.0", None, None),  # too new
-            ("2.14.0", "2.14.0", None),  # an earlier lock brought it: follow the new lock
-        ],
-    )
-    def test_a_torch_that_satisfies_is_kept(self, installed, from_lock, kept):
-        assert install.torch_to_keep(installed, "2.15.0", ">=2.11,<3", from_lock) == kept
-
-    def test_beside_a_kept_torch_nothing_of_torch_is_locked(self):
-        rest = install.without_torch(LOCK.splitlines())
-        assert not [line for line in rest if re.match(r"torch(vision)?=|nvidia|cuda|triton", line)]
-        assert {"torch-fidelity", "diffusers", "numpy"} <= set(
-            by_name(re.findall(r"^[^#\s]+", "\n".join(rest), re.M))
-        )
-
-    def test_packages_a_killed_pip_left_half_done_are_forgotten(self, tmp_path):
-        site = tmp_path / "lib" / "python3.12" / "site-packages"
-        for name in ("whole-1.dist-info", "half-1.dist-info", "~half-0.dist-info"):
-            (site / name).mkdir(parents=True)
-        (site / "whole-1.dist-info" / "INSTALLER").write_text("pip")
-        install.forget_unfinished(tmp_path)
-        assert [path.name for path in site.iterdir()] == ["whole-1.dist-info"]
-
-    @pytest.mark.parametrize(
-        "said, sentence",
+        "says, sentence",
         [
             ("OSError: [Errno 28] No space left on device", "disk is full"),
-            (
-                "WARNING: Retrying after connection broken by 'NewConnectionError(...)'",
-                "no network",
-            ),
-            ("ERROR: something else", "pip failed"),
+            ("Retrying after connection broken by 'NewConnectionError(...)'", "no network"),
+            ("error: dns error: failed to lookup address information", "no network"),
+            ("  cause: tcp connect error", "no network"),
+            ("Package requires a different Python: 3.10.1 not in '>=3.11'", "Python is too old"),
+            ("ERROR: ResolutionImpossible: for help visit ...", "does not satisfy"),
+            ("ERROR: something else", "the same command goes on"),
         ],
     )
-    def test_a_failing_pip_is_told_in_one_sentence(self, tmp_path, capfd, said, sentence):
-        python = tmp_path / "python"
-        python.write_text(f'#!/bin/sh\necho "{said}" >&2\nexit 1\n')
+    def test_a_failure_is_told_in_one_sentence(self, checkout, install, tmp_path, says, sentence):
+        done, _ = install(checkout(), tmp_path / "env", says=says)
+        assert done.returncode and sentence in done.stderr.splitlines()[-1]
+        assert says in done.stderr and "Traceback" not in done.stderr
+
+    def test_without_uv_pip_is_told_the_same(self, checkout, tmp_path):
+        root, folder = checkout(), tmp_path / "env"
+        (folder / "bin").mkdir(parents=True)
+        (folder / "pyvenv.cfg").touch()
+        (folder / "lib" / "python3.11" / "site-packages").mkdir(parents=True)
+        self.has(folder, "pip-1")
+        python, log = folder / "bin" / "python", tmp_path / "pip.log"
+        python.write_text(f'#!/bin/sh\necho "$@" >> {log}\n')
         python.chmod(0o755)
-        with pytest.raises(SystemExit) as stopped:
-            install.pip(python, "torch")
-        assert stopped.value.code == 2 and sentence in capfd.readouterr().err.splitlines()[-1]
+        subprocess.run(
+            [sys.executable, root / "tools" / "install.py", folder],
+            env={"PATH": "/usr/bin:/bin"},
+            check=True,
+        )
+        lock, editable = log.read_text().splitlines()
+        assert lock.startswith("-m pip install --no-deps ") and "numpy==" in lock
+        assert editable == "-m pip install --no-build-isolation -e .[dev,notebooks]"
+
+
+def test_the_package_installs_a_command_and_its_types():
+    assert PYPROJECT["project"]["scripts"] == {"harmonica": "harmonica.__main__:main"}
+    assert "py.typed" in PYPROJECT["tool"]["setuptools"]["package-data"]["harmonica"]
+    assert (ROOT / "harmonica" / "py.typed").exists()
