@@ -12,11 +12,13 @@ import pytest
 import torch
 from torch._subclasses import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
 from harmonica.errors import BadInput
 from harmonica.fast.cudagraph import GraphPlan
 from harmonica.fast.plan import compile_mask, follow
 from harmonica.method import denoise, schedules
+from harmonica.method.cache import predicted
 from harmonica.method.denoise import run_all
 from harmonica.samplers import DDIM
 
@@ -45,7 +47,7 @@ def walked(denoiser, x, forward):
         while point.step < len(denoiser.timesteps):
             point = denoiser.advance(point, forward)
             seen.append(point.x)
-            caches.append([slot if slot is None else slot.clone() for slot in point.cache])
+            caches.append(tree_map_only(torch.Tensor, torch.clone, point.cache))
     return torch.stack(seen), caches
 
 
@@ -89,21 +91,25 @@ def test_static_buffers_give_what_eager_gives(tiny_walk, keep, scale):
             denoiser, plan.backbone if plan else denoiser.backbone, range(labels, labels + batch)
         )
         plan = plan or GraphPlan(
-            denoiser.backbone, keep, lambda *args: captured.append(args) or rerun(*args)
+            denoiser.backbone,
+            keep,
+            capture=lambda *args: captured.append(args) or rerun(*args),
         )
         expected = walked(denoiser, x, planned(denoiser, keep))
         got = walked(denoiser, x, follow(denoiser, plan))
         assert torch.equal(got[0], expected[0])
         for own, slots in zip(got[1], expected[1]):
             assert all(
-                (a is None) == (b is None) and (a is None or torch.equal(a, b))
+                (a is None) == (b is None) and (a is None or all(map(torch.equal, a, b)))
                 for a, b in zip(own, slots)
             )
     assert len(captured) == 2 * len(keep.unique(dim=0))
 
 
 @pytest.mark.parametrize(
-    "make", [compile_mask, lambda *args: GraphPlan(*args, rerun)], ids=["eager", "static buffers"]
+    "make",
+    [compile_mask, lambda *args: GraphPlan(*args, capture=rerun)],
+    ids=["eager", "static buffers"],
 )
 def test_timesteps_are_embedded_once_per_schedule(tiny_walk, make):
     """Not again for another batch of labels or for a denoiser of its own; for another size or
@@ -129,7 +135,7 @@ def test_timesteps_are_embedded_once_per_schedule(tiny_walk, make):
 
 def test_static_buffers_made_in_inference_mode_serve_outside(tiny_walk):
     denoiser, x = tiny_walk(dtype=torch.float32)
-    plan = GraphPlan(denoiser.backbone, MASKS["FORA"], rerun)
+    plan = GraphPlan(denoiser.backbone, MASKS["FORA"], capture=rerun)
     with torch.inference_mode():
         denoiser.walk(denoiser.begin(x), follow(denoiser, plan))
     assert torch.equal(
@@ -140,7 +146,7 @@ def test_static_buffers_made_in_inference_mode_serve_outside(tiny_walk):
 
 def test_with_static_buffers_a_walk_cannot_be_forked(tiny_walk):
     denoiser, x = tiny_walk(dtype=torch.float32)
-    forward = follow(denoiser, GraphPlan(denoiser.backbone, MASKS["FORA"], rerun))
+    forward = follow(denoiser, GraphPlan(denoiser.backbone, MASKS["FORA"], capture=rerun))
     point = denoiser.advance(denoiser.begin(x), forward)
     denoiser.walk(denoiser.begin(x), forward)
     with pytest.raises(BadInput, match="cache: .* one trajectory is walked at a time"):
@@ -154,7 +160,7 @@ def test_with_static_buffers_a_walk_keeps_its_shape(tiny_walk):
     (denoiser, x), (larger, y) = (
         tiny_walk(batch=batch, scale=1.0, dtype=torch.float32) for batch in (2, 3)
     )
-    plan = GraphPlan(denoiser.backbone, MASKS["FORA"], rerun)
+    plan = GraphPlan(denoiser.backbone, MASKS["FORA"], capture=rerun)
     denoiser.walk(denoiser.begin(x), follow(denoiser, plan))
     expected = walked(larger, y, planned(larger, MASKS["FORA"]))[0]
     point = larger.advance(larger.begin(y), follow(larger, plan))
@@ -216,7 +222,7 @@ class Called(TorchDispatchMode):
     "make",
     [
         compile_mask,
-        lambda *args: GraphPlan(*args, lambda function, device: (lambda: None, function())),
+        lambda *args: GraphPlan(*args, capture=lambda function, device: (lambda: None, function())),
     ],
     ids=["eager", "static buffers"],
 )
@@ -373,7 +379,7 @@ def test_between_and_within_steps_only_live_features_are_held(tiny_walk):
 def test_the_cache_is_in_the_models_dtype(tiny_walk):
     denoiser, x = tiny_walk(dtype=torch.bfloat16)
     point = denoiser.advance(denoiser.begin(x), planned(denoiser, MASKS["FORA"]))
-    assert {slot.dtype for slot in point.cache} == {torch.bfloat16}
+    assert {feature.dtype for slot in point.cache for feature in slot} == {torch.bfloat16}
 
 
 def test_what_a_step_computes_is_known_ahead(tiny_walk):
@@ -405,3 +411,83 @@ def test_cuda_graphs_without_a_gpu_are_refused_in_a_sentence(tiny_walk):
         BadInput, match="backend: 'cudagraph' is not possible; CUDA graphs need a CUDA device"
     ):
         compile_mask(tiny_walk()[0].backbone, MASKS["full"], "cudagraph")
+
+
+def weights_for(keep, channels, features=2, seed=0):
+    """Random weights for three quarters of the skipped entries; none for features that are not
+    there yet.
+    """
+    generator, known = torch.Generator().manual_seed(seed), keep.cumsum(0)
+    weights = {}
+    for k, (step, i) in enumerate((~keep).nonzero().tolist()):
+        if k % 4:
+            own = 0.3 * torch.randn(features + 1, channels, generator=generator)
+            own[int(known[step, i]) : -1] = 0
+            weights[step, i] = own.half()
+    return weights
+
+
+def by_the_policy(denoiser, keep, weights):
+    """The plain way: every computed feature is kept for ever."""
+
+    def forward(step, x, cache):
+        cache = list(cache)
+
+        def at(i, compute):
+            if keep[step, i]:
+                cache[i] = (compute(), *(cache[i] or ()))
+                return cache[i][0]
+            own = weights.get((step, i))
+            return cache[i][0] if own is None else predicted(own, cache[i][: len(own) - 1])
+
+        return denoiser.run(step, x, at), cache
+
+    return forward
+
+
+PREDICTING = {"eager": compile_mask, "static buffers": None, "compile": None}
+
+
+@pytest.mark.parametrize("make", PREDICTING)
+@pytest.mark.parametrize("name", ["FORA", "random", "alone"])
+@pytest.mark.parametrize("features", [1, 2, 3])
+def test_predicted_blocks_are_what_the_policy_predicts(
+    tiny_walk, monkeypatch, name, features, make
+):
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    keep, (denoiser, x) = MASKS[name], tiny_walk(dtype=torch.float32)
+    weights = weights_for(keep, denoiser.backbone.model.inner_dim, features)
+    if make == "static buffers":
+        plan = GraphPlan(denoiser.backbone, keep, weights, capture=rerun)
+    else:
+        plan = compile_mask(denoiser.backbone, keep, make, weights)
+    expected, _ = walked(denoiser, x, by_the_policy(denoiser, keep, weights))
+    for _ in range(2):
+        assert torch.equal(walked(denoiser, x, follow(denoiser, plan))[0], expected)
+    reused = walked(denoiser, x, planned(denoiser, keep))[0]
+    assert not torch.equal(expected[-1], reused[-1])
+
+
+def test_a_weight_of_one_is_reuse_bit_for_bit(tiny_walk):
+    keep, (denoiser, x) = MASKS["random"], tiny_walk(dtype=torch.float32)
+    own = torch.zeros(3, denoiser.backbone.model.inner_dim, dtype=torch.float16)
+    own[0] = 1
+    weights = {tuple(entry): own for entry in (~keep).nonzero().tolist()}
+    plan = compile_mask(denoiser.backbone, keep, weights=weights)
+    reused = walked(denoiser, x, planned(denoiser, keep))
+    got = walked(denoiser, x, follow(denoiser, plan))
+    assert torch.equal(got[0], reused[0])
+    # and no second feature is held for weights that are zero
+    assert [[len(slot or ()) for slot in cache] for cache in got[1]] == [
+        [len(slot or ()) for slot in cache] for cache in reused[1]
+    ]
+
+
+def test_two_features_are_held_only_where_a_prediction_needs_them(tiny_walk):
+    keep, (denoiser, x) = schedules.fora(5, 4), tiny_walk(dtype=torch.float32)
+    own = torch.ones(3, denoiser.backbone.model.inner_dim, dtype=torch.float16)
+    _, caches = walked(
+        denoiser, x, follow(denoiser, compile_mask(denoiser.backbone, keep, weights={(3, 1): own}))
+    )
+    counts = [[len(slot or ()) for slot in cache] for cache in caches]
+    assert counts == [[1] * 4, [0, 1, 0, 0], [1, 2, 1, 1], [0] * 4, [0] * 4]

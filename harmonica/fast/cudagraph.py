@@ -23,8 +23,9 @@ class GraphPlan(Plan):
     in static memory).
     """
 
-    def __init__(self, backbone, keep, capture=None):
-        super().__init__(backbone, keep, translate=lambda function: function)
+    def __init__(self, backbone, keep, weights=None, capture=None):
+        super().__init__(backbone, keep, weights, translate=lambda function: function)
+        self.deepest = [max(column) for column in zip(*self.depths)]
         self.capture = capture or Capture()
         self.buffers, self.own, self.ctx, self.shape, self.cache = {}, None, None, None, None
 
@@ -37,7 +38,7 @@ class GraphPlan(Plan):
         known = ctx is self.ctx and (x.shape, x.dtype) == self.shape
         own = self.own if known else self._buffers(x, time, ctx)
         check(
-            not self.reused[step] or cache is self.cache and own is self.own,
+            not self.skipped[step] or cache is self.cache and own is self.own,
             "cache",
             "of another walk",
             "with CUDA graphs one trajectory is walked at a time: pass the cache that the last step returned",
@@ -46,12 +47,17 @@ class GraphPlan(Plan):
             self.own, self.ctx, self.shape = own, ctx, (x.shape, x.dtype)
             own.fixed.fill(ctx)
         own.moving.fill((x, time))
-        replay, out = own.graphs.get(self.functions[step]) or self._captured(step)
+        own.age(i for i in self.held[step] if self.deepest[i] > 1)
+        replay, out = own.graphs.get(self._key(step)) or self._captured(step)
         replay()
         self.cache = self.empty()
-        for i in self.reused[step + 1]:
-            self.cache[i] = own.slots[i]
+        for i, _, depth in self.kept[step]:
+            self.cache[i] = tuple(own.slots[i][:depth])
         return out.clone(), self.cache
+
+    def _key(self, step):
+        """Steps share a graph where they share a function and have no weights of their own."""
+        return self.functions[step], step if self.weights[step] else None
 
     def _buffers(self, x, time, ctx):
         """The static buffers for inputs of these shapes."""
@@ -64,17 +70,20 @@ class GraphPlan(Plan):
         return self.buffers[key]
 
     def _captured(self, step):
-        own, function = self.own, self.functions[step]
-        read = [own.slots[i] for i in self.reused[step]]
+        own, function, device = self.own, self.functions[step], self.own.moving.leaves[0].device
+        read = [slot for i, count in self.skipped[step] for slot in own.slots[i][:count]]
+        weights = self.weights_of(step, device)
 
         def run():
-            out, features = function(*own.moving.tree, own.fixed.tree, read)
+            out, features = function(*own.moving.tree, own.fixed.tree, read, weights)
             for i, feature in zip(self.held[step], features):
-                own.slots.setdefault(i, torch.empty_like(feature)).copy_(feature)
+                if i not in own.slots:
+                    own.slots[i] = [torch.zeros_like(feature) for _ in range(self.deepest[i])]
+                own.slots[i][0].copy_(feature)
             return out
 
-        own.graphs[function] = self.capture(run, own.moving.leaves[0].device)
-        return own.graphs[function]
+        own.graphs[self._key(step)] = self.capture(run, device)
+        return own.graphs[self._key(step)]
 
 
 class Buffers:
@@ -83,6 +92,14 @@ class Buffers:
     def __init__(self, x, time, ctx):
         self.moving, self.fixed = Static((x, time)), Static(ctx)
         self.slots, self.graphs = {}, {}
+
+    def age(self, blocks):
+        """Before blocks compute anew: what they computed last becomes the one before. Not part of
+        a graph, as a capture runs it several times.
+        """
+        for slots in (self.slots[i] for i in blocks if i in self.slots):
+            for older, newer in zip(slots[:0:-1], slots[-2::-1]):
+                older.copy_(newer)
 
 
 class Static:

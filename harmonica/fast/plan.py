@@ -19,9 +19,10 @@ from harmonica.fast.steps import Plan, compiled
 BACKENDS = ("eager", "compile", "cudagraph")
 
 
-def compile_mask(backbone, keep, backend="eager"):
-    """-> the Plan of a mask (T, N) on a backbone whose weights will not change any more. BadInput
-    for a wrong argument.
+def compile_mask(backbone, keep, backend="eager", weights=None):
+    """The Plan of a mask (T, N) on a backbone whose weights will not change any more.
+
+    weights: of predicted entries, as a Schedule has them. BadInput for a wrong argument.
     """
     check(backend in BACKENDS, "backend", backend, f"choose one of {', '.join(BACKENDS)}")
     check(
@@ -43,8 +44,8 @@ def compile_mask(backbone, keep, backend="eager"):
         "nothing can be reused at the first step",
     )
     if backend == "cudagraph":
-        return GraphPlan(backbone, keep)
-    return Plan(backbone, keep, compiled if backend == "compile" else None)
+        return GraphPlan(backbone, keep, weights)
+    return Plan(backbone, keep, weights, compiled if backend == "compile" else None)
 
 
 def follow(denoiser, plan):

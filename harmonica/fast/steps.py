@@ -1,9 +1,10 @@
-"""The specialised steps of one keep mask: one function per distinct row.
+"""The specialised steps of one schedule: one function per distinct row.
 
-It computes the blocks that run and the gates of those that do not, and hands back only the features
-that the next step reuses: between two steps nothing else is held (the live set, row t + 1 of
-~keep). The cache is a list of N features or None; it is never changed, so an eager or compiled walk
-can be forked.
+It computes the blocks that run, and gates and sums of all; blocks that are skipped add a cached
+feature, or one predicted from the block's last computed features. It hands back only what later
+steps need: between two steps nothing else is held. The cache is a list of N slots: None, or a tuple
+of the block's last computed features, newest first, no longer than needed. It is never changed, so
+an eager or compiled walk can be forked.
 """
 
 import itertools
@@ -12,43 +13,64 @@ import types
 import torch
 
 from harmonica.fast.start import Times, starts
+from harmonica.method.cache import predicted
+
+COMPUTED, REUSED = 0, 1  # codes of a row's entries; -k: predicted from k features
 
 
 class Plan:
-    """The specialised steps of one mask. translate(function) -> function, or None: what becomes of
+    """The specialised steps of a keep mask (T, N).
+
+    weights: {(step, block): (K + 1, channels)} of the skipped entries that are predicted (see
+    method/schedule.py); the others reuse. translate(function) -> function, or None: what becomes of
     each distinct row.
     """
 
-    def __init__(self, backbone, keep, translate=None):
-        self.backbone = backbone
+    def __init__(self, backbone, keep, weights=None, translate=None):
+        self.backbone, weights = backbone, weights or {}
         self.rows = [tuple(row) for row in keep.tolist()]
-        self.reused = [
-            [i for i, computed in enumerate(row) if not computed] for row in self.rows
-        ] + [[]]
-        self.held = [
-            [i for i in self.reused[step + 1] if row[i]] for step, row in enumerate(self.rows)
+        self.codes = [_codes(step, row, weights) for step, row in enumerate(self.rows)]
+        self.depths = _depths(self.codes)
+        self.weights = [_of_step(step, codes, weights) for step, codes in enumerate(self.codes)]
+        self.on_device = {}
+        self.skipped = [
+            [(i, abs(code)) for i, code in enumerate(codes) if code != COMPUTED]
+            for codes in self.codes
         ]
-        # one translation per row serves every step that has it: it hands back what any of them
-        # holds
-        if translate:
-            self.held = [
-                sorted({i for row, held in zip(self.rows, self.held) if row == own for i in held})
-                for own in self.rows
-            ]
+        self.held = [
+            [i for i, depth in enumerate(depths) if depth and row[i]]
+            for row, depths in zip(self.rows, self.depths)
+        ]
+        if (
+            translate
+        ):  # one translation serves every step of its codes: it hands back what any holds
+            together = {}
+            for codes, held in zip(self.codes, self.held):
+                together.setdefault(codes, set()).update(held)
+            self.held = [sorted(together[codes]) for codes in self.codes]
+        self.times, self.functions = Times(backbone), self._functions(translate)
+        self.kept = [self._kept(step) for step in range(len(self.rows))]
+
+    def _functions(self, translate):
+        """One function per step, the same for steps that compute and hand back the same."""
         distinct = list(dict.fromkeys(self.rows))
-        self.times = Times(backbone)
-        start_of = dict(zip(distinct, starts(backbone, distinct)))
-        functions = {}
-        for row, held in zip(self.rows, self.held):
-            if (row, *held) not in functions:
-                function = row_function(backbone, start_of[row], row, held)
-                functions[row, *held] = translate(function) if translate else function
-        self.functions = [functions[row, *held] for row, held in zip(self.rows, self.held)]
-        # per step what the next one reuses: block, and its place in what the function hands back
-        # (None: held before)
-        self.kept = [
-            [(i, held.index(i) if i in held else None) for i in reused]
-            for held, reused in zip(self.held, self.reused[1:])
+        start_of = dict(zip(distinct, starts(self.backbone, distinct)))
+        made = {}
+        for row, codes, held in zip(self.rows, self.codes, self.held):
+            if (codes, *held) not in made:
+                function = row_function(self.backbone, start_of[row], codes, held)
+                made[codes, *held] = translate(function) if translate else function
+        return [made[codes, *held] for codes, held in zip(self.codes, self.held)]
+
+    def _kept(self, step):
+        """Per block that is held after a step: block, its place in what the step's function hands
+        back (None: held before), how many features.
+        """
+        held = self.held[step]
+        return [
+            (i, held.index(i) if self.rows[step][i] else None, depth)
+            for i, depth in enumerate(self.depths[step])
+            if depth
         ]
 
     def row(self, step):
@@ -69,25 +91,84 @@ class Plan:
     @torch.no_grad()
     def run(self, step, x, time, ctx, cache):
         """As `step`, from what the plan's Times give for the timestep."""
-        out, features = self.functions[step](x, time, ctx, [cache[i] for i in self.reused[step]])
+        given = [feature for i, count in self.skipped[step] for feature in cache[i][:count]]
+        weights = self.weights_of(step, x.device)
+        out, features = self.functions[step](x, time, ctx, given, weights)
         following = self.empty()
-        for i, place in self.kept[step]:
-            following[i] = cache[i] if place is None else features[place]
+        for i, place, depth in self.kept[step]:
+            old = cache[i] or ()
+            following[i] = old[:depth] if place is None else (features[place], *old[: depth - 1])
         return out, following
 
+    def weights_of(self, step, device):
+        """The weights of a step's predicted entries, in the order of the blocks."""
+        if not self.weights[step]:
+            return []
+        if (step, device) not in self.on_device:
+            self.on_device[step, device] = [own.to(device) for own in self.weights[step]]
+        return self.on_device[step, device]
 
-def row_function(backbone, start, row, held):
+
+def held_features(keep, weights=None):
+    """How many features of each block a plan holds before each step. -> (T, N) int64"""
+    rows = [tuple(row) for row in keep.tolist()]
+    depths = _depths([_codes(step, row, weights or {}) for step, row in enumerate(rows)])
+    return torch.tensor([[0] * keep.shape[1], *depths[:-1]])
+
+
+def _codes(step, row, weights):
+    """What each block does at a step, as a tuple of codes."""
+    return tuple(
+        COMPUTED if computed else _code(weights.get((step, i))) for i, computed in enumerate(row)
+    )
+
+
+def _code(weights):
+    if weights is None:
+        return REUSED
+    used = weights[:-1].any(1).nonzero()
+    return -(int(used[-1]) + 1 if len(used) else 1)
+
+
+def _of_step(step, codes, weights):
+    """In float32: a prediction's terms nearly cancel each other."""
+    return [
+        weights[step, i][[*range(-code), -1]].float() for i, code in enumerate(codes) if code < 0
+    ]
+
+
+def _depths(codes):
+    """How many of each block's last computed features are held after each step. -> (T, N) lists"""
+    depths = [[0] * len(codes[0])]
+    for row in reversed(codes[1:]):
+        after = depths[-1]
+        depths.append(
+            [
+                max(0, depth - 1) if code == COMPUTED else max(abs(code), depth)
+                for code, depth in zip(row, after)
+            ]
+        )
+    return depths[::-1]
+
+
+def row_function(backbone, start, codes, held):
     """One row as a function of tensors alone.
 
-    (x, time, ctx, features of the blocks that reuse) -> raw output, features of the blocks `held`.
+    (x, time, ctx, the features that the skipped blocks need, the weights of the predicted ones) ->
+    raw output, features of the blocks `held`.
     """
-    hold = [i in held for i in range(len(row))]
+    hold = [i in held for i in range(len(codes))]
 
-    def step(x, time, ctx, reused):
-        reused, features = iter(reused), []
+    def step(x, time, ctx, given, weights):
+        given, weights, features = iter(given), iter(weights), []
 
         def at(i, compute):
-            feature = compute() if row[i] else next(reused)
+            if codes[i] == COMPUTED:
+                feature = compute()
+            elif codes[i] == REUSED:
+                feature = next(given)
+            else:
+                feature = predicted(next(weights), [next(given) for _ in range(-codes[i])])
             if hold[i]:
                 features.append(feature)
             return feature

@@ -14,6 +14,7 @@ from harmonica.backbones.counts import count
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build
 from harmonica.digits.manifest import manifest
+from harmonica.fast.steps import held_features
 from harmonica.method.schedules import cur_percent, full
 
 DIT_XL, HEADS = {"width": 1152, "depth": 28, "patch": 2, "heads": 16}, 4
@@ -95,13 +96,13 @@ def _of_pixart(model, own):
     return count(PixArt(transformer.to("meta")), cond)
 
 
-def summary(counts, keep, against, halves=1, element_bytes=4):
+def summary(counts, keep, against, halves=1, element_bytes=4, weights=None):
     """The cost part of a record. against: number of steps of the uncached run that the speedup
-    refers to. element_bytes: of a feature's dtype.
+    refers to. element_bytes: of a feature's dtype. weights: of predicted entries.
     """
     plain = macs(counts, full(against, len(counts.blocks)), halves)
     own = macs(counts, keep, halves)
-    elements = int(live_elements(counts, keep).max()) * halves
+    elements = int(live_elements(counts, keep, weights).max()) * halves
     return {
         "macs": own,
         "cur_percent": cur_percent(keep),
@@ -111,11 +112,11 @@ def summary(counts, keep, against, halves=1, element_bytes=4):
     }
 
 
-def live_elements(counts, keep):
+def live_elements(counts, keep, weights=None):
     """Numbers per sample that a plan holds before each of the T steps: the features that this step
-    reuses. -> (T,)
+    or, where they are predicted from, later ones need. -> (T,)
     """
-    return (~keep * torch.tensor(counts.elements)).sum(1)
+    return (held_features(keep, weights) * torch.tensor(counts.elements)).sum(1)
 
 
 def interleaved(functions, repeats=7, warmup=1):

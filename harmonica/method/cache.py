@@ -61,3 +61,22 @@ def _each(function, *features):
     if isinstance(features[0], tuple):
         return tuple(_each(function, *parts) for parts in zip(*features))
     return function(*features)
+
+
+def predicted(weights, features):
+    """A skipped block's feature from its last computed ones, newest first: per channel
+    w_1 f_1 + w_2 f_2 + ... + bias.
+
+    weights: (K + 1, channels), the bias last; of features that are not given they count for
+    nothing. Of tuples the channels follow one another. Summed in float32 at least, as the terms
+    nearly cancel each other; w = (1, 0, ..., 0) is reuse, bit for bit.
+    """
+    if isinstance(features[0], tuple):
+        parts = weights.split([stream.shape[-1] for stream in features[0]], 1)
+        return tuple(predicted(own, streams) for own, *streams in zip(parts, *features))
+    wide = torch.promote_types(features[0].dtype, torch.float32)
+    weights = weights.to(features[0].device, wide)
+    out = weights[-1]
+    for weight, feature in zip(weights[:-1], features):
+        out = torch.addcmul(out, weight, feature.to(wide))
+    return out.to(features[0].dtype)
