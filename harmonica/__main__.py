@@ -19,7 +19,7 @@ def _call(argv):
 
 
 def parser():
-    from harmonica.cli import evaluate, latents, prompts, router, samples, train, weights
+    from harmonica.cli import evaluate, families, latents, prompts, router, samples, train, weights
     from harmonica.cli.command import Parser
 
     top = Parser(
@@ -27,7 +27,7 @@ def parser():
         description="Learned feature caching for diffusion transformers.",
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for verb in (train, evaluate, samples, router, weights, latents, prompts):
+    for verb in (train, evaluate, samples, router, families, weights, latents, prompts):
         verb.add(commands)
     return top
 

@@ -35,7 +35,8 @@ TWICE = {
 }
 # Arguments that a class needs beside its defaults.
 NEEDED = {
-    "DreamLiteTransformer2DModel": {"in_channels": 32},
+    "BriaFibo2Transformer2DModel": {"injection_layer_ids": (1,)},
+    "DreamLiteTransformer2DModel": {"in_channels": 32, "cross_attention_dim": 8},
     "EasyAnimateTransformer3DModel": {"in_channels": 4, "out_channels": 4, "patch_size": 2},
     "HiDreamImageTransformer2DModel": {
         "patch_size": 2,
@@ -54,7 +55,8 @@ NEEDED = {
     },
     "LuminaNextDiT2DModel": {"num_kv_heads": 8},
     "OmniGenTransformer2DModel": {"rope_scaling": {"long_factor": [1], "short_factor": [1]}},
-    "Transformer2DModel": {"in_channels": 32},
+    "SD3Transformer2DModel": {"dual_attention_layers": (0,)},  # as in SD3.5
+    "Transformer2DModel": {"in_channels": 32, "cross_attention_dim": 8},
     "TransformerTemporalModel": {"in_channels": 32},
     "WanVACETransformer3DModel": {"vace_layers": [0]},
 }
@@ -65,25 +67,27 @@ LAYERS = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """units: {stack of blocks: names of the units of one block}. passes: {pipeline: calls of its
-    transformer in a step}. reason: why the class does not serve, else empty.
+    """A transformer class. units: {stack of blocks: names of the units of a block}, empty where it
+    was not tried. pipelines: {pipeline: calls of its transformer in a step, or None where a walk
+    cannot tell the steps apart}.
     """
 
     name: str
     units: dict[str, tuple[str, ...]]
-    passes: dict[str, int]
-    reason: str = ""
+    pipelines: dict[str, int | None]
 
 
 def families():
     """Every transformer class of the installed diffusers, by name."""
     pipelines = pipelines_of()
-    found = []
-    for name, kind in sorted(transformer_classes().items()):
-        reason = NOT_TRIED.get(name, "")
-        units = {} if reason else units_per_block(kind)
-        found.append(Family(name=name, units=units, passes=pipelines[name], reason=reason))
-    return found
+    return [
+        Family(
+            name=name,
+            units={} if name in NOT_TRIED else units_per_block(kind),
+            pipelines=pipelines[name],
+        )
+        for name, kind in sorted(transformer_classes().items())
+    ]
 
 
 def transformer_classes():
@@ -99,7 +103,7 @@ def transformer_classes():
 
 
 def units_per_block(kind):
-    """{stack: units of its first block} of a class, from an instance without weights."""
+    """{stack: units of that of its blocks which has most} of a class, from an instance without weights."""
     parameters = inspect.signature(kind.__init__).parameters
     few = {name: 2 for name in parameters if LAYERS.match(name)}
     with torch.device("meta"):
@@ -108,7 +112,7 @@ def units_per_block(kind):
     for branch in branches(model):
         stack, _, place = branch.block.rpartition(".")
         stacks[stack][place].append(_called(branch, TWICE.get(kind.__name__)))
-    return {stack: tuple(next(iter(blocks.values()))) for stack, blocks in stacks.items()}
+    return {stack: tuple(max(blocks.values(), key=len)) for stack, blocks in stacks.items()}
 
 
 def _called(branch, twice):
@@ -116,27 +120,32 @@ def _called(branch, twice):
 
 
 def pipelines_of():
-    """{transformer class: {pipeline class: calls of the transformer in a step}}."""
+    """{transformer class: {pipeline class: calls of the transformer in a step, or None}}."""
     found = defaultdict(dict)
     for name in dir(diffusers):
         kind = getattr(diffusers, name, None) if "Pipeline" in name else None
         if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
             continue
-        parameters = inspect.signature(kind.__init__).parameters
-        if "transformer" in parameters:
-            for model in re.findall(r"\w+", str(parameters["transformer"].annotation)):
-                found[model][name] = calls_in_step(kind)
+        transformer = inspect.signature(kind.__init__).parameters.get("transformer")
+        if transformer is None or ".deprecated." in kind.__module__:
+            continue
+        for model in re.findall(r"\w+", str(transformer.annotation)):
+            found[model][name] = calls_in_step(kind)
     return found
 
 
 def calls_in_step(kind):
-    """How many calls of its transformer a pipeline's __call__ writes in its loop over the steps."""
+    """How many calls of its transformer a pipeline writes in its loop over the steps; None where its
+    __call__ has no loop that steps its scheduler.
+    """
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(kind.__call__)))
     loops = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]
-    calls = {node for loop in loops for node in ast.walk(loop) if _calls_transformer(node)}
-    return len(calls)
+    loops = [loop for loop in loops if _calls(loop, "self.scheduler.step")]
+    names = ("self.transformer", "transformer", "current_model")
+    return max((len(_calls(loop, *names)) for loop in loops), default=None)
 
 
-def _calls_transformer(node):
-    called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-    return called in ("self.transformer", "transformer", "current_model", "self.transformer_2")
+def _calls(tree, *names):
+    """The calls of these functions in a tree of source code."""
+    nodes = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return [node for node in nodes if ast.unparse(node.func) in names]

@@ -12,7 +12,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from harmonica.backbones.generic import Units, mapped
 from harmonica.backbones.survey import count_units, free_units
 from harmonica.method.cache import mix, reuse
-from harmonica.pipeline.families import NOT_TRIED, transformer_classes
 
 NAMES = [name for name in TINY if hasattr(diffusers, name)]
 each_class = pytest.mark.parametrize("name", NAMES)
@@ -99,7 +98,3 @@ def test_gradients_reach_every_unit_but_the_free_ones(name):
         (gradient,) = torch.autograd.grad(loss, scores)
     assert equal(out, fresh)  # r = 1 is the plain model
     assert {i for i, value in enumerate(gradient.tolist()) if value == 0} == free
-
-
-def test_every_class_is_tried_or_listed():
-    assert set(transformer_classes()) == {*NAMES, *NOT_TRIED}

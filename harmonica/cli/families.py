@@ -1,0 +1,49 @@
+"""`python -m harmonica families`: the transformer classes of the installed diffusers, and what of them
+can be cached, as a page in Markdown.
+"""
+
+HEAD = """# The transformers of diffusers {version}
+
+`python -m harmonica families` prints this page for the diffusers that is installed.
+
+A unit is one attention or feed-forward of a block: what a schedule keeps or reuses. Classes with units
+are run in the tests with tiny random weights: all computed is the untouched model bit for bit, what is
+reused is not computed, gradients reach every unit, and removal leaves nothing behind. `proj_out`,
+`down_proj` and `ff_out` stand for several modules whose results only they read.
+
+Calls: how often the pipeline's loop calls its transformer in one step, guidance and its variants
+included, where all of them are asked for. Every call of a step has a cache of its own. "-": the steps of
+that pipeline are not told apart (it steps other schedulers than its own, or leaves the loop to others).
+
+| class | units of one block | pipelines: calls |
+|---|---|---|
+"""
+TAIL = "\nNot tried:\n\n"
+
+
+def add(commands):
+    verb = commands.add_parser("families", help="the transformers of diffusers that can be cached")
+    verb.set_defaults(function=lambda arguments: print(page(), end=""))
+
+
+def page():
+    import diffusers
+
+    from harmonica.pipeline.families import NOT_TRIED, families
+
+    found = families()
+    rows = [row(family) for family in found if family.units]
+    reasons = [
+        f"- {family.name}: {NOT_TRIED[family.name]}\n" for family in found if not family.units
+    ]
+    head = HEAD.format(version=diffusers.__version__)
+    return head + "".join(rows) + TAIL + "".join(reasons)
+
+
+def row(family):
+    stacks = [f"{stack}: {', '.join(units)}" for stack, units in family.units.items()]
+    calls = [
+        f"{name.removesuffix('Pipeline')}: {calls or '-'}"
+        for name, calls in family.pipelines.items()
+    ]
+    return f"| {family.name} | {'<br>'.join(stacks)} | {', '.join(calls)} |\n"
