@@ -16,8 +16,8 @@ def alphas_cumprod():
 class DDIM:
     """DDIM (Song et al., 2021) with eta 0, no clipping, final alpha 1, on an eps-prediction model.
 
-    numerics "official": timesteps round(linspace(0, 999, T)), each step going to the next one on
-    that list, as the official DiT does. "diffusers": `leading` spacing and previous timestep t -
+    numerics "official": T timesteps evenly from 999 to 0, each step going to the next one on that
+    list, as the official DiT does. "diffusers": `leading` spacing and previous timestep t -
     1000 // T, as its DDIMScheduler does.
     """
 
@@ -27,7 +27,7 @@ class DDIM:
     def timesteps(self, num_steps):
         """-> T model timesteps in sampling order (descending)."""
         if self.numerics == "official":
-            spaced = np.linspace(0, TRAIN_STEPS - 1, num_steps).round().astype(int)
+            spaced = _accumulated(num_steps)
         else:
             spaced = np.arange(num_steps) * (TRAIN_STEPS // num_steps)
         return [int(t) for t in spaced[::-1]]
@@ -50,6 +50,17 @@ class DDIM:
         """The forward process q(x_t | x_0) at a model timestep."""
         a = alphas_cumprod()[timestep]
         return float(a**0.5) * x0 + float((1 - a) ** 0.5) * eps
+
+
+def _accumulated(num_steps):
+    """T timesteps from 0 to 999, a stride added up in floats and each sum rounded, as the official
+    code does. At T = 39 and 56 others up to 250 one of them is not that of round(linspace).
+    """
+    stride, place, found = (TRAIN_STEPS - 1) / max(num_steps - 1, 1), 0.0, []
+    for _ in range(num_steps):
+        found.append(round(place))
+        place += stride
+    return np.array(found)
 
 
 def _factors(a, a_next):

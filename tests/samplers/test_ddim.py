@@ -27,18 +27,23 @@ def scheduler(num_steps):
     return scheduler
 
 
-@pytest.mark.parametrize("num_steps", STEPS)
-def test_official_timesteps_are_evenly_spaced_to_999(num_steps):
-    expected = [round(i * 999 / (num_steps - 1)) for i in range(num_steps)][::-1]
-    assert samplers.load("ddim").timesteps(num_steps) == expected
-    assert samplers.load("ddim").timesteps(20)[:3] + samplers.load("ddim").timesteps(20)[-3:] == [
-        999,
-        946,
-        894,
-        105,
-        53,
-        0,
-    ]
+def test_official_timesteps_are_those_of_the_accumulated_stride():
+    """The official code adds its stride up in floats, which at 57 numbers of steps is not
+    round(linspace): at T = 39, a row of the paper, step 19 is timestep 499, not 500.
+    """
+    differing = []
+    for num_steps in range(2, 251):
+        place, expected = 0.0, []
+        for _ in range(num_steps):
+            expected.append(round(place))
+            place += 999 / (num_steps - 1)
+        assert samplers.load("ddim").timesteps(num_steps) == expected[::-1]
+        if expected != np.linspace(0, 999, num_steps).round().astype(int).tolist():
+            differing.append(num_steps)
+    assert len(differing) == 57 and differing[:5] == [21, 23, 31, 35, 39]
+    assert samplers.load("ddim").timesteps(39)[19] == 499
+    twenty = samplers.load("ddim").timesteps(20)
+    assert twenty[:3] + twenty[-3:] == [999, 946, 894, 105, 53, 0]
 
 
 @pytest.mark.parametrize("num_steps", STEPS)
