@@ -41,11 +41,25 @@ def check_free(model):
             f"another caching method is at work on it ({', '.join(sorted(hooks))}); disable that first",
         )
         check(
+            not _prefetched(module),
+            "transformer",
+            where,
+            "its weights are fetched ahead leaf by leaf, in an order that reuse breaks; offload by block, or without "
+            "use_stream",
+        )
+        check(
             _is_plain(module) or hooks or hasattr(module, "_hf_hook"),
             "transformer",
             where,
             "its forward is replaced already, by another caching method or hook; remove that first",
         )
+
+
+def _prefetched(module):
+    """Whether diffusers' group offloading fetches this module's weights while the one before runs."""
+    hooks = getattr(getattr(module, "_diffusers_hook", None), "hooks", {})
+    config = getattr(hooks.get("group_offloading"), "config", None)
+    return bool(config and config.stream is not None and config.offload_type == "leaf_level")
 
 
 def _is_plain(module):

@@ -74,6 +74,11 @@ class Loop:
             self.end(self)
         self.check_stepped()
 
+    def close(self):
+        """As pipelines do that neither enter nor iterate their bar."""
+        self.end(self)
+        self.bar.close()
+
     def __getattr__(self, name):
         return getattr(self.bar, name)
 

@@ -150,6 +150,10 @@ def test_group_offloading_and_casting_hooks():
         kept, _ = recorded(units, inputs)
     with torch.no_grad():
         assert equal(kept, untouched) and equal(model(**inputs, return_dict=False), untouched)
+    hook = model.proj_out._diffusers_hook.get_hook("group_offloading")
+    hook.config.stream = object()  # as use_stream=True on a GPU
+    with pytest.raises(BadInput, match="leaf by leaf"):
+        Units(model)
 
 
 def test_an_exchanged_module_is_noticed():
