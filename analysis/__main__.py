@@ -1,4 +1,4 @@
-"""The command line: `python -m analysis TABLE | ablations | publish | paper`. Reads records,
+"""The command line: `python -m analysis TABLE | ablations | publish | paper`. It reads records and
 computes no model.
 """
 
@@ -11,9 +11,10 @@ from harmonica.cli.command import Parser
 from harmonica.errors import check
 from harmonica.lab.specs import SCALES
 
-from .tables import ABLATIONS, TABLES
+from .tables import ABLATIONS, NUM_SEEDS, TABLES
 
 RESULTS, LOCAL = Path("results"), Path("results/local")
+FEW = 3  # files of a folder that are listed by name
 
 
 def main(argv=None):
@@ -32,46 +33,41 @@ def parser():
         table = commands.add_parser(name, help=words)
         table.add_argument("--scale", default="digits", help="digits (default), smoke or paper")
         table.add_argument("--rows", default="core", help="core (default) or all")
-        table.add_argument(
-            "--seeds",
-            type=int,
-            default=1,
-            help="base models and evaluation noises, 1 (default) to 3",
-        )
+        seeds = f"base models and evaluation noises, 1 (default) to {NUM_SEEDS}"
+        table.add_argument("--seeds", type=int, default=1, help=seeds)
         table.set_defaults(function=_table, name=name)
-    commands.add_parser(
+    publish = commands.add_parser(
         "publish", help="copy finished records to results/ and render them"
-    ).set_defaults(function=_publish)
-    commands.add_parser("paper", help="render everything again from results/").set_defaults(
-        function=_paper
     )
+    publish.set_defaults(function=_publish)
+    paper = commands.add_parser("paper", help="render everything again from results/")
+    paper.set_defaults(function=_paper)
     return top
 
 
 def _table(arguments):
     check(arguments.scale in SCALES, "SCALE", arguments.scale, f"choose one of {', '.join(SCALES)}")
     check(arguments.rows in ROWS, "ROWS", arguments.rows, f"choose one of {', '.join(ROWS)}")
-    check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
+    check(1 <= arguments.seeds <= NUM_SEEDS, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
     for table in ABLATIONS if arguments.name == "ablations" else [TABLES[arguments.name]]:
         _render(table, arguments.scale, arguments.rows, arguments.seeds)
 
 
 def _render(table, scale, which, seeds):
-    """This clone's table, if it has anything at this scale."""
+    """Print this clone's table, if it has anything at this scale. Without latency records the cells
+    of speed stay empty; all others must be there.
+    """
     from . import cost, paper_scale, records, report
-    from .table import read_csv
 
     rows, costs = table.rows(scale, which, seeds), table.costs(scale)
-    needed = [
-        a for a in records.artefacts(rows, costs) if a.kind != "latency"
-    ]  # without latency its cells stay empty
+    needed = [a for a in records.artefacts(rows, costs) if a.kind != "latency"]
     records.require(LOCAL, needed, table.command(which, seeds, scale))
     if costs:
         _show(*cost.render(table, LOCAL, LOCAL, scale))
     elif scale == "paper":
         _show(*paper_scale.render(LOCAL, LOCAL, rows, table))
     elif rows:
-        committed = read_csv(report.csv_path(RESULTS, table, scale))
+        committed = records.same(RESULTS, rows)
         _show(*report.render(table, LOCAL, LOCAL, rows, scale, committed=committed))
 
 
@@ -79,17 +75,13 @@ def _publish(arguments):
     from . import committed
     from .publish import THERE, publish
 
-    pictured = [
-        run for table in TABLES.values() for run in committed.pictured(committed.rows(table))
-    ]
+    rows = [row for table in TABLES.values() for row in committed.rows(table)]
     wanted = {table.title: committed.artefacts(table) for table in TABLES.values()}
-    written, skipped = publish(LOCAL, RESULTS, wanted, pictured)
+    written, skipped = publish(LOCAL, RESULTS, wanted, committed.pictured(rows))
     print(f"{len(written)} files copied to {RESULTS}")
     for reason, ids in skipped.items():
-        print(
-            f"{len(ids)} records not copied: {reason}"
-            + ("" if reason == THERE else ":\n  " + "\n  ".join(ids))
-        )
+        names = "" if reason == THERE else ":\n  " + "\n  ".join(ids)
+        print(f"{len(ids)} records not copied: {reason}{names}")
     _paper(arguments)
 
 
@@ -100,8 +92,13 @@ def _paper(arguments):
 
 
 def _show(paths, text):
-    print(text)
-    print("Files:\n  " + "\n  ".join(map(str, paths)))
+    """Print a text, and where the files lie: of a folder of many their number."""
+    folders = {}
+    for path in paths:
+        folders.setdefault(path.parent, []).append(str(path))
+    print(f"{text}\nFiles:")
+    for folder, own in folders.items():
+        print("  " + ("\n  ".join(own) if len(own) <= FEW else f"{len(own)} files in {folder}"))
 
 
 if __name__ == "__main__":

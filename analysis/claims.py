@@ -1,214 +1,252 @@
-"""What a table supports in the paper, and what the numbers here say to it: sentences generated from
-the records alone.
-"""
+"""What measured rows say: each claim with a verdict, one sentence, and a table with a line a setting."""
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import product
 
-from .compare import CARRYING, FEWER, UNCACHED, settings
-from .lossless import CRITERION, bounds
+from harmonica.errors import check
+
+from . import methods
+from .compare import CARRYING, LOSES, OPEN, WINS, settings
+from .lossless import CRITERION, HEADINGS, bounds
+from .methods import UNCACHED
 
 NOT_CLAIMED = "nothing is claimed"
-UNEQUAL = 1.1  # of two theoretical speedups: from here on they are said beside the errors
+SPEEDS, SHOWN = "by MACs", "shown in"
+COMPARED = ("setting", "against", SPEEDS, *CARRYING.values())
+MARKS = (
+    "In the cells: who wins, the ratio of the errors (below 1: the first-named method has the lower one) "
+    "and its 95 % interval. **wins** and **loses** speak of the first-named method; open: no ordering is "
+    "beyond doubt, and in how many base models the first-named one is lower. Empty: the sampler draws "
+    "noise at each step, so fewer steps are another realisation, not compared image by image. By MACs: "
+    "theoretical speedups of the two."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Is `left` better than `right` in a table's settings? Against UNCACHED: is it nearly lossless?
+
+    title: what it is called where the table's findings are listed.
+    """
+
+    left: str
+    right: str
+    title: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """verdict: holds, holds in part, does not hold, undecided; of plain baselines somewhere or
-    nowhere; NOT_CLAIMED.
-    """
+    """marks: WINS, LOSES or OPEN, one for each comparison that counts. rows: of text, below headings."""
 
     title: str
     verdict: str
-    summary: str
-    findings: tuple[str, ...] = ()
+    sentence: str
+    marks: tuple[str, ...] = ()
+    headings: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """Two records.Line in one setting, and the tables that show both."""
+
+    setting: object
+    left: object
+    right: object
+    where: list = field(default_factory=list)
+
+    @cached_property
+    def comparisons(self):
+        return self.setting.compare(self.left, self.right)
+
+    @property
+    def marks(self):
+        return [comparison.mark for comparison in self.comparisons.values()]
+
+    @property
+    def runs(self):
+        """What makes two cases the same, wherever they are shown."""
+        return self.left.row.runs, self.right.row.runs
+
+    @property
+    def cells(self):
+        """Text below COMPARED, and below SHOWN where the case came with a table."""
+        found = self.comparisons
+        errors = [found[metric].cell if metric in found else "" for metric in CARRYING]
+        speeds = " / ".join(
+            f"{line.mean('speedup_theoretical'):.2f}x" for line in (self.left, self.right)
+        )
+        where = [", ".join(self.where)] if self.where else []
+        return (self.setting.name, methods.called(self.right.row), speeds, *errors, *where)
 
 
 def claims(groups, table):
-    """-> [Claim] about the records.Group's of a tables.Table; where plain baselines win comes
-    first.
+    """[Claim] that the records.Group's of a tables.Table give; where plain baselines win comes first."""
+    found = found_in(groups)
+    said = [plain_wins(found, table.plain_wins)] if table.plain_wins else []
+    said += [answer(found, question, table.title) for question in table.questions]
+    if any(setting.cur is None for setting, _ in found):
+        said.append(
+            Claim(
+                title="CUR and quality as the scores give them",
+                verdict=NOT_CLAIMED,
+                sentence="CUR differs from row to row, so no ordering is claimed",
+            )
+        )
+    return said
+
+
+def found_in(groups, where=""):
+    """[(Setting, where)] of records.Group's. where: a link to their table, to be shown."""
+    return [(setting, where) for group in groups for setting in settings(group)]
+
+
+def answer(found, question, table):
+    """The Claim that settings [(Setting, where)] of a table give to a Question.
+
+    BadInput where no setting has both methods: one of them is called otherwise by now.
     """
-    found = [setting for group in groups for setting in settings(group)]
-    first = [plain_wins(found, table.plain_wins)] if table.plain_wins else []
-    natural = [setting for setting in found if setting.cur is None]
-    said = [tested(found, *comparison) for comparison in table.comparisons]
-    return first + [claim for claim in said if claim] + ([own_cur(natural)] if natural else [])
+    met = cases(found, question.left, question.right)
+    check(
+        met,
+        "claim",
+        question.title,
+        f"no setting of {table} has both {question.left!r} and {question.right!r}",
+    )
+    judge = nearly_lossless if question.right == UNCACHED else better
+    return judge(met, question.left, question.title)
 
 
-def tested(found, left, right, title):
-    """left against right, or against the uncached model -> Claim, None where no setting has both."""
-    return (
-        nearly_lossless(found, left, title)
-        if right == UNCACHED
-        else better(found, left, right, title)
+def cases(found, left, right):
+    """[Case] of every setting of [(Setting, where)] that has both methods."""
+    return _distinct((setting, setting.line(left), setting.line(right), w) for setting, w in found)
+
+
+def _distinct(met):
+    """[Case] of (Setting, left, right, where), by place and CUR. Two tables that show the same runs
+    give one case.
+    """
+    by_runs = {}
+    for setting, left, right, where in met:
+        if left and right:
+            case = Case(setting=setting, left=left, right=right)
+            case = by_runs.setdefault(case.runs, case)
+            if where and where not in case.where:
+                case.where.append(where)
+    places = list(dict.fromkeys(case.setting.place for case in by_runs.values()))
+    return sorted(
+        by_runs.values(),
+        key=lambda case: (places.index(case.setting.place), case.setting.cur or 0),
     )
 
 
-def is_plain(method):
-    return method in (FEWER, "random") or method.startswith("FORA")
-
-
-def plain_wins(found, title, learned=None):
-    """Every place where FORA, fewer steps or a random schedule is ahead of a learned router, or of
-    the one named.
-    """
-    findings, wins, undecided = [], 0, 0
-    for setting in found:
-        others = [m for m in setting.methods if not is_plain(m) and learned in (None, m)]
-        for plain, other in ((p, o) for p in setting.methods if is_plain(p) for o in others):
-            lower = [c for c in setting.compare(plain, other) if c.ratio < 1]
-            ahead = [c for c in lower if c.verdict != "open"]
-            undecided += len(lower) - len(ahead)
-            wins += sum(c.verdict == "lower" for c in ahead)
-            if ahead:
-                findings.append(
-                    f"{_where(setting)}{_speeds(other, plain, setting)}: {_name(plain, setting)} below {other} "
-                    f"in {'; '.join(map(_numbers, ahead))}"
-                )
-    summary = f"{wins} comparisons of errors are won, {undecided} more are lower on average but not beyond doubt"
-    claimable = [setting for setting in found if not setting.too_few]
+def better(met, left, title):
+    """Is a method better than what stands against it in the given Cases? -> Claim"""
+    marks = tuple(mark for case in met for mark in case.marks)
     return Claim(
         title=title,
-        findings=tuple(findings),
-        verdict=("somewhere" if wins else "nowhere") if claimable else NOT_CLAIMED,
-        summary=summary if claimable else f"{_why_not(found)}; what is lower in number",
+        verdict=overall(marks),
+        sentence=counts(met, left),
+        marks=marks,
+        headings=COMPARED + (SHOWN,) * any(case.where for case in met),
+        rows=tuple(case.cells for case in met),
     )
 
 
-def better(found, left, right, title):
-    """One method against another in every setting, in each metric that carries the comparison; None
-    without a setting.
-    """
-    findings, verdicts = [], {name: [] for name in CARRYING.values()}
-    for setting in found:
-        comparisons = setting.compare(left, right)
-        for comparison in comparisons:
-            verdicts[comparison.metric].append(comparison.verdict)
-        if comparisons:
-            findings.append(
-                f"{_where(setting)}{_speeds(left, right, setting, always=right == FEWER)}: "
-                + "; ".join(_said(c, left, right) for c in comparisons)
+def counts(met, left):
+    """In how many settings a method has the lower error, metric by metric, as a clause."""
+    said = []
+    for metric, words in CARRYING.items():
+        found = Counter(case.comparisons[metric].mark for case in met if metric in case.comparisons)
+        if found:
+            said.append(
+                f"the lower {words} in {found[WINS]} of {found.total()} settings (the higher in "
+                f"{found[LOSES]}, open in {found[OPEN]})"
             )
-    claimed = [verdict for own in verdicts.values() for verdict in own if verdict]
-    counts = "; ".join(
-        f"{metric} is lower in {v.count('lower')} of {len(v) - v.count(None)} settings, higher in "
-        f"{v.count('higher')}, undecided in {v.count('open')}"
-        for metric, v in verdicts.items()
-    )
-    return (
-        Claim(
-            title=title,
-            verdict=overall(claimed) if claimed else NOT_CLAIMED,
-            findings=tuple(findings),
-            summary=counts if claimed else _why_not(found),
-        )
-        if findings
-        else None
-    )
+    return f"{left} has {' and '.join(said)}"
 
 
-def overall(verdicts):
-    """One word for many: "lower" everywhere holds; more often than "higher", holds in part."""
-    lower, higher = verdicts.count("lower"), verdicts.count("higher")
-    if lower == len(verdicts):
+def why_not(groups):
+    """Why these records.Group's claim no ordering, as a sentence; "" where they may."""
+    reasons = {setting.why_not for group in groups for setting in settings(group)} - {""}
+    words = f"{'; '.join(sorted(reasons))}: no ordering is claimed."
+    return words[0].upper() + words[1:] if reasons else ""
+
+
+def overall(marks):
+    """One verdict for many comparisons. In part: more are won than lost, and half are decided."""
+    won, lost = marks.count(WINS), marks.count(LOSES)
+    if won == len(marks):
         return "holds"
-    if lower > higher:
-        return "holds in part"
-    return "does not hold" if higher else "undecided"
+    if lost and lost >= won:
+        return "does not hold"
+    return "holds in part" if won and 2 * (won + lost) >= len(marks) else "undecided"
 
 
-def nearly_lossless(found, method, title):
-    """A method against the uncached model, by lossless.CRITERION; None where no setting has it."""
-    findings, kept = [], []
-    for setting in found:
-        if method in setting.methods:
-            three = bounds(setting.methods[method], setting.uncached)
-            by_model = [all(marks) for marks in zip(*(bound.kept_by_model for bound in three))]
-            kept += [] if setting.too_few else [{bound.metric: bound.kept for bound in three}]
-            said = "; ".join(f"{b.text} ({'kept' if b.kept else 'not kept'})" for b in three)
-            findings.append(
-                f"{_where(setting)}: {said}; all three kept on average over noises in {sum(by_model)} of "
-                f"{len(by_model)} base models"
-            )
-    whole = sum(all(marks.values()) for marks in kept)
-    counts = ", ".join(
-        f"that on {metric} in {sum(marks[metric] for marks in kept)}"
-        for metric in (kept[0] if kept else ())
-    )
-    summary = (
-        f"all three bounds are kept in {whole} of {len(kept)} settings ({counts})"
-        if kept
-        else _why_not(found)
-    )
-    verdict = "holds" if whole == len(kept) else "holds in part" if whole else "does not hold"
-    return (
-        Claim(
-            title=title,
-            verdict=verdict if kept else NOT_CLAIMED,
-            summary=f"{summary}. {CRITERION}",
-            findings=tuple(findings),
-        )
-        if findings
-        else None
-    )
-
-
-def own_cur(found):
-    """Rows that each have the CUR that their scores give: CUR and errors side by side, and no
-    ordering.
+def plain_wins(found, title, learned=()):
+    """Where a plain baseline has a lower error than a method that is trained or searched for: than
+    those named in `learned`, or than any.
     """
-
-    def numbers(line):
-        errors = {name: line.mean(metric) for metric, name in CARRYING.items()}
-        said = [f"{name} {error:.3g}" for name, error in errors.items() if error is not None]
-        return f"CUR {line.mean('cur_percent'):.3g} %, {line.mean('speedup_theoretical'):.2f}x in theory, {', '.join(said)}"
-
+    met = _distinct(_plain_pairs(found, learned))
+    compared = [c for case in met for c in case.comparisons.values()]
+    marks = tuple(c.mark for c in compared)
+    lower = sum(c.mark == OPEN and c.ratio < 1 for c in compared)
+    won = [case for case in met if WINS in case.marks]
     return Claim(
-        title="CUR and quality as the scores give them",
-        verdict=NOT_CLAIMED,
-        summary="CUR differs from row to row, so no ordering is claimed",
-        findings=tuple(
-            f"{setting.group}, {method}: {numbers(line)}"
-            for setting in found
-            for method, line in setting.methods.items()
-        ),
+        title=title,
+        verdict="somewhere" if won else "nowhere",
+        sentence=f"a plain baseline beats {' or '.join(learned) or 'a trained method'} beyond doubt in "
+        f"{marks.count(WINS)} of {len(marks)} comparisons of errors; in {lower} more it is lower on "
+        "average",
+        marks=marks,
+        headings=("baseline", *COMPARED, *(SHOWN,) * any(case.where for case in won)),
+        rows=tuple((methods.called(case.left.row), *case.cells) for case in won),
     )
 
 
-def _said(comparison, left, right):
-    """One metric of one setting in words."""
-    words = {
-        "lower": f"{left} lower in ",
-        "higher": f"{right} lower in ",
-        "open": "undecided in ",
-        None: "",
-    }
-    return words[comparison.verdict] + _numbers(comparison)
+def _plain_pairs(found, learned):
+    """(Setting, a plain baseline's line, another method's line, where) of all pairs in a setting."""
+    for setting, where in found:
+        plain = [name for name in setting.methods if methods.method(name).plain]
+        others = [name for name in setting.methods if name not in plain]
+        for baseline, other in product(plain, others):
+            if other in learned or not learned:
+                yield setting, setting.methods[baseline], setting.methods[other], where
 
 
-def _numbers(comparison):
-    return f"{comparison.metric} ({comparison.numbers()})"
+def nearly_lossless(met, method, title):
+    """Cases of a method against the uncached model, by the bounds of lossless.py. -> Claim"""
+    judged = [bounds(case.left, case.right) for case in met]
+    rows = [_bounds_row(case, own) for case, own in zip(met, judged)]
+    kept = [all(bound.kept for bound in own) for own in judged]
+    marks = tuple(WINS if own else LOSES for own in kept)
+    each = [sum(own[index].kept for own in judged) for index in range(3)]
+    sentence = (
+        f"all three bounds are kept in {sum(kept)} of {len(kept)} settings (FID in {each[0]}, rFID in "
+        f"{each[1]}, agreement in {each[2]})"
+    )
+    return Claim(
+        title=title,
+        verdict=overall(marks),
+        sentence=f"{sentence}. {CRITERION}",
+        marks=marks,
+        headings=("setting", "speedup by MACs", *HEADINGS, "all three", "kept by base models")
+        + (SHOWN,) * any(case.where for case in met),
+        rows=tuple(rows),
+    )
 
 
-def _where(setting):
-    few = f" ({setting.too_few})" if setting.too_few else ""
-    cur = "" if setting.cur is None else f", CUR {setting.cur:g} %"
-    return f"{setting.group}{cur}{few}"
-
-
-def _why_not(found):
-    return "; ".join(sorted({setting.too_few for setting in found})) + ": no ordering is claimed"
-
-
-def _name(method, setting):
-    row = setting.methods[method].row
-    return f"{row.sampler} with {row.num_steps} steps" if method == FEWER else method
-
-
-def _speeds(one, other, setting, always=False):
-    """How fast two methods are in theory, where that is not equal: whole steps and FORA's 50 % are
-    not a router's CUR.
-    """
-    own, theirs = (setting.methods[name].mean("speedup_theoretical") for name in (one, other))
-    if not always and max(own / theirs, theirs / own) < UNEQUAL:
-        return ""
-    return f", {own:.2f}x in theory against {_name(other, setting)}, {theirs:.2f}x"
+def _bounds_row(case, judged):
+    """base models: in how many of them all three means over noises keep their bounds."""
+    by_model = [all(marks) for marks in zip(*(bound.kept_by_model for bound in judged))]
+    whole = "**kept**" if all(bound.kept for bound in judged) else "**broken**"
+    return (
+        case.setting.name,
+        f"{case.left.mean('speedup_theoretical'):.2f}x",
+        *(bound.cell for bound in judged),
+        whole,
+        f"{sum(by_model)} of {len(by_model)}",
+        *([", ".join(case.where)] if case.where else []),
+    )

@@ -1,5 +1,5 @@
-"""What is committed below results/: which tables, whether every record behind them is there, and no
-other.
+"""What is committed below results/: which tables, that every record behind them is there, and that
+there is no other.
 """
 
 import re
@@ -29,39 +29,35 @@ def artefacts(table):
 
 
 def begun(results):
-    """{tables.Table: its rows} of those that are rendered, or of which anything is committed that
-    no other rests on.
+    """{tables.Table: its rows} of the tables that are rendered, or of which a record is committed that
+    no other table rests on.
     """
-    store, named = (
-        Store(results),
-        {table: {a.id: a for a in artefacts(table)} for table in TABLES.values()},
-    )
-    uses = Counter(id_ for own in named.values() for id_ in own)
+    store = Store(results)
+    needed = {table: {a.id: a for a in artefacts(table)} for table in TABLES.values()}
+    uses = Counter(id_ for own in needed.values() for id_ in own)
     return {
         table: rows(table)
-        for table, own in named.items()
+        for table, own in needed.items()
         if report.csv_path(results, table, SCALE).exists()
         or any(store.record_path(a).exists() for id_, a in own.items() if uses[id_] == 1)
     }
 
 
 def named():
-    """{id: tables.Table} of everything that a committed table may rest on; of the first table that
-    does.
-    """
+    """{id: the first tables.Table that rests on it} of everything that may be committed."""
     return {a.id: table for table in reversed(TABLES.values()) for a in artefacts(table)}
 
 
 def command(table):
-    """What makes and commits a table."""
+    """What makes and commits a table, to stand between backticks."""
     return f"{table.committed_command()}` and then `make publish"
 
 
 def check(results):
-    """BadInput naming a record, router file or picture that is missing, or a record that nothing
-    names any more.
+    """BadInput naming a record, router file or picture that is missing, or a record that nothing names
+    any more.
     """
-    store, known = Store(results), named()
+    store = Store(results)
     for table, own in begun(results).items():
         wanted = artefacts(table)
         records.require(results, wanted, command(table))
@@ -72,13 +68,18 @@ def check(results):
             raise BadInput(
                 f"file: {missing[0]} is missing; `git checkout -- {missing[0]}` restores it"
             )
-    for path in (
-        path for folder in FOLDERS.values() for path in sorted((store.root / folder).glob("*.json"))
-    ):
+    known = named()
+    for path in _paths(store):
         if path.stem not in known:
             raise BadInput(
                 f"record: {path} is stale, {_stale(path)}; delete it{_instead(path.stem, known)}"
             )
+
+
+def _paths(store):
+    """The files of all records."""
+    folders = [store.root / folder for folder in FOLDERS.values()]
+    return [path for folder in folders for path in sorted(folder.glob("*.json"))]
 
 
 def _stale(path):
@@ -88,10 +89,9 @@ def _stale(path):
     if found.get("schema") != SCHEMA:
         return f"it has schema {found.get('schema')!r}, not {SCHEMA}"
     model = found.get("config", {}).get("model", {})
-    for table in TABLES.values():
-        for run in (run for row in rows(table) for run in row.runs):
-            if run.model.name == model.get("name") and run.model.sha256 != model.get("sha256"):
-                return f"it was made with other weights of {run.model.name} than the shipped ones"
+    for run in (artefact for table in TABLES.values() for artefact in artefacts(table)):
+        if run.model.name == model.get("name") and run.model.sha256 != model.get("sha256"):
+            return f"it was made with other weights of {run.model.name} than the shipped ones"
     return "no experiment names it now"
 
 
@@ -103,41 +103,34 @@ def _instead(id_, known):
 
 
 def other_code(results):
-    """How many of the committed records were made by other code than this checkout's, as a
-    sentence.
-    """
-    paths = [
-        path
-        for folder in FOLDERS.values()
-        for path in sorted((Store(results).root / folder).glob("*.json"))
-    ]
-    others = sum(read_json(path)["provenance"]["code_sha"] != code_sha() for path in paths)
-    return f"{others} of {len(paths)} records were made by other code than this checkout's {code_sha()[:12]} (code_sha)."
-
-
-def _render(results, table, rows):
-    if rows:
-        return report.render(table, results, results, rows, SCALE, committed={})
-    return cost.render(table, results, results, SCALE)
+    """How many committed records were made by other code than this checkout's, as a sentence."""
+    made = [read_json(path)["provenance"]["code_sha"] for path in _paths(Store(results))]
+    others = sum(sha != code_sha() for sha in made)
+    return (
+        f"{others} of {len(made)} records were made by other code than this checkout's "
+        f"{code_sha()[:12]} (code_sha)."
+    )
 
 
 def render(results):
-    """Make every committed table, figure, the page of verdicts and the notebooks again from
-    `results` -> (paths, text).
+    """Make every committed table and figure, the page of verdicts and the notebooks again from
+    `results` -> (paths, text to print).
     """
     check(results)
     there = begun(results)
     with ProcessPoolExecutor() as pool:  # drawing is nearly all of the time
         made = list(pool.map(_render, [results] * len(there), there.keys(), there.values()))
     paths, texts = [path for own, _ in made for path in own], [text for _, text in made]
-    absent = [
+    texts += [
         f"{table.title}: no record is committed; `{command(table)}` makes them."
         for table in TABLES.values()
         if table not in there
     ]
-    paths += [
-        paper_numbers.cited(results),
-        verdicts.write_page(results, there),
-        *notebooks.execute(results),
-    ]
-    return paths, "\n".join(texts + absent + [other_code(results)])
+    paths += [paper_numbers.cited(results), verdicts.write_page(results, there)]
+    return paths + notebooks.execute(results), "\n".join([*texts, other_code(results)])
+
+
+def _render(results, table, rows):
+    if rows:
+        return report.render(table, results, results, rows, SCALE, committed={})
+    return cost.render(table, results, results, SCALE)

@@ -1,148 +1,149 @@
-"""Two rows measured with the same base models and noises: which has the lower error, and may that
-be said.
-"""
+"""Settings of a group of rows, and two methods compared in one of them."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from . import methods
 from .bootstrap import interval, log_ratios
+from .methods import FEWER, FORA, RELEASED, UNCACHED
 
-CARRYING = {
-    "rFID": "rFID",
-    "x0_mse": "x_0 error",
-}  # the metrics that carry the comparison, and their names in text
+CARRYING = {"rFID": "rFID", "x0_mse": "x_0 error"}  # the metrics that carry comparisons, in words
 MODELS_NEEDED = 3  # base models below which no ordering is claimed
-FEWER = "fewer steps"  # the uncached model with fewer steps, as a method among others
-UNCACHED = "uncached"
+ONE_SAMPLER = "DDIM"  # it goes without saying
+PUBLISHED = "Learning-to-Cache as published"  # released, or FORA where the two are the same
+WINS, LOSES, OPEN = "wins", "loses", "open"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """left against right in one metric: ratio of errors (left / right, below 1 = left is better)
-    with its interval.
+    """One method against another in one metric: the ratio of their errors (below 1: the first one is
+    better) with its interval.
 
-    won: in how many of `models` base models the left one is lower, its mean over noises.
+    won: in how many of `models` base models the first one has the lower mean over noises.
     """
 
     metric: str
-    left: float
-    right: float
     ratio: float
     low: float
     high: float
     won: int
     models: int
-    cells: int
 
     @property
-    def verdict(self):
-        """ "lower" or "higher" (of left) where the interval leaves out 1 and all base models agree,
-        else "open".
-
-        None with too few base models to say.
+    def mark(self):
+        """WINS, LOSES or OPEN, of the first method. A setting of too few base models says nothing
+        (Setting.why_not).
         """
-        if self.models < MODELS_NEEDED:
-            return None
         if self.high < 1 and self.won == self.models:
-            return "lower"
-        return "higher" if self.low > 1 and self.won == 0 else "open"
+            return WINS
+        return LOSES if self.low > 1 and self.won == 0 else OPEN
 
-    def numbers(self):
-        """ "0.012 against 0.015, ratio 0.80 [0.70, 0.90], lower in 3 of 3 base models"; only what
-        there is with one seed.
-        """
-        text = f"{self.left:.3g} against {self.right:.3g}, ratio {self.ratio:.3g}"
-        if self.cells == 1:
-            return text
-        return f"{text} [{self.low:.3g}, {self.high:.3g}], lower in {self.won} of {self.models} base models"
-
-
-def compare(left, right, metric):
-    """Compare two records.Line in an error. -> Comparison, or None where one of the errors is zero
-    or none is given.
-    """
-    a, b = left.values[metric], right.values[metric]
-    if a is None or b is None or not ((a > 0).all() and (b > 0).all()):
-        return None
-    logs = log_ratios(a, b)
-    low, high = interval(logs)
-    return Comparison(
-        metric=CARRYING[metric],
-        left=float(a.mean()),
-        right=float(b.mean()),
-        ratio=float(np.exp(logs.mean())),
-        low=float(np.exp(low)),
-        high=float(np.exp(high)),
-        won=int((logs.mean(axis=1) < 0).sum()),
-        models=logs.shape[0],
-        cells=logs.size,
-    )
+    @property
+    def cell(self):
+        """Who wins, ratio and interval, as a table shows them."""
+        ratio = f"{self.ratio:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        if self.mark == OPEN:
+            return f"open {ratio}, {self.won} of {self.models}"
+        return f"**{self.mark}** {ratio}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One CUR of one group: the methods compared at it {method: records.Line}, and the uncached
-    line.
+    """The rows of a group that are compared with each other: those of one CUR, or all of them.
 
-    cur is None where every row has its own, which its scores give.
+    methods: {name: records.Line}. cur: None where every row has its own, which its scores give.
     """
 
-    group: str
     cur: float | None
     methods: dict
     uncached: object
 
     @property
-    def too_few(self):
-        """Why nothing may be claimed here, "" where it may."""
+    def place(self):
+        """Model, sampler and number of steps, in words: the same in every table."""
+        row = self.uncached.row
+        sampler = [row.sampler] * (row.sampler != ONE_SAMPLER)
+        forced = any(line.row.runs[0].reuse_last_step for line in self.methods.values())
+        parts = [row.model, *sampler, f"T = {row.num_steps}", *["last step reused"] * forced]
+        return ", ".join(parts)
+
+    @property
+    def name(self):
+        return self.place + ("" if self.cur is None else f", CUR {self.cur:g} %")
+
+    @property
+    def why_not(self):
+        """Why no ordering may be claimed here; "" where one may."""
         models, noises = self.uncached.shape
+        if self.uncached.row.runs[0].model.scale == "smoke":
+            return "smoke scale only shows that everything runs"
         if models >= MODELS_NEEDED:
             return ""
-        return (
-            "one seed" if models * noises == 1 else f"only {models} base model{'s' * (models > 1)}"
-        )
+        return "one seed" if models * noises == 1 else f"only {models} base models"
+
+    def line(self, name):
+        """The records.Line of a method, or None. Learning-to-Cache as published reuses at every
+        second step; at CUR 50 % it reuses all that it may there, which is FORA.
+        """
+        if name == UNCACHED:
+            return self.uncached
+        if name != PUBLISHED:
+            return self.methods.get(name)
+        fora = self.methods.get(FORA)
+        equal = fora is not None and fora.mean("cur_percent") == self.cur == 50
+        return self.methods.get(RELEASED) or (fora if equal else None)
 
     def compare(self, left, right):
-        """[Comparison] in each metric that carries the comparison; [] where a method is not
-        measured here.
+        """{metric: Comparison} of two records.Line in the metrics that carry comparisons. A metric is
+        left out where one of the lines does not have it, or where an error is zero.
         """
-        if left not in self.methods or right not in self.methods:
-            return []
-        found = (compare(self.methods[left], self.methods[right], metric) for metric in CARRYING)
-        return [comparison for comparison in found if comparison is not None]
+        found = {metric: self._compare(left, right, metric) for metric in CARRYING}
+        return {metric: comparison for metric, comparison in found.items() if comparison}
+
+    def _compare(self, left, right, metric):
+        a, b = left.values[metric], right.values[metric]
+        if a is None or b is None or not ((a > 0).all() and (b > 0).all()):
+            return None
+        logs = log_ratios(a, b)
+        low, high = interval(logs)
+        return Comparison(
+            metric=metric,
+            ratio=float(np.exp(logs.mean())),
+            low=float(np.exp(low)),
+            high=float(np.exp(high)),
+            won=int((logs.mean(axis=1) < 0).sum()),
+            models=logs.shape[0],
+        )
 
 
 def settings(group):
-    """[Setting] of a records.Group: one with all its rows where these have at most one CUR, else
-    one for each CUR.
+    """[Setting] of a records.Group: one for each CUR; where there is at most one CUR, one with all
+    rows.
     """
-    curs = dict.fromkeys(
-        line.row.cur_percent for line in group.lines if line.row.cur_percent is not None
-    )
+    curs = {line.row.cur_percent: None for line in group.lines if line.row.cur_percent is not None}
     return [_setting(group, cur, alone=len(curs) < 2) for cur in curs or [None]]
 
 
 def _setting(group, cur, alone):
-    """The rows of this CUR, a FORA that happens to have it, and of fewer steps the row nearest to T
-    (1 - CUR), of two the slower.
+    """The rows of this CUR, methods without a CUR of their own (FORA) that happen to have it, and of
+    the rows with fewer steps the one nearest to T (1 - CUR), of two the slower.
     """
     uncached, *rest = group.lines
-    fewer = [line for line in rest if line.row.uncached]
-    methods = {
-        line.row.method: line
+    found = {
+        methods.name(line.row): line
         for line in rest
-        if not line.row.uncached
-        and (
-            alone
-            or line.row.cur_percent == cur
-            or line.row.method.startswith("FORA")
-            and line.mean("cur_percent") == cur
-        )
+        if not line.row.uncached and (alone or cur in (line.row.cur_percent, _natural(line)))
     }
+    fewer = [line for line in rest if line.row.uncached]
     if fewer and cur is not None:
         equal = uncached.row.num_steps * (1 - cur / 100)
-        methods[FEWER] = min(
+        found[FEWER] = min(
             fewer, key=lambda line: (abs(line.row.num_steps - equal), -line.row.num_steps)
         )
-    return Setting(group=group.name, cur=cur, uncached=uncached, methods=methods)
+    return Setting(cur=cur, uncached=uncached, methods=found)
+
+
+def _natural(line):
+    """The CUR of a row that was asked for none."""
+    return line.mean("cur_percent") if line.row.cur_percent is None else None

@@ -1,6 +1,6 @@
 """A document as a list of blocks, and its two forms: Markdown, and text for the terminal.
 
-A block is ("heading", text), ("text", text), ("list", items) or ("table", headings, rows of
+A block is ("heading", level, text), ("text", text), ("list", items) or ("table", headings, rows of
 strings).
 """
 
@@ -35,6 +35,7 @@ def _pipes(headings, rows):
 
 
 def _aligned(headings, rows):
+    rows = [[_plain(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(headings, *rows)]
     lines = [headings, ["-" * width for width in widths], *rows]
     return "\n".join(
@@ -44,13 +45,17 @@ def _aligned(headings, rows):
 
 def _wrapped(paragraph, first="", rest=""):
     return textwrap.fill(
-        paragraph.replace("**", ""),
+        _plain(paragraph),
         WIDTH,
         initial_indent=first,
         subsequent_indent=rest,
         break_on_hyphens=False,
         break_long_words=False,
     )
+
+
+def _plain(words):
+    return words.replace("**", "")
 
 
 _MARKDOWN = {

@@ -43,7 +43,7 @@ def measured(name):
         (("heading", 3, report.heading(group, SCALE)), table.carrying_block(group, {}))
         for group in groups
     ]
-    said = [("heading", 3, report.SAID), *report.sentences(which, groups)]
+    said = [("heading", 3, report.SAID), *report.findings(which, groups)]
     return Shown(*(block for pair in tables for block in pair), *said)
 
 

@@ -1,8 +1,8 @@
-"""Tables at paper scale: what was measured with the published models, and apart from it what the
-paper prints.
+"""Tables at paper scale: what was measured with the published models, and in a column of its own what
+the paper prints.
 
-One base model, so no ordering is claimed here: the reader compares. Figures stand in *.paper.*,
-never beside digits.
+There is one base model, so no ordering is claimed: the reader compares. The files are named
+*.paper.*, and no number of theirs stands beside one of digits scale.
 """
 
 from pathlib import Path
@@ -14,28 +14,30 @@ from experiments.rows import latency_specs
 from harmonica.lab.store import Store
 
 from .document import markdown, text, write
+from .methods import label
 from .paper_numbers import block as paper_block
 from .paper_numbers import published
 from .records import groups_of, record
-from .table import label
 
 ABOUT = (
-    "Measured with the published weights by ADM's protocol; a mean over evaluation noises, [lowest, highest] with "
-    "more than one."
+    "Measured with the published weights by ADM's protocol; a mean over evaluation noises, [lowest, "
+    "highest] with more than one."
 )
 BESIDE = (
-    "The last column is the paper's FID of the row, for other trainings, noises and conditions. Trained here: beta "
-    "steered to the paper's CUR."
+    "The last column is the paper's FID of the row, for other trainings, noises and conditions. Trained "
+    "here: beta steered to the paper's CUR."
 )
 PAPER = "FID in the paper"
+BEFORE = ("group", "model", "T", "method", "form", "CUR_percent")
+AFTER = ("clean_FID", "latency_ms", "speedup", "speedup_theoretical")
+LAST = ("num_images", "num_seeds", "run_ids")
 
 
 def render(root, out, rows, table):
     """Write tables/<name>.paper.csv and .md of a tables.Table below `out` from the records of rows
-    below `root`.
+    below `root` -> (paths, text to print).
 
-    -> (paths, text to print). All runs' records must be there (records.require); a latency record
-    may be missing, its cells are then empty.
+    All runs' records must be there (records.require). Without a latency record its cells are empty.
     """
     store = Store(root)
     latencies = {spec.group: record(store, spec) for spec in latency_specs(rows)}
@@ -43,47 +45,20 @@ def render(root, out, rows, table):
         (name, [_cells(store, row, latencies[name], table) for row in own])
         for name, own in groups_of(rows)
     ]
-    blocks = [
-        ("heading", 1, f"{table.title} at paper scale"),
-        ("text", " ".join([ABOUT, *_about(table)])),
-    ]
-    for name, cells in groups:
-        blocks += [
-            ("heading", 2, name),
-            _table(cells, table),
-            ("text", _how(cells, latencies[name])),
-        ]
-    columns = (
-        "group",
-        "model",
-        "T",
-        "method",
-        "form",
-        "CUR_percent",
-        *table.measured,
-        "clean_FID",
-        "latency_ms",
-        "speedup",
-        "speedup_theoretical",
-        "num_images",
-        "num_seeds",
-        "run_ids",
+    about = " ".join(
+        filter(None, [ABOUT, _has_rows(table) * BESIDE, table.about_paper or table.about])
     )
+    blocks = [("heading", 1, f"{table.title} at paper scale"), ("text", about)]
+    for name, cells in groups:
+        how = _how(cells, latencies[name])
+        blocks += [("heading", 2, name), _table(cells, table), ("text", how)]
+    columns = BEFORE + table.measured + AFTER + LAST
     plain = [_plain(row, columns) for _, cells in groups for row in cells]
     csv = pd.DataFrame(plain, columns=columns).to_csv(index=False, lineterminator="\n")
     contents = {"csv": csv, "md": markdown(blocks + paper_block(table.published))}
     folder = Path(out) / "tables"
-    return [
-        write(folder / f"{table.name}.paper.{kind}", content) for kind, content in contents.items()
-    ], text(blocks)
-
-
-def _about(table):
-    return [
-        words
-        for words in (BESIDE if _has_rows(table) else "", table.about_paper or table.about)
-        if words
-    ]
+    paths = [write(folder / f"{table.name}.paper.{kind}", own) for kind, own in contents.items()]
+    return paths, text(blocks)
 
 
 def _has_rows(table):
@@ -92,9 +67,10 @@ def _has_rows(table):
 
 
 def _cells(store, row, latency, table):
-    """{column: list of values over noises, or one value}; None for what was not measured."""
+    """{column: its values over noises, or one value}; None for what was not measured."""
     found = [record(store, run) for run in row.runs]
     timed = (latency or {"rows": {}})["rows"].get(row.runs[0].id, {})
+    metrics = (*table.measured, "clean_FID")
     return {
         "label": label(row),
         "group": row.group,
@@ -102,13 +78,11 @@ def _cells(store, row, latency, table):
         "T": row.num_steps,
         "method": row.method,
         "form": row.form,
-        "CUR_percent": [r["cost"]["cur_percent"] for r in found],
-        **{
-            name: [r["metrics"].get(name) for r in found] for name in (*table.measured, "clean_FID")
-        },
+        "CUR_percent": [made["cost"]["cur_percent"] for made in found],
+        **{name: [made["metrics"].get(name) for made in found] for name in metrics},
         "latency_ms": timed.get("latency_ms"),
         "speedup": timed.get("speedup"),
-        "speedup_theoretical": [r["cost"]["speedup_theoretical"] for r in found],
+        "speedup_theoretical": [made["cost"]["speedup_theoretical"] for made in found],
         "num_images": found[0]["metrics"]["num_images"],
         "num_seeds": len(found),
         "run_ids": " ".join(run.id for run in row.runs),
@@ -118,21 +92,16 @@ def _cells(store, row, latency, table):
 
 
 def _in_paper(row, table):
-    """FID of this row in the paper, "" where it has none: the same method and T, not what others
-    published or chose.
+    """FID of the same method at the same T in the paper, "" where it has none. A form that others
+    published or chose is another row.
     """
     if not _has_rows(table) or row.form.startswith(("published", "equal")):
         return ""
     for line in published(table.published):
-        sampler = line.get(
-            "sampler", ""
-        )  # Table 2 has several, and calls the rows without a cache "none"
+        sampler = line.get("sampler", "")  # Table 2 has several, and calls no cache "none"
         method = sampler if line["method"] == "none" else line["method"]
-        if (line["model"], method, line["T"]) == (
-            row.model,
-            row.method,
-            str(row.num_steps),
-        ) and sampler in row.group:
+        same = (line["model"], method, line["T"]) == (row.model, row.method, str(row.num_steps))
+        if same and sampler in row.group:
             return line["FID"]
     return ""
 
@@ -143,7 +112,8 @@ def _table(cells, table):
         **{name: name for name in table.measured},
         "speedup": "speedup",
         "by MACs": "speedup_theoretical",
-    } | ({PAPER: PAPER} if _has_rows(table) else {})
+        **({PAPER: PAPER} if _has_rows(table) else {}),
+    }
     rows = [
         [row["label"], row["form"], *(_shown(row[column]) for column in shown.values())]
         for row in cells
@@ -155,7 +125,7 @@ def _shown(values):
     """One value; or their mean, and [lowest, highest] where they differ; "" where there is none."""
     if isinstance(values, str):
         return values
-    values = [values] if not isinstance(values, list) else values
+    values = values if isinstance(values, list) else [values]
     if None in values:
         return ""
     spread = f" [{min(values):.4g}, {max(values):.4g}]" if min(values) < max(values) else ""
@@ -163,21 +133,24 @@ def _shown(values):
 
 
 def _plain(row, columns):
-    values = {name: row[name] for name in columns}
-    return {
-        name: value
-        if not isinstance(value, list)
-        else ""
-        if None in value
-        else f"{np.mean(value):.6g}"
-        for name, value in values.items()
-    }
+    """A row of the CSV: means."""
+
+    def one(value):
+        if not isinstance(value, list):
+            return value
+        return "" if None in value else f"{np.mean(value):.6g}"
+
+    return {name: one(row[name]) for name in columns}
 
 
 def _how(cells, latency):
+    """What one group's numbers rest on."""
     said = f"{cells[0]['num_images']} images per cell, {cells[0]['num_seeds']} evaluation noise(s)."
     if cells[0]["clip"]:
         said += f" CLIP: {cells[0]['clip']}."
     if not latency:
         return f"{said} Speedup is empty: there is no finished latency record of this group."
-    return f"{said} Speedup: a batch of {latency['config']['batch']} on {latency['provenance']['device']}, decoding left out."
+    return (
+        f"{said} Speedup: a batch of {latency['config']['batch']} on "
+        f"{latency['provenance']['device']}, decoding left out."
+    )

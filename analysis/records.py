@@ -1,6 +1,4 @@
-"""From rows of an experiment to numbers: one array (base models, noises) per metric, read from
-finished records.
-"""
+"""From the rows of an experiment to numbers: arrays (base models, noises) of finished records."""
 
 import json
 from dataclasses import dataclass
@@ -14,16 +12,18 @@ from harmonica.errors import BadInput
 from harmonica.lab.ids import canonical, with_needs
 from harmonica.lab.store import Store
 
+from .methods import method, name
+
 METRICS = ("IS", "FID", "sFID", "precision", "recall", "rFID", "x0_mse", "agreement", "num_images")
 COSTS = ("cur_percent", "cur_natural_percent", "speedup_theoretical")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """A measured row. values: metric -> (base models, noises) float64, None where the method has no
-    such figure.
+    """A measured row.
 
-    curve (base models, noises, T + 1): mean squared error of x_t against the uncached run, or None.
+    values: metric -> float64 array (base models, noises), None where the method has no such figure.
+    curve: mean squared error of x_t against the uncached run (base models, noises, T + 1), or None.
     latency: the row's entry in the group's latency record, or None.
     """
 
@@ -43,8 +43,8 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """Rows that share one uncached model, the uncached one first. latency: the whole latency
-    record, or None.
+    """The lines that share one uncached model, which is the first. latency: the whole latency record,
+    or None.
     """
 
     name: str
@@ -55,18 +55,18 @@ class Group:
 
 
 def groups_of(rows):
-    """-> [(name, rows)] in order; a row that repeats another's runs (two CURs, one number of steps)
-    stands once.
+    """-> [(name, rows)] in order. A row that has the method and the runs of another (two CURs, one
+    number of steps) is left out.
     """
 
     def distinct(rows):
         return list({(row.method, row.runs): row for row in rows}.values())
 
-    return [(name, distinct(rows)) for name, rows in groupby(rows, key=lambda row: row.group)]
+    return [(group, distinct(rows)) for group, rows in groupby(rows, key=lambda row: row.group)]
 
 
 def artefacts(rows, costs=()):
-    """Every run, router, latency and training cost that rows rest on, without repetition."""
+    """Every run, router, latency and training cost that rows rest on, once each."""
     return with_needs([run for row in rows for run in row.runs] + latency_specs(rows) + list(costs))
 
 
@@ -75,17 +75,18 @@ def require(root, wanted, command):
     makes it.
     """
     store = Store(root)
-    missing = [a for a in wanted if record(store, a) is None]
+    missing = [artefact for artefact in wanted if record(store, artefact) is None]
     if missing:
         others = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
         raise BadInput(
-            f"record: {store.record_path(missing[0])}{others} missing; `{command}` makes what is missing"
+            f"record: {store.record_path(missing[0])}{others} missing; `{command}` makes what is "
+            "missing"
         )
 
 
 def record(store, artefact):
-    """The record of an artefact, or None. BadInput for a damaged one, or one of another schema,
-    scale or config.
+    """The record of an artefact, or None. BadInput for one that is damaged, or that was made with
+    another schema, scale or config.
     """
     found = store.record(artefact)
     if found is None:
@@ -105,23 +106,31 @@ def load(root, rows):
     """Read all records behind rows -> [Group]. The runs' records must be there (see `require`)."""
     store = Store(root)
     specs = {spec.group: spec for spec in latency_specs(rows)}
-    return [_group(store, name, own, specs[name]) for name, own in groups_of(rows)]
+    return [_group(store, group, own, specs[group]) for group, own in groups_of(rows)]
+
+
+def same(root, rows):
+    """{row.runs: Line} of the rows of which every run has its record below `root`."""
+    store = Store(root)
+    there = [row for row in rows if all(store.record_path(run).exists() for run in row.runs)]
+    return {row.runs: _line(row, [record(store, run) for run in row.runs], None) for row in there}
 
 
 def _group(store, name, rows, spec):
     latency = record(store, spec)
     cells = {row: [record(store, run) for run in row.runs] for row in rows}
     lines = tuple(_line(row, found, latency) for row, found in cells.items())
-    provenances = [r["provenance"] for found in cells.values() for r in found]
+    provenances = [made["provenance"] for found in cells.values() for made in found]
     return Group(
         name=name, lines=lines, latency=latency, latency_id=spec.id, provenances=tuple(provenances)
     )
 
 
 def _line(row, found, latency):
+    method(name(row))  # an unknown method ends here
     shape = grid(row)
-    values = {name: _array([r["metrics"][name] for r in found], shape) for name in METRICS}
-    values |= {name: _array([r["cost"][name] for r in found], shape) for name in COSTS}
+    values = {metric: _array([r["metrics"][metric] for r in found], shape) for metric in METRICS}
+    values |= {metric: _array([r["cost"][metric] for r in found], shape) for metric in COSTS}
     if row.stochastic and row.num_steps != row.runs[0].against:
         values["x0_mse"] = None  # another realisation: its distance says nothing of its quality
     curves = [r["metrics"]["x_mse_curve"] for r in found]
@@ -134,7 +143,7 @@ def _line(row, found, latency):
 
 
 def grid(row):
-    """-> (base models, noises) of a row's runs, which are ordered so; BadInput where a pair is
+    """-> (base models, noises) of a row's runs, which are in this order. BadInput where a pair is
     missing.
     """
     pairs = [(run.model.name, run.seed) for run in row.runs]
@@ -151,10 +160,8 @@ def _array(values, shape):
 
 
 def images(root, run, count):
-    """The first `count` images (count, C, H, W) of a run, from its samples or the few that were
-    committed.
-
-    BadInput where neither is there.
+    """The first `count` images (count, C, H, W) of a run: of its samples, or of the few that are
+    committed. BadInput where neither is there.
     """
     folder, committed = Store(root).samples(run), committed_images(root, run)
     try:

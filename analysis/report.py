@@ -1,40 +1,38 @@
-"""A table whole: the documents and pictures made of the records of its rows."""
+"""A table whole: its document, its CSV and its figures, made of the records of its rows."""
 
 from pathlib import Path
 
-from . import figures, table
-from .claims import NOT_CLAIMED, claims
+from . import bootstrap, figures, methods, table
+from .claims import COMPARED, MARKS, NOT_CLAIMED, claims, why_not
 from .document import markdown, text, write
 from .paper_numbers import block as paper_block
 from .records import load
 
 SAID = "What these numbers say"
+FEW = 2  # settings up to which comparisons share one table
 ABOUT = (
-    "Every number is a mean over base models and evaluation noises, [95 % bootstrap interval] with more than one seed. "
-    "rFID is the Frechet distance to the uncached model's images from independent noise; the uncached row's rFID is "
-    "the floor of its group. x_0 error is the mean squared difference to the uncached run from the same noise. These "
-    "two carry the comparison, the other columns stand beside them."
-)
-INTERVALS = (
-    "An interval resamples base models, then noises within each; comparisons are paired and are ratios of errors "
-    "(means of log ratios). An ordering is claimed only where the interval leaves out 1 and all base models agree; "
-    "else it is undecided. Three base models agree by chance alone one time in four, and nothing is widened for the "
-    "number of comparisons."
+    "Every number is a mean over base models and evaluation noises, [95 % bootstrap interval] with more "
+    "than one seed. rFID is the Frechet distance to the uncached model's images from independent noise; "
+    "the uncached row's rFID is the floor of its group. x_0 error is the mean squared difference to the "
+    "uncached run from the same noise. These two carry the comparison, the other columns stand beside "
+    "them."
 )
 
 
 def render(which, records_root, out, rows, scale, *, committed):
     """Write tables/ and figures/ of a tables.Table below `out` from the records of its rows below
-    `records_root`.
+    `records_root` -> (paths written, text to print).
 
-    -> (paths written, text to print). committed: rows of an earlier one (table.read_csv) to stand
-    beside the cells, or {}.
+    committed: {row.runs: records.Line} to stand beside the cells of the same runs (records.same), or
+    {}.
     """
     groups = load(records_root, rows)
     path = csv_path(out, which, scale)
     blocks = document(which, groups, scale, committed)
     paths = [write(path, table.csv_text(groups)), write(path.with_suffix(".md"), markdown(blocks))]
     paths += figures.draw(records_root, groups, Path(out) / "figures")
+    if which.frontier:
+        paths += figures.draw_frontier(groups, Path(out) / "figures", which.name)
     return paths, text(short(which, groups, scale, committed))
 
 
@@ -45,10 +43,9 @@ def csv_path(out, which, scale):
 def document(which, groups, scale, committed):
     """All blocks of the .md."""
     blocks = [("heading", 1, f"{which.title} at {scale} scale"), ("text", ABOUT)]
-    if which.about:
-        blocks.append(("text", which.about))
-    if committed:
-        blocks.append(("text", "(In round brackets: the committed value.)"))
+    blocks += [
+        ("text", words) for words in (which.about, *beside(which, groups, committed)) if words
+    ]
     for group in groups:
         blocks += [
             ("heading", 2, heading(group, scale)),
@@ -58,28 +55,35 @@ def document(which, groups, scale, committed):
             ("list", missing(group)),
             *pictures(group),
         ]
-    blocks += [("heading", 2, SAID), ("text", INTERVALS), *sentences(which, groups)]
-    return (
-        blocks
-        + paper_block(which.published)
-        + origins([p for group in groups for p in group.provenances])
-    )
+    if which.frontier:
+        blocks.append(_picture(f"{which.title}: frontier", figures.frontier_name(which.name)))
+    blocks += [("heading", 2, SAID), *findings(which, groups)]
+    made = [provenance for group in groups for provenance in group.provenances]
+    return blocks + paper_block(which.published) + origins(made)
 
 
 def short(which, groups, scale, committed):
     """The blocks that the terminal shows."""
-    blocks = [
-        ("heading", 1, f"{which.title} at {scale} scale"),
-        (
-            "text",
-            "Means"
-            + ("; in round brackets the committed values" if committed else "")
-            + ". The rest is in the .md.",
-        ),
-    ]
+    blocks = [("heading", 1, f"{which.title} at {scale} scale")]
+    brackets = ", in round brackets the committed value of the same cell" if committed else ""
+    blocks += [("text", f"Means over base models and noises{brackets}; the rest is in the .md.")]
     for group in groups:
         blocks += [("heading", 2, heading(group, scale)), table.means_block(group, committed)]
-    return blocks + [("heading", 2, SAID)] + sentences(which, groups)
+    blocks += [("text", words) for words in beside(which, groups, committed)]
+    return blocks + [("heading", 2, SAID)] + verdicts(which, groups)
+
+
+def beside(which, groups, committed):
+    """Sentences on the committed values in round brackets, and how well these numbers repeat them."""
+    if not committed:
+        return []
+    models, noises = next(iter(committed.values())).shape
+    same = "same base model, same noise" if models * noises == 1 else "same base models and noises"
+    return [
+        f"In round brackets: the committed value of the same cell ({same}). "
+        f"{table.repeats(groups, committed)} Speedups are those of this machine. The committed table is "
+        f"results/tables/{which.name}.digits.md."
+    ]
 
 
 def heading(group, scale):
@@ -91,33 +95,36 @@ def how(group):
     line = group.lines[0]
     models, noises = line.shape
     base = (
-        f"{line.mean('num_images'):.0f} images per cell, {models} base model{'s' * (models > 1)} x {noises} evaluation "
-        f"noise{'s' * (noises > 1)}."
+        f"{line.mean('num_images'):.0f} images per cell, {models} base model{'s' * (models > 1)} x "
+        f"{noises} evaluation noise{'s' * (noises > 1)}."
     )
     if not group.latency:
         return base
     config, made = group.latency["config"], group.latency["provenance"]
     return (
-        f"{base} Latency: a batch of {config['batch']} over all steps on {made['device']}, {made['threads']} thread, "
-        f"median [interquartile range] of {config['repeats']} repeats interleaved with the uncached model."
+        f"{base} Latency: a batch of {config['batch']} over all steps on {made['device']}, "
+        f"{made['threads']} thread, median [interquartile range] of {config['repeats']} repeats "
+        "interleaved with the uncached model."
     )
 
 
 def missing(group):
     """Why a cell of the group is empty."""
     reasons = [
-        "CUR natural is what a router's scores give at tau, before the count is made exact; other methods have none"
+        "CUR natural is what a router's scores give at tau, before the count is made exact; other methods "
+        "have none"
     ]
-    other_noise = [table.label(line.row) for line in group.lines if line.values["x0_mse"] is None]
+    other_noise = [methods.label(line.row) for line in group.lines if line.values["x0_mse"] is None]
     if other_noise:
         reasons.append(
-            f"x_0 error of {', '.join(other_noise)}: the sampler draws noise at each step, so fewer steps are another "
-            "realisation, which is not compared image by image"
+            f"x_0 error of {', '.join(other_noise)}: the sampler draws noise at each step, so fewer steps "
+            "are another realisation, which is not compared image by image"
         )
-    unmeasured = [table.label(line.row) for line in group.lines if line.latency is None]
+    unmeasured = [methods.label(line.row) for line in group.lines if line.latency is None]
     if unmeasured:
         reasons.append(
-            f"latency and speedup of {', '.join(unmeasured)}: no finished latency record {group.latency_id}"
+            f"latency and speedup of {', '.join(unmeasured)}: no finished latency record "
+            f"{group.latency_id}"
         )
     return reasons
 
@@ -125,41 +132,61 @@ def missing(group):
 def pictures(group):
     """Links to the group's figures, relative to the document."""
     return [
-        ("text", f"![{group.name}: {name}](../figures/{figures.file_name(group, name)})")
+        _picture(f"{group.name}: {name}", figures.file_name(group, name))
         for name in figures.names(group)
     ]
 
 
-def sentences(which, groups):
-    return [block for claim in claims(groups, which) for block in said(claim)]
+def _picture(words, name):
+    return "text", f"![{words}](../figures/{name})"
+
+
+def findings(which, groups):
+    """Blocks: what the table says. Comparisons of few settings share one table, and so do all of
+    them where no ordering may be claimed.
+    """
+    refused = why_not(groups)
+    if refused:
+        return [("text", refused)]
+    made = claims(groups, which)
+    few = [claim for claim in made if claim.headings == COMPARED and len(claim.rows) <= FEW]
+    shared = [together(few)] if few else []
+    explained = [("text", f"{MARKS} {bootstrap.METHOD}")] if any(c.rows for c in made) else []
+    return explained + [b for c in made if c not in few for b in said(c)] + shared
+
+
+def verdicts(which, groups):
+    """Blocks: the same without the tables behind, for the terminal."""
+    refused = why_not(groups)
+    return [("text", refused)] if refused else [said(claim)[0] for claim in claims(groups, which)]
 
 
 def said(claim):
-    """Blocks of one claims.Claim."""
+    """Blocks of one Claim: its verdict and sentence, then its table."""
     verdict = "" if claim.verdict == NOT_CLAIMED else f": {claim.verdict}"
-    first = [("text", f"**{claim.title}{verdict}** - {claim.summary}.")]
-    return first + (
-        [("list", [f"{finding}." for finding in claim.findings])] if claim.findings else []
-    )
+    blocks = [("text", f"**{claim.title}{verdict}** - {claim.sentence}.")]
+    return blocks + ([("table", list(claim.headings), claim.rows)] if claim.rows else [])
+
+
+def together(claims):
+    """One table of several comparisons, each with its verdict in its first line."""
+    rows = [
+        (claim.title, f"**{claim.verdict}**", *row) if index == 0 else ("", "", *row)
+        for claim in claims
+        for index, row in enumerate(claim.rows)
+    ]
+    return "table", ["comparison", "verdict", *claims[0].headings], rows
 
 
 def origins(made):
-    """Versions and code that the provenances behind the table name."""
+    """Blocks: the versions and the code that the provenances behind the table name."""
 
     def each(values):
         return ", ".join(sorted(set(values)))
 
-    return [
-        ("heading", 2, "Made with"),
-        (
-            "list",
-            [
-                f"devices: {each(p['device'] for p in made)}",
-                *(
-                    f"{name}: {each(p['versions'][name] for p in made)}"
-                    for name in sorted(made[0]["versions"])
-                ),
-                f"code_sha: {each(p['code_sha'][:12] for p in made)}",
-            ],
-        ),
+    versions = [
+        f"{name}: {each(p['versions'][name] for p in made)}" for name in sorted(made[0]["versions"])
     ]
+    devices = f"devices: {each(p['device'] for p in made)}"
+    code = f"code_sha: {each(p['code_sha'][:12] for p in made)}"
+    return [("heading", 2, "Made with"), ("list", [devices, *versions, code])]

@@ -1,13 +1,12 @@
-"""A table of measured rows: the CSV with its fixed columns, and the blocks of the document beside
-it.
-"""
+"""A table of measured rows: its CSV, and the blocks of the document beside it."""
 
 import pandas as pd
 
+from . import methods
 from .bootstrap import interval
+from .compare import ONE_SAMPLER
 from .records import COSTS, METRICS
 
-ONE_SAMPLER = "DDIM"  # a table with no other has no column for it
 COLUMNS = (
     "group",
     "model",
@@ -38,22 +37,41 @@ MEASURED = {
     for column in COLUMNS
     if RENAMED.get(column, column) in METRICS + COSTS
 }
+# heading: column. The first block carries the comparison, the second stands beside it.
+CARRYING = {"rFID": "rFID", "x_0 error": "x0_mse", "FID": "FID", "agreement %": "agreement"}
+SPEED = {"speedup": "speedup", "by MACs": "speedup_theoretical"}
+BESIDE = {
+    "CUR natural %": "CUR_natural_percent",
+    "IS": "IS",
+    "sFID": "sFID",
+    "precision %": "precision",
+    "recall %": "recall",
+    "latency ms": "latency_ms",
+}
+
+
+def csv_text(groups):
+    """The CSV. Columns that say nothing are left out: the group where model, sampler and T tell
+    groups apart, the sampler where there is one.
+    """
+    rows = [row for group in groups for row in cells(group)]
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    first = [group.lines[0].row for group in groups]
+    if len({(row.model, row.sampler, row.num_steps) for row in first}) == len(groups):
+        frame = frame.drop(columns="group")
+    if set(frame["sampler"]) == {ONE_SAMPLER}:
+        frame = frame.drop(columns="sampler")
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def cells(group):
-    """[{column: text}] of a records.Group, one per row; "" for what is missing."""
+    """[{column: text}] of a records.Group, one for each row; "" for what is missing."""
     floor = group.lines[0].mean("rFID")
     return [_cells(line, floor) for line in group.lines]
 
 
 def _cells(line, floor):
-    row, latency = line.row, line.latency or {}
-    numbers = {column: line.mean(metric) for column, metric in MEASURED.items()}
-    numbers |= {
-        "rFID_floor": floor,
-        "latency_ms": latency.get("latency_ms"),
-        "speedup": latency.get("speedup"),
-    }
+    row = line.row
     texts = {
         "group": row.group,
         "model": row.model,
@@ -63,118 +81,94 @@ def _cells(line, floor):
         "num_seeds": str(len(row.runs)),
         "run_ids": " ".join(run.id for run in row.runs),
     }
-    return {
-        column: texts[column] if column in texts else _plain(numbers[column]) for column in COLUMNS
-    }
+    numbers = {column: _number(line, column) for column in COLUMNS if column not in texts}
+    numbers["rFID_floor"] = floor
+    return texts | {column: "" if n is None else f"{n:.6g}" for column, n in numbers.items()}
 
 
-def _plain(number):
-    return "" if number is None else f"{number:.6g}"
-
-
-def csv_text(groups):
-    rows = [row for group in groups for row in cells(group)]
-    frame = pd.DataFrame(rows, columns=COLUMNS)
-    first = {
-        (row.model, row.sampler, row.num_steps) for row in (group.lines[0].row for group in groups)
-    }
-    if len(first) == len(groups):  # these three tell the groups apart
-        frame = frame.drop(columns="group")
-    if set(frame["sampler"]) == {ONE_SAMPLER}:
-        frame = frame.drop(columns="sampler")
-    return frame.to_csv(index=False, lineterminator="\n")
-
-
-def read_csv(path):
-    """A table written earlier: {key: {column: text}}, {} where there is none."""
-    if not path.exists():
-        return {}
-    rows = pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
-    return {key(row): row for row in rows}
-
-
-def key(row):
-    """What makes a row of the CSV the same row in another measurement; uncached and fewer steps
-    differ in their MACs.
-    """
-    sampler = row.get("sampler", ONE_SAMPLER)
-    setting = (
-        f"{float(row['speedup_theoretical']):.2f}"
-        if row["method"] == sampler
-        else row["CUR_percent"]
-    )
-    if setting == row["CUR_natural_percent"]:  # as the scores gave it, which is a result
-        setting = "natural"
-    return row.get("group", ""), row["model"], sampler, row["T"], row["method"], setting
-
-
-# heading -> column; the first block is what carries the comparison, the second stands beside it
-CARRYING = {"rFID": "rFID", "x_0 error": "x0_mse", "FID": "FID", "agreement %": "agreement"}
-BESIDE = {
-    "CUR natural %": "CUR_natural_percent",
-    "IS": "IS",
-    "sFID": "sFID",
-    "precision %": "precision",
-    "recall %": "recall",
-}
-SPEED = {"speedup": "speedup", "by MACs": "speedup_theoretical"}
-LATENCY = {"latency ms": "latency_ms"}
+def _number(line, column):
+    """A row's mean in a column, None where it is missing."""
+    if column in MEASURED:
+        return line.mean(MEASURED[column])
+    return (line.latency or {}).get(column)
 
 
 def carrying_block(group, committed):
-    return _block(group, {**CARRYING, **SPEED}, committed, _with_spread)
+    return _block(group, CARRYING | SPEED, committed, _with_spread)
 
 
 def beside_block(group, committed):
-    return _block(group, {**BESIDE, **LATENCY}, committed, _with_spread)
+    return _block(group, BESIDE, committed, _with_spread)
 
 
 def means_block(group, committed):
     """carrying_block without intervals: as wide as a terminal."""
-    return _block(
-        group,
-        {**CARRYING, **SPEED},
-        committed,
-        lambda line, row, column: f"{float(row[column]):.4g}",
-    )
+    return _block(group, CARRYING | SPEED, committed, lambda line, column: _short(line, column))
 
 
 def _block(group, columns, committed, shown):
-    """("table", headings, rows): each cell as `shown` has it, then (committed value) where there is
-    one.
+    """("table", headings, rows): each cell as `shown(line, column)` has it, then (committed value)
+    where there is one.
     """
     rows = []
-    for line, row in zip(group.lines, cells(group)):
-        known = committed.get(key(row)) or committed.get(
-            key(row | {"group": ""}), {}
-        )  # most tables have no such column
-        rows.append([label(line.row), line.row.form, f"{line.mean('cur_percent'):.4g}"])
-        for column in columns.values():
-            there = f" ({float(known[column]):.4g})" if known.get(column) else ""
-            rows[-1].append(shown(line, row, column) + there if row[column] else "")
+    for line in group.lines:
+        known = committed.get(line.row.runs)
+        texts = [_cell(line, known, column, shown) for column in columns.values()]
+        cur = f"{line.mean('cur_percent'):.4g}"
+        rows.append([methods.label(line.row), line.row.form, cur, *texts])
     return "table", ["method", "form", "CUR %", *columns], rows
 
 
-def label(row):
-    """A row's method in words; that of the uncached rows is their sampler."""
-    if not row.uncached:
-        return row.method
+def _cell(line, known, column, shown):
+    if _number(line, column) is None:
+        return ""
+    own = known and column in MEASURED and column not in SPEED.values()
+    there = _short(known, column) if own else ""
+    return shown(line, column) + (f" ({there})" if there else "")
+
+
+def _short(line, column):
+    """A mean as cells show it, "" where it is missing."""
+    number = _number(line, column)
+    return "" if number is None else f"{float(f'{number:.6g}'):.4g}"
+
+
+def repeats(groups, committed):
+    """How many of the means that carry the comparison are their committed values, as a sentence."""
+    pairs = [
+        (line, committed[line.row.runs], column)
+        for line in (line for group in groups for line in group.lines)
+        if line.row.runs in committed
+        for column in CARRYING.values()
+    ]
+    pairs = [pair for pair in pairs if _number(pair[0], pair[2]) is not None]
+    equal = sum(_short(here, column) == _short(there, column) for here, there, column in pairs)
+    said = f"{equal} of {len(pairs)} are equal to the digits shown"
+    apart = [(_apart(here, there, column), here, column) for here, there, column in pairs]
+    most, line, column = max(apart, key=lambda entry: entry[0])
+    if equal == len(pairs):
+        return f"{said}."
     return (
-        "uncached"
-        if row.num_steps == row.runs[0].against
-        else f"{row.sampler}, {row.num_steps} steps"
+        f"{said}; furthest apart is {column} of {methods.label(line.row)} in {line.row.group}, by "
+        f"{most:.2g} %."
     )
 
 
-def _with_spread(line, row, column):
+def _apart(here, there, column):
+    """Percent by which a mean differs from the committed one."""
+    own, known = _number(here, column), _number(there, column)
+    return 0.0 if own == known else 100 * abs(own - known) / abs(known)
+
+
+def _with_spread(line, column):
     """Mean, and [interval] where there is one."""
     spread = _spread(line, column)
-    return f"{float(row[column]):.4g}" + (f" [{spread[0]:.3g}, {spread[1]:.3g}]" if spread else "")
+    return _short(line, column) + (f" [{spread[0]:.3g}, {spread[1]:.3g}]" if spread else "")
 
 
 def _spread(line, column):
-    """Bootstrap interval over seeds, interquartile range over repeats of what is timed, None where
-    there is neither.
+    """The interval over seeds, of what is timed that between the quartiles of repeats; None where all
+    values are equal.
     """
     if column in ("latency_ms", "speedup"):
         return line.latency["latency_iqr_ms" if column == "latency_ms" else "speedup_iqr"]

@@ -1,36 +1,41 @@
-"""Which tables there are: Tables 1 and 2 of the paper and the ablations; their experiments, and
-what is compared in each.
+"""Which tables there are: Tables 1 and 2 of the paper and the ablations, with their experiments and
+the questions that each is asked.
 """
 
 from dataclasses import dataclass
 from importlib import import_module
 
-from .compare import FEWER, UNCACHED
+from .claims import Question
+from .compare import PUBLISHED
+from .methods import ALL_PAIRS, BOTH, CUMULATIVE, FEWER, FORA, HARD, HARMONICA, SDT, UNCACHED
 
 SCALE, NUM_SEEDS = "digits", 3  # of what is committed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """One table. comparisons: (left, right, title), left being the one that the title speaks for;
-    against UNCACHED it asks whether left is nearly lossless. plain_wins: the title over where a
-    plain baseline wins, in a table that has some. target: make's. published: the paper's own in
-    results/paper. measured: the metrics at paper scale, in the order of the paper's columns. about,
-    about_paper: what a reader must know of this table alone, at digits and at paper scale.
-    committed: which rows are, core or all; ablations have one set.
+    """One table.
+
+    target: make's. committed: which rows are, core or all (ablations have one set). questions: what
+    the rows are compared for. plain_wins: the title of where a plain baseline wins, in a table that
+    has some. published: the file of the paper's own numbers in results/paper. measured: the metrics at
+    paper scale, in the order of the paper's columns. about, about_paper: what a reader must know of
+    this table alone, at digits and at paper scale. frontier: whether
+    it has a picture of error against speedup over all its groups.
     """
 
     name: str
     title: str
     experiments: tuple[str, ...]
     target: str
-    comparisons: tuple[tuple[str, str, str], ...] = ()
+    questions: tuple[Question, ...] = ()
     plain_wins: str = ""
     published: str | None = None
     measured: tuple[str, ...] = ("IS", "FID", "sFID", "precision", "recall")
     about: str = ""
     about_paper: str = ""
     committed: str = "all"
+    frontier: bool = False
 
     def rows(self, scale, which="core", num_seeds=1):
         """[experiments.Row] of all blocks of the table."""
@@ -38,12 +43,8 @@ class Table:
 
     def costs(self, scale):
         """[specs.TrainingCostSpec]: what a table of training costs shows, which has no rows."""
-        return [
-            spec
-            for config in self._configs()
-            if hasattr(config, "costs")
-            for spec in config.costs(scale)
-        ]
+        configs = [config for config in self._configs() if hasattr(config, "costs")]
+        return [spec for config in configs for spec in config.costs(scale)]
 
     def committed_command(self):
         return self.command(self.committed, NUM_SEEDS)
@@ -51,36 +52,38 @@ class Table:
     def command(self, which="core", num_seeds=1, scale=SCALE):
         """The make command behind the table, with what differs from the defaults."""
         options = {"SCALE": (scale, SCALE), "ROWS": (which, "core"), "SEEDS": (num_seeds, 1)}
-        given = [
-            f"{name}={value}" for name, (value, default) in options.items() if value != default
-        ]
+        given = [f"{name}={value}" for name, (value, usual) in options.items() if value != usual]
         return " ".join([f"make {self.target}", *given])
 
     def _configs(self):
         return [import_module(f"experiments.{name}.config") for name in self.experiments]
 
 
-HARMONICA, SDT, ALL_PAIRS = "HarmoniCa", "SDT + MSE", "Learning-to-Cache, all pairs"
-LOSSLESS = (HARMONICA, UNCACHED, "Caching is nearly lossless")
+def _ask(*questions):
+    return tuple(Question(left=left, right=right, title=title) for left, right, title in questions)
 
+
+LOSSLESS = (HARMONICA, UNCACHED, "HarmoniCa is nearly lossless")
 TABLE1 = Table(
     name="table1",
     title="Table 1",
     experiments=("dit_xl2_256", "dit_xl2_512"),
     published="table1_class_conditional",
     target="reproduce-table1",
-    plain_wins="FORA, fewer steps or a random schedule ahead of a learned router",
-    comparisons=(
-        (HARMONICA, "Learning-to-Cache", "HarmoniCa over Learning-to-Cache at equal CUR"),
+    frontier=True,
+    plain_wins="A plain baseline (FORA, fewer steps, random) ahead of a trained method",
+    questions=_ask(
         (
             HARMONICA,
-            "FORA",
-            "HarmoniCa over FORA at CUR 50 %, where FORA is also Learning-to-Cache's released form",
+            PUBLISHED,
+            "HarmoniCa over Learning-to-Cache as published, which at CUR 50 % is FORA",
         ),
+        (HARMONICA, ALL_PAIRS, "HarmoniCa over Learning-to-Cache's all-pairs form, which is ours"),
         (HARMONICA, FEWER, "HarmoniCa over fewer steps at nearly equal compute"),
         LOSSLESS,
     ),
-    about_paper="Published router, published beta: as their authors give them, the scores over tau decide.",
+    about_paper="Published router, published beta: as their authors give them, the scores over tau "
+    "decide.",
 )
 TABLE2 = Table(
     name="table2",
@@ -88,96 +91,82 @@ TABLE2 = Table(
     experiments=("pixart_alpha", "pixart_sigma"),
     published="table2_text_to_image",
     target="reproduce-table2",
-    plain_wins="FORA or fewer steps ahead of HarmoniCa",
+    frontier=True,
+    plain_wins="A plain baseline (FORA, fewer steps) ahead of HarmoniCa",
     measured=("CLIP", "FID", "sFID"),
-    comparisons=(
+    questions=_ask(
         (
             HARMONICA,
             FEWER,
             "HarmoniCa over fewer steps, which here, as in the paper, compute more than it does",
         ),
-        (HARMONICA, "FORA", "HarmoniCa at the paper's CUR over FORA at 50 %"),
+        (HARMONICA, FORA, "HarmoniCa at the paper's CUR over FORA at 50 %"),
         LOSSLESS,
     ),
-    about="Agreement takes the place of the paper's CLIP score: the percentage of images that the judge CNN reads as the "
-    "digit that their caption names. Where guidance is above 1, FID and agreement mislead: guidance over-sharpens, "
-    "and errors of a cache can undo some of that.",
-    about_paper="CLIP score: 100 x the cosine of image and caption under the checkpoint that stands below each block; the paper "
-    "does not say which it used. Of PixArt-Sigma it prints a speedup alone.",
+    about="Agreement takes the place of the paper's CLIP score: the percentage of images that the judge "
+    "CNN reads as the digit that their caption names. Where guidance is above 1, FID and agreement "
+    "mislead: guidance over-sharpens, and errors of a cache can undo some of that.",
+    about_paper="CLIP score: 100 x the cosine of image and caption under the checkpoint that stands "
+    "below each block; the paper does not say which it used. Of PixArt-Sigma it prints a speedup "
+    "alone.",
 )
 
 
-def _ablation(name, title, **told):
+def _ablation(name, title, *questions, **told):
     return Table(
         name=name,
         title=f"Ablation: {title}",
         experiments=(name,),
         target="reproduce-ablations",
         committed="core",
+        questions=_ask(*questions),
         **told,
     )
 
 
-CUMULATIVE, HARD, BOTH = (
-    f"SDT + IEPO, {form}" for form in ("cumulative", "hard scores", "cumulative, hard scores")
-)
 ANOTHERS, DDIMS = "HarmoniCa, another model's router", "HarmoniCa, DDIM's router"
+LTC_ANOTHERS = "Learning-to-Cache, another model's router"
 ABLATIONS = (
     _ablation(
         "ablation_sdt_vs_standard",
         "SDT against standard training",
-        comparisons=(
-            (
-                SDT,
-                ALL_PAIRS,
-                "SDT over standard training of all pairs, both with MSE, at equal CUR",
-            ),
-            (
-                SDT,
-                "Learning-to-Cache, released",
-                "SDT with MSE over Learning-to-Cache as released, at equal CUR",
-            ),
-        ),
-        about="Standard training draws x_t from real images and lets the cache live for one step; SDT walks the whole "
-        "trajectory from noise. Both minimise MSE here. All pairs: Learning-to-Cache's loss over all neighbouring steps; "
-        "as released it reuses in every second step alone.",
+        (SDT, PUBLISHED, "SDT with MSE over Learning-to-Cache as released"),
+        (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
+        about="Standard training draws x_t from real images and lets the cache live for one step; SDT "
+        "walks the whole trajectory from noise. Both minimise MSE here. All pairs: Learning-to-Cache's "
+        "loss over all neighbouring steps; as released it reuses in every second step alone.",
     ),
     _ablation(
         "ablation_iepo_vs_mse",
         "IEPO against MSE",
-        comparisons=(
-            (HARMONICA, SDT, "IEPO over MSE, both with SDT"),
-            (
-                HARMONICA,
-                CUMULATIVE,
-                "lambda by leave-one-out (the paper) over cumulative (the released code), soft scores",
-            ),
-            (HARD, BOTH, "lambda by leave-one-out over cumulative, hard scores"),
-            (HARMONICA, HARD, "lambda with soft scores over hard, leave-one-out"),
-            (CUMULATIVE, BOTH, "lambda with soft scores over hard, cumulative"),
-            (
-                SDT,
-                ALL_PAIRS,
-                "SDT over standard training of all pairs, both with MSE, where all reuse the last step",
-            ),
+        (HARMONICA, SDT, "IEPO over MSE, both with SDT"),
+        (
+            HARMONICA,
+            CUMULATIVE,
+            "lambda by leave-one-out (the paper) over cumulative (the released code), soft scores",
         ),
-        about="Whether a router reuses the last step's row decides much by itself: reusing it costs a large error of the "
-        "model's output and hardly any of the image. So all methods stand a second time with that row forced to reuse, at "
-        "the same CUR.",
+        (HARD, BOTH, "lambda by leave-one-out over cumulative, hard scores"),
+        (HARMONICA, HARD, "lambda with soft scores over hard, leave-one-out"),
+        (CUMULATIVE, BOTH, "lambda with soft scores over hard, cumulative"),
+        (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
+        about="Whether a router reuses the last step's row decides much by itself: reusing it costs a "
+        "large error of the model's output and hardly any of the image. So all methods stand a second "
+        "time with that row forced to reuse, at the same CUR.",
     ),
     _ablation(
         "ablation_refresh",
         "how often lambda is measured again",
-        comparisons=tuple(
+        *(
             (
                 HARMONICA,
                 f"HarmoniCa, C = {c}",
-                f"lambda measured anew every 10 trajectories over {words}",
+                f"lambda measured every 10 trajectories over {words}",
             )
             for c, words in ((2, "every 2"), (50, "every 50"), (100, "once, before training"))
         ),
         about="C counts trajectories, of which a training has 100; the row named HarmoniCa has C = 10.",
-        about_paper="C counts trajectories, of which a training has 2000; the row named HarmoniCa has C = 50.",
+        about_paper="C counts trajectories, of which a training has 2000; the row named HarmoniCa has "
+        "C = 50.",
     ),
     _ablation(
         "ablation_threshold",
@@ -187,46 +176,35 @@ ABLATIONS = (
     _ablation(
         "ablation_beta",
         "CUR and quality",
+        (HARMONICA, ALL_PAIRS, "HarmoniCa over Learning-to-Cache's all-pairs form"),
+        (HARMONICA, SDT, "HarmoniCa over SDT with MSE"),
+        (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
+        (HARMONICA, FORA, "HarmoniCa over FORA"),
+        (HARMONICA, "FORA, interval 3", "HarmoniCa over FORA at interval 3"),
+        (HARMONICA, FEWER, "HarmoniCa over fewer steps at nearly equal compute"),
         published="figure_speedup_vs_quality_T10",
-        plain_wins="FORA or fewer steps ahead of a learned router",
-        comparisons=(
-            (HARMONICA, ALL_PAIRS, "HarmoniCa over Learning-to-Cache at equal CUR"),
-            (HARMONICA, SDT, "HarmoniCa over SDT with MSE at equal CUR"),
-            (
-                SDT,
-                ALL_PAIRS,
-                "SDT over standard training of all pairs, both with MSE, at equal CUR",
-            ),
-            (HARMONICA, "FORA", "HarmoniCa over FORA at CUR 50 %"),
-            (HARMONICA, "FORA, interval 3", "HarmoniCa over FORA at interval 3, CUR 60 %"),
-            (HARMONICA, FEWER, "HarmoniCa over fewer steps at nearly equal compute"),
-        ),
+        frontier=True,
+        plain_wins="A plain baseline (FORA, fewer steps) ahead of a trained method",
         about="beta is steered to each CUR; FORA's CUR follows from its interval.",
     ),
     _ablation(
         "ablation_transfer",
         "routers used where they were not trained",
-        comparisons=(
-            (HARMONICA, ANOTHERS, "HarmoniCa's own router over another base model's"),
-            (
-                ALL_PAIRS,
-                "Learning-to-Cache, another model's router",
-                "Learning-to-Cache's own router over another base model's",
-            ),
-            (
-                ANOTHERS,
-                "Learning-to-Cache, another model's router",
-                "HarmoniCa's router of another base model over Learning-to-Cache's",
-            ),
-            (HARMONICA, DDIMS, "HarmoniCa's router for the sampler over DDIM's router"),
-            (DDIMS, "FORA", "DDIM's router over FORA, under a sampler that it was not trained for"),
-            (
-                DDIMS,
-                FEWER,
-                "DDIM's router over fewer steps, under a sampler that it was not trained for",
-            ),
+        (HARMONICA, ANOTHERS, "HarmoniCa's own router over another base model's"),
+        (ALL_PAIRS, LTC_ANOTHERS, "Learning-to-Cache's own router over another base model's"),
+        (
+            ANOTHERS,
+            LTC_ANOTHERS,
+            "HarmoniCa's router of another base model over Learning-to-Cache's",
         ),
-        plain_wins="FORA or fewer steps ahead of a learned router",
+        (HARMONICA, DDIMS, "HarmoniCa's router for the sampler over DDIM's router"),
+        (DDIMS, FORA, "DDIM's router over FORA, under a sampler that it was not trained for"),
+        (
+            DDIMS,
+            FEWER,
+            "DDIM's router over fewer steps, under a sampler that it was not trained for",
+        ),
+        plain_wins="A plain baseline (FORA, fewer steps) ahead of a trained method",
     ),
     _ablation("ablation_training_cost", "what training costs", published="table_training_cost"),
 )

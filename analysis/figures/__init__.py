@@ -1,5 +1,4 @@
-"""The figures of a group of rows, one module each: which a group has, what their files are called,
-and drawing them.
+"""The figures of a group of rows, one module each: which figures a group has, their files, drawing them.
 
 Every figure is written as PNG, for where the repository is browsed, and as PDF beside it.
 """
@@ -7,7 +6,7 @@ Every figure is written as PNG, for where the repository is browsed, and as PDF 
 import re
 from pathlib import Path
 
-from . import curves, error, heat_maps, lambdas, methods, samples, speedup, sweep
+from . import curves, error, frontier, heat_maps, lambdas, points, samples, speedup, sweep
 
 FIGURES = {
     "samples": samples,
@@ -16,12 +15,12 @@ FIGURES = {
     "training": curves,
     "speedup": speedup,
     "lambda": lambdas,
-    "methods": methods,
+    "methods": points,
     "sweep": sweep,
 }
 TABLE = ("samples", "routers", "error", "training", "speedup")
-# An ablation shows what it tells something of. By the first words of its group's name; the first
-# that fits counts.
+# An ablation has the figures that tell something of it, by the first words of its group's name. The
+# first that fit count.
 ABLATIONS = {
     "SDT against standard training": ("error", "samples", "routers", "training", "methods"),
     "IEPO against MSE, last step reused": ("error", "methods"),
@@ -34,8 +33,8 @@ ABLATIONS = {
 
 
 def names(group):
-    """The figures of a group, given by its name or as a records.Group: of the latter only those
-    with something to show.
+    """The figures that a group of this name has; of a records.Group those that have something to
+    show.
     """
     if isinstance(group, str):
         return next((own for start, own in ABLATIONS.items() if group.startswith(start)), TABLE)
@@ -43,8 +42,8 @@ def names(group):
 
 
 def draw(root, groups, folder):
-    """Draw all figures of records.Group's below `folder` -> their paths. BadInput where samples or
-    a router are missing.
+    """Draw all figures of records.Group's below `folder` -> their paths. BadInput where samples or a
+    router are missing.
     """
     paths = []
     for group in groups:
@@ -55,6 +54,21 @@ def draw(root, groups, folder):
     return paths
 
 
+def draw_frontier(groups, folder, table):
+    """Draw the frontier of all groups of a table (its name) -> its paths, none without anything to
+    show.
+    """
+    if not frontier.shows(groups):
+        return []
+    paths = [Path(folder) / frontier_name(table, suffix) for suffix in ("png", "pdf")]
+    frontier.draw(groups, paths)
+    return paths
+
+
+def frontier_name(table, suffix="png"):
+    return f"{table}.frontier.{suffix}"
+
+
 def file_name(group, figure, suffix="png"):
     """Of a records.Group, or of whatever else has a group's name."""
     stem = re.sub(r"[^a-z0-9]+", "-", group.name.lower()).strip("-")
@@ -62,9 +76,8 @@ def file_name(group, figure, suffix="png"):
 
 
 def pictured(rows):
-    """The runs whose images the sample grids show: of every row the first, in groups that have such
-    a grid.
+    """The runs whose images the sample grids show: the first of each row, in groups that have such a
+    grid.
     """
-    return list(
-        {row.runs[0].id: row.runs[0] for row in rows if "samples" in names(row.group)}.values()
-    )
+    shown = [row.runs[0] for row in rows if "samples" in names(row.group)]
+    return list({run.id: run for run in shown}.values())

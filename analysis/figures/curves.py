@@ -6,8 +6,9 @@ from matplotlib.ticker import MaxNLocator
 
 from harmonica import plot
 
-from .. import routers
-from ..style import PANEL, WIDTH, legend, log_ticks, look, name
+from ..methods import look, name
+from . import routers
+from .style import PANEL, WIDTH, legend, log_ticks
 
 
 def shows(group):

@@ -6,7 +6,8 @@ from matplotlib.ticker import MaxNLocator
 from harmonica import plot
 
 from ..compare import settings
-from ..style import WIDTH, legend, log_ticks, look, name
+from ..methods import look, name
+from .style import WIDTH, legend, log_ticks
 
 
 def shows(group):

@@ -4,8 +4,9 @@ block.
 
 from harmonica import plot
 
-from .. import routers
-from ..style import WIDTH, name
+from ..methods import name
+from . import routers
+from .style import WIDTH
 
 PANELS = 4  # side by side
 

@@ -8,8 +8,8 @@ import numpy as np
 from harmonica import plot
 
 from .. import records
-from ..style import LETTER, WIDTH
-from ..table import label
+from ..methods import label
+from .style import LETTER, WIDTH
 
 DIGITS = 10  # images k = 0 .. 9 of a run have the labels 0 .. 9
 SCALES = (0.1, 0.25, 0.5)  # of the differences, the first that holds nearly all of them

@@ -8,8 +8,9 @@ from harmonica import plot
 
 from ..bootstrap import interval
 from ..compare import CARRYING
+from ..methods import look, name, series
 from ..paper_numbers import published
-from ..style import FLOOR, PANEL, WIDTH, legend, log_ticks, look, name
+from .style import FLOOR, PANEL, WIDTH, legend, log_ticks
 
 PAPER_STEPS = 10  # the T of the paper's figure
 LABELS = {"rFID": "rFID", "x0_mse": "$x_0$ error"}
@@ -22,12 +23,9 @@ def shows(group):
 
 def draw(root, group, paths):
     """x_0 error and rFID of every row; a method's rows are joined, in the order of speedup."""
-    speeds = (
-        {"measured speedup (latency)": _measured}
-        if any(line.latency for line in group.lines[1:])
-        else {}
-    )
-    speeds["theoretical speedup (MACs)"] = lambda line: (line.mean("speedup_theoretical"),) * 3
+    speeds = {"theoretical speedup (MACs)": theoretical}
+    if any(line.latency for line in group.lines[1:]):
+        speeds = {"measured speedup (latency)": measured, **speeds}
     paper = _paper(group)
     columns = len(speeds) + bool(paper)
     with plot.drawing(paths, min(WIDTH, 1.2 + PANEL * columns), 2 * PANEL + 0.2) as figure:
@@ -45,58 +43,58 @@ def draw(root, group, paths):
         legend(figure, axes[:, : len(speeds)].flat)
 
 
-def _measured(line):
-    """-> (speedup, first quartile, third quartile), or None."""
+def theoretical(line):
+    """A line's speedup by MACs, as `measured` gives it."""
+    return (line.mean("speedup_theoretical"),) * 3
+
+
+def measured(line):
+    """A line's -> (median speedup, first quartile, third quartile), or None."""
     return line.latency and (line.latency["speedup"], *line.latency["speedup_iqr"])
 
 
-def series(group):
-    """{method: its lines}: FORA's intervals and the numbers of fewer steps are one each."""
+def by_series(group):
+    """{name of a series: its lines}: the intervals of a method are one, and so are all numbers of
+    steps.
+    """
     found = {}
     for line in group.lines[1:]:
-        own = name(line.row)
-        found.setdefault("FORA" if own.startswith("FORA") else own, []).append(line)
+        found.setdefault(series(line.row), []).append(line)
     return found
 
 
 def _told(method, lines):
-    """A method with what its points differ in, where that is not the CUR."""
-    if method == "FORA" and len(lines) > 1:
-        return "FORA, intervals " + ", ".join(str(line.row.runs[0].interval or 2) for line in lines)
-    if lines[0].row.uncached:
-        return (
-            f"{lines[0].row.sampler}, {', '.join(str(line.row.num_steps) for line in lines)} steps"
-        )
+    """A series with what its points differ in, where that is not the CUR."""
+    rows = [line.row for line in lines]
+    if rows[0].uncached:
+        return f"{rows[0].sampler}, {', '.join(str(row.num_steps) for row in rows)} steps"
+    if len({name(row) for row in rows}) > 1:
+        return f"{method}, intervals {', '.join(str(row.runs[0].interval or 2) for row in rows)}"
     return method
 
 
 def _panel(ax, group, metric, speed):
-    for method, lines in series(group).items():
-        own = [
-            (speed(line), line.values[metric])
-            for line in lines
-            if line.values[metric] is not None and speed(line)
-        ]
-        if not own:
-            continue
-        own.sort(key=lambda pair: pair[0])
-        x, left, right = np.array([speeds for speeds, _ in own]).T
-        y = np.array([values.mean() for _, values in own])
-        low, high = np.array([interval(values) for _, values in own]).T
-        ax.errorbar(
-            x,
-            y,
-            yerr=np.maximum([y - low, high - y], 0),
-            xerr=np.maximum([x - left, right - x], 0),
-            elinewidth=0.6,
-            label=_told(method, lines),
-            **look(method),
-        )
+    for method, lines in by_series(group).items():
+        draw_series(ax, lines, metric, speed, label=_told(method, lines), **look(method))
     floor = group.lines[0].mean(metric)
     if floor:
         ax.axhline(floor, **FLOOR, label="uncached")
     ax.set(yscale="log")
     log_ticks(ax.yaxis)
+
+
+def draw_series(ax, lines, metric, speed, **how):
+    """One method's lines in the order of speedup, with the intervals of both axes."""
+    drawn = [(speed(line), line.values[metric]) for line in lines]
+    drawn = [(speeds, values) for speeds, values in drawn if speeds and values is not None]
+    if not drawn:
+        return
+    drawn.sort(key=lambda pair: pair[0])
+    x, left, right = np.array([speeds for speeds, _ in drawn]).T
+    y = np.array([values.mean() for _, values in drawn])
+    low, high = np.array([interval(values) for _, values in drawn]).T
+    across, up = np.maximum([x - left, right - x], 0), np.maximum([y - low, high - y], 0)
+    ax.errorbar(x, y, yerr=up, xerr=across, elinewidth=0.6, **how)
 
 
 def _paper(group):

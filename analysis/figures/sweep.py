@@ -8,7 +8,8 @@ from matplotlib.ticker import NullLocator
 from harmonica import plot
 
 from ..bootstrap import interval
-from ..style import FLOOR, HARMONICA, PANEL, WIDTH
+from ..methods import HARMONICA, look
+from .style import FLOOR, PANEL, WIDTH
 
 VARIED = {"refresh": "C, trajectories between two refreshes of lambda", "tau": "threshold tau"}
 METRICS = {
@@ -67,7 +68,7 @@ def draw(root, group, paths):
                 settings,
                 mean,
                 yerr=np.maximum([mean - low, high - mean], 0),
-                color=HARMONICA,
+                color=look(HARMONICA)["color"],
                 marker="D",
                 elinewidth=0.8,
             )

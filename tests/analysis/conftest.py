@@ -40,13 +40,13 @@ LEVEL = {
 def rows():
     """-> a function that names the rows of one group, on `models` base models and as many noises."""
 
-    def make(models=1, curs=(50, 37.5), num_steps=4):
+    def make(models=1, curs=(50, 37.5), num_steps=4, scale="smoke"):
         specs = [
-            ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale="smoke")
+            ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale=scale)
             for seed in range(models)
         ]
         return rows_of(
-            scale="smoke",
+            scale=scale,
             models=specs,
             label="fake",
             num_steps=num_steps,
@@ -63,13 +63,13 @@ def text_rows():
     many noises.
     """
 
-    def make(models=1, block=table2.BLOCKS[0], **options):
+    def make(models=1, block=table2.BLOCKS[0], scale="smoke", **options):
         specs = [
-            ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale="smoke")
+            ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale=scale)
             for seed in range(models)
         ]
         return table2.rows_of(
-            block, scale="smoke", models=specs, label="fake", num_seeds=models, **options
+            block, scale=scale, models=specs, label="fake", num_seeds=models, **options
         )
 
     return make

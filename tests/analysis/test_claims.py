@@ -1,17 +1,19 @@
-"""The sentences follow from the numbers: other numbers, other sentences; too few seeds, no
-ordering.
-"""
+"""What is claimed follows from the numbers: other numbers, other verdicts; too few seeds, no ordering."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from analysis.claims import NOT_CLAIMED, claims, overall
+from analysis.claims import COMPARED, claims, overall, why_not
+from analysis.compare import LOSES, OPEN, WINS, settings
 from analysis.records import load
 from analysis.tables import TABLE1, TABLE2
 from experiments.table2 import BLOCKS
+from harmonica.errors import BadInput
 
-PLAIN, LEARNING_TO_CACHE, FORA, FEWER, LOSSLESS = range(5)
+PLAIN, PUBLISHED, ALL_PAIRS, FEWER, LOSSLESS = range(5)
+SETTING, AGAINST, SPEEDS, RFID, X0 = range(5)
 
 
 @pytest.fixture
@@ -19,35 +21,40 @@ def said(measured):
     """-> a function that gives the Claims of records with these levels of rFID."""
 
     def make(models=3, **levels):
-        return claims(load(*measured(models, levels)), TABLE1)
+        return claims(load(*measured(models, levels, scale="digits")), TABLE1)
 
     return make
 
 
-def text(claim):
-    return " ".join([claim.summary, *claim.findings])
-
-
 def test_better_everywhere_holds(said):
-    claim = said(sdt=1.5, ltc=2.0)[LEARNING_TO_CACHE]
-    assert claim.verdict == "holds"
-    assert "rFID is lower in 2 of 2 settings" in claim.summary
-    assert "1.65 against 2.2, ratio 0.75" in text(claim) and "lower in 3 of 3 base models" in text(
-        claim
-    )
+    claim = said(sdt=1.5, ltc=2.0, fora=2.5)[PUBLISHED]
+    assert claim.verdict == "holds" and claim.marks == (WINS,) * 4
+    assert "HarmoniCa has the lower rFID in 2 of 2 settings" in claim.sentence
+    assert claim.headings == COMPARED and len(claim.rows) == 2
+    assert claim.rows[0][RFID] == "**wins** 0.75 [0.75, 0.75]"
 
 
-def test_swapped_numbers_swap_the_sentence(said):
-    claim = said(sdt=2.0, ltc=1.5)[LEARNING_TO_CACHE]
-    assert claim.verdict == "does not hold"
-    assert "HarmoniCa lower" not in text(claim) and "Learning-to-Cache lower in rFID" in text(claim)
+def test_the_published_form_is_fora_at_half_reuse(said):
+    claim = said(sdt=1.5, ltc=2.0, fora=1.2)[PUBLISHED]
+    assert [(row[SETTING], row[AGAINST]) for row in claim.rows] == [
+        ("fake, T = 4, CUR 37.5 %", "Learning-to-Cache, released"),
+        ("fake, T = 4, CUR 50 %", "FORA"),
+    ]
+    assert claim.rows[0][RFID].startswith("**wins**")
+    assert claim.rows[1][RFID].startswith("**loses**")
+    own = said(sdt=1.5, ltc=2.0)[ALL_PAIRS]
+    assert [row[AGAINST] for row in own.rows] == ["Learning-to-Cache, all pairs"]
+
+
+def test_swapped_numbers_swap_the_verdict(said):
+    claim = said(sdt=2.0, ltc=1.5)[ALL_PAIRS]
+    assert claim.verdict == "does not hold" and set(claim.marks) == {LOSES}
 
 
 def test_an_interval_over_one_claims_no_ordering(said):
-    claim = said(sdt=lambda model, noise: (1.0, 1.0, 3.0)[model], ltc=1.5)[LEARNING_TO_CACHE]
-    assert claim.verdict == "undecided"
-    assert "HarmoniCa lower" not in text(claim) and "Learning-to-Cache lower" not in text(claim)
-    assert "undecided in rFID" in text(claim) and "lower in 2 of 3 base models" in text(claim)
+    claim = said(sdt=lambda model, noise: (1.0, 1.0, 3.0)[model], ltc=1.5)[ALL_PAIRS]
+    assert claim.verdict == "undecided" and set(claim.marks) == {OPEN}
+    assert re.fullmatch(r"open \S+ \[\S+, \S+\], 2 of 3", claim.rows[0][RFID])
 
 
 def test_base_models_that_disagree_claim_no_ordering(said):
@@ -57,97 +64,107 @@ def test_base_models_that_disagree_claim_no_ordering(said):
     third = (1.1, 1.5, 2.1)
     claim = said(
         sdt=lambda model, noise: third[noise] if model == 2 else 0.5, ltc=lambda model, noise: 1.5
-    )[LEARNING_TO_CACHE]
-    low, high = re.search(r"ratio \S+ \[(\S+), (\S+)\]", text(claim)).groups()
-    assert float(high) < 1
-    assert claim.verdict == "undecided" and "lower in 2 of 3 base models" in text(claim)
+    )[ALL_PAIRS]
+    cell = claim.rows[0][RFID]
+    assert float(re.search(r", (\S+)\]", cell).group(1)) < 1
+    assert claim.verdict == "undecided" and cell.startswith("open") and cell.endswith("2 of 3")
 
 
-def test_fora_stands_for_the_released_form_at_half_reuse(said):
-    claim = said(sdt=1.5, fora=1.2)[FORA]
-    assert claim.verdict == "does not hold" and len(claim.findings) == 1
-    assert "FORA lower in rFID" in text(claim) and "CUR 50 %" in text(claim)
-
-
-def test_plain_baselines_that_win_are_said_first(said):
-    first = said(fora=1.2)[PLAIN]
-    assert first.verdict == "somewhere"
-    assert any(
-        finding.startswith("fake, T = 4, CUR 50 %: FORA below HarmoniCa in rFID")
-        for finding in first.findings
-    )
-    assert not any("random below" in finding for finding in first.findings)
+def test_plain_baselines_that_win_come_first(said):
+    first = said(fora=1.2, fewer=9.0)[PLAIN]
+    assert first.verdict == "somewhere" and set(first.marks) == {WINS, LOSES}
+    assert [row[0] for row in first.rows] == ["FORA", "FORA"]  # over either trained method
+    assert all(row[1] == "fake, T = 4, CUR 50 %" for row in first.rows)
+    assert all(row[1 + RFID].startswith("**wins**") for row in first.rows)
 
 
 def test_nowhere_is_said_too(said):
-    assert said(fewer=5.0)[PLAIN].verdict == "nowhere"
+    first = said(fewer=5.0)[PLAIN]
+    assert first.verdict == "nowhere" and not first.rows and "in 0 of" in first.sentence
 
 
 def test_fewer_steps_state_their_compute(said):
     claim = said(fewer=5.0)[FEWER]
     assert claim.verdict == "holds"
-    assert "2.00x in theory against DDIM with 2 steps, 2.00x" in text(claim)
+    assert claim.rows[-1][AGAINST : SPEEDS + 1] == ("DDIM, 2 steps", "2.00x / 2.00x")
 
 
-@pytest.mark.parametrize("models, reason", [(1, "one seed"), (2, "only 2 base models")])
-def test_few_seeds_give_numbers_and_no_ordering(said, models, reason):
-    for claim in said(models):
-        assert claim.verdict == NOT_CLAIMED
-        assert f"{reason}: no ordering is claimed".lower() in claim.summary.lower()
-        for words in ("HarmoniCa lower", "Cache lower", "steps lower", "undecided"):
-            assert words not in text(claim)
-        assert "ratio" in text(claim) or "over uncached" in text(claim)
+@pytest.mark.parametrize("models, reason", [(1, "One seed"), (2, "Only 2 base models")])
+def test_few_seeds_claim_no_ordering(measured, models, reason):
+    groups = load(*measured(models, scale="digits"))
+    assert why_not(groups) == f"{reason}: no ordering is claimed."
+    assert why_not(load(*measured(3, scale="digits", folder="three"))) == ""
+
+
+def test_smoke_scale_claims_no_ordering_over_any_number_of_seeds(measured):
+    assert "Smoke scale" in why_not(load(*measured(3)))
 
 
 def test_nearly_lossless_needs_all_three_bounds(said):
     claim = said(sdt=1.05)[LOSSLESS]
-    assert claim.verdict == "holds" and "2 of 2 settings" in claim.summary
+    assert claim.verdict == "holds" and "in 2 of 2 settings" in claim.sentence
     claim = said(sdt=1.5)[LOSSLESS]
-    assert claim.verdict == "does not hold" and "0 of 2 settings" in claim.summary
-    assert "FID over uncached 1.50 [1.50, 1.50] (not kept)" in text(claim)
-    assert "rFID over its floor 1.50 [1.50, 1.50] (kept)" in text(claim)
+    assert claim.verdict == "does not hold" and "in 0 of 2 settings" in claim.sentence
+    assert "**broken** 1.50 [1.50, 1.50]" in claim.rows[0]
+    assert "**kept** 1.50 [1.50, 1.50]" in claim.rows[0]  # rFID may be twice its floor
     assert said(sdt=300.0)[LOSSLESS].verdict == "does not hold"
 
 
-def test_overall_verdicts():
-    words = {"l": "lower", "h": "higher", "o": "open"}
-    assert {
-        marks: overall([words[mark] for mark in marks])
-        for marks in ("l", "lo", "llh", "lh", "oh", "o")
-    } == {
-        "l": "holds",
-        "lo": "holds in part",
-        "llh": "holds in part",
-        "lh": "does not hold",
-        "oh": "does not hold",
+def test_a_claim_holds_in_part_where_half_is_decided_and_more_won_than_lost():
+    words = {"w": WINS, "l": LOSES, "o": OPEN}
+    given = ("w", "wo", "wwl", "woo", "wooll", "wl", "ol", "o")
+    assert {marks: overall([words[mark] for mark in marks]) for marks in given} == {
+        "w": "holds",
+        "wo": "holds in part",
+        "wwl": "holds in part",
+        "woo": "undecided",
+        "wooll": "does not hold",
+        "wl": "does not hold",
+        "ol": "does not hold",
         "o": "undecided",
     }
 
 
+def test_a_question_that_finds_no_rows_is_refused(measured):
+    """A method renamed in the question, or in the experiment."""
+    groups = load(*measured(3, scale="digits"))
+    question = replace(TABLE1.questions[0], right="Learning-to-Cache, relased")
+    with pytest.raises(BadInput, match="no setting of Table 1 has both 'HarmoniCa' and 'Learning"):
+        claims(groups, replace(TABLE1, questions=(question,)))
+
+
+def test_a_row_whose_method_is_not_listed_is_refused(measured, rows):
+    renamed = [
+        replace(row, method="HarmoniKa") if row.method == "HarmoniCa" else row for row in rows()
+    ]
+    root, _ = measured(named=renamed)
+    with pytest.raises(BadInput, match="method: 'HarmoniKa'.*analysis/methods.py"):
+        load(root, renamed)
+
+
 class TestTable2:
-    """Its rows are not of equal compute: every sentence says by how much, and what computes more
-    may still win.
+    """Its rows are not of equal compute: every line says by how much, and what computes more may still
+    win.
     """
 
     @pytest.fixture
     def said(self, measured, text_rows):
         def make(models=3, **levels):
-            return claims(load(*measured(levels=levels, named=text_rows(models))), TABLE2)
+            named = text_rows(models, scale="digits")
+            return claims(load(*measured(levels=levels, named=named)), TABLE2)
 
         return make
 
     def test_unequal_compute_is_said_wherever_two_methods_meet(self, said):
         _, fewer, fora, _ = said()
-        assert "2.27x in theory against DPM-Solver++ with 7 steps, 1.43x" in text(fewer)
-        assert "2.27x in theory against FORA, 2.00x" in text(fora)
+        assert fewer.rows[0][AGAINST : SPEEDS + 1] == ("DPM-Solver++, 7 steps", "2.27x / 1.43x")
+        assert fora.rows[0][AGAINST : SPEEDS + 1] == ("FORA", "2.27x / 2.00x")
 
-    def test_where_a_baseline_wins_is_said_first(self, said):
+    def test_where_a_baseline_wins_comes_first(self, said):
         first, fewer, fora, lossless = said(fora=1.2, fewer=1.2)
         assert first.verdict == "somewhere" and fewer.verdict == fora.verdict == "does not hold"
-        assert "FORA below HarmoniCa in rFID" in text(
-            first
-        ) and "DPM-Solver++ with 7 steps below HarmoniCa" in text(first)
-        assert "fewer steps lower in rFID" in text(fewer) and lossless.verdict == "does not hold"
+        assert {row[0] for row in first.rows} == {"FORA", "DPM-Solver++, 7 steps"}
+        assert lossless.verdict == "does not hold"
 
     def test_an_interval_over_one_claims_nothing(self, said):
         first, fewer, *_ = said(sdt=lambda model, noise: (1.0, 1.0, 3.0)[model], fewer=1.5)
@@ -156,11 +173,18 @@ class TestTable2:
     def test_fewer_steps_of_a_sampler_that_draws_noise_are_not_compared_image_by_image(
         self, measured, text_rows
     ):
-        groups = load(*measured(levels={"fewer": 9.0}, named=text_rows(3, block=BLOCKS[1])))
+        named = text_rows(3, block=BLOCKS[1], scale="digits")
+        groups = load(*measured(levels={"fewer": 9.0}, named=named))
         _, fewer, fora, _ = claims(groups, TABLE2)
-        assert (
-            fewer.verdict == "holds"
-            and "rFID" in text(fewer)
-            and "x_0" not in " ".join(fewer.findings)
-        )
-        assert "x_0 error" in " ".join(fora.findings)
+        assert fewer.verdict == "holds" and len(fewer.marks) == 1
+        assert fewer.rows[0][X0] == "" and fora.rows[0][X0] != ""
+
+
+def test_methods_that_are_new_enter_settings_by_their_names(measured, rows):
+    """A row without a CUR of its own counts where it happens to have the setting's."""
+    fora = next(row for row in rows() if row.method == "FORA")
+    (group,) = load(*measured())
+    (line,) = [line for line in group.lines if line.row.method == fora.method]
+    new = replace(line, row=replace(fora, method="FORA + Taylor"))
+    found = settings(replace(group, lines=(*group.lines, new)))
+    assert ["FORA + Taylor" in setting.methods for setting in found] == [True, False]

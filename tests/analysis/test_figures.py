@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis import figures, records, routers, style
-from analysis.figures import lambdas, speedup
+from analysis import figures, methods, records
+from analysis.figures import lambdas, routers, speedup
 from experiments import ablation
+from harmonica.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ("samples", "routers", "error", "training", "speedup")
@@ -33,26 +34,29 @@ def loaded(measured):
 
 
 def test_no_two_methods_look_the_same_and_variants_share_their_methods_colour():
-    looks = {method: style.look(method) for method in style.METHOD if method != "Learning-to-Cache"}
-    without_colour = [
+    looks = {name: methods.look(name) for name in methods.METHODS if name != "Learning-to-Cache"}
+    in_grey = [
         tuple(sorted((k, v) for k, v in look.items() if k != "color")) for look in looks.values()
     ]
-    assert len(set(without_colour)) == len(looks)
-    for method, look in looks.items():
-        family = "HarmoniCa" if method.startswith("SDT + IEPO") else method.split(", ")[0]
-        assert look["color"] == style.look(family)["color"]
+    assert len(set(in_grey)) == len(looks)
+    for name, look in looks.items():
+        family = "HarmoniCa" if name.startswith("SDT + IEPO") else name.split(", ")[0]
+        assert look["color"] == methods.look(family)["color"]
 
 
 def test_every_row_of_every_ablation_has_a_look():
-    for name in ablation.METHODS:
-        assert style.look(name) == style.METHOD[name]
-    for method in (
-        "HarmoniCa, C = 2",
-        "HarmoniCa, tau = 0.5",
-        "HarmoniCa, DDIM's router",
-        "FORA, interval 7",
-    ):
-        assert style.look(method)["color"] == style.look(method.split(", ")[0])["color"]
+    assert set(ablation.METHODS) <= set(methods.METHODS)
+    for name in ("HarmoniCa, C = 2", "HarmoniCa, DDIM's router", "FORA + Taylor, interval 7"):
+        look, own = methods.look(name), methods.look(name.split(", ")[0])
+        assert look == own | {"markerfacecolor": "none"}
+
+
+def test_methods_to_come_have_a_line_and_an_unknown_one_is_refused():
+    for name in ("Search", "Search + prediction", "FORA + Taylor", "SmoothCache"):
+        assert name in methods.METHODS
+    assert methods.method("SmoothCache").plain and not methods.method("Search").plain
+    with pytest.raises(BadInput, match="'Serach'.*analysis/methods.py has no line for it"):
+        methods.look("Serach")
 
 
 def test_a_table_and_each_ablation_have_the_figures_that_tell_something(measured, loaded):
@@ -122,7 +126,7 @@ def test_a_router_of_another_sampler_is_not_shown_as_the_rows_own(loaded):
 
 def test_intervals_and_numbers_of_steps_are_one_line_each(loaded):
     _, groups = loaded("beta")
-    found = speedup.series(groups["CUR and quality"])
+    found = speedup.by_series(groups["CUR and quality"])
     assert list(found) == [
         "fewer steps",
         "FORA",
@@ -136,3 +140,16 @@ def test_intervals_and_numbers_of_steps_are_one_line_each(loaded):
 def test_without_latencies_speedup_is_drawn_in_theory_alone(loaded, tmp_path):
     root, groups = loaded("beta", latency=False)
     assert figures.draw(root, groups.values(), tmp_path / "out")
+
+
+def test_the_frontier_has_the_same_bytes_each_time_and_takes_any_number_of_groups(loaded, tmp_path):
+    _, groups = loaded("beta")
+    (group,) = groups.values()
+    for count in (1, 3, 5):
+        first, again = (
+            figures.draw_frontier([group] * count, tmp_path / f"{count} {folder}", "beta")
+            for folder in ("first", "again")
+        )
+        assert [path.name for path in first] == ["beta.frontier.png", "beta.frontier.pdf"]
+        assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, again))
+    assert figures.draw_frontier([replace(group, lines=group.lines[:1])], tmp_path, "beta") == []

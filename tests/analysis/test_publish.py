@@ -37,7 +37,7 @@ def published(measured, tmp_path):
 @pytest.fixture
 def as_committed(published, monkeypatch):
     """A published set that stands for the committed one."""
-    results, rows, *_ = published(models=2, curs=(50,))
+    results, rows, *_ = published(models=3, curs=(50,), scale="digits")
     monkeypatch.setattr(committed, "rows", lambda table: rows if table == TABLE1 else [])
     monkeypatch.setattr(
         committed, "artefacts", lambda table: records.artefacts(committed.rows(table))
@@ -137,7 +137,7 @@ def test_every_kind_of_missing_file_is_named(as_committed):
     [
         ({}, "no experiment names it now"),
         ({"schema": 0}, "it has schema 0, not 1"),
-        ({"sha256": "f" * 64}, "made with other weights of fake-s1 than the shipped ones"),
+        ({"sha256": "f" * 64}, "made with other weights of fake-s2 than the shipped ones"),
     ],
 )
 def test_a_record_that_nothing_names_is_stale_and_its_heir_is_named(as_committed, changed, words):

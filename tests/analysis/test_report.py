@@ -60,30 +60,25 @@ def test_a_table_of_several_samplers_has_a_column_for_them(measured, text_rows):
         ("DPM-Solver++", "10", "FORA"),
         ("DPM-Solver++", "10", "HarmoniCa"),
     ]
-    assert len({table.key(row) for row in rows}) == len(rows) == 12
+    assert len(rows) == 12
     heading, lines = table.carrying_block(groups[0], {})[1:]
     assert [line[0] for line in lines] == ["uncached", "DPM-Solver++, 7 steps", "FORA", "HarmoniCa"]
 
 
-def test_groups_that_model_sampler_and_steps_do_not_tell_apart_are_named(measured, tmp_path):
+def test_groups_that_model_sampler_and_steps_do_not_tell_apart_are_named(measured):
     """And their rows find their own committed values."""
     (table_,) = (t for t in ABLATIONS if t.name == "ablation_iepo_vs_mse")
-    groups = records.load(*measured(named=table_.rows("digits")))
+    root, named = measured(named=table_.rows("digits"))
+    groups = records.load(root, named)
     rows = parsed(groups)
-    assert (
-        list(rows[0])[:2] == ["group", "model"]
-        and len({table.key(row) for row in rows}) == len(rows) == 13
-    )
-    other = re.sub(
-        r'(last step reused, T = 10",.*,SDT \+ MSE,50,51.25),8', r"\1,9", table.csv_text(groups)
-    )
-    (tmp_path / "committed.csv").write_text(other)
-    shown = [
-        table.beside_block(group, table.read_csv(tmp_path / "committed.csv"))[2] for group in groups
-    ]
-    assert [line[4] for lines in shown for line in lines if line[0] == "SDT + MSE"] == [
-        "8 (8)",
-        "8 (9)",
+    assert list(rows[0])[:2] == ["group", "model"] and len(rows) == 13
+    forced = {"SDT + MSE": lambda model, noise: 9.0}
+    other, _ = measured(named=named[7:], folder="other", levels=forced)
+    committed = records.same(root, named[:7]) | records.same(other, named[7:])
+    shown = [table.carrying_block(group, committed)[2] for group in groups]
+    assert [line[3] for lines in shown for line in lines if line[0] == "SDT + MSE"] == [
+        "1.5 (1.5)",
+        "1.5 (9)",
     ]
 
 
@@ -156,27 +151,52 @@ def test_the_document_names_scale_form_host_and_keeps_the_papers_numbers_apart(m
 
 
 def test_table_2_says_what_stands_for_the_clip_score(measured, text_rows):
-    measured_part, paper_part = document(records.load(*measured(named=text_rows(3))), TABLE2).split(
+    named = text_rows(3, scale="digits")
+    measured_part, paper_part = document(records.load(*measured(named=named)), TABLE2).split(
         "## The paper's own numbers"
     )
     for words in (
         "# Table 2 at smoke scale",
         "Agreement takes the place of the paper's CLIP score",
         "fake, DPM-Solver++, T = 10",
-        "FORA or fewer steps ahead of HarmoniCa",
+        "A plain baseline (FORA, fewer steps) ahead of HarmoniCa",
     ):
         assert words in measured_part
     assert "CLIP" in paper_part and "Learning-to-Cache" not in measured_part
 
 
-def test_committed_values_stand_beside_the_cells(measured, tmp_path):
-    before, after = (
-        records.load(*measured(folder=f"set {sdt}", levels={"sdt": sdt})) for sdt in (1.75, 1.5)
-    )
-    (tmp_path / "committed.csv").write_text(table.csv_text(before))
-    heading, lines = table.carrying_block(after[0], table.read_csv(tmp_path / "committed.csv"))[1:]
+def test_committed_values_of_the_same_runs_stand_beside_the_cells(measured):
+    """Of one seed here and three committed: those of the same base model and noise, not the mean."""
+    committed, _ = measured(3, folder="committed", levels={"sdt": lambda m, n: 1.75 + m + n})
+    root, rows = measured(1)
+    groups, there = records.load(root, rows), records.same(committed, rows)
+    heading, lines = table.carrying_block(groups[0], there)[1:]
     harmonica = next(line for line in lines if line[0] == "HarmoniCa" and line[2] == "50")
     assert harmonica[heading.index("rFID")] == "1.5 (1.75)"
+    assert harmonica[heading.index("speedup")] == "1.25 [1.2, 1.3]"
+    (said,) = report.beside(TABLE1, groups, there)
+    assert "the committed value of the same cell (same base model, same noise)" in said
+    assert "of 36 are equal to the digits shown; furthest apart is" in said
+    assert "HarmoniCa in fake, T = 4, by 14 %" in said
+    assert said in report.text(report.short(TABLE1, groups, "digits", there)).replace("\n", " ")
+
+
+def test_what_repeats_the_committed_values_says_so_and_without_any_nothing_is_said(measured):
+    root, rows = measured()
+    groups = records.load(root, rows)
+    (said,) = report.beside(TABLE1, groups, records.same(root, rows))
+    assert "36 of 36 are equal to the digits shown. Speedups" in said
+    assert (
+        report.beside(TABLE1, groups, {})
+        == []
+        == report.beside(TABLE1, groups, records.same(root.parent, rows))
+    )
+
+
+def test_smoke_scale_claims_no_ordering(measured):
+    said = document(records.load(*measured(3)))
+    assert "Smoke scale only shows that everything runs: no ordering is claimed." in said
+    assert "wins" not in said and "**" not in said
 
 
 def test_a_missing_record_is_named_with_the_command_that_makes_it(measured):
@@ -222,7 +242,8 @@ def test_the_same_records_give_the_same_bytes(measured, tmp_path):
     root, rows = measured(curs=(50,))
     first, _ = report.render(TABLE1, root, tmp_path / "first", rows, "smoke", committed={})
     again, _ = report.render(TABLE1, root, tmp_path / "again", rows, "smoke", committed={})
-    assert [p.name for p in first] == [p.name for p in again] and len(first) == 12
+    assert [p.name for p in first] == [p.name for p in again] and len(first) == 14
+    assert {"table1.frontier.png", "table1.frontier.pdf"} < {path.name for path in first}
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, again))
     assert not any(
         word in path.read_bytes()
@@ -288,4 +309,4 @@ def test_nothing_here_imports_torch(measured, tmp_path):
 def test_the_index_names_every_table_and_every_kind_of_figure():
     index = (ROOT / "results" / "README.md").read_text()
     assert all(f"{name}.digits.csv" in index for name in TABLES)
-    assert all(re.search(rf"\b{kind}\b", index) for kind in figures.FIGURES)
+    assert all(re.search(rf"\b{kind}\b", index) for kind in (*figures.FIGURES, "frontier"))

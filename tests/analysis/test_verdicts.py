@@ -1,16 +1,20 @@
-"""The page of verdicts follows from the records: other numbers, another verdict; what is not there
-is not tested yet.
+"""The page of verdicts follows from the records: other numbers, another verdict; what is not there is
+not tested yet; what no table can answer is refused.
 """
+
+from dataclasses import replace
 
 import pytest
 
-from analysis import cost
-from analysis.compare import settings
+from analysis import cost, verdicts
+from analysis.claims import found_in
+from analysis.compare import LOSES, OPEN, WINS
 from analysis.document import markdown
-from analysis.paper_claims import paper_claims
+from analysis.paper_claims import NEEDS_GPUS, NOT_BUILT, paper_claims
 from analysis.records import load
 from analysis.tables import ABLATIONS, TABLES
-from analysis.verdicts import NEEDS_GPUS, NOT_YET, UNDECIDED, VERDICTS, judge, page, together
+from analysis.verdicts import NOT_YET, UNDECIDED, VERDICTS, judge, other_findings, page
+from harmonica.errors import BadInput
 
 GOOD = {
     "Learning-to-Cache, all pairs": 4.0,
@@ -22,8 +26,8 @@ GOOD = {
 
 @pytest.fixture
 def groups(measured):
-    """-> a function that gives {name: groups} of one table from invented records, on 3 base models
-    x `seeds` noises.
+    """-> a function that gives {name: groups} of one table from invented records, on 3 base models x
+    `seeds` noises.
     """
 
     def make(name, seeds=3, **levels):
@@ -39,98 +43,124 @@ def claim(words):
 
 
 def test_a_record_decides_the_verdict(groups):
-    sdt = claim("SDT beats")
-    assert judge(sdt, groups("ablation_sdt_vs_standard"), None)[0] == "holds"
-    assert (
-        judge(sdt, groups("ablation_sdt_vs_standard", **{"SDT + MSE": 3.5}), None)[0]
-        == "holds in part"
-    )
-    assert (
-        judge(sdt, groups("ablation_sdt_vs_standard", **{"SDT + MSE": 5.0}), None)[0]
-        == "does not hold"
-    )
-    unsure = groups(
-        "ablation_sdt_vs_standard", **{"SDT + MSE": lambda model, noise: (1.0, 4.0, 9.0)[model]}
-    )
-    assert judge(sdt, unsure, None)[0] == UNDECIDED
+    def verdict(**levels):
+        return judge(claim("SDT beats"), groups("ablation_sdt_vs_standard", **levels), None).verdict
+
+    assert verdict() == "holds"
+    assert verdict(**{"SDT + MSE": 3.5}) == "holds in part"
+    assert verdict(**{"SDT + MSE": 5.0}) == "does not hold"
+    unsure = {"SDT + MSE": lambda model, noise: (1.0, 4.0, 9.0)[model]}
+    assert verdict(**unsure) == UNDECIDED
+
+
+def test_a_comparison_that_two_tables_show_counts_once(groups):
+    """CUR 35 % and 50 % of SDT against standard training are the same runs in both."""
+    both = groups("ablation_sdt_vs_standard") | groups("ablation_beta")
+    made = judge(claim("SDT beats"), both, None)
+    assert len(set(made.rows)) == len(made.rows) == 6 and len(made.marks) == 12
+    shared = [row for row in made.rows if row[-1].count("tables/") == 2]
+    assert [row[0].split(", ")[-1] for row in shared] == ["CUR 35 %", "CUR 50 %"]
+
+
+def test_forms_of_learning_to_cache_are_told_apart_and_the_published_one_comes_first(groups):
+    made = judge(claim("HarmoniCa beats Learning"), groups("ablation_sdt_vs_standard"), None)
+    published, pairs = made.sentence.split("; against")
+    assert "published form (released; at CUR 50 % that is FORA) HarmoniCa has" in published
+    assert "all-pairs form (this repository's own) HarmoniCa has" in pairs
+    said = markdown(page(groups("ablation_sdt_vs_standard"), None)).split("| HarmoniCa beats L")[1]
+    assert said.index("... against its published form") < said.index("... against its all-pairs")
 
 
 def test_iepo_is_compared_with_mse_in_both_groups(groups):
-    verdict, blocks = judge(claim("IEPO"), groups("ablation_iepo_vs_mse"), None)
-    said = markdown(blocks)
-    assert (
-        verdict == "holds"
-        and "last step reused, T = 10, CUR 50 %" in said
-        and "IEPO against MSE, T = 10, CUR 50 %" in said
-    )
-    assert "CUR and quality" in said and "not tested yet; `make reproduce-ablations" in said
-    assert "3 base models x 3 noises = 9 pairs (`make reproduce-ablations SEEDS=3`)" in said
-
-
-def test_plain_baselines_that_win_are_said_beside_the_claim(groups):
-    verdict, blocks = judge(
-        claim("fewer steps"), groups("ablation_beta", fewer=9.0, fora=1.2), None
-    )
-    said = markdown(blocks)
-    assert verdict == "holds" and "A plain baseline ahead of HarmoniCa: somewhere" in said
-    assert (
-        "CUR 50 %: FORA below HarmoniCa" in said
-        and "CUR 60 %: FORA, interval 3 below HarmoniCa" in said
-    )
-
-
-@pytest.mark.parametrize(
-    "seconds, verdict", [(1.0, "holds"), (2.0, "holds in part"), (3.0, "holds in part")]
-)
-def test_training_is_judged_by_images_and_time(measured, seconds, verdict):
-    specs = TABLES["ablation_training_cost"].costs("digits")
-    root, _ = measured(levels={"HarmoniCa": seconds}, named=[], costs=specs)
-    costs, _ = cost.load(root, specs)
-    made, blocks = judge(claim("image-free"), {}, costs)
-    assert made == verdict and "900 training images" in markdown(blocks)
-    assert [c.verdict for c in cost.claims(costs)] == [
-        "holds",
-        {1.0: "holds", 2.0: "undecided", 3.0: "does not hold"}[seconds],
+    made = judge(claim("IEPO"), groups("ablation_iepo_vs_mse"), None)
+    assert made.verdict == "holds"
+    assert [row[0] for row in made.rows] == [
+        "DiT-digits 16 tokens, T = 10, CUR 50 %",
+        "DiT-digits 16 tokens, T = 10, last step reused, CUR 50 %",
     ]
 
 
+def test_where_plain_baselines_win_comes_before_all_claims(groups):
+    said = markdown(page(groups("ablation_beta", fewer=9.0, fora=1.2), None))
+    first = said.split("\n## ")[1]
+    assert first.startswith("Where plain baselines win") and "beats HarmoniCa" in first
+    assert "| FORA | DiT-digits 16 tokens, T = 10, CUR 50 % | HarmoniCa |" in first
+    assert "| FORA, interval 3 | DiT-digits 16 tokens, T = 10, CUR 60 % | HarmoniCa |" in first
+    assert "DDIM" not in first.split("\n\n", 1)[1]
+
+
+@pytest.mark.parametrize(
+    "seconds, verdict, time",
+    [(1.0, "holds", WINS), (2.0, "holds in part", OPEN), (3.0, "does not hold", LOSES)],
+)
+def test_training_is_judged_by_images_and_time(measured, seconds, verdict, time):
+    specs = TABLES["ablation_training_cost"].costs("digits")
+    root, _ = measured(levels={"HarmoniCa": seconds}, named=[], costs=specs)
+    costs, _ = cost.load(root, specs)
+    made = judge(claim("image-free"), {}, costs)
+    assert made.marks == (WINS, time) * 2 and made.verdict == verdict
+    assert all("0 / 900" in row[2] for row in made.rows)
+
+
+def test_a_method_that_is_missing_from_the_records_of_training_is_refused(measured):
+    specs = TABLES["ablation_training_cost"].costs("digits")
+    (group,), _ = cost.load(measured(named=[], costs=specs)[0], specs)
+    with pytest.raises(BadInput, match="'Learning-to-Cache, released'.*has no such method"):
+        cost.claim([group[1:]])
+
+
 def test_without_records_nothing_is_tested_and_every_claim_stands_on_the_page():
-    judged = {claim.title: judge(claim, {}, None)[0] for claim in paper_claims()}
-    assert set(judged.values()) == {NOT_YET, NEEDS_GPUS}
+    judged = {claim.title: judge(claim, {}, None).verdict for claim in paper_claims()}
+    assert set(judged.values()) == {NOT_YET, NEEDS_GPUS, NOT_BUILT} <= set(VERDICTS)
     said = markdown(page({}, None))
     assert all(f"## {title}: {verdict}" in said for title, verdict in judged.items())
     assert said.count("The paper: ") == len(judged) == 12
 
 
-def test_one_verdict_for_several_tests():
-    assert [
-        together(words)
-        for words in (
-            ["holds", "holds"],
-            ["holds", "does not hold"],
-            ["undecided", "does not hold"],
-            ["undecided"],
-            ["nothing is claimed"],
-            ["nothing is claimed", "holds"],
-        )
-    ] == ["holds", "holds in part", "does not hold", "undecided", "undecided", "holds"]
-    assert {together([word]) for word in VERDICTS[:4]} == set(VERDICTS[:4])
+def test_the_page_says_how_much_of_the_paper_is_known():
+    said = markdown(page({}, None))
+    assert "the paper's 23 tables and 17 figures we know the numbers of 6 tables and 2 fig" in said
+    assert "3 are cited only" in said and "Of the other 17 tables we know nothing" in said
 
 
-def test_claims_are_tested_by_methods_that_their_tables_have():
+def test_a_claim_that_finds_no_rows_is_refused(groups, monkeypatch):
+    """As after a method's renaming: no verdict drops out unseen."""
+    there = groups("ablation_iepo_vs_mse")
+    asked = claim("IEPO")
+    other = replace(asked, parts=(replace(asked.parts[0], right="SDT + MSE loss"),))
+    with pytest.raises(BadInput, match="claim: 'IEPO beats MSE'.*ablation_iepo_vs_mse has both"):
+        judge(other, there, None)
+    monkeypatch.setattr(verdicts, "paper_claims", lambda: [other])
+    with pytest.raises(BadInput, match="SDT \\+ MSE loss"):
+        page(there, None)
+
+
+def test_other_findings_leave_out_what_is_said_above(groups):
+    _, _, (_, headings, rows) = other_findings(groups("ablation_iepo_vs_mse"))
+    titles = [row[0] for row in rows if row[0]]
+    assert len(titles) == 4 and all(title.startswith("lambda") for title in titles)
+
+
+def test_a_page_of_too_few_seeds_is_refused(groups):
+    with pytest.raises(BadInput, match="One seed: no ordering is claimed"):
+        page(groups("ablation_refresh", seeds=1), None)
+
+
+def test_claims_are_tested_by_methods_that_their_tables_have(groups):
+    """Every part of every claim meets in each of its tables."""
+    names = {name for asked in paper_claims() for part in asked.parts for name in part.tables}
+    there = {}
+    for name in sorted(names):
+        there |= groups(name)
     for asked in paper_claims():
-        for name, pairs in asked.tests.items():
-            methods = {row.method for row in TABLES[name].rows("digits", "all", 1)} | {
-                "fewer steps",
-                "uncached",
-            }
-            assert {method for pair in pairs for method in pair} <= methods
+        for part in asked.parts:
+            assert verdicts._cases(asked, part, there)
 
 
 @pytest.mark.parametrize("table", ABLATIONS, ids=lambda table: table.name)
-def test_every_comparison_of_an_ablation_meets_in_some_setting(table, measured):
+def test_every_question_of_an_ablation_meets_in_some_setting(table, measured):
     rows = table.rows("digits", "all", 1)
-    found = [setting for group in load(*measured(named=rows)) for setting in settings(group)]
-    for left, right, _ in table.comparisons:
-        assert any(setting.compare(left, right) for setting in found), (left, right)
-    assert all(len(setting.methods) > 1 for setting in found)
+    found = found_in(load(*measured(named=rows)))
+    for question in table.questions:
+        assert any(s.line(question.left) and s.line(question.right) for s, _ in found), question
+    assert all(len(setting.methods) > 1 for setting, _ in found)

@@ -6,8 +6,8 @@ from harmonica import plot
 
 from ..bootstrap import interval
 from ..compare import CARRYING
-from ..style import FLOOR, WIDTH, log_ticks, look, name
-from ..table import label
+from ..methods import label, look, name
+from .style import FLOOR, GRID, WIDTH, log_ticks
 
 LABELS = {"rFID": "rFID (dotted: uncached)", "x0_mse": "$x_0$ error"}
 
@@ -29,7 +29,7 @@ def draw(root, group, paths):
                 ax.axvline(group.lines[0].mean(metric), **FLOOR)
             ax.set(xscale="log", xlabel=LABELS[metric])
             log_ticks(ax.xaxis)
-            ax.grid(axis="x", which="both", linewidth=0.3, color="#dddddd")
+            ax.grid(axis="x", **GRID)
         axes[0].set(
             yticks=range(len(lines)),
             yticklabels=[_name(line, group) for line in lines],

@@ -9,7 +9,7 @@ from safetensors import SafetensorError, safe_open
 from harmonica.errors import BadInput
 from harmonica.lab.store import Store
 
-from .records import record
+from ..records import record
 
 
 @dataclass(frozen=True, kw_only=True)

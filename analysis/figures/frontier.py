@@ -1,0 +1,79 @@
+"""Error of the final image against theoretical and against measured speedup: all methods, a panel of
+each for every group.
+
+The grey line is the frontier: the lowest error that any method has at a speedup or beyond it.
+"""
+
+import textwrap
+
+from harmonica import plot
+
+from ..methods import METHODS, look
+from .speedup import by_series, draw_series, measured, theoretical
+from .style import GRID, PANEL, WIDTH, legend, log_ticks
+
+METRIC = "x0_mse"
+BESIDE = 4  # groups side by side; further ones go below
+TITLE = 26  # letters in a line
+FRONTIER = {"color": "#cccccc", "linewidth": 2.5, "zorder": 0, "solid_capstyle": "butt"}
+SPEEDS = {"theoretical speedup": theoretical, "measured speedup": measured}
+
+
+def shows(groups):
+    return any(len(group.lines) > 2 for group in groups)
+
+
+def draw(groups, paths):
+    """Of each records.Group theory above measurement; of a single one the two side by side."""
+    beside = min(len(groups), BESIDE)
+    rows = len(SPEEDS) * -(-len(groups) // beside)
+    shape = (1, len(SPEEDS)) if len(groups) == 1 else (rows, beside)
+    with plot.drawing(paths, WIDTH, 0.95 * PANEL * shape[0] + 0.5) as figure:
+        axes = figure.subplots(*shape, squeeze=False, sharey="row")
+        below = axes.T if len(groups) == 1 else axes
+        for index, group in enumerate(groups):
+            first, column = divmod(index, beside)
+            own = below[len(SPEEDS) * first :, column]
+            if len(groups) > 1:
+                own[0].set_title(_title(group.name))
+            for ax, (title, speed) in zip(own, SPEEDS.items()):
+                _panel(ax, group, speed)
+                ax.set_xlabel(title)
+        for ax in axes[:, 0]:
+            ax.set_ylabel("error of $x_0$")
+        for ax in axes.flat:
+            ax.set_visible(ax.has_data())
+        if len(groups) == 1:
+            figure.suptitle(groups[0].name, fontsize=8)
+        legend(figure, axes.flat)
+
+
+def _title(name):
+    """A group's name in lines as wide as a panel; "T = 10" stays together."""
+    whole = name.replace(" = ", "\xa0=\xa0")
+    return textwrap.fill(whole, TITLE, break_on_hyphens=False)
+
+
+def _panel(ax, group, speed):
+    order = {name: place for place, name in enumerate(METHODS)}
+    found = by_series(group)
+    for name in sorted(found, key=lambda name: order.get(name, len(order))):
+        draw_series(ax, found[name], METRIC, speed, label=name, **look(name))
+    lines = [line for line in group.lines[1:] if line.values[METRIC] is not None and speed(line)]
+    if not lines:
+        return
+    _frontier(ax, [(speed(line)[0], line.mean(METRIC)) for line in lines])
+    ax.set(yscale="log")
+    ax.set_xlim(1, ax.get_xlim()[1] + 0.05 * (ax.get_xlim()[1] - 1))
+    ax.grid(**GRID)
+    log_ticks(ax.yaxis)
+
+
+def _frontier(ax, points):
+    """A step line through the points (speedup, error) that no other one beats in both."""
+    best = []
+    for x, y in sorted(points, key=lambda point: (-point[0], point[1])):
+        if not best or y < best[-1][1]:
+            best.append((x, y))
+    if best:
+        ax.step(*zip(*best), where="post", **FRONTIER)

@@ -1,0 +1,43 @@
+"""What all figures share: sizes, the line of the uncached model's own error, legends, log ticks."""
+
+import numpy as np
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+FLOOR = {
+    "color": "#000000",
+    "linewidth": 0.8,
+    "linestyle": (0, (1, 3)),
+}  # the uncached model's own rFID
+GRID = {"which": "both", "linewidth": 0.3, "color": "#dddddd"}
+WIDTH = 7.6  # inches: a README's column, read without zooming
+PANEL = 2.3
+LETTER = 0.062  # inches, of a legend's text on average
+
+
+def legend(figure, axes):
+    """One legend, each name once: below several panels, in as many lines as its names need; beside
+    a single one.
+    """
+    handles = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels())}
+    if len(figure.axes) == 1:
+        figure.legend(handles.values(), handles.keys(), loc="outside right center")
+    elif handles:
+        widest = 0.55 + LETTER * max(map(len, handles))
+        rows = -(-len(handles) // max(1, int(figure.get_figwidth() / widest)))
+        figure.legend(
+            handles.values(),
+            handles.keys(),
+            loc="outside lower center",
+            ncols=-(-len(handles) // rows),
+        )
+
+
+def log_ticks(axis):
+    """Of a log axis whose limits are final: powers of ten, or where fewer than two of them fit 1,
+    2, 5 in plain numbers.
+    """
+    low, high = np.log10(axis.get_view_interval())
+    axis.set_minor_formatter(NullFormatter())
+    if np.floor(high) - np.ceil(low) < 1:
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high - low > 0.5 else range(1, 10)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))

@@ -1,0 +1,124 @@
+"""The methods that tables, figures and claims speak of: names, colours, markers and order, in one list.
+
+A new method is one line in METHODS. "X, Y" is a variant of X (another interval, another model's
+router) and needs no line: it takes X's look with an open marker. A row whose method has no line is
+an error, so a name that changes in an experiment cannot drop out of figures and claims unseen.
+"""
+
+import re
+from dataclasses import dataclass, replace
+
+from harmonica.errors import check
+
+FEWER = "fewer steps"  # the uncached model with fewer steps
+UNCACHED = "uncached"
+RANDOM, FORA = "random", "FORA"
+LEARNING_TO_CACHE = "Learning-to-Cache"
+RELEASED = "Learning-to-Cache, released"  # as published: it reuses at every second step alone
+ALL_PAIRS = "Learning-to-Cache, all pairs"  # this repository's form: it may reuse at every step
+SDT, HARMONICA = "SDT + MSE", "HarmoniCa"
+CUMULATIVE = "SDT + IEPO, cumulative"
+HARD = "SDT + IEPO, hard scores"
+BOTH = "SDT + IEPO, cumulative, hard scores"
+SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """How a method is called and drawn. plain: it needs neither training nor a search, so a method
+    that does must beat it. open: its markers are not filled.
+    """
+
+    name: str
+    color: str
+    marker: str
+    line: str = "-"
+    open: bool = False
+    plain: bool = False
+
+    @property
+    def look(self):
+        """Keywords of matplotlib's plot."""
+        own = {"color": self.color, "marker": self.marker, "linestyle": self.line}
+        return own | ({"markerfacecolor": "none"} if self.open else {})
+
+
+# In the order of legends. Colours tell families apart; markers and lines tell all of them apart, in
+# grey too. Of the lambdas: diamond is leave-one-out, circle cumulative; open is hard scores.
+BLACK, GREY, SKY, ORANGE, BLUE = "#000000", "#999999", "#56b4e9", "#e69f00", "#0072b2"
+GREEN, RED, PURPLE = "#009e73", "#d55e00", "#aa3377"
+METHODS = {
+    method.name: method
+    for method in (
+        Method(name=FEWER, color=BLACK, marker="o", plain=True),
+        Method(name=FORA, color=SKY, marker="s", plain=True),
+        Method(name="FORA, interval 3", color=SKY, marker="s", line="--", plain=True),
+        Method(name="FORA, interval 4", color=SKY, marker="s", line="-.", plain=True),
+        Method(name="FORA, interval 5", color=SKY, marker="s", line=":", plain=True),
+        Method(name="FORA + Taylor", color=SKY, marker="<", line="--", plain=True),
+        Method(name="FORA + prediction", color=SKY, marker=">", plain=True),
+        Method(name="SmoothCache", color=ORANGE, marker="h", plain=True),
+        Method(name=RANDOM, color=GREY, marker="x", line=":", plain=True),
+        Method(name="Evolution", color=ORANGE, marker="p", line="--"),
+        Method(name=LEARNING_TO_CACHE, color=BLUE, marker="^", line="--"),
+        Method(name=ALL_PAIRS, color=BLUE, marker="^", line="--"),
+        Method(name=RELEASED, color=BLUE, marker="v", line=":"),
+        Method(name=SDT, color=GREEN, marker="P", line="-."),
+        Method(name=HARMONICA, color=RED, marker="D"),
+        Method(name=CUMULATIVE, color=RED, marker="o", line="--"),
+        Method(name=HARD, color=RED, marker="D", open=True),
+        Method(name=BOTH, color=RED, marker="o", line="--", open=True),
+        Method(name=SEARCH, color=PURPLE, marker="*", line="-."),
+        Method(name=SEARCH_PREDICTION, color=PURPLE, marker="X"),
+    )
+}
+
+
+def method(name):
+    """The Method of this name, or that of which it is a variant with an open marker.
+
+    BadInput where neither has a line here.
+    """
+    family = name.split(", ")[0]
+    check(
+        name in METHODS or family in METHODS,
+        "method",
+        name,
+        "analysis/methods.py has no line for it; add one, or take one of its names",
+    )
+    return METHODS.get(name) or replace(METHODS[family], name=name, open=True)
+
+
+def name(row):
+    """A row's method as legends and claims call it: with its form, and one name for every number of
+    fewer steps.
+    """
+    if row.uncached:
+        return FEWER
+    return f"{row.method}, {row.form.replace('-', ' ')}" if row.form else row.method
+
+
+def label(row):
+    """A row's method as tables call it: the uncached rows by their sampler."""
+    if not row.uncached:
+        return row.method
+    return UNCACHED if is_uncached(row) else f"{row.sampler}, {row.num_steps} steps"
+
+
+def called(row):
+    """A row's method where it is one of two that are compared."""
+    return label(row) if row.uncached else name(row)
+
+
+def is_uncached(row):
+    """Whether a row is the model that all others are compared with."""
+    return row.uncached and row.num_steps == row.runs[0].against
+
+
+def series(row):
+    """The line of a figure that a row belongs to: all intervals of one method are one line."""
+    return re.sub(r", interval \d+$", "", name(row))
+
+
+def look(name):
+    return method(name).look
