@@ -10,14 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from harmonica.errors import BadInput, check
 from harmonica.files import atomic
 from harmonica.method import schedules
+from harmonica.method.schedule import Schedule, pretrained_file
 
 FILE = "router.safetensors"  # in a folder of save_pretrained
 KINDS = ("attn", "mlp")  # what takes turns in the columns of a router that does not say: DiT's
@@ -113,6 +112,14 @@ class Router:
         keep[0] = True
         return keep
 
+    def schedule(self, cur_percent=None):
+        """The mask of `keep` as a Schedule, without predictions."""
+        return Schedule(
+            keep=self.keep(cur_percent),
+            timesteps=self.timesteps,
+            about={"method": "router", **self.about},
+        )
+
     def save(self, path):
         about = {**self.about, "tau": self.tau, "timesteps": self.timesteps}
         # one entry of metadata: safetensors would write several in any order
@@ -130,15 +137,7 @@ class Router:
     @classmethod
     def from_pretrained(cls, source, *, revision=None):
         """The router of a folder or of a hub repository. BadInput where there is none."""
-        if Path(source).is_dir():
-            return load(Path(source) / FILE)
-        try:
-            return load(hf_hub_download(str(source), FILE, revision=revision))
-        except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
-            raise BadInput(
-                f"router: {source} is no folder here, and no hub repository with a {FILE} that could be reached "
-                f"({str(error).strip().splitlines()[0]})"
-            ) from None
+        return load(pretrained_file(source, FILE, "router", revision))
 
 
 def load(path):

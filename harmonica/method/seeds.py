@@ -5,7 +5,7 @@ or order of work.
 import numpy as np
 import torch
 
-EVALUATION, REFERENCE, TRAJECTORY, LAMBDA, DATA, ENCODING = range(6)
+EVALUATION, REFERENCE, TRAJECTORY, LAMBDA, DATA, ENCODING, SEARCH = range(7)
 
 
 def generators(domain, *key, indices):

@@ -1,0 +1,78 @@
+"""The model card (README.md) of a schedule that is shared as a folder or on the hub."""
+
+from harmonica.method.schedules import cur_percent
+
+USE = """## How to use it
+
+```python
+import harmonica
+
+schedule = harmonica.Schedule.from_pretrained("THIS_FOLDER_OR_ID")
+with harmonica.apply(pipe, schedule):
+    images = pipe(..., num_inference_steps={steps}{guidance}).images
+```
+"""
+
+
+def card(schedule):
+    """-> Markdown that says what the schedule is, for what it was made and how good it is."""
+    about, steps = schedule.about, schedule.num_steps
+    model = about.get("model") or "a diffusion transformer"
+    skipped = "predicted" if schedule.weights else "reused"
+    guidance = about.get("guidance")
+    lines = [
+        "---",
+        "library_name: harmonica",
+        "tags: [diffusion, feature-caching]",
+        "---",
+        f"# Cache schedule for {model}",
+        "",
+        f"At each of {steps} sampling steps it says which blocks of the transformer are computed; the others are "
+        f"{skipped} from features of earlier steps. {cur_percent(schedule.keep):.4g} % of all {schedule.keep.numel()} "
+        f"block calls ({steps} steps, {schedule.num_blocks} blocks) are skipped. Use it with this model, sampler, "
+        "number of steps and guidance only.",
+        "",
+        *_table(schedule, model, guidance),
+        "",
+        *_errors(about.get("error")),
+        USE.format(
+            steps=steps,
+            guidance="" if guidance is None else f", guidance_scale={guidance:g}",
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def _table(schedule, model, guidance):
+    about = schedule.about
+    rows = {
+        "model": model,
+        "model's sha256": about.get("model_sha256"),
+        "sampler": about.get("sampler"),
+        "steps": schedule.num_steps,
+        "guidance": guidance,
+        "timesteps": schedule.timesteps and ", ".join(f"{t:g}" for t in schedule.timesteps),
+        "computed / skipped": f"{int(schedule.keep.sum())} / {int((~schedule.keep).sum())}",
+        "features held per block": schedule.features,
+        "made by": about.get("method"),
+    }
+    shown = [f"| {name} | {value} |" for name, value in rows.items() if value is not None]
+    return ["| | |", "| --- | --- |", *shown]
+
+
+def _errors(error):
+    """The measured errors: a dict name -> mean squared error, with the number of images."""
+    if not error:
+        return []
+    rows = [f"| {name} | {value:.3e} |" for name, value in error["of"].items()]
+    return [
+        "## How good it is",
+        "",
+        f"Mean squared difference of the final latents from those of the uncached model, over {error['images']} "
+        "images from noise that was not used to make the schedule:",
+        "",
+        "| schedule | error |",
+        "| --- | --- |",
+        *rows,
+        "",
+    ]

@@ -1,0 +1,202 @@
+"""A cache schedule: which blocks are computed at which step, and how the skipped ones are predicted.
+
+It is the form in which every method travels: a trained router, FORA, SmoothCache, TaylorSeer, a
+searched schedule. One safetensors file with JSON metadata holds it.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from harmonica.errors import BadInput, check
+from harmonica.files import atomic
+from harmonica.method import schedules
+
+FILE = "schedule.safetensors"  # in a folder of save_pretrained
+CARD = "README.md"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Schedule:
+    """keep (T, N) bool: row = step in sampling order, True = compute; the first row computes all.
+
+    weights: for skipped entries (step, block) a float16 tensor (K + 1, channels). Such an entry
+    adds w_1 f_1 + ... + w_K f_K + bias per channel, where f_1 is the block's last computed feature,
+    f_2 the one computed before it, and so on; the last row is the bias. A skipped entry without
+    weights reuses f_1, which w = (1, 0, ..., 0) does too, bit for bit.
+    timesteps: T model timesteps in sampling order, or None if not recorded.
+    about: where it comes from (model, model_sha256, sampler, guidance, kinds, method, error, ...),
+    JSON-serialisable.
+    """
+
+    keep: torch.Tensor
+    weights: dict = field(default_factory=dict)
+    timesteps: tuple | None = None
+    about: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        shape = tuple(self.keep.shape)
+        check(
+            self.keep.dtype == torch.bool and len(shape) == 2 and self.keep.numel() > 0,
+            "schedule",
+            f"{self.keep.dtype} {shape}",
+            "keep must be torch.bool of the shape (steps, blocks)",
+        )
+        check(
+            bool(self.keep[0].all()),
+            "schedule",
+            "a first row that skips",
+            "nothing can be reused at the first step",
+        )
+        check(
+            self.timesteps is None or len(self.timesteps) == self.num_steps,
+            "timesteps",
+            self.timesteps,
+            f"a schedule of {self.num_steps} rows needs as many",
+        )
+        self._check_weights()
+
+    def _check_weights(self):
+        """Every entry has its own number of channels per block, but all see equally many features."""
+        known = self.keep.cumsum(0).tolist()  # features that were computed up to each entry
+        channels = {}
+        for (step, i), weights in self.weights.items():
+            where = f"weights of step {step}, block {i}"
+            check(
+                0 < step < self.num_steps and 0 <= i < self.num_blocks and not self.keep[step, i],
+                "schedule",
+                where,
+                "only a skipped entry has weights",
+            )
+            check(
+                weights.dtype == torch.float16
+                and weights.ndim == 2
+                and len(weights) == self.features + 1
+                and channels.setdefault(i, weights.shape[1]) == weights.shape[1],
+                "schedule",
+                f"{where}: {weights.dtype} {tuple(weights.shape)}",
+                f"they must be torch.float16 ({self.features + 1}, channels), the same for a whole block",
+            )
+            check(
+                bool(torch.isfinite(weights).all()),
+                "schedule",
+                f"{where}: NaN or infinite",
+                "every weight must be finite",
+            )
+            check(
+                not weights[known[step][i] : -1].any(),
+                "schedule",
+                where,
+                f"only {known[step][i]} features of the block are there by then: the other weights must be 0",
+            )
+
+    @property
+    def num_steps(self):
+        return self.keep.shape[0]
+
+    @property
+    def num_blocks(self):
+        return self.keep.shape[1]
+
+    @property
+    def features(self):
+        """How many computed features of a block its predictions may need (1 where all is reuse)."""
+        first = next(iter(self.weights.values()), None)
+        return 1 if first is None else max(1, len(first) - 1)
+
+    @property
+    def cur_percent(self):
+        return schedules.cur_percent(self.keep)
+
+    def save(self, path):
+        tensors = {"keep": self.keep.cpu().contiguous()}
+        if self.weights:
+            predicted = torch.zeros_like(tensors["keep"])
+            for entry in self.weights:
+                predicted[entry] = True
+            tensors["predicted"] = predicted
+        for i in sorted({i for _, i in self.weights}):
+            steps = sorted(step for step, block in self.weights if block == i)
+            tensors[f"weights.{i}"] = torch.stack([self.weights[s, i].cpu() for s in steps])
+        about = {**self.about, "timesteps": self.timesteps}
+        # one entry of metadata: safetensors would write several in any order
+        content = save(tensors, {"about": json.dumps(about, sort_keys=True)})
+        with atomic(path) as temporary:
+            temporary.write_bytes(content)
+
+    def save_pretrained(self, folder):
+        """Save as folder/schedule.safetensors with a model card, which `hf upload ID folder` brings
+        to the hub.
+        """
+        from harmonica.method.card import card
+
+        self.save(Path(folder) / FILE)
+        with atomic(Path(folder) / CARD) as temporary:
+            temporary.write_text(card(self))
+
+    @classmethod
+    def from_pretrained(cls, source, *, revision=None):
+        """The schedule of a folder or of a hub repository. BadInput where there is none."""
+        return load(pretrained_file(source, FILE, "schedule", revision))
+
+
+def load(path):
+    """Read a schedule. BadInput where the file is missing, cut off or not a schedule."""
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            about = json.loads((file.metadata() or {})["about"])
+        timesteps = about.pop("timesteps")
+        return Schedule(
+            keep=tensors["keep"],
+            weights=_by_entry(tensors),
+            timesteps=None if timesteps is None else tuple(timesteps),
+            about=about,
+        )
+    except FileNotFoundError:
+        raise BadInput(f"schedule: {path} does not exist") from None
+    except (
+        SafetensorError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        json.JSONDecodeError,
+    ) as error:
+        raise BadInput(
+            f"schedule: {path} is not a whole schedule file of this package ({error})"
+        ) from None
+
+
+def _by_entry(tensors):
+    """The weights of a file's tensors: (step, block) -> (K + 1, channels)."""
+    if "predicted" not in tensors:
+        return {}
+    weights = {}
+    for i, column in enumerate(tensors["predicted"].T):
+        steps = column.nonzero().flatten().tolist()
+        if steps:
+            rows = tensors[f"weights.{i}"]
+            weights |= {(step, i): rows[k] for k, step in enumerate(steps)}
+    return weights
+
+
+def pretrained_file(source, file, what, revision=None):
+    """-> the path of `file` in a folder here, or in a hub repository (downloaded). BadInput where
+    there is none. what: the word for it in the message.
+    """
+    if Path(source).is_dir():
+        return Path(source) / file
+    try:
+        return hf_hub_download(str(source), file, revision=revision)
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+        raise BadInput(
+            f"{what}: {source} is no folder here, and no hub repository with a {file} that could be reached "
+            f"({str(error).strip().splitlines()[0]})"
+        ) from None

@@ -1,0 +1,207 @@
+"""What every other choice at every step and block would do to the final image: one walk, one
+backward pass per direction.
+
+At step t block i adds a feature u to the stream. For a random direction v the backward pass gives
+g = d<v, x_0> / du, where u is the feature AS USED AT STEP t: what is kept for later steps is another
+node, as its later uses have a u of their own. An option of this entry with the value f would change
+<v, x_0> by q = <g, f - u>. Computed features are known everywhere, at skipped entries without
+gradient.
+
+Memory is one step's graph and T x N features: each step is checkpointed, so its graph is built again
+when the backward pass reaches it (skipped blocks are not computed again), and g is turned into q on
+the spot.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils.checkpoint import checkpoint
+
+from harmonica.method import seeds
+from harmonica.search.predict import RIDGE, moments, predicted
+from harmonica.search.quadratic import options, pairs
+from harmonica.search.walks import compute_all
+
+
+def probe(walk, schedule, seed, indices, *, directions=2, window=8, paired=False):
+    """Linearise the walk of some images around a schedule -> r (B, directions), Q (B, directions, T,
+    options, N), float32, for quadratic.Quadratic.
+
+    paired: skipped entries are predicted, from one or two features, with weights that are fitted
+    here for every option; else they reuse one feature. v is scaled such that the mean of r^2
+    estimates the mean squared error of the latents.
+    """
+    target = walk(compute_all, seed, indices)
+    linear = Linearised(schedule, len(indices), window, paired)
+    x = walk(linear, seed, indices, grad=True)
+    rngs = seeds.generators(seeds.SEARCH, seed, 1, indices=indices)
+    r, Q = [], []
+    for k in range(directions):
+        v = seeds.normal(rngs, x.shape[1:]).to(x) / x[0].numel() ** 0.5
+        linear.start()
+        torch.autograd.grad((v * x).sum(), linear.leaf, retain_graph=k < directions - 1)
+        r.append((v * (x.detach() - target)).flatten(1).sum(1))
+        Q.append(linear.changes())
+    return torch.stack(r, 1).float(), torch.stack(Q, 1).float()
+
+
+@dataclass(frozen=True)
+class Held:
+    """Of one block: the features that the schedule has computed, with graph; and what computing gave
+    at each of the last steps, whether used or not. Newest first.
+    """
+
+    history: tuple = ()
+    past: tuple = ()
+
+
+class Linearised:
+    """The policy that follows a schedule and, in the backward pass, records q of every option."""
+
+    def __init__(self, schedule, count, window, paired):
+        self.schedule, self.keep = schedule, schedule.keep.tolist()
+        self.count, self.window, self.paired = count, window, paired
+        self.own = options(schedule.keep.T.numpy(), window, paired).T  # (T, N)
+        self.pairs = pairs(window) if paired else []
+        self.leaf = torch.zeros((), requires_grad=True)  # by which the graph is asked for
+        self.start()
+
+    def start(self):
+        """Before each backward pass."""
+        self.found = {}
+
+    def changes(self):
+        """(count, T, options, N) of the last backward pass; 0 where the image does not depend on an
+        entry.
+        """
+        (T, N), some = self.schedule.keep.shape, next(iter(self.found.values()))
+        Q = some.new_zeros(self.count, T, 1 + self.window + len(self.pairs), N)
+        for (step, i), q in self.found.items():
+            Q[:, step, :, i] = q
+        return Q
+
+    def __call__(self, step, call, state):
+        state = state or [Held()] * len(self.keep[0])
+        following, first = [None] * len(state), True
+
+        def run():
+            nonlocal first
+            recording, first = first, False
+
+            def at(i, compute):
+                history, weights = state[i].history, self.schedule.weights.get((step, i))
+                if self.keep[step][i]:
+                    used = compute()
+                    history = (used, *history[: self.schedule.features - 1])
+                else:
+                    used = predicted(weights, history)
+                if not recording:
+                    return self.tapped(used, None)
+                with torch.no_grad():
+                    new = tree_map(torch.Tensor.detach, used) if self.keep[step][i] else compute()
+                past = (new, *state[i].past)
+                following[i] = Held(history, past[: self.window])
+                return self.tapped(used, Entry(self, step, i, past))
+
+            return call(at)
+
+        out = checkpoint(run, use_reentrant=False, preserve_rng_state=False)
+        return out, following
+
+    def tapped(self, used, entry):
+        leaves, spec = tree_flatten(used)
+        return tree_unflatten(
+            [
+                Tap.apply(leaf, self.leaf, entry and partial(entry.record, k, leaf.detach()))
+                for k, leaf in enumerate(leaves)
+            ],
+            spec,
+        )
+
+
+class Tap(torch.autograd.Function):
+    """The feature as it is; its gradient is shown to `record`. The leaf only asks for a graph."""
+
+    @staticmethod
+    def forward(ctx, feature, leaf, record):
+        ctx.record = record
+        return feature.view_as(feature)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        ctx.record(gradient)
+        return gradient, torch.zeros(()), None
+
+
+class Entry:
+    """One step and block: the values of its options, and what a gradient says of them."""
+
+    def __init__(self, linear, step, i, past):
+        self.linear, self.key, self.own = linear, (step, i), linear.own[step, i]
+        self.past = [tree_flatten(feature)[0] for feature in past]
+        self.weights = None
+        if linear.paired and step:
+            leaves = range(len(self.past[0]))
+            self.weights = [self.fitted([feature[k] for feature in self.past]) for k in leaves]
+
+    def fitted(self, values):
+        """Weights of the options of this step -> first (.., channels), second, bias: ages 1 .., then
+        pairs.
+        """
+        mean, cov = moments(values)
+        mean, cov = mean.T, cov.permute(1, 2, 0)  # ages first
+        ages = torch.arange(1, len(values), device=mean.device)
+        single = cov[ages, 0] / (cov[ages, ages] * (1 + RIDGE) + 1e-12)
+        a, b = self.pairs_here()
+        ridge = RIDGE * (cov[a, a] + cov[b, b]) / 2 + 1e-12
+        aa, bb, ab, ay, by = cov[a, a] + ridge, cov[b, b] + ridge, cov[a, b], cov[a, 0], cov[b, 0]
+        determinant = aa * bb - ab * ab
+        first = torch.cat([single, (bb * ay - ab * by) / determinant])
+        second = torch.cat([torch.zeros_like(single), (aa * by - ab * ay) / determinant])
+        a, b = self.ages_of_options()
+        bias = mean[0] - first * mean[a] - second * mean[b]
+        return [part.to(values[0].dtype) for part in (first, second, bias)]
+
+    def pairs_here(self):
+        known = [(a, b) for a, b in self.linear.pairs if b < len(self.past)]
+        return torch.tensor(known, dtype=torch.long).reshape(-1, 2).T
+
+    def ages_of_options(self):
+        """The ages of both features of ages 1 .. and then pairs; the second of a single is not used."""
+        ages, (a, b) = torch.arange(1, len(self.past)), self.pairs_here()
+        return torch.cat([ages, a]), torch.cat([ages, b])
+
+    def record(self, k, used, gradient):
+        """Add what leaf k of the feature tells to this entry's q (count, options)."""
+        linear = self.linear
+        values = [feature[k] for feature in self.past]
+        q = self.of_predictions(k, values, used, gradient) if self.weights else None
+        if q is None:
+            q = torch.stack([channels(gradient, value - used).sum(1) for value in values], 1)
+        q = q.unflatten(0, (-1, linear.count)).sum(0)
+        whole = q.new_zeros(linear.count, 1 + linear.window + len(linear.pairs))
+        ages = len(values)
+        whole[:, :ages] = q[:, :ages]
+        first_pair = 1 + linear.window
+        whole[:, first_pair : first_pair + q.shape[1] - ages] = q[:, ages:]
+        whole[:, self.own] = 0
+        linear.found[self.key] = linear.found.get(self.key, 0) + whole
+
+    def of_predictions(self, k, values, used, gradient):
+        """(B, 1 + ages + pairs): as w_1 f_1 + w_2 f_2 + bias - u, all as differences from u."""
+        first, second, bias = self.weights[k]
+        a, b = self.ages_of_options()
+        toward = torch.stack([channels(gradient, value - used) for value in values], 1)
+        own, plain = channels(gradient, used), channels(gradient, None)
+        q = (first * toward[:, a] + second * toward[:, b] + bias * plain[:, None]).sum(2)
+        q = q + own @ (first + second - 1).T
+        return torch.cat([toward[:, :1].sum(2), q], 1)
+
+
+def channels(gradient, other):
+    """sum over tokens of gradient x other (1 where None) -> (B, channels), in float32 at least."""
+    wide = torch.promote_types(gradient.dtype, torch.float32)
+    product = gradient.to(wide) if other is None else gradient.to(wide) * other.to(wide)
+    return product.flatten(1, -2).sum(1)

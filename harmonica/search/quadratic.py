@@ -1,0 +1,202 @@
+"""The quadratic model of the image error over all schedules, and the best schedule under it. Numpy
+alone.
+
+Linearised at some schedule (probe.py), the final image moves by the sum of what each entry's choice
+adds. Along a random direction v that is one number per image, direction, entry and option:
+
+    e(schedule) = r + sum over entries of Q[.., option that the schedule takes there]
+    E(schedule) = mean over images and directions of e^2      estimates || x_0 - x_0* ||^2
+
+An entry's option follows from its column: 0 computed; a = 1 .. window: reuse (or predict from) the
+feature of a steps before; then, where skipped entries are predicted from two features, one option
+for every pair of ages a < b.
+"""
+
+import numpy as np
+
+from harmonica.errors import check
+
+WIDEST = 512  # entries of each kind among which pairs are tried: all of them up to T N = 1000
+
+
+def pairs(window):
+    """The ages (a, b) of the two last computed features, in the order of their options."""
+    return [(a, b) for b in range(2, window + 1) for a in range(1, b)]
+
+
+def options(columns, window, paired):
+    """columns (.., T) bool -> (.., T) int: the option of every entry; -1 where it is too old.
+
+    A second feature older than the window is left out: the entry counts as predicted from one.
+    """
+    steps = np.arange(columns.shape[-1])
+    last = np.maximum.accumulate(np.where(columns, steps, 0), axis=-1)
+    age = steps - last
+    option = np.where(age > window, -1, age)
+    if not paired:
+        return option
+    before = np.take_along_axis(last, np.maximum(last - 1, 0), axis=-1)
+    second = steps - before
+    both = (age >= 1) & (last >= 1) & (second <= window)
+    pair = window + 1 + (second - 1) * (second - 2) // 2 + age - 1
+    return np.where(both, pair, option)
+
+
+class Quadratic:
+    """r (S,) and Q (S, T, options, N) of S = images x directions."""
+
+    def __init__(self, r, Q, window):
+        self.r = np.asarray(r, np.float64)
+        self.by_column = np.ascontiguousarray(np.transpose(Q, (3, 1, 2, 0)))  # (N, T, options, S)
+        self.window, self.paired = window, Q.shape[2] > window + 1
+
+    def sums(self, columns, i):
+        """What block i adds to r if its column were each of these (M, T): (M, S), and whether it
+        can be (M,).
+        """
+        option = options(columns, self.window, self.paired)
+        steps = np.arange(columns.shape[1])
+        added = self.by_column[i][steps, option].sum(1, dtype=np.float64)
+        return added, (option >= 0).all(1)
+
+    def error(self, keep):
+        """E of a schedule (T, N)."""
+        e = self.r + sum(self.sums(keep[None, :, i], i)[0][0] for i in range(keep.shape[1]))
+        return float(np.mean(e**2))
+
+    def minimise(self, keep, target, costs=None, swaps=400):
+        """Greedy flips from `keep` to a saving of `target`, then swaps -> keep. See descend."""
+        return descend(self, keep, target, costs, swaps)[-1]
+
+
+def descend(quadratic, keep, target, costs=None, swaps=400):
+    """From `keep` (T, N) to the budget, then the best swap again and again.
+
+    target: what skipped entries must save, in the unit of costs (N,), integers per entry of a
+    block; without costs every entry counts one, and exactly `target` are skipped. At most `swaps`
+    swaps -> the schedule that greedy flips give, and those after each swap.
+    """
+    costs = np.ones(keep.shape[1], np.int64) if costs is None else np.asarray(costs, np.int64)
+    most = int(costs.sum() * (len(keep) - 1))
+    check(0 <= target <= most, "target", target, f"skipped entries can save 0..{most}")
+    state = State(quadratic, keep, costs)
+    while state.saved < target:
+        state.flip_best(skip=True)
+    state.fill(target)
+    path = [state.keep.copy()]
+    while len(path) <= swaps and state.swap_best(target):
+        state.fill(target)
+        path.append(state.keep.copy())
+    return path
+
+
+class State:
+    """A schedule with what every single flip, and every swap within a column, would add to e.
+
+    Changes of different columns add up; a flip changes its own column alone, so only that one is
+    looked at again.
+    """
+
+    def __init__(self, quadratic, keep, costs):
+        self.quadratic, self.keep, self.costs = quadratic, keep.copy(), costs
+        (T, N), S = keep.shape, len(quadratic.r)
+        self.sums = np.zeros((N, S))
+        self.change, self.allowed = np.zeros((N, T, S)), np.zeros((N, T), bool)
+        self.moves = [None] * N
+        for i in range(N):
+            self.look(i)
+
+    def look(self, i):
+        """Everything about column i anew."""
+        column, T = self.keep[:, i], len(self.keep)
+        flipped = column ^ np.eye(T, dtype=bool)
+        added, possible = self.quadratic.sums(np.concatenate([column[None], flipped]), i)
+        check(possible[0], "window", self.quadratic.window, "an entry reuses an older feature")
+        self.sums[i] = added[0]
+        self.change[i], self.allowed[i] = added[1:] - added[0], possible[1:]
+        self.allowed[i, 0] = False
+        near = np.abs(np.subtract.outer(np.arange(T), np.arange(T))) <= self.quadratic.window
+        off, on = np.nonzero(near & column[:, None] & ~column)
+        off, on = off[off > 0], on[off > 0]
+        moved = flipped[off] ^ flipped[on] ^ column
+        added, possible = self.quadratic.sums(moved, i)
+        self.moves[i] = off[possible], on[possible], added[possible] - self.sums[i]
+
+    @property
+    def e(self):
+        return self.quadratic.r + self.sums.sum(0)
+
+    @property
+    def saved(self):
+        return int((~self.keep * self.costs).sum())
+
+    def flip(self, t, i):
+        self.keep[t, i] = not self.keep[t, i]
+        self.look(i)
+
+    def flipped(self):
+        """(N, T): by how much E changes with every single flip, inf where it cannot be made."""
+        change = (2 * self.change @ self.e + np.square(self.change).sum(2)) / len(self.e)
+        return np.where(self.allowed, change, np.inf)
+
+    def flip_best(self, skip, allowed=True):
+        """The flip of a computed (skip) or skipped entry that adds least to E per cost."""
+        change = self.flipped() / self.costs[:, None]
+        change = np.where((self.keep.T == skip) & allowed, change, np.inf)
+        i, t = np.unravel_index(change.argmin(), change.shape)
+        check(change[i, t] < np.inf, "window", self.quadratic.window, "no entry can be skipped")
+        self.flip(t, i)
+
+    def fill(self, target):
+        """Compute more while enough is saved without it."""
+        while True:
+            fits = (~self.keep.T & self.allowed) & (self.saved - self.costs[:, None] >= target)
+            if not fits.any():
+                return
+            self.flip_best(skip=False, allowed=fits)
+
+    def swap_best(self, target):
+        """Compute a skipped entry in place of a computed one: the best such pair -> whether any
+        lowers E.
+        """
+        change, (off, on) = min(self._best_across(target), self._best_within(), key=lambda b: b[0])
+        if not change < -1e-6 * np.mean(self.e**2):
+            return False
+        for t, i in (off, on):
+            self.keep[t, i] = not self.keep[t, i]
+        for i in {off[1], on[1]}:
+            self.look(i)
+        return True
+
+    def _best_across(self, target):
+        """-> change of E, ((t, i), (u, j)): the best swap between two different blocks."""
+        (N, T), change = self.allowed.shape, self.flipped().ravel()
+        kept = self.keep.T.ravel()
+        off, on = (_lowest(np.where(kept == skip, change, np.inf)) for skip in (True, False))
+        if not (len(off) and len(on)):
+            return np.inf, None
+        flips = self.change.reshape(N * T, -1)
+        pair = change[off][:, None] + change[on] + 2 * (flips[off] @ flips[on].T) / len(self.e)
+        saved = self.saved + self.costs[off // T][:, None] - self.costs[on // T]
+        pair[(saved < target) | (off[:, None] // T == on // T)] = np.inf
+        a, b = np.unravel_index(pair.argmin(), pair.shape)
+        (i, t), (j, u) = divmod(int(off[a]), T), divmod(int(on[b]), T)
+        return pair[a, b], ((t, i), (u, j))
+
+    def _best_within(self):
+        """The same within one block, whose columns are looked at as a whole."""
+        best, e = (np.inf, None), self.e
+        for i, (off, on, moved) in enumerate(self.moves):
+            if not len(off):
+                continue
+            change = (2 * moved @ e + np.square(moved).sum(1)) / len(e)
+            k = change.argmin()
+            if change[k] < best[0]:
+                best = change[k], ((int(off[k]), i), (int(on[k]), i))
+        return best
+
+
+def _lowest(change):
+    """Indices of the finite entries, the WIDEST lowest of them."""
+    order = np.argsort(change, kind="stable")[:WIDEST]
+    return order[np.isfinite(change[order])]

@@ -1,0 +1,66 @@
+"""The walk of a loaded model, and the policies that follow a schedule."""
+
+from functools import partial
+
+import torch
+
+from harmonica.method import seeds
+from harmonica.method.denoise import Denoiser
+from harmonica.search.predict import predicted
+
+
+class ModelWalk:
+    """The walk (see harmonica.search) of a method.model.Loaded with a sampler, steps and guidance."""
+
+    def __init__(self, loaded, sampler, num_steps, guidance=1.0):
+        self.loaded, self.sampler, self.guidance = loaded, sampler, guidance
+        self.num_steps, self.num_blocks = num_steps, len(loaded.backbone.blocks)
+        self.timesteps = sampler.timesteps(num_steps)
+
+    def __call__(self, policy, seed, indices, grad=False):
+        loaded = self.loaded
+        rngs = seeds.generators(seeds.SEARCH, seed, indices=indices)
+        x = seeds.normal(rngs, loaded.shape).to(loaded.device)
+        denoiser = Denoiser(
+            loaded.backbone,
+            self.sampler,
+            self.timesteps,
+            loaded.cond(seeds.choices(rngs, loaded.num_conds)),
+            scale=self.guidance,
+            noise=seeds.step_noise(seeds.SEARCH, seed, indices=indices, shape=loaded.shape),
+        )
+
+        def forward(step, x, t, state):
+            return policy(step, partial(self.call, denoiser, x, t), state if step else None)
+
+        with torch.set_grad_enabled(grad):
+            return denoiser.images(denoiser.walk(denoiser.begin(x), forward))
+
+    def call(self, denoiser, x, t, at):
+        h, c = denoiser.start(x, t)
+        for i, block in enumerate(denoiser.blocks):
+            h = block.add(h, c, at(i, partial(block.residual, h, c)))
+        return denoiser.finish(h, c)
+
+
+def compute_all(step, call, state):
+    """The policy of the uncached model."""
+    return call(lambda i, compute: compute()), None
+
+
+def follow(schedule):
+    """-> the policy of a schedule. Its state: per block the last computed features, newest first."""
+    keep, weights, features = schedule.keep.tolist(), schedule.weights, schedule.features
+
+    def policy(step, call, state):
+        state = list(state or [()] * len(keep[0]))
+
+        def at(i, compute):
+            if not keep[step][i]:
+                return predicted(weights.get((step, i)), state[i])
+            state[i] = (compute(), *state[i][: features - 1])
+            return state[i][0]
+
+        return call(at), state
+
+    return policy
