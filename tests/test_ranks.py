@@ -1,4 +1,4 @@
-"""Training on several ranks: in exact arithmetic the same router as on one; every rank ends with
+"""Training and search on several ranks: in exact arithmetic the same as on one; every rank ends with
 it, one of them writes.
 """
 
@@ -10,6 +10,7 @@ from multiprocessing import get_context
 import pytest
 import torch
 
+from harmonica import samplers
 from harmonica.errors import BadInput
 from harmonica.lab.make import make
 from harmonica.lab.models import load_model
@@ -19,6 +20,9 @@ from harmonica.method import ranks, seeds
 from harmonica.method.learner import Learner
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import Work, initial_logits, train
+from harmonica.search.search import Search
+from harmonica.search.settings import Settings
+from harmonica.search.walks import ModelWalk
 
 IEPO = {"lambda_scores": "soft", "refresh": 1, "lambda_batch": 4}
 METHODS = {
@@ -182,3 +186,22 @@ def test_a_batch_that_the_ranks_cannot_share_is_refused(on_two_ranks):
     assert ranks.part(5) == range(5) and ranks.count() == 1 and ranks.is_first()
     with pytest.raises(BadInput, match="batch: 5 samples cannot be divided over 2 ranks"):
         on_two_ranks(part_of_five)
+
+
+def search_it(loaded):
+    """A search in float64 -> its schedule's mask, its weights one below the other, its error."""
+    with float64_noise():
+        walk = ModelWalk(loaded, samplers.load("ddim"), 5, 1.5)
+        settings = Settings(images=4, check_images=4, window=3, rounds=2, directions=2)
+        search = Search(walk, [10], settings)
+        schedule = search.run()[10]
+        weights = [schedule.weights[entry].double() for entry in sorted(schedule.weights)]
+        return schedule.keep, torch.cat(weights), search.held_back(schedule)
+
+
+def test_in_float64_two_ranks_find_the_schedule_that_one_finds(on_two_ranks, tiny_model_float64):
+    keep, weights, error = search_it(tiny_model_float64)
+    for own_keep, own_weights, own_error in on_two_ranks(search_it, tiny_model_float64):
+        assert torch.equal(own_keep, keep)
+        torch.testing.assert_close(own_weights, weights, rtol=1e-3, atol=1e-6)  # float16
+        assert own_error == pytest.approx(error, rel=1e-3)

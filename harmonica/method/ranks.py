@@ -1,5 +1,5 @@
-"""Several processes train one router: each has a contiguous part of every batch; gradients and
-lambda are averaged.
+"""Several processes work on one router or schedule: each has a contiguous part of every batch;
+gradients, lambda and errors are averaged.
 
 torch.distributed's group is the state. In a process that never joined one every function gives back
 what it was given, so training alone is the same in every bit.
@@ -73,3 +73,12 @@ def agree(value):
     values = [value]
     distributed.broadcast_object_list(values)
     return values[0]
+
+
+def gather(tensor):
+    """The equal parts of all ranks along the first dimension, in the ranks' order, on all."""
+    if count() == 1:
+        return tensor
+    parts = [torch.empty_like(tensor) for _ in range(count())]
+    distributed.all_gather(parts, tensor.contiguous())
+    return torch.cat(parts)

@@ -12,6 +12,7 @@ when the backward pass reaches it (skipped blocks are not computed again), and g
 the spot.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,29 +23,34 @@ from torch.utils.checkpoint import checkpoint
 from harmonica.method import seeds
 from harmonica.search.predict import RIDGE, moments, predicted
 from harmonica.search.quadratic import options, pairs
-from harmonica.search.walks import compute_all
+from harmonica.search.walks import uncached
 
 
 def probe(walk, schedule, seed, indices, *, directions=2, window=8, paired=False):
     """Linearise the walk of some images around a schedule -> r (B, directions), Q (B, directions, T,
-    options, N), float32, for quadratic.Quadratic.
+    options, N), for quadratic.Quadratic.
 
     paired: skipped entries are predicted, from one or two features, with weights that are fitted
     here for every option; else they reuse one feature. v is scaled such that the mean of r^2
     estimates the mean squared error of the latents.
     """
-    target = walk(compute_all, seed, indices)
+    target = walk(uncached, seed, indices)
     linear = Linearised(schedule, len(indices), window, paired)
     x = walk(linear, seed, indices, grad=True)
-    rngs = seeds.generators(seeds.SEARCH, seed, 1, indices=indices)
     r, Q = [], []
-    for k in range(directions):
-        v = seeds.normal(rngs, x.shape[1:]).to(x) / x[0].numel() ** 0.5
+    for k, v in enumerate(random_directions(seed, indices, x.detach(), directions)):
         linear.start()
         torch.autograd.grad((v * x).sum(), linear.leaf, retain_graph=k < directions - 1)
         r.append((v * (x.detach() - target)).flatten(1).sum(1))
         Q.append(linear.changes())
-    return torch.stack(r, 1).float(), torch.stack(Q, 1).float()
+    return torch.stack(r, 1), torch.stack(Q, 1)
+
+
+def random_directions(seed, indices, like, count):
+    """`count` times v ~ N(0, 1 / size of an image), one for each image."""
+    rngs = seeds.generators(seeds.SEARCH, seed, 1, indices=indices)
+    size = like[0].numel()
+    return [seeds.normal(rngs, like.shape[1:]).to(like) / size**0.5 for _ in range(count)]
 
 
 @dataclass(frozen=True)
@@ -84,31 +90,37 @@ class Linearised:
 
     def __call__(self, step, call, state):
         state = state or [Held()] * len(self.keep[0])
-        following, first = [None] * len(state), True
+        following, asked, runs = [None] * len(state), Counter(), []
+
+        def skipped(i, compute):
+            """What a skipped block would have computed; None when the graph is built again. A unit
+            that is asked before its modules run (backbones.generic) is asked again there, too.
+            """
+            asked[i] += len(runs) == 1
+            if len(runs) == 1 or asked[i] > 1:
+                with torch.no_grad():
+                    return compute()
+
+        def at(i, compute):
+            history = state[i].history
+            if self.keep[step][i]:
+                used = compute()
+                new = tree_map(torch.Tensor.detach, used)
+                history = (used, *history[: self.schedule.features - 1])
+            else:
+                used = predicted(self.schedule.weights.get((step, i)), history)
+                new = skipped(i, compute)
+            if len(runs) > 1:
+                return self.tapped(used, None)
+            past = (new, *state[i].past)
+            following[i] = Held(history, past[: self.window])
+            return self.tapped(used, Entry(self, step, i, past))
 
         def run():
-            nonlocal first
-            recording, first = first, False
-
-            def at(i, compute):
-                history, weights = state[i].history, self.schedule.weights.get((step, i))
-                if self.keep[step][i]:
-                    used = compute()
-                    history = (used, *history[: self.schedule.features - 1])
-                else:
-                    used = predicted(weights, history)
-                if not recording:
-                    return self.tapped(used, None)
-                with torch.no_grad():
-                    new = tree_map(torch.Tensor.detach, used) if self.keep[step][i] else compute()
-                past = (new, *state[i].past)
-                following[i] = Held(history, past[: self.window])
-                return self.tapped(used, Entry(self, step, i, past))
-
+            runs.append(None)
             return call(at)
 
-        out = checkpoint(run, use_reentrant=False, preserve_rng_state=False)
-        return out, following
+        return checkpoint(run, use_reentrant=False, preserve_rng_state=False), following
 
     def tapped(self, used, entry):
         leaves, spec = tree_flatten(used)

@@ -79,7 +79,7 @@ def descend(quadratic, keep, target, costs=None, swaps=400):
     costs = np.ones(keep.shape[1], np.int64) if costs is None else np.asarray(costs, np.int64)
     most = int(costs.sum() * (len(keep) - 1))
     check(0 <= target <= most, "target", target, f"skipped entries can save 0..{most}")
-    state = State(quadratic, keep, costs)
+    state = Descent(quadratic, keep, costs)
     while state.saved < target:
         state.flip_best(skip=True)
     state.fill(target)
@@ -90,7 +90,7 @@ def descend(quadratic, keep, target, costs=None, swaps=400):
     return path
 
 
-class State:
+class Descent:
     """A schedule with what every single flip, and every swap within a column, would add to e.
 
     Changes of different columns add up; a flip changes its own column alone, so only that one is
@@ -159,12 +159,12 @@ class State:
         """Compute a skipped entry in place of a computed one: the best such pair -> whether any
         lowers E.
         """
-        change, (off, on) = min(self._best_across(target), self._best_within(), key=lambda b: b[0])
+        change, swap = min(self._best_across(target), self._best_within(), key=lambda best: best[0])
         if not change < -1e-6 * np.mean(self.e**2):
             return False
-        for t, i in (off, on):
+        for t, i in swap:
             self.keep[t, i] = not self.keep[t, i]
-        for i in {off[1], on[1]}:
+        for i in {i for _, i in swap}:
             self.look(i)
         return True
 

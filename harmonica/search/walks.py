@@ -5,6 +5,7 @@ from functools import partial
 import torch
 
 from harmonica.method import seeds
+from harmonica.method.cache import compute_all
 from harmonica.method.denoise import Denoiser
 from harmonica.search.predict import predicted
 
@@ -14,7 +15,7 @@ class ModelWalk:
 
     def __init__(self, loaded, sampler, num_steps, guidance=1.0):
         self.loaded, self.sampler, self.guidance = loaded, sampler, guidance
-        self.num_steps, self.num_blocks = num_steps, len(loaded.backbone.blocks)
+        self.num_steps, self.num_blocks = num_steps, loaded.backbone.num_blocks
         self.timesteps = sampler.timesteps(num_steps)
 
     def __call__(self, policy, seed, indices, grad=False):
@@ -30,22 +31,16 @@ class ModelWalk:
             noise=seeds.step_noise(seeds.SEARCH, seed, indices=indices, shape=loaded.shape),
         )
 
-        def forward(step, x, t, state):
-            return policy(step, partial(self.call, denoiser, x, t), state if step else None)
+        def forward(step, x, state):
+            return policy(step, partial(denoiser.run, step, x), state if step else None)
 
         with torch.set_grad_enabled(grad):
             return denoiser.images(denoiser.walk(denoiser.begin(x), forward))
 
-    def call(self, denoiser, x, t, at):
-        h, c = denoiser.start(x, t)
-        for i, block in enumerate(denoiser.blocks):
-            h = block.add(h, c, at(i, partial(block.residual, h, c)))
-        return denoiser.finish(h, c)
 
-
-def compute_all(step, call, state):
+def uncached(step, call, state):
     """The policy of the uncached model."""
-    return call(lambda i, compute: compute()), None
+    return call(compute_all), None
 
 
 def follow(schedule):

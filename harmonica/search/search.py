@@ -1,0 +1,235 @@
+"""The search: grow the skipped share in stages, then improve by swaps that are checked on other noise.
+
+    schedules = Search(walk, [160], Settings()).run()       # 160 of the T N entries are skipped
+
+1. From the full schedule, in stages up to the largest budget: linearise at the present schedule
+   (probe.py), then take the best schedule under the quadratic model (quadratic.py).
+2. From each start (the grown schedule, and FORA at the interval that fits best): linearise again,
+   propose swaps, and accept them only where the TRUE error on held-back noise falls; else try half
+   as many. So the result is never worse on that noise than FORA at the same budget.
+
+Everything follows from the seed. Several ranks each walk their part of the images and decide alike.
+"""
+
+from dataclasses import asdict
+
+import numpy as np
+import torch
+
+from harmonica.errors import check
+from harmonica.method import ranks
+from harmonica.method.schedule import Schedule
+from harmonica.search.predict import fit
+from harmonica.search.probe import probe
+from harmonica.search.quadratic import Quadratic, descend
+from harmonica.search.state import State
+from harmonica.search.walks import follow, uncached
+
+FIT, CHECK, FINAL, LINEAR = range(4)  # what noise is for
+STARTS = ("grown", "fora")
+OUTLIERS = 0.5  # images of large derivatives weigh less, by this power
+
+
+class Search:
+    """A search over one walk (see harmonica.search), for one budget or several at once.
+
+    targets: what skipped entries must save, in the unit of costs (N,), integers per entry of each
+    block; without costs each entry counts one and exactly `target` are skipped. state_path: where
+    the state is kept from stage to stage. bar: a tqdm, whose total is set to the forwards of one
+    image that the search takes at most.
+    """
+
+    def __init__(self, walk, targets, settings, *, costs=None, state_path=None, bar=None):
+        self.walk, self.settings, self.state_path, self.bar = walk, settings, state_path, bar
+        self.T, self.N = walk.num_steps, walk.num_blocks
+        self.targets = sorted(set(targets))
+        self.costs = np.asarray([1] * self.N if costs is None else costs, np.int64)
+        check(len(self.targets) > 0, "targets", targets, "give at least one budget")
+        self.state = State(
+            {
+                "settings": asdict(settings),
+                "targets": self.targets,
+                "costs": self.costs.tolist(),
+                "steps": self.T,
+                "blocks": self.N,
+            }
+        )
+        self.exact = {}
+
+    def forwards(self):
+        """Forwards of one image that the search takes at most."""
+        settings, starts = self.settings, len(STARTS) * len(self.targets)
+        rounds = starts * settings.rounds
+        linearised = (len(self.goals()) + rounds) * settings.linearisation(self.T)
+        tries = starts + rounds * (1 + int(np.log2(settings.swaps)))
+        return linearised + tries * settings.judgement(self.T)
+
+    def goals(self):
+        """The budgets at which the model is linearised anew while the skipped share grows."""
+        most = self.targets[-1]
+        return sorted({round(share * most) for share in self.settings.stages} | {*self.targets})
+
+    def run(self):
+        """-> {target: Schedule}, the best found for each."""
+        if self.state_path:
+            self.state.restore(self.state_path)
+        if self.bar is not None:
+            self.bar.total = self.forwards()
+        for number, (work, *what) in enumerate(self.plan()):
+            if number < self.state.values["done"]:
+                continue
+            work(*what)
+            self.state.values["done"] = number + 1
+            if self.state_path and ranks.is_first():
+                self.state.save(self.state_path)
+        return {target: self.best(target) for target in self.targets}
+
+    def plan(self):
+        """The steps of the search, each of which changes the state."""
+        yield from ((self.grow, stage, goal) for stage, goal in enumerate(self.goals()))
+        for target in self.targets:
+            for start in STARTS:
+                yield self.begin, target, start
+                for round_ in range(self.settings.rounds):
+                    yield self.polish, target, start, round_
+
+    def best(self, target):
+        """The schedule of the better start."""
+        start = min(STARTS, key=lambda start: self.state.values[f"{target} {start}"]["error"])
+        return self.schedule(self.state.masks[f"{target} {start}"])
+
+    def held_back(self, schedule):
+        """Its error on noise that nothing was chosen or fitted by."""
+        return self.error(schedule, FINAL)
+
+    # the steps
+
+    def grow(self, stage, goal):
+        keep = self.state.masks.get("growing", np.ones((self.T, self.N), bool))
+        self.tell(f"stage {stage + 1} of {len(self.goals())}")
+        self.state.samples = []  # the schedule moves too far for older ones
+        keep = self.descend(keep, goal, (stage,))[-1]
+        self.state.masks["growing"] = keep
+        if goal in self.targets:
+            self.state.masks[f"{goal} grown"] = keep
+
+    def begin(self, target, start):
+        name = f"{target} {start}"
+        self.state.samples = []
+        keep = self.fora(target) if start == "fora" else self.state.masks[name]
+        if not 0 <= self.saved(keep) - target < self.costs.min():
+            keep = self.descend(keep, target, (self.number(target), STARTS.index(start)), 0)[-1]
+        error = self.error(self.schedule(keep))
+        self.state.masks[name] = keep
+        self.state.values[name] = {"error": error, "swaps": self.settings.swaps, "failed": 0}
+        self.tell(f"{start} start", error)
+
+    def polish(self, target, start, round_):
+        """One linearisation; the most swaps that lower the true error, halved until some do."""
+        name = f"{target} {start}"
+        own, keep = self.state.values[name], self.state.masks[name]
+        if own["failed"] == 2:
+            return
+        key = (self.number(target), STARTS.index(start), round_)
+        path = self.descend(keep, target, key, own["swaps"])
+        swaps = len(path) - 1
+        while swaps > 0:
+            error = self.error(self.schedule(path[swaps]))
+            if error < own["error"]:
+                self.state.masks[name] = path[swaps]
+                own |= {"error": error, "swaps": min(2 * swaps, self.settings.swaps), "failed": 0}
+                break
+            swaps //= 2
+        else:
+            own["failed"] += 1
+        self.tell(f"{start}, round {round_ + 1}", own["error"])
+
+    # what they are made of
+
+    def descend(self, keep, target, key, swaps=400):
+        """Linearise at keep, with noise of this key, and descend the quadratic model -> path."""
+        samples = self.linearise(keep, key)
+        self.state.samples = [*self.state.samples, samples][-self.settings.memory :]
+        r, Q = (np.concatenate(parts) for parts in zip(*self.state.samples))
+        quadratic = Quadratic(r, Q, self.settings.window)
+        return ranks.agree(descend(quadratic, keep, target, self.costs, swaps))
+
+    def linearise(self, keep, key):
+        """-> r (S,), Q (S, T, options, N) of all ranks' images, as numpy arrays."""
+        settings, schedule, parts = self.settings, self.schedule(keep), []
+        for indices in self.batches(settings.images):
+            r, Q = probe(
+                self.walk,
+                schedule,
+                self.noise(LINEAR, *key),
+                indices,
+                directions=settings.directions,
+                window=settings.window,
+                paired=settings.predict,
+            )
+            parts.append((ranks.gather(r), ranks.gather(Q)))
+        r, Q = (torch.cat(part).flatten(0, 1).float().cpu().numpy() for part in zip(*parts))
+        self.count(settings.linearisation(self.T) - self.fitted())
+        size = np.sqrt(np.square(Q).mean((1, 2, 3)))
+        weight = (size / np.median(size)) ** -OUTLIERS
+        return r * weight, Q * weight[:, None, None, None]
+
+    def schedule(self, keep):
+        """keep with predictions that are fitted to it, where the search is for these."""
+        mask = torch.from_numpy(keep)
+        if not self.settings.predict or keep.all():
+            return Schedule(keep=mask)
+        self.count(self.fitted())
+        indices = ranks.part(self.settings.images)
+        return fit(self.walk, mask, self.noise(FIT), indices)
+
+    def error(self, schedule, purpose=CHECK):
+        """Mean squared difference of the final latents from the uncached ones, over check_images."""
+        policy, errors = follow(schedule), []
+        for indices in self.batches(self.settings.check_images):
+            seed = self.noise(purpose)
+            if (purpose, indices) not in self.exact:
+                self.exact[purpose, indices] = self.walk(uncached, seed, indices)
+            x = self.walk(policy, seed, indices)
+            errors.append((x - self.exact[purpose, indices]).square().mean())
+        self.count(self.settings.check_images * self.T)
+        return float(ranks.mean(torch.stack(errors).mean()))
+
+    def fora(self, target):
+        """FORA at the interval that saves nearest to target."""
+        masks = []
+        for interval in range(2, min(self.settings.window + 1, self.T) + 1):
+            keep = np.zeros((self.T, self.N), bool)
+            keep[::interval] = True
+            masks.append(keep)
+        return min(masks, key=lambda keep: abs(self.saved(keep) - target))
+
+    def saved(self, keep):
+        return int((~keep * self.costs).sum())
+
+    def number(self, target):
+        """By which the noises of this budget's rounds differ from those of the stages and of others."""
+        return len(self.goals()) + self.targets.index(target)
+
+    def batches(self, images):
+        """This rank's part of every batch, as indices."""
+        at_once = self.settings.at_once(images)
+        part = ranks.part(at_once)
+        return [range(first + part.start, first + part.stop) for first in range(0, images, at_once)]
+
+    def noise(self, *key):
+        """A seed for walks, of what it is for."""
+        return int(np.random.SeedSequence([self.settings.seed, *key]).generate_state(1)[0])
+
+    def fitted(self):
+        return self.settings.images * self.T if self.settings.predict else 0
+
+    def count(self, forwards):
+        if self.bar is not None:
+            self.bar.update(forwards)
+
+    def tell(self, what, error=None):
+        if self.bar is not None:
+            self.bar.set_description(what)
+            if error is not None:
+                self.bar.set_postfix(error=f"{error:.2e}")

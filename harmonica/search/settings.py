@@ -1,0 +1,64 @@
+"""How a schedule is searched, as data; and what it costs beforehand. Imports no torch."""
+
+from dataclasses import dataclass
+
+from harmonica.errors import check
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """images: how many a linearisation, and a fit of predictions, sees; batch: how many of them are
+    walked at once (by all ranks together), by default all. directions: random ones of the final
+    image that each is probed along. check_images: how many other ones a schedule is judged on.
+    window: the oldest feature that a skipped block may use, in steps. predict: skipped blocks are
+    predicted from two features, else they reuse one. stages: the shares of the budget at which the
+    image is linearised anew. rounds: how often, at most, a schedule is linearised again and
+    improved by swaps, by `swaps` at a time at most, with the samples of the last `memory` rounds.
+    """
+
+    images: int = 48
+    batch: int | None = None
+    directions: int = 2
+    check_images: int = 96
+    window: int = 8
+    predict: bool = True
+    stages: tuple[float, ...] = (0.4, 0.7, 0.85, 1.0)
+    rounds: int = 6
+    swaps: int = 24
+    memory: int = 3
+    seed: int = 0
+
+    def __post_init__(self):
+        for field in ("images", "directions", "check_images", "window", "swaps", "memory"):
+            value = getattr(self, field)
+            check(value >= 1, field, value, "it must be at least 1")
+        check(self.rounds >= 0, "rounds", self.rounds, "it must be at least 0")
+        for field in ("images", "check_images"):
+            value = getattr(self, field)
+            check(
+                value % self.at_once(value) == 0,
+                "batch",
+                self.batch,
+                f"it must divide {field} ({value})",
+            )
+        check(
+            self.stages
+            and self.stages[-1] == 1
+            and all(0 < a < b for a, b in zip(self.stages, self.stages[1:])),
+            "stages",
+            self.stages,
+            "they must rise to 1, from above 0",
+        )
+
+    def at_once(self, images):
+        """How many of so many images are walked at once."""
+        return min(self.batch or images, images)
+
+    def linearisation(self, num_steps):
+        """Forwards of one image, a backward counted as two and a graph that is built again as one."""
+        fitted = 1 if self.predict else 0
+        return self.images * num_steps * (2 + fitted + 3 * self.directions)
+
+    def judgement(self, num_steps):
+        """Forwards of one image that it takes to judge one schedule."""
+        return num_steps * (self.check_images + (self.images if self.predict else 0))

@@ -1,0 +1,136 @@
+"""Schedules: what is refused, files that round-trip without loss, and the model card."""
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from harmonica.errors import BadInput
+from harmonica.method import schedule as schedule_files
+from harmonica.method import schedules
+from harmonica.method.router import Router
+from harmonica.method.schedule import Schedule
+
+ABOUT = {
+    "model": "m",
+    "sampler": "ddim",
+    "guidance": 1.5,
+    "method": "search",
+    "error": {"images": 8, "of": {"search": 1e-4, "FORA": 2e-4}},
+}
+
+
+def predicting(features=2, **fields):
+    """A schedule of 5 x 3 whose skipped entries are predicted, but for one that reuses; block 2 has
+    more channels.
+    """
+    keep = schedules.fora(5, 3)
+    keep[1] = True
+    generator = torch.Generator().manual_seed(0)
+    weights = {
+        (step, i): torch.randn(features + 1, 4 + 2 * (i == 2), generator=generator).half()
+        for step, i in (~keep).nonzero().tolist()[1:]
+    }
+    weights = {
+        entry: torch.cat([own[:2], torch.zeros_like(own[2:-1]), own[-1:]])
+        for entry, own in weights.items()
+    }
+    return Schedule(keep=keep, weights=weights, timesteps=(900, 700, 500, 300, 100), **fields)
+
+
+def assert_same(one, other):
+    assert torch.equal(one.keep, other.keep) and one.timesteps == other.timesteps
+    assert one.about == other.about and one.weights.keys() == other.weights.keys()
+    assert all(torch.equal(one.weights[entry], other.weights[entry]) for entry in one.weights)
+
+
+@pytest.mark.parametrize("features", [2, 3])
+def test_files_round_trip_without_loss_to_the_same_bytes(tmp_path, features):
+    for name, made in {
+        "predicting": predicting(features, about=ABOUT),
+        "reusing": Schedule(keep=schedules.fora(5, 3)),
+    }.items():
+        path = tmp_path / f"{name}.safetensors"
+        made.save(path)
+        again = schedule_files.load(path)
+        assert_same(again, made)
+        again.save(tmp_path / "again.safetensors")
+        assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
+    assert predicting(features).features == features
+    assert Schedule(keep=schedules.fora(5, 3)).features == 1
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"keep": torch.ones(3, 2)}, "torch.bool"),
+        ({"keep": torch.zeros(3, 2, dtype=torch.bool)}, "first row"),
+        ({"timesteps": (3, 2)}, "timesteps"),
+        ({"weights": {(0, 0): torch.zeros(3, 4).half()}}, "only a skipped entry"),
+        ({"weights": {(1, 0): torch.zeros(3, 4)}}, "float16"),
+        ({"weights": {(1, 0): torch.full((3, 4), float("nan")).half()}}, "finite"),
+        ({"weights": {(1, 0): torch.ones(3, 4).half()}}, "only 1 features of the block"),
+        (
+            {"weights": {(1, 0): torch.zeros(3, 4).half(), (3, 0): torch.zeros(3, 5).half()}},
+            "the same for a whole block",
+        ),
+        (
+            {"weights": {(1, 0): torch.zeros(3, 4).half(), (3, 0): torch.zeros(2, 4).half()}},
+            "channels",
+        ),
+    ],
+)
+def test_what_is_no_schedule_is_refused(change, words):
+    with pytest.raises(BadInput, match=words):
+        Schedule(**{"keep": schedules.fora(5, 3), **change})
+
+
+@pytest.mark.parametrize("damage", ["cut", "router", "no weights", "no metadata", "text", "absent"])
+def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage):
+    path = tmp_path / "s.safetensors"
+    predicting().save(path)
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-10])
+    elif damage == "router":
+        Router(logits=torch.zeros(3, 2)).save(path)
+    elif damage == "no weights":
+        tensors = {"keep": schedules.fora(5, 3), "predicted": ~schedules.fora(5, 3)}
+        save_file(tensors, path, {"about": '{"timesteps": null}'})
+    elif damage == "no metadata":
+        save_file({"keep": schedules.fora(5, 3)}, path)
+    elif damage == "text":
+        path.write_text("no tensors")
+    else:
+        path.unlink()
+    with pytest.raises(BadInput, match="schedule: .*s.safetensors"):
+        schedule_files.load(path)
+
+
+def test_a_folder_holds_the_schedule_and_a_card_that_says_what_it_is(tmp_path):
+    made = predicting(about=ABOUT)
+    made.save_pretrained(tmp_path / "folder")
+    assert_same(Schedule.from_pretrained(tmp_path / "folder"), made)
+    card = (tmp_path / "folder" / "README.md").read_text()
+    for words in (
+        "# Cache schedule for m",
+        "predicted",
+        "num_inference_steps=5",
+        "guidance_scale=1.5",
+    ):
+        assert words in card
+    assert "| search | 1.000e-04 |" in card and "| FORA | 2.000e-04 |" in card
+
+
+def test_what_is_neither_folder_nor_repository_is_refused(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(BadInput, match="schedule: nobody/nothing is no folder here"):
+        Schedule.from_pretrained("nobody/nothing")
+
+
+def test_a_router_gives_its_mask_as_a_schedule():
+    router = Router(
+        logits=torch.randn(4, 3), timesteps=(3, 2, 1, 0), about={"model": "m", "sampler": "ddim"}
+    )
+    for cur in (None, 50):
+        made = router.schedule(cur)
+        assert torch.equal(made.keep, router.keep(cur)) and made.timesteps == (3, 2, 1, 0)
+        assert made.about == {"method": "router", "model": "m", "sampler": "ddim"}
