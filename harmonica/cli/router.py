@@ -94,7 +94,7 @@ def figures(router, cur=None):
     from harmonica.lab.cost import mac_fraction
     from harmonica.method.schedules import cur_percent
 
-    keep = router.schedule(cur)
+    keep = router.schedule(cur).keep
     fraction = mac_fraction(str(router.about.get("model")), keep)
     known, trained = {}, {}
     if fraction is not None:
@@ -120,9 +120,8 @@ def figures(router, cur=None):
 
 
 def _convert(arguments):
-    from harmonica.method.schedules import cur_percent
     from harmonica.weights.formats import write
 
     router = _read(arguments)
     write(arguments.out, router, arguments.cur)
-    print(f"wrote {arguments.out}: {cur_percent(router.schedule(arguments.cur)):.2f} % reused")
+    print(f"wrote {arguments.out}: {router.schedule(arguments.cur).cur_percent:.2f} % reused")

@@ -96,12 +96,6 @@ class Router:
         cur = training.get("cur_percent") if isinstance(training, dict) else None
         return cur if isinstance(cur, (int, float)) else None
 
-    def schedule(self, cur_percent=None):
-        """The mask (T, N) that is used: of the CUR given, else of the one it was trained for, else
-        the natural one.
-        """
-        return self.keep(self.cur_percent if cur_percent is None else cur_percent)
-
     def keep(self, cur_percent=None):
         """The mask (T, N): natural, r > tau; or with exactly round(CUR T N) reused entries, those
         of lowest score.
@@ -113,9 +107,11 @@ class Router:
         return keep
 
     def schedule(self, cur_percent=None):
-        """The mask of `keep` as a Schedule, without predictions."""
+        """The Schedule that is used: of the CUR given, else of the one it was trained for, else the
+        natural one.
+        """
         return Schedule(
-            keep=self.keep(cur_percent),
+            keep=self.keep(self.cur_percent if cur_percent is None else cur_percent),
             timesteps=self.timesteps,
             about={"method": "router", **self.about},
         )

@@ -23,7 +23,7 @@ MARGIN = 1e-3  # of logits around the threshold: sigmoids differ in their last b
 
 def write(path, router, cur=None):
     """Write router.schedule(cur) so that a threshold of 0.1 gives it."""
-    logits = _cut_at_a_tenth(router.logits, router.schedule(cur))
+    logits = _cut_at_a_tenth(router.logits, router.schedule(cur).keep)
     about = {**router.about, "timesteps": router.timesteps}
     if cur is not None and router.cur_percent is not None:  # now it is the schedule of another CUR
         about["training"] = {**about["training"], "cur_percent": None}

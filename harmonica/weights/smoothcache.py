@@ -21,7 +21,7 @@ PIXART_KINDS = ("attn", "cross", "mlp")
 
 def write(path, router, cur=None):
     """Write a SmoothCache schedule, one list for each block, named by its kind."""
-    keep, kinds = router.schedule(cur), tuple(router.kinds or KINDS)
+    keep, kinds = router.schedule(cur).keep, tuple(router.kinds or KINDS)
     names = [f"{kinds[i % len(kinds)]}-{i // len(kinds)}" for i in range(router.num_blocks)]
     lists = {name: keep[:, i].int().tolist() for i, name in enumerate(names)}
     try:
