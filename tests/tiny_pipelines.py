@@ -147,16 +147,48 @@ def dit():
     return pipe, inputs | {"output_type": "np"}
 
 
+def auraflow():
+    pipe = built("AuraFlowPipeline", "AuraFlowTransformer2DModel", flow(), vae=vae())
+    return pipe, call(size=8, guidance_scale=3.0, **negative(), **masks())
+
+
+def cogview4():
+    scheduler = flow(use_dynamic_shifting=True)
+    pipe = built("CogView4Pipeline", "CogView4Transformer2DModel", scheduler, vae=vae())
+    return pipe, call(size=16, guidance_scale=3.0, **negative())
+
+
+def mochi():
+    pipe = built("MochiPipeline", "MochiTransformer3DModel", flow())
+    return pipe, call(num_frames=7, guidance_scale=3.0, **negative(), **masks())
+
+
+def hunyuan_video():
+    pipe = built("HunyuanVideoPipeline", "HunyuanVideoTransformer3DModel", flow())
+    pooled = {f"{kind}pooled_prompt_embeds": randn(1, 8) for kind in ("", "negative_")}
+    return pipe, call(num_frames=5, true_cfg_scale=3.0, **negative(), **masks(), **pooled)
+
+
+def flux2():
+    pipe = built("Flux2Pipeline", "Flux2Transformer2DModel", flow())
+    return pipe, call(guidance_scale=3.0)
+
+
 # pipeline -> how to build it, calls of the transformer in a step
 PIPELINES = {
+    "AuraFlow": (auraflow, 1),
     "Chroma": (chroma, 2),
     "CogVideoX": (cogvideox, 1),
+    "CogView4": (cogview4, 2),
     "DiT": (dit, 1),
     "Flux": (flux, 1),
     "Flux, guided": (flux_guided, 2),
+    "Flux.2": (flux2, 1),
     "HunyuanDiT": (hunyuan_dit, 1),
+    "HunyuanVideo": (hunyuan_video, 2),
     "LTX": (ltx, 1),
     "Lumina2": (lumina2, 2),
+    "Mochi": (mochi, 1),
     "PixArt-alpha": (pixart, 1),
     "PixArt-Sigma": (lambda: pixart("PixArtSigmaPipeline"), 1),
     "Qwen-Image": (qwen_image, 2),

@@ -9,8 +9,8 @@ import accelerate
 import diffusers
 import pytest
 import torch
-from tiny_pipelines import PIPELINES, flow, flux, pixart, run, sd3, wan
-from tiny_transformers import tiny
+from tiny_pipelines import PIPELINES, built, call, flow, flux, pixart, run, sd3, vae, wan
+from tiny_transformers import randn, tiny
 from torch.utils._pytree import tree_leaves
 
 from harmonica.errors import BadInput
@@ -221,6 +221,42 @@ def test_image_to_image_starts_where_its_strength_says():
     assert policy.trajectory.first == 3 and len(policy.trajectory.timesteps) == 6
     assert [step for step, *_ in policy.calls] == [3, 4, 5]
     assert policy.calls[0][2] == policy.calls[0][3]  # all computed: nothing to reuse
+
+
+@pytest.mark.parametrize("name", ["FluxImg2ImgPipeline", "FluxInpaintPipeline"])
+def test_flux_from_an_image(name):
+    pipe = built(name, "FluxTransformer2DModel", flow(), vae=vae(1))
+    inputs = call(size=8, strength=0.5, guidance_scale=1.0, pooled_prompt_embeds=randn(1, 8))
+    inputs |= {"image": torch.rand(1, 3, 8, 8)}
+    if "Inpaint" in name:
+        inputs |= {"mask_image": torch.ones(1, 1, 8, 8)}
+    plain, policy = run(pipe, inputs), Reuse()
+    with PipelineWalk(pipe, kept):
+        assert torch.equal(run(pipe, inputs), plain)
+    with PipelineWalk(pipe, policy):
+        run(pipe, inputs)
+    assert [step for step, *_ in policy.calls] == [2, 3]
+
+
+def test_passes_that_only_some_steps_have():
+    """Guidance cut off after half the steps, and a third pass without some layers in the middle."""
+    pipe, inputs = PIPELINES["Lumina2"][0]()
+    policy = Reuse()
+    with PipelineWalk(pipe, policy):
+        run(pipe, inputs, cfg_trunc_ratio=0.5)
+    assert [call[:2] for call in policy.calls] == [
+        (step, ("transformer", place))
+        for step, place in ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (3, 0))
+    ]
+    pipe, inputs = sd3(skip_guidance_layers=[1], skip_layer_guidance_start=0.0)
+    inputs |= {"skip_layer_guidance_stop": 0.7}
+    plain, policy = run(pipe, inputs), Reuse()
+    with PipelineWalk(pipe, kept):
+        assert torch.equal(run(pipe, inputs), plain)
+    with PipelineWalk(pipe, policy):
+        run(pipe, inputs)
+    skipping = [len(asked) for _, (_, place), asked, _ in policy.calls if place == 1]
+    assert skipping == [6, 6]  # of 9 units
 
 
 def test_other_batches_sizes_and_schedulers_between_calls():
