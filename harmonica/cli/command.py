@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def _interrupts():
 
     def again(unraisable):
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            _thread.interrupt_main()
+            # a moment later: here it would be forgotten again
+            threading.Timer(0.05, _thread.interrupt_main).start()
         else:
             hook(unraisable)
 
@@ -76,6 +78,13 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **{"allow_abbrev": False, **options})
+
+    def parse_args(self, args=None, namespace=None):
+        """argparse takes "--option=--" for an option without a value, and gives an empty list."""
+        for given in sys.argv[1:] if args is None else args:
+            if given.startswith("--") and given.endswith("=--"):
+                self.error(f"argument {given[:-3]}: expected one argument")
+        return super().parse_args(args, namespace)
 
     def error(self, message):
         raise BadInput(f"{message}; see {self.prog} --help")

@@ -57,6 +57,7 @@ def _reading_options(command):
     command.add_argument(
         "--kinds",
         nargs="+",
+        type=text,
         metavar="KIND",
         help="kinds of blocks, for files that do not say them; default attn mlp, or attn cross mlp "
         "where one is named",
