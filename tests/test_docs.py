@@ -28,6 +28,7 @@ PROSE = [
     for page in PAGES
     if page.relative_to(ROOT).parts[0] not in ("results", "CHANGELOG.md")  # what is, not what was
 ]
+FOLDERS = ("harmonica", "experiments", "slurm", "analysis", "tools", "tests", "examples")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 
@@ -76,6 +77,18 @@ def test_python_on_a_page_is_python_and_imports_what_there_is(page):
                 for alias in node.names:
                     if not hasattr(module, alias.name):
                         importlib.import_module(f"{node.module}.{alias.name}")
+
+
+def test_names_of_code_on_a_page_are_names_in_the_code():
+    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    code = "\n".join(path.read_text() for path in [*files, ROOT / "Makefile"])
+    for page in PROSE:
+        text = FENCE.sub("", page.read_text())
+        for word in re.findall(r"`([A-Z][a-z]+[A-Z]\w+|[A-Z]{3,}(?:_[A-Z]+)*)`", text):
+            assert re.search(rf"\b{word}\b", code), (name(page), word)
+        for path in re.findall(r"`((?:harmonica|experiments|slurm|analysis|tools)/[\w/.]+)`", text):
+            if "cluster.toml" not in path:  # that is a user's own
+                assert (ROOT / path).exists(), (name(page), path)
 
 
 def commands(page):
