@@ -16,10 +16,10 @@ from harmonica.errors import check
 RESAMPLES = 10_000
 COVERAGE = 0.95
 METHOD = (
-    "An interval resamples base models, then noises within each; comparisons are paired and are ratios "
-    "of errors (means of log ratios). An ordering is claimed only where the interval leaves out 1 and all "
-    "base models agree; else it is open. Three base models agree by chance alone one time in four, and "
-    "nothing is widened for the number of comparisons."
+    "An interval resamples base models, then noises within each; comparisons are paired and are "
+    "ratios of errors (means of log ratios). An ordering is claimed only where the interval "
+    "leaves out 1 and all base models agree; else it is open. Three base models agree by chance "
+    "alone one time in four, and nothing is widened for the number of comparisons."
 )
 
 

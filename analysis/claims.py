@@ -1,4 +1,4 @@
-"""What measured rows say: each claim with a verdict, one sentence, and a table with a line a setting."""
+"""What measured rows say: claims, each with a verdict, one sentence and a table of its settings."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ NOT_CLAIMED = "nothing is claimed"
 SPEEDS, SHOWN = "by MACs", "shown in"
 COMPARED = ("setting", "against", SPEEDS, *CARRYING.values())
 MARKS = (
-    "In the cells: who wins, the ratio of the errors (below 1: the first-named method has the lower one) "
-    "and its 95 % interval. **wins** and **loses** speak of the first-named method; open: no ordering is "
-    "beyond doubt, and in how many base models the first-named one is lower. Empty: the sampler draws "
-    "noise at each step, so fewer steps are another realisation, not compared image by image. By MACs: "
-    "theoretical speedups of the two."
+    "In the cells: who wins, the ratio of the errors (below 1: the first-named method has the "
+    "lower one) and its 95 % interval. **wins** and **loses** speak of the first-named method; "
+    "open: no ordering is beyond doubt, and in how many base models the first-named one is "
+    "lower. Empty: the sampler draws noise at each step, so fewer steps are another realisation, "
+    "not compared image by image. By MACs: theoretical speedups of the two."
 )
 
 
@@ -38,7 +38,9 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """marks: WINS, LOSES or OPEN, one for each comparison that counts. rows: of text, below headings."""
+    """marks: WINS, LOSES or OPEN, one for each comparison that counts. rows: of text, below
+    headings.
+    """
 
     title: str
     verdict: str
@@ -83,7 +85,9 @@ class Case:
 
 
 def claims(groups, table):
-    """[Claim] that the records.Group's of a tables.Table give; where plain baselines win comes first."""
+    """[Claim] that the records.Group's of a tables.Table give; where plain baselines win comes
+    first.
+    """
     found = found_in(groups)
     said = [plain_wins(found, table.plain_wins)] if table.plain_wins else []
     said += [answer(found, question, table.title) for question in table.questions]
@@ -197,9 +201,9 @@ def plain_wins(found, title, learned=()):
     return Claim(
         title=title,
         verdict="somewhere" if won else "nowhere",
-        sentence=f"a plain baseline beats {' or '.join(learned) or 'a trained method'} beyond doubt in "
-        f"{marks.count(WINS)} of {len(marks)} comparisons of errors; in {lower} more it is lower on "
-        "average",
+        sentence=f"a plain baseline beats {' or '.join(learned) or 'a trained method'} beyond "
+        f"doubt in {marks.count(WINS)} of {len(marks)} comparisons of errors; in {lower} more it "
+        "is lower on average",
         marks=marks,
         headings=("baseline", *COMPARED, *(SHOWN,) * any(case.where for case in won)),
         rows=tuple((methods.called(case.left.row), *case.cells) for case in won),
@@ -207,7 +211,7 @@ def plain_wins(found, title, learned=()):
 
 
 def _plain_pairs(found, learned):
-    """(Setting, a plain baseline's line, another method's line, where) of all pairs in a setting."""
+    """(Setting, a plain baseline's line, another method's line, where) of all pairs."""
     for setting, where in found:
         plain = [name for name in setting.methods if methods.method(name).plain]
         others = [name for name in setting.methods if name not in plain]
@@ -224,8 +228,8 @@ def nearly_lossless(met, method, title):
     marks = tuple(WINS if own else LOSES for own in kept)
     each = [sum(own[index].kept for own in judged) for index in range(3)]
     sentence = (
-        f"all three bounds are kept in {sum(kept)} of {len(kept)} settings (FID in {each[0]}, rFID in "
-        f"{each[1]}, agreement in {each[2]})"
+        f"all three bounds are kept in {sum(kept)} of {len(kept)} settings (FID in {each[0]}, "
+        f"rFID in {each[1]}, agreement in {each[2]})"
     )
     return Claim(
         title=title,

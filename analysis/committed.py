@@ -29,8 +29,8 @@ def artefacts(table):
 
 
 def begun(results):
-    """{tables.Table: its rows} of the tables that are rendered, or of which a record is committed that
-    no other table rests on.
+    """{tables.Table: its rows} of the tables that are rendered, or of which a record is committed
+    that no other table rests on.
     """
     store = Store(results)
     needed = {table: {a.id: a for a in artefacts(table)} for table in TABLES.values()}
@@ -54,8 +54,8 @@ def command(table):
 
 
 def check(results):
-    """BadInput naming a record, router file or picture that is missing, or a record that nothing names
-    any more.
+    """BadInput naming a record, router file or picture that is missing, or a record that nothing
+    names any more.
     """
     store = Store(results)
     for table, own in begun(results).items():

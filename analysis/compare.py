@@ -17,8 +17,8 @@ WINS, LOSES, OPEN = "wins", "loses", "open"
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One method against another in one metric: the ratio of their errors (below 1: the first one is
-    better) with its interval.
+    """One method against another in one metric: the ratio of their errors (below 1: the first one
+    is better) with its interval.
 
     won: in how many of `models` base models the first one has the lower mean over noises.
     """
@@ -95,8 +95,8 @@ class Setting:
         return self.methods.get(RELEASED) or (fora if equal else None)
 
     def compare(self, left, right):
-        """{metric: Comparison} of two records.Line in the metrics that carry comparisons. A metric is
-        left out where one of the lines does not have it, or where an error is zero.
+        """{metric: Comparison} of two records.Line in the metrics that carry comparisons. A metric
+        is left out where one of the lines does not have it, or where an error is zero.
         """
         found = {metric: self._compare(left, right, metric) for metric in CARRYING}
         return {metric: comparison for metric, comparison in found.items() if comparison}
@@ -126,8 +126,8 @@ def settings(group):
 
 
 def _setting(group, cur, alone):
-    """The rows of this CUR, methods without a CUR of their own (FORA) that happen to have it, and of
-    the rows with fewer steps the one nearest to T (1 - CUR), of two the slower.
+    """The rows of this CUR, methods without a CUR of their own (FORA) that happen to have it, and
+    of the rows with fewer steps the one nearest to T (1 - CUR), of two the slower.
     """
     uncached, *rest = group.lines
     found = {

@@ -18,10 +18,10 @@ from .records import record
 from .report import SAID, csv_path, origins, said
 
 ABOUT = (
-    "Measured alone on one machine, the methods in turn: seconds of one trajectory, median [interquartile "
-    "range]; seconds in total are that times the router's trajectories, and IEPO's measurements of "
-    "lambda. Memory is what autograd keeps of one update. Images are training images drawn. No seeds: "
-    "the intervals are those of repeats."
+    "Measured alone on one machine, the methods in turn: seconds of one trajectory, median "
+    "[interquartile range]; seconds in total are that times the router's trajectories, and "
+    "IEPO's measurements of lambda. Memory is what autograd keeps of one update. Images are "
+    "training images drawn. No seeds: the intervals are those of repeats."
 )
 COLUMNS = (
     "group",
@@ -155,8 +155,9 @@ def claim(groups):
     return Claim(
         title="Training HarmoniCa draws no images, and an update takes less time",
         verdict=overall(marks),
-        sentence="an update starts from noise, and measuring lambda is counted in its time; **wins** and "
-        "**loses** speak of HarmoniCa, in time only where the quartiles do not overlap",
+        sentence="an update starts from noise, and measuring lambda is counted in its time; "
+        "**wins** and **loses** speak of HarmoniCa, in time only where the quartiles do not "
+        "overlap",
         marks=tuple(marks),
         headings=COMPARED,
         rows=tuple(rows),

@@ -12,9 +12,9 @@ FID_FACTOR = 1.10  # FID over the uncached model's; the paper's own rows lie bet
 FLOOR_FACTOR = 2.0  # rFID over its floor: as much again as finitely many images leave uncertain
 AGREEMENT_LOSS = 1.0  # percentage points of classifier agreement
 CRITERION = (
-    f"The bounds were fixed beforehand: FID to the data rises by at most {FID_FACTOR - 1:.0%}, rFID is at "
-    f"most {FLOOR_FACTOR:g} times its floor, and classifier agreement falls by at most {AGREEMENT_LOSS:g} "
-    "point; the end of the interval must keep to the bound, not the mean alone"
+    f"The bounds were fixed beforehand: FID to the data rises by at most {FID_FACTOR - 1:.0%}, "
+    f"rFID is at most {FLOOR_FACTOR:g} times its floor, and classifier agreement falls by at most "
+    f"{AGREEMENT_LOSS:g} point; the end of the interval must keep to the bound, not the mean alone"
 )
 HEADINGS = (
     f"FID over uncached, at most {FID_FACTOR:.2f}",
@@ -39,7 +39,7 @@ class Bound:
 
 
 def bounds(cached, uncached):
-    """The three Bounds of a cached records.Line against the uncached one, as HEADINGS names them."""
+    """[Bound] below HEADINGS: a cached records.Line against the uncached one."""
     change = cached.values["agreement"] - uncached.values["agreement"]
     return [
         _factor("FID", cached, uncached, FID_FACTOR),
@@ -62,8 +62,8 @@ def _factor(metric, cached, uncached, most):
 
 
 def _numbers(values, form, back=float):
-    """Mean and, of more than one cell, interval of values (base models, noises), each put back on its
-    own scale by `back`.
+    """Mean and, of more than one cell, interval of values (base models, noises), each put back on
+    its own scale by `back`.
     """
     text = f"{back(values.mean()):{form}}"
     if values.size == 1:

@@ -1,4 +1,4 @@
-"""The methods that tables, figures and claims speak of: names, colours, markers and order, in one list.
+"""The methods of tables, figures and claims: names, colours, markers and order, in one list.
 
 A new method is one line in METHODS. "X, Y" is a variant of X (another interval, another model's
 router) and needs no line: it takes X's look with an open marker. A row whose method has no line is

@@ -1,6 +1,4 @@
-"""What the notebooks show: tables as Markdown, and pictures of results/figures; all of it from
-committed records.
-"""
+"""What the cells of the notebooks show: tables and pictures of committed records."""
 
 from functools import cache
 from pathlib import Path
@@ -26,32 +24,6 @@ class Shown:
         return f"{len(self.markdown.splitlines())} lines of Markdown"
 
 
-@cache
-def _there():
-    return committed.begun(RESULTS)
-
-
-def measured(name):
-    """A table's cells with their intervals, and what they say; or which command makes them."""
-    which = TABLES[name]
-    if which not in _there():
-        return Shown(("text", f"No record is committed: `{committed.command(which)}` makes them."))
-    if which.costs(SCALE):
-        return Shown(*cost.document(*cost.load(RESULTS, which.costs(SCALE))))
-    groups = load(RESULTS, _there()[which])
-    tables = [
-        (("heading", 3, report.heading(group, SCALE)), table.carrying_block(group, {}))
-        for group in groups
-    ]
-    said = [("heading", 3, report.SAID), *report.findings(which, groups)]
-    return Shown(*(block for pair in tables for block in pair), *said)
-
-
-def paper(name):
-    """A table of the paper, as it prints it."""
-    return Shown(paper_numbers.table(name))
-
-
 class Picture:
     """A committed figure, as a cell's last expression."""
 
@@ -65,10 +37,33 @@ class Picture:
         return self.path.name
 
 
+@cache
+def _there():
+    return committed.begun(RESULTS)
+
+
+def measured(name):
+    """A table's cells with their intervals and what they say; or which command makes them."""
+    which = TABLES[name]
+    if which not in _there():
+        return Shown(("text", f"No record is committed: `{committed.command(which)}` makes them."))
+    if which.costs(SCALE):
+        return Shown(*cost.document(*cost.load(RESULTS, which.costs(SCALE))))
+    groups = load(RESULTS, _there()[which])
+    blocks = []
+    for group in groups:
+        heading = ("heading", 3, report.heading(group, SCALE))
+        blocks += [heading, table.carrying_block(group, {})]
+    return Shown(*blocks, ("heading", 3, report.SAID), *report.findings(which, groups))
+
+
+def paper(name):
+    """A table of the paper, as it prints it."""
+    return Shown(paper_numbers.table(name))
+
+
 def picture(group, figure):
-    """A committed figure by the beginning of its file's name, and its kind; or that it is not there
-    yet.
-    """
+    """A committed figure, by the beginning of its file's name and its kind."""
     path = RESULTS / "figures" / f"{group}.{figure}.png"
     absent = f"{path.name} comes with its table's first committed records."
     return Picture(path) if path.exists() else Shown(("text", absent))

@@ -1,5 +1,5 @@
-"""The notebooks of this folder: executed top to bottom from a clean state, saved with their outputs
-and without times.
+"""Run the notebooks of this folder from a clean state, and save them with their outputs, without
+times.
 """
 
 from pathlib import Path
@@ -15,6 +15,7 @@ from .document import write
 FOLDER = Path(__file__).parent
 NAMES = ("table1", "table2", "ablations", "figures", "cost")
 TIMEOUT_S = 600
+KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def execute(results, folder=FOLDER):
@@ -26,13 +27,11 @@ def execute(results, folder=FOLDER):
 
 
 def executed(path, root):
-    """The notebook's new text. Only its sources are kept, so that what a run before left in the
-    file decides nothing.
+    """The text of a notebook after its cells ran in the folder `root`. Only its sources are read,
+    so what an earlier run left in the file decides nothing.
     """
     notebook = nbformat.read(path, as_version=4)
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}
-    }
+    notebook.metadata = {"kernelspec": KERNEL}
     for cell in notebook.cells:
         cell.metadata = {}
         if cell.cell_type == "code":
@@ -44,8 +43,7 @@ def executed(path, root):
         extra_arguments=["--log-level=ERROR"],
         resources={"metadata": {"path": str(root)}},
     )
-    # without a folder of kernels, python3 is the interpreter that runs this, whatever the user
-    # has installed
+    # Without a folder of kernels, python3 is the interpreter that runs this.
     client.create_kernel_manager().kernel_spec_manager.kernel_dirs = []
     try:
         client.execute(cleanup_kc=True)

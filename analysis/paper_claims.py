@@ -1,4 +1,4 @@
-"""What the paper claims, with its numbers, and which methods are compared in which tables for it."""
+"""What the paper claims, with its numbers, and which tables compare which methods for it."""
 
 from dataclasses import dataclass
 
@@ -112,8 +112,8 @@ def paper_claims():
         ),
         PaperClaim(
             title="The tables hold for DiT-XL/2 and PixArt",
-            paper=f"{len(published(CLASSES))} rows of Table 1, {len(published(TEXT))} of Table 2, with "
-            "these models; everything tested here is small transformers on 8 x 8 digits.",
+            paper=f"{len(published(CLASSES))} rows of Table 1, {len(published(TEXT))} of Table 2, "
+            "with these models; everything tested here is small transformers on 8 x 8 digits.",
             verdict=NEEDS_GPUS,
             untested=measure,
         ),
@@ -139,7 +139,9 @@ def paper_claims():
 
 
 def _blocks(name):
-    """The published rows under one uncached model, that first: a row without speedup begins a block."""
+    """The published rows under one uncached model, that first: a row without speedup begins a
+    block.
+    """
     found = []
     for row in published(name):
         if row["speedup"] == "":
@@ -180,15 +182,15 @@ def _trajectory_error():
     rows = published("figure_error_along_trajectory_T20")
     said = (f"{row['method']} {row['x_mse_at_x0']} at CUR {row['CUR_percent']} %" for row in rows)
     return (
-        f"Mean squared error of x_0 against the uncached run ({rows[0]['model']}, T = {rows[0]['T']}): "
-        f"{', '.join(said)}."
+        f"Mean squared error of x_0 against the uncached run ({rows[0]['model']}, T = "
+        f"{rows[0]['T']}): {', '.join(said)}."
     )
 
 
 def _training_cost():
     said = (
-        f"{row['method']}: {row['images']} images, {row['time_h']} h, {row['memory_GB_per_GPU']} GB per "
-        "GPU"
+        f"{row['method']}: {row['images']} images, {row['time_h']} h, {row['memory_GB_per_GPU']} "
+        "GB per GPU"
         for row in published("table_training_cost")
     )
     return f"{'; '.join(said)}."

@@ -34,12 +34,13 @@ def coverage():
     again = len(tables) - len(CITED)
     return (
         f"Of the paper's {NUM_TABLES} tables and {NUM_FIGURES} figures we know the numbers of "
-        f"{len(tables)} tables and {len(figures)} figures ([paper/](paper)). {again} of these tables "
-        "(Table 1, Table 2, what training costs) are re-enacted here at a small scale, "
+        f"{len(tables)} tables and {len(figures)} figures ([paper/](paper)). {again} of these "
+        "tables (Table 1, Table 2, what training costs) are re-enacted here at a small scale, "
         f"{len(CITED)} are cited only ([cited.md](tables/cited.md)). The known figures "
-        f"({', '.join(FIGURES[name] for name in sorted(figures))}) are drawn of the runs here, and so are "
-        "three kinds whose numbers are unknown to us: sample grids, router maps, lambda per step. Of the "
-        f"other {NUM_TABLES - len(tables)} tables we know nothing, so no verdict here speaks of them."
+        f"({', '.join(FIGURES[name] for name in sorted(figures))}) are drawn of the runs here, "
+        "and so are three kinds whose numbers are unknown to us: sample grids, router maps, "
+        f"lambda per step. Of the other {NUM_TABLES - len(tables)} tables we know nothing, so no "
+        "verdict here speaks of them."
     )
 
 
@@ -51,9 +52,9 @@ def block(name):
         ("heading", 2, "The paper's own numbers"),
         (
             "text",
-            "Transcribed from the paper's tables: other models, data and feature extractors than above, "
-            "so these numbers compare with each other, not with those measured here. Empty = not "
-            "reported.",
+            "Transcribed from the paper's tables: other models, data and feature extractors than "
+            "above, so these numbers compare with each other, not with those measured here. "
+            "Empty = not reported.",
         ),
         table(name),
     ]

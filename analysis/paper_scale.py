@@ -1,5 +1,5 @@
-"""Tables at paper scale: what was measured with the published models, and in a column of its own what
-the paper prints.
+"""Tables at paper scale: what was measured with the published models, and in a column of its own
+what the paper prints.
 
 There is one base model, so no ordering is claimed: the reader compares. The files are named
 *.paper.*, and no number of theirs stands beside one of digits scale.
@@ -20,12 +20,12 @@ from .paper_numbers import published
 from .records import groups_of, record
 
 ABOUT = (
-    "Measured with the published weights by ADM's protocol; a mean over evaluation noises, [lowest, "
-    "highest] with more than one."
+    "Measured with the published weights by ADM's protocol; a mean over evaluation noises, "
+    "[lowest, highest] with more than one."
 )
 BESIDE = (
-    "The last column is the paper's FID of the row, for other trainings, noises and conditions. Trained "
-    "here: beta steered to the paper's CUR."
+    "The last column is the paper's FID of the row, for other trainings, noises and conditions. "
+    "Trained here: beta steered to the paper's CUR."
 )
 PAPER = "FID in the paper"
 BEFORE = ("group", "model", "T", "method", "form", "CUR_percent")

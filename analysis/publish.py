@@ -1,5 +1,5 @@
-"""From what this clone measured to what is committed: copy finished records of clean code, never
-over another one.
+"""From what this clone measured to what is committed: finished records of clean code are copied,
+and none is overwritten.
 """
 
 import shutil
@@ -21,37 +21,33 @@ HELD = "good, but of a table that is not whole yet"
 
 
 def publish(local, results, tables, pictured):
-    """Copy the records of whole tables from `local` to `results`, and a few images of each of the
-    `pictured` runs.
+    """Copy the records of whole tables from `local` to `results`, and the images of the `pictured`
+    runs that figures show -> (paths written, {reason: ids that were not copied}).
 
-    tables: {title: all artefacts that it rests on}; whole are those of which every record is
-    committed already or may be. -> (paths written, {reason: ids that were not copied}). Records of
-    other artefacts stay where they are.
+    tables: {title: all artefacts that it rests on}. A table is whole where every record is
+    committed already or may be. Records of artefacts that no table names stay where they are.
     """
     here, there = Store(local), Store(results)
-    written, skipped, named = (
-        [],
-        defaultdict(list),
-        {a.id: a for own in tables.values() for a in own},
-    )
+    named = {a.id: a for own in tables.values() for a in own}
     reasons = {id_: refusal(artefact, here, there) for id_, artefact in named.items()}
-    whole = {
-        a.id
-        for own in tables.values()
-        if all(reasons[a.id] in (None, THERE) for a in own)
-        for a in own
+    lacking = {
+        title: [a.id for a in own if reasons[a.id] not in (None, THERE)]
+        for title, own in tables.items()
     }
+    whole = {a.id for title, own in tables.items() if not lacking[title] for a in own}
+    written, skipped = [], defaultdict(list)
     for id_, artefact in named.items():
         if id_ in whole and reasons[id_] is None:
             written += _copy(artefact, here, there)
         elif here.record_path(artefact).exists():
             skipped[reasons[id_] or HELD].append(id_)
     for title, own in tables.items():
-        absent = [a.id for a in own if reasons[a.id] == ABSENT]
-        if 0 < len(absent) < len(own):
-            skipped[f"{title} is not whole, these are not measured yet"] += absent
-    for id_ in _unnamed(here, named):
-        skipped["no experiment names it at this scale"].append(id_)
+        missing = [id_ for id_ in lacking[title] if reasons[id_] == ABSENT]
+        if 0 < len(missing) < len(own):
+            skipped[f"{title} is not whole, these are not measured yet"] += missing
+    unnamed = [id_ for id_ in _recorded(here) if id_ not in named]
+    if unnamed:
+        skipped["no experiment names it at this scale"] = unnamed
     return written + _copy_images(pictured, here, there), dict(skipped)
 
 
@@ -73,7 +69,7 @@ def refusal(artefact, here, there):
 
 
 def _copy(artefact, here, there):
-    """The record last: where it is, all of it is."""
+    """Copy an artefact's files, the record last: where it is, all of them are. -> the new paths"""
     pairs = [(here.record_path(artefact), there.record_path(artefact))]
     if artefact.kind == "router":
         pairs.insert(0, (here.router_path(artefact), there.router_path(artefact)))
@@ -84,14 +80,13 @@ def _copy(artefact, here, there):
 
 
 def _copy_images(pictured, here, there):
-    """The images that the figures show, of runs whose committed record is this clone's own."""
+    """Write the images that figures show, of runs whose committed record is this clone's own. ->
+    the new paths
+    """
     written = []
     for run in pictured:
-        path, own, committed = (
-            committed_images(there.root, run),
-            here.record_path(run),
-            there.record_path(run),
-        )
+        path = committed_images(there.root, run)
+        own, committed = here.record_path(run), there.record_path(run)
         ours = committed.exists() and own.exists() and committed.read_bytes() == own.read_bytes()
         if ours and not path.exists() and here.samples(run).is_dir():
             shown = images(here.root, run, DIGITS)
@@ -101,8 +96,7 @@ def _copy_images(pictured, here, there):
     return written
 
 
-def _unnamed(store, wanted):
-    files = [
-        path for folder in FOLDERS.values() for path in sorted((store.root / folder).glob("*.json"))
-    ]
-    return [path.stem for path in files if path.stem not in wanted]
+def _recorded(store):
+    """The ids of all records of a store."""
+    folders = [store.root / folder for folder in FOLDERS.values()]
+    return [path.stem for folder in folders for path in sorted(folder.glob("*.json"))]

@@ -43,8 +43,8 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """The lines that share one uncached model, which is the first. latency: the whole latency record,
-    or None.
+    """The lines that share one uncached model, which is the first. latency: the whole latency
+    record, or None.
     """
 
     name: str
@@ -96,8 +96,9 @@ def record(store, artefact):
         own = found.get("config", {}).get(field)
         if own != wanted.get(field):
             raise BadInput(
-                f"record: {store.record_path(artefact)} was made with {field} = {json.dumps(own)}, not "
-                f"{json.dumps(wanted.get(field))}; delete it to have it made again"
+                f"record: {store.record_path(artefact)} was made with {field} = "
+                f"{json.dumps(own)}, not {json.dumps(wanted.get(field))}; delete it to have it "
+                "made again"
             )
     return found
 

@@ -11,11 +11,11 @@ from .records import load
 SAID = "What these numbers say"
 FEW = 2  # settings up to which comparisons share one table
 ABOUT = (
-    "Every number is a mean over base models and evaluation noises, [95 % bootstrap interval] with more "
-    "than one seed. rFID is the Frechet distance to the uncached model's images from independent noise; "
-    "the uncached row's rFID is the floor of its group. x_0 error is the mean squared difference to the "
-    "uncached run from the same noise. These two carry the comparison, the other columns stand beside "
-    "them."
+    "Every number is a mean over base models and evaluation noises, [95 % bootstrap interval] "
+    "with more than one seed. rFID is the Frechet distance to the uncached model's images from "
+    "independent noise; the uncached row's rFID is the floor of its group. x_0 error is the mean "
+    "squared difference to the uncached run from the same noise. These two carry the comparison, "
+    "the other columns stand beside them."
 )
 
 
@@ -23,8 +23,8 @@ def render(which, records_root, out, rows, scale, *, committed):
     """Write tables/ and figures/ of a tables.Table below `out` from the records of its rows below
     `records_root` -> (paths written, text to print).
 
-    committed: {row.runs: records.Line} to stand beside the cells of the same runs (records.same), or
-    {}.
+    committed: {row.runs: records.Line} to stand beside the cells of the same runs (records.same),
+    or {}.
     """
     groups = load(records_root, rows)
     path = csv_path(out, which, scale)
@@ -74,15 +74,15 @@ def short(which, groups, scale, committed):
 
 
 def beside(which, groups, committed):
-    """Sentences on the committed values in round brackets, and how well these numbers repeat them."""
+    """What stands in round brackets and how well these numbers repeat it, in sentences."""
     if not committed:
         return []
     models, noises = next(iter(committed.values())).shape
     same = "same base model, same noise" if models * noises == 1 else "same base models and noises"
     return [
         f"In round brackets: the committed value of the same cell ({same}). "
-        f"{table.repeats(groups, committed)} Speedups are those of this machine. The committed table is "
-        f"results/tables/{which.name}.digits.md."
+        f"{table.repeats(groups, committed)} Speedups are those of this machine. The committed "
+        f"table is results/tables/{which.name}.digits.md."
     ]
 
 
@@ -111,14 +111,14 @@ def how(group):
 def missing(group):
     """Why a cell of the group is empty."""
     reasons = [
-        "CUR natural is what a router's scores give at tau, before the count is made exact; other methods "
-        "have none"
+        "CUR natural is what a router's scores give at tau, before the count is made exact; "
+        "other methods have none"
     ]
     other_noise = [methods.label(line.row) for line in group.lines if line.values["x0_mse"] is None]
     if other_noise:
         reasons.append(
-            f"x_0 error of {', '.join(other_noise)}: the sampler draws noise at each step, so fewer steps "
-            "are another realisation, which is not compared image by image"
+            f"x_0 error of {', '.join(other_noise)}: the sampler draws noise at each step, so "
+            "fewer steps are another realisation, which is not compared image by image"
         )
     unmeasured = [methods.label(line.row) for line in group.lines if line.latency is None]
     if unmeasured:

@@ -167,8 +167,8 @@ def _with_spread(line, column):
 
 
 def _spread(line, column):
-    """The interval over seeds, of what is timed that between the quartiles of repeats; None where all
-    values are equal.
+    """The interval over seeds, of what is timed that between the quartiles of repeats; None where
+    all values are equal.
     """
     if column in ("latency_ms", "speedup"):
         return line.latency["latency_iqr_ms" if column == "latency_ms" else "speedup_iqr"]

@@ -18,10 +18,10 @@ class Table:
 
     target: make's. committed: which rows are, core or all (ablations have one set). questions: what
     the rows are compared for. plain_wins: the title of where a plain baseline wins, in a table that
-    has some. published: the file of the paper's own numbers in results/paper. measured: the metrics at
-    paper scale, in the order of the paper's columns. about, about_paper: what a reader must know of
-    this table alone, at digits and at paper scale. frontier: whether
-    it has a picture of error against speedup over all its groups.
+    has some. published: the file of the paper's own numbers in results/paper. measured: the metrics
+    at paper scale, in the order of the paper's columns. about, about_paper: what a reader must know
+    of this table alone, at digits and at paper scale. frontier: whether it has a picture of error
+    against speedup over all its groups.
     """
 
     name: str
@@ -103,12 +103,12 @@ TABLE2 = Table(
         (HARMONICA, FORA, "HarmoniCa at the paper's CUR over FORA at 50 %"),
         LOSSLESS,
     ),
-    about="Agreement takes the place of the paper's CLIP score: the percentage of images that the judge "
-    "CNN reads as the digit that their caption names. Where guidance is above 1, FID and agreement "
-    "mislead: guidance over-sharpens, and errors of a cache can undo some of that.",
-    about_paper="CLIP score: 100 x the cosine of image and caption under the checkpoint that stands "
-    "below each block; the paper does not say which it used. Of PixArt-Sigma it prints a speedup "
-    "alone.",
+    about="Agreement takes the place of the paper's CLIP score: the percentage of images that "
+    "the judge CNN reads as the digit that their caption names. Where guidance is above 1, FID "
+    "and agreement mislead: guidance over-sharpens, and errors of a cache can undo some of that.",
+    about_paper="CLIP score: 100 x the cosine of image and caption under the checkpoint that "
+    "stands below each block; the paper does not say which it used. Of PixArt-Sigma it prints a "
+    "speedup alone.",
 )
 
 
@@ -132,9 +132,10 @@ ABLATIONS = (
         "SDT against standard training",
         (SDT, PUBLISHED, "SDT with MSE over Learning-to-Cache as released"),
         (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
-        about="Standard training draws x_t from real images and lets the cache live for one step; SDT "
-        "walks the whole trajectory from noise. Both minimise MSE here. All pairs: Learning-to-Cache's "
-        "loss over all neighbouring steps; as released it reuses in every second step alone.",
+        about="Standard training draws x_t from real images and lets the cache live for one "
+        "step; SDT walks the whole trajectory from noise. Both minimise MSE here. All pairs: "
+        "Learning-to-Cache's loss over all neighbouring steps; as released it reuses in every "
+        "second step alone.",
     ),
     _ablation(
         "ablation_iepo_vs_mse",
@@ -149,9 +150,9 @@ ABLATIONS = (
         (HARMONICA, HARD, "lambda with soft scores over hard, leave-one-out"),
         (CUMULATIVE, BOTH, "lambda with soft scores over hard, cumulative"),
         (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
-        about="Whether a router reuses the last step's row decides much by itself: reusing it costs a "
-        "large error of the model's output and hardly any of the image. So all methods stand a second "
-        "time with that row forced to reuse, at the same CUR.",
+        about="Whether a router reuses the last step's row decides much by itself: reusing it "
+        "costs a large error of the model's output and hardly any of the image. So all methods "
+        "stand a second time with that row forced to reuse, at the same CUR.",
     ),
     _ablation(
         "ablation_refresh",
@@ -164,14 +165,16 @@ ABLATIONS = (
             )
             for c, words in ((2, "every 2"), (50, "every 50"), (100, "once, before training"))
         ),
-        about="C counts trajectories, of which a training has 100; the row named HarmoniCa has C = 10.",
-        about_paper="C counts trajectories, of which a training has 2000; the row named HarmoniCa has "
-        "C = 50.",
+        about="C counts trajectories, of which a training has 100; the row named HarmoniCa has "
+        "C = 10.",
+        about_paper="C counts trajectories, of which a training has 2000; the row named "
+        "HarmoniCa has C = 50.",
     ),
     _ablation(
         "ablation_threshold",
         "the threshold tau",
-        about="One beta for all, masks as the scores over tau give them: CUR differs from row to row.",
+        about="One beta for all, masks as the scores over tau give them: CUR differs from row to "
+        "row.",
     ),
     _ablation(
         "ablation_beta",

@@ -1,4 +1,5 @@
-"""The figures of a group of rows, one module each: which figures a group has, their files, drawing them.
+"""The figures of a group of rows, one module each: which figures a group has, their files, drawing
+them.
 
 Every figure is written as PNG, for where the repository is browsed, and as PDF beside it.
 """
@@ -42,8 +43,8 @@ def names(group):
 
 
 def draw(root, groups, folder):
-    """Draw all figures of records.Group's below `folder` -> their paths. BadInput where samples or a
-    router are missing.
+    """Draw all figures of records.Group's below `folder` -> their paths. BadInput where samples or
+    a router are missing.
     """
     paths = []
     for group in groups:
@@ -76,8 +77,8 @@ def file_name(group, figure, suffix="png"):
 
 
 def pictured(rows):
-    """The runs whose images the sample grids show: the first of each row, in groups that have such a
-    grid.
+    """The runs whose images the sample grids show: the first of each row, in groups that have such
+    a grid.
     """
     shown = [row.runs[0] for row in rows if "samples" in names(row.group)]
     return list({run.id: run for run in shown}.values())

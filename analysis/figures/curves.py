@@ -1,5 +1,5 @@
-"""How routers were trained: hard CUR, data loss, and lambda per step at first and at last; a line
-of panels per CUR.
+"""How routers were trained: CUR at tau, data loss, first and last lambda of each step. A line of
+panels for each CUR.
 """
 
 from matplotlib.ticker import MaxNLocator

@@ -15,7 +15,7 @@ def shows(group):
 
 
 def _panels(group):
-    """[(CUR, [line])] of those that have a curve."""
+    """[(CUR, [records.Line])] of the rows that have a curve."""
     found = {
         setting.cur: [line for line in setting.methods.values() if line.curve is not None]
         for setting in settings(group)
@@ -24,7 +24,7 @@ def _panels(group):
 
 
 def draw(root, group, paths):
-    """The mean of all runs of a row, and their range as a band."""
+    """The mean of a row's runs, and their range as a band."""
     panels = _panels(group)
     with plot.drawing(paths, WIDTH, 3 if len(panels) > 1 else 2.6) as figure:
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -39,8 +39,8 @@ def draw(root, group, paths):
 
 
 def _curve(ax, method, curves):
-    """curves (runs, T), those after the first steps that compute all being zero: not drawn on a log
-    axis.
+    """curves (runs, T). They are zero after first steps that compute everything, and a log axis
+    does not show that.
     """
     shown, own = np.where(curves > 0, curves, np.nan), look(method)
     steps = np.arange(1, curves.shape[1] + 1)

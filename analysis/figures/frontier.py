@@ -1,5 +1,5 @@
-"""Error of the final image against theoretical and against measured speedup: all methods, a panel of
-each for every group.
+"""Error of the final image against theoretical and against measured speedup: all methods, a panel
+of each for every group.
 
 The grey line is the frontier: the lowest error that any method has at a speedup or beyond it.
 """

@@ -1,6 +1,4 @@
-"""Scores of the learned methods at each CUR, step by step and block by block, one panel per kind of
-block.
-"""
+"""Scores of the learned methods at each CUR: steps by blocks, a panel for each kind of block."""
 
 from harmonica import plot
 
@@ -16,7 +14,7 @@ def shows(group):
 
 
 def draw(root, group, paths):
-    """The routers of base model 0, and the schedules of their first runs."""
+    """The routers of base model 0, with the schedules of the rows' first runs."""
     maps = [
         (line, routers.of_run(root, line.row.runs[0])) for line in group.lines if routers.own(line)
     ]

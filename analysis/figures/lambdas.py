@@ -1,5 +1,5 @@
-"""lambda of IEPO per step by definition (leave-one-out, cumulative; soft, hard scores), before and
-after training.
+"""lambda of IEPO at each step, before and after training, by its definitions: leave-one-out or
+cumulative, soft or hard scores.
 """
 
 import numpy as np
@@ -21,9 +21,7 @@ def _weighted(line):
 
 
 def draw(root, group, paths):
-    """First and last refresh: the mean over base models, their range as a band; steps where all are
-    zero are not drawn.
-    """
+    """The first and the last measurement: the mean over base models, and their range as a band."""
     found = {
         name(line.row): [routers.lambdas(log) for log in routers.logs(root, line.row)]
         for line in group.lines
@@ -55,8 +53,8 @@ def draw(root, group, paths):
 
 
 def _lines(ax, method, lambdas):
-    """lambdas (base models, T), the first step's being zero by definition -> whether there was
-    anything to draw.
+    """Draw lambdas (base models, T) -> whether there is anything to draw. Steps where all are zero,
+    as the first is by definition, are left out.
     """
     shown, own = np.where(lambdas > 0, lambdas, np.nan), look(method)
     steps = np.flatnonzero(~np.isnan(shown).all(axis=0))

@@ -1,5 +1,5 @@
-"""Every row of a group as a point: the errors that carry the comparison, with intervals and each
-base model's own mean.
+"""Every row of a group as a point: its two errors with their intervals, and each base model's own
+mean.
 """
 
 from harmonica import plot
@@ -17,7 +17,7 @@ def shows(group):
 
 
 def draw(root, group, paths):
-    """Full points: means with 95 % bootstrap intervals; small ones: base models."""
+    """Points are means with 95 % intervals; small bars below them are base models."""
     lines = group.lines[1:]
     with plot.drawing(paths, WIDTH, 0.85 + 0.2 * len(lines)) as figure:
         axes = figure.subplots(1, len(CARRYING), sharey=True)

@@ -1,4 +1,4 @@
-"""Routers without torch: scores, and the schedule and training log that their records hold."""
+"""Trained routers as figures need them: scores, the schedule of a run, the log of training."""
 
 import json
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from ..records import record
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """scores (T, N) in (0, 1), reused (T, N) bool: the run's schedule; log: one dict per
-    trajectory; about: the file's.
+    """scores (T, N) in (0, 1). reused (T, N), bool: the run's schedule. about: what the router's
+    file says of itself. log: one dict for each trajectory.
     """
 
     scores: np.ndarray
@@ -26,9 +26,7 @@ class Trained:
 
 
 def of_run(root, run):
-    """The router of a run, with what its record and the run's say. BadInput where a file is missing
-    or damaged.
-    """
+    """The Trained router of a run. BadInput where one of its files is missing or damaged."""
     store = Store(root)
     path = store.router_path(run.router)
     try:
@@ -52,13 +50,13 @@ def of_run(root, run):
 
 
 def own(line):
-    """Whether a records.Line has a router, and one that was trained for its own model and sampler."""
+    """Whether a records.Line has a router that was trained for its own model and sampler."""
     run = line.row.runs[0]
     return run.router is not None and not run.transferred
 
 
 def logs(root, row):
-    """The training logs behind a row, one per base model. BadInput where a record is missing."""
+    """The training logs behind a row, one of each base model. BadInput where one is missing."""
     store, made = Store(root), dict.fromkeys(run.router for run in row.runs)
     for router in made:
         made[router] = record(store, router)
@@ -68,5 +66,5 @@ def logs(root, row):
 
 
 def lambdas(log):
-    """[lambda (T,)] of every refresh; [] of an objective that has none."""
+    """[lambda (T,)] of every measurement in a training log; [] of an objective without."""
     return [entry["lambda"] for entry in log if entry["lambda"]]

@@ -1,5 +1,5 @@
-"""Images from the same noise, one line per row of the table, and their difference to the uncached
-ones.
+"""Images from the same noise, a line for each row of the table, and their difference to the
+uncached ones.
 """
 
 import matplotlib
@@ -12,7 +12,7 @@ from ..methods import label
 from .style import LETTER, WIDTH
 
 DIGITS = 10  # images k = 0 .. 9 of a run have the labels 0 .. 9
-SCALES = (0.1, 0.25, 0.5)  # of the differences, the first that holds nearly all of them
+SCALES = (0.1, 0.25, 0.5)  # of the differences: the first that nearly all of them fit
 
 
 def shows(group):
@@ -26,12 +26,10 @@ def draw(root, group, paths):
     largest = np.quantile(np.abs(differences), 0.995)
     scale = next((scale for scale in SCALES if largest <= scale), SCALES[-1])
     names = [_where(line, group) for line in group.lines]
-    size = (WIDTH - 1 - LETTER * max(map(len, names))) / (
-        2 * DIGITS
-    )  # of one image; 1 inch is the colour bar's
-    with plot.drawing(
-        paths, WIDTH, max(size * len(grids) + 0.6, 2.1)
-    ) as figure:  # room for the colour bar's label
+    left_over = WIDTH - 1 - LETTER * max(map(len, names))  # 1 inch is the colour bar's
+    size = left_over / (2 * DIGITS)  # of one image
+    height = max(size * len(grids) + 0.6, 2.1)  # the colour bar's label needs room
+    with plot.drawing(paths, WIDTH, height) as figure:
         figure.get_layout_engine().set(w_pad=0.08)
         left, right = figure.subplots(1, 2)
         left.imshow(_strip(grids), cmap=_framed("gray"), vmin=-1, vmax=1, interpolation="nearest")
@@ -60,20 +58,18 @@ def draw(root, group, paths):
 
 
 def _framed(name):
-    """A colour map with white for nan: a transparent frame gets dark edges in some readers of PDF."""
+    """A colour map with white for nan: some readers of PDF give a transparent frame dark edges."""
     return matplotlib.colormaps[name].with_extremes(bad="white")
 
 
 def _strip(grids):
     """[(count, 8, 8)] -> one picture, a frame of one pixel (nan) between images."""
-    return np.concatenate(
-        [
-            np.concatenate(
-                [np.pad(image, 1, constant_values=np.nan)[:, 1:] for image in grid], axis=1
-            )[1:]
-            for grid in grids
-        ]
-    )
+
+    def line(grid):
+        framed = [np.pad(image, 1, constant_values=np.nan)[:, 1:] for image in grid]
+        return np.concatenate(framed, axis=1)[1:]
+
+    return np.concatenate([line(grid) for grid in grids])
 
 
 def _middles(grids):
@@ -82,6 +78,6 @@ def _middles(grids):
 
 
 def _where(line, group):
-    """A row's name with its CUR, where it reuses anything."""
+    """A row's method, with its CUR where it reuses anything."""
     cur = line.row.cur_percent or line.mean("cur_percent")
     return label(line.row) + (f" {cur:g} %" if cur else "")

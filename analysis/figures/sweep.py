@@ -1,5 +1,5 @@
-"""One setting of HarmoniCa varied over a group: trajectories between two refreshes of lambda, or
-the threshold tau.
+"""HarmoniCa's errors and CUR against one option of training that differs from row to row: how
+often lambda is measured, or tau.
 """
 
 import numpy as np
@@ -25,7 +25,7 @@ def shows(group):
 
 
 def _varied(group):
-    """Which field of RouterTraining differs between the rows, None where none of VARIED does."""
+    """The field of RouterTraining in VARIED that differs between the rows, or None."""
     found = {field: {_setting(line, field) for line in _lines(group)} for field in VARIED}
     return next(
         (field for field, values in found.items() if len(values) > 1 and None not in values), None
@@ -41,7 +41,7 @@ def _setting(line, field):
 
 
 def draw(root, group, paths):
-    """The mean with its 95 % bootstrap interval, and behind it every base model's own mean."""
+    """The mean with its 95 % interval, and behind it every base model's own mean."""
     field = _varied(group)
     lines = sorted(_lines(group), key=lambda line: _setting(line, field))
     settings = [_setting(line, field) for line in lines]

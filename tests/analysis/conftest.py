@@ -38,7 +38,7 @@ LEVEL = {
 
 @pytest.fixture
 def rows():
-    """-> a function that names the rows of one group, on `models` base models and as many noises."""
+    """-> a function that names the rows of a group, on `models` base models and as many noises."""
 
     def make(models=1, curs=(50, 37.5), num_steps=4, scale="smoke"):
         specs = [

@@ -1,4 +1,4 @@
-"""Intervals: paired, seeded, wider where base models differ; an interval over zero claims nothing."""
+"""Intervals are paired and seeded, and wider where base models differ."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""What is claimed follows from the numbers: other numbers, other verdicts; too few seeds, no ordering."""
+"""What is claimed follows from the numbers: other numbers, other verdicts; too few seeds, no
+ordering.
+"""
 
 import re
 from dataclasses import replace
@@ -143,8 +145,8 @@ def test_a_row_whose_method_is_not_listed_is_refused(measured, rows):
 
 
 class TestTable2:
-    """Its rows are not of equal compute: every line says by how much, and what computes more may still
-    win.
+    """Its rows are not of equal compute: every line says by how much, and what computes more may
+    still win.
     """
 
     @pytest.fixture

@@ -23,9 +23,9 @@ from harmonica.lab.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = (
-    "model,T,method,CUR_percent,CUR_natural_percent,IS,FID,sFID,precision,recall,rFID,rFID_floor,x0_mse,agreement,"
-    "latency_ms,speedup,speedup_theoretical,num_images,num_seeds,run_ids"
-)
+    "model T method CUR_percent CUR_natural_percent IS FID sFID precision recall rFID rFID_floor "
+    "x0_mse agreement latency_ms speedup speedup_theoretical num_images num_seeds run_ids"
+).replace(" ", ",")
 
 
 def parsed(groups):
@@ -166,7 +166,7 @@ def test_table_2_says_what_stands_for_the_clip_score(measured, text_rows):
 
 
 def test_committed_values_of_the_same_runs_stand_beside_the_cells(measured):
-    """Of one seed here and three committed: those of the same base model and noise, not the mean."""
+    """Of three seeds that are committed those of the same base model and noise, not the mean."""
     committed, _ = measured(3, folder="committed", levels={"sdt": lambda m, n: 1.75 + m + n})
     root, rows = measured(1)
     groups, there = records.load(root, rows), records.same(committed, rows)

@@ -1,5 +1,5 @@
-"""The page of verdicts follows from the records: other numbers, another verdict; what is not there is
-not tested yet; what no table can answer is refused.
+"""The page of verdicts follows from the records: other numbers, another verdict; what is not there
+is not tested yet; what no table can answer is refused.
 """
 
 from dataclasses import replace
@@ -26,8 +26,8 @@ GOOD = {
 
 @pytest.fixture
 def groups(measured):
-    """-> a function that gives {name: groups} of one table from invented records, on 3 base models x
-    `seeds` noises.
+    """-> a function that gives {name: groups} of one table from invented records, on 3 base models
+    x `seeds` noises.
     """
 
     def make(name, seeds=3, **levels):
