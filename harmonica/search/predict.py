@@ -6,36 +6,13 @@ predictions did. No image and no label is needed: the walk's own features are th
 """
 
 import torch
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten
 
 from harmonica.method import ranks
+from harmonica.method.cache import predicted
 from harmonica.method.schedule import Schedule
 
 RIDGE = 1e-3  # of the inputs' mean variance
-
-
-def predicted(weights, history):
-    """The feature that weights (K + 1, channels), or None for reuse, give from a block's computed
-    features, newest first. A feature may be a tuple of tensors: their channels follow one another.
-    """
-    if weights is None:
-        return history[0]
-    leaves, spec = tree_flatten(history[0])
-    others = [tree_flatten(feature)[0] for feature in history[1:]]
-    parts = weights.split([leaf.shape[-1] for leaf in leaves], 1)
-    return tree_unflatten(
-        [_weighted(part, inputs) for part, *inputs in zip(parts, leaves, *others)], spec
-    )
-
-
-def _weighted(weights, inputs):
-    """In float32 at least, as the weights nearly cancel each other."""
-    wide = torch.promote_types(inputs[0].dtype, torch.float32)
-    weights = weights.to(inputs[0].device, wide)
-    out = weights[-1]
-    for weight, feature in zip(weights[:-1], inputs):
-        out = torch.addcmul(out, weight, feature.to(wide))
-    return out.to(inputs[0].dtype)
 
 
 def fit(walk, keep, seed, indices, *, features=2, about=None):

@@ -21,7 +21,8 @@ from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from torch.utils.checkpoint import checkpoint
 
 from harmonica.method import seeds
-from harmonica.search.predict import RIDGE, moments, predicted
+from harmonica.method.cache import predicted
+from harmonica.search.predict import RIDGE, moments
 from harmonica.search.quadratic import options, pairs
 from harmonica.search.walks import uncached
 
@@ -108,7 +109,8 @@ class Linearised:
                 new = tree_map(torch.Tensor.detach, used)
                 history = (used, *history[: self.schedule.features - 1])
             else:
-                used = predicted(self.schedule.weights.get((step, i)), history)
+                own = self.schedule.weights.get((step, i))
+                used = history[0] if own is None else predicted(own, history)
                 new = skipped(i, compute)
             if len(runs) > 1:
                 return self.tapped(used, None)

@@ -5,9 +5,8 @@ from functools import partial
 import torch
 
 from harmonica.method import seeds
-from harmonica.method.cache import compute_all
+from harmonica.method.cache import compute_all, predicted
 from harmonica.method.denoise import Denoiser
-from harmonica.search.predict import predicted
 
 
 class ModelWalk:
@@ -52,7 +51,8 @@ def follow(schedule):
 
         def at(i, compute):
             if not keep[step][i]:
-                return predicted(weights.get((step, i)), state[i])
+                own = weights.get((step, i))
+                return state[i][0] if own is None else predicted(own, state[i])
             state[i] = (compute(), *state[i][: features - 1])
             return state[i][0]
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from harmonica.method import schedules
+from harmonica.method.cache import predicted
 from harmonica.method.schedule import Schedule
 from harmonica.search import probe as probing
-from harmonica.search.predict import RIDGE, fit, predicted
+from harmonica.search.predict import RIDGE, fit
 from harmonica.search.probe import probe, random_directions
 from harmonica.search.quadratic import Quadratic, options, pairs
 from harmonica.search.walks import follow, uncached
@@ -35,7 +36,8 @@ def moved(schedule, step, block, option, amount):
                 history = (past[0], *history[:1])
                 used = past[0]
             else:
-                used = predicted(schedule.weights.get((t, i)), history)
+                own = schedule.weights.get((t, i))
+                used = history[0] if own is None else predicted(own, history)
             state[i] = history, past
             return used + amount * (option(past) - used) if (t, i) == (step, block) else used
 
