@@ -110,10 +110,11 @@ class Router:
         """The Schedule that is used: of the CUR given, else of the one it was trained for, else the
         natural one.
         """
+        kinds = {"kinds": self.kinds} if self.kinds else {}
         return Schedule(
             keep=self.keep(self.cur_percent if cur_percent is None else cur_percent),
             timesteps=self.timesteps,
-            about={"method": "router", **self.about},
+            about={"method": "router", **self.about, **kinds},
         )
 
     def save(self, path):

@@ -161,13 +161,16 @@ def load(path):
         )
     except FileNotFoundError:
         raise BadInput(f"schedule: {path} does not exist") from None
+    except BadInput as error:
+        raise BadInput(f"schedule: {path}: {str(error).removeprefix('schedule: ')}") from None
     except (
         SafetensorError,
         KeyError,
         TypeError,
         AttributeError,
         IndexError,
-        json.JSONDecodeError,
+        ValueError,
+        RecursionError,
     ) as error:
         raise BadInput(
             f"schedule: {path} is not a whole schedule file of this package ({error})"

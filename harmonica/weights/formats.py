@@ -1,15 +1,18 @@
 """Router and schedule files of every known format. They enter and leave the package here alone, and
 what is written and read back gives the same mask.
 
-.safetensors is our own and keeps everything; .pt is Learning-to-Cache's and HarmoniCa's; .json is
+.safetensors is our own, a router or a schedule, and keeps everything; .pt is Learning-to-Cache's and HarmoniCa's; .json is
 SmoothCache's.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
 from harmonica.errors import BadInput, check
-from harmonica.method.router import FILE, KINDS, load
+from harmonica.method.router import FILE, KINDS, from_keep, load
+from harmonica.method.schedule import load as load_schedule
 from harmonica.weights import published_routers, smoothcache
 
 ENDINGS = (".safetensors", ".pt", ".json")
@@ -34,7 +37,7 @@ def read(path, *, tau=None, num_blocks=None, kinds=None):
         kinds = tuple(smoothcache.ALIASES.get(kind, kind) for kind in kinds)
         check(len(set(kinds)) == len(kinds), "kinds", " ".join(kinds), "name each once")
     if path.suffix == ".safetensors":
-        router, form = load(path), "harmonica"
+        router, form = _of_ours(path)
     elif path.suffix == ".json":
         router, form = smoothcache.read(path, tau, num_blocks, kinds), "smoothcache"
     elif path.suffix in (".pt", ".pth"):
@@ -47,6 +50,22 @@ def read(path, *, tau=None, num_blocks=None, kinds=None):
     right = f"{path} is of {router.num_blocks}"
     check(num_blocks in (None, router.num_blocks), "blocks", num_blocks, right)
     return replace(router, tau=router.tau if tau is None else tau, about=about)
+
+
+def _of_ours(path):
+    """A router's file, or a schedule's, as a router -> Router, its format."""
+    try:
+        with safe_open(path, "pt") as file:
+            is_schedule = "keep" in file.keys()
+    except SafetensorError:
+        is_schedule = False  # load says what is wrong
+    if not is_schedule:
+        return load(path), "harmonica"
+    schedule = load_schedule(path)
+    right = "a router cannot hold them; it is applied as a Schedule"
+    check(not schedule.weights, "router", f"{path} with predictions", right)
+    about = {key: value for key, value in schedule.about.items() if key != "training"}
+    return from_keep(schedule.keep, timesteps=schedule.timesteps, about=about), "schedule"
 
 
 def write(path, router, cur=None):

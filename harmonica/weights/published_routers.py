@@ -64,7 +64,10 @@ def _rows(path, content):
             "there"
         )
     try:
-        logits = torch.stack([rows[f"{i}.prob"] for i in range(len(rows))]).detach().float()
+        rows = [rows[f"{i}.prob"] for i in range(len(rows))]
+        if not all(row.is_floating_point() and row.device.type == "cpu" for row in rows):
+            raise TypeError("its rows are no real numbers")
+        logits = torch.stack(rows).detach().float()
     except KeyError as missing:
         raise BadInput(
             f"router: {path} has no entry {missing}; expected routers with rows 0.prob .. "

@@ -10,6 +10,7 @@ import torch
 
 from harmonica.errors import BadInput
 from harmonica.method.router import CLAMP, Router, from_keep
+from harmonica.method.schedule import Schedule
 from harmonica.weights.formats import ENDINGS, read, write
 
 KINDS = [
@@ -187,3 +188,24 @@ def test_what_a_file_says_about_itself_is_not_trusted(tmp_path, about, ending):
     with pytest.raises(BadInput, match="router: .*r") as error:
         read(path)
     assert "\n" not in str(error.value)
+
+
+def test_a_schedule_file_is_a_router_of_its_mask(tmp_path):
+    """Router, schedule and the files of others are one thing as far as the mask goes."""
+    for seed in range(40):
+        router = some_router(seed)
+        schedule = router.schedule()
+        schedule.save(tmp_path / "s.safetensors")
+        again = read(tmp_path / "s.safetensors")
+        assert torch.equal(again.schedule().keep, schedule.keep)
+        assert again.timesteps == router.timesteps and again.kinds == router.kinds
+        write(tmp_path / "r.pt", again)
+        assert torch.equal(read(tmp_path / "r.pt").keep(), schedule.keep)
+
+
+def test_predictions_are_not_dropped_without_a_word(tmp_path):
+    keep = torch.tensor([[True], [False]])
+    weights = {(1, 0): torch.tensor([[1.0], [0.0]]).half()}
+    Schedule(keep=keep, weights=weights).save(tmp_path / "s.safetensors")
+    with pytest.raises(BadInput, match="s.safetensors with predictions"):
+        read(tmp_path / "s.safetensors")
