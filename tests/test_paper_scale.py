@@ -24,7 +24,8 @@ from harmonica.lab import evaluation
 from harmonica.lab.cost import mac_fraction
 from harmonica.lab.ids import with_needs
 from harmonica.lab.make import make, make_shard
-from harmonica.lab.sampling import keep_mask, load_blocks
+from harmonica.lab.sampling import load_blocks
+from harmonica.lab.schedules import schedule_of
 from harmonica.lab.specs import LatencySpec, ModelSpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.router import Router
@@ -184,15 +185,16 @@ def test_a_run_is_evaluated_by_inception(rows, store, place, tmp_path):
 
 def test_the_published_router_is_followed_to_the_letter(rows, store, place, monkeypatch):
     run = next(row.runs[0] for row in rows if row.form == "published router")
-    keep, natural = keep_mask(run, store, BLOCKS)
+    own, natural = schedule_of(run, store, BLOCKS)
+    keep = own.keep
     theirs = formats.read(place / "routers" / "theirs.pt").keep()
     assert torch.equal(keep, theirs) and natural == store.record(run)["cost"]["cur_percent"] > 0
     (place / "routers" / "theirs.pt").rename(place / "routers" / "renamed.pt")
     try:  # a file is its hash
-        assert torch.equal(keep_mask(run, store, BLOCKS)[0], theirs)
+        assert torch.equal(schedule_of(run, store, BLOCKS)[0].keep, theirs)
         monkeypatch.setenv("HARMONICA_ROUTERS", str(place))
         with pytest.raises(BadInput, match="router: .*theirs.pt does not exist"):
-            keep_mask(run, store, BLOCKS)
+            schedule_of(run, store, BLOCKS)
     finally:
         (place / "routers" / "renamed.pt").rename(place / "routers" / "theirs.pt")
 
@@ -214,9 +216,10 @@ def test_learning_to_caches_router_for_t_20(tmp_path, monkeypatch):
         published=setting.published,
     )
     try:
-        keep, natural = keep_mask(run, Store(tmp_path), 56)
+        own, natural = schedule_of(run, Store(tmp_path), 56)
     except BadInput as missing:
         pytest.skip(str(missing))
+    keep = own.keep
     assert int(keep.sum()) == 872 and round(natural, 2) == 22.14
     assert (
         round(mac_fraction("DiT-XL/2 256", keep), 4)

@@ -49,6 +49,8 @@ def seconds(artefact):
     machine = GPU if artefact.model.scale == "paper" else CORE
     if artefact.kind == "router":
         return machine.start_s + _training_s(artefact, machine)
+    if artefact.kind == "schedule":
+        return machine.start_s + _making_s(artefact, machine)
     if artefact.kind == "run":
         one = _sampling_s(artefact, machine) + _decoding_s(artefact, machine)
         return machine.start_s + artefact.num_images * one
@@ -63,6 +65,15 @@ def seconds(artefact):
     )
 
 
+def _making_s(spec, machine):
+    """Of a schedule: forwards of one image, a search's at most."""
+    settings, steps = spec.settings, spec.num_steps
+    forwards = spec.forwards or settings.images * steps
+    if spec.making == "search":
+        forwards = settings.forwards(steps)
+    return _halves(spec) * forwards * _forward_s(spec.model, machine)
+
+
 def _forward_s(model, machine, precision=None):
     return forward_macs(model) / machine.macs_per_second[precision]
 
@@ -70,8 +81,11 @@ def _forward_s(model, machine, precision=None):
 def _sampling_s(run, machine):
     """Of one image. A published router's CUR is not known here, so it counts as uncached."""
     share = 1 - (run.cur_percent or 0) / 100
-    if run.schedule == "fora":
-        share = 1 / (run.interval or 2)
+    interval = run.made.interval if run.made else run.interval
+    if run.made and run.made.cur_percent is not None:
+        share = 1 - run.made.cur_percent / 100
+    elif run.schedule == "fora" or interval:
+        share = 1 / (interval or 2)
     forwards = _halves(run) * run.num_steps * share
     precision = run.precision if machine is GPU else None
     return forwards * _forward_s(run.model, machine, precision)

@@ -8,7 +8,7 @@ from harmonica import samplers
 from harmonica.fast.plan import compile_mask, follow
 from harmonica.lab import cost
 from harmonica.lab.models import load_model
-from harmonica.lab.sampling import keep_mask
+from harmonica.lab.schedules import schedule_of
 from harmonica.method import seeds
 from harmonica.method.denoise import Denoiser
 from harmonica.method.precision import float32_products
@@ -42,7 +42,7 @@ def measure(spec, store):
 def _sampler_of(run, batch, store):
     """-> a function that generates one batch under the run's schedule."""
     loaded = load_model(run.model, run.precision)
-    keep, _ = keep_mask(run, store, loaded.backbone.num_blocks)
+    own, _ = schedule_of(run, store, loaded.backbone.num_blocks)
     sampler = samplers.load(run.sampler)
     x = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=range(batch)), loaded.shape).to(
         loaded.device
@@ -55,7 +55,9 @@ def _sampler_of(run, batch, store):
         scale=run.guidance,
         noise=lambda step: x,
     )  # drawing noise is no part of what is timed
-    forward = follow(denoiser, compile_mask(loaded.backbone, keep, run.backend or "eager"))
+    forward = follow(
+        denoiser, compile_mask(loaded.backbone, own.keep, run.backend or "eager", own.weights)
+    )
 
     def sample():
         with float32_products("tf32" if run.precision == "tf32" else "ieee"):

@@ -16,7 +16,8 @@ from harmonica.lab import cost
 from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.models import load_model
 from harmonica.lab.provenance import provenance
-from harmonica.lab.sampling import keep_mask, make_block
+from harmonica.lab.sampling import make_block
+from harmonica.lab.schedules import make_schedule, schedule_of
 from harmonica.lab.shards import missing_blocks, num_blocks
 from harmonica.method import ranks, schedules
 from harmonica.method import router as routers
@@ -66,13 +67,13 @@ def make_shard(run, store, shard, num_shards, progress=iter):
 
 
 def _sample(run, store, blocks):
-    """Sample these blocks of a run -> its model, mask and natural CUR."""
+    """Sample these blocks of a run -> its model, schedule and natural CUR."""
     loaded = load_model(run.model, run.precision)
-    keep, natural = keep_mask(run, store, loaded.backbone.num_blocks)
-    plan = compile_mask(loaded.backbone, keep, run.backend or "eager")
+    own, natural = schedule_of(run, store, loaded.backbone.num_blocks)
+    plan = compile_mask(loaded.backbone, own.keep, run.backend or "eager", own.weights)
     for block in blocks:
         make_block(loaded, run, plan, block, store)
-    return loaded, keep, natural
+    return loaded, own, natural
 
 
 def _router(spec, store, progress):
@@ -102,19 +103,26 @@ def _router(spec, store, progress):
     }
 
 
+def _schedule(spec, store, progress):
+    with float32_products("ieee"):
+        own, metrics = make_schedule(spec, store, progress)
+    own.save(store.schedule_path(spec))
+    return {"metrics": metrics}
+
+
 def _run(run, store, progress):
-    loaded, keep, natural = _sample(run, store, progress(range(num_blocks(run))))
+    loaded, own, natural = _sample(run, store, progress(range(num_blocks(run))))
     halves = 1 if run.guidance == 1 else 2
     counts = count(loaded.backbone, loaded.cond([0]))
     element_bytes = next(loaded.backbone.parameters()).element_size()
-    spent = cost.summary(counts, keep, run.against, halves, element_bytes)
+    spent = cost.summary(counts, own.keep, run.against, halves, element_bytes, own.weights)
     if run.noise == "reference":
         return {"metrics": {"num_images": run.num_images}, "cost": spent}
     from harmonica.lab.evaluation import evaluate
 
     return {
         "metrics": evaluate(run, store),
-        "keep": ["".join(str(int(k)) for k in row) for row in keep.tolist()],
+        "keep": ["".join(str(int(k)) for k in row) for row in own.keep.tolist()],
         "cost": {**spent, "cur_natural_percent": natural},
     }
 
@@ -131,4 +139,10 @@ def _training(spec, store, progress):
     return {"group": spec.group, "rows": measure(spec, progress)}
 
 
-MAKERS = {"router": _router, "run": _run, "latency": _latency, "training": _training}
+MAKERS = {
+    "router": _router,
+    "schedule": _schedule,
+    "run": _run,
+    "latency": _latency,
+    "training": _training,
+}

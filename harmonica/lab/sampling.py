@@ -9,18 +9,15 @@ from functools import cache
 import numpy as np
 import torch
 
-from harmonica import samplers, weights
+from harmonica import samplers
 from harmonica.errors import BadInput
 from harmonica.fast.plan import follow
 from harmonica.files import save_array
 from harmonica.lab.shards import block_path, num_blocks
-from harmonica.method import router as routers
-from harmonica.method import schedules, seeds
+from harmonica.method import seeds
 from harmonica.method.denoise import Denoiser
 from harmonica.method.precision import float32_products
-from harmonica.weights import formats
 
-RANDOM_SEED = 0
 DOMAINS = {"evaluation": seeds.EVALUATION, "reference": seeds.REFERENCE}
 
 
@@ -112,42 +109,3 @@ def load_samples(run, store):
             f"samples: {store.samples(run)} holds {len(images)} images, not {run.num_images}"
         )
     return images
-
-
-def keep_mask(run, store, num_blocks):
-    """The schedule of a run as a mask (T, N), and the natural CUR where it is a router's (else
-    None).
-    """
-    reused = (
-        None
-        if run.cur_percent is None
-        else schedules.budget(run.cur_percent, run.num_steps, num_blocks)
-    )
-    if run.schedule == "full":
-        return schedules.full(run.num_steps, num_blocks), None
-    if run.schedule == "fora":
-        return schedules.fora(run.num_steps, num_blocks, run.interval or 2), None
-    if run.schedule == "random":
-        return schedules.random(run.num_steps, num_blocks, reused, RANDOM_SEED), None
-    if run.published:
-        path = weights.checked_router(run.published.name, run.published.sha256)
-        router = formats.read(path, tau=run.published.tau)
-    else:
-        path = store.router_path(run.router)
-        router = routers.load(path)
-    if router.logits.shape != (run.num_steps, num_blocks):
-        raise BadInput(
-            f"router: {path} has {router.num_steps} x {router.num_blocks} scores, but the run has "
-            f"{run.num_steps} steps and {num_blocks} blocks"
-        )
-    if run.router and router.about.get("model_sha256") != run.router.model.sha256:
-        raise BadInput(
-            f"router: {path} was trained for model {router.about.get('model')!r} with other weights than "
-            f"{run.router.model.name}'s; delete it and {store.record_path(run.router)} to have it made again"
-        )
-    keep = (
-        schedules.lowest_after_last(router.scores, reused)
-        if run.reuse_last_step
-        else router.keep(run.cur_percent)
-    )
-    return keep, schedules.cur_percent(router.keep())

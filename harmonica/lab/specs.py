@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from harmonica.errors import check
 from harmonica.lab import ids
 from harmonica.method.settings import RouterTraining
+from harmonica.search.settings import Settings
 from harmonica.weights.specs import ImageSpec, PromptSpec, PublishedRouter
 
 SCALES = ("smoke", "digits", "paper")
 SAMPLERS = ("ddim", "ddim-diffusers", "dpm++", "iddpm", "sa-solver")
-SCHEDULES = ("full", "fora", "random", "router")
+SCHEDULES = ("full", "fora", "random", "router", "made")
+MAKINGS = ("search", "fitted", "taylor", "smoothcache", "evolution")
 PRECISIONS = ("tf32", "bfloat16")  # beside float32, which is meant where none is given
 BACKENDS = ("compile", "cudagraph")  # beside eager
 
@@ -67,11 +69,81 @@ class RouterSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScheduleSpec:
+    """A schedule that is made for this model, sampler and number of steps in another way than by
+    training a router.
+
+    making: search (by the image error, of exactly cur_percent skipped entries; with `by_macs` of so
+    many per cent of the blocks' multiply-accumulates), smoothcache or evolution (of cur_percent);
+    fitted: FORA's mask at `interval`, or a router's at cur_percent, skipped entries predicted by
+    fitted weights; taylor: FORA's mask at `interval`, predicted by Taylor's formula of `order`.
+    settings: how much is spent on it, whether a search is for predictions, and its seed. forwards:
+    that an evolution may spend, in forwards of one image.
+    """
+
+    model: ModelSpec
+    sampler: str = "ddim"
+    num_steps: int
+    guidance: float = 1.0
+    making: str
+    cur_percent: float | None = None
+    by_macs: bool = False
+    interval: int | None = None
+    order: int | None = None
+    router: RouterSpec | None = None
+    forwards: int | None = None
+    settings: Settings
+
+    kind = "schedule"
+
+    def __post_init__(self):
+        _check_sampling(self)
+        _check_choice(self, "making", MAKINGS)
+        of_fora = self.making == "taylor" or self.making == "fitted" and self.router is None
+        takes = {
+            "interval": of_fora,
+            "order": self.making == "taylor",
+            "forwards": self.making == "evolution",
+            "cur_percent": not of_fora,
+        }
+        for field, needed in takes.items():
+            value, right = getattr(self, field), "is needed" if needed else "is not taken"
+            check(
+                (value is not None) == needed, field, value, f"{self.making} of this kind: {right}"
+            )
+        check(
+            self.router is None or self.making == "fitted",
+            "router",
+            self.router,
+            "only fitted takes one",
+        )
+        if self.cur_percent is not None:
+            _check_cur(self.cur_percent, self.num_steps)
+
+    @property
+    def method(self):
+        """The making as part of a slug."""
+        base = f"fora{self.interval}" if self.interval else ""
+        base += self.router.training.method if self.router else ""
+        own = f"taylor{self.order}" if self.order else self.making
+        predicted = "-predicted" * (self.making == "search" and self.settings.predict)
+        return f"{base}-{own}".strip("-") + predicted + "-macs" * self.by_macs
+
+    @property
+    def id(self):
+        slug = f"{self.model.name}-t{self.num_steps}-{self.method}{ids.cur(self.cur_percent)}"
+        return ids.make_id(self, slug)
+
+    def needs(self):
+        return [self.router] if self.router else []
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunSpec:
     """A set of images of one model under one schedule, and its metrics.
 
     schedule: full | fora (at `interval`, 2 where not given: CUR 50 % at even T) | random | router
-    (trained here, or published). cur_percent: the reused share, met exactly; a published router,
+    (trained here, or published) | made (as a ScheduleSpec says, which has the CUR). cur_percent: the reused share, met exactly; a published router,
     and one trained with a given beta, may go without: then its scores over tau decide. noise:
     "evaluation", or "reference" for the independent images that rFID compares with. against: the
     number of steps of the uncached run that x_0 error, rFID and speedup refer to. images: at paper
@@ -95,6 +167,7 @@ class RunSpec:
     batch: int = 100
     against: int
     published: PublishedRouter | None = None
+    made: ScheduleSpec | None = None
     images: ImageSpec | None = None
     precision: str | None = None
     backend: str | None = None
@@ -114,6 +187,12 @@ class RunSpec:
         self._check_schedule()
         if self.router is not None:
             self._check_router()
+        right = "schedule 'made' needs a ScheduleSpec, and no other schedule takes one"
+        check((self.schedule == "made") == (self.made is not None), "made", self.made, right)
+        if self.made is not None:
+            for field in ("model", "sampler", "num_steps", "guidance"):
+                own, theirs = getattr(self, field), getattr(self.made, field)
+                check(theirs == own, f"made's {field}", theirs, f"the run has {own!r}")
 
     def _check_schedule(self):
         routed = self.schedule == "router"
@@ -171,6 +250,8 @@ class RunSpec:
             method = self.router.training.method
         if self.published:
             method = "published"
+        if self.made:
+            method = self.made.method + ids.cur(self.made.cur_percent)
         fewer = f"of{self.against}" if self.num_steps != self.against else ""
         how = "-last-reused" * self.reuse_last_step + "-transferred" * self.transferred
         slug = f"{self.model.name}-t{self.num_steps}{fewer}-{method}{ids.cur(self.cur_percent)}"
@@ -185,6 +266,7 @@ class RunSpec:
             cur_percent=None,
             router=None,
             published=None,
+            made=None,
             num_steps=self.against,
             reuse_last_step=False,
             transferred=False,
@@ -199,7 +281,8 @@ class RunSpec:
             return []
         independent = [] if self.images else [self.reference()]
         uncached = [] if self == self.baseline() else [self.baseline()]
-        return independent + ([self.router] if self.router else []) + uncached
+        own = [spec for spec in (self.router, self.made) if spec]
+        return independent + own + uncached
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,7 +305,7 @@ class LatencySpec:
         return ids.make_id(self, f"{ids.words(self.group)}-latency")
 
     def needs(self):
-        return [run.router for run in self.runs if run.router]
+        return [spec for run in self.runs for spec in (run.router, run.made) if spec]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,13 @@ from harmonica.lab.ids import SCHEMA
 
 LOCAL = Path("results/local")  # what this clone measured
 FOREIGN_LOCK_STALE_S = 300
-FOLDERS = {"run": "runs", "router": "routers", "latency": "latency", "training": "training"}
+FOLDERS = {
+    "run": "runs",
+    "router": "routers",
+    "schedule": "schedules",
+    "latency": "latency",
+    "training": "training",
+}
 
 
 class Store:
@@ -35,6 +41,9 @@ class Store:
 
     def router_path(self, router):
         return self.root / "routers" / f"{router.id}.safetensors"
+
+    def schedule_path(self, schedule):
+        return self.root / "schedules" / f"{schedule.id}.safetensors"
 
     def state_path(self, artefact):
         return self.root / "state" / f"{artefact.id}.safetensors"

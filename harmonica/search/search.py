@@ -58,11 +58,10 @@ class Search:
 
     def forwards(self):
         """Forwards of one image that the search takes at most."""
-        settings, starts = self.settings, len(STARTS) * len(self.targets)
-        rounds = starts * settings.rounds
-        linearised = (len(self.goals()) + rounds) * settings.linearisation(self.T)
-        tries = starts + rounds * (1 + int(np.log2(settings.swaps)))
-        return linearised + tries * settings.judgement(self.T)
+        settings, budgets = self.settings, len(self.targets)
+        more = len(self.goals()) - len(settings.stages)
+        linearised = more * settings.linearisation(self.T)
+        return linearised + settings.forwards(self.T, len(STARTS), budgets)
 
     def goals(self):
         """The budgets at which the model is linearised anew while the skipped share grows."""

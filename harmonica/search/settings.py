@@ -54,6 +54,13 @@ class Settings:
         """How many of so many images are walked at once."""
         return min(self.batch or images, images)
 
+    def forwards(self, num_steps, starts=2, budgets=1):
+        """Forwards of one image that a search takes at most."""
+        rounds = starts * budgets * self.rounds
+        linearised = (len(self.stages) + rounds) * self.linearisation(num_steps)
+        tries = starts * budgets + rounds * self.swaps.bit_length()
+        return linearised + tries * self.judgement(num_steps)
+
     def linearisation(self, num_steps):
         """Forwards of one image, a backward counted as two and a graph that is built again as one."""
         fitted = 1 if self.predict else 0

@@ -15,7 +15,8 @@ from harmonica.lab import make as maker
 from harmonica.lab import sampling
 from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.make import make, make_shard
-from harmonica.lab.sampling import keep_mask, load_samples
+from harmonica.lab.sampling import load_samples
+from harmonica.lab.schedules import schedule_of
 from harmonica.lab.shards import missing_blocks, num_blocks, shard_blocks
 from harmonica.lab.specs import LatencySpec, RouterSpec, RunSpec
 from harmonica.lab.store import Store
@@ -72,7 +73,8 @@ def test_records_say_what_was_done(specs, made):
             record["provenance"]
         )
     routed = made.record(specs["routed"])
-    keep, natural = keep_mask(specs["routed"], made, 4)
+    own, natural = schedule_of(specs["routed"], made, 4)
+    keep = own.keep
     assert routed["keep"] == ["".join(str(int(k)) for k in row) for row in keep.tolist()]
     assert routed["cost"]["cur_percent"] == 50 and routed["cost"]["cur_natural_percent"] == natural
     assert routed["metrics"]["num_images"] == 30 and len(routed["metrics"]["x_mse_curve"]) == 4
@@ -81,11 +83,12 @@ def test_records_say_what_was_done(specs, made):
 
 
 def test_a_routers_mask_can_be_made_to_reuse_the_last_step(specs, made):
-    keep, natural = keep_mask(replace(specs["routed"], reuse_last_step=True), made, 4)
+    own, natural = schedule_of(replace(specs["routed"], reuse_last_step=True), made, 4)
+    keep = own.keep
     assert (
         not keep[-1].any()
         and int((~keep).sum()) == 6
-        and natural == keep_mask(specs["routed"], made, 4)[1]
+        and natural == schedule_of(specs["routed"], made, 4)[1]
     )
 
 
@@ -99,12 +102,14 @@ def test_a_router_can_be_used_under_another_sampler_when_that_is_said(specs, mad
         router=specs["router"],
         transferred=True,
     )
-    assert torch.equal(keep_mask(foreign, made, 4)[0], keep_mask(specs["routed"], made, 4)[0])
+    assert torch.equal(
+        schedule_of(foreign, made, 4)[0].keep, schedule_of(specs["routed"], made, 4)[0].keep
+    )
     other = replace(
         specs["router"], model=replace(specs["router"].model, name="other", sha256="1" * 64)
     )
     with pytest.raises(BadInput, match="other-t3-.* does not exist"):
-        keep_mask(replace(specs["routed"], router=other, transferred=True), made, 4)
+        schedule_of(replace(specs["routed"], router=other, transferred=True), made, 4)
 
 
 def test_the_uncached_run_has_no_error_and_reuse_has_some(specs, made):
@@ -232,18 +237,18 @@ def test_two_processes_at_the_same_blocks_do_not_disturb_each_other(
 
 
 def test_masks(specs, made):
-    assert torch.equal(keep_mask(specs["full"], made, 4)[0], schedules.full(3, 4))
-    assert torch.equal(keep_mask(specs["fora"], made, 4)[0], schedules.fora(3, 4))
-    assert int((~keep_mask(specs["random"], made, 4)[0]).sum()) == 3
-    assert int((~keep_mask(specs["routed"], made, 4)[0]).sum()) == 6
+    assert torch.equal(schedule_of(specs["full"], made, 4)[0].keep, schedules.full(3, 4))
+    assert torch.equal(schedule_of(specs["fora"], made, 4)[0].keep, schedules.fora(3, 4))
+    assert int((~schedule_of(specs["random"], made, 4)[0].keep).sum()) == 3
+    assert int((~schedule_of(specs["routed"], made, 4)[0].keep).sum()) == 6
 
 
 @pytest.mark.parametrize(
     "num_steps, num_blocks, sha256, words",
     [
-        (5, 4, None, "has 5 x 4 scores, but the run has 3 steps and 4 blocks"),
-        (3, 6, None, "has 3 x 6 scores"),
-        (3, 4, "1" * 64, "was trained for model 'other'"),
+        (5, 4, None, "is for 5 steps and 4 blocks, but the run has 3 steps and 4 blocks"),
+        (3, 6, None, "is for 3 steps and 6 blocks"),
+        (3, 4, "1" * 64, "was made for model 'other'"),
     ],
 )
 def test_a_router_of_another_model_or_t_is_refused(
@@ -255,7 +260,7 @@ def test_a_router_of_another_model_or_t_is_refused(
         store.router_path(specs["router"])
     )
     with pytest.raises(BadInput, match=words):
-        keep_mask(specs["routed"], store, 4)
+        schedule_of(specs["routed"], store, 4)
 
 
 def test_missing_or_damaged_samples_are_named(specs, made):

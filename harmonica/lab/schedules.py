@@ -1,0 +1,130 @@
+"""How the schedule of a ScheduleSpec is made, and which schedule a run follows."""
+
+import json
+
+import numpy as np
+
+from harmonica import samplers, weights
+from harmonica.backbones.counts import count
+from harmonica.errors import BadInput
+from harmonica.lab.ids import canonical
+from harmonica.lab.models import load_model
+from harmonica.method import router as routers
+from harmonica.method import schedule as schedule_files
+from harmonica.method import schedules
+from harmonica.method.schedule import Schedule
+from harmonica.search.predict import fit
+from harmonica.search.search import Search
+from harmonica.search.walks import ModelWalk
+from harmonica.weights import formats
+
+RANDOM_SEED = 0
+
+
+def make_schedule(spec, store, progress=iter):
+    """Make the schedule of a ScheduleSpec, its needs being there -> Schedule, metrics of its record."""
+    loaded = load_model(spec.model)
+    walk = ModelWalk(loaded, samplers.load(spec.sampler), spec.num_steps, spec.guidance)
+    own, metrics = MAKINGS[spec.making](spec, store, loaded, walk, progress)
+    about = {
+        "method": spec.method,
+        "model": spec.model.name,
+        "model_sha256": spec.model.sha256,
+        "sampler": spec.sampler,
+        "guidance": spec.guidance,
+        "kinds": loaded.backbone.kinds,
+        "made": json.loads(canonical(spec)),
+        **metrics,
+    }
+    timesteps = tuple(walk.timesteps)
+    made = Schedule(keep=own.keep, weights=own.weights, timesteps=timesteps, about=about)
+    return made, {"cur_percent": made.cur_percent, **metrics}
+
+
+def _search(spec, store, loaded, walk, progress):
+    blocks, costs = walk.num_blocks, None
+    target = schedules.budget(spec.cur_percent, spec.num_steps, blocks)
+    if spec.by_macs:
+        costs = np.array(count(loaded.backbone, loaded.cond([0])).blocks)
+        target = round(spec.cur_percent / 100 * spec.num_steps * int(costs.sum()))
+    bar = progress(range(1))
+    search = Search(
+        walk,
+        [target],
+        spec.settings,
+        costs=costs,
+        state_path=store.state_path(spec),
+        bar=bar if hasattr(bar, "set_description") else None,
+    )
+    own = search.run()[target]
+    return own, {"error_held_back": search.held_back(own), "forwards": search.forwards()}
+
+
+def _fitted(spec, store, loaded, walk, progress):
+    if spec.router:
+        keep = routers.load(store.router_path(spec.router)).keep(spec.cur_percent)
+    else:
+        keep = schedules.fora(spec.num_steps, walk.num_blocks, spec.interval)
+    images = spec.settings.images
+    own = fit(walk, keep, spec.settings.seed, range(images))
+    return own, {"forwards": images * spec.num_steps}
+
+
+MAKINGS = {"search": _search, "fitted": _fitted}
+
+
+def schedule_of(run, store, num_blocks):
+    """The Schedule that a run follows, and the natural CUR where it is a router's (else None)."""
+    steps = run.num_steps
+    if run.schedule == "full":
+        return Schedule(keep=schedules.full(steps, num_blocks)), None
+    if run.schedule == "fora":
+        return Schedule(keep=schedules.fora(steps, num_blocks, run.interval or 2)), None
+    if run.schedule == "made":
+        return _made(run, store, num_blocks), None
+    reused = None
+    if run.cur_percent is not None:
+        reused = schedules.budget(run.cur_percent, steps, num_blocks)
+    if run.schedule == "random":
+        return Schedule(keep=schedules.random(steps, num_blocks, reused, RANDOM_SEED)), None
+    router = _router(run, store, num_blocks)
+    keep = router.keep(run.cur_percent)
+    if run.reuse_last_step:
+        keep = schedules.lowest_after_last(router.scores, reused)
+    return Schedule(keep=keep), schedules.cur_percent(router.keep())
+
+
+def _made(run, store, num_blocks):
+    path = store.schedule_path(run.made)
+    own = schedule_files.load(path)
+    _check_shape("schedule", path, own.keep.shape, run, num_blocks)
+    _check_model(path, own.about, run.made, store)
+    return own
+
+
+def _router(run, store, num_blocks):
+    if run.published:
+        path = weights.checked_router(run.published.name, run.published.sha256)
+        router = formats.read(path, tau=run.published.tau)
+    else:
+        path = store.router_path(run.router)
+        router = routers.load(path)
+        _check_model(path, router.about, run.router, store)
+    _check_shape("router", path, router.logits.shape, run, num_blocks)
+    return router
+
+
+def _check_shape(field, path, shape, run, num_blocks):
+    if tuple(shape) != (run.num_steps, num_blocks):
+        raise BadInput(
+            f"{field}: {path} is for {shape[0]} steps and {shape[1]} blocks, but the run has "
+            f"{run.num_steps} steps and {num_blocks} blocks"
+        )
+
+
+def _check_model(path, about, spec, store):
+    if about.get("model_sha256") != spec.model.sha256:
+        raise BadInput(
+            f"{spec.kind}: {path} was made for model {about.get('model')!r} with other weights than "
+            f"{spec.model.name}'s; delete it and {store.record_path(spec)} to have it made again"
+        )

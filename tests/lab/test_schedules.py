@@ -1,0 +1,104 @@
+"""Schedules that are made: each by its spec, stored, followed by runs, the same when asked again."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from harmonica.errors import BadInput
+from harmonica.lab import ids
+from harmonica.lab.make import make
+from harmonica.lab.schedules import schedule_of
+from harmonica.lab.specs import RunSpec, ScheduleSpec
+from harmonica.lab.store import Store
+from harmonica.method import schedule as schedule_files
+from harmonica.search.settings import Settings
+
+QUICK = Settings(images=4, check_images=4, directions=1, stages=(1.0,), rounds=1, swaps=2)
+
+
+@pytest.fixture
+def spec(smoke_model):
+    """-> a function that makes a ScheduleSpec on the smoke model."""
+
+    def make(making="search", **fields):
+        fields = {"settings": QUICK, **fields}
+        return ScheduleSpec(model=smoke_model, num_steps=4, making=making, **fields)
+
+    return make
+
+
+def run_of(spec, **fields):
+    return RunSpec(
+        model=spec.model,
+        num_steps=4,
+        against=4,
+        schedule="made",
+        made=spec,
+        num_images=32,
+        batch=16,
+        **fields,
+    )
+
+
+@pytest.mark.parametrize("predict", [False, True])
+def test_a_search_is_made_stored_and_followed(spec, tmp_path, predict):
+    store, settings = Store(tmp_path), replace(QUICK, predict=predict)
+    searched = spec(cur_percent=50, settings=settings)
+    run = run_of(searched)
+    for artefact in ids.with_needs([run]):
+        record = make(artefact, store)
+    made = schedule_files.load(store.schedule_path(searched))
+    assert made.cur_percent == 50 == record["cost"]["cur_percent"]
+    assert bool(made.weights) == predict and made.about["model"] == searched.model.name
+    assert make(searched, store)["metrics"]["error_held_back"] > 0
+    again = Store(tmp_path / "again")
+    make(searched, again)
+    assert store.schedule_path(searched).read_bytes() == again.schedule_path(searched).read_bytes()
+    keep = ["".join(str(int(k)) for k in row) for row in made.keep.tolist()]
+    assert record["keep"] == keep and record["metrics"]["x0_mse"] > 0
+
+
+def test_predictions_of_foras_mask(spec, tmp_path):
+    store, fitted = Store(tmp_path), spec("fitted", interval=2)
+    make(fitted, store)
+    made, natural = schedule_of(run_of(fitted), store, 4)
+    assert natural is None and made.keep.tolist() == [[True] * 4, [False] * 4] * 2
+    assert len(made.weights) == 8 and all(
+        torch.isfinite(own).all() for own in made.weights.values()
+    )
+
+
+def test_a_budget_of_multiply_accumulates(spec, tmp_path):
+    """Feed-forwards cost more than attention: fewer entries may save as much."""
+    store, searched = Store(tmp_path), spec(cur_percent=50, by_macs=True)
+    for artefact in ids.with_needs([run_of(searched)]):
+        record = make(artefact, store)
+    assert record["cost"]["speedup_theoretical"] > 1.5 and searched.id != spec(cur_percent=50).id
+
+
+def test_a_schedule_of_another_model_is_refused(spec, tmp_path):
+    store, searched = Store(tmp_path), spec(cur_percent=50)
+    make(searched, store)
+    made = schedule_files.load(store.schedule_path(searched))
+    other = replace(made, about={**made.about, "model_sha256": "0"})
+    other.save(store.schedule_path(searched))
+    with pytest.raises(BadInput, match="schedule: .* was made for model .* other weights"):
+        schedule_of(run_of(searched), store, 4)
+
+
+@pytest.mark.parametrize(
+    "making, fields, words",
+    [
+        ("guess", {}, "making: 'guess'"),
+        ("search", {}, "cur_percent: None"),
+        ("search", {"cur_percent": 90}, "cur_percent: 90"),
+        ("fitted", {}, "interval: None"),
+        ("taylor", {"interval": 2}, "order: None"),
+        ("evolution", {"cur_percent": 50}, "forwards: None"),
+        ("search", {"cur_percent": 50, "interval": 3}, "interval: 3"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(spec, making, fields, words):
+    with pytest.raises(BadInput, match=words):
+        spec(making, **fields)
