@@ -1,4 +1,7 @@
-"""HarmoniCa: learned feature caching for diffusion transformers. Start reading in harmonica/method."""
+"""HarmoniCa: learned feature caching for diffusion transformers.
+
+Start reading in harmonica/method.
+"""
 
 # What users of a diffusers pipeline need, imported when first asked for: `import harmonica`
 # imports no torch.

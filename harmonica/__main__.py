@@ -1,4 +1,4 @@
-"""The command line: `python -m harmonica COMMAND`. torch is imported only by commands that compute."""
+"""The command line: `python -m harmonica COMMAND`. Only commands that compute import torch."""
 
 import os
 import signal

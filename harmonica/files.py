@@ -64,7 +64,7 @@ def _sha256(path, changed):
 
 
 def save_array(path, array):
-    """Write a .npy file. By Python's own write: of a full disk numpy's says neither that nor where."""
+    """Write a .npy file by Python's own write: numpy's does not say that a disk is full."""
     array = np.asarray(array)
     if not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)

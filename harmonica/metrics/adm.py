@@ -39,10 +39,10 @@ def evaluate_images(batches, reference_path, *, inception, num_images, clean=Non
     file.
 
     batches: uint8 arrays (n, 3, H, W) in the order of the images (IS depends on it); only their
-    features are kept, 40 KB an image. inception: features.inception(...), on the device that is to
-    compute. clean: CleanInception adds clean_FID, against the images of the reference (there are no
-    such statistics in it). BadInput where the number of images, their resolution or the reference's
-    arrays are not what they must be. Warns where there are too few images.
+    features are kept, 40 KB an image. inception: the extractor, on the device that is to compute.
+    clean: CleanInception adds clean_FID, against the images of the reference, as it holds no such
+    statistics. BadInput where the number of images, their resolution or the reference's arrays are
+    not what they must be. Warns where there are too few images.
     """
     check(
         num_images >= FEWEST,

@@ -104,12 +104,12 @@ def extract(images, extractor, batch=128):
     """
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ValueError(
-            f"images are {images.dtype} of shape {images.shape}; metrics read uint8 of shape (N, C, H, W)"
+            f"images are {images.dtype} of shape {images.shape}; metrics read uint8 of shape "
+            "(N, C, H, W)"
         )
     on_gpu = extractor.device.type == "cuda"
-    with float32_products(
-        "ieee"
-    ):  # a GPU's convolutions use TF32 by default, which moves the features
+    # a GPU's convolutions use TF32 by default, which moves the features
+    with float32_products("ieee"):
         features = get_featuresdict_from_dataset(
             _Images(images), extractor, batch, on_gpu, save_cpu_ram=True, verbose=False
         )

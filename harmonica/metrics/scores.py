@@ -22,9 +22,8 @@ from torch_fidelity.metric_prc import (
 IMAGES_PER_SPLIT = 5000  # of the Inception Score
 NEIGHBOURS = 3
 KID_SUBSETS, KID_SUBSET_SIZE, KID_SEED = 100, 1000, 2020
-ROWS_AT_ONCE = (
-    2500  # of the distance matrix of precision and recall; bounds memory, changes nothing
-)
+# of the distance matrix of precision and recall: bounds memory, changes nothing
+ROWS_AT_ONCE = 2500
 
 
 def scores(generated, reference, reference_statistics=None):
@@ -122,8 +121,8 @@ def warn_if_few(name, layer, features):
     """Warn where the covariance of `features` (N, D) cannot have full rank."""
     count, width = features.shape
     if count <= width:
+        score = "sFID" if layer == "spatial" else "FID"
         warnings.warn(
-            f"{'sFID' if layer == 'spatial' else 'FID'} means nothing here: {count} {name} images for a "
-            f"{width}-dimensional covariance",
+            f"{score} means nothing here: {count} {name} images for a {width}-dimensional covariance",
             stacklevel=3,
         )

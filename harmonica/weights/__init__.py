@@ -13,9 +13,8 @@ from pathlib import Path
 from harmonica import files
 from harmonica.errors import BadInput, check
 
-ABSENT = (
-    "absent"  # stands for the sha256 of a file whose hash was never published and which is not here
-)
+# stands for the sha256 of a file whose hash was never published and which is not here
+ABSENT = "absent"
 DIT = "the DiT authors' repository, github.com/facebookresearch/DiT, section Sampling"
 HUB = "the Hugging Face hub"
 ADM = "github.com/openai/guided-diffusion, folder evaluations"
@@ -62,7 +61,7 @@ PUBLISHED = {
         *(
             Published(
                 name=f"coco/{name}",
-                source="cocodataset.org; experiments/pixart_alpha/README.md says how to make the file",
+                source="cocodataset.org; experiments/pixart_alpha/README.md says how to make it",
             )
             for name in (
                 "captions.txt",
@@ -123,7 +122,7 @@ def routers_folder():
 
 
 def latents_folder(sample_size):
-    """Prepared training images: HARMONICA_LATENTS, by default latents-<pixels> in the folder above."""
+    """Prepared training images: HARMONICA_LATENTS, by default latents-<pixels> in folder()."""
     return Path(os.environ.get("HARMONICA_LATENTS") or folder() / f"latents-{FACTOR * sample_size}")
 
 

@@ -1,5 +1,5 @@
-"""Files of weights: read without unpickling code, loaded as a diffusers model, and described: naming,
-numerics, hash, published or not, sizes.
+"""Files of weights: read without unpickling code, loaded as a diffusers model, and described by
+naming, numerics, hash, published or not, sizes.
 """
 
 import argparse

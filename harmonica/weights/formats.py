@@ -1,8 +1,8 @@
-"""Router and schedule files of every known format. They enter and leave the package here alone, and
-what is written and read back gives the same mask.
+"""Router and schedule files of every known format. They enter and leave the package here, and what
+is written and read back gives the same mask.
 
-.safetensors is our own, a router or a schedule, and keeps everything; .pt is Learning-to-Cache's and HarmoniCa's; .json is
-SmoothCache's.
+.safetensors is our own, a router or a schedule, and keeps everything; .pt is Learning-to-Cache's
+and HarmoniCa's; .json is SmoothCache's.
 """
 
 from dataclasses import replace

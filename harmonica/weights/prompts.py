@@ -177,6 +177,7 @@ def _open(folder, number, num_captions, most):
         whole and 0 <= counts.min() and counts.max() <= most and counts.sum() == len(packed),
         "embeddings",
         str(path),
-        f"it and its .counts.npy are not those of {num_captions} captions of up to {most} tokens; {AGAIN}",
+        f"it and its .counts.npy are not those of {num_captions} captions of up to {most} tokens; "
+        f"{AGAIN}",
     )
     return packed, np.concatenate([[0], np.cumsum(counts)])

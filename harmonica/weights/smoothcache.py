@@ -101,19 +101,16 @@ def _binary_lists(path):
         lists = json.loads(path.read_bytes(), object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
         raise BadInput(f"router: {path} is not a whole JSON file ({error})") from None
-    if (
-        not isinstance(lists, dict)
-        or not all(_is_binary(row) for row in lists.values())
-        or not lists
-    ):
+    right = isinstance(lists, dict) and lists and all(map(_is_binary, lists.values()))
+    if not right:
         raise BadInput(
             f"router: {path} is no SmoothCache schedule; expected lists of 0 and 1 named attn-0, "
             "mlp-0, ..."
         )
-    if len({len(row) for row in lists.values()}) != 1:
+    lengths = sorted({len(row) for row in lists.values()})
+    if len(lengths) != 1:
         raise BadInput(
-            f"router: {path} is ragged, its lists have {sorted({len(row) for row in lists.values()})}"
-            " steps; all need the same number"
+            f"router: {path} is ragged, its lists have {lengths} steps; all need the same number"
         )
     return lists
 
