@@ -119,7 +119,7 @@ def test_a_profile_puts_no_hooks_where_they_would_be_compiled_in(tiny_cases):
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["--repeats", "1"], "repeats: 1 is not possible; it must be at least 2"),
+        (["--repeats", "1"], "repeats: 1 is not possible; give a whole number from 2"),
         (["--model", "dit"], "model: 'dit' is not possible; choose one of"),
         (["--tables", "speed"], "invalid choice: 'speed'"),
         (

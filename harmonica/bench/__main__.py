@@ -21,8 +21,7 @@ from harmonica.bench import (
 from harmonica.bench.profiles import profile
 from harmonica.bench.report import line, markdown
 from harmonica.cli import command
-from harmonica.cli.command import Parser
-from harmonica.errors import check
+from harmonica.cli.command import Parser, out_folder, text, whole
 from harmonica.files import atomic, write_json
 from harmonica.lab.memory import keep_freed
 from harmonica.lab.provenance import device_name, provenance
@@ -38,41 +37,47 @@ TABLES = {
 
 
 def main(argv=None):
-    parser = Parser(
+    return command.run(lambda argv: bench(parser().parse_args(argv)), argv)
+
+
+def parser():
+    top = Parser(
         prog="python -m harmonica.bench", description=__doc__.split("`: ")[1].splitlines()[0]
     )
-    parser.add_argument("--model", default="dit-digits-s0", help="a digits base model")
-    parser.add_argument(
-        "--repeats", type=int, default=31, help="at most: what takes long has fewer, see the tables"
+    top.add_argument("--model", type=text, default="dit-digits-s0", help="a digits base model")
+    top.add_argument(
+        "--repeats",
+        type=whole(2, 100_000),
+        default=31,
+        help="at most: what takes long has fewer, see the tables",
     )
-    parser.add_argument(
+    top.add_argument(
         "--tables", nargs="+", choices=TABLES, default=list(TABLES), help="all where not given"
     )
-    parser.add_argument(
+    top.add_argument(
         "--backends",
         nargs="+",
         choices=("eager", "compile", "cudagraph"),
         help="of plans; all that the device has where not given (compiling takes minutes)",
     )
-    parser.add_argument(
+    top.add_argument(
         "--peer",
-        type=Path,
+        type=text,
         metavar="PATH",
         help="a checkout of the released code, timed too; needs timm",
     )
-    parser.add_argument("--out", type=Path, default=Path("results/bench"))
-    return command.run(lambda argv: bench(parser.parse_args(argv)), argv)
+    top.add_argument("--out", type=out_folder, default="results/bench")
+    return top
 
 
 def bench(arguments):
     """All tables, printed as they are measured, then written to arguments.out."""
-    check(arguments.repeats >= 2, "repeats", arguments.repeats, "it must be at least 2")
     torch.set_num_threads(1)
     keep_freed()
     setting = cases.Setting(arguments.model, arguments.repeats, arguments.backends)
     tables = {name: TABLES[name] for name in arguments.tables}
     if arguments.peer:
-        tables["peer"] = peer.of(arguments.peer)
+        tables["peer"] = peer.of(Path(arguments.peer))
     rows, profiles = {}, []
     for name, table in tables.items():
         print(f"\n{name}: {table.__doc__.strip()}", flush=True)
@@ -82,7 +87,7 @@ def bench(arguments):
             print(f"  slowest: {line(profiles[-1])}", flush=True)
     name = re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-")
     write_json(
-        arguments.out / f"{name}.json",
+        Path(arguments.out) / f"{name}.json",
         {
             "digits_model": arguments.model,
             "repeats": arguments.repeats,
@@ -91,11 +96,11 @@ def bench(arguments):
             "provenance": provenance(),
         },
     )
-    with atomic(arguments.out / f"{name}.md") as temporary:
+    with atomic(Path(arguments.out) / f"{name}.md") as temporary:
         temporary.write_text(
             markdown({table: TABLES.get(table, peer).__doc__ for table in rows}, rows, profiles)
         )
-    print(f"\nwrote {arguments.out / name}.json and .md")
+    print(f"\nwrote {Path(arguments.out) / name}.json and .md")
 
 
 def _measured(table, setting):
