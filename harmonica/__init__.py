@@ -3,24 +3,44 @@
 Start reading in harmonica/method.
 """
 
+from importlib import import_module
+from types import ModuleType
+
+import harmonica.search as folder
+
 # What users of a diffusers pipeline need, imported when first asked for: `import harmonica`
 # imports no torch.
-EXPORTS = {
+MODULES = {
     "errors": "harmonica.errors",
     "formats": "harmonica.weights.formats",
     "router": "harmonica.method.router",
     "schedules": "harmonica.method.schedules",
+}
+EXPORTS = {
+    "apply": "harmonica.pipeline.apply",
+    "remove": "harmonica.pipeline.apply",
     "apply_router": "harmonica.pipeline.apply",
     "remove_router": "harmonica.pipeline.apply",
     "Router": "harmonica.method.router",
+    "Schedule": "harmonica.method.schedule",
     "BadInput": "harmonica.errors",
 }
 
 
 def __getattr__(name):
-    from importlib import import_module
+    if name in MODULES:
+        return import_module(MODULES[name])
+    if name in EXPORTS:
+        return getattr(import_module(EXPORTS[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
-    if name not in EXPORTS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = import_module(EXPORTS[name])
-    return home if home.__name__.endswith(f".{name}") else getattr(home, name)
+
+class _Search(ModuleType):
+    """harmonica.search is a folder of the library; called, it searches a pipeline's schedule."""
+
+    def __call__(self, pipe, prompts=None, **options):
+        """See harmonica.pipeline.search.search."""
+        return import_module("harmonica.pipeline.search").search(pipe, prompts, **options)
+
+
+folder.__class__ = _Search

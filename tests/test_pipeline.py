@@ -31,8 +31,9 @@ from harmonica.fast.cudagraph import GraphPlan
 from harmonica.fast.plan import compile_mask
 from harmonica.method import schedules
 from harmonica.method.router import Router, from_keep
-from harmonica.pipeline import apply as pipeline
+from harmonica.pipeline import planned as pipeline
 from harmonica.pipeline.apply import find_applied
+from harmonica.pipeline.walked import Walked
 from harmonica.weights.formats import write
 
 T = 4
@@ -248,6 +249,32 @@ class TestReuse:
             assert held and all(ref() is None for ref in held)
 
     @every_kind
+    @pytest.mark.parametrize("where", ["transformer", "scheduler"])
+    def test_no_feature_is_held_after_an_error_in_a_call(self, pipe, where, monkeypatch):
+        held, failing = [], []
+        first, last = pipe.transformer.transformer_blocks
+        first.ff.register_forward_hook(lambda module, args, out: held.append(weakref.ref(out)))
+
+        def fail(*_, **__):
+            if failing:
+                raise RuntimeError("in the middle")
+
+        last.ff.register_forward_hook(fail)
+        with harmonica.apply_router(pipe, router_of(pipe)):
+            expected = call(pipe)
+            with monkeypatch.context() as patch:
+                failing.append(where)
+                if where == "scheduler":
+                    failing.clear()  # and step gives None
+                    patch.setattr(pipe.scheduler, "step", lambda *args, **_: None)
+                with pytest.raises(Exception):  # noqa: B017
+                    call(pipe)
+            failing.clear()
+            gc.collect()
+            assert held and all(ref() is None for ref in held)
+            assert torch.equal(call(pipe), expected)
+
+    @every_kind
     def test_features_are_held_only_while_a_later_step_reuses_them(self, pipe):
         keep = schedules.full(T, blocks_of(pipe))
         keep[2, 0] = False
@@ -262,7 +289,7 @@ class TestReuse:
         assert filled == [[], [], [0], []]
 
 
-def graphs_without_a_gpu(backbone, keep, backend="eager"):
+def graphs_without_a_gpu(backbone, keep, backend="eager", weights=None):
     """A GraphPlan whose captures are called again instead of replayed."""
 
     def capture(function, device):
@@ -270,9 +297,9 @@ def graphs_without_a_gpu(backbone, keep, backend="eager"):
         return (lambda: out.copy_(function())), out
 
     return (
-        GraphPlan(backbone, keep, capture)
+        GraphPlan(backbone, keep, weights, capture)
         if backend == "cudagraph"
-        else compile_mask(backbone, keep, backend)
+        else compile_mask(backbone, keep, backend, weights)
     )
 
 
@@ -487,20 +514,22 @@ class TestRefusal:
             assert torch.equal(call(pipe), expected)
 
     @one_of_each
-    def test_of_a_pipeline_without_a_known_transformer(self, pipe):
+    def test_of_a_pipeline_without_a_transformer_that_has_blocks(self, pipe):
         """TaylorSeer's default patterns hook nothing here and say nothing."""
         router = router_of(pipe)
-        for transformer in (None, torch.nn.Linear(2, 2)):
+        for transformer, words in (
+            (None, "a pipeline with a transformer is needed"),
+            (torch.nn.Linear(2, 2), "has no repeated transformer blocks"),
+        ):
             object.__setattr__(pipe, "transformer", transformer)
-            with pytest.raises(BadInput, match="where the transformer is a"):
+            with pytest.raises(BadInput, match=words):
                 harmonica.apply_router(pipe, router)
 
     @one_of_each
-    def test_of_blocks_with_hooks_that_would_do_nothing(self, pipe):
-        """A router does not call the blocks' own forward, on which the caches of diffusers hang."""
+    def test_of_another_cache_at_work(self, pipe):
         router = router_of(pipe)
         apply_first_block_cache(pipe.transformer, FirstBlockCacheConfig(threshold=0.1))
-        with pytest.raises(BadInput, match="was replaced|has hooks"):
+        with pytest.raises(BadInput, match="another caching method is at work"):
             harmonica.apply_router(pipe, router)
 
     @one_of_each
@@ -627,17 +656,19 @@ class TestOffloadHooks:
         assert torch.equal(call(pipe), untouched)
 
     @one_of_each
-    @pytest.mark.parametrize("first", ["offload", "router"])
-    def test_of_single_modules_are_refused(self, pipe, first):
-        """What enable_sequential_cpu_offload does."""
-        router = router_of(pipe)
-        if first == "offload":
+    def test_of_single_modules(self, pipe):
+        """What enable_sequential_cpu_offload does: from then on every unit is called as it is."""
+        untouched, router = call(pipe), router_of(pipe)
+        with harmonica.apply_router(pipe, router):
+            expected = call(pipe)
             cpu_offload(pipe.transformer, torch.device("cpu"))
-        with pytest.raises(BadInput, match="enable_model_cpu_offload"):
-            with harmonica.apply_router(pipe, router):
-                cpu_offload(pipe.transformer, torch.device("cpu"))
+            with pytest.raises(BadInput, match="apply the schedule after"):
                 call(pipe)
-        assert find_applied(pipe) is None
+        with harmonica.apply_router(pipe, router) as applied:
+            assert isinstance(applied, Walked)
+            for _ in range(2):
+                assert torch.equal(call(pipe), expected)
+        assert find_applied(pipe) is None and torch.equal(call(pipe), untouched)
 
     @pytest.mark.parametrize("kind", ["sigma"])
     def test_do_not_have_the_prompt_prepared_at_every_step(self, pipe):

@@ -66,29 +66,39 @@ def conditioning(transformer, inputs):
         ) from None
 
 
+def obstacle(transformer):
+    """Why the blocks of a transformer cannot be driven past their own code, in a few words; None
+    where they can.
+    """
+    if type(transformer) not in KNOWN:
+        return f"a {type(transformer).__name__}"
+    found = departures(transformer)
+    if found:
+        return found[0] + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
+    if any(parameter.is_meta for parameter in transformer.parameters()):
+        return "weights that are loaded one by one"
+    return None
+
+
 def check_drivable(transformer):
     """BadInput where the backbone would not compute what the transformer does.
 
-    A schedule drives modules inside the transformer's blocks past the blocks' own code, so that
-    must be the stock code; hooks and other code on what is passed by would do nothing.
+    A plan drives modules inside the transformer's blocks past the blocks' own code, so that must be
+    the stock code; hooks and other code on what is passed by would do nothing.
     """
+    check_not_compiled(transformer)
+    found = obstacle(transformer)
+    if found:
+        raise BadInput(
+            f"transformer: {found}; a plan passes this code by, so what was changed there would do nothing: take it "
+            "off, or apply the schedule after the change, which then calls every block as it is"
+        )
+
+
+def check_not_compiled(transformer):
     check(
         transformer._compiled_call_impl is None,
         "transformer",
         "compiled",
         "apply the router to one that is not",
-    )
-    found = departures(transformer)
-    others = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-    if found:
-        raise BadInput(
-            f"transformer: {found[0]}{others}; a router passes this code by, so what was changed "
-            "there would do nothing: take it off (to save memory, use enable_model_cpu_offload)"
-        )
-    check(
-        not any(parameter.is_meta for parameter in transformer.parameters()),
-        "transformer",
-        "weights on the meta device",
-        "a router cannot drive modules that are loaded one by one; "
-        "use enable_model_cpu_offload instead",
     )

@@ -32,9 +32,10 @@ def walked(pipe, kept=None):
             inputs["added_cond_kwargs"] = sizes
     else:
         inputs = {"class_labels": torch.tensor([3, 7])}
-    for t in pipe.scheduler.timesteps:
-        out = model(x, timestep=t.expand(2), **inputs).sample[:, :4]
-        x = pipe.scheduler.step(out, t, x, return_dict=False)[0]
+    with pipe.progress_bar(total=STEPS):
+        for t in pipe.scheduler.timesteps:
+            out = model(x, timestep=t.expand(2), **inputs).sample[:, :4]
+            x = pipe.scheduler.step(out, t, x, return_dict=False)[0]
     return x
 
 

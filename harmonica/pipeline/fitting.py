@@ -1,0 +1,220 @@
+"""The schedules that a user gives, in whatever form, and whether one fits a pipeline's call."""
+
+import math
+import re
+import warnings
+from pathlib import Path
+
+from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+
+from harmonica.backbones.dit import DiT
+from harmonica.backbones.pixart import PixArt
+from harmonica.errors import BadInput, check
+from harmonica.method import schedule as schedule_file
+from harmonica.method.router import FILE as ROUTER
+from harmonica.method.router import Router
+from harmonica.method.schedule import FILE as SCHEDULE
+from harmonica.method.schedule import Schedule
+from harmonica.weights.formats import ENDINGS, read
+
+KINDS = {DiTTransformer2DModel: DiT.kinds, PixArtTransformer2DModel: PixArt.kinds}
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+class Schedules:
+    """What is applied: one schedule, or one for each of several numbers of steps.
+
+    by_steps: {T: Schedule}. assume_timesteps: those that record other timesteps, or none, are
+    accepted.
+    """
+
+    def __init__(self, source, transformer, cur=None, assume_timesteps=False):
+        self.by_steps, self.assume = read_schedules(source, transformer, cur), assume_timesteps
+        self.warned = set()
+        for schedule in self.by_steps.values():
+            check_kinds(schedule, transformer)
+            self._check_recorded(schedule)
+
+    @property
+    def first(self):
+        """The schedule of the fewest steps; where there is one, that."""
+        return self.by_steps[min(self.by_steps)]
+
+    def _check_recorded(self, schedule):
+        if schedule.timesteps is None and not self.assume:
+            raise BadInput(
+                "router: it records no timesteps (published files hold T and N alone); if it was made for those "
+                "of this pipeline's scheduler, say so with assume_timesteps=True"
+            )
+        if schedule.timesteps is None:
+            warnings.warn(
+                "the router records no timesteps: it is taken to fit this pipeline's scheduler",
+                stacklevel=5,
+            )
+
+    def choose(self, timesteps, scheduler, first=0):
+        """The schedule of a call, and the step of its row 0, which a call from an image starts
+        after. BadInput where none fits.
+
+        timesteps: all that the scheduler has set; `first` of them are left out.
+        """
+        steps, run = len(timesteps), len(timesteps) - first
+        found = [self.by_steps[count] for count in (steps, run) if count in self.by_steps]
+        if not found:
+            several = len(self.by_steps) > 1
+            there = ", ".join(map(str, sorted(self.by_steps)))
+            said = f"these schedules are for {there}" if several else f"this router is for {there}"
+            right = f"{said} calls of the transformer: use as many, or another router"
+            check(False, "num_inference_steps", steps, right)
+        schedule = found[0]
+        start = steps - schedule.num_steps
+        self._check_timesteps(schedule, timesteps[start:], scheduler)
+        return schedule, start
+
+    def _check_timesteps(self, schedule, timesteps, scheduler):
+        expected = schedule.timesteps or timesteps
+        if all(map(math.isclose, timesteps, expected)):
+            return
+        given = f"the scheduler gives {_shown(timesteps)}"
+        made = f"the router was trained for {_shown(expected)}"
+        if self.assume:
+            said = f"timesteps differ, as accepted: {given}, {made}"
+        elif is_shifting(scheduler):
+            made = (
+                f"the schedule was made for {_shown(expected)}, a shift of {shift_of(expected):.3g}"
+            )
+            said = f"timesteps are shifted: {given} (shift {shift_of(timesteps):.3g}), {made}"
+        else:
+            raise BadInput(
+                f"timesteps: {given}, {made}; train a router on this pipeline (python -m harmonica train), set the "
+                "scheduler's timestep_spacing to the router's, or accept it with assume_timesteps=True"
+            )
+        if said not in self.warned:
+            self.warned.add(said)
+            warnings.warn(said, stacklevel=6)
+
+
+def is_shifting(scheduler):
+    """Whether a scheduler is of flow matching: there the resolution may shift the timesteps."""
+    config = scheduler.config
+    return bool(
+        type(scheduler).__name__.startswith("FlowMatch")
+        or config.get("use_flow_sigmas")
+        or config.get("prediction_type") == "flow_prediction"
+    )
+
+
+def shift_of(timesteps):
+    """About the shift s of timesteps 1000 s u / (1 + (s - 1) u), where u falls evenly from 1."""
+    half = len(timesteps) // 2
+    u, x = 1 - half / len(timesteps), timesteps[half] / 1000
+    return x * (1 - u) / (u * (1 - x)) if 0 < x < 1 and half else 1.0
+
+
+def read_schedules(source, transformer, cur=None):
+    """-> {T: Schedule} of a Schedule, a Router, a file of any known format, a folder of
+    save_pretrained, a folder that holds one of these for each number of steps, or a hub id.
+    """
+    if isinstance(source, Schedule):
+        check(cur is None, "cur", cur, "a Schedule is what it is; a Router has one for every cur")
+        return {source.num_steps: source}
+    if isinstance(source, Router):
+        return {source.num_steps: source.schedule(cur)}
+    path = Path(source)
+    if not path.exists() and HUB_ID.fullmatch(str(source)) and path.suffix not in ENDINGS:
+        path = _downloaded(str(source))
+    if not path.is_dir() or any((path / name).exists() for name in (SCHEDULE, ROUTER)):
+        schedule = read_schedule(path, transformer, cur)
+        return {schedule.num_steps: schedule}
+    found = {}
+    for child in sorted(path.iterdir()):
+        if not _may_hold_one(child):
+            continue
+        schedule = read_schedule(child, transformer, cur)
+        right = f"{path} holds two schedules of this number of steps; name one of them"
+        check(schedule.num_steps not in found, "schedule", schedule.num_steps, right)
+        found[schedule.num_steps] = schedule
+    right = f"a folder with {SCHEDULE} or {ROUTER}, or with one folder or file of these for each number of steps"
+    check(found, "schedule", str(path), right)
+    return found
+
+
+def read_schedule(path, transformer=None, cur=None):
+    """The Schedule of one file or folder of save_pretrained."""
+    path = Path(path)
+    if path.is_dir() and (path / SCHEDULE).exists():
+        path = path / SCHEDULE
+    if path.suffix == ".safetensors" and _is_schedule(path):
+        check(cur is None, "cur", cur, f"{path} is a schedule, which is what it is")
+        return schedule_file.load(path)
+    return read(path, **_shape(transformer)).schedule(cur)
+
+
+def check_kinds(schedule, transformer):
+    """BadInput where a schedule that names its blocks is of another model than this one, as far as
+    that is known before the model has run.
+    """
+    kinds, own = schedule.about.get("kinds"), KINDS.get(type(transformer))
+    right = f"this {type(transformer).__name__} has {', '.join(own)} in turn" if own else ""
+    if own and kinds:
+        check(tuple(kinds) == own, "router", f"blocks {', '.join(kinds)}", right)
+    if own:
+        blocks = len(own) * len(transformer.transformer_blocks)
+        right = f"this {type(transformer).__name__} has {blocks} cacheable blocks"
+        check(schedule.num_blocks == blocks, "router", f"N = {schedule.num_blocks}", right)
+    if not own and kinds and "units" not in schedule.about:
+        right = f"it is of a DiT or PixArt, this is a {type(transformer).__name__}"
+        check(False, "router", f"blocks {', '.join(kinds)}", right)
+
+
+def check_units(schedule, transformer, names):
+    """BadInput where a schedule is not of the units that a model was found to have in its first
+    step.
+    """
+    model = type(transformer).__name__
+    right = f"this {model} has {len(names)} cacheable units"
+    check(schedule.num_blocks == len(names), "schedule", f"N = {schedule.num_blocks}", right)
+    units = schedule.about.get("units") or names
+    differing = [pair for pair in zip(units, names) if pair[0] != pair[1]]
+    if differing:
+        given, own = differing[0]
+        check(False, "schedule", f"unit {given}", f"this {model} has {own} in its place")
+
+
+def _is_schedule(path):
+    try:
+        with safe_open(path, "pt") as file:
+            return "keep" in file.keys()
+    except (SafetensorError, OSError):
+        return False  # who reads it next says what is wrong
+
+
+def _may_hold_one(child):
+    if child.is_dir():
+        return any((child / name).exists() for name in (SCHEDULE, ROUTER))
+    return child.suffix in (".safetensors", ".pt") and not child.name.startswith("state")
+
+
+def _shape(transformer):
+    """What formats.read takes of a model, for files that do not say it."""
+    kinds = KINDS.get(type(transformer))
+    if not kinds:
+        return {}
+    return {"num_blocks": len(kinds) * len(transformer.transformer_blocks), "kinds": kinds}
+
+
+def _downloaded(source):
+    try:
+        return Path(snapshot_download(source, allow_patterns=["*.safetensors"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
+        raise BadInput(
+            f"schedule: {source} is no file or folder here, and no hub repository that could be reached "
+            f"({str(error).strip().splitlines()[0]})"
+        ) from None
+
+
+def _shown(timesteps):
+    return ", ".join(f"{t:g}" for t in timesteps[:3]) + f", ..., {timesteps[-1]:g}"

@@ -1,0 +1,268 @@
+"""A schedule on a DiT or PixArt as diffusers makes it, by the specialised steps of harmonica.fast.
+
+The pipeline's own numerics, scheduler and guidance run untouched. Replaced, and put back, are
+`transformer.forward`, by the steps of a plan, `scheduler.set_timesteps`, which resets the step
+counter, and `pipe.progress_bar`, which tells when a call ends. The step is never found from
+`timestep` on a GPU: that would wait for it at every step.
+"""
+
+import functools
+import inspect
+import sys
+from contextlib import contextmanager
+from types import MethodType
+
+import torch
+from accelerate.hooks import add_hook_to_module, remove_hook_from_module
+from diffusers.models.modeling_outputs import Transformer2DModelOutput
+
+from harmonica.errors import check
+from harmonica.fast.plan import compile_mask
+from harmonica.pipeline.transformers import backbone_of, check_drivable, conditioning
+
+COMPILES = (
+    "harmonica: torch.compile translates the steps at the first call, and again for another batch size or resolution "
+    "(about 40 s for a small model on two CPU cores, minutes for a large one)"
+)
+
+
+class Planned:
+    """Schedules at work on the transformer and scheduler of one pipeline, until remove() or the end
+    of the `with` block.
+
+    Between two calls of the pipeline it holds no tensor but the model's, with backend "eager".
+    """
+
+    def __init__(self, pipe, schedules, backend):
+        self.backbone, self.schedules, self.backend = backbone_of(pipe), schedules, backend
+        self.pipe, self.transformer, self.scheduler = pipe, pipe.transformer, pipe.scheduler
+        check(
+            "set_timesteps" not in vars(self.scheduler),
+            "scheduler",
+            type(self.scheduler).__name__,
+            "its set_timesteps is replaced already; remove what replaced it first",
+        )
+        self.kept, self.places = {}, None
+        check_backend(self.transformer, backend)
+        self.forget()
+        if backend != "eager":  # lazily: here it only refuses what is not possible
+            self.compiled(schedules.first)
+        if backend == "compile":
+            print(COMPILES, file=sys.stderr, flush=True)
+        with _inside_offload_hook(self.transformer):
+            check(
+                _is_plain(self.transformer),
+                "transformer",
+                type(self.transformer).__name__,
+                "its forward is replaced already, by another caching method or hook; remove that first",
+            )
+            self.transformer.forward = self.forward
+        own = self.scheduler.set_timesteps
+        # pipelines look at its signature
+        self.begins = functools.update_wrapper(functools.partial(self.begin, own), own)
+        self.scheduler.set_timesteps = self.begins
+        self.bar = pipe.progress_bar
+        pipe.progress_bar = self.progress_bar
+
+    @property
+    def keep(self):
+        """The mask (T, N) that is followed; of several schedules that of the fewest steps."""
+        return self.schedules.first.keep
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        # else remove was called inside the block
+        if vars(self.scheduler).get("set_timesteps") is self.begins:
+            self.remove()
+
+    def remove(self):
+        """Put the attributes back. BadInput, and nothing is changed, where something else has
+        replaced forward since.
+        """
+        with _inside_offload_hook(self.transformer):
+            check(
+                vars(self.transformer).get("forward") == self.forward,
+                "transformer",
+                type(self.transformer).__name__,
+                "its forward was replaced after the router was applied; remove that first",
+            )
+            del self.transformer.forward
+        del self.scheduler.set_timesteps
+        if vars(self.pipe).get("progress_bar") == self.progress_bar:
+            del self.pipe.progress_bar
+        self.kept = {}
+        self.forget()
+
+    def forget(self):
+        """Between trajectories: no step, no conditioning, no features, no copy of weights."""
+        self.step = self.timesteps = self.tensors = self.ctx = self.plan = self.cache = None
+        self.schedule = self.loop = None
+
+    def begin(self, set_timesteps, *args, **kwargs):
+        """scheduler.set_timesteps, and a trajectory from its start. BadInput where no schedule
+        fits.
+        """
+        self.forget()
+        set_timesteps(*args, **kwargs)
+        check(
+            self.pipe.transformer is self.transformer and owner(self.transformer.forward) is self,
+            "transformer",
+            type(self.pipe.transformer).__name__,
+            "the router was applied to another; apply it again",
+        )
+        check_drivable(self.transformer)
+        check_backend(self.transformer, self.backend)
+        # the one time per call that a GPU is waited for
+        timesteps = self.scheduler.timesteps.tolist()
+        self.schedule, _ = self.schedules.choose(timesteps, self.scheduler)
+        self.step, self.timesteps = 0, timesteps
+
+    def progress_bar(self, *args, **kwargs):
+        self.loop = Ending(self.bar(*args, **kwargs), self.ended)
+        return self.loop
+
+    def ended(self, loop):
+        """A loop over the steps is over; one that failed may say so after the next has begun."""
+        if loop is self.loop:
+            self.forget()
+
+    def forward(self, hidden_states, timestep=None, return_dict=True, **inputs):
+        """The transformer's forward of the current step: (B, C, H, W) -> (B, C_out, H, W)."""
+        check(
+            self.step is not None and self.pipe.scheduler is self.scheduler,
+            "transformer",
+            "a call outside the steps",
+            "a router counts the steps from set_timesteps on, of the scheduler that it was applied with; after a change "
+            "of pipe.scheduler apply it again",
+        )
+        if timestep.device.type == "cpu":
+            check(
+                float(timestep.flatten()[0]) == self.timesteps[self.step],
+                "timestep",
+                float(timestep.flatten()[0]),
+                f"step {self.step} of this call is timestep {self.timesteps[self.step]}",
+            )
+        try:
+            self.ctx = self.prepared(
+                **{name: value for name, value in inputs.items() if value is not None}
+            )
+            # not before the first step: offload hooks and the user move the weights it copies from
+            if self.plan is None:
+                self.plan = self.compiled(self.schedule)
+                self.cache = self.plan.empty()
+            out, self.cache = self.plan.step(
+                self.step, hidden_states, timestep, self.ctx, self.cache
+            )
+        except BaseException:
+            self.forget()
+            raise
+        self.step += 1
+        if self.step == self.schedule.num_steps:
+            self.forget()
+        return Transformer2DModelOutput(sample=out) if return_dict else (out,)
+
+    def compiled(self, schedule):
+        """A schedule's plan. What is dear to make is made once, and again where the weights have
+        moved since.
+        """
+        keep, weights = schedule.keep, schedule.weights
+        if self.backend == "eager":
+            return compile_mask(self.backbone, keep, weights=weights)
+        places = [parameter.data_ptr() for parameter in self.transformer.parameters()]
+        if places != self.places:
+            self.kept, self.places = {}, places
+        if len(keep) not in self.kept:
+            self.kept[len(keep)] = compile_mask(self.backbone, keep, self.backend, weights)
+        return self.kept[len(keep)]
+
+    def prepared(self, **inputs):
+        """backbone.prepare of what conditions this call, done once: the pipelines give the same
+        tensors at every step. Another tensor, or one that was written into, is prepared anew.
+        """
+        make, tensors = conditioning(self.transformer, inputs)
+        if self.ctx is not None and all(map(_unchanged, tensors, self.tensors)):
+            return self.ctx
+        self.tensors = [_remembered(tensor) for tensor in tensors]
+        return self.backbone.prepare(make(*tensors))
+
+
+class Ending:
+    """A pipeline's progress bar that says when the loop over the steps ends, however it ends."""
+
+    def __init__(self, bar, ended):
+        self.bar, self.ended = bar, ended
+
+    def __enter__(self):
+        self.bar.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.ended(self)
+        return self.bar.__exit__(*error)
+
+    def __iter__(self):
+        try:
+            yield from self.bar
+        except GeneratorExit:
+            self.ended(self)
+            raise
+
+    def __getattr__(self, name):
+        return getattr(self.bar, name)
+
+
+def _remembered(tensor):
+    """What is kept of a tensor to know it again: itself, and its version or a copy of it."""
+    if not isinstance(tensor, torch.Tensor):
+        return tensor, None
+    # tensors made in inference mode count no versions
+    return tensor, tensor.clone() if tensor.is_inference() else tensor._version
+
+
+def _unchanged(tensor, remembered):
+    same, version = remembered
+    if tensor is not same or not isinstance(tensor, torch.Tensor):
+        return tensor is same
+    return torch.equal(tensor, version) if tensor.is_inference() else tensor._version == version
+
+
+def check_backend(transformer, backend):
+    """BadInput where steps of that backend could not run this transformer."""
+    check(
+        backend == "eager" or not hasattr(transformer, "_hf_hook"),
+        "backend",
+        backend,
+        "offloading moves the weights at every call; choose eager, or do without offload",
+    )
+    check(
+        backend != "cudagraph" or transformer.device.type == "cuda",
+        "backend",
+        backend,
+        f"the transformer is on {transformer.device}, CUDA graphs need it on a GPU; choose eager or compile",
+    )
+
+
+def owner(function):
+    """The object of the method that a function is, below all that wraps it; else None."""
+    return getattr(inspect.unwrap(function), "__self__", None)
+
+
+def _is_plain(module):
+    return module.forward == MethodType(type(module).forward, module)
+
+
+@contextmanager
+def _inside_offload_hook(module):
+    """accelerate's hook of a module (CPU offload) wraps its forward: taken off, so that forward is
+    changed below it.
+    """
+    hook = getattr(module, "_hf_hook", None)
+    if hook is not None:
+        remove_hook_from_module(module)
+    try:
+        yield
+    finally:
+        if hook is not None:
+            add_hook_to_module(module, hook)

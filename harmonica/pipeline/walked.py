@@ -1,0 +1,90 @@
+"""A schedule on any diffusers pipeline: every unit of its transformer is asked, the model's own code
+does the rest.
+
+Each pass of a step (guidance may take two) has features of its own. Where a pass is seen for the
+first time it computes, whatever its row says: so image to image starts anywhere in a schedule.
+"""
+
+import torch
+from torch.utils._pytree import tree_leaves
+
+from harmonica.errors import check
+from harmonica.fast.steps import held_features
+from harmonica.method.cache import predicted
+from harmonica.pipeline.fitting import check_units
+from harmonica.pipeline.walk import PipelineWalk
+
+
+class Walked(PipelineWalk):
+    """Schedules at work on every transformer of a pipeline, until remove() or the end of the `with`
+    block. Between two calls of the pipeline it holds nothing.
+    """
+
+    def __init__(self, pipe, schedules):
+        self.schedules = schedules
+        super().__init__(pipe, self.follow)
+
+    @property
+    def keep(self):
+        """The mask (T, N) that is followed; of several schedules that of the fewest steps."""
+        return self.schedules.first.keep
+
+    def follow(self, trajectory):
+        """-> the policy of one call of the pipeline. BadInput where no schedule fits it."""
+        timesteps = trajectory.timesteps.tolist()
+        schedule, start = self.schedules.choose(timesteps, self.pipe.scheduler, trajectory.first)
+        return Following(schedule, start, self.units)
+
+
+class Following:
+    """The policy of one trajectory, step after step: answer(step, turn) -> at (see walk.py).
+
+    start: the step of row 0. A unit's features are held as long as its schedule needs them.
+    """
+
+    def __init__(self, schedule, start, units):
+        self.schedule, self.start, self.units = schedule, start, units
+        self.keep = schedule.keep.tolist()
+        held = held_features(schedule.keep, schedule.weights).tolist()
+        self.depths = [*held[1:], [0] * schedule.num_blocks]  # after each step
+        self.needed = {entry: self._needed(*entry) for entry in schedule.weights}
+        self.held, self.on_device = {}, {}
+
+    def _needed(self, row, i):
+        """The rows whose features the prediction of an entry was fitted for, newest first."""
+        weights = self.schedule.weights[row, i]
+        used = weights[:-1].any(1).nonzero()
+        computed = self.schedule.keep[:row, i].nonzero().flatten().flip(0).tolist()
+        return computed[: int(used[-1]) + 1 if len(used) else 1]
+
+    def __call__(self, step, turn):
+        names, model = self.units[turn.transformer].names, self.units[turn.transformer].model
+        if step > self.start and turn in self.held:  # it has run, so its units are known
+            check_units(self.schedule, model, names)
+        row, held = step - self.start, self.held.setdefault(turn, {})
+
+        def at(i, compute):
+            right = f"this schedule has {self.schedule.num_blocks} columns"
+            check(i < self.schedule.num_blocks, "transformer", f"unit {i}", right)
+            known, depth = held.get(i, ()), self.depths[row][i]
+            if self.keep[row][i] or not known:
+                feature = compute()
+                held[i] = ((row, feature), *known)[:depth]
+            else:
+                feature = self.skipped(row, i, known)
+                held[i] = known[:depth]
+            return feature
+
+        return at
+
+    def skipped(self, row, i, known):
+        """Predicted, where the features are those of the rows that the weights were fitted for."""
+        rows, features = zip(*known)
+        needed = self.needed.get((row, i))
+        if needed is None or list(rows[: len(needed)]) != needed:
+            return features[0]
+        device = tree_leaves(features[0])[0].device
+        if (row, i, device) not in self.on_device:
+            weights = self.schedule.weights[row, i].to(device, torch.float32)
+            self.on_device[row, i, device] = weights
+        return predicted(self.on_device[row, i, device], features[: len(needed)])
