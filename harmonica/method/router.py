@@ -98,13 +98,18 @@ class Router:
 
     def keep(self, cur_percent=None):
         """The mask (T, N): natural, r > tau; or with exactly round(CUR T N) reused entries, those
-        of lowest score.
+        of lowest score. BadInput where such scores are those of a mask alone, all at the two ends.
         """
-        if cur_percent is not None:
-            return schedules.lowest(self.scores, schedules.budget(cur_percent, *self.logits.shape))
-        keep = self.scores > self.tau
-        keep[0] = True
-        return keep
+        natural = self.scores > self.tau
+        natural[0] = True
+        if cur_percent is None:
+            return natural
+        reused = schedules.budget(cur_percent, *self.logits.shape)
+        scored = bool((self.logits.abs() != CLAMP).any())
+        own = schedules.cur_percent(natural)
+        right = f"it is a schedule without scores, and reuses {own:g} percent"
+        check(scored or reused == int((~natural).sum()), "cur", cur_percent, right)
+        return schedules.lowest(self.scores, reused)
 
     def schedule(self, cur_percent=None):
         """The Schedule that is used: of the CUR given, else of the one it was trained for, else the

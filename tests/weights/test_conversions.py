@@ -209,3 +209,13 @@ def test_predictions_are_not_dropped_without_a_word(tmp_path):
     Schedule(keep=keep, weights=weights).save(tmp_path / "s.safetensors")
     with pytest.raises(BadInput, match="s.safetensors with predictions"):
         read(tmp_path / "s.safetensors")
+
+
+def test_a_mask_without_scores_has_no_other_cur():
+    """Which entries it would reuse then, only the order of the ties would say."""
+    keep = torch.tensor([[True, True], [False, True], [True, True]])
+    router = from_keep(keep)
+    assert torch.equal(router.keep(100 / 6), keep) and torch.equal(router.keep(), keep)
+    for cur in (0, 50):
+        with pytest.raises(BadInput, match="cur: .* without scores, and reuses 16.6667 percent"):
+            router.keep(cur)
