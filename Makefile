@@ -63,7 +63,7 @@ reproduce-ablations: install ## what each idea contributes: run what is missing,
 	$(call table,ablations)
 
 base-models: install ## train the digits-scale base models that ship with the package
-	$(PY) -m harmonica.digits $(ARGS)
+	$(PY) -m harmonica base-models $(ARGS)
 
 paper: install ## render tables, figures and notebooks from the records in results/
 	$(PY) -m analysis paper

@@ -1,24 +1,30 @@
-"""The command line: `python -m experiments run EXPERIMENT...`. torch is imported only when something is made."""
+"""The command line: `python -m experiments run EXPERIMENT...`. torch is imported only when something
+is made.
+"""
 
 import os
+import signal
 import sys
-
-from harmonica.cli import command
-from harmonica.cli.command import Parser
-
-from . import run
 
 
 def main(argv=None):
-    os.environ.setdefault(
-        "OMP_WAIT_POLICY", "passive"
-    )  # side by side, spinning threads starve each other
-    return command.run(
-        lambda argv: (arguments := parser().parse_args(argv)).function(arguments), argv
-    )
+    from harmonica.cli import command
+
+    # side by side, spinning threads starve each other
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    return command.run(_call, argv)
+
+
+def _call(argv):
+    arguments = parser().parse_args(argv)
+    return arguments.function(arguments)
 
 
 def parser():
+    from harmonica.cli.command import Parser
+
+    from . import run
+
     top = Parser(prog="python -m experiments", description="The runs behind the paper's tables.")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     run.add(commands)
@@ -26,4 +32,6 @@ def parser():
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until command.run is there: end at once
     sys.exit(main())

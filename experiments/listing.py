@@ -9,12 +9,10 @@ from harmonica.lab.words import count, duration, size
 
 
 def show(artefacts, scale, num_processes):
-    store, missing = Store(LOCAL), []
+    missing = Store(LOCAL).missing(artefacts)
     for artefact in artefacts:
-        done = store.record(artefact) is not None
-        print(f"{'done   ' if done else 'missing'} {artefact.kind:6} {artefact.id}")
-        if not done:
-            missing.append(artefact)
+        state = "missing" if artefact in missing else "done   "
+        print(f"{state} {artefact.kind:6} {artefact.id}")
     print(f"{count(len(artefacts), 'artefact')}: {len(artefacts) - len(missing)} done")
     if missing:
         print("\n".join(_outlook(missing, scale, num_processes)))

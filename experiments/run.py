@@ -5,7 +5,9 @@ name.
 from importlib import import_module
 from pathlib import Path
 
+import harmonica
 from harmonica.errors import BadInput, check
+from harmonica.lab import locks
 from harmonica.lab.ids import with_needs
 from harmonica.lab.needed import missing_files
 from harmonica.lab.specs import SCALES
@@ -62,6 +64,7 @@ def add(commands):
 
 
 def _run(arguments):
+    _check_checkout()
     _check(arguments)
     wanted, latencies = _artefacts(arguments)
     makes = not (arguments.dry_run or arguments.status or arguments.cancel)
@@ -76,6 +79,16 @@ def _run(arguments):
     if arguments.fresh:
         set_aside(LOCAL)
     _make(wanted, latencies, arguments)
+
+
+def _check_checkout():
+    """BadInput where this environment imports another checkout's code, as two that share one do."""
+    ours, code = (Path(file).resolve().parents[1] for file in (__file__, harmonica.__file__))
+    if ours != code:
+        raise BadInput(
+            f"checkout: the experiments of {ours} would run with the code of {code}; give each "
+            "checkout an environment of its own (`make` does)"
+        )
 
 
 def _check(arguments):
@@ -120,8 +133,7 @@ def _configs(names):
 
 
 def _refuse_missing_files(wanted):
-    store = Store(LOCAL)
-    missing = missing_files([artefact for artefact in wanted if not store.record(artefact)])
+    missing = missing_files(Store(LOCAL).missing(wanted))
     if missing:
         print("\n".join(missing[1:]), end="\n" * (len(missing) > 1))
         more = f" ({len(missing) - 1} more are missing, listed above)" if missing[1:] else ""
@@ -130,14 +142,15 @@ def _refuse_missing_files(wanted):
 
 def _make(wanted, latencies, arguments):
     """What is missing, on this machine. BadInput naming what failed."""
+    if not Store(LOCAL).missing(wanted + latencies):
+        print(f"nothing to run: all {len(wanted + latencies)} records are in {LOCAL}")
+        return
     from harmonica.lab.pool import make_all
 
-    store = Store(LOCAL)
-    if all(store.record(artefact) for artefact in wanted + latencies):
-        print(f"nothing to run: all {len(wanted + latencies)} records are in {LOCAL}")
-    failed = make_all(wanted, LOCAL, _num_processes(arguments))
-    if not failed:  # what is timed comes last and alone on the machine
-        failed = make_all(latencies, LOCAL, jobs=1)
+    with locks.at_work(LOCAL / "locks", "run"):
+        failed = make_all(wanted, LOCAL, _num_processes(arguments))
+        if not failed:  # what is timed comes last and alone on the machine
+            failed = make_all(latencies, LOCAL, jobs=1)
     for id_, reason in failed.items():
         print(f"failed: {id_}: {reason}")
     if failed:

@@ -19,7 +19,17 @@ def _call(argv):
 
 
 def parser():
-    from harmonica.cli import evaluate, families, latents, prompts, router, samples, train, weights
+    from harmonica.cli import (
+        base_models,
+        evaluate,
+        families,
+        latents,
+        prompts,
+        router,
+        samples,
+        train,
+        weights,
+    )
     from harmonica.cli.command import Parser
 
     top = Parser(
@@ -27,7 +37,8 @@ def parser():
         description="Learned feature caching for diffusion transformers.",
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    for verb in (train, evaluate, samples, router, families, weights, latents, prompts):
+    verbs = (train, evaluate, samples, router, families, weights, latents, prompts, base_models)
+    for verb in verbs:
         verb.add(commands)
     return top
 

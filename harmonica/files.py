@@ -87,7 +87,53 @@ def read_array(path, field, remedy, *, mapped=False):
         ) from None
 
 
+def is_whole_array(path):
+    """Whether a .npy file is there and as long as its header says."""
+    try:
+        read_array(path, "", "", mapped=True)
+    except BadInput:
+        return False
+    return True
+
+
+def is_whole_tensors(path):
+    """Whether a .safetensors file is there and as long as its header says."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np"):
+            return True
+    except (SafetensorError, OSError):
+        return False
+
+
 def first_line(error):
     """What an error says, cut to what fits into a sentence."""
     said = " ".join(str(error).split()) or type(error).__name__
     return said[:150]
+
+
+def save_state(path, tensors, about):
+    """What an interrupted training goes on from: {name: tensor} and `about`, anything JSON holds."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    with atomic(path) as temporary:
+        temporary.write_bytes(save(tensors, {"about": json.dumps(about)}))
+
+
+def load_state(path):
+    """-> {name: tensor}, about; None where there is no such file. BadInput where it is damaged."""
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).exists():
+        return None
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            return tensors, json.loads(file.metadata()["about"])
+    except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise BadInput(
+            f"state: {path} is not a whole training state ({error}); delete it to train from the "
+            "start"
+        ) from None

@@ -33,10 +33,9 @@ def jobs_of(wanted, latencies, store, resources, table=None):
     `python -m analysis`) is rendered at the end.
     """
     jobs = {}
-    for artefact in wanted:
-        if store.record(artefact) is None:
-            for job in _jobs_of_one(artefact, store, resources, jobs):
-                jobs[job.key] = job
+    for artefact in store.missing(wanted):
+        for job in _jobs_of_one(artefact, store, resources, jobs):
+            jobs[job.key] = job
     before = _last(jobs)
     for artefact in latencies:
         if store.record(artefact) is None:

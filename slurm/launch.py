@@ -14,7 +14,6 @@ import math
 import tempfile
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import submitit
 from submitit.core.utils import FailedJobError, UncompletedJobError
@@ -31,7 +30,6 @@ from .work import Work, failed_path
 
 POLL_S = 5
 ENDING_S = 60  # Slurm kills what does not end after KillWait, 30 s where nothing else is configured
-LAUNCHER = SimpleNamespace(id="launcher")  # what a launcher locks
 NEVER = "DependencyNeverSatisfied"
 
 
@@ -71,7 +69,7 @@ def main(arguments, wanted, latencies, local):
         return print(f"cancelled {len(live)} jobs; what they finished is kept{still}")
     if not jobs:
         return print(f"nothing to run: all {len(wanted + latencies)} records are in {local}")
-    with store.lock(LAUNCHER):
+    with store.lock("launcher"):
         if site.cluster == "slurm":
             submit_all(jobs, site, resources, queue, arguments.cluster_file)
         else:
@@ -100,9 +98,9 @@ def _table(arguments):
 
 def submit_all(jobs, site, resources, queue, cluster_file):
     """Submit what is not queued yet, each job after what it needs; print what was done."""
+    live, ids, new = queue.live(), {}, set()  # the first that needs Slurm, and says so
     for kind in {job.kind: None for job in jobs}:
         _check_accepted(kind, resources[kind], site, cluster_file)
-    live, ids, new = queue.live(), {}, set()
     for job in jobs:
         own, lost = _kept_and_lost(job, live.get(job.key, []), queue, new)
         queue.cancel(lost)

@@ -87,7 +87,7 @@ def states(artefacts, table, store, queue):
     for artefact in artefacts:
         found[artefact.id] = (
             ("done", "")
-            if store.record(artefact)
+            if store.finished(artefact)
             else _state_of(artefact, live, found, store, queue)
         )
     if table and (state := _state([table[0]], live, queue)):

@@ -271,7 +271,7 @@ def tiny_model_float64(tiny_dit):
 def tiny_loaded(tiny_dit, dtype):
     import torch
 
-    from harmonica.lab.models import classes
+    from harmonica.digits.models import classes
     from harmonica.method.model import Loaded
 
     backbone = tiny_dit(dtype=dtype, channels=1, out_channels=1)

@@ -24,7 +24,7 @@ from harmonica.lab import evaluation
 from harmonica.lab.cost import mac_fraction
 from harmonica.lab.ids import with_needs
 from harmonica.lab.make import make, make_shard
-from harmonica.lab.sampling import load_blocks
+from harmonica.lab.sampling import blocks_of
 from harmonica.lab.schedules import schedule_of
 from harmonica.lab.specs import LatencySpec, ModelSpec, RunSpec
 from harmonica.lab.store import Store
@@ -234,7 +234,7 @@ def test_any_number_of_shards_gives_the_same_bytes(rows, store, tmp_path):
         other = Store(tmp_path / str(num_shards))
         for shard in reversed(range(num_shards)):
             make_shard(run, other, shard, num_shards)
-        for own, again in zip(load_blocks(run, store), load_blocks(run, other), strict=True):
+        for own, again in zip(blocks_of(run, store), blocks_of(run, other), strict=True):
             assert (
                 own.dtype == np.uint8
                 and own.shape[1:] == (3, 8 * SIDE, 8 * SIDE)
@@ -248,7 +248,7 @@ def test_images_leave_as_adm_reads_them(rows, store, tmp_path, monkeypatch, refu
     assert main(["samples", run.id, str(tmp_path / "x.npz")]) == 0
     with np.load(tmp_path / "x.npz") as exported:
         assert np.array_equal(
-            exported["arr_0"].transpose(0, 3, 1, 2), np.concatenate(list(load_blocks(run, store)))
+            exported["arr_0"].transpose(0, 3, 1, 2), np.concatenate(list(blocks_of(run, store)))
         )
     refused_here(
         "samples", "no-such-run", tmp_path / "x.npz", words=["no-such-run", "only a finished run"]

@@ -22,7 +22,7 @@ from harmonica.lab import evaluation
 from harmonica.lab.ids import with_needs
 from harmonica.lab.make import make
 from harmonica.lab.models import load_model
-from harmonica.lab.sampling import load_blocks
+from harmonica.lab.sampling import blocks_of
 from harmonica.lab.specs import ModelSpec
 from harmonica.lab.store import Store
 from harmonica.metrics import adm
@@ -145,7 +145,7 @@ def test_every_row_is_made(made):
             record["cost"]["macs"] > 0
             and record["config"]["model"]["prompts"]["sha256"] == file("captions.txt").sha256
         )
-        for block in load_blocks(row.runs[0], store):
+        for block in blocks_of(row.runs[0], store):
             assert block.shape[1:] == (3, PIXELS, PIXELS) and block.dtype == np.uint8
     curs = {row.method: store.record(row.runs[0])["cost"]["cur_percent"] for row in rows[2:4]}
     assert curs["HarmoniCa"] == 50 and curs["FORA"] == pytest.approx(100 / 3)
@@ -172,7 +172,7 @@ def test_the_clip_score_of_a_row_is_that_of_its_images_and_captions(made):
     rows, store = made
     run, clip = rows[0].runs[0], extractors.clip(file("clip"))
     captions = [caption for caption in CAPTIONS if caption]  # empty lines are none
-    images = np.concatenate(list(load_blocks(run, store)))[:6]
+    images = np.concatenate(list(blocks_of(run, store)))[:6]
     cosines = clip.cosines(images, [captions[k % 4] for k in range(6)])
     assert store.record(run)["metrics"]["CLIP"] == pytest.approx(
         100 * float(cosines.clamp(min=0).mean()), abs=1e-4

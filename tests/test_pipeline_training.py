@@ -17,8 +17,9 @@ import harmonica
 from harmonica.__main__ import main
 from harmonica.errors import BadInput
 from harmonica.method.train import Work
-from harmonica.pipeline.loading import CAPTIONS, load_pipeline, read_captions
+from harmonica.pipeline.loading import CAPTIONS, load_pipeline
 from harmonica.pipeline.train import cost, describe, router_training, train_router
+from harmonica.weights.prompts import read_captions
 
 T = 4
 every_kind = pytest.mark.parametrize("kind", ["dit", "alpha", "sigma"])

@@ -2,8 +2,6 @@
 reads.
 """
 
-from types import SimpleNamespace
-
 from harmonica.cli.command import out_file, text
 from harmonica.errors import check
 
@@ -20,11 +18,10 @@ def add(commands):
 def _export(arguments):
     from harmonica.files import read_json
     from harmonica.lab.sampling import load_blocks
-    from harmonica.lab.store import LOCAL, Store
+    from harmonica.lab.store import LOCAL
     from harmonica.metrics.images import write_npz
 
-    store, run = Store(LOCAL), SimpleNamespace(kind="run", id=arguments.run)
-    record = store.record_path(run)
+    record, folder = LOCAL / "runs" / f"{arguments.run}.json", LOCAL / "samples" / arguments.run
     check(
         record.exists(),
         "run",
@@ -34,13 +31,19 @@ def _export(arguments):
     content = read_json(record)
     config = content.get("config") if isinstance(content, dict) else None
     right = f"{record} is no record; delete it to have it made again"
-    check(isinstance(config, dict) and "num_images" in config, "run", arguments.run, right)
+    check(
+        isinstance(config, dict) and {"num_images", "batch"} <= config.keys(),
+        "run",
+        arguments.run,
+        right,
+    )
     check(
         "images" in config,
         "run",
         arguments.run,
         "its images are no RGB images; runs of SCALE=paper have those",
     )
-    vars(run).update(config)
-    write_npz(arguments.out, load_blocks(run, store), run.num_images)
-    print(f"wrote {run.num_images} images to {arguments.out}")
+    num_images = config["num_images"]
+    blocks = load_blocks(folder, num_images, config["batch"])
+    write_npz(arguments.out, blocks, num_images)
+    print(f"wrote {num_images} images to {arguments.out}")

@@ -6,7 +6,6 @@ the same weights.
 """
 
 import hashlib
-import json
 import math
 import time
 from dataclasses import asdict, dataclass
@@ -15,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
 from safetensors.torch import load, save
 from torch import nn
 from tqdm import trange
@@ -23,12 +21,14 @@ from tqdm import trange
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build, from_official, to_official
 from harmonica.digits import data
+from harmonica.digits.models import classes
 from harmonica.digits.quality import quality, sampled
 from harmonica.errors import check
-from harmonica.files import atomic
-from harmonica.lab.models import classes
+from harmonica.files import atomic, load_state, save_state
 from harmonica.method.denoise import run_all
 from harmonica.method.model import Loaded
+
+MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,38 +189,26 @@ def _schedule(step, config):
 
 
 def _save(path, step, params, ema, optimizer, config):
-    tensors = {
-        f"{kind}.{i}": value
-        for kind, values in (("p", params), ("ema", ema))
-        for i, value in enumerate(values)
-    }
+    tensors = {}
     for i, p in enumerate(params):
-        tensors.update({f"{key}.{i}": optimizer.state[p][key] for key in ("exp_avg", "exp_avg_sq")})
-    with atomic(path) as temporary:
-        temporary.write_bytes(
-            save(
-                {name: value.detach().contiguous() for name, value in tensors.items()},
-                {"about": json.dumps([step, asdict(config)])},
-            )
-        )
+        moments = {key: optimizer.state[p][key] for key in MOMENTS}
+        kept = {"p": p, "ema": ema[i], **moments}
+        tensors.update({f"{key}.{i}": value for key, value in kept.items()})
+    save_state(path, tensors, [step, asdict(config)])
 
 
+@torch.no_grad()
 def _restore(path, params, ema, optimizer, config):
-    if not Path(path).exists():
+    """-> the step to go on with."""
+    saved = load_state(path)
+    if saved is None:
         return 0
-    with safe_open(path, "pt") as file, torch.no_grad():
-        step, trained = json.loads(file.metadata()["about"])
-        check(
-            trained == asdict(config),
-            "base model",
-            str(path),
-            f"it was begun as {trained}; delete it to begin anew",
-        )
-        for i, p in enumerate(params):
-            p.copy_(file.get_tensor(f"p.{i}"))
-            ema[i].copy_(file.get_tensor(f"ema.{i}"))
-            optimizer.state[p] = {
-                key: file.get_tensor(f"{key}.{i}") for key in ("exp_avg", "exp_avg_sq")
-            }
-            optimizer.state[p]["step"] = torch.tensor(float(step))
+    tensors, (step, trained) = saved
+    right = f"it was begun as {trained}; delete it to begin anew"
+    check(trained == asdict(config), "base model", str(path), right)
+    for i, p in enumerate(params):
+        p.copy_(tensors[f"p.{i}"])
+        ema[i].copy_(tensors[f"ema.{i}"])
+        optimizer.state[p] = {key: tensors[f"{key}.{i}"] for key in MOMENTS}
+        optimizer.state[p]["step"] = torch.tensor(float(step))
     return step

@@ -21,9 +21,9 @@ from transformers import T5Config, T5EncoderModel
 
 from harmonica.digits import captions, data
 from harmonica.digits.base import Training, fit
+from harmonica.digits.models import with_captions
 from harmonica.digits.pixart_folder import folder_sha256, load, save, tokenize
 from harmonica.digits.quality import quality, sampled
-from harmonica.lab.models import with_captions
 from harmonica.samplers.ddim import TRAIN_STEPS, alphas_cumprod
 
 BYTE_VOCABULARY = 384

@@ -1,33 +1,29 @@
 """How good a digits base model is by itself, and whether it merely remembers its training images."""
 
-from types import SimpleNamespace
-
 import numpy as np
+import torch
 
 from harmonica.digits import data, judge
-from harmonica.fast.plan import compile_mask
-from harmonica.lab.sampling import sample_block
-from harmonica.method import schedules
+from harmonica.method import seeds
+from harmonica.method.denoise import Denoiser
+from harmonica.method.precision import float32_products
 from harmonica.metrics import features, scores
+from harmonica.samplers import DDIM
 
 NUM_IMAGES, NUM_STEPS = 1000, 20
 
 
+@torch.no_grad()
 def sampled(loaded):
-    """Images (1000, 1, 8, 8) of a models.Loaded, its conditions in turn, in 20 steps of DDIM
-    without guidance.
+    """Images (1000, 1, 8, 8) of a Loaded, its conditions in turn, in 20 steps of DDIM without
+    guidance.
     """
-    run = SimpleNamespace(
-        sampler="ddim",
-        num_steps=NUM_STEPS,
-        guidance=1.0,
-        noise="evaluation",
-        seed=0,
-        batch=NUM_IMAGES,
-        precision=None,
-    )
-    plan = compile_mask(loaded.backbone, schedules.full(NUM_STEPS, loaded.backbone.num_blocks))
-    return sample_block(loaded, run, plan, 0)[-1].numpy()
+    indices, sampler = range(NUM_IMAGES), DDIM()
+    noise = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=indices), loaded.shape)
+    cond, timesteps = loaded.cond(indices), sampler.timesteps(NUM_STEPS)
+    denoiser = Denoiser(loaded.backbone, sampler, timesteps, cond)
+    with float32_products("ieee"):
+        return denoiser.walk(denoiser.begin(noise), denoiser.computed).x.numpy()
 
 
 def quality(images):

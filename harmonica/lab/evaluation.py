@@ -7,7 +7,9 @@ import numpy as np
 
 from harmonica import weights
 from harmonica.digits import data, judge
-from harmonica.lab.sampling import load_blocks, load_samples
+from harmonica.files import read_array
+from harmonica.lab.sampling import blocks_of, load_samples
+from harmonica.lab.shards import trajectory_path
 from harmonica.metrics import adm, features, scores
 from harmonica.weights import extractors
 
@@ -27,11 +29,11 @@ def by_adm(run, store):
     if run.images and run.images.reference:
         reference = weights.find(run.images.reference, "reference")
     else:
-        reference = extractors.reference(next(load_blocks(run, store)).shape[-1])
+        reference = extractors.reference(next(blocks_of(run, store)).shape[-1])
     inception = _inception(run.images and run.images.inception)
     second_opinion, left_out = _clean(inception.device)
     found = adm.evaluate_images(
-        load_blocks(run, store),
+        blocks_of(run, store),
         reference,
         inception=inception,
         num_images=run.num_images,
@@ -77,7 +79,7 @@ def _curve(run, store):
     if run.num_steps != run.against:
         return None
     own, uncached = (
-        np.load(store.samples(r) / "trajectory.npy", allow_pickle=False)
+        read_array(trajectory_path(store.samples(r)), "samples", "give the command again")
         for r in (run, run.baseline())
     )
     return np.square(own - uncached, dtype=np.float64).mean(axis=(1, 2, 3, 4)).tolist()
@@ -91,7 +93,7 @@ def _clip_score(run, store):
     captions = read_captions(weights.checked(prompts.name, prompts.sha256, "captions"))
     model = extractors.clip(run.images.clip)
     return {
-        "CLIP": clip_score(load_blocks(run, store), captions, model, run.num_images),
+        "CLIP": clip_score(blocks_of(run, store), captions, model, run.num_images),
         "clip_checkpoint": model.name,
     }
 

@@ -18,7 +18,7 @@ from harmonica.lab.models import load_model
 from harmonica.lab.provenance import provenance
 from harmonica.lab.sampling import make_block
 from harmonica.lab.schedules import make_schedule, schedule_of
-from harmonica.lab.shards import missing_blocks, num_blocks
+from harmonica.lab.shards import missing_blocks
 from harmonica.method import ranks, schedules
 from harmonica.method import router as routers
 from harmonica.method.precision import float32_products
@@ -29,13 +29,30 @@ def make(artefact, store, progress=iter):
     """Make a spec of specs.py, its needs being there -> its record. One process at a time does the
     work, or the ranks that train a router together; then only the first of them writes.
     """
-    with ranks.only_first(store.lock(artefact)):
-        if ranks.agree(store.record(artefact) is None):
+    with ranks.only_first(store.lock(artefact.id)):
+        if ranks.agree(ranks.is_first() and _begin(artefact, store)):
             begin = time.perf_counter()
             record = MAKERS[artefact.kind](artefact, store, progress)
             if ranks.is_first():
                 _finish(artefact, store, record, round(time.perf_counter() - begin, 2))
     return ranks.agree(store.record(artefact))
+
+
+def _begin(artefact, store):
+    """Whether an artefact must be made: also where its record is there, but not what it speaks of.
+
+    Images are sampled again and the record stays, as they are functions of its config; a router is
+    trained again, and its record with it.
+    """
+    if store.record(artefact) is None:
+        return True
+    if lost := store.lost(artefact):
+        print(f"{artefact.id}: its {lost} missing or damaged: made again", flush=True)
+        if artefact.kind == "run":
+            _sample(artefact, store)
+            return False
+        store.record_path(artefact).unlink()
+    return bool(lost)
 
 
 def _finish(artefact, store, record, wall_s):
@@ -60,19 +77,18 @@ def make_shard(run, store, shard, num_shards, progress=iter):
 
     Any number of shards gives the same bytes, and shards of different divisions may be mixed.
     """
-    with store.lock(run, part=f"-shard-{shard}-of-{num_shards}"):
-        blocks = missing_blocks(run, store, shard, num_shards)
-        if blocks and store.record(run) is None:
-            _sample(run, store, progress(blocks))
+    with store.lock(f"{run.id}-shard-{shard}-of-{num_shards}"):
+        if missing_blocks(run, store, shard, num_shards):
+            _sample(run, store, progress, shard, num_shards)
 
 
-def _sample(run, store, blocks):
-    """Sample these blocks of a run -> its model, schedule and natural CUR."""
+def _sample(run, store, progress=iter, shard=0, num_shards=1):
+    """Sample what is missing of a run or of a shard of it -> its model, schedule and natural CUR."""
     loaded = load_model(run.model, run.precision)
     own, natural = schedule_of(run, store, loaded.backbone.num_blocks)
     plan = compile_mask(loaded.backbone, own.keep, run.backend or "eager", own.weights)
-    for block in blocks:
-        make_block(loaded, run, plan, block, store)
+    for block in progress(missing_blocks(run, store, shard, num_shards)):
+        make_block(loaded, run, plan, block, store.samples(run))
     return loaded, own, natural
 
 
@@ -111,7 +127,7 @@ def _schedule(spec, store, progress):
 
 
 def _run(run, store, progress):
-    loaded, own, natural = _sample(run, store, progress(range(num_blocks(run))))
+    loaded, own, natural = _sample(run, store, progress)
     halves = 1 if run.guidance == 1 else 2
     counts = count(loaded.backbone, loaded.cond([0]))
     element_bytes = next(loaded.backbone.parameters()).element_size()

@@ -12,8 +12,8 @@ import torch
 from harmonica import samplers
 from harmonica.errors import BadInput
 from harmonica.fast.plan import follow
-from harmonica.files import save_array
-from harmonica.lab.shards import block_path, num_blocks
+from harmonica.files import read_array, save_array
+from harmonica.lab.shards import block_path, trajectory_path
 from harmonica.method import seeds
 from harmonica.method.denoise import Denoiser
 from harmonica.method.precision import float32_products
@@ -52,25 +52,18 @@ def initial_noise(loaded, run, indices):
     ).to(loaded.device)
 
 
-def make_block(loaded, run, plan, block, store):
-    """Sample one block unless its file is there: final images, and for block 0 the whole trajectory
-    as well.
+def make_block(loaded, run, plan, block, folder):
+    """Sample one block: final images, and for block 0 the whole trajectory as well.
 
     A run with a decoder keeps uint8 images (batch, 3, H, W), others float32 as the model gives
     them.
     """
-    path = block_path(run, store, block)
-    if path.exists():
-        return
     trajectory = sample_block(loaded, run, plan, block).cpu()
     if block == 0:
-        save_array(store.samples(run) / "trajectory.npy", trajectory.numpy())
-    save_array(
-        path,
-        _decoder(run.images.decoder).decode(trajectory[-1])
-        if run.images
-        else trajectory[-1].numpy(),
-    )
+        save_array(trajectory_path(folder), trajectory.numpy())
+    last = trajectory[-1]
+    images = _decoder(run.images.decoder).decode(last) if run.images else last.numpy()
+    save_array(block_path(folder, block), images)
 
 
 @cache
@@ -80,30 +73,25 @@ def _decoder(spec):
     return Vae(spec)
 
 
-def load_blocks(run, store):
-    """Yield the images of a sampled run block by block, (<= batch, C, H, W). BadInput naming a
+def load_blocks(folder, num_images, batch):
+    """Yield the images of a run's samples block by block, (<= batch, C, H, W). BadInput naming a
     missing or damaged block.
     """
-    for block in range(num_blocks(run)):
-        path = block_path(run, store, block)
-        try:
-            yield np.load(path, allow_pickle=False)[: run.num_images - block * run.batch]
-        except FileNotFoundError:
-            raise BadInput(
-                f"samples: {path} is missing; delete {store.record_path(run)} to have it made again"
-            ) from None
-        except (ValueError, EOFError) as error:
-            raise BadInput(
-                f"samples: {path} is damaged ({error}); delete it and {store.record_path(run)} to have it made "
-                "again"
-            ) from None
+    for start in range(0, num_images, batch):
+        path = block_path(folder, start // batch)
+        yield read_array(path, "samples", "give the command of the run again")[: num_images - start]
+
+
+def blocks_of(run, store):
+    """The blocks of a sampled run."""
+    return load_blocks(store.samples(run), run.num_images, run.batch)
 
 
 def load_samples(run, store):
     """All images of a sampled run (num_images, C, H, W) float32. BadInput naming a missing or
     damaged block.
     """
-    images = np.concatenate(list(load_blocks(run, store)))
+    images = np.concatenate(list(blocks_of(run, store)))
     if len(images) != run.num_images:
         raise BadInput(
             f"samples: {store.samples(run)} holds {len(images)} images, not {run.num_images}"

@@ -3,6 +3,7 @@ torch.
 """
 
 from harmonica.errors import check
+from harmonica.files import is_whole_array
 
 
 def num_blocks(run):
@@ -19,13 +20,22 @@ def shard_blocks(run, shard, num_shards):
 
 
 def missing_blocks(run, store, shard=0, num_shards=1):
-    """Of a shard, the blocks that have no file yet."""
-    return [
-        block
-        for block in shard_blocks(run, shard, num_shards)
-        if not block_path(run, store, block).exists()
-    ]
+    """Of a shard, the blocks whose files are not there, or not whole."""
+    folder = store.samples(run)
+    blocks = shard_blocks(run, shard, num_shards)
+    return [block for block in blocks if not _is_whole(folder, block)]
 
 
-def block_path(run, store, block):
-    return store.samples(run) / f"block-{block:05d}.npy"
+def block_path(folder, block):
+    """Below the folder of a run's samples."""
+    return folder / f"block-{block:05d}.npy"
+
+
+def trajectory_path(folder):
+    """Of the first block, at every step."""
+    return folder / "trajectory.npy"
+
+
+def _is_whole(folder, block):
+    files = [block_path(folder, block)] + ([] if block else [trajectory_path(folder)])
+    return all(map(is_whole_array, files))

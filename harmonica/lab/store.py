@@ -1,26 +1,22 @@
-"""Files that are either whole or absent, records that are never overwritten, and one process per
-artefact.
+"""Records that are never overwritten and count only with the files that they speak of, and one
+process per artefact. Imports no torch.
 
-A Store is a folder: runs/ and routers/ hold finished records (JSON) and router files, state/ and
-samples/ what is not finished yet, locks/ who is at work on what. Imports no torch.
+A Store is a folder: runs/, routers/, latency/ and training/ hold finished records (JSON) and router
+files, samples/ the images of runs, state/ what is not finished yet, locks/ who is at work on what.
 """
 
-import fcntl
-import json
-import os
-import socket
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from harmonica.digits.manifest import folder
+from harmonica.digits.manifest import folder as models_folder
 from harmonica.errors import BadInput, check
-from harmonica.files import read_json, write_json
-from harmonica.lab.ids import SCHEMA
+from harmonica.files import is_whole_tensors, read_json, write_json
+from harmonica.lab import locks
+from harmonica.lab.ids import SCHEMA, with_needs
+from harmonica.lab.shards import missing_blocks
 
 LOCAL = Path("results/local")  # what this clone measured
-FOREIGN_LOCK_STALE_S = 300
 FOLDERS = {
     "run": "runs",
     "router": "routers",
@@ -34,7 +30,7 @@ class Store:
     """One set of artefacts below `root`."""
 
     def __init__(self, root):
-        self.root = Path(root)
+        self.root, self._place = Path(root), None
 
     def record_path(self, artefact):
         return self.root / FOLDERS[artefact.kind] / f"{artefact.id}.json"
@@ -61,93 +57,87 @@ class Store:
             raise BadInput(f"record: {path} is no record; delete it to have it made again")
         if record.get("schema") != SCHEMA or record.get("id") != artefact.id:
             raise BadInput(
-                f"record: {path} has schema {record.get('schema')!r} and id {record.get('id')!r}, not "
-                f"{SCHEMA} and {artefact.id}; delete it to have it made again"
+                f"record: {path} has schema {record.get('schema')!r} and id {record.get('id')!r}, "
+                f"not {SCHEMA} and {artefact.id}; delete it to have it made again"
             )
         return record
 
+    def lost(self, artefact):
+        """What a record speaks of and is not whole any more, in words; None where all is there."""
+        if artefact.kind == "router" and not is_whole_tensors(self.router_path(artefact)):
+            return "router file is"
+        if artefact.kind == "run" and missing_blocks(artefact, self):
+            return "images are"
+        return None
+
+    def finished(self, artefact):
+        """The record, if what it speaks of is there too; else None."""
+        record = self.record(artefact)
+        return None if record is None or self.lost(artefact) else record
+
+    def missing(self, artefacts):
+        """Of these and of all that they rest on, what must be made, needs first.
+
+        At paper scale a run's images may be deleted once it has its record: they count only where
+        something that must be made rests on them.
+        """
+        missing, needed = [], set()
+        for artefact in reversed(with_needs(artefacts)):
+            large = artefact.kind == "run" and artefact.model.scale == "paper"
+            optional = large and artefact.id not in needed
+            if (self.record if optional else self.finished)(artefact) is None:
+                missing.append(artefact)
+                needed |= {need.id for need in artefact.needs()}
+        return missing[::-1]
+
     def finish(self, artefact, record):
         """Write the record of a finished artefact, unless there is one."""
+        self._check_place()
         if self.record(artefact) is None:
             write_json(self.record_path(artefact), record)
 
     @contextmanager
-    def lock(self, artefact, part="", wait_s=2.0):
-        """Hold the lock (host and pid) of an artefact or of a part of it; wait while another live
-        process holds it, break a dead one's.
+    def lock(self, name):
+        """Hold the lock of an artefact, by its id, or of a part of it; wait, with a word, while
+        another process holds it.
         """
-        path = self.root / "locks" / f"{artefact.id}{part}.json"
-        while not self._acquire(path):
-            time.sleep(wait_s)
-        done = threading.Event()
-        beat = threading.Thread(target=_touch_until, args=(done, path), daemon=True)
-        beat.start()
-        try:
-            yield
-        finally:
-            done.set()
-            beat.join()
-            path.unlink(missing_ok=True)
+        with locks.held(self.root / "locks", name):
+            self._place = self._where()
+            try:
+                yield
+            except Exception:
+                self._check_place()  # where the set was renamed, this is why
+                raise
 
-    def _acquire(self, path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path.parent / ".guard", "w") as guard:
-            fcntl.flock(guard, fcntl.LOCK_EX)
-            if path.exists() and _alive(path):
-                return False
-            write_json(
-                path,
-                {
-                    "host": socket.gethostname(),
-                    "pid": os.getpid(),
-                    "started": _started(os.getpid()),
-                },
-            )
-            return True
+    def _where(self):
+        try:
+            status = self.root.stat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _check_place(self):
+        if self._place is not None and self._where() != self._place:
+            raise BadInput(
+                f"run: {self.root} was renamed or replaced while this ran, and what it made went "
+                "with it; give the command again"
+            ) from None
 
 
 def set_aside(local):
-    """Rename the local set to a name that says when, so that a fresh one starts."""
+    """Rename the local set to a name that says when, so that a fresh one starts. BadInput while
+    somebody is at work in it.
+    """
     check(
-        not folder().resolve().is_relative_to(local.resolve()),
+        not models_folder().resolve().is_relative_to(local.resolve()),
         "HARMONICA_MODELS",
-        str(folder()),
+        str(models_folder()),
         f"FRESH renames {local}, so the base models must lie elsewhere",
     )
     if local.exists():
+        busy = locks.holders(local / "locks")
+        if busy:
+            raise BadInput(f"FRESH: {local} is in use: {busy[0]}; wait for it, or end it")
         aside = local.with_name(f"local-{time.strftime('%Y%m%d-%H%M%S')}")
         local.rename(aside)
         print(f"starting a fresh set; the old one is kept as {aside}")
-
-
-def _alive(path):
-    """Whether the process that wrote this lock still runs. Of another host we only know the lock's
-    heartbeat.
-    """
-    try:
-        holder = json.loads(path.read_text())
-        age = time.time() - path.stat().st_mtime
-    except (FileNotFoundError, json.JSONDecodeError):
-        return False
-    if holder.get("host") != socket.gethostname():
-        return age < FOREIGN_LOCK_STALE_S
-    return holder.get("started") is not None and holder["started"] == _started(holder["pid"])
-
-
-def _started(pid):
-    """When a process of this host began, in a form that a later process with the same pid does not
-    repeat; else None.
-    """
-    try:
-        os.kill(pid, 0)
-        state, *fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return None if state in "ZX" else fields[18]  # killed, but not yet waited for
-    except ProcessLookupError:
-        return None
-    except OSError:
-        return "unknown"  # no /proc (macOS), or another user's process
-
-
-def _touch_until(done, path):
-    while not done.wait(30):
-        os.utime(path)

@@ -4,9 +4,18 @@ was there.
 
 import json
 import os
+import signal
 import subprocess
+import sys
+import time
+from pathlib import Path
+from shutil import copytree
 
 import pytest
+
+from harmonica.lab import locks
+
+ROOT = Path(__file__).resolve().parents[2]
 
 WRONG_WORDS = [
     ([], "COMMAND"),
@@ -44,10 +53,12 @@ def test_outside_a_checkout(refused, workplace):
 def test_an_interrupted_record_is_named_and_nothing_is_lost(cli, refused, workplace, content):
     """Found before anything starts; the sentence says what to do."""
     listed = cli("run", "dit_xl2_256", "--scale", "smoke", "--dry-run").stdout
-    ids = [line.split()[2] for line in listed.splitlines() if line.startswith("missing run")]
-    runs = workplace / "results" / "local" / "runs"
-    first, last = runs / f"{ids[0]}.json", runs / f"{ids[-1]}.json"
+    kinds = {line.split()[1]: line.split()[2] for line in listed.splitlines()[:-2]}
+    local = workplace / "results" / "local"
+    first = local / "latency" / f"{kinds['latency']}.json"
+    last = local / "runs" / f"{kinds['run']}.json"
     first.parent.mkdir(parents=True)
+    last.parent.mkdir()
     first.write_text(whole := json.dumps({"schema": 1, "id": first.stem}))
     last.write_text(content)
     for option in ([], ["--status"], ["--dry-run"]):
@@ -133,3 +144,43 @@ def test_lists_end_with_a_count_and_a_time(cli, workplace, option):
     assert said[-2] == f"{len(said) - 2} artefacts: 0 done"
     assert said[-1].startswith(f"{len(said) - 2} missing: about ") and " with " in said[-1]
     assert not (workplace / "results").exists()
+
+
+@pytest.mark.parametrize("seconds", [0.3, 1, 3])
+def test_ctrl_c_is_one_line_and_costs_only_what_was_at_work(workplace, cli, seconds):
+    """For the whole process group, as a terminal sends it: processes that are starting too."""
+    command = [sys.executable, "-m", "experiments", "run", "dit_xl2_256", "--scale", "smoke"]
+    process = subprocess.Popen(
+        command,
+        cwd=workplace,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    (line,) = process.communicate(timeout=60)[1].splitlines()
+    assert process.returncode == 130 and line.startswith("interrupted: what was finished is kept")
+
+
+def test_the_code_of_another_checkout_is_refused(refused, workplace):
+    """Two checkouts that share an environment import what was installed last."""
+    (workplace / "experiments").unlink()
+    copytree(ROOT / "experiments", workplace / "experiments")
+    refused("run", "dit_xl2_256", words=["checkout:", str(workplace), str(ROOT)])
+
+
+def test_a_fresh_set_is_refused_while_another_process_is_at_work(refused, workplace):
+    local = workplace / "results" / "local"
+    with locks.at_work(local / "locks", "run"):
+        refused(
+            "run",
+            "dit_xl2_256",
+            "--scale",
+            "smoke",
+            "--fresh",
+            words=["FRESH: results/local is in use", f"process {os.getpid()}"],
+        )
+    assert local.exists()

@@ -27,7 +27,9 @@ def store(tmp_path, images, few_features, monkeypatch):
     """
     store = Store(tmp_path / "results")
     for block in range(4):
-        save_array(block_path(RUN, store, block), images(32, seed=1)[8 * block : 8 * block + 8])
+        save_array(
+            block_path(store.samples(RUN), block), images(32, seed=1)[8 * block : 8 * block + 8]
+        )
     write_npz(tmp_path / "real.npz", [images(40)], 40)
     monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
     monkeypatch.setattr(extractors, "REFERENCES", {16: "reference.npz"})
@@ -57,12 +59,12 @@ def test_what_is_missing_is_named(store, tmp_path):
     (tmp_path / "reference.npz").unlink()
     with pytest.raises(BadInput, match="reference.npz of openai/guided-diffusion"):
         evaluation.evaluate(RUN, store)
-    block_path(RUN, store, 0).unlink()
+    block_path(store.samples(RUN), 0).unlink()
     with pytest.raises(BadInput, match="block-00000.npy is missing"):
         evaluation.evaluate(RUN, store)
 
 
 def test_float_blocks_are_refused(store, images):
-    save_array(block_path(RUN, store, 3), images(8).astype(np.float32))
+    save_array(block_path(store.samples(RUN), 3), images(8).astype(np.float32))
     with pytest.raises(BadInput, match="images: 'float32"):
         evaluation.evaluate(RUN, store)

@@ -268,15 +268,62 @@ def test_missing_or_damaged_samples_are_named(specs, made):
     whole = path.read_bytes()
     assert load_samples(specs["random"], made).shape == (30, 1, 8, 8)
     try:
-        for size in (0, 20, 200):
-            path.write_bytes(whole[:size])
-            with pytest.raises(BadInput, match="block-00001.npy is damaged"):
+        for size in (0, 20, 200, None):
+            path.unlink() if size is None else path.write_bytes(whole[:size])
+            with pytest.raises(BadInput, match="block-00001.npy is missing or damaged"):
                 load_samples(specs["random"], made)
-        path.unlink()
-        with pytest.raises(BadInput, match="block-00001.npy is missing"):
-            load_samples(specs["random"], made)
     finally:
         path.write_bytes(whole)
+
+
+@pytest.fixture
+def harmed(specs, made, tmp_path):
+    """-> a function that does harm to a file of a copy of the whole store -> the copy."""
+
+    def harm(path, how):
+        store = Store(tmp_path / how)
+        copytree(made.root, store.root)
+        path = store.root / path
+        whole = path.read_bytes()
+        path.unlink() if how == "gone" else path.write_bytes(whole[: len(whole) // 2])
+        return store
+
+    return harm
+
+
+@pytest.mark.parametrize("how", ["gone", "cut"])
+def test_a_router_whose_file_is_lost_is_trained_again(specs, made, harmed, capsys, how):
+    """Nothing else is missing; and a run that rests on it is made as if nothing had happened."""
+    router, routed = specs["router"], specs["routed"]
+    store = harmed(made.router_path(router).relative_to(made.root), how)
+    assert store.missing(list(specs.values())) == [router]
+    store.record_path(routed).unlink()
+    assert store.missing(list(specs.values())) == [router, routed]
+    for artefact in (router, routed):
+        make(artefact, store)
+    assert (
+        f"{router.id}: its router file is missing or damaged: made again" in capsys.readouterr().out
+    )
+    assert store.router_path(router).read_bytes() == made.router_path(router).read_bytes()
+    assert store.record(routed)["metrics"] == made.record(routed)["metrics"]
+    assert store.missing(list(specs.values())) == []
+
+
+@pytest.mark.parametrize("how", ["gone", "cut"])
+@pytest.mark.parametrize("name", ["block-00001.npy", "trajectory.npy"])
+def test_a_run_whose_images_are_lost_is_sampled_again(specs, made, harmed, capsys, how, name):
+    """Only the block that was harmed; the record stays as it is."""
+    run = specs["fora"]
+    store = harmed((made.samples(run) / name).relative_to(made.root), how)
+    others = {p: p.stat().st_mtime_ns for p in store.samples(run).iterdir() if p.name != name}
+    record = store.record_path(run).read_bytes()
+    assert store.missing([run]) == [run]
+    make(run, store)
+    assert f"{run.id}: its images are missing or damaged: made again" in capsys.readouterr().out
+    assert sampled(run, store) == sampled(run, made)
+    assert store.record_path(run).read_bytes() == record
+    untouched = [p for p, time_ns in others.items() if p.stat().st_mtime_ns == time_ns]
+    assert len(untouched) == (2 if name == "block-00001.npy" else 1)
 
 
 def test_a_damaged_training_state_is_named(specs, tmp_path):

@@ -10,6 +10,7 @@ from harmonica.digits.manifest import manifest
 from harmonica.fast.plan import compile_mask
 from harmonica.lab import sampling
 from harmonica.lab.models import load_model
+from harmonica.lab.shards import num_blocks
 from harmonica.lab.specs import ModelSpec, RunSpec
 from harmonica.method import schedules, seeds
 from harmonica.method.denoise import Denoiser
@@ -25,7 +26,7 @@ def run_of(**fields):
 
 
 def images(loaded, run, blocks=None):
-    blocks = range(sampling.num_blocks(run)) if blocks is None else blocks
+    blocks = range(num_blocks(run)) if blocks is None else blocks
     return {
         block: sampling.sample_block(loaded, run, compile_mask(loaded.backbone, KEEP), block)[-1]
         for block in blocks
@@ -61,7 +62,7 @@ def test_across_batch_sizes_images_agree(guidance):
         run = run_of(model=model, num_steps=6, batch=batch, guidance=guidance)
         blocks = [
             sampling.sample_block(loaded, run, compile_mask(loaded.backbone, keep), block)[-1]
-            for block in range(sampling.num_blocks(run))
+            for block in range(num_blocks(run))
         ]
         several.append(torch.cat(blocks)[:22])
     for other in several[1:]:

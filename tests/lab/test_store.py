@@ -1,21 +1,20 @@
-"""Files are whole or absent, a finished record stays, and one process at a time works on an
-artefact.
+"""Files are whole or absent, a finished record stays and counts only with its files, and a set does
+not move under who works in it.
 """
 
 import json
 import os
-import subprocess
-import sys
-import time
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from harmonica.errors import BadInput
-from harmonica.files import atomic, write_json
-from harmonica.lab import store as stores
+from harmonica.files import atomic, save_array, write_json
 from harmonica.lab.ids import SCHEMA
 from harmonica.lab.specs import ModelSpec, RunSpec
-from harmonica.lab.store import Store
+from harmonica.lab.store import Store, set_aside
+from harmonica.weights.specs import FileSpec, ImageSpec
 
 RUN = RunSpec(
     model=ModelSpec(name="m", sha256="0" * 64, scale="smoke"), num_steps=4, against=4, num_images=4
@@ -70,85 +69,65 @@ def test_a_damaged_or_foreign_record_is_named_and_kept(tmp_path, content):
     assert store.record_path(RUN).read_text() == content
 
 
-def lock_file(store):
-    return store.root / "locks" / f"{RUN.id}.json"
+def test_a_set_in_use_is_not_set_aside(tmp_path, capsys):
+    local = tmp_path / "local"
+    store = Store(local)
+    store.finish(RUN, RECORD)
+    with store.lock(RUN.id), pytest.raises(BadInput, match=rf"FRESH: .* process {os.getpid()} on"):
+        set_aside(local)
+    assert store.record(RUN) == RECORD
+    set_aside(local)
+    assert not local.exists() and "the old one is kept as" in capsys.readouterr().out
 
 
-def hold(store, **holder):
-    own = {
-        "host": stores.socket.gethostname(),
-        "pid": os.getpid(),
-        "started": stores._started(os.getpid()),
-    }
-    write_json(lock_file(store), own | holder)
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_set_renamed_while_something_is_made_ends_it_in_one_sentence(tmp_path, replaced):
+    """Not in an error about some file of the new set, and nothing is written into that."""
+    store = Store(tmp_path / "local")
+    with pytest.raises(BadInput, match="was renamed or replaced .* give the command again"):
+        with store.lock(RUN.id):
+            store.root.rename(tmp_path / "renamed")
+            if replaced:
+                store.root.mkdir()
+            raise FileNotFoundError("block-00000.npy")
+    with pytest.raises(BadInput, match="was renamed or replaced"):
+        with store.lock(RUN.id):
+            store.root.rename(tmp_path / "renamed again")
+            if replaced:
+                store.root.mkdir()
+            store.finish(RUN, RECORD)
+    assert store.record(RUN) is None
 
 
-def acquired(store):
-    return store._acquire(lock_file(store))
+def whole(store, run):
+    store.samples(run).mkdir(parents=True)
+    for name in ("block-00000", "trajectory"):
+        save_array(store.samples(run) / f"{name}.npy", np.zeros((4, 1, 8, 8), np.float32))
 
 
-def test_a_lock_says_who_holds_it_and_goes_away(tmp_path):
+@pytest.mark.parametrize("name", ["block-00000.npy", "trajectory.npy"])
+@pytest.mark.parametrize("harm", ["gone", "empty", "cut"])
+def test_a_record_counts_only_with_its_images(tmp_path, name, harm):
     store = Store(tmp_path)
-    with store.lock(RUN):
-        assert json.loads(lock_file(store).read_text())["pid"] == os.getpid()
-        assert not acquired(store)
-    assert not lock_file(store).exists() and acquired(store)
+    store.finish(RUN, RECORD)
+    assert store.finished(RUN) is None and store.missing([RUN]) == [RUN.reference(), RUN]
+    whole(store, RUN)
+    assert store.finished(RUN) == RECORD
+    path = store.samples(RUN) / name
+    content = path.read_bytes()
+    path.unlink() if harm == "gone" else path.write_bytes(content[:-5] if harm == "cut" else b"")
+    assert store.finished(RUN) is None and store.lost(RUN) == "images are"
 
 
-def test_the_lock_of_a_dead_process_is_broken(tmp_path):
+def test_images_of_paper_scale_may_be_deleted_until_something_rests_on_them(tmp_path):
+    """They are large. Needed by a run without a record, they are missing."""
+    model = replace(RUN.model, scale="paper")
+    vae = FileSpec(name="vae", sha256="1" * 64)
+    uncached = replace(RUN, model=model, images=ImageSpec(decoder=vae))
+    fora = replace(uncached, schedule="fora")
     store = Store(tmp_path)
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    hold(store, pid=child.pid, started=stores._started(child.pid))
-    assert not acquired(store)
-    child.kill()
-    while stores.Path(f"/proc/{child.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
-        time.sleep(0.01)
-    assert acquired(store)  # dead, though its parent has not waited for it
-    child.wait()
-    hold(store, pid=child.pid, started="1")
-    assert acquired(store)
-    hold(store, started="another time: the pid was used again")
-    assert acquired(store)
-    lock_file(store).write_text('{"host": "cut o')
-    assert acquired(store)
-
-
-def test_the_lock_of_another_host_lives_by_its_heartbeat(tmp_path):
-    store = Store(tmp_path)
-    hold(store, host="elsewhere", pid=1)
-    assert not acquired(store)
-    old = time.time() - stores.FOREIGN_LOCK_STALE_S - 1
-    os.utime(lock_file(store), (old, old))
-    assert acquired(store)
-
-
-def test_a_lock_is_given_back_after_an_error(tmp_path):
-    store = Store(tmp_path)
-    with pytest.raises(RuntimeError), store.lock(RUN):
-        raise RuntimeError
-    assert not lock_file(store).exists()
-
-
-WORK = """
-import sys, time
-from harmonica.lab.store import Store
-from test_store import RUN
-store = Store(sys.argv[1])
-for _ in range(20):
-    with store.lock(RUN, wait_s=0.01):
-        mark = store.root / "inside"
-        mark.touch(exist_ok=False)      # an error where two are inside
-        time.sleep(0.002)
-        mark.unlink()
-"""
-
-
-def test_no_two_processes_are_inside_at_once(tmp_path):
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([*sys.path, os.path.dirname(__file__)]),
-    }
-    workers = [
-        subprocess.Popen([sys.executable, "-c", WORK, tmp_path], env=environment) for _ in range(3)
-    ]
-    assert [worker.wait(timeout=60) for worker in workers] == [0, 0, 0]
+    store.finish(uncached, RECORD | {"id": uncached.id})
+    assert store.missing([uncached]) == []
+    assert store.missing([uncached, fora]) == [uncached, fora]
+    store.finish(fora, RECORD | {"id": fora.id})
+    assert store.missing([uncached, fora]) == []

@@ -240,3 +240,10 @@ def test_states_without_a_queue(wanted, tmp_path):
     assert report.states(wanted, None, Store(tmp_path), queue) == {
         artefact.id: ("missing", "") for artefact in wanted
     }
+
+
+@pytest.mark.parametrize("option", [{}, {"status": True}, {"cancel": True}, {"wait": True}])
+def test_without_slurm_there_is_one_sentence(go, monkeypatch, tmp_path, option):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BadInput, match="^squeue: not found; run this on a login node"):
+        go("[site]\ncluster = 'slurm'", **option)

@@ -1,0 +1,82 @@
+"""The base models of the digits, loaded by name and hash: backbone, conditioning by index, training
+images.
+"""
+
+import hashlib
+
+import torch
+from safetensors.torch import load
+
+from harmonica.backbones.dit import DiT
+from harmonica.backbones.dit_official import from_official
+from harmonica.digits import data
+from harmonica.digits.manifest import folder, manifest
+from harmonica.errors import BadInput
+from harmonica.method.model import Loaded
+
+
+def load_base(spec):
+    """A spec with name, sha256 and numerics (ModelSpec) -> Loaded, frozen, float32. BadInput where
+    the file is missing or has another hash.
+    """
+    if (folder() / spec.name).is_dir():
+        return _load_pixart(spec)
+    path = folder() / f"{spec.name}.safetensors"
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(f"model: {path} does not exist; `make base-models` makes it") from None
+    _check_hash(spec, path, hashlib.sha256(content).hexdigest())
+    model = from_official(load(content), heads=manifest()[spec.name]["heads"])
+    backbone = DiT(model.requires_grad_(False), spec.numerics or "official")
+    images, labels = data.load("train")
+    return Loaded(spec, backbone, classes, data.NUM_CLASSES, (torch.from_numpy(images), labels))
+
+
+def _load_pixart(spec):
+    # transformers takes seconds to import: only where there is text
+    from harmonica.digits import pixart_folder
+
+    path = folder() / spec.name
+    _check_hash(spec, path, pixart_folder.folder_sha256(path))
+    return with_captions(spec, *pixart_folder.load(path))
+
+
+@torch.no_grad()
+def with_captions(spec, transformer, text_encoder):
+    """-> Loaded, its conditioning the captions in turn, whose embeddings are computed here once."""
+    from harmonica.backbones.pixart import PixArt, TextCond
+    from harmonica.digits import captions, pixart_folder
+
+    ids, mask = pixart_folder.tokenize(
+        [captions.caption(k) for k in range(captions.NUM_CAPTIONS)] + [captions.EMPTY]
+    )
+    embeds = text_encoder(ids, attention_mask=mask).last_hidden_state
+
+    def cond(indices):
+        k = torch.as_tensor(indices) % captions.NUM_CAPTIONS
+        return TextCond(embeds[k], mask[k], null_embeds=embeds[-1:], null_mask=mask[-1:])
+
+    images, labels = data.load("train")
+    of_image = torch.from_numpy(labels) + data.NUM_CLASSES * torch.arange(
+        len(labels)
+    )  # a caption that names its class
+    return Loaded(
+        spec,
+        PixArt(transformer),
+        cond,
+        captions.NUM_CAPTIONS,
+        (torch.from_numpy(images), of_image),
+    )
+
+
+def _check_hash(spec, path, sha256):
+    if sha256 != spec.sha256:
+        raise BadInput(
+            f"model: {path} has sha256 {sha256[:12]}..., not {spec.sha256[:12]}...; restore the files"
+        )
+
+
+def classes(indices):
+    """Digit classes in turn."""
+    return torch.as_tensor(indices) % data.NUM_CLASSES
