@@ -7,7 +7,7 @@ from pathlib import Path
 
 import harmonica
 from harmonica.errors import BadInput, check
-from harmonica.lab import locks
+from harmonica.files import at_work
 from harmonica.lab.ids import with_needs
 from harmonica.lab.needed import missing_files
 from harmonica.lab.specs import SCALES
@@ -147,7 +147,7 @@ def _make(wanted, latencies, arguments):
         return
     from harmonica.lab.pool import make_all
 
-    with locks.at_work(LOCAL / "locks", "run"):
+    with at_work(LOCAL / "locks", "run"):
         failed = make_all(wanted, LOCAL, _num_processes(arguments))
         if not failed:  # what is timed comes last and alone on the machine
             failed = make_all(latencies, LOCAL, jobs=1)

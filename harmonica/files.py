@@ -1,4 +1,9 @@
-"""Files that are either whole or absent. Imports no torch."""
+"""Files that are either whole or absent, and locks: one process at a time does a piece of work.
+Imports no torch.
+
+A lock is the operating system's, on a file, so it ends with the process that holds it: no clock and
+no heartbeat decides. Who holds it stands in a note beside it, for who waits.
+"""
 
 import hashlib
 import io
@@ -7,11 +12,15 @@ import os
 import socket
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from harmonica.errors import BadInput
+
+POLL_S = 1.0  # between two looks at a lock that another process holds
 
 
 @contextmanager
@@ -137,3 +146,64 @@ def load_state(path):
             f"state: {path} is not a whole training state ({error}); delete it to train from the "
             "start"
         ) from None
+
+
+@contextmanager
+def locked(folder, name):
+    """Hold the lock `name` below `folder`; wait, with a word, while another process holds it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{name}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        print(f"waiting for {name}: {_holder(folder, name)}; end it to go on here", flush=True)
+        lock.acquire(poll_interval=POLL_S)
+    with _noted(folder, name, lock):
+        yield
+
+
+@contextmanager
+def at_work(folder, name):
+    """Hold the first free one of `name`-0, `name`-1, ...: a sign that somebody is at work here."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in count():
+        lock = FileLock(folder / f"{name}-{number}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            continue
+        with _noted(folder, f"{name}-{number}", lock):
+            yield
+        return
+
+
+def holders(folder):
+    """-> [who holds what below `folder`, in words]."""
+    found = []
+    for path in sorted(folder.glob("*.lock")):
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+            lock.release()
+        except Timeout:
+            found.append(f"{_holder(folder, path.stem)} ({path.stem})")
+    return found
+
+
+@contextmanager
+def _noted(folder, name, lock):
+    note = folder / f"{name}.json"
+    try:
+        write_json(note, {"host": socket.gethostname(), "pid": os.getpid()})
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+        lock.release()
+
+
+def _holder(folder, name):
+    try:
+        note = json.loads((folder / f"{name}.json").read_text())
+        return f"process {note['pid']} on {note['host']} is at work on it"
+    except (OSError, ValueError, KeyError, TypeError):
+        return "another process is at work on it"

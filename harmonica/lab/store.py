@@ -11,8 +11,7 @@ from pathlib import Path
 
 from harmonica.digits.manifest import folder as models_folder
 from harmonica.errors import BadInput, check
-from harmonica.files import is_whole_tensors, read_json, write_json
-from harmonica.lab import locks
+from harmonica.files import holders, is_whole_tensors, locked, read_json, write_json
 from harmonica.lab.ids import SCHEMA, with_needs
 from harmonica.lab.shards import missing_blocks
 
@@ -101,7 +100,7 @@ class Store:
         """Hold the lock of an artefact, by its id, or of a part of it; wait, with a word, while
         another process holds it.
         """
-        with locks.held(self.root / "locks", name):
+        with locked(self.root / "locks", name):
             self._place = self._where()
             try:
                 yield
@@ -135,7 +134,7 @@ def set_aside(local):
         f"FRESH renames {local}, so the base models must lie elsewhere",
     )
     if local.exists():
-        busy = locks.holders(local / "locks")
+        busy = holders(local / "locks")
         if busy:
             raise BadInput(f"FRESH: {local} is in use: {busy[0]}; wait for it, or end it")
         aside = local.with_name(f"local-{time.strftime('%Y%m%d-%H%M%S')}")

@@ -19,8 +19,7 @@ import torch
 from harmonica.backbones.pixart import TextCond
 from harmonica.errors import check
 from harmonica.fast.training import fast_pair
-from harmonica.files import read_json, write_json
-from harmonica.lab.store import Store
+from harmonica.files import locked, read_json, write_json
 from harmonica.method import sdt, seeds
 from harmonica.method.learner import Learner
 from harmonica.method.router import FILE, Router
@@ -134,8 +133,8 @@ def train_router(loaded, router, out, progress=iter):
     """Train, or go on where a killed training stopped, or find it done -> the Router, saved in the
     folder `out`.
     """
-    out, store = Path(out), Store(out)
-    with store.lock(router):
+    out = Path(out)
+    with locked(out, ".training"):
         _agree(router, out / "config.json")
         if not (out / FILE).exists():
             state = out / "state.safetensors"

@@ -13,7 +13,7 @@ from shutil import copytree
 
 import pytest
 
-from harmonica.lab import locks
+from harmonica import files
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -174,7 +174,7 @@ def test_the_code_of_another_checkout_is_refused(refused, workplace):
 
 def test_a_fresh_set_is_refused_while_another_process_is_at_work(refused, workplace):
     local = workplace / "results" / "local"
-    with locks.at_work(local / "locks", "run"):
+    with files.at_work(local / "locks", "run"):
         refused(
             "run",
             "dit_xl2_256",

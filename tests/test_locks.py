@@ -10,16 +10,16 @@ import time
 
 import pytest
 
-from harmonica.lab import locks
+from harmonica import files
 
 WORK = """
 import sys, time
 from pathlib import Path
-from harmonica.lab import locks
-locks.POLL_S = 0.01
+from harmonica import files
+files.POLL_S = 0.01
 folder = Path(sys.argv[1])
 for _ in range(20):
-    with locks.held(folder, "it"):
+    with files.locked(folder, "it"):
         mark = folder / "inside"
         mark.touch(exist_ok=False)      # an error where two are inside
         time.sleep(0.002)
@@ -28,8 +28,8 @@ for _ in range(20):
 HOLD = """
 import sys
 from pathlib import Path
-from harmonica.lab import locks
-with locks.held(Path(sys.argv[1]), "it"):
+from harmonica import files
+with files.locked(Path(sys.argv[1]), "it"):
     print("inside", flush=True)
     input()
 """
@@ -52,13 +52,13 @@ def holder(tmp_path):
 
 
 def test_a_lock_says_who_holds_it_and_goes_away(tmp_path):
-    with locks.held(tmp_path, "it"):
+    with files.locked(tmp_path, "it"):
         note = json.loads((tmp_path / "it.json").read_text())
         assert note == {"host": socket.gethostname(), "pid": os.getpid()}
-    assert not (tmp_path / "it.json").exists() and locks.holders(tmp_path) == []
-    with pytest.raises(RuntimeError), locks.held(tmp_path, "it"):
+    assert not (tmp_path / "it.json").exists() and files.holders(tmp_path) == []
+    with pytest.raises(RuntimeError), files.locked(tmp_path, "it"):
         raise RuntimeError
-    assert locks.holders(tmp_path) == []
+    assert files.holders(tmp_path) == []
 
 
 def test_who_waits_says_so_at_once_and_goes_on_when_the_other_is_done(tmp_path, holder):
@@ -66,7 +66,7 @@ def test_who_waits_says_so_at_once_and_goes_on_when_the_other_is_done(tmp_path, 
     said = waiting.stdout.readline()
     assert f"waiting for it: process {holder.pid} on {socket.gethostname()}" in said
     assert "end it to go on here" in said
-    (busy,) = locks.holders(tmp_path)
+    (busy,) = files.holders(tmp_path)
     assert str(holder.pid) in busy
     holder.communicate("\n")
     assert waiting.communicate("\n", timeout=60)[0] == "inside\n" and waiting.returncode == 0
@@ -76,8 +76,8 @@ def test_the_lock_of_a_killed_process_is_free_at_once(tmp_path, holder):
     holder.send_signal(signal.SIGKILL)
     while not holder_ended(holder.pid):  # though its parent has not waited for it
         time.sleep(0.01)
-    assert (tmp_path / "it.json").exists() and locks.holders(tmp_path) == []
-    with locks.held(tmp_path, "it"):
+    assert (tmp_path / "it.json").exists() and files.holders(tmp_path) == []
+    with files.locked(tmp_path, "it"):
         assert json.loads((tmp_path / "it.json").read_text())["pid"] == os.getpid()
 
 
@@ -89,7 +89,7 @@ def holder_ended(pid):
 @pytest.mark.parametrize("content", ['{"host": "elsewhere", "pid": 1}', '{"host": "cut o', "[]"])
 def test_a_note_that_was_left_behind_holds_nothing(tmp_path, content):
     (tmp_path / "it.json").write_text(content)
-    with locks.held(tmp_path, "it"):
+    with files.locked(tmp_path, "it"):
         pass
 
 
@@ -97,7 +97,7 @@ def test_a_note_that_was_left_behind_holds_nothing(tmp_path, content):
 def test_clocks_that_disagree_change_nothing(tmp_path, holder, seconds):
     for path in tmp_path.iterdir():
         os.utime(path, (time.time() + seconds,) * 2)
-    assert len(locks.holders(tmp_path)) == 1
+    assert len(files.holders(tmp_path)) == 1
 
 
 def test_no_two_processes_are_inside_at_once(tmp_path):
@@ -106,8 +106,8 @@ def test_no_two_processes_are_inside_at_once(tmp_path):
 
 
 def test_several_may_be_at_work_and_each_is_known(tmp_path):
-    with locks.at_work(tmp_path, "run"), locks.at_work(tmp_path, "run"):
-        assert [who.split()[-1] for who in locks.holders(tmp_path)] == ["(run-0)", "(run-1)"]
-    with locks.at_work(tmp_path, "run"):
-        assert [who.split()[-1] for who in locks.holders(tmp_path)] == ["(run-0)"]
-    assert locks.holders(tmp_path) == []
+    with files.at_work(tmp_path, "run"), files.at_work(tmp_path, "run"):
+        assert [who.split()[-1] for who in files.holders(tmp_path)] == ["(run-0)", "(run-1)"]
+    with files.at_work(tmp_path, "run"):
+        assert [who.split()[-1] for who in files.holders(tmp_path)] == ["(run-0)"]
+    assert files.holders(tmp_path) == []
