@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 import harmonica
+from harmonica.cli.command import text, whole
 from harmonica.errors import BadInput, check
 from harmonica.files import at_work
 from harmonica.lab.ids import with_needs
@@ -16,50 +17,44 @@ from harmonica.lab.store import LOCAL, Store, set_aside
 from . import listing
 from .rows import ROWS, latency_specs
 
+MOST_SEEDS = 3  # as many base models ship
+PLACES = ("local", "slurm")
+
 
 def add(commands):
     run = commands.add_parser("run", help="make the missing routers, images and metrics")
+    named = "folders of experiments/, e.g. dit_xl2_256"
+    run.add_argument("experiments", nargs="+", metavar="EXPERIMENT", type=text, help=named)
+    run.add_argument("--scale", default="digits", choices=SCALES, help="default %(default)s")
+    run.add_argument("--rows", default="core", choices=ROWS, help="default %(default)s")
     run.add_argument(
-        "experiments",
-        nargs="+",
-        metavar="EXPERIMENT",
-        help="folders of experiments/, e.g. dit_xl2_256",
+        "--seeds",
+        default=1,
+        type=whole(1, MOST_SEEDS),
+        help=f"base models and evaluation noises, 1 (default) to {MOST_SEEDS}",
     )
-    run.add_argument("--scale", default="digits", help="digits (default), smoke or paper")
-    run.add_argument("--rows", default="core", help="core (default) or all")
-    run.add_argument(
-        "--seeds", type=int, default=1, help="base models and evaluation noises, 1 (default) to 3"
-    )
-    run.add_argument(
-        "--jobs", type=int, default=0, help="processes side by side; default one per core"
-    )
-    run.add_argument("--where", default="local", help="local (default) or slurm")
-    run.add_argument(
-        "--fresh",
-        action="store_true",
-        help="start a new local set; the old one is renamed, not deleted",
-    )
+    run.add_argument("--jobs", type=whole(1, 4096), help="processes at a time; default the cores")
+    run.add_argument("--where", default="local", choices=PLACES, help="default %(default)s")
+    fresh = "start a new local set; the old one is renamed, not deleted"
+    run.add_argument("--fresh", action="store_true", help=fresh)
     state = run.add_mutually_exclusive_group()
     state.add_argument("--dry-run", action="store_true", help="only list what would be made")
-    state.add_argument(
-        "--status", action="store_true", help="only list what is there and what is missing"
-    )
+    status = "only list what is there and what is missing"
+    state.add_argument("--status", action="store_true", help=status)
+    cancel = "with --where slurm: cancel these experiments' queued jobs"
+    state.add_argument("--cancel", action="store_true", help=cancel)
     slurm = run.add_argument_group("with --where slurm (docs/cluster.md)")
     slurm.add_argument(
         "--cluster-file",
         default="slurm/cluster.toml",
         metavar="FILE",
+        type=text,
         help="what jobs ask for; default %(default)s",
     )
-    slurm.add_argument("--table", help="render this table when all is done, e.g. table1")
-    slurm.add_argument(
-        "--wait", action="store_true", help="do not return before all jobs have ended"
-    )
-    state.add_argument(
-        "--cancel",
-        action="store_true",
-        help="with --where slurm: cancel these experiments' queued jobs",
-    )
+    table = "render this table when all is done, e.g. table1"
+    slurm.add_argument("--table", type=text, help=table)
+    wait = "do not return before all jobs have ended"
+    slurm.add_argument("--wait", action="store_true", help=wait)
     run.set_defaults(function=_run)
 
 
@@ -92,11 +87,6 @@ def _check_checkout():
 
 
 def _check(arguments):
-    for field, known in (("scale", SCALES), ("rows", ROWS), ("where", ("local", "slurm"))):
-        given = getattr(arguments, field)
-        check(given in known, field.upper(), given, f"choose one of {', '.join(known)}")
-    check(1 <= arguments.seeds <= 3, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
-    check(arguments.jobs >= 0, "JOBS", arguments.jobs, "give a positive number of processes")
     for option in ("table", "wait", "cancel"):
         if getattr(arguments, option) and arguments.where != "slurm":
             raise BadInput(f"--{option}: it goes with --where slurm (make ... WHERE=slurm)")

@@ -160,7 +160,11 @@ def test_a_router_of_two_ranks_is_one_record(on_two_ranks, spec, tmp_path):
     assert first == second == store.record(spec)
     assert first["provenance"]["ranks"] == 2 and len(first["log"]) == 12
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
-    assert left == ["locks/.guard", f"routers/{spec.id}.json", f"routers/{spec.id}.safetensors"]
+    assert left == [
+        f"locks/{spec.id}.lock",
+        f"routers/{spec.id}.json",
+        f"routers/{spec.id}.safetensors",
+    ]
     alone = make(spec, Store(tmp_path / "alone"))
     assert "ranks" not in alone["provenance"]
     assert first["metrics"]["cur_natural_percent"] == alone["metrics"]["cur_natural_percent"]

@@ -9,6 +9,7 @@ import json
 from concurrent.futures import as_completed
 from pathlib import Path
 
+from harmonica.cli.command import out_folder, whole
 from harmonica.errors import check
 
 # dit-digits-fine: four times the tokens of dit-digits, narrower to keep it trainable on a CPU in
@@ -24,14 +25,15 @@ STEPS = 4500  # of training, of the shipped models
 
 def add(commands):
     verb = commands.add_parser("base-models", help="train the digits-scale models from nothing")
-    kinds, seeds = sorted(KINDS), [0, 1, 2]
-    verb.add_argument("--kinds", nargs="+", default=kinds, help=f"of {', '.join(KINDS)}; all")
-    verb.add_argument("--seeds", nargs="+", type=int, default=seeds, help="default 0 1 2")
-    verb.add_argument(
-        "--steps", type=int, default=STEPS, help="training steps; default %(default)s"
-    )
-    verb.add_argument("--out", type=Path, default=Path("results/local-base-models"))
-    verb.add_argument("--jobs", type=int, default=0, help="processes; default one per core")
+    kinds = sorted(KINDS)
+    verb.add_argument("--kinds", nargs="+", default=kinds, choices=kinds, help="default all")
+    seeds, of_seeds = [0, 1, 2], "default 0 1 2"
+    verb.add_argument("--seeds", nargs="+", default=seeds, type=whole(0, 2**31 - 1), help=of_seeds)
+    steps = "training steps; default %(default)s"
+    verb.add_argument("--steps", default=STEPS, type=whole(1, 10**7), help=steps)
+    out = "a folder; default %(default)s"
+    verb.add_argument("--out", default="results/local-base-models", type=out_folder, help=out)
+    verb.add_argument("--jobs", type=whole(1, 4096), help="processes at a time; default the cores")
     verb.set_defaults(function=_train_all)
 
 
@@ -43,7 +45,7 @@ def _train_all(arguments):
     from harmonica.lab.workers import submit, workers
 
     _check(arguments)
-    out = arguments.out
+    out = Path(arguments.out)
     missing = [
         (kind, seed) for kind, seed in _wanted(arguments) if f"{kind}-s{seed}" not in _known(out)
     ]
@@ -63,12 +65,8 @@ def _train_all(arguments):
 
 
 def _check(arguments):
-    for kind in arguments.kinds:
-        check(kind in KINDS, "kinds", kind, f"choose of {', '.join(KINDS)}")
-    check(arguments.steps >= 1, "steps", arguments.steps, "it must be at least 1")
-    check(arguments.jobs >= 0, "jobs", arguments.jobs, "give a positive number of processes")
-    check(min(arguments.seeds) >= 0, "seeds", min(arguments.seeds), "a seed must not be negative")
-    for name, about in _known(arguments.out).items():
+    """BadInput where the folder holds models that were trained for another number of steps."""
+    for name, about in _known(Path(arguments.out)).items():
         trained = about["training"]["steps"]
         right = f"{arguments.out} holds {name} trained with {trained}; give another --out"
         check(trained == arguments.steps, "steps", arguments.steps, right)
