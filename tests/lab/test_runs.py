@@ -13,8 +13,16 @@ import pytest
 
 from harmonica.errors import BadInput
 from harmonica.lab.ids import canonical, with_needs
-from harmonica.lab.specs import LatencySpec, ModelSpec, RouterSpec, RunSpec, TrainingCostSpec
+from harmonica.lab.specs import (
+    LatencySpec,
+    ModelSpec,
+    RouterSpec,
+    RunSpec,
+    ScheduleSpec,
+    TrainingCostSpec,
+)
 from harmonica.method.settings import RouterTraining
+from harmonica.search.settings import Settings
 from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec, PublishedRouter
 
 MODEL = ModelSpec(name="m", sha256="0" * 64, scale="digits")
@@ -37,6 +45,9 @@ RANDOM = replace(UNCACHED, schedule="random", cur_percent=37.5)
 CACHED = replace(RANDOM, schedule="router", router=ROUTER)
 FEWER = replace(UNCACHED, num_steps=6)
 PUBLISHED = PublishedRouter(name="theirs.pt", sha256="2" * 64)
+MADE = ScheduleSpec(
+    model=MODEL, num_steps=10, making="search", cur_percent=37.5, settings=Settings()
+)
 IMAGES = ImageSpec(decoder=FileSpec(name="vae", sha256="3" * 64))
 THEIRS = replace(UNCACHED, schedule="router", published=PUBLISHED, images=IMAGES)
 
@@ -112,6 +123,7 @@ CHANGES = (
             {"schedule": "fora", "interval": 3, "cur_percent": None},
             {"schedule": "router", "router": ROUTER},
             {"schedule": "router", "cur_percent": None, "published": PUBLISHED},
+            {"schedule": "made", "cur_percent": None, "made": MADE},
             {"images": IMAGES},
             {"images": replace(IMAGES, reference="other.npz")},
             {"precision": "tf32"},
