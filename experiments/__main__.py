@@ -1,5 +1,5 @@
-"""The command line: `python -m experiments run EXPERIMENT...`. torch is imported only when something
-is made.
+"""The command line: `python -m experiments run EXPERIMENT...`. torch is imported only when
+something is made.
 """
 
 import os

@@ -1,5 +1,5 @@
-"""What `--dry-run` and `--status` print where nothing is submitted: every artefact, how many are there,
-and what the others will take.
+"""What `--dry-run` and `--status` print where nothing is submitted: every artefact, how many are
+there, and what the others will take.
 """
 
 from harmonica.lab import estimates

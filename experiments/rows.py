@@ -1,4 +1,4 @@
-"""A row of a table with the runs behind it, and the one way in which all experiments build theirs."""
+"""A row of a table with the runs behind it, and how all experiments build theirs."""
 
 from dataclasses import dataclass
 from itertools import groupby
@@ -32,7 +32,7 @@ class Row:
 
     @property
     def uncached(self):
-        """Whether every block is computed: the uncached model, and the same one with fewer steps."""
+        """Whether every block is computed, in all steps or in fewer."""
         return self.method == self.sampler
 
 
@@ -97,7 +97,7 @@ class Group:
         )
 
     def row(self, method, cur=None, *, form="", num_steps=None, routers=None, **schedule):
-        """A row of runs under one schedule (fields of RunSpec). routers: one for each base model."""
+        """Runs under one schedule (fields of RunSpec). routers: one for each base model."""
         num_steps = num_steps or self.num_steps
         runs = tuple(
             RunSpec(

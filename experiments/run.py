@@ -93,7 +93,7 @@ def _check(arguments):
 
 
 def _artefacts(arguments):
-    """-> what the named experiments rest on, needs first, and what is timed when all of it is there."""
+    """-> what the named experiments rest on, needs first; what is timed when that is there."""
     configs = _configs(arguments.experiments)
     rows = [
         row

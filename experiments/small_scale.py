@@ -19,7 +19,7 @@ HARMONICA = {"walk": "sdt", "objective": "leave-one-out", "lambda_scores": "soft
 
 
 def base_models(scale, prefix):
-    """The base models of one kind, in the order of their seeds: name without the seed -> ModelSpecs."""
+    """Name without the seed -> ModelSpecs of the base models of that kind, by their seeds."""
     found = {
         int(name.rsplit("-s", 1)[1]): ModelSpec(name=name, sha256=about["sha256"], scale=scale)
         for name, about in manifest().items()

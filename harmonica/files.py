@@ -123,7 +123,7 @@ def first_line(error):
 
 
 def save_state(path, tensors, about):
-    """What an interrupted training goes on from: {name: tensor} and `about`, anything JSON holds."""
+    """What an interrupted training goes on from: {name: tensor}, and `about` as JSON."""
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}

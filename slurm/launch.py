@@ -217,9 +217,10 @@ def _start_again(mark, retries):
     """Lines after the work, in the batch script: a job that died without giving a reason is
     requeued a few times.
     """
+    silent, again = f'[ ! -e "{mark}" ]', f'[ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ]'
     return [
         "code=$?",
-        f'if [ $code -ne 0 ] && [ ! -e "{mark}" ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ]; then',
+        f"if [ $code -ne 0 ] && {silent} && {again}; then",
         '    scontrol requeue "$SLURM_JOB_ID"',
         "fi",
         "exit $code",

@@ -9,6 +9,9 @@ from harmonica.lab.shards import missing_blocks
 from .resources import KINDS
 from .work import failed_path
 
+COLUMNS = "{:8}  {:>5}  {:>4}  {:>4}  {:>14}  {:>19}"
+HOURS = "expected hours", "GPU-hours requested"
+
 
 def plan(jobs, resources):
     """Print jobs, what each waits for, GPU-hours and disk."""
@@ -20,9 +23,7 @@ def plan(jobs, resources):
         )
         print(f"{job.kind:8}  {job.key}{shards}")
         print(f"          after {_named(job.needs)}" if job.needs else "          at once")
-    print(
-        f"\n{'kind':8}  {'jobs':>5}  {'GPUs':>4}  {'CPUs':>4}  {'expected hours':>14}  {'GPU-hours requested':>19}"
-    )
+    print("\n" + COLUMNS.format("kind", "jobs", "GPUs", "CPUs", *HOURS))
     for kind in KINDS:
         if own := [job for job in jobs if job.kind == kind]:
             print(_line(kind, own, resources[kind]))
@@ -44,7 +45,8 @@ def _line(kind, jobs, own):
     count = sum(max(1, len(job.shards)) for job in jobs)
     cpus = own.cpus * (own.processes if kind == "train" else 1)
     requested = count * own.gpus * own.minutes / 60
-    return f"{kind:8}  {count:5}  {own.gpus:4}  {cpus:4}  {sum(map(_hours, jobs)):14.3g}  {requested:19.4g}"
+    hours = f"{sum(map(_hours, jobs)):.3g}", f"{requested:.4g}"
+    return COLUMNS.format(kind, count, own.gpus, cpus, *hours)
 
 
 def _hours(job):
@@ -61,7 +63,7 @@ def _named(keys):
 
 
 def status(found):
-    """Print every artefact's state, with the log of what runs or failed. found: as `states` has it."""
+    """Print every artefact's state, with the log of what runs or failed. found: of `states`."""
     for id_, (state, detail) in found.items():
         print(f"{state:7} {id_}" + (f"\n        {detail}" if detail else ""))
 

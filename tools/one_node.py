@@ -31,7 +31,8 @@ SlurmUser={user}
 SlurmdUser={user}
 SlurmctldPort={ctld_port}
 SlurmdPort={slurmd_port}
-# Job ids start beyond those of an earlier controller: with a reused id, submitit would read an old job's result.
+# Job ids start beyond those of an earlier controller: with a reused id, submitit would read an old
+# job's result.
 FirstJobId={first_job_id}
 # 5 is the least that is honoured; a requeued job starts again about 6 s later.
 AuthInfo=socket={folder}/sock/munge,cred_expire=5
@@ -62,7 +63,8 @@ PartitionName=hi Nodes=ALL PriorityTier=10 PreemptMode=OFF
 """
 )
 SACCT = """#!/bin/sh
-# REHEARSAL SCAFFOLDING of tools/local_cluster, not sacct: answers submitit's one query from the controller's memory.
+# REHEARSAL SCAFFOLDING of tools/local_cluster, not sacct: answers submitit's one query from the
+# controller's memory.
 ids=
 case "$*" in
     "-o JobID,State,NodeList --parsable2 -j "*) shift 3 ;;
@@ -70,12 +72,13 @@ case "$*" in
 esac
 while [ "$1" = -j ]; do ids="$ids${ids:+,}$2"; shift 2; done
 echo 'JobID|State|NodeList'
-squeue --noheader --array --states=all --jobs="$ids" --format='%i|%T|%N' 2>/dev/null || scontrol ping >/dev/null
+squeue --noheader --array --states=all --jobs="$ids" --format='%i|%T|%N' 2>/dev/null ||
+    scontrol ping >/dev/null
 """
 
 
 def is_ours(folder):
-    """Whether a folder may be wiped: it is new, or this user's and empty or laid out by `prepare`."""
+    """Whether a folder may be wiped: it is new, or ours and empty or laid out by `prepare`."""
     if not folder.exists():
         return True
     return folder.stat().st_uid == os.getuid() and bool(
@@ -171,7 +174,7 @@ def ends_of_logs(folder):
 
 
 def halt(folder):
-    """Cancel all jobs, stop the daemons, kill what a crash left of jobs. -> whether anything ran."""
+    """Cancel all jobs, stop the daemons, kill what a crash left. -> whether anything ran."""
     if state(folder) and (jobs := client(folder, "squeue", "--noheader", "--format=%A").split()):
         client(folder, "scancel", *set(jobs))
         wait(CANCEL_S, lambda: not client(folder, "squeue", "--noheader"))

@@ -1,4 +1,4 @@
-"""PixArt-Sigma 1024 and 2048 (SCALE=paper). Of its figures only the speedup at 2048 is known to us."""
+"""PixArt-Sigma 1024 and 2048 (SCALE=paper). Of its figures we know only the speedup at 2048."""
 
 from ..paper_scale_text import Setting, base, budget, rows_of
 

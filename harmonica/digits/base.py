@@ -33,7 +33,7 @@ MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What the base models have in common, and `fit` asks for. Widths in channels, rates per step."""
+    """What the base models have in common. Widths in channels, rates per step."""
 
     seed: int
     patch: int = 2

@@ -18,7 +18,7 @@ def folder():
 
 
 def manifest():
-    """name -> architecture, training, sha256 and measured quality of each base model in `folder()`."""
+    """name -> architecture, training, sha256 and measured quality of each base model."""
     path = folder() / "models.json"
     try:
         return json.loads(path.read_text())

@@ -63,7 +63,8 @@ def tokenize(prompts, length=MOST_BYTES):
     tokens = ByT5Tokenizer()(prompts, padding="max_length", max_length=length, return_tensors="pt")
     if tokens.input_ids.shape[1] > length:
         raise ValueError(
-            f"prompts: one has {tokens.input_ids.shape[1]} bytes with its end mark, more than {length}"
+            f"prompts: one has {tokens.input_ids.shape[1]} bytes with its end mark, more than "
+            f"{length}"
         )
     return tokens.input_ids, tokens.attention_mask
 
@@ -72,9 +73,8 @@ def folder_sha256(folder):
     """sha256 over the names and contents of all files below a folder."""
     whole = hashlib.sha256()
     for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
-        whole.update(
-            f"{path.relative_to(folder).as_posix()} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
-        )
+        name, own = path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes())
+        whole.update(f"{name} {own.hexdigest()}\n".encode())
     return whole.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""How good a digits base model is by itself, and whether it merely remembers its training images."""
+"""How good a digits base model is, and whether it merely remembers its training images."""
 
 import numpy as np
 import torch

@@ -83,7 +83,7 @@ def make_shard(run, store, shard, num_shards, progress=iter):
 
 
 def _sample(run, store, progress=iter, shard=0, num_shards=1):
-    """Sample what is missing of a run or of a shard of it -> its model, schedule and natural CUR."""
+    """Sample what is missing of a run or shard -> its model, schedule and natural CUR."""
     loaded = load_model(run.model, run.precision)
     own, natural = schedule_of(run, store, loaded.backbone.num_blocks)
     plan = compile_mask(loaded.backbone, own.keep, run.backend or "eager", own.weights)

@@ -1,5 +1,5 @@
-"""Files that artefacts of paper scale read and nothing here makes: which are missing, and where they
-come from. Imports no torch.
+"""Files that artefacts of paper scale read and nothing here makes: which are missing, and where
+they come from. Imports no torch.
 """
 
 from harmonica import weights

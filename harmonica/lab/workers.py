@@ -36,8 +36,8 @@ def workers(count):
 
 
 def submit(pool, function, *arguments):
-    """pool.submit. A process that this starts inherits that SIGINT is blocked, until `start_worker`:
-    at Ctrl-C before, Python would print a traceback.
+    """pool.submit. A process that this starts inherits that SIGINT is blocked, until
+    `start_worker`: at Ctrl-C before, Python would print a traceback.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:

@@ -1,4 +1,4 @@
-"""Making artefacts: one process does the work, records say what was done, damaged files are named."""
+"""Making artefacts: one process does the work, records say what was done, lost files come back."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""A base model is its bytes: loaded by name and hash, frozen, and refused when it is another file."""
+"""A base model is its bytes: loaded by name and hash, frozen, and refused as another file."""
 
 import json
 import shutil

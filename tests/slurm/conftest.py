@@ -105,7 +105,7 @@ def wait_for():
 
 @pytest.fixture
 def result_of(wait_for):
-    """-> result_of(job, seconds=60): the job's result, or its own error; never blocks for longer."""
+    """-> result_of(job, seconds=60): its result, or its own error; never blocks for longer."""
 
     def result_of(job, seconds=60):
         wait_for(lambda: job.done(force_check=True), seconds)

@@ -78,14 +78,14 @@ WRONG = {
     "[sample]\nshards = 0": "[sample] shards: 0",
     "[evaluate]\ncpus = 1.5": "[evaluate] cpus: 1.5",
     "[all]\nexclusive = 'yes'": "give true or false",
-    "[all]\nsetup = 'module load cuda'": "[all] setup: 'module load cuda' is not possible; give a list",
+    "[all]\nsetup = 'module load a'": "[all] setup: 'module load a' is not possible; give a list",
     "[evaluate]\nshards = 2": "[evaluate] key: 'shards' is not possible; it belongs to [sample]",
-    "[train]\ngpus = 4": "[train] processes: 1 is not possible; each process has one GPU, so with gpus = 4 it is 4",
+    "[train]\ngpus = 4": "each process has one GPU, so with gpus = 4 it is 4",
     "[sample]\ngpus = 2": "[sample] gpus: 2 is not possible; only training",
     "[render]\nminutes = 2": "[render] minutes: 2",
     "[site]\ncluster = 'pbs'": "[site] cluster: 'pbs'",
     "[site]\ngpu_syntax = 'gpu'": "[site] gpu_syntax: 'gpu'",
-    "[site]\nsrun = false\n[train]\nprocesses = 2": "[train] processes: 2 is not possible; without srun",
+    "[site]\nsrun = false\n[train]\nprocesses = 2": "2 is not possible; without srun",
     "[all": "not a TOML file",
 }
 
