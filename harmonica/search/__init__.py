@@ -3,6 +3,8 @@
 Everything here runs over a walk, one whole sampling of a few images by a model:
 
     walk.num_steps, walk.num_blocks                       T, N
+    walk.guided                                           what guidance makes of the samples of its
+                                                          halves: (2 B, ...) -> (B, ...), or None
     latents = walk(policy, seed, indices, grad=False)     the final latents (len(indices), ...)
 
 Noise and condition of an image depend on `seed` and its index alone. At every call of the model the

@@ -12,7 +12,7 @@ from harmonica.method import ranks
 from harmonica.method.cache import predicted
 from harmonica.method.schedule import Schedule
 
-RIDGE = 1e-3  # of the inputs' mean variance
+RIDGE = 1e-4  # of the inputs' mean variance
 
 
 def fit(walk, keep, seed, indices, *, features=2, about=None):
@@ -30,7 +30,7 @@ def fit(walk, keep, seed, indices, *, features=2, about=None):
                 state[i] = (feature, *state[i][: features - 1])
                 return feature
             if (step, i) not in weights:  # guidance's second call takes those of the first
-                weights[step, i] = fitted(state[i], feature, features)
+                weights[step, i] = fitted(state[i], feature, features, walk.guided)
             return predicted(weights[step, i], state[i])
 
         return call(at), state
@@ -39,12 +39,14 @@ def fit(walk, keep, seed, indices, *, features=2, about=None):
     return Schedule(keep=keep, weights=weights, about=about or {})
 
 
-def fitted(history, feature, features):
-    """-> float16 (features + 1, channels), zeros for features that are not there."""
+def fitted(history, feature, features, guided=None):
+    """-> float16 (features + 1, channels), zeros for features that are not there. guided: see
+    moments.
+    """
     inputs = [tree_flatten(one)[0] for one in history]
     parts = []
     for target, *known in zip(tree_flatten(feature)[0], *inputs):
-        mean, cov = moments([*known, target])
+        mean, cov = moments([*known, target], guided)
         weights = least_squares(cov[:, :-1, :-1], cov[:, :-1, -1])
         bias = mean[:, -1] - (weights * mean[:, :-1]).sum(1)
         absent = weights.new_zeros(features - len(known), len(weights))
@@ -52,11 +54,16 @@ def fitted(history, feature, features):
     return torch.cat(parts, 1).half()
 
 
-def moments(tensors):
+def moments(tensors, guided=None):
     """Means (channels, k) and covariances (channels, k, k) in float64 of k features, over samples,
     tokens and ranks.
+
+    guided: what guidance makes of the samples of its two halves. The image sees this combination,
+    in which errors that both halves share count once and others many times, so it is fitted too.
     """
     wide = torch.promote_types(tensors[0].dtype, torch.float32)
+    if guided is not None:
+        tensors = [torch.cat([tensor, guided(tensor)]) for tensor in tensors]
     data = torch.stack([tensor.to(wide).flatten(0, -2) for tensor in tensors])  # (k, n, channels)
     mean = data.mean(1, keepdim=True)
     data = (data - mean).permute(2, 0, 1)

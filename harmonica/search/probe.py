@@ -36,7 +36,7 @@ def probe(walk, schedule, seed, indices, *, directions=2, window=8, paired=False
     estimates the mean squared error of the latents.
     """
     target = walk(uncached, seed, indices)
-    linear = Linearised(schedule, len(indices), window, paired)
+    linear = Linearised(schedule, len(indices), window, paired, walk.guided)
     x = walk(linear, seed, indices, grad=True)
     r, Q = [], []
     for k, v in enumerate(random_directions(seed, indices, x.detach(), directions)):
@@ -67,9 +67,9 @@ class Held:
 class Linearised:
     """The policy that follows a schedule and, in the backward pass, records q of every option."""
 
-    def __init__(self, schedule, count, window, paired):
+    def __init__(self, schedule, count, window, paired, guided):
         self.schedule, self.keep = schedule, schedule.keep.tolist()
-        self.count, self.window, self.paired = count, window, paired
+        self.count, self.window, self.paired, self.guided = count, window, paired, guided
         self.own = options(schedule.keep.T.numpy(), window, paired).T  # (T, N)
         self.pairs = pairs(window) if paired else []
         self.leaf = torch.zeros((), requires_grad=True)  # by which the graph is asked for
@@ -164,7 +164,7 @@ class Entry:
         """Weights of the options of this step -> first (.., channels), second, bias: ages 1 .., then
         pairs.
         """
-        mean, cov = moments(values)
+        mean, cov = moments(values, self.linear.guided)
         mean, cov = mean.T, cov.permute(1, 2, 0)  # ages first
         ages = torch.arange(1, len(values), device=mean.device)
         single = cov[ages, 0] / (cov[ages, ages] * (1 + RIDGE) + 1e-12)

@@ -4,9 +4,10 @@
 
 1. From the full schedule, in stages up to the largest budget: linearise at the present schedule
    (probe.py), then take the best schedule under the quadratic model (quadratic.py).
-2. From each start (the grown schedule, and FORA at the interval that fits best): linearise again,
-   propose swaps, and accept them only where the TRUE error on held-back noise falls; else try half
-   as many. So the result is never worse on that noise than FORA at the same budget.
+2. From each start (the grown schedule, and FORA at the interval that fits best), then from the
+   better one again: linearise, propose swaps, and accept them only where the TRUE error on held-back
+   noise falls; else try half as many. So the result is never worse on that noise than FORA at the
+   same budget.
 
 Everything follows from the seed. Several ranks each walk their part of the images and decide alike.
 """
@@ -54,13 +55,13 @@ class Search:
                 "blocks": self.N,
             }
         )
-        self.exact = {}
+        self.exact, self.fits = {}, {}
 
     def forwards(self):
         """Forwards of one image that the search takes at most."""
         settings, budgets = self.settings, len(self.targets)
         more = len(self.goals()) - len(settings.stages)
-        linearised = more * settings.linearisation(self.T)
+        linearised = more * self.T * settings.linearisation()
         return linearised + settings.forwards(self.T, len(STARTS), budgets)
 
     def goals(self):
@@ -89,13 +90,16 @@ class Search:
         for target in self.targets:
             for start in STARTS:
                 yield self.begin, target, start
-                for round_ in range(self.settings.rounds):
-                    yield self.polish, target, start, round_
+                yield from ((self.polish, target, start) for _ in range(self.settings.rounds))
+            yield from ((self.polish, target, None) for _ in range(self.settings.rounds))
+
+    def better(self, target):
+        """The name of the better start as it is now."""
+        names = [f"{target} {start}" for start in STARTS]
+        return min(names, key=lambda name: self.state.values[name]["error"])
 
     def best(self, target):
-        """The schedule of the better start."""
-        start = min(STARTS, key=lambda start: self.state.values[f"{target} {start}"]["error"])
-        return self.schedule(self.state.masks[f"{target} {start}"])
+        return self.schedule(self.state.masks[self.better(target)])
 
     def held_back(self, schedule):
         """Its error on noise that nothing was chosen or fitted by."""
@@ -106,32 +110,35 @@ class Search:
     def grow(self, stage, goal):
         keep = self.state.masks.get("growing", np.ones((self.T, self.N), bool))
         self.tell(f"stage {stage + 1} of {len(self.goals())}")
-        self.state.samples = []  # the schedule moves too far for older ones
-        keep = self.descend(keep, goal, (stage,))[-1]
+        self.state.samples = {}  # the schedule moves too far for older ones
+        keep = self.descend("growing", keep, goal, (stage,))[-1]
         self.state.masks["growing"] = keep
         if goal in self.targets:
             self.state.masks[f"{goal} grown"] = keep
 
     def begin(self, target, start):
         name = f"{target} {start}"
-        self.state.samples = []
+        own = {"swaps": self.settings.swaps, "failed": 0, "round": 0}
         keep = self.fora(target) if start == "fora" else self.state.masks[name]
         if not 0 <= self.saved(keep) - target < self.costs.min():
-            keep = self.descend(keep, target, (self.number(target), STARTS.index(start)), 0)[-1]
-        error = self.error(self.schedule(keep))
-        self.state.masks[name] = keep
-        self.state.values[name] = {"error": error, "swaps": self.settings.swaps, "failed": 0}
-        self.tell(f"{start} start", error)
+            keep = self.descend(name, keep, target, self.key(target, start, 0), swaps=0)[-1]
+            own["round"] = 1
+        own["error"] = self.error(self.schedule(keep))
+        self.state.masks[name], self.state.values[name] = keep, own
+        self.tell(f"{start} start", own["error"])
 
-    def polish(self, target, start, round_):
-        """One linearisation; the most swaps that lower the true error, halved until some do."""
-        name = f"{target} {start}"
+    def polish(self, target, start):
+        """One linearisation; the most swaps that lower the true error, halved until some do. Two
+        rounds without any end it.
+        """
+        name = f"{target} {start}" if start else self.better(target)
         own, keep = self.state.values[name], self.state.masks[name]
         if own["failed"] == 2:
             return
-        key = (self.number(target), STARTS.index(start), round_)
-        path = self.descend(keep, target, key, own["swaps"])
+        key = self.key(target, name.split()[1], own["round"])
+        path = self.descend(name, keep, target, key, own["swaps"])
         swaps = len(path) - 1
+        own |= {"round": own["round"] + 1, "failed": own["failed"] + 1}
         while swaps > 0:
             error = self.error(self.schedule(path[swaps]))
             if error < own["error"]:
@@ -139,17 +146,17 @@ class Search:
                 own |= {"error": error, "swaps": min(2 * swaps, self.settings.swaps), "failed": 0}
                 break
             swaps //= 2
-        else:
-            own["failed"] += 1
-        self.tell(f"{start}, round {round_ + 1}", own["error"])
+        self.tell(f"{name}, round {own['round']}", own["error"])
 
     # what they are made of
 
-    def descend(self, keep, target, key, swaps=400):
-        """Linearise at keep, with noise of this key, and descend the quadratic model -> path."""
-        samples = self.linearise(keep, key)
-        self.state.samples = [*self.state.samples, samples][-self.settings.memory :]
-        r, Q = (np.concatenate(parts) for parts in zip(*self.state.samples))
+    def descend(self, name, keep, target, key, swaps=400):
+        """Linearise at keep, with noise of this key, and descend the quadratic model of these
+        samples and of `name`'s last ones -> path.
+        """
+        samples = [*self.state.samples.get(name, []), self.linearise(keep, key)]
+        self.state.samples[name] = samples[-self.settings.memory :]
+        r, Q = (np.concatenate(parts) for parts in zip(*self.state.samples[name]))
         quadratic = Quadratic(r, Q, self.settings.window)
         return ranks.agree(descend(quadratic, keep, target, self.costs, swaps))
 
@@ -168,19 +175,23 @@ class Search:
             )
             parts.append((ranks.gather(r), ranks.gather(Q)))
         r, Q = (torch.cat(part).flatten(0, 1).float().cpu().numpy() for part in zip(*parts))
-        self.count(settings.linearisation(self.T) - self.fitted())
+        self.count(settings.linearisation())
         size = np.sqrt(np.square(Q).mean((1, 2, 3)))
         weight = (size / np.median(size)) ** -OUTLIERS
         return r * weight, Q * weight[:, None, None, None]
 
     def schedule(self, keep):
-        """keep with predictions that are fitted to it, where the search is for these."""
-        mask = torch.from_numpy(keep)
+        """keep with predictions that are fitted to it, where the search is for these. The last ones
+        are kept.
+        """
+        mask, known = torch.from_numpy(keep), keep.tobytes()
         if not self.settings.predict or keep.all():
             return Schedule(keep=mask)
-        self.count(self.fitted())
-        indices = ranks.part(self.settings.images)
-        return fit(self.walk, mask, self.noise(FIT), indices)
+        if known not in self.fits:
+            self.count(self.settings.images)
+            found = fit(self.walk, mask, self.noise(FIT), ranks.part(self.settings.images))
+            self.fits = dict([*self.fits.items(), (known, found)][-4:])
+        return self.fits[known]
 
     def error(self, schedule, purpose=CHECK):
         """Mean squared difference of the final latents from the uncached ones, over check_images."""
@@ -188,10 +199,11 @@ class Search:
         for indices in self.batches(self.settings.check_images):
             seed = self.noise(purpose)
             if (purpose, indices) not in self.exact:
+                self.count(len(indices))
                 self.exact[purpose, indices] = self.walk(uncached, seed, indices)
             x = self.walk(policy, seed, indices)
             errors.append((x - self.exact[purpose, indices]).square().mean())
-        self.count(self.settings.check_images * self.T)
+        self.count(self.settings.check_images)
         return float(ranks.mean(torch.stack(errors).mean()))
 
     def fora(self, target):
@@ -206,9 +218,9 @@ class Search:
     def saved(self, keep):
         return int((~keep * self.costs).sum())
 
-    def number(self, target):
-        """By which the noises of this budget's rounds differ from those of the stages and of others."""
-        return len(self.goals()) + self.targets.index(target)
+    def key(self, target, start, round_):
+        """By which the noises of the rounds differ from each other and from those of the stages."""
+        return len(self.goals()) + self.targets.index(target), STARTS.index(start), round_
 
     def batches(self, images):
         """This rank's part of every batch, as indices."""
@@ -220,12 +232,10 @@ class Search:
         """A seed for walks, of what it is for."""
         return int(np.random.SeedSequence([self.settings.seed, *key]).generate_state(1)[0])
 
-    def fitted(self):
-        return self.settings.images * self.T if self.settings.predict else 0
-
-    def count(self, forwards):
+    def count(self, walks):
+        """So many walks of one image were made."""
         if self.bar is not None:
-            self.bar.update(forwards)
+            self.bar.update(walks * self.T)
 
     def tell(self, what, error=None):
         if self.bar is not None:

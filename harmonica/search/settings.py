@@ -13,19 +13,20 @@ class Settings:
     window: the oldest feature that a skipped block may use, in steps. predict: skipped blocks are
     predicted from two features, else they reuse one. stages: the shares of the budget at which the
     image is linearised anew. rounds: how often, at most, a schedule is linearised again and
-    improved by swaps, by `swaps` at a time at most, with the samples of the last `memory` rounds.
+    improved by swaps, by `swaps` at a time at most, with the samples of the last `memory` rounds;
+    first each start, then as often again the better one.
     """
 
-    images: int = 48
+    images: int = 64
     batch: int | None = None
-    directions: int = 2
+    directions: int = 1
     check_images: int = 96
-    window: int = 8
+    window: int = 6
     predict: bool = True
     stages: tuple[float, ...] = (0.4, 0.7, 0.85, 1.0)
-    rounds: int = 6
+    rounds: int = 4
     swaps: int = 24
-    memory: int = 3
+    memory: int = 4
     seed: int = 0
 
     def __post_init__(self):
@@ -56,16 +57,17 @@ class Settings:
 
     def forwards(self, num_steps, starts=2, budgets=1):
         """Forwards of one image that a search takes at most."""
-        rounds = starts * budgets * self.rounds
-        linearised = (len(self.stages) + rounds) * self.linearisation(num_steps)
-        tries = starts * budgets + rounds * self.swaps.bit_length()
-        return linearised + tries * self.judgement(num_steps)
+        begun = starts * budgets
+        rounds = (begun + budgets) * self.rounds
+        linearised = len(self.stages) + begun + rounds
+        judged = begun + rounds * self.swaps.bit_length()
+        walks = linearised * self.linearisation() + judged * self.judgement() + self.check_images
+        return num_steps * walks
 
-    def linearisation(self, num_steps):
-        """Forwards of one image, a backward counted as two and a graph that is built again as one."""
-        fitted = 1 if self.predict else 0
-        return self.images * num_steps * (2 + fitted + 3 * self.directions)
+    def linearisation(self):
+        """Walks of one image, a backward counted as two and a graph that is built again as one."""
+        return self.images * (2 + 3 * self.directions)
 
-    def judgement(self, num_steps):
-        """Forwards of one image that it takes to judge one schedule."""
-        return num_steps * (self.check_images + (self.images if self.predict else 0))
+    def judgement(self):
+        """Walks of one image that it takes to fit and to judge one schedule."""
+        return self.check_images + (self.images if self.predict else 0)

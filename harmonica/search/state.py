@@ -12,19 +12,22 @@ from harmonica.files import atomic
 
 
 class State:
-    """values: what JSON holds. masks: name -> bool (T, N). samples: the (r, Q) of the last
+    """values: what JSON holds. masks: name -> bool (T, N). samples: name -> the (r, Q) of the last
     linearisations. what: identifies the search; another one's file is refused.
     """
 
     def __init__(self, what):
         self.what = what
-        self.values, self.masks, self.samples = {"done": 0}, {}, []
+        self.values, self.masks, self.samples = {"done": 0}, {}, {}
 
     def save(self, path):
         tensors = {f"mask {name}": mask for name, mask in self.masks.items()}
-        for k, (r, Q) in enumerate(self.samples):
-            tensors |= {f"r {k}": r, f"Q {k}": Q}
-        about = json.dumps({"what": self.what, "values": self.values}, sort_keys=True)
+        for name, samples in self.samples.items():
+            for k, (r, Q) in enumerate(samples):
+                tensors |= {f"r {k} {name}": r, f"Q {k} {name}": Q}
+        held = {name: len(samples) for name, samples in self.samples.items()}
+        content = {"what": self.what, "values": self.values, "samples": held}
+        about = json.dumps(content, sort_keys=True)
         with atomic(path) as temporary:
             temporary.write_bytes(save(_whole(tensors), {"about": about}))
 
@@ -38,8 +41,10 @@ class State:
             with safe_open(path, "np") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}
                 about = json.loads(file.metadata()["about"])
-            samples = sum(name.startswith("r ") for name in tensors)
-            self.samples = [(tensors[f"r {k}"], tensors[f"Q {k}"]) for k in range(samples)]
+            self.samples = {
+                name: [(tensors[f"r {k} {name}"], tensors[f"Q {k} {name}"]) for k in range(held)]
+                for name, held in about["samples"].items()
+            }
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise BadInput(
                 f"state: {path} is not a whole state of a search ({error}); delete it to begin again"

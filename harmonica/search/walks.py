@@ -17,6 +17,14 @@ class ModelWalk:
         self.num_steps, self.num_blocks = num_steps, loaded.backbone.num_blocks
         self.timesteps = sampler.timesteps(num_steps)
 
+    @property
+    def guided(self):
+        return None if self.guidance == 1.0 else self._guided
+
+    def _guided(self, feature):
+        cond, null = feature.chunk(2)
+        return null + self.guidance * (cond - null)
+
     def __call__(self, policy, seed, indices, grad=False):
         loaded = self.loaded
         rngs = seeds.generators(seeds.SEARCH, seed, indices=indices)

@@ -46,9 +46,11 @@ def moved(schedule, step, block, option, amount):
     return policy
 
 
-def fitted(inputs, target):
+def fitted(inputs, target, guided):
     """The ridge regression of a feature on others, channel by channel."""
     out = torch.empty_like(target)
+    if guided:
+        target, *inputs = (torch.cat([one, guided(one)]) for one in (target, *inputs))
     for channel in range(target.shape[-1]):
         X = np.stack([one[..., channel].flatten().numpy() for one in inputs], 1)
         y = target[..., channel].flatten().numpy()
@@ -56,14 +58,15 @@ def fitted(inputs, target):
         gram = centred.T @ centred / len(y)
         gram += np.eye(len(inputs)) * (RIDGE * np.trace(gram) / len(inputs) + 1e-12)
         w = np.linalg.solve(gram, centred.T @ (y - y.mean()) / len(y))
-        out[..., channel] = torch.from_numpy(X @ w + y.mean() - X.mean(0) @ w).view(out.shape[:-1])
+        fit = torch.from_numpy(X @ w + y.mean() - X.mean(0) @ w)
+        out[..., channel] = fit.view(-1, out.shape[1])[: len(out)]
     return out
 
 
-def value_of(ages, paired):
+def value_of(ages, paired, guided):
     if not paired or ages == (0,):
         return lambda past: past[ages[0]]
-    return lambda past: fitted([past[age] for age in ages], past[0])
+    return lambda past: fitted([past[age] for age in ages], past[0], guided)
 
 
 def schedule_for(walk, paired):
@@ -92,7 +95,7 @@ def test_every_option_changes_the_image_as_finite_differences_say(
             if o == own[t, i]:
                 assert not Q[:, 0, t, o, i].any()
                 continue
-            option = value_of(ages, paired)
+            option = value_of(ages, paired, walk.guided)
             plus, minus = (
                 walk(moved(schedule, t, i, option, amount), 7, INDICES) for amount in (1e-3, -1e-3)
             )
@@ -165,7 +168,7 @@ def held_by_graph(walk, schedule):
         sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    linear = probing.Linearised(schedule, len(INDICES), WINDOW, False)
+    linear = probing.Linearised(schedule, len(INDICES), WINDOW, False, None)
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         walk(linear, 7, INDICES, grad=True)
     return sum(sizes.values())

@@ -1,0 +1,166 @@
+"""What a search is compared with, each as a Schedule: extrapolation with fixed weights (TaylorSeer),
+SmoothCache and an evolution of masks (ECAD). FORA is method/schedules.py, its fitted form predict.fit.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch.utils._pytree import tree_leaves
+
+from harmonica.errors import BadInput, check
+from harmonica.method import schedules
+from harmonica.method.schedule import Schedule
+from harmonica.search.walks import follow, uncached
+
+LONGEST_REUSE = 3  # of SmoothCache, in steps
+
+
+def taylor(keep, channels, order):
+    """TaylorSeer (Liu et al., 2025): a skipped feature is extrapolated from the last computed ones by
+    differences, D^{m+1}(s_k) = (D^m(s_k) - D^m(s_{k-1})) / (s_k - s_{k-1}), F(s) = sum of D^m (s -
+    s_k)^m / m!, as far as they are there. keep (T, N); channels: of each block's feature.
+    """
+    check(order in (1, 2), "order", order, "choose 1 or 2")
+    weights = {}
+    for step, i in (~keep).nonzero().tolist():
+        computed = [s for s in range(step) if keep[s, i]][::-1]
+        row = torch.zeros(order + 2)
+        row[: len(computed)] = torch.tensor(taylor_weights(step, computed, order))[: order + 1]
+        weights[step, i] = row[:, None].expand(-1, channels[i]).half()
+    return Schedule(keep=keep, weights=weights, about={"method": f"Taylor {order}"})
+
+
+def taylor_weights(step, computed, order):
+    """The weights of the features of the computed steps, newest first, of which `order` + 1 count."""
+    known = computed[: order + 1]
+    # each difference as weights of the features; differences[j] is D^m at known[j]
+    differences, total = np.eye(len(computed))[: len(known)], np.zeros(len(computed))
+    for m in range(len(known)):
+        total += differences[0] * (step - known[0]) ** m / math.factorial(m)
+        gaps = [known[j] - known[j + 1] for j in range(len(differences) - 1)]
+        differences = [(a - b) / gap for a, b, gap in zip(differences, differences[1:], gaps)]
+    return total
+
+
+def channels_of(walk):
+    """The channels of each block's feature, as a walk of one image shows them."""
+    channels = [0] * walk.num_blocks
+
+    def policy(step, call, state):
+        def at(i, compute):
+            feature = compute()
+            channels[i] = sum(leaf.shape[-1] for leaf in tree_leaves(feature))
+            return feature
+
+        return call(at), None
+
+    walk(policy, 0, range(1))
+    return channels
+
+
+def smoothcache(walk, seed, indices, reused, kinds):
+    """SmoothCache (Liu et al., 2024): calibrated on an uncached walk; all blocks of a kind alike.
+
+    From a computed step i the next j <= 3 steps reuse, the largest j of error e_j(i) <= alpha. e is
+    the relative L1 change of features from i to i + j, mean over blocks of a kind and images. alpha
+    is the largest by which at most `reused` entries are reused. kinds: what takes turns in the
+    columns.
+    """
+    changes = feature_changes(walk, seed, indices).unflatten(2, (-1, len(kinds))).mean(2)
+    found = [_smooth(changes, alpha) for alpha in changes.unique().tolist()]
+    fitting = [keep for keep in found if walk.num_blocks // len(kinds) * (~keep).sum() <= reused]
+    if not fitting:
+        raise BadInput(f"reused: {reused} entries are fewer than SmoothCache's smallest step")
+    keep = max(fitting, key=lambda keep: int((~keep).sum()))
+    keep = keep.repeat(1, walk.num_blocks // len(kinds))
+    return Schedule(keep=keep, about={"method": "SmoothCache"})
+
+
+def feature_changes(walk, seed, indices):
+    """(3, T, N): the mean over images of |F_i - F_{i+j}|_1 / |F_{i+j}|_1, inf beyond the last step."""
+    shape = LONGEST_REUSE, walk.num_steps, walk.num_blocks
+    changes = torch.full(shape, torch.inf, dtype=torch.float64)
+
+    def policy(step, call, state):
+        past = list(state or [()] * walk.num_blocks)
+
+        def at(i, compute):
+            feature = compute()
+            for j, old in enumerate(past[i], 1):
+                changes[j - 1, step - j, i] = _change(old, feature)
+            past[i] = (feature, *past[i][: LONGEST_REUSE - 1])
+            return feature
+
+        return call(at), past
+
+    walk(policy, seed, indices)
+    return changes
+
+
+def _change(old, new):
+    pairs = list(zip(tree_leaves(old), tree_leaves(new)))
+    apart = sum((a - b).abs().flatten(1).sum(1).double() for a, b in pairs)
+    return float((apart / sum(b.abs().flatten(1).sum(1).double() for _, b in pairs)).mean())
+
+
+def _smooth(changes, alpha):
+    """The mask (T, kinds) of one threshold."""
+    _, T, kinds = changes.shape
+    keep = torch.zeros(T, kinds, dtype=torch.bool)
+    for kind in range(kinds):
+        step = 0
+        while step < T:
+            keep[step, kind] = True
+            reusing = [
+                j for j in range(1, LONGEST_REUSE + 1) if changes[j - 1, step, kind] <= alpha
+            ]
+            step += 1 + max(reusing, default=0)
+    return keep
+
+
+def evolve(walk, reused, walks, seed, *, images=48, population=24):
+    """An evolution of masks with exactly `reused` skipped entries, ECAD's way (Aggarwal et al.,
+    2025): crossover and flips, the fitness being the true error of the final latents.
+
+    walks: how many walks of one image it may take, full ones counted. It begins with FORA, brought
+    to the budget, and random masks. -> Schedule.
+    """
+    rng, shape = np.random.default_rng(seed), (walk.num_steps, walk.num_blocks)
+    exact = walk(uncached, seed, range(images))
+
+    def error(keep):
+        x = walk(follow(Schedule(keep=torch.from_numpy(keep))), seed, range(images))
+        return float((x - exact).square().mean())
+
+    first = [repaired(schedules.fora(*shape).numpy(), reused, rng)]
+    first += [
+        schedules.random(*shape, reused, int(rng.integers(2**31))).numpy()
+        for _ in range(population - 1)
+    ]
+    living = sorted(
+        ((error(keep), k, keep) for k, keep in enumerate(first)), key=lambda one: one[0]
+    )
+    spent, share = images * (1 + population), reused / (shape[0] * shape[1])
+    number = population
+    while spent < walks:
+        mother, father = (living[min(rng.integers(population, size=2))][2] for _ in range(2))
+        child = np.where(rng.random(shape) < 0.5, mother, father)
+        flips = rng.random(shape) < 1 / shape[0] / 4
+        flips[0] = False
+        child = repaired(child ^ flips, reused, rng)
+        living.append((error(child), number, child))
+        living = sorted(living, key=lambda one: one[:2])[:population]
+        number, spent = number + 1, spent + images * (1 - share)
+    return Schedule(keep=torch.from_numpy(living[0][2]), about={"method": "evolution"})
+
+
+def repaired(keep, reused, rng):
+    """The mask with random entries flipped until exactly `reused` are skipped."""
+    keep = keep.copy()
+    surplus = int((~keep).sum()) - reused
+    where = np.argwhere(~keep if surplus > 0 else keep)
+    where = where[where[:, 0] > 0]
+    for t, i in where[rng.permutation(len(where))[: abs(surplus)]]:
+        keep[t, i] = surplus > 0
+    return keep
