@@ -3,8 +3,6 @@
 Everything here runs over a walk, one whole sampling of a few images by a model:
 
     walk.num_steps, walk.num_blocks                       T, N
-    walk.guided                                           what guidance makes of the samples of its
-                                                          halves: (2 B, ...) -> (B, ...), or None
     latents = walk(policy, seed, indices, grad=False)     the final latents (len(indices), ...)
 
 Noise and condition of an image depend on `seed` and its index alone. At every call of the model the
@@ -13,5 +11,6 @@ asks at(i, compute) for the feature of each block (harmonica.backbones), and ret
 output. state is the policy's own, None at the first step; it carries what the policy keeps of
 earlier steps and is never changed in place. Where guidance is a second call per step, each of the
 two has its own state. Under `grad` the latents have a graph. Where a feature has
-more samples than there are images (both halves of guidance), k, k + images, ... belong to image k.
+more samples than there are images (both halves of guidance), k, k + images, ... belong to image k;
+then a walk may have `guided`, what guidance makes of such samples: (2 B, ...) -> (B, ...).
 """

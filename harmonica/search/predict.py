@@ -19,7 +19,7 @@ def fit(walk, keep, seed, indices, *, features=2, about=None):
     """Fit the weights of every skipped entry of keep (T, N) on one walk -> Schedule. On several
     ranks each walks indices of its own, and the fit is to all of them.
     """
-    kept, weights = keep.tolist(), {}
+    kept, weights, guided = keep.tolist(), {}, getattr(walk, "guided", None)
 
     def policy(step, call, state):
         state = list(state or [()] * len(kept[0]))
@@ -30,7 +30,7 @@ def fit(walk, keep, seed, indices, *, features=2, about=None):
                 state[i] = (feature, *state[i][: features - 1])
                 return feature
             if (step, i) not in weights:  # guidance's second call takes those of the first
-                weights[step, i] = fitted(state[i], feature, features, walk.guided)
+                weights[step, i] = fitted(state[i], feature, features, guided)
             return predicted(weights[step, i], state[i])
 
         return call(at), state

@@ -36,7 +36,8 @@ def probe(walk, schedule, seed, indices, *, directions=2, window=8, paired=False
     estimates the mean squared error of the latents.
     """
     target = walk(uncached, seed, indices)
-    linear = Linearised(schedule, len(indices), window, paired, walk.guided)
+    guided = getattr(walk, "guided", None)
+    linear = Linearised(schedule, len(indices), window, paired, guided)
     x = walk(linear, seed, indices, grad=True)
     r, Q = [], []
     for k, v in enumerate(random_directions(seed, indices, x.detach(), directions)):

@@ -12,7 +12,7 @@ class LinearWalk:
     in the features used: there the model of the search is exact. float64, features (B, 3, 2).
     """
 
-    num_steps, num_blocks, guided = 5, 3, None
+    num_steps, num_blocks = 5, 3
 
     def __init__(self):
         import torch
