@@ -5,6 +5,8 @@ Captions are embedded once, by a text encoder that is gone before the transforme
 is needed.
 """
 
+import sys
+import warnings
 from pathlib import Path
 
 import torch
@@ -16,11 +18,12 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     SASolverScheduler,
 )
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from diffusers.utils import logging
 
 from harmonica import samplers
 from harmonica.backbones.pixart import TextCond
 from harmonica.errors import BadInput, check
+from harmonica.files import first_line
 from harmonica.method.model import Loaded
 from harmonica.pipeline.transformers import backbone_of
 from harmonica.weights.prompts import read_captions
@@ -50,13 +53,7 @@ def load_pipeline(source, sampler, captions, device):
         sampler,
         f"choose one of {', '.join(SCHEDULERS)}",
     )
-    index = _from_pretrained(DiffusionPipeline.load_config, source)
-    check(
-        index["_class_name"] in PIPELINES,
-        "model",
-        index["_class_name"],
-        f"choose one of {', '.join(PIPELINES)}",
-    )
+    index = _index(source)
     text = "text_encoder" in index
     prompts = read_captions(captions) if text else None
     embeddings = embed(source, prompts, device) if text else None
@@ -97,18 +94,15 @@ def encoder(source, device):
     """-> a function of prompts that gives embeddings (n, L, C) and masks (n, L), as this pipeline
     embeds them.
     """
+    index = _index(source)
+    right = f"a {index['_class_name']} embeds no captions"
+    check("text_encoder" in index, "model", str(source), right)
     pipe = _from_pretrained(
         DiffusionPipeline.from_pretrained,
         source,
         transformer=None,
         vae=None,
         dtype=torch.float32 if device == "cpu" else torch.bfloat16,
-    )
-    check(
-        getattr(pipe, "text_encoder", None) and hasattr(pipe, "encode_prompt"),
-        "model",
-        str(source),
-        f"a {type(pipe).__name__} embeds no captions",
     )
     pipe.text_encoder.to(device)
     return lambda prompts: pipe.encode_prompt(
@@ -149,11 +143,24 @@ def _classes(backbone, device):
     )
 
 
+def _index(source):
+    """-> what the model_index.json of a pipeline names. BadInput where it is none of PIPELINES."""
+    index = _from_pretrained(DiffusionPipeline.load_config, source)
+    name = index.get("_class_name") if isinstance(index, dict) else None
+    check(name in PIPELINES, "model", name, f"choose one of {', '.join(PIPELINES)}")
+    return index
+
+
 def _from_pretrained(load, source, **options):
+    logging.set_verbosity_error()  # what matters is said below
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()
     try:
-        return load(source, **options)
-    except (OSError, HfHubHTTPError, HFValidationError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of deprecations inside diffusers and the hub's client
+            return load(source, **options)
+    except Exception as error:  # on an odd folder diffusers raises almost anything
         raise BadInput(
-            f"model: {source} is neither the folder of a diffusers pipeline nor a hub id that can be loaded "
-            f"({' '.join(str(error).split())[:200]})"
+            f"model: {source} is neither the folder of a diffusers pipeline nor a hub id that can "
+            f"be loaded ({first_line(error)})"
         ) from None
