@@ -15,12 +15,17 @@ may be called twice for such a unit, and must change nothing before it calls com
 """
 
 import functools
+from contextlib import contextmanager
 
 from torch.utils._pytree import tree_leaves
 
 from harmonica.backbones.branches import branches
 from harmonica.backbones.hooked import check_free, holds, replace, restore
 from harmonica.errors import BadInput
+
+# Units that work on images (B, channels, H, W): policies see their features with the channels last,
+# as all others are.
+CHANNELS_FIRST = ("GLUMBConv",)
 
 
 class Units:
@@ -87,16 +92,31 @@ class Units:
         """
         self.at, self.calls, self.asked, self.given = at, {}, set(), {}
 
+    @contextmanager
+    def answering(self, at):
+        """For one run of the model's forward that does not go through its hooks: `at` answers."""
+        self._begin(at)
+        try:
+            yield
+        finally:
+            self._end()
+
     def _open(self, model, args, kwargs):
-        self._enter(self.ask(args, kwargs) if self.ask else None)
-        if self.at is not None and getattr(model, "gradient_checkpointing", False):
-            self.checkpoint = model._gradient_checkpointing_func
-            model._gradient_checkpointing_func = self._checkpointed
+        self._begin(self.ask(args, kwargs) if self.ask else None)
 
     def _close(self, model, args, out):
+        self._end()
+
+    def _begin(self, at):
+        self._enter(at)
+        if at is not None and getattr(self.model, "gradient_checkpointing", False):
+            self.checkpoint = self.model._gradient_checkpointing_func
+            self.model._gradient_checkpointing_func = self._checkpointed
+
+    def _end(self):
         self._enter(None)
         if self.checkpoint is not None:
-            model._gradient_checkpointing_func, self.checkpoint = self.checkpoint, None
+            self.model._gradient_checkpointing_func, self.checkpoint = self.checkpoint, None
 
     def _number(self, branch):
         """i of the call of this branch that is under way."""
@@ -115,7 +135,10 @@ class Units:
         self.calls[module] = self.calls.get(module, 0) + 1
         if i in self.given:
             return self.given.pop(i)
-        return self.at(i, functools.partial(own, *args, **kwargs))
+        compute = functools.partial(own, *args, **kwargs)
+        if type(module).__name__ not in CHANNELS_FIRST:
+            return self.at(i, compute)
+        return self.at(i, lambda: compute().movedim(1, -1)).movedim(-1, 1)
 
     def _before(self, branch, module, own, *args, **kwargs):
         """A module that only the unit's last one reads."""

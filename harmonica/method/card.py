@@ -1,7 +1,5 @@
 """The model card (README.md) of a schedule that is shared as a folder or on the hub."""
 
-from harmonica.method.schedules import cur_percent
-
 USE = """## How to use it
 
 ```python
@@ -28,7 +26,7 @@ def card(schedule):
         f"# Cache schedule for {model}",
         "",
         f"At each of {steps} sampling steps it says which blocks of the transformer are computed; the others are "
-        f"{skipped} from features of earlier steps. {cur_percent(schedule.keep):.4g} % of all {schedule.keep.numel()} "
+        f"{skipped} from features of earlier steps. {schedule.cur_percent:.4g} % of all {schedule.keep.numel()} "
         f"block calls ({steps} steps, {schedule.num_blocks} blocks) are skipped. Use it with this model, sampler, "
         "number of steps and guidance only.",
         "",

@@ -112,7 +112,10 @@ class Schedule:
 
     @property
     def cur_percent(self):
-        return schedules.cur_percent(self.keep)
+        """The share that is skipped, of the units that reach the image: about["free"] names others."""
+        free, units = set(self.about.get("free", ())), self.about.get("units", ())
+        counted = [i for i in range(self.num_blocks) if i >= len(units) or units[i] not in free]
+        return schedules.cur_percent(self.keep[:, counted])
 
     def save(self, path):
         tensors = {"keep": self.keep.cpu().contiguous()}

@@ -159,12 +159,14 @@ def survey_of(pipe, call):
     of the pipeline, makes of it -> Survey.
     """
     model = next(iter(transformers_of(pipe).values()))
-    args, kwargs = _first_call(model, call)
+    args, kwargs = first_call(model, call)
     with Units(model) as units:
         return survey(units, *args, **kwargs)
 
 
-def _first_call(model, call):
+def first_call(model, call):
+    """-> the positional and named arguments of the first call of `model` that call() makes."""
+
     def stop(model, args, kwargs):
         raise _Reached(args, kwargs)
 

@@ -13,4 +13,6 @@ earlier steps and is never changed in place. Where guidance is a second call per
 two has its own state. Under `grad` the latents have a graph. Where a feature has
 more samples than there are images (both halves of guidance), k, k + images, ... belong to image k;
 then a walk may have `guided`, what guidance makes of such samples: (2 B, ...) -> (B, ...).
+
+A walk with `offload = True` has the probe keep features in CPU memory between steps.
 """

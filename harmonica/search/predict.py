@@ -15,43 +15,74 @@ from harmonica.method.schedule import Schedule
 RIDGE = 1e-4  # of the inputs' mean variance
 
 
-def fit(walk, keep, seed, indices, *, features=2, about=None):
-    """Fit the weights of every skipped entry of keep (T, N) on one walk -> Schedule. On several
-    ranks each walks indices of its own, and the fit is to all of them.
-    """
-    kept, weights, guided = keep.tolist(), {}, getattr(walk, "guided", None)
+def fit(walk, keep, seed, *batches, features=2, about=None):
+    """Fit the weights of every skipped entry of keep (T, N) on one walk of each of these batches of
+    indices -> Schedule.
 
-    def policy(step, call, state):
-        state = list(state or [()] * len(kept[0]))
+    The fit is to all of them, though each walk sees the predictions of its own. On several ranks
+    each walks indices of its own, and the fit is to all.
+    """
+    fits = [Fit(walk, keep, seed, indices, features) for indices in batches]
+    weights = {
+        entry: solved([fit.seen[entry] for fit in fits], features)
+        for entry in (fits[0].weights if len(fits) > 1 else ())
+    }
+    return Schedule(keep=keep, weights=weights or fits[0].weights, about=about or {})
+
+
+class Fit:
+    """Of one walk: the weights of its skipped entries, fitted step after step, and the moments of
+    their features by which they were.
+    """
+
+    def __init__(self, walk, keep, seed, indices, features):
+        self.kept, self.features = keep.tolist(), features
+        self.guided = getattr(walk, "guided", None)
+        self.weights, self.seen = {}, {}
+        walk(self.follow, seed, indices)
+
+    def follow(self, step, call, state):
+        state = list(state or [()] * len(self.kept[0]))
 
         def at(i, compute):
-            feature = compute()
-            if kept[step][i]:
-                state[i] = (feature, *state[i][: features - 1])
+            feature, entry = compute(), (step, i)
+            if self.kept[step][i] or not state[i]:
+                state[i] = (feature, *state[i][: self.features - 1])
                 return feature
-            if (step, i) not in weights:  # guidance's second call takes those of the first
-                weights[step, i] = fitted(state[i], feature, features, guided)
-            return predicted(weights[step, i], state[i])
+            if entry not in self.weights:  # guidance's second call takes those of the first
+                self.seen[entry] = self.moments(state[i], feature)
+                self.weights[entry] = solved([self.seen[entry]], self.features)
+            return predicted(self.weights[entry], state[i])
 
         return call(at), state
 
-    walk(policy, seed, indices)
-    return Schedule(keep=keep, weights=weights, about=about or {})
+    def moments(self, history, feature):
+        """Of every tensor of a feature, with its last computed ones."""
+        leaves = zip(tree_flatten(feature)[0], *(tree_flatten(one)[0] for one in history))
+        return [moments([*known, target], self.guided) for target, *known in leaves]
 
 
-def fitted(history, feature, features, guided=None):
-    """-> float16 (features + 1, channels), zeros for features that are not there. guided: see
-    moments.
+def solved(seen, features):
+    """The weights of one entry by the moments of several walks -> float16 (features + 1, channels),
+    zeros for features that are not there.
     """
-    inputs = [tree_flatten(one)[0] for one in history]
     parts = []
-    for target, *known in zip(tree_flatten(feature)[0], *inputs):
-        mean, cov = moments([*known, target], guided)
+    for leaves in zip(*seen):
+        mean, cov = pooled(leaves)
         weights = least_squares(cov[:, :-1, :-1], cov[:, :-1, -1])
         bias = mean[:, -1] - (weights * mean[:, :-1]).sum(1)
-        absent = weights.new_zeros(features - len(known), len(weights))
+        absent = weights.new_zeros(features - weights.shape[1], len(weights))
         parts.append(torch.cat([weights.T, absent, bias[None]]))
     return torch.cat(parts, 1).half()
+
+
+def pooled(found):
+    """Means and covariances over several equally large parts -> over all of them."""
+    if len(found) == 1:
+        return found[0]
+    means, covs = (torch.stack(parts) for parts in zip(*found))
+    apart = means - means.mean(0)
+    return means.mean(0), (covs + apart[..., :, None] * apart[..., None]).mean(0)
 
 
 def moments(tensors, guided=None):

@@ -36,8 +36,8 @@ def probe(walk, schedule, seed, indices, *, directions=2, window=8, paired=False
     estimates the mean squared error of the latents.
     """
     target = walk(uncached, seed, indices)
-    guided = getattr(walk, "guided", None)
-    linear = Linearised(schedule, len(indices), window, paired, guided)
+    guided, offload = getattr(walk, "guided", None), getattr(walk, "offload", False)
+    linear = Linearised(schedule, len(indices), window, paired, guided, offload)
     x = walk(linear, seed, indices, grad=True)
     r, Q = [], []
     for k, v in enumerate(random_directions(seed, indices, x.detach(), directions)):
@@ -68,9 +68,10 @@ class Held:
 class Linearised:
     """The policy that follows a schedule and, in the backward pass, records q of every option."""
 
-    def __init__(self, schedule, count, window, paired, guided):
+    def __init__(self, schedule, count, window, paired, guided=None, offload=False):
         self.schedule, self.keep = schedule, schedule.keep.tolist()
         self.count, self.window, self.paired, self.guided = count, window, paired, guided
+        self.offload, self.device = offload, None
         self.own = options(schedule.keep.T.numpy(), window, paired).T  # (T, N)
         self.pairs = pairs(window) if paired else []
         self.leaf = torch.zeros((), requires_grad=True)  # by which the graph is asked for
@@ -92,7 +93,7 @@ class Linearised:
 
     def __call__(self, step, call, state):
         state = state or [Held()] * len(self.keep[0])
-        following, asked, runs = [None] * len(state), Counter(), []
+        following, asked, runs = list(state), Counter(), []
 
         def skipped(i, compute):
             """What a skipped block would have computed; None when the graph is built again. A unit
@@ -105,17 +106,18 @@ class Linearised:
 
         def at(i, compute):
             history = state[i].history
-            if self.keep[step][i]:
+            if self.keep[step][i] or not history:  # as where a pass of the model begins later
                 used = compute()
                 new = tree_map(torch.Tensor.detach, used)
-                history = (used, *history[: self.schedule.features - 1])
+                history = (self.parked(used), *history[: self.schedule.features - 1])
             else:
-                own = self.schedule.weights.get((step, i))
-                used = history[0] if own is None else predicted(own, history)
+                own, known = self.schedule.weights.get((step, i)), self.fetched(history)
+                used = known[0] if own is None else predicted(own, known)
                 new = skipped(i, compute)
             if len(runs) > 1:
                 return self.tapped(used, None)
-            past = (new, *state[i].past)
+            self.device = tree_flatten(used)[0][0].device
+            past = (self.parked(new), *state[i].past)
             following[i] = Held(history, past[: self.window])
             return self.tapped(used, Entry(self, step, i, past))
 
@@ -125,11 +127,21 @@ class Linearised:
 
         return checkpoint(run, use_reentrant=False, preserve_rng_state=False), following
 
+    def parked(self, feature):
+        """A feature that is kept for later steps, in CPU memory where the walk offloads."""
+        return tree_map(torch.Tensor.cpu, feature) if self.offload else feature
+
+    def fetched(self, features):
+        """Features that were kept, back where the model computes."""
+        return tree_map(lambda leaf: leaf.to(self.device), features) if self.offload else features
+
     def tapped(self, used, entry):
         leaves, spec = tree_flatten(used)
         return tree_unflatten(
             [
-                Tap.apply(leaf, self.leaf, entry and partial(entry.record, k, leaf.detach()))
+                Tap.apply(
+                    leaf, self.leaf, entry and partial(entry.record, k, self.parked(leaf.detach()))
+                )
                 for k, leaf in enumerate(leaves)
             ],
             spec,
@@ -159,7 +171,11 @@ class Entry:
         self.weights = None
         if linear.paired and step:
             leaves = range(len(self.past[0]))
-            self.weights = [self.fitted([feature[k] for feature in self.past]) for k in leaves]
+            self.weights = [self.fitted(self.values(k)) for k in leaves]
+
+    def values(self, k):
+        """Leaf k of the features of ages 0, 1, ..."""
+        return self.linear.fetched([feature[k] for feature in self.past])
 
     def fitted(self, values):
         """Weights of the options of this step -> first (.., channels), second, bias: ages 1 .., then
@@ -177,7 +193,8 @@ class Entry:
         second = torch.cat([torch.zeros_like(single), (aa * by - ab * ay) / determinant])
         a, b = self.ages_of_options()
         bias = mean[0] - first * mean[a] - second * mean[b]
-        return [part.to(values[0].dtype) for part in (first, second, bias)]
+        wide = torch.promote_types(values[0].dtype, torch.float32)
+        return [part.to(wide) for part in (first, second, bias)]
 
     def pairs_here(self):
         known = [(a, b) for a, b in self.linear.pairs if b < len(self.past)]
@@ -190,8 +207,8 @@ class Entry:
 
     def record(self, k, used, gradient):
         """Add what leaf k of the feature tells to this entry's q (count, options)."""
-        linear = self.linear
-        values = [feature[k] for feature in self.past]
+        linear, values = self.linear, self.values(k)
+        used = linear.fetched(used)
         q = self.of_predictions(k, values, used, gradient) if self.weights else None
         if q is None:
             q = torch.stack([channels(gradient, value - used).sum(1) for value in values], 1)
@@ -219,4 +236,4 @@ def channels(gradient, other):
     """sum over tokens of gradient x other (1 where None) -> (B, channels), in float32 at least."""
     wide = torch.promote_types(gradient.dtype, torch.float32)
     product = gradient.to(wide) if other is None else gradient.to(wide) * other.to(wide)
-    return product.flatten(1, -2).sum(1)
+    return product.flatten(1, -2).sum(1) if product.ndim > 2 else product  # no tokens, or no images

@@ -43,9 +43,12 @@ def options(columns, window, paired):
 
 
 class Quadratic:
-    """r (S,) and Q (S, T, options, N) of S = images x directions."""
+    """r (S,) and Q (S, T, options, N) of S = images x directions. fixed: steps that compute
+    everything.
+    """
 
-    def __init__(self, r, Q, window):
+    def __init__(self, r, Q, window, fixed=(0,)):
+        self.fixed = list(fixed)
         self.r = np.asarray(r, np.float64)
         self.by_column = np.ascontiguousarray(np.transpose(Q, (3, 1, 2, 0)))  # (N, T, options, S)
         self.window, self.paired = window, Q.shape[2] > window + 1
@@ -77,7 +80,7 @@ def descend(quadratic, keep, target, costs=None, swaps=400):
     swaps -> the schedule that greedy flips give, and those after each swap.
     """
     costs = np.ones(keep.shape[1], np.int64) if costs is None else np.asarray(costs, np.int64)
-    most = int(costs.sum() * (len(keep) - 1))
+    most = int(costs.sum() * (len(keep) - len(quadratic.fixed)))
     check(0 <= target <= most, "target", target, f"skipped entries can save 0..{most}")
     state = Descent(quadratic, keep, costs)
     while state.saved < target:
@@ -114,10 +117,11 @@ class Descent:
         check(possible[0], "window", self.quadratic.window, "an entry reuses an older feature")
         self.sums[i] = added[0]
         self.change[i], self.allowed[i] = added[1:] - added[0], possible[1:]
-        self.allowed[i, 0] = False
+        self.allowed[i, self.quadratic.fixed] = False
         near = np.abs(np.subtract.outer(np.arange(T), np.arange(T))) <= self.quadratic.window
         off, on = np.nonzero(near & column[:, None] & ~column)
-        off, on = off[off > 0], on[off > 0]
+        free = ~np.isin(off, self.quadratic.fixed)
+        off, on = off[free], on[free]
         moved = flipped[off] ^ flipped[on] ^ column
         added, possible = self.quadratic.sums(moved, i)
         self.moves[i] = off[possible], on[possible], added[possible] - self.sums[i]

@@ -36,13 +36,15 @@ class Search:
 
     targets: what skipped entries must save, in the unit of costs (N,), integers per entry of each
     block; without costs each entry counts one and exactly `target` are skipped. state_path: where
-    the state is kept from stage to stage. bar: a tqdm, whose total is set to the forwards of one
+    the state is kept from stage to stage. fixed: the steps that compute everything. bar: a tqdm, whose total is set to the forwards of one
     image that the search takes at most.
     """
 
-    def __init__(self, walk, targets, settings, *, costs=None, state_path=None, bar=None):
+    def __init__(
+        self, walk, targets, settings, *, costs=None, state_path=None, bar=None, fixed=(0,)
+    ):
         self.walk, self.settings, self.state_path, self.bar = walk, settings, state_path, bar
-        self.T, self.N = walk.num_steps, walk.num_blocks
+        self.T, self.N, self.fixed = walk.num_steps, walk.num_blocks, sorted({0, *fixed})
         self.targets = sorted(set(targets))
         self.costs = np.asarray([1] * self.N if costs is None else costs, np.int64)
         check(len(self.targets) > 0, "targets", targets, "give at least one budget")
@@ -157,7 +159,7 @@ class Search:
         samples = [*self.state.samples.get(name, []), self.linearise(keep, key)]
         self.state.samples[name] = samples[-self.settings.memory :]
         r, Q = (np.concatenate(parts) for parts in zip(*self.state.samples[name]))
-        quadratic = Quadratic(r, Q, self.settings.window)
+        quadratic = Quadratic(r, Q, self.settings.window, self.fixed)
         return ranks.agree(descend(quadratic, keep, target, self.costs, swaps))
 
     def linearise(self, keep, key):
@@ -189,7 +191,7 @@ class Search:
             return Schedule(keep=mask)
         if known not in self.fits:
             self.count(self.settings.images)
-            found = fit(self.walk, mask, self.noise(FIT), ranks.part(self.settings.images))
+            found = fit(self.walk, mask, self.noise(FIT), *self.batches(self.settings.images))
             self.fits = dict([*self.fits.items(), (known, found)][-4:])
         return self.fits[known]
 
@@ -212,6 +214,7 @@ class Search:
         for interval in range(2, min(self.settings.window + 1, self.T) + 1):
             keep = np.zeros((self.T, self.N), bool)
             keep[::interval] = True
+            keep[self.fixed] = True
             masks.append(keep)
         return min(masks, key=lambda keep: abs(self.saved(keep) - target))
 

@@ -58,7 +58,7 @@ def follow(schedule):
         state = list(state or [()] * len(keep[0]))
 
         def at(i, compute):
-            if not keep[step][i]:
+            if not keep[step][i] and state[i]:
                 own = weights.get((step, i))
                 return state[i][0] if own is None else predicted(own, state[i])
             state[i] = (compute(), *state[i][: features - 1])

@@ -1,0 +1,164 @@
+"""The call of a pipeline that draws images from seeds: with prompts or classes, and whatever
+arguments a user adds.
+"""
+
+import functools
+import hashlib
+import inspect
+import json
+from contextlib import contextmanager, suppress
+
+import numpy as np
+import torch
+from diffusers.utils import is_bs4_available, is_ftfy_available
+
+from harmonica.errors import check
+from harmonica.pipeline.loading import CAPTIONS
+from harmonica.weights.prompts import read_captions
+
+GUIDANCE = ("guidance_scale", "true_cfg_scale")
+
+
+class OwnCall:
+    """draw(seed, indices) -> latents, of a user's call(pipe, seed, count)."""
+
+    guidance = None
+
+    def __init__(self, pipe, call):
+        self.pipe, self.call = pipe, call
+
+    def described(self):
+        """By what a search is known again; the code of a call is not compared."""
+        return "a call of the user's own"
+
+    def __call__(self, seed, indices):
+        return self.call(self.pipe, noise_seed(seed, indices[0]), len(indices))
+
+
+class Call:
+    """draw(seed, indices) -> latents. Image k has prompt k, or class k, of those given, in turn; its
+    noise is a function of seed and k.
+
+    prompts: words, or class labels of a DiT; None: captions of this package, or all classes. guidance: None for the
+    pipeline's default. arguments: more of the pipeline's call.
+    """
+
+    def __init__(self, pipe, prompts, steps, guidance, arguments):
+        self.pipe, self.parameters = pipe, parameters_of(pipe)
+        for name in arguments:
+            right = f"{type(pipe).__name__} takes {', '.join(self.parameters)}"
+            check(name in self.parameters, "argument", name, right)
+        self.names = "prompt" if "prompt" in self.parameters else "class_labels"
+        right = "its call takes neither prompt nor class_labels; give call(pipe, seed, count) -> latents"
+        check(self.names in self.parameters, "pipe", type(pipe).__name__, right)
+        prompts = [prompts] if isinstance(prompts, str) else prompts
+        self.prompts = list(self._default() if prompts is None else prompts)
+        check(len(self.prompts) > 0, "prompts", prompts, "give at least one")
+        self.arguments = {"num_inference_steps": steps, **self._fixed(), **arguments}
+        self.guidance = self._guide(guidance)
+
+    def __call__(self, seed, indices):
+        chosen = [self.prompts[k % len(self.prompts)] for k in indices]
+        generators = [torch.Generator().manual_seed(noise_seed(seed, k)) for k in indices]
+        more = {}
+        if "negative_prompt" in self.arguments:
+            more["negative_prompt"] = [self.arguments["negative_prompt"]] * len(chosen)
+        arguments = {**self.arguments, **more, self.names: chosen, "generator": generators}
+        if self.arguments.get("output_type") != "latent":
+            return last_latents(self.pipe, arguments, len(chosen))
+        return self.pipe(**arguments, return_dict=False)[0]
+
+    def described(self):
+        """The prompts and arguments, by hash."""
+        content = json.dumps([self.prompts, self.arguments], default=repr, sort_keys=True)
+        digest = hashlib.sha256(content.encode()).hexdigest()[:12]
+        return f"{len(self.prompts)} {self.names}, sha256 {digest} with the arguments"
+
+    def _default(self):
+        """The captions that come with this package, or all classes in random order."""
+        if self.names == "prompt":
+            return read_captions(CAPTIONS)
+        count = self.pipe.transformer.config.num_embeds_ada_norm
+        order = np.random.default_rng(0).permutation(count)
+        return [int(label) for label in order]
+
+    def _fixed(self):
+        """What makes the latents come out as they are, of any size."""
+        fixed, source = {}, inspect.getsource(inspect.unwrap(type(self.pipe).__call__))
+        if "output_type" in self.parameters and '"latent"' in source:
+            fixed["output_type"] = "latent"
+        if "use_resolution_binning" in self.parameters:
+            fixed["use_resolution_binning"] = False  # which changes nothing at a size of its own
+        if "clean_caption" in self.parameters and not (is_bs4_available() and is_ftfy_available()):
+            fixed["clean_caption"] = False  # what the pipeline would do, at every call with a word
+        return fixed
+
+    def _guide(self, guidance):
+        """Set the guidance -> its scale, or None where the pipeline has none."""
+        name = guidance_name(self.pipe, self.parameters)
+        if name is None:
+            right = f"the call of a {type(self.pipe).__name__} takes none"
+            check(guidance is None, "guidance", guidance, right)
+            return None
+        if guidance is not None:
+            self.arguments[name] = guidance
+            if name == "true_cfg_scale" and guidance > 1:
+                self.arguments.setdefault("negative_prompt", " ")
+        scale = self.arguments.get(name, self.parameters[name].default)
+        return scale if isinstance(scale, (int, float)) else None
+
+
+def guidance_name(pipe, parameters):
+    """The argument by which a pipeline is guided: of the two that some have, the one that does
+    something.
+    """
+    names = [name for name in GUIDANCE if name in parameters]
+    distilled = getattr(pipe.transformer.config, "guidance_embeds", True)
+    return names[-1 if not distilled else 0] if names else None
+
+
+def parameters_of(pipe):
+    found = dict(inspect.signature(inspect.unwrap(type(pipe).__call__)).parameters)
+    return {name: value for name, value in found.items() if name != "self"}
+
+
+def noise_seed(seed, index):
+    """A seed for a generator, of the walk's seed and an image's index."""
+    return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
+
+
+def last_latents(pipe, arguments, count):
+    """The latents after a pipeline's last step, for pipelines that would decode them."""
+    scheduler, step, last = pipe.scheduler, pipe.scheduler.step, []
+
+    def stepped(*args, **kwargs):
+        out = step(*args, **kwargs)
+        last[:] = [out[0] if isinstance(out, tuple) else out.prev_sample]
+        return out
+
+    def decode(*args, **kwargs):
+        raise _Decoding
+
+    with _replaced(scheduler, "step", stepped), _replaced(pipe.vae, "decode", decode):
+        with suppress(_Decoding):
+            pipe(**arguments)
+    check(last, "pipe", type(pipe).__name__, "its call ended without a step of its scheduler")
+    return last[0][:count]
+
+
+class _Decoding(BaseException):
+    """Ends a pipeline's call where it would decode its latents."""
+
+
+@contextmanager
+def _replaced(holder, name, function):
+    """A method of an instance is another one for this long."""
+    own = vars(holder).get(name)
+    setattr(holder, name, functools.update_wrapper(function, getattr(holder, name)))
+    try:
+        yield
+    finally:
+        if own is None:
+            delattr(holder, name)
+        else:
+            setattr(holder, name, own)

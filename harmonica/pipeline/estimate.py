@@ -1,0 +1,113 @@
+"""What a search on a pipeline takes, before it starts: memory and time, from one step and one walk
+that are measured.
+"""
+
+import os
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+
+import torch
+from torch.utils._pytree import tree_leaves, tree_map
+
+from harmonica.backbones.generic import Units
+from harmonica.pipeline.walk import first_call, transformers_of
+
+SHARE = 0.6  # of the device's memory, for features and graph of a batch
+RECENT = 64  # tensors that are kept to know them again
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Bytes: weights of the whole pipeline; features of one image, all that a walk keeps; graph of
+    one step of one image. offload: features are in CPU memory, and a graph is that of one block.
+    """
+
+    weights: int
+    features: int
+    graph: int
+    offload: bool
+
+    def walked(self, steps, passes, predicted):
+        """As of a whole walk: steps x passes calls, a share of whose features is there twice, as
+        computed and as predicted.
+        """
+        return replace(self, features=round(steps * passes * (1 + predicted) * self.features))
+
+    def elsewhere(self):
+        """What is kept in CPU memory, in words."""
+        return f", {self.features / 2**30:.2g} GiB of features beside it" if self.offload else ""
+
+    def on_device(self, batch):
+        return self.weights + batch * (self.graph + (0 if self.offload else self.features))
+
+    def batch(self, images, device):
+        """The largest divisor of `images` that fits the device."""
+        if self.offload:
+            return 1
+        most = SHARE * memory_of(device) - self.weights
+        one = self.features + self.graph
+        return max(
+            n for n in range(1, images + 1) if images % n == 0 and (n == 1 or n * one < most)
+        )
+
+
+def measure(pipe, call, offload):
+    """-> Memory, its features those of one call of the transformer. call(): a call of the pipeline
+    for one image, which ends where it calls its transformer.
+    """
+    model = next(iter(transformers_of(pipe).values()))
+    args, kwargs = first_call(model, call)
+    with Units(model) as units:
+        graph, features = graph_bytes(units, args, kwargs)
+        blocks = len(set(units.blocks))
+    if offload:  # a block's graph, and what goes into each block
+        graph = graph // blocks + blocks * features // max(1, len(units.names))
+    weights = sum(
+        tensor.nbytes
+        for part in pipe.components.values()
+        if isinstance(part, torch.nn.Module)
+        for tensor in part.parameters()
+    )
+    return Memory(weights=weights, features=features, graph=graph, offload=offload)
+
+
+def graph_bytes(units, args, kwargs):
+    """-> bytes that one forward keeps for a backward pass, beside the weights; and of all features.
+    It is not kept here: what is saved twice soon after each other counts once.
+    """
+    own = {parameter.untyped_storage().data_ptr() for parameter in units.model.parameters()}
+    leaf, total, features = torch.zeros((), requires_grad=True), [0], [0]
+    recent = deque(maxlen=RECENT)
+
+    def saved(tensor):
+        storage = tensor.untyped_storage()
+        known = own | {one.data_ptr() for one in recent}
+        if storage.data_ptr() not in known:
+            total[0] += storage.nbytes()
+            recent.append(storage)
+
+    def at(i, compute):
+        feature = compute()
+        features[0] += sum(part.nbytes for part in tree_leaves(feature))
+        return tree_map(lambda part: part + leaf.to(part.device, part.dtype), feature)
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(saved, lambda _: None):
+        units.run(at, *args, **kwargs)
+    return total[0], features[0]
+
+
+def memory_of(device):
+    """All memory of a device, in bytes."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def timed(function):
+    """-> its result, seconds."""
+    begin = time.perf_counter()
+    out = function()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return out, time.perf_counter() - begin

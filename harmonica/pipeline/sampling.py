@@ -1,0 +1,187 @@
+"""A pipeline's own call as the walk that a search runs over (see harmonica.search).
+
+The pipeline's code, scheduler, guidance and arguments are as they are; what a policy asks of a step
+is put around the forward of its transformer. Under `grad` the call is differentiated through
+scheduler and guidance: the no_grad around a pipeline's call is taken off meanwhile.
+"""
+
+import inspect
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import torch
+from torch.utils._pytree import tree_leaves
+
+from harmonica.backbones.hooked import replace, restore
+from harmonica.errors import BadInput, check
+from harmonica.pipeline.walk import PipelineWalk
+
+
+class Sampling:
+    """The walk of draw(seed, indices) -> latents, a call of `pipe`; until the end of the `with`
+    block. num_steps, num_blocks, first, names, passes and timesteps are there after learn().
+
+    free: units that no output depends on (see backbones.survey); they are always computed, and no
+    policy sees them. num_blocks counts the others.
+    """
+
+    def __init__(self, pipe, draw, free=frozenset(), offload=False):
+        self.pipe, self.draw, self.free, self.offload = pipe, draw, free, offload
+        self.policy, self.asked, self.states, self.seen = None, None, {}, []
+
+    def __enter__(self):
+        with ExitStack() as stack:
+            stack.enter_context(differentiable(self.pipe))
+            self.walk = stack.enter_context(PipelineWalk(self.pipe, self._begin))
+            for units in self.walk.units.values():
+                placed, own = replace(units.model, partial(self._forward, units))
+                stack.callback(restore, units.model, placed, own)
+            self.undo = stack.pop_all()
+        return self
+
+    def __exit__(self, *error):
+        self.undo.close()
+
+    def learn(self, seed, indices):
+        """One walk that computes everything, after which this walk knows itself -> the latents."""
+        self.place, self.seen = None, []
+        x = self(
+            lambda step, call, state: (call(lambda i, compute: compute()), None), seed, indices
+        )
+        names = {tuple(units.names) for units in self.walk.units.values() if units.names}
+        right = "its transformers have the same units, or one transformer"
+        check(len(names) == 1, "pipe", type(self.pipe).__name__, right)
+        (self.names,) = names
+        searched = [i for i in range(len(self.names)) if i not in self.free]
+        self.place = {i: k for k, i in enumerate(searched)}
+        self.num_blocks, self.num_steps = len(searched), len(self.timesteps)
+        self.passes = len(self.seen) / self.num_steps
+        return x
+
+    @property
+    def fixed(self):
+        """The steps at which a transformer of the pipeline is called first: all of it computes."""
+        first = {}
+        for step, turn in self.seen:
+            first.setdefault(turn.transformer, step)
+        return sorted({0, *first.values()})
+
+    @property
+    def guided(self):
+        """What guidance makes of the two halves of a feature, where one call serves both; None where
+        the scale is not known.
+        """
+        scale = self.draw.guidance
+        return self._guided if scale and scale > 1 and self.passes == 1 else None
+
+    def _guided(self, feature):
+        if len(feature) != 2 * self.count:
+            return feature[:0]
+        null, cond = feature.chunk(2)
+        if self.draw.names == "class_labels":  # DiT's pipeline has them the other way round
+            null, cond = cond, null
+        return null + self.draw.guidance * (cond - null)
+
+    def __call__(self, policy, seed, indices, grad=False):
+        self.policy, self.states, self.count = policy, {}, len(indices)
+        try:
+            with torch.set_grad_enabled(grad):
+                out = self.draw(seed, indices)
+        finally:
+            self.policy, self.asked, self.states = None, None, {}
+        x = latents_of(out, len(indices))
+        right = "its result has no gradient: call the pipeline without torch.no_grad or inference_mode, and return its latents"
+        check(not grad or x.requires_grad, "call", type(out).__name__, right)
+        return x.to(torch.promote_types(x.dtype, torch.float32))
+
+    def _begin(self, trajectory):
+        self.first = trajectory.first
+        self.timesteps = tuple(trajectory.timesteps.tolist()[self.first :])
+        return self._answer
+
+    def _answer(self, step, turn):
+        """Which call is about to come; `_forward` asks the policy, so this run is a plain one."""
+        self.asked = step - self.first, turn
+
+    def _forward(self, units, own, *args, **kwargs):
+        if self.policy is None or self.asked is None:
+            return own(*args, **kwargs)
+        (step, turn), self.asked = self.asked, None
+        if self.place is None:
+            self.seen.append((step, turn))
+
+        def call(at):
+            with units.answering(self._searched(at)):
+                return own(*args, **kwargs)
+
+        out, self.states[turn] = self.policy(step, call, self.states.get(turn))
+        return out
+
+    def _searched(self, at):
+        """A policy of the searched units alone, as one of all."""
+        place = self.place
+        if place is None:
+            return at
+        return lambda i, compute: at(place[i], compute) if i in place else compute()
+
+
+def latents_of(out, count):
+    """The latents (count, ...) in what a call gave: a tensor, or one for each image, or an output of
+    a pipeline.
+    """
+    tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
+    if not tensors:
+        raise BadInput(f"call: a {type(out).__name__} without tensors; return the latents")
+    shapes = {tensor.shape for tensor in tensors}
+    x = tensors[0]
+    if len(tensors) == count != len(x) and len(shapes) == 1:
+        x = torch.stack(tensors)
+    check(len(x) == count, "call", tuple(x.shape), f"latents of {count} images are needed")
+    return x
+
+
+@contextmanager
+def differentiable(pipe):
+    """For this long a call of the pipeline has no torch.no_grad of its own, its weights have no
+    gradients, what it embeds is remembered, and it shows no progress.
+    """
+    kind, bar = type(pipe), getattr(pipe, "_progress_bar_config", None)
+    models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    wanted = [one for model in models for one in model.parameters() if one.requires_grad]
+    own = inspect.unwrap(kind.__call__)
+    pipe.__class__ = type(kind.__name__, (kind,), {"__call__": own, "__module__": kind.__module__})
+    encode = vars(pipe).get("encode_prompt")
+    try:
+        for parameter in wanted:
+            parameter.requires_grad_(False)
+        if hasattr(kind, "encode_prompt"):
+            pipe.encode_prompt = Remembered(pipe.encode_prompt)
+        pipe.set_progress_bar_config(disable=True)
+        yield
+    finally:
+        pipe.__class__ = kind
+        for parameter in wanted:
+            parameter.requires_grad_(True)
+        if encode is None:
+            vars(pipe).pop("encode_prompt", None)
+        else:
+            pipe.encode_prompt = encode
+        vars(pipe).pop("_progress_bar_config", None)
+        if bar is not None:
+            pipe._progress_bar_config = bar
+
+
+class Remembered:
+    """A function whose results are kept by its arguments, where these are words and numbers."""
+
+    def __init__(self, function):
+        self.function, self.results = function, {}
+        self.__signature__ = inspect.signature(function)
+
+    def __call__(self, *args, **kwargs):
+        if any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves((args, kwargs))):
+            return self.function(*args, **kwargs)
+        key = repr((args, sorted(kwargs.items())))
+        if key not in self.results:
+            self.results[key] = self.function(*args, **kwargs)
+        return self.results[key]

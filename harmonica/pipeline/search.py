@@ -1,0 +1,251 @@
+"""search(pipe): the schedule of a pipeline of the user's own whose images are closest to the uncached
+ones, through the pipeline's own call, scheduler and guidance. No images are needed.
+"""
+
+import hashlib
+import json
+import sys
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from harmonica.errors import check
+from harmonica.files import read_json, write_json
+from harmonica.method.schedule import FILE, Schedule
+from harmonica.method.schedules import budget
+from harmonica.pipeline.calls import Call, OwnCall
+from harmonica.pipeline.estimate import measure, timed
+from harmonica.pipeline.fitting import KINDS
+from harmonica.pipeline.sampling import Sampling, differentiable
+from harmonica.pipeline.walk import survey_of, transformers_of
+from harmonica.search.search import Search
+from harmonica.search.settings import Settings
+
+
+def search(
+    pipe,
+    prompts=None,
+    steps=20,
+    cur=50,
+    guidance=None,
+    *,
+    images=48,
+    predict=True,
+    seed=0,
+    call=None,
+    out=None,
+    batch=None,
+    rounds=4,
+    offload=False,
+    dry_run=False,
+    quiet=False,
+    **arguments,
+):
+    """Search a schedule for `pipe` -> Schedule, for harmonica.apply.
+
+        schedule = harmonica.search(pipe, prompts, steps=20, cur=50)
+
+    pipe: any diffusers pipeline over a transformer whose units are found (`python -m harmonica
+    families` lists them). prompts: a list of captions, or of class labels for a DiT; by default 64
+    captions of this package, or all classes. steps: num_inference_steps. cur: the share of unit
+    computations, in percent, that is skipped. guidance: its scale; None for the pipeline's default.
+    images: how many the search looks at. predict: skipped units are predicted from their last two
+    computed features; else they reuse one. out: a folder for the schedule, in which a killed search
+    goes on. arguments: more of the pipeline's call (height=, width=, num_frames=, ...).
+
+    call(pipe, seed, count) -> latents (count, ...): in place of prompts, steps, guidance and
+    arguments, for a pipeline whose call is another; it must call `pipe` and return its latents.
+
+    batch: images that are walked at once, by default as many as fit in memory. rounds: how often, at
+    most, the schedule is improved by swaps that are checked; fewer are quicker. offload: for models
+    that hardly fit: one image at a time, features in CPU memory, blocks checkpointed. dry_run: say
+    what it would cost, and return None. quiet: print nothing.
+    """
+    check(images >= 1, "images", images, "it must be at least 1")
+    check(0 < cur < 100, "cur", cur, "the share in percent that is skipped lies between 0 and 100")
+    check(call is not None or steps >= 2, "steps", steps, "the first step computes all: at least 2")
+    draw = OwnCall(pipe, call) if call else Call(pipe, prompts, steps, guidance, arguments)
+    tell = (
+        (lambda *_: None) if quiet else (lambda *words: print(*words, file=sys.stderr, flush=True))
+    )
+    with ExitStack() as stack:
+        stack.enter_context(checkpointed(pipe) if offload else nullcontext())
+        work = PipelineSearch(pipe, draw, cur, offload)
+        stack.enter_context(work)
+        work.learn(tell, images, batch, predict=predict, seed=seed, rounds=rounds)
+        if dry_run:
+            return None
+        return work.run(out, quiet)
+
+
+class PipelineSearch:
+    """A search on one pipeline, from learning what the pipeline does to the schedule."""
+
+    def __init__(self, pipe, draw, cur, offload=False):
+        self.pipe, self.draw, self.cur, self.offload = pipe, draw, cur, offload
+        self.model = next(iter(transformers_of(pipe).values()))
+
+    def __enter__(self):
+        one = lambda: self.draw(0, range(1))  # noqa: E731
+        with differentiable(self.pipe), torch.no_grad():
+            self.survey = survey_of(self.pipe, one)
+            self.memory = measure(self.pipe, one, self.offload)
+        self.walk = Sampling(self.pipe, self.draw, self.survey.free, self.offload)
+        self.walk.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.walk.__exit__(*error)
+
+    def learn(self, tell, images, batch=None, **settings):
+        """Walk once, then say what was found and what the search will cost."""
+        first = batch or min(images, 2)
+        _, seconds = timed(lambda: self.walk.learn(0, range(first)))
+        T, N = self.walk.num_steps, self.walk.num_blocks
+        self.budget = budget(self.cur, T, N)
+        most = (T - len(self.walk.fixed)) * N
+        right = f"{len(self.walk.fixed)} of {T} steps compute everything"
+        check(self.budget <= most, "cur", self.cur, right)
+        twice = settings["predict"] * self.cur / 100
+        self.memory = self.memory.walked(T, self.walk.passes, twice)
+        batch = batch or self.memory.batch(images, self.model.device)
+        self.settings = Settings(
+            images=images,
+            batch=batch,
+            check_images=2 * images,
+            window=min(Settings.window, T),
+            **settings,
+        )
+        forward = seconds / T / first
+        self.seconds = self.settings.forwards(T) * forward
+        free = f", {len(self.survey.free)} more that reach nothing" if self.survey.free else ""
+        tell(
+            f"pipeline   {type(self.pipe).__name__}, {type(self.pipe.scheduler).__name__}, T = {T}, "
+            f"N = {N} units{free}, {self.walk.passes:g} calls a step\n"
+            f"search     {self.budget} of {T * N} unit computations are to be skipped; {images} images, "
+            f"{batch} at once\n"
+            f"memory     about {gigabytes(self.memory.on_device(batch))} on {self.model.device}"
+            f"{self.memory.elsewhere()}\n"
+            f"time       at most {minutes(self.seconds)} ({forward:.2g} s for a step of one image)"
+        )
+
+    def run(self, out, quiet=False):
+        out, about = out and Path(out), self.about()
+        if out and agreed(about, out):
+            return Schedule.from_pretrained(out)
+        target, fixed = self.budget, self.walk.fixed
+        with tqdm(disable=quiet, unit="forward", smoothing=0.05) as bar:
+            path = out / "state.safetensors" if out else None
+            search = Search(
+                self.walk, [target], self.settings, state_path=path, bar=bar, fixed=fixed
+            )
+            found = search.run()[target]
+        schedule = self.whole(found, {**about, "error": self.errors(search, found, target)})
+        if out:
+            schedule.save_pretrained(out)
+            (out / "state.safetensors").unlink(missing_ok=True)
+        return schedule
+
+    def errors(self, search, found, target):
+        """On noise that nothing was chosen or fitted by, beside FORA's."""
+        fora = search.fora(target)
+        share = 100 * search.saved(fora) / fora.size
+        reuse, fitted = Schedule(keep=torch.from_numpy(fora)), search.schedule(fora)
+        errors = {"this schedule": found, f"FORA, {share:.3g} % reused": reuse}
+        if self.settings.predict:
+            errors[f"FORA, {share:.3g} % predicted"] = fitted
+        of = {name: search.held_back(schedule) for name, schedule in errors.items()}
+        return {"images": self.settings.check_images, "of": of}
+
+    def whole(self, found, about):
+        """A schedule of the searched units as one of all; what reaches nothing is skipped."""
+        walk, T = self.walk, self.walk.num_steps
+        keep = torch.zeros(T, len(walk.names), dtype=torch.bool)
+        keep[0] = True
+        for i, k in walk.place.items():
+            keep[:, i] = found.keep[:, k]
+        at = {k: i for i, k in walk.place.items()}
+        weights = {(step, at[k]): own.cpu() for (step, k), own in found.weights.items()}
+        return Schedule(keep=keep, weights=weights, timesteps=walk.timesteps, about=about)
+
+    def about(self):
+        """What the schedule is of, and how it was made."""
+        walk, settings, kinds = self.walk, self.settings, KINDS.get(type(self.model))
+        name = self.pipe.name_or_path or type(self.pipe).__name__
+        return {
+            "method": "search, skipped units predicted" if self.settings.predict else "search",
+            "model": Path(name).name if Path(name).exists() else name,
+            "model_sha256": sha256(self.model),
+            "pipeline": type(self.pipe).__name__,
+            "transformer": type(self.model).__name__,
+            "sampler": type(self.pipe.scheduler).__name__,
+            "scheduler": json.loads(self.pipe.scheduler.to_json_string()),
+            "guidance": self.draw.guidance,
+            "cur_percent": self.cur,
+            "units": list(walk.names),
+            "free": [walk.names[i] for i in sorted(walk.free)],
+            **({"kinds": list(kinds)} if kinds else {}),
+            "search": {
+                "images": settings.images,
+                "batch": settings.batch,
+                "seed": settings.seed,
+                "rounds": settings.rounds,
+                "steps": walk.num_steps,
+                "prompts": self.draw.described(),
+            },
+        }
+
+
+def agreed(about, out):
+    """Whether the folder `out` holds the schedule of this search already. BadInput where it holds
+    that of another one.
+    """
+    path = out / "search.json"
+    about = json.loads(json.dumps(about))
+    if not path.exists():
+        write_json(path, about)
+        return False
+    there = read_json(path, "out", "delete it to begin again")
+    differing = [name for name in about if there.get(name) != about[name] and name != "model"]
+    right = f"it holds a search with another {', '.join(differing)}; choose another folder"
+    check(not differing, "out", str(out), right)
+    return (out / FILE).exists()
+
+
+class checkpointed:  # noqa: N801
+    """The transformers of a pipeline checkpoint their blocks for this long, where they can."""
+
+    def __init__(self, pipe):
+        models = transformers_of(pipe).values()
+        self.models = [
+            model
+            for model in models
+            if model._supports_gradient_checkpointing and not model.is_gradient_checkpointing
+        ]
+
+    def __enter__(self):
+        for model in self.models:
+            model.enable_gradient_checkpointing()
+
+    def __exit__(self, *error):
+        for model in self.models:
+            model.disable_gradient_checkpointing()
+
+
+def sha256(module):
+    """Over names and values of its tensors, as they are loaded."""
+    whole = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        content = tensor.cpu().contiguous().flatten().view(torch.uint8)
+        whole.update(name.encode() + content.numpy().tobytes())
+    return whole.hexdigest()
+
+
+def gigabytes(count):
+    return f"{count / 2**30:.2g} GiB"
+
+
+def minutes(seconds):
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
