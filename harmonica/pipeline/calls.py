@@ -20,12 +20,13 @@ GUIDANCE = ("guidance_scale", "true_cfg_scale")
 
 
 class OwnCall:
-    """draw(seed, indices) -> latents, of a user's call(pipe, seed, count)."""
+    """draw(seed, indices) -> latents, of a user's call(pipe, seed, count). guidance: the scale in it,
+    None where it is not known.
+    """
 
-    guidance = None
-
-    def __init__(self, pipe, call):
-        self.pipe, self.call = pipe, call
+    def __init__(self, pipe, call, guidance=None):
+        self.pipe, self.call, self.guidance = pipe, call, guidance
+        self.names = "class_labels" if "class_labels" in parameters_of(pipe) else "prompt"
 
     def described(self):
         """By what a search is known again; the code of a call is not compared."""

@@ -55,8 +55,8 @@ def search(
     computed features; else they reuse one. out: a folder for the schedule, in which a killed search
     goes on. arguments: more of the pipeline's call (height=, width=, num_frames=, ...).
 
-    call(pipe, seed, count) -> latents (count, ...): in place of prompts, steps, guidance and
-    arguments, for a pipeline whose call is another; it must call `pipe` and return its latents.
+    call(pipe, seed, count) -> latents (count, ...): in place of prompts, steps and arguments, for a
+    pipeline whose call is another; it must call `pipe` and return its latents. Say its guidance.
 
     batch: images that are walked at once, by default as many as fit in memory. rounds: how often, at
     most, the schedule is improved by swaps that are checked; fewer are quicker. offload: for models
@@ -66,7 +66,9 @@ def search(
     check(images >= 1, "images", images, "it must be at least 1")
     check(0 < cur < 100, "cur", cur, "the share in percent that is skipped lies between 0 and 100")
     check(call is not None or steps >= 2, "steps", steps, "the first step computes all: at least 2")
-    draw = OwnCall(pipe, call) if call else Call(pipe, prompts, steps, guidance, arguments)
+    draw = (
+        OwnCall(pipe, call, guidance) if call else Call(pipe, prompts, steps, guidance, arguments)
+    )
     tell = (
         (lambda *_: None) if quiet else (lambda *words: print(*words, file=sys.stderr, flush=True))
     )
