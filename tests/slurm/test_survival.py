@@ -53,8 +53,8 @@ def place(tmp_path, monkeypatch):
     ends.
     """
     (tmp_path / "experiments").mkdir()
-    for name in ("__init__.py", "__main__.py", "run.py"):
-        (tmp_path / "experiments" / name).symlink_to(ROOT / "experiments" / name)
+    for module in (ROOT / "experiments").glob("*.py"):
+        (tmp_path / "experiments" / module.name).symlink_to(module)
     (tmp_path / "experiments" / "small").symlink_to(Path(__file__).parent / "small")
     (tmp_path / "cluster.toml").write_text(CLUSTER)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
