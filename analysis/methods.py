@@ -65,6 +65,7 @@ METHODS = {
         Method(name=RELEASED, color=BLUE, marker="v", line=":"),
         Method(name=SDT, color=GREEN, marker="P", line="-."),
         Method(name=HARMONICA, color=RED, marker="D"),
+        Method(name="HarmoniCa + prediction", color=RED, marker="d", line="--"),
         Method(name=CUMULATIVE, color=RED, marker="o", line="--"),
         Method(name=HARD, color=RED, marker="D", open=True),
         Method(name=BOTH, color=RED, marker="o", line="--", open=True),

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from itertools import groupby
 
-from harmonica.lab.specs import LatencySpec, ModelSpec, RouterSpec, RunSpec
+from harmonica.lab.specs import LatencySpec, ModelSpec, RouterSpec, RunSpec, ScheduleSpec
+from harmonica.search.settings import Settings
 
 ROWS = ("core", "all")
 SAMPLERS = {"ddim": "DDIM", "dpm++": "DPM-Solver++", "iddpm": "IDDPM", "sa-solver": "SA-Solver"}
@@ -96,8 +97,32 @@ class Group:
             training=training,
         )
 
-    def row(self, method, cur=None, *, form="", num_steps=None, routers=None, **schedule):
-        """Runs under one schedule (fields of RunSpec). routers: one for each base model."""
+    def made(self, method, making, cur=None, *, settings=None, training=None, **fields):
+        """Schedules made as a ScheduleSpec says, one for each base model. cur: of the row. training:
+        of the routers whose masks are predicted; fields: more of ScheduleSpec's.
+        """
+        specs = [
+            ScheduleSpec(
+                model=model,
+                sampler=self.sampler,
+                num_steps=self.num_steps,
+                guidance=self.guidance,
+                making=making,
+                cur_percent=None if "interval" in fields else cur,
+                router=self.router(training, model) if training else None,
+                settings=settings or Settings(),
+                **fields,
+            )
+            for model in self.models
+        ]
+        return self.row(method, cur, makings=specs, schedule="made")
+
+    def row(
+        self, method, cur=None, *, form="", num_steps=None, routers=None, makings=None, **schedule
+    ):
+        """A row of runs under one schedule (fields of RunSpec). routers, makings: one for each base
+        model; a making knows its CUR.
+        """
         num_steps = num_steps or self.num_steps
         runs = tuple(
             RunSpec(
@@ -106,7 +131,8 @@ class Group:
                 num_steps=num_steps,
                 guidance=self.guidance,
                 against=self.num_steps,
-                cur_percent=cur,
+                cur_percent=None if makings else cur,
+                made=makings[index] if makings else None,
                 router=routers[index] if routers else None,
                 seed=noise,
                 **self.images,

@@ -6,6 +6,7 @@ from harmonica.digits.manifest import folder, manifest
 from harmonica.errors import check
 from harmonica.lab.specs import ModelSpec
 from harmonica.method.settings import RouterTraining
+from harmonica.search.settings import Settings
 
 IMAGES = {"digits": {"num_images": 1000, "batch": 100}, "smoke": {"num_images": 32, "batch": 16}}
 # Equal for all routers: every trainable row gets `trajectories` updates of `batch` samples. The
@@ -13,6 +14,14 @@ IMAGES = {"digits": {"num_images": 1000, "batch": 100}, "smoke": {"num_images": 
 # these gradients.
 TRAINING = {"batch": 16, "lr": 0.1, "adam_eps": 1e-12, "tau": 0.1}
 TRAJECTORIES = {"digits": 100, "smoke": 2}
+SMOKE_SEARCH = {
+    "images": 4,
+    "check_images": 4,
+    "directions": 1,
+    "stages": (1.0,),
+    "rounds": 1,
+    "swaps": 2,
+}
 LAMBDA = {"refresh": 10, "lambda_batch": 16}
 LEARNING_TO_CACHE = {"walk": "ltc", "objective": "mse"}
 HARMONICA = {"walk": "sdt", "objective": "leave-one-out", "lambda_scores": "soft"}
@@ -28,6 +37,11 @@ def base_models(scale, prefix):
     right = f"{folder()} has none; unset HARMONICA_MODELS to use the shipped ones"
     check(found, "base model", prefix, right)
     return tuple(found[seed] for seed in sorted(found))
+
+
+def search(scale, **settings):
+    """How schedules are searched, with `settings` changed; at smoke scale as little as can be."""
+    return Settings(**{**(SMOKE_SEARCH if scale == "smoke" else {}), **settings})
 
 
 def training(scale, method, cur_percent, **settings):

@@ -1,0 +1,106 @@
+"""The frontier: the error of every method against its compute, on DiT-digits and PixArt-digits.
+
+Ours (search, with and without prediction) beside HarmoniCa, Learning-to-Cache, FORA as it is and
+with predicted features, SmoothCache, evolution and fewer steps. Each schedule is made per base model
+and runs from the same noises.
+"""
+
+from ..rows import Group
+from ..small_scale import HARMONICA, IMAGES, LEARNING_TO_CACHE, base_models, search, training
+
+CURS = {"core": (50,), "all": (20, 35, 50, 65, 80)}
+INTERVALS = {"core": (2, 3), "all": (2, 3, 4, 5)}
+EVOLVED = (
+    50  # the CUR at which evolution is tried, which takes as long as a search and ten times that
+)
+# model, label, sampler, T, guidance, CURs as they are or with "all"
+SETTINGS = (
+    ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0),
+    ("dit-digits", "DiT-digits 16 tokens", "ddim", 10, 1.0),
+    ("dit-digits-fine", "DiT-digits-fine 64 tokens", "ddim", 20, 1.0),
+    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 1.0),
+    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5),
+    ("pixart-digits", "PixArt-digits 16 tokens", "iddpm", 20, 1.0),
+    ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0),
+)
+CORE = 2  # settings
+
+
+def table(scale, rows="core", num_seeds=1):
+    """The rows of every setting. core: DiT-digits at T = 20 and 10, CUR 50 %; none at paper scale."""
+    if scale == "paper":
+        return []
+    if scale == "smoke":
+        own = Group(
+            title="smoke",
+            label="smoke",
+            models=base_models(scale, "smoke"),
+            seeds=num_seeds,
+            num_steps=4,
+            images=IMAGES[scale],
+        )
+        return rows_of(own, scale, "core")
+    settings = SETTINGS if rows == "all" else SETTINGS[:CORE]
+    return [
+        row for setting in settings for row in rows_of(_group(*setting, num_seeds), scale, rows)
+    ]
+
+
+def _group(prefix, label, sampler, num_steps, guidance, num_seeds):
+    if guidance != 1:
+        label = f"{label}, guidance {guidance:g}"
+    return Group(
+        title=label if sampler == "ddim" else f"{label}, {sampler}",
+        label=label,
+        models=base_models("digits", prefix),
+        seeds=num_seeds,
+        sampler=sampler,
+        num_steps=num_steps,
+        guidance=guidance,
+        images=IMAGES["digits"],
+    )
+
+
+def rows_of(group, scale, which):
+    """All methods of one setting, each at every CUR that it can have."""
+    rows = [group.uncached()]
+    for interval in INTERVALS[which]:
+        if interval < group.num_steps:
+            rows += _of_fora(group, scale, interval)
+    for cur in CURS[which]:
+        if cur <= 100 * (group.num_steps - 1) / group.num_steps:
+            rows += _at(group, scale, cur)
+    return rows
+
+
+def _of_fora(group, scale, interval):
+    variant = "" if interval == 2 else f", interval {interval}"
+    return [
+        group.fora(interval),
+        group.made(
+            f"FORA + prediction{variant}", "fitted", interval=interval, settings=search(scale)
+        ),
+    ]
+
+
+def _at(group, scale, cur):
+    harmonica = training(scale, HARMONICA, cur)
+    rows = [
+        group.uncached(round(group.num_steps * (1 - cur / 100))),
+        group.learned("HarmoniCa", harmonica),
+        group.made(
+            "HarmoniCa + prediction", "fitted", cur, training=harmonica, settings=search(scale)
+        ),
+    ]
+    if cur >= 50:
+        ltc = training(scale, LEARNING_TO_CACHE, cur, ltc_form="all-pairs")
+        rows.append(group.learned("Learning-to-Cache", ltc, form="all-pairs"))
+    return rows + searched(group, scale, cur)
+
+
+def searched(group, scale, cur):
+    """Our two rows."""
+    return [
+        group.made("Search", "search", cur, settings=search(scale, predict=False)),
+        group.made("Search + prediction", "search", cur, settings=search(scale)),
+    ]
