@@ -61,7 +61,7 @@ def check(results):
     for table, own in begun(results).items():
         wanted = artefacts(table)
         records.require(results, wanted, command(table))
-        files = [store.router_path(a) for a in wanted if a.kind == "router"]
+        files = [path for path in map(store.file_path, wanted) if path]
         files += [records.committed_images(results, run) for run in pictured(own)]
         missing = [path for path in files if not path.exists()]
         if missing:

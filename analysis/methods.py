@@ -21,6 +21,7 @@ CUMULATIVE = "SDT + IEPO, cumulative"
 HARD = "SDT + IEPO, hard scores"
 BOTH = "SDT + IEPO, cumulative, hard scores"
 SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
+FORA_PREDICTION = "FORA + prediction"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ METHODS = {
         Method(name="FORA, interval 4", color=SKY, marker="s", line="-.", plain=True),
         Method(name="FORA, interval 5", color=SKY, marker="s", line=":", plain=True),
         Method(name="FORA + Taylor", color=SKY, marker="<", line="--", plain=True),
-        Method(name="FORA + prediction", color=SKY, marker=">", plain=True),
+        Method(name=FORA_PREDICTION, color=SKY, marker=">", plain=True),
         Method(name="SmoothCache", color=ORANGE, marker="h", plain=True),
         Method(name=RANDOM, color=GREY, marker="x", line=":", plain=True),
         Method(name="Evolution", color=ORANGE, marker="p", line="--"),

@@ -49,3 +49,12 @@ def training(scale, method, cur_percent, **settings):
     refreshed = {} if method["objective"] == "mse" else LAMBDA
     common = {"trajectories": TRAJECTORIES[scale], **TRAINING, **refreshed}
     return RouterTraining(**{**common, "cur_percent": cur_percent, **method, **settings})
+
+
+def searched(group, cur_percent):
+    """Our two rows at a CUR: a search for reuse, and one for predicted features."""
+    scale = group.scale
+    return [
+        group.made("Search", "search", cur_percent, settings=search(scale, predict=False)),
+        group.made("Search + prediction", "search", cur_percent, settings=search(scale)),
+    ]

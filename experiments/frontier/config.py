@@ -6,7 +6,15 @@ and runs from the same noises.
 """
 
 from ..rows import Group
-from ..small_scale import HARMONICA, IMAGES, LEARNING_TO_CACHE, base_models, search, training
+from ..small_scale import (
+    HARMONICA,
+    IMAGES,
+    LEARNING_TO_CACHE,
+    base_models,
+    search,
+    searched,
+    training,
+)
 
 CURS = {"core": (50,), "all": (20, 35, 50, 65, 80)}
 INTERVALS = {"core": (2, 3), "all": (2, 3, 4, 5)}
@@ -32,7 +40,7 @@ def table(scale, rows="core", num_seeds=1):
         return []
     if scale == "smoke":
         own = Group(
-            title="smoke",
+            title="Frontier, smoke",
             label="smoke",
             models=base_models(scale, "smoke"),
             seeds=num_seeds,
@@ -50,7 +58,7 @@ def _group(prefix, label, sampler, num_steps, guidance, num_seeds):
     if guidance != 1:
         label = f"{label}, guidance {guidance:g}"
     return Group(
-        title=label if sampler == "ddim" else f"{label}, {sampler}",
+        title="Frontier, " + (label if sampler == "ddim" else f"{label}, {sampler}"),
         label=label,
         models=base_models("digits", prefix),
         seeds=num_seeds,
@@ -95,12 +103,4 @@ def _at(group, scale, cur):
     if cur >= 50:
         ltc = training(scale, LEARNING_TO_CACHE, cur, ltc_form="all-pairs")
         rows.append(group.learned("Learning-to-Cache", ltc, form="all-pairs"))
-    return rows + searched(group, scale, cur)
-
-
-def searched(group, scale, cur):
-    """Our two rows."""
-    return [
-        group.made("Search", "search", cur, settings=search(scale, predict=False)),
-        group.made("Search + prediction", "search", cur, settings=search(scale)),
-    ]
+    return rows + searched(group, cur)

@@ -40,6 +40,11 @@ class Store:
     def schedule_path(self, schedule):
         return self.root / "schedules" / f"{schedule.id}.safetensors"
 
+    def file_path(self, artefact):
+        """The file that a router or a schedule is kept in; None for other kinds."""
+        own = {"router": self.router_path, "schedule": self.schedule_path}.get(artefact.kind)
+        return own(artefact) if own else None
+
     def state_path(self, artefact):
         return self.root / "state" / f"{artefact.id}.safetensors"
 

@@ -33,6 +33,8 @@ LEVEL = {
     "random": 4.0,
     "ltc": 2.0,
     "sdt": 1.5,
+    "search": 1.2,
+    "fitted": 1.4,
 }  # rFID; x_0 error is a tenth of it
 
 
@@ -97,9 +99,14 @@ def measured(tmp_path, rows):
         for artefact in records.artefacts(named, costs):
             if artefact.kind == "latency" and not latency:
                 continue
-            content = {"run": _run, "router": _router, "latency": _latency, "training": _training}[
-                artefact.kind
-            ](Store(root), artefact, levels)
+            makers = {
+                "run": _run,
+                "router": _router,
+                "schedule": _schedule,
+                "latency": _latency,
+                "training": _training,
+            }
+            content = makers[artefact.kind](Store(root), artefact, levels)
             write_json(
                 Store(root).record_path(artefact),
                 {
@@ -133,6 +140,8 @@ def _run(store, run, levels):
         if fewer and "fewer" in levels
         else run.router.training.walk
         if run.router
+        else run.made.making
+        if run.made
         else run.schedule
     )
     level = levels.get(run, levels[schedule])
@@ -142,7 +151,7 @@ def _run(store, run, levels):
         else level * (1 + 0.1 * run.seed)
     )
     uncached = run == run.baseline()
-    cur = run.cur_percent or 0
+    cur = run.cur_percent or run.made and run.made.cur_percent or 0
     if run.schedule == "fora":
         cur = 100 * (1 - -(-run.num_steps // (run.interval or 2)) / run.num_steps)
     curve = None if fewer else [0.0, 0.0] + [0.0 if uncached else level / 100] * (run.num_steps - 1)
@@ -168,6 +177,13 @@ def _run(store, run, levels):
             "cache_elements_per_image": 1,
         },
     }
+
+
+def _schedule(store, schedule, levels):
+    path = store.schedule_path(schedule)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"a schedule")
+    return {"metrics": {"cur_percent": schedule.cur_percent, "forwards": 1}}
 
 
 def _router(store, router, levels):
