@@ -1,7 +1,7 @@
 """The frontier: the error of every method against its compute, on DiT-digits and PixArt-digits.
 
 Ours (search, with and without prediction) beside HarmoniCa, Learning-to-Cache, FORA as it is and
-with predicted features, SmoothCache, evolution and fewer steps. Each schedule is made per base model
+with predicted features, SmoothCache and fewer steps. Each schedule is made per base model
 and runs from the same noises.
 """
 
@@ -17,10 +17,7 @@ from ..small_scale import (
 )
 
 CURS = {"core": (50,), "all": (20, 35, 50, 65, 80)}
-INTERVALS = {"core": (2, 3), "all": (2, 3, 4, 5)}
-EVOLVED = (
-    50  # the CUR at which evolution is tried, which takes as long as a search and ten times that
-)
+INTERVALS = {"core": (2,), "all": (2, 3, 4, 5)}
 # model, label, sampler, T, guidance, CURs as they are or with "all"
 SETTINGS = (
     ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0),
@@ -77,30 +74,30 @@ def rows_of(group, scale, which):
             rows += _of_fora(group, scale, interval)
     for cur in CURS[which]:
         if cur <= 100 * (group.num_steps - 1) / group.num_steps:
-            rows += _at(group, scale, cur)
+            rows += _at(group, scale, cur, which)
     return rows
 
 
 def _of_fora(group, scale, interval):
     variant = "" if interval == 2 else f", interval {interval}"
+    own = {"interval": interval, "settings": search(scale)}
     return [
         group.fora(interval),
-        group.made(
-            f"FORA + prediction{variant}", "fitted", interval=interval, settings=search(scale)
-        ),
+        group.made(f"FORA + Taylor{variant}", "taylor", order=1, **own),
+        group.made(f"FORA + prediction{variant}", "fitted", **own),
     ]
 
 
-def _at(group, scale, cur):
-    harmonica = training(scale, HARMONICA, cur)
+def _at(group, scale, cur, which):
+    harmonica, own = training(scale, HARMONICA, cur), {"settings": search(scale)}
     rows = [
         group.uncached(round(group.num_steps * (1 - cur / 100))),
+        group.made("SmoothCache", "smoothcache", cur, **own),
         group.learned("HarmoniCa", harmonica),
-        group.made(
-            "HarmoniCa + prediction", "fitted", cur, training=harmonica, settings=search(scale)
-        ),
     ]
-    if cur >= 50:
-        ltc = training(scale, LEARNING_TO_CACHE, cur, ltc_form="all-pairs")
-        rows.append(group.learned("Learning-to-Cache", ltc, form="all-pairs"))
+    if which == "all":
+        rows.append(group.made("HarmoniCa + prediction", "fitted", cur, training=harmonica, **own))
+        if cur >= 50:
+            ltc = training(scale, LEARNING_TO_CACHE, cur, ltc_form="all-pairs")
+            rows.append(group.learned("Learning-to-Cache", ltc, form="all-pairs"))
     return rows + searched(group, cur)

@@ -13,6 +13,7 @@ from harmonica.method import router as routers
 from harmonica.method import schedule as schedule_files
 from harmonica.method import schedules
 from harmonica.method.schedule import Schedule
+from harmonica.search import baselines
 from harmonica.search.predict import fit
 from harmonica.search.search import Search
 from harmonica.search.walks import ModelWalk
@@ -70,7 +71,32 @@ def _fitted(spec, store, loaded, walk, progress):
     return own, {"forwards": images * spec.num_steps}
 
 
-MAKINGS = {"search": _search, "fitted": _fitted}
+def _taylor(spec, store, loaded, walk, progress):
+    keep = schedules.fora(spec.num_steps, walk.num_blocks, spec.interval)
+    return baselines.taylor(keep, baselines.channels_of(walk), spec.order), {"forwards": 0}
+
+
+def _smoothcache(spec, store, loaded, walk, progress):
+    reused = schedules.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
+    images, seed = spec.settings.images, spec.settings.seed
+    own = baselines.smoothcache(walk, seed, range(images), reused, loaded.backbone.kinds)
+    return own, {"forwards": images * spec.num_steps}
+
+
+def _evolution(spec, store, loaded, walk, progress):
+    reused = schedules.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
+    walks, settings = spec.forwards // spec.num_steps, spec.settings
+    own = baselines.evolve(walk, reused, walks, settings.seed, images=settings.images)
+    return own, {"forwards": spec.forwards}
+
+
+MAKINGS = {
+    "search": _search,
+    "fitted": _fitted,
+    "taylor": _taylor,
+    "smoothcache": _smoothcache,
+    "evolution": _evolution,
+}
 
 
 def schedule_of(run, store, num_blocks):
