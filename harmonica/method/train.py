@@ -7,18 +7,14 @@ killed run resumes to the same router. On several ranks (ranks.py) each walks it
 the rows are the same on all of them.
 """
 
-import json
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors import torch as safetensors
 
 from harmonica import samplers
-from harmonica.errors import BadInput, check
-from harmonica.files import atomic
+from harmonica.errors import check
+from harmonica.files import load_state, save_state
 from harmonica.method import iepo, ltc, ranks, sdt, seeds
 from harmonica.method.denoise import Denoiser
 from harmonica.method.learner import CORRECT_FROM, Learner
@@ -177,41 +173,27 @@ def initial_logits(num_steps, num_blocks, seed):
 
 def save(path, learner, log):
     """Everything that `restore` needs to go on as if nothing had happened."""
-    tensors = {
-        "logits": learner.logits(),
-        "lambda": learner.lambda_,
-        "slopes": learner.slopes,
-        "steering": torch.tensor([learner.beta, learner.excess], dtype=torch.float64),
-    }
-    for i, row in enumerate(learner.rows):
-        tensors.update(
-            {f"{key}.{i}": value for key, value in learner.optimizer.state.get(row, {}).items()}
-        )
-    with atomic(path) as temporary:
-        temporary.write_bytes(safetensors.save(tensors, {"log": json.dumps(log)}))
+    tensors = {"logits": learner.logits(), "lambda": learner.lambda_, "slopes": learner.slopes}
+    for i, moments in learner.optimizer.state_dict()["state"].items():
+        tensors |= {f"{name}.{i}": value for name, value in moments.items()}
+    save_state(path, tensors, {"beta": learner.beta, "excess": learner.excess, "log": log})
 
 
 def restore(path, learner):
     """-> the log so far, [] where nothing was saved. BadInput where the file is damaged."""
-    if not Path(path).exists():
+    saved = load_state(path)
+    if saved is None:
         return []
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-            log = json.loads(file.metadata()["log"])
-    except SafetensorError as error:
-        raise BadInput(
-            f"state: {path} is not a whole training state ({error}); delete it to train from the start"
-        ) from None
-    learner.lambda_, learner.slopes = (
-        tensors[name].to(learner.slopes.device) for name in ("lambda", "slopes")
-    )
-    learner.beta, learner.excess = tensors["steering"].tolist()
-    for i, row in enumerate(learner.rows):
-        row.data.copy_(tensors["logits"][i])
-        if f"step.{i}" in tensors:
-            learner.optimizer.state[row] = {
-                "step": tensors[f"step.{i}"],
-                **{key: tensors[f"{key}.{i}"].to(row.device) for key in ("exp_avg", "exp_avg_sq")},
-            }
-    return log
+    tensors, about = saved
+    for row, logits in zip(learner.rows, tensors.pop("logits")):
+        row.data.copy_(logits)
+    learner.lambda_ = tensors.pop("lambda").to(learner.slopes.device)
+    learner.slopes = tensors.pop("slopes").to(learner.slopes.device)
+    learner.beta, learner.excess = about["beta"], about["excess"]
+    moments = {}
+    for name, value in tensors.items():
+        kind, _, i = name.rpartition(".")
+        moments.setdefault(int(i), {})[kind] = value
+    groups = learner.optimizer.state_dict()["param_groups"]
+    learner.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    return about["log"]
