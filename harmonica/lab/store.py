@@ -68,10 +68,9 @@ class Store:
 
     def lost(self, artefact):
         """What a record speaks of and is not whole any more, in words; None where all is there."""
-        if artefact.kind == "router" and not is_whole_tensors(self.router_path(artefact)):
-            return "router file is"
-        if artefact.kind == "schedule" and not is_whole_tensors(self.schedule_path(artefact)):
-            return "schedule file is"
+        path = self.file_path(artefact)
+        if path is not None and not is_whole_tensors(path):
+            return f"{artefact.kind} file is"
         if artefact.kind == "run" and missing_blocks(artefact, self):
             return "images are"
         return None
