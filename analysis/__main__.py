@@ -9,7 +9,7 @@ from experiments.rows import ROWS
 from harmonica.cli import command
 from harmonica.cli.command import Parser
 from harmonica.errors import check
-from harmonica.lab.specs import SCALES
+from harmonica.lab.makings import SCALES
 
 from .tables import ABLATIONS, NUM_SEEDS, TABLES
 

@@ -76,7 +76,7 @@ class Cost:
 
 
 def load(root, specs):
-    """-> ([[Cost] of each specs.TrainingCostSpec], their provenances). The records must be there
+    """-> ([[Cost] of each TrainingCostSpec], their provenances). The records must be there
     (records.require).
     """
     found = [record(Store(root), spec) for spec in specs]

@@ -55,7 +55,7 @@ class Table:
         return [row for config in self._configs() for row in config.table(scale, which, num_seeds)]
 
     def costs(self, scale):
-        """[specs.TrainingCostSpec]: what a table of training costs shows, which has no rows."""
+        """[TrainingCostSpec]: what a table of training costs shows, which has no rows."""
         configs = [config for config in self._configs() if hasattr(config, "costs")]
         return [spec for config in configs for spec in config.costs(scale)]
 

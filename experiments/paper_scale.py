@@ -8,7 +8,7 @@ published betas as well.
 
 from dataclasses import dataclass
 
-from harmonica.lab.specs import ModelSpec
+from harmonica.lab.makings import ModelSpec
 from harmonica.method.settings import RouterTraining
 from harmonica.weights import published_sha256
 from harmonica.weights.specs import FileSpec, ImageSpec, PublishedRouter

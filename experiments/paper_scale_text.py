@@ -8,7 +8,7 @@ DiT-XL/2, beta steered to the row's CUR.
 
 from dataclasses import dataclass
 
-from harmonica.lab.specs import ModelSpec
+from harmonica.lab.makings import ModelSpec
 from harmonica.weights import published_sha256
 from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec
 

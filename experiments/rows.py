@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from itertools import groupby
 
-from harmonica.lab.specs import LatencySpec, ModelSpec, RouterSpec, RunSpec, ScheduleSpec
+from harmonica.lab.makings import ModelSpec, RouterSpec, ScheduleSpec
+from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.search.settings import Settings
 
 ROWS = ("core", "all")

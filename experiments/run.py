@@ -10,8 +10,8 @@ from harmonica.cli.command import text, whole
 from harmonica.errors import BadInput, check
 from harmonica.files import at_work
 from harmonica.lab.ids import with_needs
+from harmonica.lab.makings import SCALES
 from harmonica.lab.needed import missing_files
-from harmonica.lab.specs import SCALES
 from harmonica.lab.store import LOCAL, Store, set_aside
 
 from . import listing

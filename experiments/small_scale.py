@@ -4,7 +4,7 @@ how routers are trained.
 
 from harmonica.digits.manifest import folder, manifest
 from harmonica.errors import check
-from harmonica.lab.specs import ModelSpec
+from harmonica.lab.makings import ModelSpec
 from harmonica.method.settings import RouterTraining
 from harmonica.search.settings import Settings
 

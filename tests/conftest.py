@@ -284,7 +284,7 @@ def tiny_loaded(tiny_dit, dtype):
 @pytest.fixture(scope="session")
 def smoke_model():
     from harmonica.digits.manifest import manifest
-    from harmonica.lab.specs import ModelSpec
+    from harmonica.lab.makings import ModelSpec
 
     return ModelSpec(name="smoke-s0", sha256=manifest()["smoke-s0"]["sha256"], scale="smoke")
 

@@ -24,9 +24,10 @@ from harmonica.lab import evaluation
 from harmonica.lab.cost import mac_fraction
 from harmonica.lab.ids import with_needs
 from harmonica.lab.make import make, make_shard
+from harmonica.lab.makings import ModelSpec
 from harmonica.lab.sampling import blocks_of
 from harmonica.lab.schedules import schedule_of
-from harmonica.lab.specs import LatencySpec, ModelSpec, RunSpec
+from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.router import Router
 from harmonica.metrics import adm

@@ -21,9 +21,9 @@ from harmonica.errors import BadInput
 from harmonica.lab import evaluation
 from harmonica.lab.ids import with_needs
 from harmonica.lab.make import make
+from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 from harmonica.lab.sampling import blocks_of
-from harmonica.lab.specs import ModelSpec
 from harmonica.lab.store import Store
 from harmonica.metrics import adm
 from harmonica.metrics.clip import clip_score

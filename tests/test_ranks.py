@@ -13,8 +13,8 @@ import torch
 from harmonica import samplers
 from harmonica.errors import BadInput
 from harmonica.lab.make import make
+from harmonica.lab.makings import ModelSpec, RouterSpec
 from harmonica.lab.models import load_model
-from harmonica.lab.specs import ModelSpec, RouterSpec
 from harmonica.lab.store import Store
 from harmonica.method import ranks, seeds
 from harmonica.method.learner import Learner

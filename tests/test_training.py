@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from harmonica.digits.manifest import manifest
+from harmonica.lab.makings import ModelSpec, RouterSpec
 from harmonica.lab.models import load_model
-from harmonica.lab.specs import ModelSpec, RouterSpec
 from harmonica.method import iepo, ltc, schedules, seeds
 from harmonica.method.learner import Learner
 from harmonica.method.settings import RouterTraining

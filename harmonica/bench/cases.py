@@ -18,8 +18,8 @@ from harmonica.digits.manifest import manifest
 from harmonica.errors import check
 from harmonica.fast.plan import BACKENDS, compile_mask, follow
 from harmonica.lab import cost
+from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
-from harmonica.lab.specs import ModelSpec
 from harmonica.method import schedules
 from harmonica.method.denoise import Denoiser
 

@@ -16,7 +16,7 @@ from harmonica.method.precision import float32_products
 
 @torch.no_grad()
 def measure(spec, store):
-    """Time a specs.LatencySpec -> {"rows": {run id: latency of one batch over all steps, speedup
+    """Time a LatencySpec -> {"rows": {run id: latency of one batch over all steps, speedup
     over the first run}}.
 
     Medians with interquartile ranges over the repeats; a speedup is the median of the ratios within

@@ -23,7 +23,7 @@ RANDOM_SEED = 0
 
 
 def make_schedule(spec, store, progress=iter):
-    """Make the schedule of a ScheduleSpec, its needs being there -> Schedule, metrics of its record."""
+    """Make what a ScheduleSpec says, its needs being there -> Schedule, metrics of its record."""
     loaded = load_model(spec.model)
     walk = ModelWalk(loaded, samplers.load(spec.sampler), spec.num_steps, spec.guidance)
     own, metrics = MAKINGS[spec.making](spec, store, loaded, walk, progress)
@@ -151,6 +151,6 @@ def _check_shape(field, path, shape, run, num_blocks):
 def _check_model(path, about, spec, store):
     if about.get("model_sha256") != spec.model.sha256:
         raise BadInput(
-            f"{spec.kind}: {path} was made for model {about.get('model')!r} with other weights than "
-            f"{spec.model.name}'s; delete it and {store.record_path(spec)} to have it made again"
+            f"{spec.kind}: {path} was made for model {about.get('model')!r} with other weights "
+            f"than {spec.model.name}'s; delete it and {store.record_path(spec)} to have it made again"
         )

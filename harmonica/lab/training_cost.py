@@ -17,7 +17,7 @@ from harmonica.method.train import Work, initial_logits
 
 
 def measure(spec, progress=iter):
-    """Time a specs.TrainingCostSpec -> {router id: its row, as docs/records.md explains it}."""
+    """Time a TrainingCostSpec -> {router id: its row, as docs/records.md explains it}."""
     with float32_products("ieee"):
         measured = {router.id: Measured(router) for _, router in progress(spec.rows)}
         walks = cost.interleaved({id_: own.walk for id_, own in measured.items()}, spec.repeats)

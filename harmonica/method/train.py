@@ -22,7 +22,7 @@ from harmonica.method.router import CLAMP
 
 
 def train(loaded, router, state_path, *, pair=None, save_every=10, progress=iter):
-    """Train `router` (a specs.RouterSpec) on a loaded model -> logits (T, N), log (one dict per
+    """Train `router` (a RouterSpec) on a loaded model -> logits (T, N), log (one dict per
     trajectory).
 
     Resumes from `state_path` where it exists and saves there every `save_every` trajectories.

@@ -42,7 +42,7 @@ def clean_inception(folder, device):
 
 
 def clip(spec):
-    """The CLIP checkpoint of a specs.FileSpec, a folder or hub id. BadInput where it is missing or
+    """The CLIP checkpoint of a FileSpec, a folder or hub id. BadInput where it is missing or
     another one.
     """
     path = weights.checked(spec.name, spec.sha256, "clip")

@@ -15,7 +15,7 @@ from harmonica.weights.prompts import Prompts
 
 
 def load(spec, precision=None):
-    """A specs.ModelSpec with prompts -> models.Loaded, frozen, on the GPU if there is one;
+    """A ModelSpec with prompts -> Loaded, frozen, on the GPU if there is one;
     "bfloat16" weights if so asked.
 
     Its conditions are the captions in their order. BadInput where a file is missing, has another

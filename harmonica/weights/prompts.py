@@ -93,7 +93,7 @@ def prepare(encode, captions, about, out, batch=16, progress=iter):
 
 
 class Prompts:
-    """The embeddings that a specs.PromptSpec names. BadInput where they are missing, damaged or of
+    """The embeddings that a PromptSpec names. BadInput where they are missing, damaged or of
     other captions.
     """
 

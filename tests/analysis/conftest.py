@@ -13,7 +13,7 @@ from experiments import table2
 from experiments.table1 import rows_of
 from harmonica.files import write_json
 from harmonica.lab.ids import SCHEMA, canonical
-from harmonica.lab.specs import ModelSpec
+from harmonica.lab.makings import ModelSpec
 from harmonica.lab.store import Store
 
 PROVENANCE = {

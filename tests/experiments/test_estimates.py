@@ -12,7 +12,7 @@ from harmonica import weights
 from harmonica.errors import BadInput
 from harmonica.fast.training import fast_pair
 from harmonica.lab import estimates
-from harmonica.lab.specs import ModelSpec
+from harmonica.lab.makings import ModelSpec
 from harmonica.method import sdt
 from harmonica.method.denoise import Denoiser
 from harmonica.method.learner import Learner

@@ -9,8 +9,8 @@ from harmonica import weights
 from harmonica.backbones.counts import count
 from harmonica.digits.manifest import manifest
 from harmonica.lab import cost
+from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
-from harmonica.lab.specs import ModelSpec
 from harmonica.method import schedules
 
 

@@ -15,10 +15,11 @@ from harmonica.lab import make as maker
 from harmonica.lab import sampling
 from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.make import make, make_shard
+from harmonica.lab.makings import RouterSpec
 from harmonica.lab.sampling import load_samples
 from harmonica.lab.schedules import schedule_of
 from harmonica.lab.shards import missing_blocks, num_blocks, shard_blocks
-from harmonica.lab.specs import LatencySpec, RouterSpec, RunSpec
+from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method import router as routers
 from harmonica.method import schedules

@@ -9,8 +9,8 @@ import torch
 from harmonica.digits import captions, data, pixart_folder
 from harmonica.digits import manifest as manifests
 from harmonica.errors import BadInput
+from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
-from harmonica.lab.specs import ModelSpec
 
 
 def test_every_shipped_model_loads_under_its_hash():

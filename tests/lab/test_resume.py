@@ -17,7 +17,8 @@ from safetensors.numpy import load_file
 
 from harmonica import files
 from harmonica.lab.make import make
-from harmonica.lab.specs import RouterSpec, RunSpec
+from harmonica.lab.makings import RouterSpec
+from harmonica.lab.specs import RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.settings import RouterTraining
 

@@ -13,14 +13,8 @@ import pytest
 
 from harmonica.errors import BadInput
 from harmonica.lab.ids import canonical, with_needs
-from harmonica.lab.specs import (
-    LatencySpec,
-    ModelSpec,
-    RouterSpec,
-    RunSpec,
-    ScheduleSpec,
-    TrainingCostSpec,
-)
+from harmonica.lab.makings import ModelSpec, RouterSpec, ScheduleSpec
+from harmonica.lab.specs import LatencySpec, RunSpec, TrainingCostSpec
 from harmonica.method.settings import RouterTraining
 from harmonica.search.settings import Settings
 from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec, PublishedRouter

@@ -9,9 +9,10 @@ from harmonica import samplers
 from harmonica.digits.manifest import manifest
 from harmonica.fast.plan import compile_mask
 from harmonica.lab import sampling
+from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 from harmonica.lab.shards import num_blocks
-from harmonica.lab.specs import ModelSpec, RunSpec
+from harmonica.lab.specs import RunSpec
 from harmonica.method import schedules, seeds
 from harmonica.method.denoise import Denoiser
 

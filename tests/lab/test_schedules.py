@@ -8,8 +8,9 @@ import torch
 from harmonica.errors import BadInput
 from harmonica.lab import ids
 from harmonica.lab.make import make
+from harmonica.lab.makings import ScheduleSpec
 from harmonica.lab.schedules import schedule_of
-from harmonica.lab.specs import RunSpec, ScheduleSpec
+from harmonica.lab.specs import RunSpec
 from harmonica.lab.store import Store
 from harmonica.method import schedule as schedule_files
 from harmonica.search.settings import Settings

@@ -12,7 +12,8 @@ import pytest
 from harmonica.errors import BadInput
 from harmonica.files import atomic, save_array, write_json
 from harmonica.lab.ids import SCHEMA
-from harmonica.lab.specs import ModelSpec, RunSpec
+from harmonica.lab.makings import ModelSpec
+from harmonica.lab.specs import RunSpec
 from harmonica.lab.store import Store, set_aside
 from harmonica.weights.specs import FileSpec, ImageSpec
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from harmonica.backbones.pixart import TextCond
-from harmonica.lab.specs import ModelSpec, RouterSpec
+from harmonica.lab.makings import ModelSpec, RouterSpec
 from harmonica.method import iepo, seeds
 from harmonica.method.learner import Learner
 from harmonica.method.model import Loaded

@@ -12,7 +12,8 @@ import pytest
 from harmonica.errors import BadInput
 from harmonica.lab.ids import with_needs
 from harmonica.lab.make import make_shard
-from harmonica.lab.specs import LatencySpec, RouterSpec, RunSpec
+from harmonica.lab.makings import RouterSpec
+from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.settings import RouterTraining
 from slurm import launch, report

@@ -18,8 +18,9 @@ from harmonica.backbones.dit_official import to_official
 from harmonica.errors import BadInput
 from harmonica.fast.plan import compile_mask
 from harmonica.lab import sampling
+from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
-from harmonica.lab.specs import ModelSpec, RunSpec
+from harmonica.lab.specs import RunSpec
 from harmonica.method import schedules
 from harmonica.method.denoise import run_all
 from harmonica.weights.checkpoints import describe, of_folder

@@ -4,7 +4,8 @@ Runs of 300 blocks.
 
 from experiments.rows import Row
 from harmonica.digits.manifest import manifest
-from harmonica.lab.specs import ModelSpec, RouterSpec, RunSpec
+from harmonica.lab.makings import ModelSpec, RouterSpec
+from harmonica.lab.specs import RunSpec
 from harmonica.method.settings import RouterTraining
 
 

@@ -1,0 +1,154 @@
+"""What the schedule of a run comes from, as data: a base model, a trained router, a schedule that
+is made in another way. Imports no torch.
+
+Frozen, keyword-only, with range checks. Routers and schedules are artefacts, as runs are: each has
+an `id` (ids.py) and says what it `needs()` to be there before it is made.
+"""
+
+from dataclasses import dataclass
+
+from harmonica.errors import check
+from harmonica.lab import ids
+from harmonica.method.settings import RouterTraining
+from harmonica.search.settings import Settings
+from harmonica.weights.specs import PromptSpec
+
+SCALES = ("smoke", "digits", "paper")
+SAMPLERS = ("ddim", "ddim-diffusers", "dpm++", "iddpm", "sa-solver")
+MAKINGS = ("search", "fitted", "taylor", "smoothcache", "evolution")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec:
+    """A base model: its weights by name and sha256. numerics: official (also where not given) or
+    diffusers.
+
+    At paper scale the name is that of a file, folder or hub id (see weights). heads: of an official
+    file whose width no published DiT has. prompts: what a text-to-image model is conditioned on.
+    """
+
+    name: str
+    sha256: str
+    scale: str
+    numerics: str | None = None
+    heads: int | None = None
+    prompts: PromptSpec | None = None
+
+    def __post_init__(self):
+        check_choice(self, "scale", SCALES)
+        check_choice(self, "numerics", ("official", "diffusers"), optional=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouterSpec:
+    """A router to be trained: for this model, sampler and number of steps."""
+
+    model: ModelSpec
+    sampler: str = "ddim"
+    num_steps: int
+    guidance: float = 1.0
+    training: RouterTraining
+
+    kind = "router"
+
+    def __post_init__(self):
+        check_sampling(self)
+        if self.training.cur_percent is not None:
+            check_cur(self.training.cur_percent, self.num_steps)
+
+    @property
+    def id(self):
+        slug = f"{self.model.name}-t{self.num_steps}-{self.training.method}"
+        return ids.make_id(self, slug + ids.cur(self.training.cur_percent))
+
+    def needs(self):
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSpec:
+    """A schedule that is made for this model, sampler and number of steps in another way than by
+    training a router.
+
+    making: search (by the image error, of exactly cur_percent skipped entries; with `by_macs` of so
+    many per cent of the blocks' multiply-accumulates), smoothcache or evolution (of cur_percent);
+    fitted: FORA's mask at `interval`, or a router's at cur_percent, skipped entries predicted by
+    fitted weights; taylor: FORA's mask at `interval`, predicted by Taylor's formula of `order`.
+    settings: how much is spent on it, whether a search is for predictions, and its seed. forwards:
+    that an evolution may spend, in forwards of one image.
+    """
+
+    model: ModelSpec
+    sampler: str = "ddim"
+    num_steps: int
+    guidance: float = 1.0
+    making: str
+    cur_percent: float | None = None
+    by_macs: bool = False
+    interval: int | None = None
+    order: int | None = None
+    router: RouterSpec | None = None
+    forwards: int | None = None
+    settings: Settings
+
+    kind = "schedule"
+
+    def __post_init__(self):
+        check_sampling(self)
+        check_choice(self, "making", MAKINGS)
+        of_fora = self.making == "taylor" or self.making == "fitted" and self.router is None
+        takes = {
+            "interval": of_fora,
+            "order": self.making == "taylor",
+            "forwards": self.making == "evolution",
+            "cur_percent": not of_fora,
+        }
+        for field, needed in takes.items():
+            value, right = getattr(self, field), "is needed" if needed else "is not taken"
+            check(
+                (value is not None) == needed, field, value, f"{self.making} of this kind: {right}"
+            )
+        check(
+            self.router is None or self.making == "fitted",
+            "router",
+            self.router,
+            "only fitted takes one",
+        )
+        if self.cur_percent is not None:
+            check_cur(self.cur_percent, self.num_steps)
+
+    @property
+    def method(self):
+        """The making as part of a slug."""
+        base = f"fora{self.interval}" if self.interval else ""
+        base += self.router.training.method if self.router else ""
+        own = f"taylor{self.order}" if self.order else self.making
+        predicted = "-predicted" * (self.making == "search" and self.settings.predict)
+        return f"{base}-{own}".strip("-") + predicted + "-macs" * self.by_macs
+
+    @property
+    def id(self):
+        slug = f"{self.model.name}-t{self.num_steps}-{self.method}{ids.cur(self.cur_percent)}"
+        return ids.make_id(self, slug)
+
+    def needs(self):
+        return [self.router] if self.router else []
+
+
+def check_choice(spec, field, known, optional=False):
+    value, right = getattr(spec, field), f"choose one of {', '.join(known)}"
+    if not (optional and value is None):
+        check(value in known, field, value, right + (", or leave it out" if optional else ""))
+
+
+def check_cur(percent, num_steps):
+    most = 100 * (num_steps - 1) / num_steps
+    check(
+        0 <= percent <= most, "cur_percent", percent, f"with T = {num_steps} it lies in 0..{most:g}"
+    )
+
+
+def check_sampling(artefact):
+    check_choice(artefact, "sampler", SAMPLERS)
+    check(artefact.num_steps >= 1, "num_steps", artefact.num_steps, "it must be at least 1")
+    check(artefact.guidance >= 1, "guidance", artefact.guidance, "it must be at least 1 (1 = none)")
