@@ -27,6 +27,8 @@ def parser():
         prompts,
         router,
         samples,
+        schedule,
+        search,
         train,
         weights,
     )
@@ -37,7 +39,8 @@ def parser():
         description="Learned feature caching for diffusion transformers.",
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    verbs = (train, evaluate, samples, router, families, weights, latents, prompts, base_models)
+    verbs = (search, train, evaluate, samples, schedule, router, families)
+    verbs += (weights, latents, prompts, base_models)
     for verb in verbs:
         verb.add(commands)
     return top

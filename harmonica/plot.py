@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
@@ -37,6 +38,7 @@ COLOURS = 256  # of a PNG, which is a third as large with a palette
 KINDS = {"attn": "attention", "cross": "cross-attention", "mlp": "feed-forward"}
 DIT_KINDS = ("attn", "mlp")
 THRESHOLD = "#d55e00"
+FILLS = ("#00224e", "#ffffff", "#e3cb5a")  # computed, reused, predicted
 
 
 @contextmanager
@@ -88,6 +90,24 @@ def heat_map(router, path, cur=None):
         image = draw_scores(axes, scores, tau=router.tau, reused=reused, kinds=kinds)
         axes[0].set_ylabel("step (0 = noise end)")
         explain(figure, image, axes, router.tau)
+
+
+def schedule_map(schedule, path):
+    """Draw a Schedule as PNG or PDF, a row for each step and a column for each unit: computed, reused
+    or predicted.
+    """
+    what = np.where(np.asarray(schedule.keep), 0, 1)
+    for entry in schedule.weights:
+        what[entry] = 2
+    steps, units = what.shape
+    with drawing([path], 1.6 + 0.09 * max(units, 24), 1.2 + 0.13 * steps) as figure:
+        axes = figure.subplots()
+        axes.imshow(what, cmap=ListedColormap(FILLS), vmin=0, vmax=2, aspect="auto")
+        axes.set(xlabel="unit", ylabel="step (0 = noise end)")
+        axes.set(xticks=_ticks(units), yticks=_ticks(steps))
+        patches = [Rectangle((0, 0), 1, 1, facecolor=fill, edgecolor="#444444") for fill in FILLS]
+        names = ("computed", "reused", "predicted")
+        figure.legend(patches, names, loc="outside upper center", ncols=3)
 
 
 def kinds_of(router):

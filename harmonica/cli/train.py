@@ -83,7 +83,7 @@ def _train(arguments):
     from harmonica.pipeline.train import cost, describe, router_training, train_router
     from harmonica.weights.prompts import read_captions
 
-    device, captions = _device(arguments.device), arguments.captions or CAPTIONS
+    device, captions = chosen_device(arguments.device), arguments.captions or CAPTIONS
     read_captions(captions)  # before anything is loaded
     training = router_training(
         arguments.steps, arguments.cur, arguments.trajectories, arguments.batch, arguments.seed
@@ -113,7 +113,7 @@ def _train(arguments):
     _print_result(arguments, trained)
 
 
-def _device(name):
+def chosen_device(name):
     import torch
 
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -19,6 +19,7 @@ from diffusers import (
     SASolverScheduler,
 )
 from diffusers.utils import logging
+from transformers.utils import logging as transformers_logging
 
 from harmonica import samplers
 from harmonica.backbones.pixart import TextCond
@@ -57,7 +58,7 @@ def load_pipeline(source, sampler, captions, device):
     text = "text_encoder" in index
     prompts = read_captions(captions) if text else None
     embeddings = embed(source, prompts, device) if text else None
-    pipe = _from_pretrained(
+    pipe = from_pretrained(
         DiffusionPipeline.from_pretrained,
         source,
         dtype=torch.float32,
@@ -97,7 +98,7 @@ def encoder(source, device):
     index = _index(source)
     right = f"a {index['_class_name']} embeds no captions"
     check("text_encoder" in index, "model", str(source), right)
-    pipe = _from_pretrained(
+    pipe = from_pretrained(
         DiffusionPipeline.from_pretrained,
         source,
         transformer=None,
@@ -117,7 +118,7 @@ def _captions(source, transformer, embeddings, device):
     (embeds, masks), sizes = embeddings, (None, None)
     if transformer.use_additional_conditions:
         levels = len(
-            _from_pretrained(AutoencoderKL.load_config, source, subfolder="vae")[
+            from_pretrained(AutoencoderKL.load_config, source, subfolder="vae")[
                 "block_out_channels"
             ]
         )
@@ -145,16 +146,17 @@ def _classes(backbone, device):
 
 def _index(source):
     """-> what the model_index.json of a pipeline names. BadInput where it is none of PIPELINES."""
-    index = _from_pretrained(DiffusionPipeline.load_config, source)
+    index = from_pretrained(DiffusionPipeline.load_config, source)
     name = index.get("_class_name") if isinstance(index, dict) else None
     check(name in PIPELINES, "model", name, f"choose one of {', '.join(PIPELINES)}")
     return index
 
 
-def _from_pretrained(load, source, **options):
+def from_pretrained(load, source, **options):
     logging.set_verbosity_error()  # what matters is said below
     if not sys.stderr.isatty():
         logging.disable_progress_bar()
+        transformers_logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of deprecations inside diffusers and the hub's client

@@ -1,0 +1,98 @@
+"""`python -m harmonica search` and `schedule`, as a user meets them."""
+
+import json
+
+import pytest
+
+import harmonica
+from harmonica.__main__ import main
+
+FEW = ("--images", 2, "--batch", 2, "--cur", 40, "--guidance", 2)
+
+
+@pytest.fixture(scope="module")
+def model(tiny_pipe, tmp_path_factory):
+    """The folder of a saved tiny PixArt pipeline."""
+    folder = tmp_path_factory.mktemp("pixart")
+    tiny_pipe("alpha").save_pretrained(folder)
+    return folder
+
+
+def run(*words):
+    return main([str(word) for word in words])
+
+
+def test_one_folder_for_several_numbers_of_steps(model, tiny_pipe, tmp_path, capfd):
+    out, captions = tmp_path / "found", tmp_path / "captions.txt"
+    captions.write_text("a fox\na train\n")
+    words = ("search", "--model", model, "--steps", 4, 3, "--out", out, "--captions", captions)
+    assert run(*words, *FEW, "--set", "max_sequence_length=16") == 0
+    said = capfd.readouterr()
+    assert "memory" in said.err and "time" in said.err
+    assert said.out.count("wrote") == said.out.count("on held-back noise") == 2
+    assert f"harmonica.apply(pipe, '{out}')" in said.out and "guidance_scale=2" in said.out
+    pipe = tiny_pipe("alpha")
+    with harmonica.apply(pipe, out) as applied:
+        assert applied.schedules.by_steps.keys() == {3, 4}
+        for steps in (3, 4):
+            pipe(
+                "a fox",
+                num_inference_steps=steps,
+                use_resolution_binning=False,
+                clean_caption=False,
+                max_sequence_length=16,
+                output_type="latent",
+            )
+    assert applied.schedules.by_steps[3].about["model"] == model.name  # no path of this machine
+
+
+def test_a_dry_run_writes_nothing_and_one_number_of_steps_lies_in_the_folder(
+    model, tmp_path, capfd
+):
+    out = tmp_path / "found"
+    words = ("search", "--model", model, "--steps", 3, "--out", out, *FEW)
+    assert run(*words, "--dry-run") == 0
+    assert "time       at most" in capfd.readouterr().err and not out.exists()
+    assert run(*words, "--no-predict") == 0
+    assert (out / "schedule.safetensors").exists()
+    capfd.readouterr()
+    assert run("schedule", "info", out, "--json") == 0
+    shown = json.loads(capfd.readouterr().out)
+    assert shown["T"] == 3 and shown["predicted"] == 0 and shown["skipped"] == round(0.4 * 18)
+    assert run("schedule", "plot", out, tmp_path / "map.png") == 0
+    assert (tmp_path / "map.png").stat().st_size > 1000
+    for ending in (".pt", ".json", ".safetensors"):
+        assert run("schedule", "export", out, tmp_path / f"mask{ending}") == 0
+    read = harmonica.formats.read(tmp_path / "mask.pt", kinds=("attn", "cross", "mlp"))
+    keep = harmonica.Schedule.from_pretrained(out).keep
+    assert (read.schedule().keep == keep).all()
+    assert run(*words, "--no-predict", "--seed", 1) == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: out:") and "a search with another search" in last
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["--model", "nowhere"], ["model: nowhere is neither"]),
+        (["--set", "height"], ["set: 'height' is not possible", "NAME=VALUE"]),
+        (["--set", "colour=1"], ["argument: 'colour' is not possible", "num_inference_steps"]),
+        (["--set", "num_inference_steps=3"], ["what --steps says"]),
+        (["--captions", "missing.txt"], ["captions: missing.txt cannot be read"]),
+        (["--device", "nothing"], ["device: 'nothing' is not possible"]),
+        (["--cur", "90"], ["cur: 90", "is not possible; with T = 3 it lies in"]),
+    ],
+    ids=lambda words: words[0],
+)
+def test_mistakes_are_one_sentence(model, tmp_path, refused_here, words, said):
+    usual = {"--model": model, "--steps": 3, "--out": tmp_path / "out", "--images": 2}
+    usual |= {words[0]: words[1]}
+    given = [word for option in usual.items() for word in option]
+    refused_here("search", *given, "--batch", 1, words=said)
+
+
+def test_predictions_are_not_dropped_without_a_word(model, tmp_path, refused_here):
+    out = tmp_path / "found"
+    assert run("search", "--model", model, "--steps", 3, "--out", out, *FEW) == 0
+    words = ["only .safetensors holds predictions"]
+    refused_here("schedule", "export", out, tmp_path / "mask.pt", words=words)

@@ -1,0 +1,221 @@
+"""harmonica.search on real pipelines with tiny weights: better than FORA at the same count, the same
+again, also after a kill and by offload; the pipeline is left as it was.
+"""
+
+import diffusers
+import pytest
+import torch
+from tiny_pipelines import PIPELINES, flux, sd3
+from torch.utils._pytree import tree_map
+
+import harmonica
+from harmonica.errors import BadInput
+from harmonica.method import schedules
+from harmonica.method.schedule import Schedule
+from harmonica.pipeline.calls import last_latents
+from harmonica.pipeline.fitting import read_schedules
+from harmonica.search.search import Search
+
+T = 6
+NAMES = ("PixArt-alpha", "DiT", "Flux", "SD3", "Wan", "Qwen-Image", "Sana", "Lumina2", "Wan 2.2")
+SMALL = {"images": 8, "rounds": 1, "quiet": True}
+SMALLER = {"images": 4, "rounds": 0, "quiet": True}
+
+
+def drawn(pipe, inputs, steps=T):
+    """call(pipe, seed, count) -> latents, of a tiny pipeline whose prompts are embeddings."""
+
+    def call(pipe, seed, count):
+        generators = [torch.Generator().manual_seed(seed + k) for k in range(count)]
+        more = {"num_inference_steps": steps, "generator": generators}
+        if "class_labels" in inputs:
+            return last_latents(pipe, {**inputs, "class_labels": [3] * count, **more}, count)
+        for name, value in inputs.items():
+            if isinstance(value, torch.Tensor):
+                more[name] = value.repeat(count, *[1] * (value.ndim - 1))
+        return pipe(**{**inputs, **more}, return_dict=False)[0]
+
+    return call
+
+
+def error(pipe, call, schedule):
+    """Of a schedule that is applied, on noise of its own."""
+    with torch.no_grad():
+        exact = call(pipe, 12345, 16)
+        with harmonica.apply(pipe, schedule):
+            return float((call(pipe, 12345, 16) - exact).square().mean())
+
+
+def assert_same(one, other):
+    assert torch.equal(one.keep, other.keep) and one.weights.keys() == other.weights.keys()
+    assert all(torch.equal(one.weights[entry], other.weights[entry]) for entry in one.weights)
+
+
+def state_of(pipe):
+    """What a search may touch and must put back."""
+    models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    return (
+        type(pipe),
+        vars(pipe).keys() & {"progress_bar", "encode_prompt"},
+        pipe._progress_bar_config,
+        [parameter.requires_grad for model in models for parameter in model.parameters()],
+        ["forward" in vars(module) for model in models for module in model.modules()],
+        vars(pipe.scheduler).keys() & {"step", "set_timesteps"},
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_closer_than_fora_at_the_same_count_and_travels(name, tmp_path):
+    pipe, inputs = PIPELINES[name][0]()
+    call, before = drawn(pipe, inputs), state_of(pipe)
+    found = harmonica.search(pipe, call=call, cur=50, out=tmp_path, **SMALL)
+    assert state_of(pipe) == before
+    counted = [i for i, unit in enumerate(found.about["units"]) if unit not in found.about["free"]]
+    assert (~found.keep[:, counted]).sum() == T * len(counted) // 2 and found.cur_percent == 50
+    assert found.num_steps == T == len(found.timesteps) and found.weights
+    fora = Schedule(keep=schedules.fora(T, found.num_blocks), timesteps=found.timesteps)
+    own = error(pipe, call, found)
+    assert own < error(pipe, call, fora)
+    told = found.about["error"]["of"]
+    assert own == pytest.approx(told["this schedule"], rel=4) and len(told) == 3
+    again = Schedule.from_pretrained(tmp_path)
+    assert_same(found, again)
+    assert error(pipe, call, again) == own == error(pipe, call, tmp_path)
+    assert again.about == tree_map(lambda leaf: leaf, found.about)
+    assert "| this schedule |" in (tmp_path / "README.md").read_text()
+
+
+def test_reuse_alone_another_seed_and_the_same_again(tmp_path):
+    pipe, inputs = flux()
+    call = drawn(pipe, inputs)
+    found, again, other = (
+        harmonica.search(pipe, call=call, predict=False, seed=seed, **SMALLER) for seed in (0, 0, 1)
+    )
+    assert not found.weights and found.about["method"] == "search"
+    assert_same(found, again)
+    assert other.about["error"] != found.about["error"]
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_killed_search_goes_on_in_its_folder_and_a_finished_one_runs_nothing(
+    tmp_path, monkeypatch
+):
+    pipe, inputs = flux()
+    call, before = drawn(pipe, inputs), state_of(pipe)
+    straight = harmonica.search(pipe, call=call, **SMALLER)
+
+    def killed(search, what, error=None):
+        if search.state.values["done"] == 3:
+            raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Search, "tell", killed)
+        harmonica.search(pipe, call=call, out=tmp_path, **SMALLER)
+    assert state_of(pipe) == before
+    assert {path.name for path in tmp_path.iterdir()} == {"search.json", "state.safetensors"}
+    assert_same(harmonica.search(pipe, call=call, out=tmp_path, **SMALLER), straight)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "README.md",
+        "search.json",
+        "schedule.safetensors",
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(Search, "run", None)
+        assert_same(harmonica.search(pipe, call=call, out=tmp_path, **SMALLER), straight)
+        with pytest.raises(BadInput, match="a search with another cur_percent; choose another"):
+            harmonica.search(pipe, call=call, out=tmp_path, cur=40, **SMALLER)
+
+
+@pytest.mark.parametrize("name", ["Flux", "Sana", "Qwen-Image"])
+def test_by_offload_it_is_the_same(name):
+    """Blocks checkpointed, features in CPU memory: one image at a time, the same numbers."""
+    pipe, inputs = PIPELINES[name][0]()
+    call, before = drawn(pipe, inputs, steps=4), state_of(pipe)
+    few = {"images": 2, "rounds": 0, "quiet": True, "call": call}
+    found = harmonica.search(pipe, batch=1, **few)
+    by_offload = harmonica.search(pipe, offload=True, **few)
+    assert_same(found, by_offload)
+    assert by_offload.about["error"] == found.about["error"]
+    assert state_of(pipe) == before and not pipe.transformer.is_gradient_checkpointing
+
+
+def test_prompts_are_embedded_once_and_arguments_go_to_the_call(tiny_pipe, capfd):
+    pipe, prompts = tiny_pipe("alpha"), ["a fox", "a long red train", "fog"]
+    pipe.scheduler = diffusers.DPMSolverMultistepScheduler()
+    before, calls = state_of(pipe), []
+    pipe.text_encoder.register_forward_hook(lambda *_: calls.append(1))
+    size = {"height": 16, "width": 8, "max_sequence_length": 16}
+    found = harmonica.search(pipe, prompts, steps=4, guidance=3.0, images=4, rounds=0, **size)
+    # lists of 1 and 2 for what is learned, of 4 for the search, of 8 for its checks; and no prompt
+    assert len(calls) <= 2 * 4 and state_of(pipe) == before
+    assert found.about["guidance"] == 3.0 and found.about["kinds"] == ["attn", "cross", "mlp"]
+    said = capfd.readouterr().err
+    assert "T = 4, N = 6 units" in said and "memory" in said and "time" in said
+    images = {"num_inference_steps": 4, "use_resolution_binning": False, "output_type": "latent"}
+    with harmonica.apply(pipe, found):
+        pipe(prompts, clean_caption=False, **images, **size)
+
+
+def test_classes_of_a_dit(tiny_pipe):
+    pipe = tiny_pipe("dit")
+    found = harmonica.search(pipe, steps=4, cur=25, images=4, rounds=0, quiet=True)
+    assert (~found.keep).sum() == 4 and found.about["kinds"] == ["attn", "mlp"]
+    assert found.about["guidance"] == 4.0
+    assert harmonica.search(pipe, [1, 2], steps=4, images=2, dry_run=True, quiet=True) is None
+
+
+def test_image_to_image_is_searched_over_the_steps_that_run():
+    pipe, inputs = sd3("StableDiffusion3Img2ImgPipeline", strength=0.5)
+    inputs |= {"image": torch.rand(1, 3, 8, 8)}
+    call = drawn(pipe, inputs, steps=8)
+    found = harmonica.search(pipe, call=call, cur=50, images=4, rounds=0, quiet=True)
+    assert found.num_steps == 4 and len(found.timesteps) == 4
+    fora = Schedule(keep=schedules.fora(4, found.num_blocks), timesteps=found.timesteps)
+    assert error(pipe, call, found) < error(pipe, call, fora)
+
+
+def test_the_second_of_two_transformers_computes_its_first_step():
+    pipe, inputs = PIPELINES["Wan 2.2"][0]()
+    found = harmonica.search(pipe, call=drawn(pipe, inputs), images=2, rounds=0, quiet=True)
+    full = [step for step, row in enumerate(found.keep.tolist()) if all(row)]
+    assert full[0] == 0 and len(full) > 1
+
+
+def test_mistakes(tiny_pipe):
+    pipe, inputs = flux()
+    call, before = drawn(pipe, inputs), state_of(pipe)
+
+    def refused(words, pipe=pipe, **options):
+        with pytest.raises(BadInput, match=words) as said:
+            harmonica.search(pipe, **{"images": 2, "quiet": True, **options})
+        assert "\n" not in str(said.value)
+
+    refused("cur: 120 is not possible", cur=120, call=call)
+    refused("cur: 90 percent is not possible; with T = 6", cur=90, call=call)
+    refused("images: 0 is not possible", images=0, call=call)
+    refused("steps: 1 is not possible", steps=1)
+    refused("batch: 3 is not possible; it must divide", batch=3, call=call)
+    refused("argument: 'colour' is not possible; FluxPipeline takes prompt", colour="red")
+    refused("prompts: .* give at least one", prompts=[])
+    refused("ended without a call of its transf", call=lambda pipe, seed, count: torch.zeros(2, 2))
+    refused("latents of 2 images", call=lambda pipe, seed, count: call(pipe, seed, count + 1))
+    refused("return the latents", call=lambda pipe, *given: str(call(pipe, *given)))
+    refused("its result has no gradient", call=torch.no_grad()(call))
+    assert state_of(pipe) == before
+    pipe.transformer = torch.compile(pipe.transformer)
+    refused("FluxTransformer2DModel is compiled", call=call)
+
+
+def test_one_folder_for_several_numbers_of_steps(tmp_path):
+    pipe, inputs = flux()
+    for steps in (4, 5):
+        call = drawn(pipe, inputs, steps)
+        few = {"images": 2, "rounds": 0, "quiet": True, "cur": 40}
+        harmonica.search(pipe, call=call, out=tmp_path / str(steps), **few)
+    assert read_schedules(tmp_path, pipe.transformer).keys() == {4, 5}
+    with harmonica.apply(pipe, tmp_path):
+        for steps in (4, 5):
+            drawn(pipe, inputs, steps)(pipe, 0, 1)
