@@ -210,7 +210,9 @@ def agreed(about, out):
         write_json(path, about)
         return False
     there = read_json(path, "out", "delete it to begin again")
-    differing = [name for name in about if there.get(name) != about[name] and name != "model"]
+    about, there = ({**whole, **whole.get("search", {})} for whole in (about, there))
+    differing = [name for name in about if there.get(name) != about[name]]
+    differing = [name for name in differing if name not in ("model", "search")]
     right = f"it holds a search with another {', '.join(differing)}; choose another folder"
     check(not differing, "out", str(out), right)
     return (out / FILE).exists()
