@@ -99,8 +99,8 @@ class Group:
         )
 
     def made(self, method, making, cur=None, *, settings=None, training=None, **fields):
-        """Schedules made as a ScheduleSpec says, one for each base model. cur: of the row. training:
-        of the routers whose masks are predicted; fields: more of ScheduleSpec's.
+        """Schedules made as a ScheduleSpec says, one for each base model. cur: of the row.
+        training: of the routers whose masks are predicted; fields: more of ScheduleSpec's.
         """
         specs = [
             ScheduleSpec(

@@ -124,7 +124,8 @@ def test_a_profile_puts_no_hooks_where_they_would_be_compiled_in(tiny_cases):
         (["--tables", "speed"], "invalid choice: 'speed'"),
         (
             ["--peer", "nowhere"],
-            "peer: 'nowhere' is not possible; a checkout of the released code holds models/dynamic_mo",
+            "peer: 'nowhere' is not possible; a checkout of the released code holds "
+            "models/dynamic_mo",
         ),
         pytest.param(
             ["--backends", "cudagraph"],

@@ -1,5 +1,5 @@
-"""Training and search on several ranks: in exact arithmetic the same as on one; every rank ends with
-it, one of them writes.
+"""Training and search on several ranks: in exact arithmetic the same as on one; every rank ends
+with it, one of them writes.
 """
 
 import os

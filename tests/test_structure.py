@@ -1,4 +1,5 @@
-"""The map of the house: imports point one way, in no circle, and the library's first floor is small.
+"""The map of the house: imports point one way, in no circle, and the library's first floor is
+small.
 
 Every import counts: within functions, and by import_module or __import__ with a constant name.
 """

@@ -1,5 +1,5 @@
-"""Tiny configurations and inputs of diffusers' transformer classes: class name -> function that gives
-(constructor arguments, forward arguments).
+"""Tiny configurations and inputs of diffusers' transformer classes: class name -> function that
+gives (constructor arguments, forward arguments).
 
 All have two blocks or so of each kind and a batch of two where the class allows it.
 """

@@ -1,7 +1,8 @@
 """Make an environment or bring it up to date: requirements.lock, then this checkout, editable.
 
 python3 tools/install.py FOLDER, a conda one too; by uv where it is there, else by pip. Its stamp is
-completed last, so an interrupted install is done again. A torch that was there and satisfies stays."""
+completed last, so an interrupted install is done again. A torch that was there and satisfies stays.
+"""
 
 import re
 import shutil

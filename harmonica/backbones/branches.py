@@ -1,10 +1,10 @@
-"""Where the residual branches of a diffusers transformer are: attention and feed-forward children of
-its repeated blocks, found by what their classes and attributes are called.
+"""Where the residual branches of a diffusers transformer are: attention and feed-forward children
+of its repeated blocks, found by what their classes and attributes are called.
 
 A unit is one call of such a branch. Most units are one module. Where a block computes attention and
-feed-forward side by side and projects both at once (Flux's single blocks), or writes its feed-forward
-out as linear layers (PRX), the unit is the last of several modules: those before it are read by it
-alone.
+feed-forward side by side and projects both at once (Flux's single blocks), or writes its
+feed-forward out as linear layers (PRX), the unit is the last of several modules: those before it
+are read by it alone.
 """
 
 import re
@@ -50,7 +50,8 @@ def branches(model):
     ]
     if not found:
         raise BadInput(
-            f"transformer: {type(model).__name__} has no repeated transformer blocks whose features could be kept; "
+            f"transformer: {type(model).__name__} has no repeated transformer blocks whose "
+            "features could be kept; "
             "models that serve are listed by python -m harmonica families"
         )
     return found

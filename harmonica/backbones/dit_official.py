@@ -63,7 +63,8 @@ def from_official(weights, *, heads, sample_size=None):
         )
     except KeyError as missing:
         raise ValueError(
-            f"weights: tensor {missing} is missing; expected the names of an official DiT checkpoint"
+            f"weights: tensor {missing} is missing; expected the names of an official DiT "
+            "checkpoint"
         ) from None
     _check_shapes(weights, to_official(model))
     model.load_state_dict(_renamed(weights, model), strict=True)
@@ -107,7 +108,8 @@ def _check_shapes(weights, expected):
         )
         if own != right:
             raise ValueError(
-                f"weights: tensor {name!r} is {'missing' if own is None else own}; the official DiT that the "
+                f"weights: tensor {name!r} is {'missing' if own is None else own}; the official "
+                "DiT that the "
                 f"other tensors describe has {'none' if right is None else right}"
             )
 

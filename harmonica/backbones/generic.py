@@ -4,14 +4,14 @@
         out = units.run(at, *args, **kwargs)     # the model's own forward under a policy
 
 The `forward` of every branch (branches.py) is replaced on the instance, and put back by remove() or
-at the end of the `with` block. Norms, modulation, gates and sums stay the model's own code. A feature
-is what the branch returns: a tensor, or a tuple of tensors where one attention serves two streams.
-Units are numbered in the order in which the first forward calls them, so a module that is called
-twice is two units.
+at the end of the `with` block. Norms, modulation, gates and sums stay the model's own code. A
+feature is what the branch returns: a tensor, or a tuple of tensors where one attention serves two
+streams. Units are numbered in the order in which the first forward calls them, so a module that is
+called twice is two units.
 
 A unit of several modules asks `at` before the first of them runs, with a compute() that stops the
-policy. If the policy answers without it, those modules return zeros that take no memory. So a policy
-may be called twice for such a unit, and must change nothing before it calls compute().
+policy. If the policy answers without it, those modules return zeros that take no memory. So a
+policy may be called twice for such a unit, and must change nothing before it calls compute().
 """
 
 import functools
@@ -31,9 +31,9 @@ CHANNELS_FIRST = ("GLUMBConv",)
 class Units:
     """The units of one model, from now until remove().
 
-    names: unit i's path in the model. blocks: the path of the block it belongs to. Both are complete
-    after the first forward. ask(args, kwargs): called with the arguments of every forward of the
-    model; returns this forward's `at`, or None for the plain forward.
+    names: unit i's path in the model. blocks: the path of the block it belongs to. Both are
+    complete after the first forward. ask(args, kwargs): called with the arguments of every forward
+    of the model; returns this forward's `at`, or None for the plain forward.
     """
 
     def __init__(self, model, ask=None):
@@ -79,7 +79,8 @@ class Units:
             for module in (branch.module, *branch.before):
                 if module not in self.placed or not holds(module, self.placed[module][0]):
                     raise BadInput(
-                        f"transformer: {branch.block}.{branch.name} was exchanged after caching was applied (by an "
+                        f"transformer: {branch.block}.{branch.name} was exchanged after caching "
+                        "was applied (by an "
                         "adapter, or by a change of offloading); remove and apply again"
                     )
 

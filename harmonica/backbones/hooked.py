@@ -1,5 +1,6 @@
-"""Replacing a module's forward on the instance, beside the hooks of accelerate and diffusers that do
-the same: ours lies outside theirs, so a module that is not computed does not have its weights fetched.
+"""Replacing a module's forward on the instance, beside the hooks of accelerate and diffusers that
+do the same: ours lies outside theirs, so a module that is not computed does not have its weights
+fetched.
 """
 
 import functools
@@ -24,7 +25,8 @@ def check_free(model):
     name = type(model).__name__
     if isinstance(model, torch._dynamo.OptimizedModule):
         raise BadInput(
-            f"transformer: {type(model._orig_mod).__name__} is compiled as a whole; put the model itself back "
+            f"transformer: {type(model._orig_mod).__name__} is compiled as a whole; put the model "
+            "itself back "
             "(pipe.transformer = pipe.transformer._orig_mod)"
         )
     for path, module in model.named_modules():
@@ -38,13 +40,15 @@ def check_free(model):
             hooks <= HARMLESS_HOOKS,
             "transformer",
             where,
-            f"another caching method is at work on it ({', '.join(sorted(hooks))}); disable that first",
+            f"another caching method is at work on it ({', '.join(sorted(hooks))}); disable that "
+            "first",
         )
         check(
             not _prefetched(module),
             "transformer",
             where,
-            "its weights are fetched ahead leaf by leaf, in an order that reuse breaks; offload by block, or without "
+            "its weights are fetched ahead leaf by leaf, in an order that reuse breaks; offload by "
+            "block, or without "
             "use_stream",
         )
         check(
@@ -67,8 +71,9 @@ def _is_plain(module):
 
 
 def replace(module, answer):
-    """Let `answer(own forward, *args, **kwargs)` answer a module's calls -> (what was put there, what
-    was there on the instance, or None)."""
+    """Let `answer(own forward, *args, **kwargs)` answer a module's calls -> (what was put there,
+    what was there on the instance, or None).
+    """
     own = vars(module).get("forward")
     placed = functools.partial(answer, own or module.forward)
     module.forward = functools.update_wrapper(placed, own or module.forward)

@@ -122,7 +122,8 @@ class PixArt:
         if None in known and not self._warned:
             self._warned = True
             warnings.warn(
-                f"cross-attention of {known.count(None)} of {len(known)} blocks has another processor than "
+                f"cross-attention of {known.count(None)} of {len(known)} blocks has another "
+                "processor than "
                 "diffusers' default or an adapter: its keys and values are computed at every step",
                 stacklevel=3,
             )

@@ -57,9 +57,9 @@ def count_units(units, *args, **kwargs):
 
 @torch.no_grad()
 def free_units(units, *args, **kwargs):
-    """The units of the last block whose features never reach the model's output: what the last block
-    of a model with two streams adds to the prompt's, say. Computing them or not changes nothing, so
-    they do not count in a schedule's share of computed units.
+    """The units of the last block whose features never reach the model's output: what the last
+    block of a model with two streams adds to the prompt's, say. Computing them or not changes
+    nothing, so they do not count in a schedule's share of computed units.
 
     Found by putting NaN in the place of each, one forward per unit: it shows wherever it is read.
     """

@@ -16,7 +16,8 @@ def markdown(titles, rows, profiles):
         f"# Benchmark on {device_name()}",
         "",
         f"One CPU thread, {dtype}. ratio = reference / ours (> 1: ours is "
-        "faster), the median of the ratios within one repeat; fastest: the ratio of the fastest repeats, which other load "
+        "faster), the median of the ratios within one repeat; fastest: the ratio of the fastest "
+        "repeats, which other load "
         "on the machine touches least. Brackets: first and third quartile.",
         "",
     ]
@@ -26,7 +27,8 @@ def markdown(titles, rows, profiles):
         lines += [
             "## profiles",
             "",
-            "The smallest ratio of each table: operations (GPU: kernels) launched per step, and the "
+            "The smallest ratio of each table: operations (GPU: kernels) launched per step, and "
+            "the "
             "share of the time outside attention and feed-forward.",
             "",
         ] + _table(list(map(_profile, profiles)))

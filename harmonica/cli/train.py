@@ -132,7 +132,8 @@ def _print_cost(loaded, router, cost):
         f"scheduler  {router.sampler}, T = {router.num_steps}, guidance {router.guidance:g}\n"
         f"work       {cost['updates']} updates and {cost['lambda_forwards']} forwards, batch "
         f"{router.training.batch}\n"
-        f"measured   an update {cost['update_s']:.3g} s, a forward {cost['forward_s']:.3g} s: about "
+        f"measured   an update {cost['update_s']:.3g} s, a forward {cost['forward_s']:.3g} s: "
+        "about "
         f"{cost['seconds'] / 60:.1f} min in all; {cost['peak_bytes'] / 2**30:.2g} GiB of memory at "
         "its peak",
         flush=True,
@@ -146,7 +147,8 @@ def _print_result(arguments, trained):
     out, cur = arguments.out, arguments.cur
     natural = cur_percent(trained.keep())
     print(
-        f"wrote      {out}: with cur={cur:g} it reuses exactly that, its scores alone {natural:.1f} %"
+        f"wrote      {out}: with cur={cur:g} it reuses exactly that, its scores alone "
+        f"{natural:.1f} %"
     )
     if arguments.sampler:
         scheduler, options = SCHEDULERS[arguments.sampler]

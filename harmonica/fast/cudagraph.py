@@ -41,7 +41,8 @@ class GraphPlan(Plan):
             not self.skipped[step] or cache is self.cache and own is self.own,
             "cache",
             "of another walk",
-            "with CUDA graphs one trajectory is walked at a time: pass the cache that the last step returned",
+            "with CUDA graphs one trajectory is walked at a time: pass the cache that the last "
+            "step returned",
         )
         if not known:
             self.own, self.ctx, self.shape = own, ctx, (x.shape, x.dtype)

@@ -25,9 +25,12 @@ def card(schedule):
         "---",
         f"# Cache schedule for {model}",
         "",
-        f"At each of {steps} sampling steps it says which blocks of the transformer are computed; the others are "
-        f"{skipped} from features of earlier steps. {schedule.cur_percent:.4g} % of all {schedule.keep.numel()} "
-        f"block calls ({steps} steps, {schedule.num_blocks} blocks) are skipped. Use it with this model, sampler, "
+        f"At each of {steps} sampling steps it says which blocks of the transformer are computed; "
+        "the others are "
+        f"{skipped} from features of earlier steps. {schedule.cur_percent:.4g} % of all "
+        f"{schedule.keep.numel()} "
+        f"block calls ({steps} steps, {schedule.num_blocks} blocks) are skipped. Use it with this "
+        "model, sampler, "
         "number of steps and guidance only.",
         "",
         *_table(schedule, model, guidance),
@@ -66,7 +69,8 @@ def _errors(error):
     return [
         "## How good it is",
         "",
-        f"Mean squared difference of the final latents from those of the uncached model, over {error['images']} "
+        "Mean squared difference of the final latents from those of the uncached model, over "
+        f"{error['images']} "
         "images from noise that was not used to make the schedule:",
         "",
         "| schedule | error |",

@@ -46,7 +46,8 @@ def part(batch):
         return range(batch)
     if batch % count():
         raise BadInput(
-            f"batch: {batch} samples cannot be divided over {count()} ranks; choose a number that divides it"
+            f"batch: {batch} samples cannot be divided over {count()} ranks; choose a number that "
+            "divides it"
         )
     each, rank = batch // count(), distributed.get_rank()
     return range(rank * each, (rank + 1) * each)

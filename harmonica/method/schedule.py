@@ -1,4 +1,5 @@
-"""A cache schedule: which blocks are computed at which step, and how the skipped ones are predicted.
+"""A cache schedule: which blocks are computed at which step, and how the skipped ones are
+predicted.
 
 It is the form in which every method travels: a trained router, FORA, SmoothCache, TaylorSeer, a
 searched schedule. One safetensors file with JSON metadata holds it.
@@ -81,7 +82,8 @@ class Schedule:
                 and channels.setdefault(i, weights.shape[1]) == weights.shape[1],
                 "schedule",
                 f"{where}: {weights.dtype} {tuple(weights.shape)}",
-                f"they must be torch.float16 ({self.features + 1}, channels), the same for a whole block",
+                f"they must be torch.float16 ({self.features + 1}, channels), the same for a whole "
+                "block",
             )
             check(
                 bool(torch.isfinite(weights).all()),
@@ -93,7 +95,8 @@ class Schedule:
                 not weights[known[step][i] : -1].any(),
                 "schedule",
                 where,
-                f"only {known[step][i]} features of the block are there by then: the other weights must be 0",
+                f"only {known[step][i]} features of the block are there by then: the other weights "
+                "must be 0",
             )
 
     @property
@@ -203,6 +206,7 @@ def pretrained_file(source, file, what, revision=None):
         return hf_hub_download(str(source), file, revision=revision)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise BadInput(
-            f"{what}: {source} is no folder here, and no hub repository with a {file} that could be reached "
+            f"{what}: {source} is no folder here, and no hub repository with a {file} that could "
+            "be reached "
             f"({str(error).strip().splitlines()[0]})"
         ) from None

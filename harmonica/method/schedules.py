@@ -34,7 +34,8 @@ def budget(cur_percent, num_steps, num_blocks):
     most = 100 * (num_steps - 1) / num_steps
     if not 0 <= cur_percent <= most:
         raise BadInput(
-            f"cur: {cur_percent} percent is not possible; with T = {num_steps} it lies in 0..{most:g}"
+            f"cur: {cur_percent} percent is not possible; with T = {num_steps} it lies in "
+            f"0..{most:g}"
         )
     return round(cur_percent / 100 * num_steps * num_blocks)
 

@@ -1,5 +1,5 @@
-"""apply(pipe, schedule): a diffusers pipeline that computes only what a schedule keeps. One line for
-its user.
+"""apply(pipe, schedule): a diffusers pipeline that computes only what a schedule keeps. One line
+for its user.
 
 Two engines do it. A DiT or PixArt that is exactly diffusers' own runs by specialised steps
 (planned.py); every other transformer, and these where something was changed in them, by asking each
@@ -24,10 +24,10 @@ def apply(pipe, schedule, *, cur=None, assume_timesteps=False, backend="eager"):
 
     pipe: a diffusers pipeline over a transformer. schedule: a Schedule, a Router, a path of any
     format that formats.read knows, a folder of save_pretrained, a folder with one of these for each
-    number of steps, or a hub id. cur: of a Router, reuse exactly round(cur / 100 T N) entries instead
-    of what it was trained for. backend: "compile" (torch.compile) or "cudagraph" (on a GPU) make the
-    steps of a DiT or PixArt faster to call; what they make is kept from call to call, so apply the
-    schedule again after weights were changed in place (an adapter fused, say).
+    number of steps, or a hub id. cur: of a Router, reuse exactly round(cur / 100 T N) entries
+    instead of what it was trained for. backend: "compile" (torch.compile) or "cudagraph" (on a GPU)
+    make the steps of a DiT or PixArt faster to call; what they make is kept from call to call, so
+    apply the schedule again after weights were changed in place (an adapter fused, say).
 
     A call of the pipeline raises BadInput before its first step unless the scheduler's timesteps
     are those that the schedule records; those of flow matching may be shifted, with a warning.

@@ -20,8 +20,8 @@ GUIDANCE = ("guidance_scale", "true_cfg_scale")
 
 
 class OwnCall:
-    """draw(seed, indices) -> latents, of a user's call(pipe, seed, count). guidance: the scale in it,
-    None where it is not known.
+    """draw(seed, indices) -> latents, of a user's call(pipe, seed, count). guidance: the scale in
+    it, None where it is not known.
     """
 
     def __init__(self, pipe, call, guidance=None):
@@ -37,11 +37,11 @@ class OwnCall:
 
 
 class Call:
-    """draw(seed, indices) -> latents. Image k has prompt k, or class k, of those given, in turn; its
-    noise is a function of seed and k.
+    """draw(seed, indices) -> latents. Image k has prompt k, or class k, of those given, in turn;
+    its noise is a function of seed and k.
 
-    prompts: words, or class labels of a DiT; None: captions of this package, or all classes. guidance: None for the
-    pipeline's default. arguments: more of the pipeline's call.
+    prompts: words, or class labels of a DiT; None: captions of this package, or all classes.
+    guidance: None for the pipeline's default. arguments: more of the pipeline's call.
     """
 
     def __init__(self, pipe, prompts, steps, guidance, arguments):

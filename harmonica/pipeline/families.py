@@ -103,7 +103,9 @@ def transformer_classes():
 
 
 def units_per_block(kind):
-    """{stack: units of that of its blocks which has most} of a class, from an instance without weights."""
+    """{stack: units of that of its blocks which has most} of a class, from an instance without
+    weights.
+    """
     parameters = inspect.signature(kind.__init__).parameters
     few = {name: 2 for name in parameters if LAYERS.match(name)}
     with torch.device("meta"):
@@ -135,8 +137,8 @@ def pipelines_of():
 
 
 def calls_in_step(kind):
-    """How many calls of its transformer a pipeline writes in its loop over the steps; None where its
-    __call__ has no loop that steps its scheduler.
+    """How many calls of its transformer a pipeline writes in its loop over the steps; None where
+    its __call__ has no loop that steps its scheduler.
     """
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(kind.__call__)))
     loops = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]

@@ -46,7 +46,8 @@ class Schedules:
     def _check_recorded(self, schedule):
         if schedule.timesteps is None and not self.assume:
             raise BadInput(
-                "router: it records no timesteps (published files hold T and N alone); if it was made for those "
+                "router: it records no timesteps (published files hold T and N alone); if it was "
+                "made for those "
                 "of this pipeline's scheduler, say so with assume_timesteps=True"
             )
         if schedule.timesteps is None:
@@ -89,8 +90,10 @@ class Schedules:
             said = f"timesteps are shifted: {given} (shift {shift_of(timesteps):.3g}), {made}"
         else:
             raise BadInput(
-                f"timesteps: {given}, {made}; train a router on this pipeline (python -m harmonica train), set the "
-                "scheduler's timestep_spacing to the router's, or accept it with assume_timesteps=True"
+                f"timesteps: {given}, {made}; train a router on this pipeline (python -m harmonica "
+                "train), set the "
+                "scheduler's timestep_spacing to the router's, or accept it with "
+                "assume_timesteps=True"
             )
         if said not in self.warned:
             self.warned.add(said)
@@ -211,7 +214,8 @@ def _downloaded(source):
         return Path(snapshot_download(source, allow_patterns=["*.safetensors"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise BadInput(
-            f"schedule: {source} is no file or folder here, and no hub repository that could be reached "
+            f"schedule: {source} is no file or folder here, and no hub repository that could be "
+            "reached "
             f"({str(error).strip().splitlines()[0]})"
         ) from None
 

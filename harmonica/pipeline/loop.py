@@ -1,4 +1,6 @@
-"""One loop over the steps of a diffusers pipeline: where it begins and ends, and which step it is in."""
+"""One loop over the steps of a diffusers pipeline: where it begins and ends, and which step it is
+in.
+"""
 
 import functools
 from dataclasses import dataclass

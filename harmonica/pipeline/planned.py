@@ -21,7 +21,8 @@ from harmonica.fast.plan import compile_mask
 from harmonica.pipeline.transformers import backbone_of, check_drivable, conditioning
 
 COMPILES = (
-    "harmonica: torch.compile translates the steps at the first call, and again for another batch size or resolution "
+    "harmonica: torch.compile translates the steps at the first call, and again for another batch "
+    "size or resolution "
     "(about 40 s for a small model on two CPU cores, minutes for a large one)"
 )
 
@@ -54,7 +55,8 @@ class Planned:
                 _is_plain(self.transformer),
                 "transformer",
                 type(self.transformer).__name__,
-                "its forward is replaced already, by another caching method or hook; remove that first",
+                "its forward is replaced already, by another caching method or hook; remove that "
+                "first",
             )
             self.transformer.forward = self.forward
         own = self.scheduler.set_timesteps
@@ -134,7 +136,8 @@ class Planned:
             self.step is not None and self.pipe.scheduler is self.scheduler,
             "transformer",
             "a call outside the steps",
-            "a router counts the steps from set_timesteps on, of the scheduler that it was applied with; after a change "
+            "a router counts the steps from set_timesteps on, of the scheduler that it was applied "
+            "with; after a change "
             "of pipe.scheduler apply it again",
         )
         if timestep.device.type == "cpu":
@@ -240,7 +243,8 @@ def check_backend(transformer, backend):
         backend != "cudagraph" or transformer.device.type == "cuda",
         "backend",
         backend,
-        f"the transformer is on {transformer.device}, CUDA graphs need it on a GPU; choose eager or compile",
+        f"the transformer is on {transformer.device}, CUDA graphs need it on a GPU; choose eager "
+        "or compile",
     )
 
 

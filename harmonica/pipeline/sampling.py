@@ -68,8 +68,8 @@ class Sampling:
 
     @property
     def guided(self):
-        """What guidance makes of the two halves of a feature, where one call serves both; None where
-        the scale is not known.
+        """What guidance makes of the two halves of a feature, where one call serves both; None
+        where the scale is not known.
         """
         scale = self.draw.guidance
         return self._guided if scale and scale > 1 and self.passes == 1 else None
@@ -126,8 +126,8 @@ class Sampling:
 
 
 def latents_of(out, count):
-    """The latents (count, ...) in what a call gave: a tensor, or one for each image, or an output of
-    a pipeline.
+    """The latents (count, ...) in what a call gave: a tensor, or one for each image, or an output
+    of a pipeline.
     """
     tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
     if not tensors:

@@ -1,5 +1,5 @@
-"""search(pipe): the schedule of a pipeline of the user's own whose images are closest to the uncached
-ones, through the pipeline's own call, scheduler and guidance. No images are needed.
+"""search(pipe): the schedule of a pipeline of the user's own whose images are closest to the
+uncached ones, through the pipeline's own call, scheduler and guidance. No images are needed.
 """
 
 import hashlib
@@ -58,10 +58,10 @@ def search(
     call(pipe, seed, count) -> latents (count, ...): in place of prompts, steps and arguments, for a
     pipeline whose call is another; it must call `pipe` and return its latents. Say its guidance.
 
-    batch: images that are walked at once, by default as many as fit in memory. rounds: how often, at
-    most, the schedule is improved by swaps that are checked; fewer are quicker. offload: for models
-    that hardly fit: one image at a time, features in CPU memory, blocks checkpointed. dry_run: say
-    what it would cost, and return None. quiet: print nothing.
+    batch: images that are walked at once, by default as many as fit in memory. rounds: how often,
+    at most, the schedule is improved by swaps that are checked; fewer are quicker. offload: for
+    models that hardly fit: one image at a time, features in CPU memory, blocks checkpointed.
+    dry_run: say what it would cost, and return None. quiet: print nothing.
     """
     check(images >= 1, "images", images, "it must be at least 1")
     check(0 < cur < 100, "cur", cur, "the share in percent that is skipped lies between 0 and 100")
@@ -124,9 +124,11 @@ class PipelineSearch:
         self.seconds = self.settings.forwards(T) * forward
         free = f", {len(self.survey.free)} more that reach nothing" if self.survey.free else ""
         tell(
-            f"pipeline   {type(self.pipe).__name__}, {type(self.pipe.scheduler).__name__}, T = {T}, "
+            f"pipeline   {type(self.pipe).__name__}, {type(self.pipe.scheduler).__name__}, T = "
+            f"{T}, "
             f"N = {N} units{free}, {self.walk.passes:g} calls a step\n"
-            f"search     {self.budget} of {T * N} unit computations are to be skipped; {images} images, "
+            f"search     {self.budget} of {T * N} unit computations are to be skipped; {images} "
+            "images, "
             f"{batch} at once\n"
             f"memory     about {gigabytes(self.memory.on_device(batch))} on {self.model.device}"
             f"{self.memory.elsewhere()}\n"

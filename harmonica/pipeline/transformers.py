@@ -90,7 +90,8 @@ def check_drivable(transformer):
     found = obstacle(transformer)
     if found:
         raise BadInput(
-            f"transformer: {found}; a plan passes this code by, so what was changed there would do nothing: take it "
+            f"transformer: {found}; a plan passes this code by, so what was changed there would do "
+            "nothing: take it "
             "off, or apply the schedule after the change, which then calls every block as it is"
         )
 

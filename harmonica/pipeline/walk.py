@@ -1,4 +1,5 @@
-"""Driving any diffusers pipeline: which step and which pass of guidance a call of its transformer is.
+"""Driving any diffusers pipeline: which step and which pass of guidance a call of its transformer
+is.
 
     with PipelineWalk(pipe, begin):
         images = pipe(...).images
@@ -43,10 +44,10 @@ class Turn(NamedTuple):
 class PipelineWalk:
     """A policy at work on every call of a pipeline, until remove() or the end of the `with` block.
 
-    begin(trajectory) -> answer: called before the first step of a loop. answer(step, turn) -> at, the
-    policy of one call of the transformer; step is an index into trajectory.timesteps. What a policy keeps
-    belongs into `answer`, which is let go when the loop ends, however it ends. Calls of the
-    transformer outside a loop are plain.
+    begin(trajectory) -> answer: called before the first step of a loop. answer(step, turn) -> at,
+    the policy of one call of the transformer; step is an index into trajectory.timesteps. What a
+    policy keeps belongs into `answer`, which is let go when the loop ends, however it ends. Calls
+    of the transformer outside a loop are plain.
 
     units: {name in the pipeline: Units}, of every transformer of the pipeline.
     """
@@ -148,8 +149,8 @@ def transformers_of(pipe):
 
 
 def with_graph(pipe):
-    """The pipeline's call without its torch.no_grad: under torch.enable_grad it can be differentiated
-    through scheduler and guidance.
+    """The pipeline's call without its torch.no_grad: under torch.enable_grad it can be
+    differentiated through scheduler and guidance.
     """
     return functools.partial(inspect.unwrap(type(pipe).__call__), pipe)
 

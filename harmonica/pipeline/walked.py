@@ -1,5 +1,5 @@
-"""A schedule on any diffusers pipeline: every unit of its transformer is asked, the model's own code
-does the rest.
+"""A schedule on any diffusers pipeline: every unit of its transformer is asked, the model's own
+code does the rest.
 
 Each pass of a step (guidance may take two) has features of its own. Where a pass is seen for the
 first time it computes, whatever its row says: so image to image starts anywhere in a schedule.

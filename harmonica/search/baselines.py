@@ -1,5 +1,6 @@
-"""What a search is compared with, each as a Schedule: extrapolation with fixed weights (TaylorSeer),
-SmoothCache and an evolution of masks (ECAD). FORA is method/schedules.py, its fitted form predict.fit.
+"""What a search is compared with, each as a Schedule: extrapolation with fixed weights
+(TaylorSeer), SmoothCache and an evolution of masks (ECAD). FORA is method/schedules.py, its fitted
+form predict.fit.
 """
 
 import math
@@ -17,9 +18,9 @@ LONGEST_REUSE = 3  # of SmoothCache, in steps
 
 
 def taylor(keep, channels, order):
-    """TaylorSeer (Liu et al., 2025): a skipped feature is extrapolated from the last computed ones by
-    differences, D^{m+1}(s_k) = (D^m(s_k) - D^m(s_{k-1})) / (s_k - s_{k-1}), F(s) = sum of D^m (s -
-    s_k)^m / m!, as far as they are there. keep (T, N); channels: of each block's feature.
+    """TaylorSeer (Liu et al., 2025): a skipped feature is extrapolated from the last computed ones
+    by differences, D^{m+1}(s_k) = (D^m(s_k) - D^m(s_{k-1})) / (s_k - s_{k-1}), F(s) = sum of D^m (s
+    - s_k)^m / m!, as far as they are there. keep (T, N); channels: of each block's feature.
     """
     check(order in (1, 2), "order", order, "choose 1 or 2")
     weights = {}

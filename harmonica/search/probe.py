@@ -1,15 +1,15 @@
 """What every other choice at every step and block would do to the final image: one walk, one
 backward pass per direction.
 
-At step t block i adds a feature u to the stream. For a random direction v the backward pass gives
-g = d<v, x_0> / du, where u is the feature AS USED AT STEP t: what is kept for later steps is another
+At step t block i adds a feature u to the stream. For a random direction v the backward pass gives g
+= d<v, x_0> / du, where u is the feature AS USED AT STEP t: what is kept for later steps is another
 node, as its later uses have a u of their own. An option of this entry with the value f would change
 <v, x_0> by q = <g, f - u>. Computed features are known everywhere, at skipped entries without
 gradient.
 
-Memory is one step's graph and T x N features: each step is checkpointed, so its graph is built again
-when the backward pass reaches it (skipped blocks are not computed again), and g is turned into q on
-the spot.
+Memory is one step's graph and T x N features: each step is checkpointed, so its graph is built
+again when the backward pass reaches it (skipped blocks are not computed again), and g is turned
+into q on the spot.
 """
 
 from collections import Counter
@@ -28,8 +28,8 @@ from harmonica.search.walks import uncached
 
 
 def probe(walk, schedule, seed, indices, *, directions=2, window=8, paired=False):
-    """Linearise the walk of some images around a schedule -> r (B, directions), Q (B, directions, T,
-    options, N), for quadratic.Quadratic.
+    """Linearise the walk of some images around a schedule -> r (B, directions), Q (B, directions,
+    T, options, N), for quadratic.Quadratic.
 
     paired: skipped entries are predicted, from one or two features, with weights that are fitted
     here for every option; else they reuse one feature. v is scaled such that the mean of r^2
@@ -57,8 +57,8 @@ def random_directions(seed, indices, like, count):
 
 @dataclass(frozen=True)
 class Held:
-    """Of one block: the features that the schedule has computed, with graph; and what computing gave
-    at each of the last steps, whether used or not. Newest first.
+    """Of one block: the features that the schedule has computed, with graph; and what computing
+    gave at each of the last steps, whether used or not. Newest first.
     """
 
     history: tuple = ()
@@ -178,8 +178,8 @@ class Entry:
         return self.linear.fetched([feature[k] for feature in self.past])
 
     def fitted(self, values):
-        """Weights of the options of this step -> first (.., channels), second, bias: ages 1 .., then
-        pairs.
+        """Weights of the options of this step -> first (.., channels), second, bias: ages 1 ..,
+        then pairs.
         """
         mean, cov = moments(values, self.linear.guided)
         mean, cov = mean.T, cov.permute(1, 2, 0)  # ages first
@@ -201,7 +201,9 @@ class Entry:
         return torch.tensor(known, dtype=torch.long).reshape(-1, 2).T
 
     def ages_of_options(self):
-        """The ages of both features of ages 1 .. and then pairs; the second of a single is not used."""
+        """The ages of both features of ages 1 .. and then pairs; the second of a single is not
+        used.
+        """
         ages, (a, b) = torch.arange(1, len(self.past)), self.pairs_here()
         return torch.cat([ages, a]), torch.cat([ages, b])
 

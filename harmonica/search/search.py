@@ -1,4 +1,5 @@
-"""The search: grow the skipped share in stages, then improve by swaps that are checked on other noise.
+"""The search: grow the skipped share in stages, then improve by swaps that are checked on other
+noise.
 
     schedules = Search(walk, [160], Settings()).run()       # 160 of the T N entries are skipped
 
@@ -36,8 +37,8 @@ class Search:
 
     targets: what skipped entries must save, in the unit of costs (N,), integers per entry of each
     block; without costs each entry counts one and exactly `target` are skipped. state_path: where
-    the state is kept from stage to stage. fixed: the steps that compute everything. bar: a tqdm, whose total is set to the forwards of one
-    image that the search takes at most.
+    the state is kept from stage to stage. fixed: the steps that compute everything. bar: a tqdm,
+    whose total is set to the forwards of one image that the search takes at most.
     """
 
     def __init__(

@@ -47,7 +47,8 @@ class State:
             }
         except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise BadInput(
-                f"state: {path} is not a whole state of a search ({error}); delete it to begin again"
+                f"state: {path} is not a whole state of a search ({error}); delete it to begin "
+                "again"
             ) from None
         what = json.loads(json.dumps(self.what))  # as the file has it
         check(

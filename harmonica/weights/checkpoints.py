@@ -45,7 +45,8 @@ def read_tensors(path):
         if isinstance(error, OSError) and error.filename:
             raise
         raise BadInput(
-            f"weights: {path} is damaged or holds more than tensors and plain values; nothing of it "
+            f"weights: {path} is damaged or holds more than tensors and plain values; nothing of "
+            "it "
             "was unpickled; fetch it anew"
         ) from None
     if isinstance(content, dict) and isinstance(content.get("ema"), dict):

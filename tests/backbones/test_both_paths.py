@@ -1,4 +1,6 @@
-"""The hand-written DiT and PixArt and the generic backbone: the same features and images, bit for bit."""
+"""The hand-written DiT and PixArt and the generic backbone: the same features and images, bit for
+bit.
+"""
 
 import pytest
 import torch

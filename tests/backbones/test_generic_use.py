@@ -1,5 +1,5 @@
-"""The generic backbone beside what else users do with a transformer: hooks, adapters, checkpointing,
-other shapes, errors, compilation.
+"""The generic backbone beside what else users do with a transformer: hooks, adapters,
+checkpointing, other shapes, errors, compilation.
 """
 
 import accelerate

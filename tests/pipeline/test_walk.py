@@ -182,7 +182,9 @@ def test_an_error_or_an_interrupt_in_a_callback_leaves_nothing_held():
 
 
 def test_an_error_in_a_loop_over_the_bar_does_not_end_the_next_loop():
-    """DiT's pipeline iterates over its bar: the generator of a failed call lives as long as the error."""
+    """DiT's pipeline iterates over its bar: the generator of a failed call lives as long as the
+    error.
+    """
     pipe, inputs = PIPELINES["DiT"][0]()
     fail = {"now": True}
 

@@ -8,8 +8,9 @@ from harmonica.method import seeds
 
 
 class LinearWalk:
-    """A walk whose features do not depend on what was used before, so that the final image is linear
-    in the features used: there the model of the search is exact. float64, features (B, 3, 2).
+    """A walk whose features do not depend on what was used before, so that the final image is
+    linear in the features used: there the model of the search is exact. float64, features (B, 3,
+    2).
     """
 
     num_steps, num_blocks = 5, 3
