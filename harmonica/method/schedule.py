@@ -64,7 +64,7 @@ class Schedule:
         self._check_weights()
 
     def _check_weights(self):
-        """Every entry has its own number of channels per block, but all see equally many features."""
+        """Blocks may have other numbers of channels; all entries see equally many features."""
         known = self.keep.cumsum(0).tolist()  # features that were computed up to each entry
         channels = {}
         for (step, i), weights in self.weights.items():

@@ -33,7 +33,7 @@ def taylor(keep, channels, order):
 
 
 def taylor_weights(step, computed, order):
-    """The weights of the features of the computed steps, newest first, of which `order` + 1 count."""
+    """The weights of the features of the computed steps, newest first; order + 1 of them count."""
     known = computed[: order + 1]
     # each difference as weights of the features; differences[j] is D^m at known[j]
     differences, total = np.eye(len(computed))[: len(known)], np.zeros(len(computed))
@@ -79,7 +79,7 @@ def smoothcache(walk, seed, indices, reused, kinds):
 
 
 def feature_changes(walk, seed, indices):
-    """(3, T, N): the mean over images of |F_i - F_{i+j}|_1 / |F_{i+j}|_1, inf beyond the last step."""
+    """(3, T, N): mean over images of |F_i - F_{i+j}|_1 / |F_{i+j}|_1, inf beyond the last step."""
     shape = LONGEST_REUSE, walk.num_steps, walk.num_blocks
     changes = torch.full(shape, torch.inf, dtype=torch.float64)
 

@@ -85,17 +85,20 @@ def pooled(found):
     return means.mean(0), (covs + apart[..., :, None] * apart[..., None]).mean(0)
 
 
-def moments(tensors, guided=None):
+def moments(tensors, guided=None, rows=None):
     """Means (channels, k) and covariances (channels, k, k) in float64 of k features, over samples,
     tokens and ranks.
 
     guided: what guidance makes of the samples of its two halves. The image sees this combination,
     in which errors that both halves share count once and others many times, so it is fitted too.
+    rows: about how many samples and tokens are looked at, evenly spread; by default all.
     """
     wide = torch.promote_types(tensors[0].dtype, torch.float32)
     if guided is not None:
         tensors = [torch.cat([tensor, guided(tensor)]) for tensor in tensors]
-    data = torch.stack([tensor.to(wide).flatten(0, -2) for tensor in tensors])  # (k, n, channels)
+    tensors = [tensor.flatten(0, -2) for tensor in tensors]
+    every = 1 if rows is None else max(1, len(tensors[0]) // rows) | 1  # odd: it meets every token
+    data = torch.stack([tensor[::every].to(wide) for tensor in tensors])  # (k, n, channels)
     mean = data.mean(1, keepdim=True)
     data = (data - mean).permute(2, 0, 1)
     cov, mean = (data @ data.mT / data.shape[2]).double(), mean[:, 0].T.double()

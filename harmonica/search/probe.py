@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 from harmonica.method import seeds
 from harmonica.method.cache import predicted
-from harmonica.search.predict import RIDGE, moments
+from harmonica.search.entry import Entry
 from harmonica.search.quadratic import options, pairs
 from harmonica.search.walks import uncached
 
@@ -57,8 +57,8 @@ def random_directions(seed, indices, like, count):
 
 @dataclass(frozen=True)
 class Held:
-    """Of one block: the features that the schedule has computed, with graph; and what computing
-    gave at each of the last steps, whether used or not. Newest first.
+    """Of one block: (step, feature) as the schedule has computed them, with graph; and what
+    computing gave at each of the last steps, whether used or not. Newest first.
     """
 
     history: tuple = ()
@@ -74,6 +74,7 @@ class Linearised:
         self.offload, self.device = offload, None
         self.own = options(schedule.keep.T.numpy(), window, paired).T  # (T, N)
         self.pairs = pairs(window) if paired else []
+        self.num_options = 1 + window + len(self.pairs)
         self.leaf = torch.zeros((), requires_grad=True)  # by which the graph is asked for
         self.start()
 
@@ -86,7 +87,7 @@ class Linearised:
         entry.
         """
         (T, N), some = self.schedule.keep.shape, next(iter(self.found.values()))
-        Q = some.new_zeros(self.count, T, 1 + self.window + len(self.pairs), N)
+        Q = some.new_zeros(self.count, T, some.shape[1], N)
         for (step, i), q in self.found.items():
             Q[:, step, :, i] = q
         return Q
@@ -109,9 +110,10 @@ class Linearised:
             if self.keep[step][i] or not history:  # as where a pass of the model begins later
                 used = compute()
                 new = tree_map(torch.Tensor.detach, used)
-                history = (self.parked(used), *history[: self.schedule.features - 1])
+                history = ((step, self.parked(used)), *history[: self.schedule.features - 1])
             else:
-                own, known = self.schedule.weights.get((step, i)), self.fetched(history)
+                own = self.schedule.weights.get((step, i))
+                known = [self.fetched(feature) for _, feature in history]
                 used = known[0] if own is None else predicted(own, known)
                 new = skipped(i, compute)
             if len(runs) > 1:
@@ -119,7 +121,7 @@ class Linearised:
             self.device = tree_flatten(used)[0][0].device
             past = (self.parked(new), *state[i].past)
             following[i] = Held(history, past[: self.window])
-            return self.tapped(used, Entry(self, step, i, past))
+            return self.tapped(used, Entry(self, step, i, past, history) if step else None)
 
         def run():
             runs.append(None)
@@ -137,15 +139,9 @@ class Linearised:
 
     def tapped(self, used, entry):
         leaves, spec = tree_flatten(used)
-        return tree_unflatten(
-            [
-                Tap.apply(
-                    leaf, self.leaf, entry and partial(entry.record, k, self.parked(leaf.detach()))
-                )
-                for k, leaf in enumerate(leaves)
-            ],
-            spec,
-        )
+        record = [entry and partial(entry.record, k) for k in range(len(leaves))]
+        tapped = [Tap.apply(leaf, self.leaf, one) for leaf, one in zip(leaves, record)]
+        return tree_unflatten(tapped, spec)
 
 
 class Tap(torch.autograd.Function):
@@ -158,84 +154,6 @@ class Tap(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, gradient):
-        ctx.record(gradient)
+        if ctx.record:
+            ctx.record(gradient)
         return gradient, torch.zeros(()), None
-
-
-class Entry:
-    """One step and block: the values of its options, and what a gradient says of them."""
-
-    def __init__(self, linear, step, i, past):
-        self.linear, self.key, self.own = linear, (step, i), linear.own[step, i]
-        self.past = [tree_flatten(feature)[0] for feature in past]
-        self.weights = None
-        if linear.paired and step:
-            leaves = range(len(self.past[0]))
-            self.weights = [self.fitted(self.values(k)) for k in leaves]
-
-    def values(self, k):
-        """Leaf k of the features of ages 0, 1, ..."""
-        return self.linear.fetched([feature[k] for feature in self.past])
-
-    def fitted(self, values):
-        """Weights of the options of this step -> first (.., channels), second, bias: ages 1 ..,
-        then pairs.
-        """
-        mean, cov = moments(values, self.linear.guided)
-        mean, cov = mean.T, cov.permute(1, 2, 0)  # ages first
-        ages = torch.arange(1, len(values), device=mean.device)
-        single = cov[ages, 0] / (cov[ages, ages] * (1 + RIDGE) + 1e-12)
-        a, b = self.pairs_here()
-        ridge = RIDGE * (cov[a, a] + cov[b, b]) / 2 + 1e-12
-        aa, bb, ab, ay, by = cov[a, a] + ridge, cov[b, b] + ridge, cov[a, b], cov[a, 0], cov[b, 0]
-        determinant = aa * bb - ab * ab
-        first = torch.cat([single, (bb * ay - ab * by) / determinant])
-        second = torch.cat([torch.zeros_like(single), (aa * by - ab * ay) / determinant])
-        a, b = self.ages_of_options()
-        bias = mean[0] - first * mean[a] - second * mean[b]
-        wide = torch.promote_types(values[0].dtype, torch.float32)
-        return [part.to(wide) for part in (first, second, bias)]
-
-    def pairs_here(self):
-        known = [(a, b) for a, b in self.linear.pairs if b < len(self.past)]
-        return torch.tensor(known, dtype=torch.long).reshape(-1, 2).T
-
-    def ages_of_options(self):
-        """The ages of both features of ages 1 .. and then pairs; the second of a single is not
-        used.
-        """
-        ages, (a, b) = torch.arange(1, len(self.past)), self.pairs_here()
-        return torch.cat([ages, a]), torch.cat([ages, b])
-
-    def record(self, k, used, gradient):
-        """Add what leaf k of the feature tells to this entry's q (count, options)."""
-        linear, values = self.linear, self.values(k)
-        used = linear.fetched(used)
-        q = self.of_predictions(k, values, used, gradient) if self.weights else None
-        if q is None:
-            q = torch.stack([channels(gradient, value - used).sum(1) for value in values], 1)
-        q = q.unflatten(0, (-1, linear.count)).sum(0)
-        whole = q.new_zeros(linear.count, 1 + linear.window + len(linear.pairs))
-        ages = len(values)
-        whole[:, :ages] = q[:, :ages]
-        first_pair = 1 + linear.window
-        whole[:, first_pair : first_pair + q.shape[1] - ages] = q[:, ages:]
-        whole[:, self.own] = 0
-        linear.found[self.key] = linear.found.get(self.key, 0) + whole
-
-    def of_predictions(self, k, values, used, gradient):
-        """(B, 1 + ages + pairs): as w_1 f_1 + w_2 f_2 + bias - u, all as differences from u."""
-        first, second, bias = self.weights[k]
-        a, b = self.ages_of_options()
-        toward = torch.stack([channels(gradient, value - used) for value in values], 1)
-        own, plain = channels(gradient, used), channels(gradient, None)
-        q = (first * toward[:, a] + second * toward[:, b] + bias * plain[:, None]).sum(2)
-        q = q + own @ (first + second - 1).T
-        return torch.cat([toward[:, :1].sum(2), q], 1)
-
-
-def channels(gradient, other):
-    """sum over tokens of gradient x other (1 where None) -> (B, channels), in float32 at least."""
-    wide = torch.promote_types(gradient.dtype, torch.float32)
-    product = gradient.to(wide) if other is None else gradient.to(wide) * other.to(wide)
-    return product.flatten(1, -2).sum(1) if product.ndim > 2 else product  # no tokens, or no images

@@ -6,7 +6,7 @@ noise.
 1. From the full schedule, in stages up to the largest budget: linearise at the present schedule
    (probe.py), then take the best schedule under the quadratic model (quadratic.py).
 2. From each start (the grown schedule, and FORA at the interval that fits best), then from the
-   better one again: linearise, propose swaps, and accept them only where the TRUE error on held-back
+   better one again: linearise, propose swaps, and accept them only where the TRUE error on other
    noise falls; else try half as many. So the result is never worse on that noise than FORA at the
    same budget.
 
@@ -191,13 +191,14 @@ class Search:
         if not self.settings.predict or keep.all():
             return Schedule(keep=mask)
         if known not in self.fits:
-            self.count(self.settings.images)
-            found = fit(self.walk, mask, self.noise(FIT), *self.batches(self.settings.images))
+            images = self.settings.fit_images
+            self.count(images)
+            found = fit(self.walk, mask, self.noise(FIT), *self.batches(images))
             self.fits = dict([*self.fits.items(), (known, found)][-4:])
         return self.fits[known]
 
     def error(self, schedule, purpose=CHECK):
-        """Mean squared difference of the final latents from the uncached ones, over check_images."""
+        """Mean squared difference of the final latents from the uncached ones."""
         policy, errors = follow(schedule), []
         for indices in self.batches(self.settings.check_images):
             seed = self.noise(purpose)

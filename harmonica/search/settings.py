@@ -7,8 +7,8 @@ from harmonica.errors import check
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """images: how many a linearisation, and a fit of predictions, sees; batch: how many of them are
-    walked at once (by all ranks together), by default all. directions: random ones of the final
+    """images: how many a linearisation sees; predictions are fitted to half of them. batch: how
+    many are walked at once (by all ranks together), by default all. directions: random ones of the final
     image that each is probed along. check_images: how many other ones a schedule is judged on.
     window: the oldest feature that a skipped block may use, in steps. predict: skipped blocks are
     predicted from two features, else they reuse one. stages: the shares of the budget at which the
@@ -55,6 +55,13 @@ class Settings:
         """How many of so many images are walked at once."""
         return min(self.batch or images, images)
 
+    @property
+    def fit_images(self):
+        """Half of the images, in whole batches."""
+        at_once = self.at_once(self.images)
+        half = max(1, self.images // 2)
+        return -(-half // at_once) * at_once if at_once < half else half
+
     def forwards(self, num_steps, starts=2, budgets=1):
         """Forwards of one image that a search takes at most."""
         begun = starts * budgets
@@ -70,4 +77,4 @@ class Settings:
 
     def judgement(self):
         """Walks of one image that it takes to fit and to judge one schedule."""
-        return self.check_images + (self.images if self.predict else 0)
+        return self.check_images + (self.fit_images if self.predict else 0)

@@ -1,4 +1,4 @@
-"""What a search has found so far, as one file, so that a killed search goes on from its last stage."""
+"""What a search has found so far, as one file: a killed search goes on from its last stage."""
 
 import json
 from pathlib import Path

@@ -10,7 +10,7 @@ from harmonica.method.denoise import Denoiser
 
 
 class ModelWalk:
-    """The walk (see harmonica.search) of a method.model.Loaded with a sampler, steps and guidance."""
+    """The walk (see harmonica.search) of a loaded model with a sampler, steps and guidance."""
 
     def __init__(self, loaded, sampler, num_steps, guidance=1.0):
         self.loaded, self.sampler, self.guidance = loaded, sampler, guidance

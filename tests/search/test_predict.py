@@ -1,4 +1,4 @@
-"""Prediction of skipped features: reuse is one case of it bit for bit; the fit finds what is there."""
+"""Prediction of skipped features: reuse is one case of it, bit for bit; what the fit finds."""
 
 import pytest
 import torch

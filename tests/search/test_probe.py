@@ -160,7 +160,7 @@ def test_steps_whose_graph_is_built_again_give_what_one_graph_of_the_whole_walk_
 
 
 def held_by_graph(walk, schedule):
-    """Elements that autograd holds between forward and backward, features in use not counted twice."""
+    """Bytes that autograd holds between forward and backward, nothing counted twice."""
     sizes = {}
 
     def pack(tensor):

@@ -1,4 +1,4 @@
-"""The quadratic model: options of a column, E, and the descent, each against a slow plain version."""
+"""The quadratic model: options, E and the descent, each against a slow plain version."""
 
 from itertools import combinations, product
 
