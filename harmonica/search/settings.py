@@ -8,11 +8,11 @@ from harmonica.errors import check
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """images: how many a linearisation sees; predictions are fitted to half of them. batch: how
-    many are walked at once (by all ranks together), by default all. directions: random ones of the final
-    image that each is probed along. check_images: how many other ones a schedule is judged on.
-    window: the oldest feature that a skipped block may use, in steps. predict: skipped blocks are
-    predicted from two features, else they reuse one. stages: the shares of the budget at which the
-    image is linearised anew. rounds: how often, at most, a schedule is linearised again and
+    many are walked at once (by all ranks together), by default all. directions: random ones of the
+    final image that each is probed along. check_images: how many other ones a schedule is judged
+    on. window: the oldest feature that a skipped block may use, in steps. predict: skipped blocks
+    are predicted from two features, else they reuse one. stages: the shares of the budget at which
+    the image is linearised anew. rounds: how often, at most, a schedule is linearised again and
     improved by swaps, by `swaps` at a time at most, with the samples of the last `memory` rounds;
     first each start, then as often again the better one.
     """
