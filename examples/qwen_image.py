@@ -1,0 +1,43 @@
+"""Qwen-Image: search a schedule once, apply it, share it.
+
+    .venv/bin/python examples/qwen_image.py           on a GPU
+    .venv/bin/python examples/qwen_image.py --tiny    a few random weights, seconds, no download
+
+dry_run=True only says what it takes. `hf upload you/qwen-image-50 qwen-image-50` shares the folder, and
+harmonica.apply(pipe, "you/qwen-image-50") uses it anywhere.
+"""
+
+import sys
+
+import torch
+from diffusers import QwenImagePipeline
+from tiny import tiny
+
+import harmonica
+
+GUIDANCE, PROMPT = 4.0, "a red fox asleep in fresh snow"
+
+
+def main(pipe, steps, size, search):
+    harmonica.search(pipe, steps=steps, cur=50, guidance=GUIDANCE, **search, **size)
+    with harmonica.apply(pipe, search["out"]) as applied:
+        images = pipe(
+            PROMPT,
+            negative_prompt=" ",
+            num_inference_steps=steps,
+            true_cfg_scale=GUIDANCE,
+            **size,
+        ).images
+    print(f"{applied.keep.numel()} units, {int(applied.keep.sum())} computed")
+    return images
+
+
+if __name__ == "__main__":
+    if "--tiny" in sys.argv:
+        main(*tiny("Qwen-Image"))
+    else:
+        pipe = QwenImagePipeline.from_pretrained("Qwen/Qwen-Image", dtype=torch.bfloat16)
+        pipe.enable_model_cpu_offload()
+        size, search = {"height": 1024, "width": 1024}, {"out": "qwen-image-50", "offload": True}
+        images = main(pipe, 50, size, search)
+        images[0].save("fox.png")
