@@ -735,11 +735,12 @@ def test_the_readme_s_example_runs(tiny_pipe, tmp_path, monkeypatch):
         1
     ].splitlines()
     pipe = tiny_pipe("sigma-256")
-    router_of(pipe, 20).save_pretrained(tmp_path / "my-router")
+    found = router_of(pipe, 20).schedule()
+    monkeypatch.setattr(harmonica, "search", lambda pipe, out, **_: found.save_pretrained(out))
     monkeypatch.chdir(tmp_path)
     names = {"pipe": pipe}
     exec("\n".join(line for line in lines if not line.startswith("pipe =")), names)
-    assert len(lines) == 7 and names["image"].size == (256, 256) and find_applied(pipe) is None
+    assert len(lines) == 8 and names["image"].size == (256, 256) and find_applied(pipe) is None
 
 
 def test_importing_the_package_imports_no_torch():
