@@ -3,6 +3,7 @@ meets it.
 """
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests run side by side
 os.environ.pop("HARMONICA_MODELS", None)  # the shipped base models, whatever the user has trained
 ROOT = Path(__file__).resolve().parent.parent
+# a shell starts what it puts into the background with Ctrl-C ignored, and so would be the programs
+# that the tests start and interrupt
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_runtest_setup(item):
