@@ -123,7 +123,7 @@ def first_line(error):
 
 
 def save_state(path, tensors, about):
-    """What an interrupted training goes on from: {name: tensor}, and `about` as JSON."""
+    """What an interrupted training or search goes on from: {name: tensor}, `about` as JSON."""
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
@@ -131,8 +131,10 @@ def save_state(path, tensors, about):
         temporary.write_bytes(save(tensors, {"about": json.dumps(about)}))
 
 
-def load_state(path):
-    """-> {name: tensor}, about; None where there is no such file. BadInput where it is damaged."""
+def load_state(path, what="training state", again="train from the start"):
+    """-> {name: tensor}, about; None where there is no such file. BadInput, which says what the file
+    is not and what deleting it does, where it is damaged.
+    """
     from safetensors import SafetensorError, safe_open
 
     if not Path(path).exists():
@@ -143,8 +145,7 @@ def load_state(path):
             return tensors, json.loads(file.metadata()["about"])
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise BadInput(
-            f"state: {path} is not a whole training state ({error}); delete it to train from the "
-            "start"
+            f"state: {path} is not a whole {what} ({error}); delete it to {again}"
         ) from None
 
 

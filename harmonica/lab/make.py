@@ -122,7 +122,8 @@ def _router(spec, store, progress):
 def _schedule(spec, store, progress):
     with float32_products("ieee"):
         own, metrics = make_schedule(spec, store, progress)
-    own.save(store.schedule_path(spec))
+    if ranks.is_first():
+        own.save(store.schedule_path(spec))
     return {"metrics": metrics}
 
 

@@ -1,14 +1,11 @@
 """What a search has found so far, as one file: a killed search goes on from its last stage."""
 
 import json
-from pathlib import Path
 
-import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+import torch
 
-from harmonica.errors import BadInput, check
-from harmonica.files import atomic
+from harmonica.errors import check
+from harmonica.files import load_state, save_state
 
 
 class State:
@@ -21,49 +18,36 @@ class State:
         self.values, self.masks, self.samples = {"done": 0}, {}, {}
 
     def save(self, path):
-        tensors = {f"mask {name}": mask for name, mask in self.masks.items()}
+        arrays = {f"mask {name}": mask for name, mask in self.masks.items()}
         for name, samples in self.samples.items():
             for k, (r, Q) in enumerate(samples):
-                tensors |= {f"r {k} {name}": r, f"Q {k} {name}": Q}
+                arrays |= {f"r {k} {name}": r, f"Q {k} {name}": Q}
         held = {name: len(samples) for name, samples in self.samples.items()}
-        content = {"what": self.what, "values": self.values, "samples": held}
-        about = json.dumps(content, sort_keys=True)
-        with atomic(path) as temporary:
-            temporary.write_bytes(save(_whole(tensors), {"about": about}))
+        # copies: the same mask may stand under two names
+        tensors = {name: torch.tensor(array) for name, array in arrays.items()}
+        save_state(path, tensors, {"what": self.what, "values": self.values, "samples": held})
 
     def restore(self, path):
         """Read what was saved, if anything was. BadInput where the file is damaged or another
         search's.
         """
-        if not Path(path).exists():
+        saved = load_state(path, "state of a search", "begin again")
+        if saved is None:
             return
-        try:
-            with safe_open(path, "np") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}
-                about = json.loads(file.metadata()["about"])
-            self.samples = {
-                name: [(tensors[f"r {k} {name}"], tensors[f"Q {k} {name}"]) for k in range(held)]
-                for name, held in about["samples"].items()
-            }
-        except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-            raise BadInput(
-                f"state: {path} is not a whole state of a search ({error}); delete it to begin "
-                "again"
-            ) from None
-        what = json.loads(json.dumps(self.what))  # as the file has it
+        arrays, about = {name: tensor.numpy() for name, tensor in saved[0].items()}, saved[1]
         check(
-            about["what"] == what,
+            isinstance(about, dict) and about.get("what") == json.loads(json.dumps(self.what)),
             "state",
             str(path),
             "it is of another search; delete it or move it",
         )
         self.values = about["values"]
+        self.samples = {
+            name: [(arrays[f"r {k} {name}"], arrays[f"Q {k} {name}"]) for k in range(held)]
+            for name, held in about["samples"].items()
+        }
         self.masks = {
             name.removeprefix("mask "): mask
-            for name, mask in tensors.items()
+            for name, mask in arrays.items()
             if name.startswith("mask ")
         }
-
-
-def _whole(tensors):
-    return {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
