@@ -17,7 +17,6 @@ No value is read from a GPU.
 """
 
 import functools
-import inspect
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -146,13 +145,6 @@ def transformers_of(pipe):
         found, "pipe", type(pipe).__name__, "a pipeline with a transformer is needed, not a U-Net"
     )
     return found
-
-
-def with_graph(pipe):
-    """The pipeline's call without its torch.no_grad: under torch.enable_grad it can be
-    differentiated through scheduler and guidance.
-    """
-    return functools.partial(inspect.unwrap(type(pipe).__call__), pipe)
 
 
 def survey_of(pipe, call):
