@@ -1,6 +1,6 @@
 """Make an environment or bring it up to date: requirements.lock, then this checkout, editable.
 
-python3 tools/install.py FOLDER, a conda one too; by uv if there is one, else by pip. Its stamp comes
+python3 tools/install.py FOLDER, a conda one too; by uv if it is there, else by pip. Its stamp comes
 last, so an interrupted install is done again. A torch that was there and satisfies stays."""
 
 import re
