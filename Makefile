@@ -14,7 +14,7 @@ PY := $(VENV)/bin/python
 
 one_of = $(if $(filter 1,$(words $($1))),$(if $(filter $2,$($1)),,$(bad)),$(bad))
 bad = $(error $1=$($1) is unknown; choose one of: $2)
-$(call one_of,SCALE,digits paper smoke)
+$(call one_of,SCALE,digits clothes paper smoke)
 $(call one_of,ROWS,core all)
 $(call one_of,WHERE,local slurm)
 $(if $(FRESH),$(call one_of,FRESH,0 1))
@@ -66,8 +66,8 @@ reproduce-ablations: install ## what each idea contributes: run what is missing,
 	$(call run,$(ABLATIONS),ablations)
 	$(call table,ablations)
 
-base-models: install ## train the digits-scale base models that ship with the package
-	$(PY) -m harmonica base-models $(ARGS)
+base-models: install ## train the base models of a small scale (digits, clothes) that ship with the package
+	$(PY) -m harmonica base-models --scale $(SCALE) $(ARGS)
 
 paper: install ## render tables, figures and notebooks from the records in results/
 	$(PY) -m analysis paper

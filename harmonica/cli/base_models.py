@@ -1,5 +1,5 @@
-"""`python -m harmonica base-models`: train the base models of the digits from nothing and measure
-their own quality.
+"""`python -m harmonica base-models`: train the base models of the small scales from nothing and
+measure their own quality.
 
 They go to results/local-base-models (never over the shipped ones); HARMONICA_MODELS=that folder
 makes every experiment use them. A killed training goes on where it was saved.
@@ -18,22 +18,33 @@ KINDS = {
     "dit-digits": {"patch": 2, "width": 96},
     "dit-digits-fine": {"patch": 1, "width": 64},
     "pixart-digits": {},
+    "dit-clothes": {},
 }
-MINUTES = {"dit-digits": 12, "dit-digits-fine": 25, "pixart-digits": 11}  # on one core, measured
-STEPS = 4500  # of training, of the shipped models
+SCALES = {
+    "digits": ("dit-digits", "dit-digits-fine", "pixart-digits"),
+    "clothes": ("dit-clothes",),
+}
+# on one core, measured
+MINUTES = {"dit-digits": 12, "dit-digits-fine": 25, "pixart-digits": 11, "dit-clothes": 130}
+# of training, of the shipped models
+STEPS = {"dit-digits": 4500, "dit-digits-fine": 4500, "pixart-digits": 4500, "dit-clothes": 7500}
 
 
 def add(commands):
-    verb = commands.add_parser("base-models", help="train the digits-scale models from nothing")
-    kinds = sorted(KINDS)
-    verb.add_argument("--kinds", nargs="+", default=kinds, choices=kinds, help="default all")
+    verb = commands.add_parser("base-models", help="train the small base models from nothing")
+    verb.add_argument(
+        "--scale", default="digits", choices=sorted(SCALES), help="default %(default)s"
+    )
+    verb.add_argument("--kinds", nargs="+", choices=sorted(KINDS), help="default all of the scale")
     seeds, of_seeds = [0, 1, 2], "default 0 1 2"
     verb.add_argument("--seeds", nargs="+", default=seeds, type=whole(0, 2**31 - 1), help=of_seeds)
-    steps = "training steps; default %(default)s"
-    verb.add_argument("--steps", default=STEPS, type=whole(1, 10**7), help=steps)
+    steps = "training steps; default as the shipped models"
+    verb.add_argument("--steps", type=whole(1, 10**7), help=steps)
     out = "a folder; default %(default)s"
     verb.add_argument("--out", default="results/local-base-models", type=out_folder, help=out)
     verb.add_argument("--jobs", type=whole(1, 4096), help="processes at a time; default the cores")
+    device = "where they are trained; default %(default)s"
+    verb.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help=device)
     verb.set_defaults(function=_train_all)
 
 
@@ -45,16 +56,21 @@ def _train_all(arguments):
     from harmonica.lab.workers import submit, workers
 
     _check(arguments)
-    out = Path(arguments.out)
+    out, steps = Path(arguments.out), arguments.steps
     missing = [
         (kind, seed) for kind, seed in _wanted(arguments) if f"{kind}-s{seed}" not in _known(out)
     ]
     jobs = min(arguments.jobs or num_cores(), max(1, len(missing)))
-    seconds = 60 * sum(MINUTES[kind] for kind, _ in missing) * arguments.steps / STEPS
-    took = f", about {duration(seconds / jobs)} with {count(jobs, 'process')}" if missing else ""
+    seconds = sum(60 * MINUTES[kind] * (steps or STEPS[kind]) / STEPS[kind] for kind, _ in missing)
+    took = ""
+    if missing and arguments.device == "cpu":
+        took = f", about {duration(seconds / jobs)} with {count(jobs, 'process')}"
     print(f"{count(len(missing), 'base model')} to train{took}; they go to {out}", flush=True)
     with workers(jobs) as pool:
-        futures = [submit(pool, _make, kind, seed, arguments.steps, out) for kind, seed in missing]
+        futures = [
+            submit(pool, _make, kind, seed, steps or STEPS[kind], out, arguments.device)
+            for kind, seed in missing
+        ]
         for future in as_completed(futures):
             name, about = future.result()
             write_json(out / "models.json", {**_known(out), name: about})
@@ -65,23 +81,43 @@ def _train_all(arguments):
 
 
 def _check(arguments):
-    """BadInput where the folder holds models that were trained for another number of steps."""
+    """BadInput where the folder holds models that were trained for another number of steps, or a
+    model cannot be trained on this device.
+    """
     for name, about in _known(Path(arguments.out)).items():
-        trained = about["training"]["steps"]
+        trained, asked = about["training"]["steps"], arguments.steps or STEPS[_kind(name)]
         right = f"{arguments.out} holds {name} trained with {trained}; give another --out"
-        check(trained == arguments.steps, "steps", arguments.steps, right)
+        check(trained == asked, "steps", asked, right)
+    if arguments.device == "cuda":
+        import torch
+
+        kinds = {kind for kind, _ in _wanted(arguments)}
+        right = "pixart-digits is trained on the CPU"
+        check("pixart-digits" not in kinds, "device", "cuda", right)
+        check(torch.cuda.is_available(), "device", "cuda", "torch finds no GPU here")
 
 
 def _wanted(arguments):
     """-> (kind, seed) pairs, once each."""
-    return dict.fromkeys((kind, seed) for kind in arguments.kinds for seed in arguments.seeds)
+    kinds = arguments.kinds or SCALES[arguments.scale]
+    return dict.fromkeys((kind, seed) for kind in kinds for seed in arguments.seeds)
 
 
-def _make(kind, seed, steps, out):
+def _kind(name):
+    """Of a base model by its name."""
+    return name.rsplit("-s", 1)[0]
+
+
+def _make(kind, seed, steps, out, device):
+    from harmonica.clothes import base as clothes
     from harmonica.digits import base, pixart
 
-    make = pixart.make if kind == "pixart-digits" else base.make
-    return make(f"{kind}-s{seed}", {"seed": seed, "steps": steps, **KINDS[kind]}, out)
+    name, settings = f"{kind}-s{seed}", {"seed": seed, "steps": steps, **KINDS[kind]}
+    if kind == "pixart-digits":
+        return pixart.make(name, settings, out)
+    if kind == "dit-clothes":
+        return clothes.make(name, settings, out, device)
+    return base.make(name, base.BaseTraining(**settings), out, device=device)
 
 
 def _known(out):

@@ -1,5 +1,5 @@
-"""Training of the digits base models: eps-prediction, label dropout by us, EMA (the weights that
-are kept).
+"""Training of the small base models: eps-prediction, label dropout by us, EMA (the weights that are
+kept).
 
 Every random choice of step s is a function of (seed, s), so that a run killed anywhere resumes to
 the same weights.
@@ -23,10 +23,13 @@ from harmonica.backbones.dit_official import build, from_official, to_official
 from harmonica.digits import data
 from harmonica.digits.models import classes
 from harmonica.digits.quality import quality, sampled
+from harmonica.digits.scale import DIGITS
 from harmonica.errors import check
+from harmonica.fast.backward import backward, captured
 from harmonica.files import atomic, load_state, save_state
 from harmonica.method.denoise import run_all
 from harmonica.method.model import Loaded
+from harmonica.method.precision import float32_products
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
@@ -49,95 +52,108 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseTraining(Training):
-    """What one DiT-digits is: architecture and training."""
+    """What one DiT-digits is: architecture and training. autocast: products in bfloat16 on a CPU."""
 
     depth: int = 8
     label_dropout: float = 0.1
+    autocast: bool = False
 
 
-def make(name, settings, out):
-    """Train base model `name` (settings: fields of BaseTraining) into folder `out` -> name, its
-    manifest entry.
+def make(name, config, out, scale=DIGITS, device="cpu"):
+    """Train base model `name` (config: a BaseTraining) into folder `out` -> name, its manifest
+    entry.
     """
     torch.set_num_threads(1)
-    config, begin, state = (
-        BaseTraining(**settings),
-        time.perf_counter(),
-        Path(out) / f"{name}.state.safetensors",
-    )
-    content = save(train(config, state))
+    begin, state = time.perf_counter(), Path(out) / f"{name}.state.safetensors"
+    content = save(train(config, state, scale=scale, device=device))
     with atomic(Path(out) / f"{name}.safetensors") as temporary:
         temporary.write_bytes(content)
     state.unlink(missing_ok=True)
-    return name, {**describe(content, config), "wall_s": round(time.perf_counter() - begin)}
+    about = describe(content, config, scale, device)
+    return name, {**about, "wall_s": round(time.perf_counter() - begin)}
 
 
-def describe(content, config):
+def describe(content, config, scale=DIGITS, device="cpu"):
     """The manifest entry of trained weights (bytes of a safetensors file): hash, architecture,
     training, quality.
     """
+    model = from_official(load(content), heads=config.heads).to(device)
     loaded = Loaded(
-        None, DiT(from_official(load(content), heads=config.heads)), classes, data.NUM_CLASSES
+        None, DiT(model), lambda i: classes(i).to(device), data.NUM_CLASSES, device=device
     )
     return {
         "sha256": hashlib.sha256(content).hexdigest(),
         "heads": config.heads,
         "training": asdict(config),
-        "quality": quality(sampled(loaded)),
+        "quality": quality(sampled(loaded, scale), scale, device),
     }
 
 
-def train(config, state_path, save_every=250):
+def train(config, state_path, save_every=250, scale=DIGITS, device="cpu"):
     """Train from nothing, or from `state_path` where it exists -> EMA weights under official names,
     float16.
     """
     torch.manual_seed(config.seed)
-    model = _initialised(config)
-    images, labels = (torch.from_numpy(a) for a in data.load("train"))
+    images, labels = (torch.from_numpy(a) for a in scale.load("train"))
+    model = _initialised(config, images.shape[-1]).to(device)
     noise_share = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).neg().add(1).cumprod(0)
-    backbone = DiT(model)
+    backbone, noise_share = DiT(model), noise_share.to(device)
     fit(
         model,
-        lambda step: _loss(backbone, images, labels, noise_share, config, step),
+        lambda step: _draw(images, labels, backbone.null_label, config, step),
+        lambda *batch: _loss(backbone, noise_share, config, *batch),
         config,
         state_path,
         save_every,
     )
-    return {name: value.half() for name, value in to_official(model).items()}
+    return {name: value.half().cpu() for name, value in to_official(model).items()}
 
 
-def fit(model, loss_of, config, state_path, save_every):
-    """Minimise loss_of(step) over the steps of a Training, from `state_path` where it exists; the
-    EMA ends up in `model`.
+def fit(model, draw, loss, config, state_path, save_every):
+    """Minimise loss(*draw(step)) over the steps of a Training, from `state_path` where it exists;
+    the EMA ends up in `model`. draw gives tensors on the CPU, loss gets them where the model is.
+
+    On a GPU in TF32, forward and backward as a CUDA graph.
     """
     params = list(model.parameters())
+    on_gpu = params[0].is_cuda
     ema = [p.detach().clone() for p in params]
     optimizer = torch.optim.AdamW(
-        params, lr=config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay
+        params,
+        lr=config.lr,
+        betas=(0.9, 0.99),
+        weight_decay=config.weight_decay,
+        fused=on_gpu or None,
     )
     first = _restore(state_path, params, ema, optimizer, config)
+    run = backward(loss, params)
     bar = trange(
         first, config.steps, initial=first, total=config.steps, desc="base model", mininterval=5
     )
-    for step in bar:
-        for group in optimizer.param_groups:
-            group["lr"] = config.lr * _schedule(step, config)
-        loss = loss_of(step)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(params, 1.0)
-        optimizer.step()
-        decay = min(config.ema, (1 + step) / (10 + step))
-        torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - decay)
-        if (step + 1) % save_every == 0:
-            bar.set_postfix(loss=f"{loss.item():.3f}")
-            _save(state_path, step + 1, params, ema, optimizer, config)
+    with float32_products("tf32"):
+        for step in bar:
+            for group in optimizer.param_groups:
+                group["lr"] = config.lr * _schedule(step, config)
+            batch = draw(step)
+            if on_gpu:
+                batch = [
+                    part.pin_memory().to(params[0].device, non_blocking=True) for part in batch
+                ]
+                run = captured(run, batch) if step == first else run
+            value = run(*batch)
+            nn.utils.clip_grad_norm_(params, 1.0)
+            optimizer.step()
+            decay = min(config.ema, (1 + step) / (10 + step))
+            torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - decay)
+            if (step + 1) % save_every == 0:
+                bar.set_postfix(loss=f"{value.item():.3f}")
+                _save(state_path, step + 1, params, ema, optimizer, config)
     with torch.no_grad():
         for p, averaged in zip(params, ema):
             p.copy_(averaged)
 
 
-def _initialised(config):
+def _initialised(config, side):
     """DiT's initialisation: Xavier linears, normal embeddings, zero adaLN and output layers."""
     model = build(
         width=config.width,
@@ -146,7 +162,7 @@ def _initialised(config):
         patch=config.patch,
         channels=1,
         out_channels=1,
-        sample_size=data.SIDE,
+        sample_size=side,
         num_classes=data.NUM_CLASSES,
     )
     for module in model.modules():
@@ -169,18 +185,21 @@ def _initialised(config):
     return model
 
 
-def _loss(backbone, images, labels, alphas_cumprod, config, step):
+def _draw(images, labels, null_label, config, step):
+    """-> x0 (B, 1, side, side), t (B,), eps like x0, labels (B,), some of them the null label."""
     rng = np.random.default_rng([config.seed, step])
     pick = torch.from_numpy(rng.integers(len(images), size=config.batch))
     t = torch.from_numpy(rng.integers(1000, size=config.batch))
     eps = torch.from_numpy(rng.standard_normal((config.batch, *images.shape[1:]), dtype=np.float32))
     dropped = torch.from_numpy(rng.random(config.batch) < config.label_dropout)
-    y = torch.where(dropped, backbone.null_label, labels[pick])
+    return images[pick], t, eps, torch.where(dropped, null_label, labels[pick])
+
+
+def _loss(backbone, alphas_cumprod, config, x0, t, eps, y):
     a = alphas_cumprod[t].float().view(-1, 1, 1, 1)
-    return F.mse_loss(
-        run_all(backbone, a.sqrt() * images[pick] + (1 - a).sqrt() * eps, t, backbone.prepare(y)),
-        eps,
-    )
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.autocast):
+        out = run_all(backbone, a.sqrt() * x0 + (1 - a).sqrt() * eps, t, backbone.prepare(y))
+    return F.mse_loss(out.float(), eps)
 
 
 def _schedule(step, config):
@@ -209,6 +228,7 @@ def _restore(path, params, ema, optimizer, config):
     for i, p in enumerate(params):
         p.copy_(tensors[f"p.{i}"])
         ema[i].copy_(tensors[f"ema.{i}"])
-        optimizer.state[p] = {key: tensors[f"{key}.{i}"] for key in MOMENTS}
-        optimizer.state[p]["step"] = torch.tensor(float(step))
+        optimizer.state[p] = {key: tensors[f"{key}.{i}"].to(p.device) for key in MOMENTS}
+        # fused on a GPU it counts there, else on the CPU
+        optimizer.state[p]["step"] = torch.tensor(float(step), device=p.device)
     return step

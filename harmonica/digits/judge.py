@@ -28,9 +28,9 @@ class Judge(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.fine = nn.Sequential(_conv(1, 32), _conv(32, 32))
-        self.middle = _conv(32, 64)
-        self.coarse = _conv(64, 64)
+        self.fine = nn.Sequential(conv(1, 32), conv(32, 32))
+        self.middle = conv(32, 64)
+        self.coarse = conv(64, 64)
         self.classify = nn.Linear(64, data.NUM_CLASSES)
 
     def forward(self, images):
@@ -41,7 +41,7 @@ class Judge(nn.Module):
         return {"pool": pool, "spatial": spatial, "logits": self.classify(pool)}
 
 
-def _conv(channels_in, channels_out):
+def conv(channels_in, channels_out):
     return nn.Sequential(
         nn.Conv2d(channels_in, channels_out, 3, padding=1, bias=False),
         nn.BatchNorm2d(channels_out),
@@ -54,15 +54,23 @@ def train(seed):
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         model = Judge()
-    images, labels = data.load("train")
-    images, labels = torch.from_numpy(data.to_uint8(images)), torch.from_numpy(labels)
+    return fit(model, *data.load("train"), seed, epochs=EPOCHS, batch=BATCH)
+
+
+def fit(model, images, labels, seed, *, epochs, batch):
+    """Train a judge, where it lies, on images in [-1, 1] and their labels (numpy arrays) -> its
+    float16 state dict. The order of the images is a function of `seed`.
+    """
+    device = next(model.parameters()).device
+    images = torch.from_numpy(data.to_uint8(images)).to(device)
+    labels = torch.from_numpy(labels).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=WEIGHT_DECAY)
     rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, PEAK_LR, EPOCHS * -(-len(images) // BATCH), pct_start=0.1
+        optimizer, PEAK_LR, epochs * -(-len(images) // batch), pct_start=0.1
     )
-    for epoch in range(EPOCHS):
+    for epoch in range(epochs):
         order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(images)))
-        for pick in order.split(BATCH):
+        for pick in order.to(device).split(batch):
             loss = F.cross_entropy(
                 model(images[pick])["logits"], labels[pick], label_smoothing=LABEL_SMOOTHING
             )
@@ -71,7 +79,7 @@ def train(seed):
             optimizer.step()
             rate.step()
     return {
-        name: value.half() if value.is_floating_point() else value
+        name: value.half().cpu() if value.is_floating_point() else value.cpu()
         for name, value in model.state_dict().items()
     }
 
@@ -80,10 +88,14 @@ def load(path=SHIPPED):
     """The judge whose state dict lies at `path` (safetensors; default: the shipped one), float32,
     in eval(), frozen.
     """
+    return restored(Judge(), path)
+
+
+def restored(model, path):
+    """An untrained judge with the state dict at `path`, in eval(), frozen."""
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"no judge weights at {path}: the repository ships them as {SHIPPED.name}"
         )
-    model = Judge()
     model.load_state_dict(load_file(path))
     return model.eval().requires_grad_(False)

@@ -10,6 +10,7 @@ as they do.) pixart_folder.py has the form that it ships in.
 import math
 import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def train(config, state_path, save_every=250):
     model = build(config)
     images, labels = data.load("train")
     batches = Batches(torch.from_numpy(images), labels, config)
-    fit(model, lambda step: hybrid_loss(model, *batches.draw(step)), config, state_path, save_every)
+    fit(model, batches.draw, partial(hybrid_loss, model), config, state_path, save_every)
     return model
 
 

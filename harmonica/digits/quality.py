@@ -1,56 +1,65 @@
-"""How good a digits base model is, and whether it merely remembers its training images."""
+"""How good a small base model is, and whether it merely remembers its training images."""
 
 import numpy as np
 import torch
 
-from harmonica.digits import data, judge
+from harmonica.digits import data
+from harmonica.digits.scale import DIGITS
 from harmonica.method import seeds
 from harmonica.method.denoise import Denoiser
 from harmonica.method.precision import float32_products
 from harmonica.metrics import features, scores
 from harmonica.samplers import DDIM
 
-NUM_IMAGES, NUM_STEPS = 1000, 20
+BATCH = 1000  # of the samples
 
 
 @torch.no_grad()
-def sampled(loaded):
-    """Images (1000, 1, 8, 8) of a Loaded, its conditions in turn, in 20 steps of DDIM without
-    guidance.
+def sampled(loaded, scale=DIGITS):
+    """Images (N, 1, side, side) of a Loaded, its conditions in turn, by DDIM; N, steps and guidance
+    as the SmallScale says.
     """
-    indices, sampler = range(NUM_IMAGES), DDIM()
-    noise = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=indices), loaded.shape)
-    cond, timesteps = loaded.cond(indices), sampler.timesteps(NUM_STEPS)
-    denoiser = Denoiser(loaded.backbone, sampler, timesteps, cond)
-    with float32_products("ieee"):
-        return denoiser.walk(denoiser.begin(noise), denoiser.computed).x.numpy()
+    sampler = DDIM()
+    timesteps, images = sampler.timesteps(scale.num_steps), []
+    for start in range(0, scale.num_images, BATCH):
+        indices = range(start, min(start + BATCH, scale.num_images))
+        noise = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=indices), loaded.shape)
+        cond = loaded.cond(indices)
+        denoiser = Denoiser(loaded.backbone, sampler, timesteps, cond, scale=scale.guidance)
+        with float32_products("ieee"):
+            last = denoiser.walk(denoiser.begin(noise.to(loaded.device)), denoiser.computed)
+        images.append(denoiser.images(last).cpu().numpy())
+    return np.concatenate(images)
 
 
-def quality(images):
+def quality(images, scale=DIGITS, device="cpu"):
     """Generated images, classes in turn -> FID to the training images (and that of the held-out
     images, as a yardstick), agreement with the classes in percent, and the median distance to the
     nearest training image of generated and of held-out images (a model that memorises has a much
     smaller one for what it generates).
     """
-    extractor = features.Extractor(judge.load())
-    own, train, test = (
-        features.extract(data.to_uint8(x), extractor)
-        for x in (images, data.load("train")[0], data.load("test")[0])
+    extractor = features.Extractor(scale.judge()).to(device)
+    train, test = scale.load("train")[0], scale.load("test")[0]
+    own, of_train, of_test = (
+        features.extract(data.to_uint8(x), extractor) for x in (images, train, test)
     )
-    labels = np.arange(NUM_IMAGES) % data.NUM_CLASSES
+    labels = np.arange(len(images)) % data.NUM_CLASSES
     return {
-        "num_images": NUM_IMAGES,
-        "num_steps": NUM_STEPS,
-        "FID": scores.frechet(own["pool"], train["pool"]),
-        "FID_held_out": scores.frechet(test["pool"], train["pool"]),
+        "num_images": len(images),
+        "num_steps": scale.num_steps,
+        "guidance": scale.guidance,
+        "FID": scores.frechet(own["pool"], of_train["pool"]),
+        "FID_held_out": scores.frechet(of_test["pool"], of_train["pool"]),
         "agreement": 100 * float((own["logits"].argmax(1) == labels).mean()),
-        "nearest_generated": _nearest(images),
-        "nearest_held_out": _nearest(data.load("test")[0]),
+        "nearest_generated": _nearest(images[: scale.num_nearest], train),
+        "nearest_held_out": _nearest(test[: scale.num_nearest], train),
     }
 
 
-def _nearest(images):
+def _nearest(images, train):
     """Median Euclidean distance to the nearest training image."""
-    own, train = (x.reshape(len(x), -1).astype(np.float64) for x in (images, data.load("train")[0]))
-    squared = (own**2).sum(1)[:, None] + (train**2).sum(1) - 2 * own @ train.T
-    return float(np.median(np.sqrt(squared.min(1).clip(0))))
+    own, train = (x.reshape(len(x), -1).astype(np.float64) for x in (images, train))
+    of_train, squared = (train**2).sum(1), []
+    for part in np.array_split(own, -(-len(own) // 100)):
+        squared.append(((part**2).sum(1)[:, None] + of_train - 2 * part @ train.T).min(1))
+    return float(np.median(np.sqrt(np.concatenate(squared).clip(0))))

@@ -16,17 +16,17 @@ CONFIG = base.BaseTraining(seed=0, width=16, depth=2, heads=2, steps=6, batch=4)
 
 def test_resuming_gives_the_same_bits(tmp_path, monkeypatch):
     straight = base.train(CONFIG, tmp_path / "none", save_every=100)
-    loss, state = base._loss, tmp_path / "state.safetensors"
+    draw, state = base._draw, tmp_path / "state.safetensors"
 
     def killed_at_step_4(*arguments):
         if arguments[-1] == 4:
             raise KeyboardInterrupt
-        return loss(*arguments)
+        return draw(*arguments)
 
-    monkeypatch.setattr(base, "_loss", killed_at_step_4)
+    monkeypatch.setattr(base, "_draw", killed_at_step_4)
     with pytest.raises(KeyboardInterrupt):
         base.train(CONFIG, state, save_every=3)
-    monkeypatch.setattr(base, "_loss", loss)
+    monkeypatch.setattr(base, "_draw", draw)
     resumed = base.train(CONFIG, state, save_every=3)
     assert straight.keys() == resumed.keys() and all(
         torch.equal(straight[name], resumed[name]) for name in straight
@@ -39,7 +39,7 @@ def test_resuming_gives_the_same_bits(tmp_path, monkeypatch):
 
 
 def test_the_initial_model_predicts_nothing_and_every_label_is_used():
-    backbone = DiT(base._initialised(CONFIG))
+    backbone = DiT(base._initialised(CONFIG, 8))
     x, labels = torch.randn(3, 1, 8, 8), torch.tensor([0, 5, 10])
     assert (run_all(backbone, x, torch.tensor([0, 500, 999]), backbone.prepare(labels)) == 0).all()
     trained = from_official(base.train(CONFIG, "none", save_every=100), heads=2)

@@ -1,0 +1,51 @@
+"""The clothes scale's stand-in for Inception: a small classifier whose layers feed IS, FID, sFID,
+precision and recall.
+
+It is trained on the 60 000 training images by the digits' code and sees images as every metric
+does: uint8, by data.to_uint8.
+"""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from harmonica.clothes import data
+from harmonica.digits.judge import SPATIAL_CHANNELS, conv, fit, restored
+
+EPOCHS, BATCH = 12, 128
+SHIPPED = Path(__file__).parent / "weights" / "judge.safetensors"
+
+
+class Judge(nn.Module):
+    """uint8 images (B, 1, 28, 28) -> {"pool": (B, 64), "spatial": (B, 343), "logits": (B, 10)},
+    float32.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.fine = nn.Sequential(conv(1, 32), conv(32, 32))
+        self.middle = nn.Sequential(conv(32, 64), conv(64, 64))
+        self.coarse = nn.Sequential(conv(64, 128), conv(128, 64))
+        self.classify = nn.Linear(64, len(data.NAMES))
+
+    def forward(self, images):
+        h = F.max_pool2d(self.fine(images.float() / 127.5 - 1), 2)  # (B, 32, 14, 14)
+        h = F.max_pool2d(self.middle(h), 2)  # (B, 64, 7, 7)
+        spatial = h[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)  # (B, 343)
+        pool = self.coarse(h).mean((2, 3))  # (B, 64)
+        return {"pool": pool, "spatial": spatial, "logits": self.classify(pool)}
+
+
+def train(seed, device="cpu"):
+    """-> float16 state dict: an hour on a core, seconds on a GPU."""
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(seed)
+        model = Judge().to(device)
+    return fit(model, *data.load("train"), seed, epochs=EPOCHS, batch=BATCH)
+
+
+def load():
+    """The shipped judge, float32, in eval(), frozen."""
+    return restored(Judge(), SHIPPED)

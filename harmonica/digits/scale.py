@@ -1,0 +1,35 @@
+"""What the small scales differ in: where their images come from, who judges them, and by how many
+samples a base model is measured. The rest of this folder serves each of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from harmonica.digits import data, judge
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallScale:
+    """load("train" | "test") -> images (n, 1, side, side) float32 in [-1, 1], labels (n,) int64 of
+    ten classes. judge() -> the classifier whose layers feed the metrics, frozen.
+
+    A base model's quality is that of num_images samples in num_steps of DDIM at this guidance, the
+    distance to the nearest training image that of the first num_nearest.
+    """
+
+    load: Callable
+    judge: Callable
+    num_images: int
+    num_steps: int
+    guidance: float
+    num_nearest: int
+
+
+DIGITS = SmallScale(
+    load=data.load,
+    judge=judge.load,
+    num_images=1000,
+    num_steps=20,
+    guidance=1.0,
+    num_nearest=1000,
+)
