@@ -1,10 +1,14 @@
 """Learning-to-Cache: which steps it trains, and what its released form can reach at most."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from harmonica.method import ltc, schedules
+from harmonica.method.denoise import Point
 from harmonica.method.router import Router
+from harmonica.samplers.singlestep import Singlestep
 
 
 @pytest.mark.parametrize("num_steps", range(2, 12))
@@ -28,6 +32,41 @@ def test_the_released_form_with_every_trained_entry_reused_is_fora_at_interval_2
 @pytest.mark.parametrize("num_steps", [5, 7, 11])
 def test_at_odd_t_the_released_form_reaches_less_than_half(num_steps):
     assert len(ltc.trained_steps(num_steps, "released")) / num_steps < 0.5
+
+
+@pytest.mark.parametrize("num_steps", [4, 10, 20])
+def test_where_two_calls_make_an_update_the_released_form_trains_the_first_of_each(num_steps):
+    """As the released code for U-ViT does: the first update computes everything, and so does the
+    second call of every one.
+    """
+    assert ltc.trained_steps(num_steps, "released", 2) == list(range(2, num_steps, 2))
+    assert ltc.trained_steps(num_steps, "all-pairs", 2) == list(range(1, num_steps))
+
+
+def test_an_update_is_begun_where_the_samplers_is():
+    """Noised to where an update begins, computed up to the step, the student at the step alone."""
+    seen = []
+
+    class Walk:
+        sampler, timesteps, computed = Singlestep(), Singlestep().timesteps(6), None
+
+        def begin(self, x, step):
+            seen.append(("begin", step))
+            return Point(step, x, None, [])
+
+        def advance(self, point, forward):
+            seen.append((forward and "learn", point.step))
+            return replace(point, step=point.step + 1)
+
+    images = torch.zeros(1, 1, 8, 8)
+    for step in (1, 2, 5):
+        seen.clear()
+        walk = Walk()
+        walk.backbone = None
+        ltc.update_pair(walk, images, images, step, None, pair=lambda *a: None)
+        begun = 2 * ((step - 1) // 2)
+        expected = [(None, k) for k in range(begun, step)]
+        assert seen == [("begin", begun), *expected, ("learn", step)]
 
 
 def test_an_unknown_form_is_named():

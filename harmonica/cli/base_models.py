@@ -18,16 +18,23 @@ KINDS = {
     "dit-digits": {"patch": 2, "width": 96},
     "dit-digits-fine": {"patch": 1, "width": 64},
     "pixart-digits": {},
+    "uvit-digits": {},
     "dit-clothes": {},
 }
 SCALES = {
-    "digits": ("dit-digits", "dit-digits-fine", "pixart-digits"),
+    "digits": ("dit-digits", "dit-digits-fine", "pixart-digits", "uvit-digits"),
     "clothes": ("dit-clothes",),
 }
 # on one core, measured
-MINUTES = {"dit-digits": 12, "dit-digits-fine": 25, "pixart-digits": 11, "dit-clothes": 130}
+MINUTES = {
+    "dit-digits": 12,
+    "dit-digits-fine": 25,
+    "pixart-digits": 11,
+    "uvit-digits": 12,
+    "dit-clothes": 130,
+}
 # of training, of the shipped models
-STEPS = {"dit-digits": 4500, "dit-digits-fine": 4500, "pixart-digits": 4500, "dit-clothes": 7500}
+STEPS = {**dict.fromkeys(SCALES["digits"], 4500), "dit-clothes": 7500}
 
 
 def add(commands):
@@ -110,11 +117,13 @@ def _kind(name):
 
 def _make(kind, seed, steps, out, device):
     from harmonica.clothes import base as clothes
-    from harmonica.digits import base, pixart
+    from harmonica.digits import base, pixart, uvit
 
     name, settings = f"{kind}-s{seed}", {"seed": seed, "steps": steps, **KINDS[kind]}
     if kind == "pixart-digits":
         return pixart.make(name, settings, out)
+    if kind == "uvit-digits":
+        return uvit.make(name, settings, out, device)
     if kind == "dit-clothes":
         return clothes.make(name, settings, out, device)
     return base.make(name, base.BaseTraining(**settings), out, device=device)

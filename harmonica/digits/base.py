@@ -100,7 +100,7 @@ def train(config, state_path, save_every=250, scale=DIGITS, device="cpu"):
     backbone, noise_share = DiT(model), noise_share.to(device)
     fit(
         model,
-        lambda step: _draw(images, labels, backbone.null_label, config, step),
+        lambda step: draw(images, labels, backbone.null_label, config, step),
         lambda *batch: _loss(backbone, noise_share, config, *batch),
         config,
         state_path,
@@ -185,7 +185,7 @@ def _initialised(config, side):
     return model
 
 
-def _draw(images, labels, null_label, config, step):
+def draw(images, labels, null_label, config, step):
     """-> x0 (B, 1, side, side), t (B,), eps like x0, labels (B,), some of them the null label."""
     rng = np.random.default_rng([config.seed, step])
     pick = torch.from_numpy(rng.integers(len(images), size=config.batch))

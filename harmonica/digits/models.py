@@ -9,6 +9,8 @@ from safetensors.torch import load
 
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import from_official
+from harmonica.backbones.uvit import UViT
+from harmonica.backbones.uvit_official import from_official as uvit_from_official
 from harmonica.digits import data
 from harmonica.digits.manifest import folder, manifest
 from harmonica.errors import BadInput
@@ -27,10 +29,18 @@ def load_base(spec):
     except FileNotFoundError:
         raise BadInput(f"model: {path} does not exist; `make base-models` makes it") from None
     _check_hash(spec, path, hashlib.sha256(content).hexdigest())
-    model = from_official(load(content), heads=manifest()[spec.name]["heads"])
-    backbone = DiT(model.requires_grad_(False), spec.numerics or "official")
+    backbone = _backbone(spec, load(content), manifest()[spec.name])
     images, labels = data.load("train")
     return Loaded(spec, backbone, classes, data.NUM_CLASSES, (torch.from_numpy(images), labels))
+
+
+def _backbone(spec, tensors, about):
+    """A DiT, or the family that a manifest entry names."""
+    if about.get("family") == "uvit":
+        model = uvit_from_official(tensors, heads=about["heads"])
+        return UViT(model.requires_grad_(False))
+    model = from_official(tensors, heads=about["heads"])
+    return DiT(model.requires_grad_(False), spec.numerics or "official")
 
 
 def _load_pixart(spec):

@@ -15,11 +15,11 @@ BATCH = 1000  # of the samples
 
 
 @torch.no_grad()
-def sampled(loaded, scale=DIGITS):
-    """Images (N, 1, side, side) of a Loaded, its conditions in turn, by DDIM; N, steps and guidance
-    as the SmallScale says.
+def sampled(loaded, scale=DIGITS, sampler=None):
+    """Images (N, 1, side, side) of a Loaded, its conditions in turn, by DDIM or another sampler; N,
+    steps and guidance as the SmallScale says.
     """
-    sampler = DDIM()
+    sampler = sampler or DDIM()
     timesteps, images = sampler.timesteps(scale.num_steps), []
     for start in range(0, scale.num_images, BATCH):
         indices = range(start, min(start + BATCH, scale.num_images))

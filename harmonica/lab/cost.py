@@ -13,6 +13,8 @@ from harmonica import weights
 from harmonica.backbones.counts import count
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build
+from harmonica.backbones.uvit import UViT
+from harmonica.backbones.uvit_official import Shape, UViTModel
 from harmonica.digits.manifest import manifest
 from harmonica.fast.steps import held_features
 from harmonica.method.schedules import cur_percent, full
@@ -44,11 +46,14 @@ def counts_of(model):
     """Counts of a model that ships with the package, or of a published one, by its name; else
     None. It is built on the meta device: no weights are needed and nothing is computed.
     """
-    own = manifest().get(model, {}).get("training")
+    about = manifest().get(model, {})
+    own = about.get("training")
     text = own and "text_width" in own or model in TOKENS and model.startswith("PixArt-alpha/")
     if not own and model not in TOKENS:
         return None
     with torch.device("meta"):
+        if about.get("family") == "uvit" or model == weights.UVIT:
+            return _of_uvit(own)
         return _of_pixart(model, own) if text else _of_dit(model, own)
 
 
@@ -63,6 +68,14 @@ def _of_dit(model, own):
         latent = {"sample_size": side, "channels": 4, "out_channels": 8, "num_classes": 1000}
         built = build(**DIT_XL, **latent)
     return count(DiT(built.to("meta")), torch.zeros(1, dtype=torch.long))
+
+
+def _of_uvit(own):
+    sizes = {"sample_size": 32, "channels": 4, "num_classes": 1001}
+    if own:
+        sizes = {"sample_size": 8, "channels": 1, "num_classes": 11}
+    shape = {name: (own or DIT_XL)[name] for name in ("width", "depth", "patch", "heads")}
+    return count(UViT(UViTModel(Shape(**shape, **sizes))), torch.zeros(1, dtype=torch.long))
 
 
 def _of_pixart(model, own):

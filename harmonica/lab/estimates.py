@@ -132,9 +132,12 @@ def _shape(model):
     if model.scale == "paper":
         known = weights.PUBLISHED.get(model.name)
         count = known.tokens if known and known.tokens else 256
-        return count, WIDTH, DEPTH, model.prompts is not None
-    shape = manifest()[model.name]["training"] or SMOKE
-    return (8 // shape["patch"]) ** 2, shape["width"], shape["depth"], "text_width" in shape
+        depth = DEPTH + (model.name == weights.UVIT)
+        return count, WIDTH, depth, model.prompts is not None
+    about = manifest()[model.name]
+    shape = about["training"] or SMOKE
+    depth = shape["depth"] + (about.get("family") == "uvit")  # its middle block
+    return (8 // shape["patch"]) ** 2, shape["width"], depth, "text_width" in shape
 
 
 def disk_bytes(artefact):

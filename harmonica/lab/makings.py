@@ -14,7 +14,7 @@ from harmonica.search.settings import Settings
 from harmonica.weights.specs import PromptSpec
 
 SCALES = ("smoke", "digits", "paper")
-SAMPLERS = ("ddim", "ddim-diffusers", "dpm++", "iddpm", "sa-solver")
+SAMPLERS = ("ddim", "ddim-diffusers", "dpm++", "iddpm", "sa-solver", "dpm-singlestep")
 MAKINGS = ("search", "fitted", "taylor", "smoothcache", "evolution")
 
 

@@ -10,7 +10,6 @@ import torch
 from harmonica.fast.training import training_pair
 from harmonica.lab import cost
 from harmonica.lab.models import load_model
-from harmonica.method import ltc
 from harmonica.method.learner import Learner
 from harmonica.method.precision import float32_products
 from harmonica.method.train import Work, initial_logits
@@ -42,11 +41,7 @@ class Measured:
         self.learner = Watched(
             logits, tau=self.config.tau, lr=self.config.lr, adam_eps=self.config.adam_eps
         )
-        self.rows = (
-            len(ltc.trained_steps(steps, self.config.ltc_form))
-            if self.config.walk == "ltc"
-            else steps - 1
-        )
+        self.rows = len(self.work.ltc_steps()) if self.config.walk == "ltc" else steps - 1
         self.refreshes = (
             0
             if self.config.objective == "mse"

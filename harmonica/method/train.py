@@ -97,7 +97,7 @@ class Work:
             with self.precision():
                 sdt.walk(self.denoiser(cond, self.router.guidance, noise), x, learner, self.pair)
         else:
-            for step in ltc.trained_steps(self.router.num_steps, self.config.ltc_form):
+            for step in self.ltc_steps():
                 x0, eps, cond = self.draw_images(trajectory, step)
                 noise = self.step_noise(self.config.batch, seeds.DATA, trajectory, step)
                 with self.precision():
@@ -106,12 +106,16 @@ class Work:
                     )
         return float(ranks.mean(torch.stack(learner.data_losses).mean()))
 
+    def ltc_steps(self):
+        """The steps whose rows Learning-to-Cache trains."""
+        return ltc.trained_steps(self.router.num_steps, self.config.ltc_form, self.sampler.calls)
+
     def trained(self, logits):
         """The logits, rows that were never trained set to "compute everything": they hold but their
         initial values.
         """
         if self.config.walk == "ltc":
-            steps = set(ltc.trained_steps(self.router.num_steps, self.config.ltc_form))
+            steps = set(self.ltc_steps())
             logits[[step for step in range(self.router.num_steps) if step not in steps]] = CLAMP
         return logits
 

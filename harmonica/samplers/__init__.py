@@ -3,11 +3,13 @@ noise) -> (x, state)`.
 
 `step` counts 0..T-1 from the noise end; `timesteps[step]` is the model's timestep. State is plain
 numbers and tensors, never changed in place, so a trajectory forks by keeping a reference. No
-sampler draws noise: where `stochastic`, it is passed in.
+sampler draws noise: where `stochastic`, it is passed in. `calls` steps make one update of x (most
+often one), and a walk may begin where such an update does.
 """
 
 from harmonica.samplers.ddim import DDIM, TRAIN_STEPS
 from harmonica.samplers.scheduled import from_scheduler
+from harmonica.samplers.singlestep import Singlestep
 
 # as the scheduler_config.json of the published PixArt pipelines has them; DiT has the same betas
 LINEAR = {
@@ -19,8 +21,8 @@ LINEAR = {
 
 
 def load(name):
-    """A sampler by the name that configs use: "ddim", "ddim-diffusers", "dpm++", "iddpm" or
-    "sa-solver".
+    """A sampler by the name that configs use: "ddim", "ddim-diffusers", "dpm++", "iddpm",
+    "sa-solver" or "dpm-singlestep".
     """
     known = {
         "ddim": lambda: DDIM("official"),
@@ -28,6 +30,7 @@ def load(name):
         "dpm++": _dpm_solver,
         "iddpm": _iddpm,
         "sa-solver": _sa_solver,
+        "dpm-singlestep": Singlestep,
     }
     if name not in known:
         raise ValueError(f"sampler: {name!r} is not known; choose one of {sorted(known)}")

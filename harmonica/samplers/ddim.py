@@ -22,7 +22,7 @@ class DDIM:
     """
 
     numerics: str = "official"
-    stochastic = False
+    stochastic, calls = False, 1
 
     def timesteps(self, num_steps):
         """-> T model timesteps in sampling order (descending)."""

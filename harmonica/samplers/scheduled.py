@@ -29,6 +29,8 @@ class Scheduled:
     schedulers).
     """
 
+    calls = 1
+
     def __init__(self, scheduler):
         self.name, self._class, self._config = (
             type(scheduler).__name__,

@@ -21,6 +21,8 @@ ADM = "github.com/openai/guided-diffusion, folder evaluations"
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 CLEAN_INCEPTION = "inception-2015-12-05.pt"
 LTC = "github.com/horseee/learning-to-cache, folder DiT/ckpt"
+LTC_UVIT = "github.com/horseee/learning-to-cache, folder U-ViT/ckpt"
+UVIT = "imagenet256_uvit_huge.pth"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +35,7 @@ class Published:
     source: str
     num_bytes: int | None = None
     sha256: str | None = None
-    tokens: int | None = None  # of a DiT or PixArt
+    tokens: int | None = None  # of a DiT, PixArt or U-ViT: patches
 
 
 # Sizes and hashes were read from public scripts that check them, the routers' computed from the
@@ -49,6 +51,12 @@ PUBLISHED = {
             sha256="9ec1876e4c03471bca126663a30e2d1b20610b6d2f87850a39a36f25cc685521",
         ),
         Published(name="DiT-XL-2-512x512.pt", source=DIT, tokens=1024),
+        Published(
+            name=UVIT,
+            source="the U-ViT authors' repository, github.com/baofff/U-ViT, section Pretrained "
+            "Models: ImageNet 256x256 (U-ViT-H/2)",
+            tokens=256,
+        ),
         Published(name="facebook/DiT-XL-2-256", source=HUB, tokens=256),
         Published(name="facebook/DiT-XL-2-512", source=HUB, tokens=1024),
         Published(name="PixArt-alpha/PixArt-XL-2-256x256", source=HUB, tokens=256),
@@ -99,6 +107,18 @@ PUBLISHED = {
             source=LTC,
             num_bytes=24_064,
             sha256="c3134cfe7a69e31f188ac3d8ace7f6b586db92daa30c99f17e46d3f24e7408c7",
+        ),
+        Published(
+            name="dpm20_router.pth",
+            source=LTC_UVIT,
+            num_bytes=10_962,
+            sha256="836ee44bd212985cc7e03e619691cd5530677dcbd0121b2558674fdca9bf59a1",
+        ),
+        Published(
+            name="dpm50_router.pth",
+            source=LTC_UVIT,
+            num_bytes=27_358,
+            sha256="6778122d7b4ac1816d98d7c0de18727f42956bb6de0233a30215bfebf91c8578",
         ),
     )
 }

@@ -3,12 +3,14 @@ naming, numerics, hash, published or not, sizes.
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 
 from harmonica import weights
+from harmonica.backbones.uvit_official import MARK, shape_of
 from harmonica.errors import BadInput, check
 from harmonica.files import first_line, read_json
 
@@ -18,6 +20,7 @@ HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}
 FORMS = {
     ("DiT", "official"): "final_layer.adaLN_modulation.1.weight",
     ("DiT", "diffusers"): "transformer_blocks.0.norm1.emb.class_embedder.embedding_table.weight",
+    ("U-ViT", "official"): MARK,
     ("PixArt", "diffusers"): "caption_projection.linear_1.weight",
     ("AutoencoderKL", "diffusers"): "post_quant_conv.weight",
     ("Inception", "torch-fidelity"): "Mixed_7c.branch_pool.conv.weight",
@@ -99,7 +102,7 @@ def placed(model, precision):
 
 def describe(path):
     """-> {"path", "model", "naming", "numerics", "sha256", "known", "published_as", "num_bytes",
-    "num_tensors", "num_parameters", and the sizes of a DiT or PixArt}.
+    "num_tensors", "num_parameters", and the sizes of a DiT, U-ViT or PixArt}.
 
     path: a file, a diffusers folder, or a published name below weights.folder(). numerics: what the
     paper's rows need, None where there is no choice. known: whether the hash is that of a published
@@ -136,6 +139,8 @@ def _sizes(form, tensors, file):
     try:
         if form in CLASSES:
             return _sizes_of_config(_config(file, CLASSES[form]))
+        if form == ("U-ViT", "official"):
+            return _sizes_of_uvit(tensors)
         return _sizes_of_official(tensors) if form == ("DiT", "official") else {}
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BadInput(
@@ -154,6 +159,13 @@ def _sizes_of_config(config):
         "sample_size": config["sample_size"],
         ("text_width" if text else "num_classes"): config[last],
     }
+
+
+def _sizes_of_uvit(tensors):
+    heads = HEADS.get(tensors[MARK].shape[1])
+    sizes = asdict(shape_of(tensors, heads))
+    kept = ("width", "depth", "heads", "patch", "sample_size")
+    return {name: sizes[name] for name in kept} | {"num_classes": sizes["num_classes"] - 1}
 
 
 def _sizes_of_official(tensors):

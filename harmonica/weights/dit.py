@@ -1,7 +1,7 @@
-"""The published DiTs, loaded by name and hash: an official .pt file, or a folder or hub id of the
-diffusers copy.
+"""The published class-conditional models, loaded by name and hash: a DiT as an official .pt file or
+as a folder or hub id of the diffusers copy, a U-ViT as an official .pth file.
 
-Both doors lead to the same modules; which numerics they compute with is the ModelSpec's, official
+Both doors of a DiT lead to the same modules; which numerics they compute with is the ModelSpec's, official
 where it says nothing: the converted copies hold the official weights, so official numerics are
 right for them too (see docs/deviations.md). Nothing is unpickled but tensors and plain containers.
 """
@@ -12,6 +12,9 @@ from diffusers import DiTTransformer2DModel
 from harmonica import weights
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import from_official
+from harmonica.backbones.uvit import UViT
+from harmonica.backbones.uvit_official import MARK
+from harmonica.backbones.uvit_official import from_official as uvit_from_official
 from harmonica.errors import BadInput, check
 from harmonica.method.model import Loaded
 from harmonica.weights.checkpoints import HEADS, of_folder, placed, read_tensors
@@ -23,7 +26,7 @@ def load(spec, precision=None):
     "bfloat16" weights if so asked.
 
     BadInput where the file is missing (it names file, source and folder), has another hash or holds
-    no DiT.
+    no such model.
     """
     if spec.prompts:
         from harmonica.weights import (
@@ -33,7 +36,9 @@ def load(spec, precision=None):
         return published_pixart.load(spec, precision)
     path = weights.checked(spec.name, spec.sha256, "model")
     model = placed(read(path, heads=spec.heads), precision)
-    backbone, device = DiT(model, spec.numerics or "official"), model.device
+    of_dit = isinstance(model, DiTTransformer2DModel)
+    backbone = DiT(model, spec.numerics or "official") if of_dit else UViT(model)
+    device = next(model.parameters()).device
 
     def classes(indices):
         return torch.as_tensor(indices, device=device) % backbone.num_classes
@@ -43,21 +48,24 @@ def load(spec, precision=None):
 
 
 def read(path, heads=None):
-    """A file or folder -> DiTTransformer2DModel, float32, in eval(). heads: where the width is no
-    published one.
+    """A file or folder -> DiTTransformer2DModel or UViTModel, float32, in eval(). heads: where the
+    width is no published one.
     """
     if path.is_dir():
         return of_folder(path, DiTTransformer2DModel)
     tensors = read_tensors(path)
-    width = len(tensors["x_embedder.proj.bias"]) if "x_embedder.proj.bias" in tensors else None
+    build, kind, widths = from_official, "DiT", "x_embedder.proj.bias"
+    if MARK in tensors:
+        build, kind, widths = uvit_from_official, "U-ViT", "patch_embed.proj.bias"
+    width = len(tensors[widths]) if widths in tensors else None
     heads = heads or HEADS.get(width)
     check(
         heads or width is None,
         "heads",
         heads,
-        f"no published DiT is {width} wide, so the ModelSpec must say how many",
+        f"no published {kind} is {width} wide, so the ModelSpec must say how many",
     )
     try:
-        return from_official(tensors, heads=heads or 1)
+        return build(tensors, heads=heads or 1)
     except ValueError as error:
-        raise BadInput(f"model: {path} holds no official DiT ({error})") from None
+        raise BadInput(f"model: {path} holds no official {kind} ({error})") from None

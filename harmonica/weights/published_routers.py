@@ -1,6 +1,10 @@
 """The .pt files of Learning-to-Cache's and HarmoniCa's routers: a pickled dict
 {"routers": {"i.prob": logits (N,)}}, i = 0 the LAST step, cut at 0.1.
 
+Learning-to-Cache's for U-ViT (.pth) are the rows alone, cut at 0.9: row i, in sampling order, is of
+the first of the two calls that make update i; there are as many rows as calls, of which the first
+and the later half were never trained.
+
 Ours adds "about", a JSON text, which others do not read. Nothing but tensors, plain containers and
 an argparse.Namespace is ever unpickled.
 """
@@ -47,12 +51,24 @@ def read(path):
             f"router: {path} is damaged or holds more than tensors and plain values, so nothing of "
             "it was unpickled; give a whole file of tensors"
         ) from None
-    logits = _rows(path, content).flip(0)
-    about, timesteps = _about(path, content)
+    if isinstance(content, dict) and "0.prob" in content:
+        logits, about, timesteps = _of_uvit(path, content), {"model": "U-ViT-H/2 256"}, None
+    else:
+        logits = _rows(path, content).flip(0)
+        about, timesteps = _about(path, content)
     try:
         return Router(logits=logits, tau=TAU, about=about, timesteps=timesteps)
     except BadInput as error:
         raise BadInput(f"router: {path}: {str(error).removeprefix('router: ')}") from None
+
+
+def _of_uvit(path, content):
+    """-> logits (T, N) in sampling order. Second calls compute everything, and the first update."""
+    trained = _stacked(path, content)
+    logits = torch.full_like(trained, CLAMP)
+    updates = len(trained) // 2
+    logits[2 : 2 * updates : 2] = trained[1:updates]
+    return logits
 
 
 def _rows(path, content):
@@ -63,11 +79,21 @@ def _rows(path, content):
             f"router: {path} has no entry 'routers'; expected a dict of rows 0.prob .. (T-1).prob "
             "there"
         )
+    logits = _stacked(path, rows)
+    if not (logits[-1] == CLAMP).all() and logits.isfinite().all():
+        # HarmoniCa fixes the first step's row. Where it is not fixed this is Learning-to-Cache's,
+        # which never trained the rows of odd i: those steps compute everything.
+        logits[1::2] = CLAMP
+    return logits
+
+
+def _stacked(path, rows):
+    """{"i.prob": row} -> (rows, N)"""
     try:
         rows = [rows[f"{i}.prob"] for i in range(len(rows))]
         if not all(row.is_floating_point() and row.device.type == "cpu" for row in rows):
             raise TypeError("its rows are no real numbers")
-        logits = torch.stack(rows).detach().float()
+        return torch.stack(rows).detach().float()
     except KeyError as missing:
         raise BadInput(
             f"router: {path} has no entry {missing}; expected routers with rows 0.prob .. "
@@ -78,11 +104,6 @@ def _rows(path, content):
             f"router: {path} holds no router ({_first_line(error)}); expected routers with rows "
             "0.prob .. (T-1).prob of equal length"
         ) from None
-    if not (logits[-1] == CLAMP).all() and logits.isfinite().all():
-        # HarmoniCa fixes the first step's row. Where it is not fixed this is Learning-to-Cache's,
-        # which never trained the rows of odd i: those steps compute everything.
-        logits[1::2] = CLAMP
-    return logits
 
 
 def _about(path, content):

@@ -29,6 +29,18 @@ def some_router(num_steps=6, num_blocks=4):
     return Router(logits=logits)
 
 
+def test_a_learning_to_cache_file_of_u_vit_is_of_first_calls_in_sampling_order(tmp_path):
+    """As many rows as calls; row i is of update i, the first and the later half were not trained."""
+    rows = OrderedDict((f"{i}.prob", torch.tensor([float(i), -3.0])) for i in range(8))
+    torch.save(rows, tmp_path / "dpm8_router.pth")
+    router = formats.read(tmp_path / "dpm8_router.pth", tau=0.9)
+    expected = torch.full((8, 2), CLAMP)
+    expected[2], expected[4], expected[6] = rows["1.prob"], rows["2.prob"], rows["3.prob"]
+    assert torch.equal(router.logits, expected)
+    assert router.keep().tolist()[2:5] == [[False, False], [True, True], [False, False]]
+    assert router.keep()[6].tolist() == [True, False]
+
+
 def test_pt_round_trips(tmp_path):
     """HarmoniCa's layout: every row trained, the first step's fixed to 5. i = 0 is the last step."""
     router = some_router()

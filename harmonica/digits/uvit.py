@@ -1,0 +1,108 @@
+"""Training of UViT-digits: U-ViT on the digits, as small as the other base models and trained as
+they are (base.py), on U-ViT's own noise schedule.
+"""
+
+import hashlib
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load, save
+from torch import nn
+
+from harmonica.backbones.uvit import UViT
+from harmonica.backbones.uvit_official import Shape, UViTModel, from_official
+from harmonica.digits import base, data
+from harmonica.digits.models import classes
+from harmonica.digits.quality import quality, sampled
+from harmonica.files import atomic
+from harmonica.method.denoise import run_all
+from harmonica.method.model import Loaded
+from harmonica.samplers.singlestep import Singlestep, log_alphas
+
+
+@dataclass(frozen=True, kw_only=True)
+class UViTTraining(base.Training):
+    """What one UViT-digits is: architecture and training. depth: without the middle block."""
+
+    width: int = 80
+    depth: int = 8
+    label_dropout: float = 0.1
+
+
+def make(name, settings, out, device="cpu"):
+    """Train base model `name` (settings: fields of UViTTraining) into folder `out` -> name, its
+    manifest entry.
+    """
+    torch.set_num_threads(1)
+    config, begin = UViTTraining(**settings), time.perf_counter()
+    state = Path(out) / f"{name}.state.safetensors"
+    content = save(train(config, state, device=device))
+    with atomic(Path(out) / f"{name}.safetensors") as temporary:
+        temporary.write_bytes(content)
+    state.unlink(missing_ok=True)
+    return name, {**describe(content, config), "wall_s": round(time.perf_counter() - begin)}
+
+
+def describe(content, config):
+    """The manifest entry of trained weights (bytes of a safetensors file)."""
+    backbone = UViT(from_official(load(content), heads=config.heads))
+    loaded = Loaded(None, backbone, classes, data.NUM_CLASSES)
+    return {
+        "family": "uvit",
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "heads": config.heads,
+        "training": asdict(config),
+        "quality": quality(sampled(loaded, sampler=Singlestep())),
+    }
+
+
+def train(config, state_path, save_every=250, device="cpu"):
+    """Train from nothing, or from `state_path` where it exists -> EMA weights under official names,
+    float16.
+    """
+    torch.manual_seed(config.seed)
+    model = _initialised(config).to(device)
+    images, labels = (torch.from_numpy(a) for a in data.load("train"))
+    alphas, backbone = torch.from_numpy(np.exp(log_alphas())).float().to(device), UViT(model)
+    base.fit(
+        model,
+        lambda step: base.draw(images, labels, backbone.null_label, config, step),
+        lambda *batch: _loss(backbone, alphas, *batch),
+        config,
+        state_path,
+        save_every,
+    )
+    return {name: value.half().cpu() for name, value in model.state_dict().items()}
+
+
+def _initialised(config):
+    """Xavier linears, as the other base models have them, and an output of zero: the official
+    normal of 0.02 is made for linears ten times as wide.
+    """
+    model = UViTModel(
+        Shape(
+            width=config.width,
+            depth=config.depth,
+            heads=config.heads,
+            patch=config.patch,
+            sample_size=data.SIDE,
+            channels=1,
+            num_classes=data.NUM_CLASSES + 1,
+        )
+    )
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+    nn.init.zeros_(model.decoder_pred.weight)
+    return model
+
+
+def _loss(backbone, alphas, x0, n, eps, labels):
+    """The n-th of the alphas, counted from 0, is at the time n + 1."""
+    alpha = alphas[n].view(-1, 1, 1, 1)
+    noised = alpha * x0 + (1 - alpha**2).sqrt() * eps
+    return F.mse_loss(run_all(backbone, noised, n + 1, backbone.prepare(labels)), eps)

@@ -1,0 +1,95 @@
+"""DPM-Solver++ (Lu et al., 2022), singlestep, of second order, in continuous time: U-ViT's sampler.
+
+Two model calls make one update of the ODE, from time s over the middle s1 (in log-SNR) to t:
+
+    x_s1 = (sigma_s1 / sigma_s) x_s - alpha_s1 (exp(-h / 2) - 1) x0(x_s, s)
+    x_t  = (sigma_t  / sigma_s) x_s - alpha_t  (exp(-h) - 1)     x0(x_s1, s1)
+
+where h = lambda_t - lambda_s, lambda = log(alpha / sigma). Each call is a step, as schedules count
+them: even steps are at the times s, evenly spaced, odd ones at the middles. alpha is Stable
+Diffusion's 1000 discrete ones, its logarithm interpolated linearly; the time of the n-th is n, so
+the model is asked at fractions between 1000 and 1, and the walk ends at 1.
+"""
+
+import numpy as np
+
+from harmonica.errors import check
+
+TRAIN_STEPS, END = 1000, 1.0
+
+
+def log_alphas():
+    """log alpha at the times 1..1000, float64: betas from 0.00085 to 0.012, evenly in their roots."""
+    betas = np.linspace(0.00085**0.5, 0.012**0.5, TRAIN_STEPS) ** 2
+    return 0.5 * np.log(1 - betas).cumsum()
+
+
+def log_alpha(t):
+    """At times between 1 and 1000."""
+    return np.interp(t, np.arange(1, TRAIN_STEPS + 1), log_alphas())
+
+
+def log_snr(t):
+    """lambda = log(alpha / sigma)."""
+    at = log_alpha(t)
+    return at - 0.5 * np.log(-np.expm1(2 * at))
+
+
+def time_of(lambda_):
+    """The time whose lambda this is."""
+    at = -0.5 * np.logaddexp(0, -2 * lambda_)
+    return np.interp(at, log_alphas()[::-1], np.arange(TRAIN_STEPS, 0, -1))
+
+
+class Singlestep:
+    """The sampler contract (see harmonica.samplers). calls: how many steps make one update; a walk
+    may begin where one does.
+    """
+
+    stochastic, calls = False, 2
+
+    def timesteps(self, num_steps):
+        """-> T model timesteps in sampling order, descending, every second one a fraction."""
+        check(num_steps % 2 == 0, "num_steps", num_steps, "two steps make one update: choose even")
+        times = np.linspace(TRAIN_STEPS, END, num_steps // 2 + 1)
+        lambdas = log_snr(times)
+        middles = time_of((lambdas[:-1] + lambdas[1:]) / 2)
+        return np.stack([times[:-1], middles], axis=1).flatten().tolist()
+
+    def init(self, timesteps):
+        """-> per step alpha, sigma and the factors of x_s and x0 in its update; then x_s, which an
+        even step leaves for the odd one after it.
+        """
+        return tuple(
+            _factors(list(timesteps) + [END], step) for step in range(len(timesteps))
+        ), None
+
+    def step(self, state, out, step, x, noise=None):
+        """out: model output (B, >= C, H, W), eps first; x (B, C, H, W) -> the next x, state."""
+        factors, begun = state
+        alpha, sigma, of_begun, of_x0 = factors[step]
+        x0 = (x - sigma * out[:, : x.shape[1]]) / alpha
+        if step % 2 == 0:
+            return of_begun * x + of_x0 * x0, (factors, x)
+        check(begun is not None, "step", step, "a walk begins at an even step")
+        return of_begun * begun + of_x0 * x0, (factors, None)
+
+    def noised(self, x0, eps, timestep):
+        """The forward process q(x_t | x_0) at a model timestep."""
+        alpha, sigma = alpha_sigma(timestep)
+        return alpha * x0 + sigma * eps
+
+
+def alpha_sigma(t):
+    """alpha and sigma at a time, as Python floats."""
+    at = log_alpha(t)
+    return float(np.exp(at)), float(np.sqrt(-np.expm1(2 * at)))
+
+
+def _factors(times, step):
+    begun = step - step % 2
+    h = log_snr(times[step + 1]) - log_snr(times[begun])
+    alpha, sigma = alpha_sigma(times[step])
+    next_alpha, next_sigma = alpha_sigma(times[step + 1])
+    of_begun = next_sigma / alpha_sigma(times[begun])[1]
+    return alpha, sigma, of_begun, float(-next_alpha * np.expm1(-h))
