@@ -16,17 +16,17 @@ CONFIG = base.BaseTraining(seed=0, width=16, depth=2, heads=2, steps=6, batch=4)
 
 def test_resuming_gives_the_same_bits(tmp_path, monkeypatch):
     straight = base.train(CONFIG, tmp_path / "none", save_every=100)
-    draw, state = base._draw, tmp_path / "state.safetensors"
+    draw, state = base.draw, tmp_path / "state.safetensors"
 
     def killed_at_step_4(*arguments):
         if arguments[-1] == 4:
             raise KeyboardInterrupt
         return draw(*arguments)
 
-    monkeypatch.setattr(base, "_draw", killed_at_step_4)
+    monkeypatch.setattr(base, "draw", killed_at_step_4)
     with pytest.raises(KeyboardInterrupt):
         base.train(CONFIG, state, save_every=3)
-    monkeypatch.setattr(base, "_draw", draw)
+    monkeypatch.setattr(base, "draw", draw)
     resumed = base.train(CONFIG, state, save_every=3)
     assert straight.keys() == resumed.keys() and all(
         torch.equal(straight[name], resumed[name]) for name in straight

@@ -57,6 +57,7 @@ def test_the_mac_fraction_by_name_is_that_of_the_model(smoke_model):
         ("smoke-s0", "smoke"),
         ("dit-digits-s0", "digits"),
         ("pixart-digits-s0", "digits"),
+        ("smoke-uvit-s0", "smoke"),
     ):
         loaded = load_model(ModelSpec(name=name, sha256=manifest()[name]["sha256"], scale=scale))
         keep = schedules.random(5, loaded.backbone.num_blocks, 9, seed=0)
@@ -69,6 +70,7 @@ def test_the_mac_fraction_by_name_is_that_of_the_model(smoke_model):
         cost.mac_fraction("DiT-XL/2 256", schedules.full(20, 54)) is None
         and cost.mac_fraction(None, keep) is None
     )
+    assert cost.mac_fraction(weights.UVIT, schedules.full(20, 58)) == 1
     half = cost.mac_fraction("DiT-XL/2 256", schedules.fora(20, 56))
     assert half == pytest.approx(0.5, abs=2e-3)  # 0.2 % and less of a forward cannot be skipped
 

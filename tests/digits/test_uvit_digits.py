@@ -1,0 +1,44 @@
+"""Training of UViT-digits: what it starts from, that it is resumed to the same bits, and that what
+is saved is the official form.
+"""
+
+import pytest
+import torch
+
+from harmonica.backbones.uvit import UViT
+from harmonica.backbones.uvit_official import from_official, shape_of
+from harmonica.digits import base, data, uvit
+from harmonica.method.denoise import run_all
+
+CONFIG = uvit.UViTTraining(seed=0, width=16, depth=2, heads=2, steps=6, batch=4)
+
+
+def test_resuming_gives_the_same_bits(tmp_path, monkeypatch):
+    straight = uvit.train(CONFIG, tmp_path / "none", save_every=100)
+    draw, state = base.draw, tmp_path / "state.safetensors"
+
+    def killed_at_step_4(*arguments):
+        if arguments[-1] == 4:
+            raise KeyboardInterrupt
+        return draw(*arguments)
+
+    monkeypatch.setattr(base, "draw", killed_at_step_4)
+    with pytest.raises(KeyboardInterrupt):
+        uvit.train(CONFIG, state, save_every=3)
+    monkeypatch.setattr(base, "draw", draw)
+    resumed = uvit.train(CONFIG, state, save_every=3)
+    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    assert {value.dtype for value in straight.values()} == {torch.float16}
+    shape = shape_of(straight, 2)
+    assert (shape.width, shape.depth, shape.num_classes) == (16, 2, data.NUM_CLASSES + 1)
+    assert UViT(from_official(straight, heads=2)).num_classes == data.NUM_CLASSES
+
+
+def test_the_initial_model_predicts_nothing_and_every_matrix_is_trained():
+    backbone = UViT(uvit._initialised(CONFIG))
+    x, t, labels = torch.randn(3, 1, 8, 8), torch.tensor([1, 500, 1000]), torch.tensor([0, 5, 10])
+    assert (run_all(backbone, x, t, backbone.prepare(labels)) == 0).all()
+    before = {name: p.detach().clone() for name, p in backbone.model.named_parameters()}
+    trained = from_official(uvit.train(CONFIG, "none", save_every=100), heads=2)
+    for name, p in trained.named_parameters():
+        assert p.ndim < 2 or not torch.equal(p, before[name]), name
