@@ -32,6 +32,7 @@ from harmonica.method.model import Loaded
 from harmonica.method.precision import float32_products
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
+SAVE_EVERY = {"cpu": 250, "cuda": 2500}  # steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +66,7 @@ def make(name, config, out, scale=DIGITS, device="cpu"):
     """
     torch.set_num_threads(1)
     begin, state = time.perf_counter(), Path(out) / f"{name}.state.safetensors"
-    content = save(train(config, state, scale=scale, device=device))
+    content = save(train(config, state, SAVE_EVERY[device], scale, device))
     with atomic(Path(out) / f"{name}.safetensors") as temporary:
         temporary.write_bytes(content)
     state.unlink(missing_ok=True)
@@ -89,7 +90,7 @@ def describe(content, config, scale=DIGITS, device="cpu"):
     }
 
 
-def train(config, state_path, save_every=250, scale=DIGITS, device="cpu"):
+def train(config, state_path, save_every, scale=DIGITS, device="cpu"):
     """Train from nothing, or from `state_path` where it exists -> EMA weights under official names,
     float16.
     """

@@ -41,6 +41,7 @@ def test_bfloat16_products_train_to_nearly_the_same(scale, tmp_path):
                 seed=0, width=16, depth=1, heads=2, steps=3, batch=4, autocast=autocast
             ),
             tmp_path / "none",
+            save_every=100,
             scale=scale,
         )
         for autocast in (False, True)
