@@ -7,8 +7,7 @@ from pathlib import Path
 
 from experiments.rows import ROWS
 from harmonica.cli import command
-from harmonica.cli.command import Parser
-from harmonica.errors import check
+from harmonica.cli.command import Parser, whole
 from harmonica.lab.makings import SCALES
 
 from .tables import ABLATIONS, NUM_SEEDS, TABLES
@@ -31,10 +30,10 @@ def parser():
     }
     for name, words in {**titles, "ablations": "all ablations, one after another"}.items():
         table = commands.add_parser(name, help=words)
-        table.add_argument("--scale", default="digits", help="digits (default), smoke or paper")
-        table.add_argument("--rows", default="core", help="core (default) or all")
+        table.add_argument("--scale", default="digits", choices=SCALES, help="default %(default)s")
+        table.add_argument("--rows", default="core", choices=ROWS, help="default %(default)s")
         seeds = f"base models and evaluation noises, 1 (default) to {NUM_SEEDS}"
-        table.add_argument("--seeds", type=int, default=1, help=seeds)
+        table.add_argument("--seeds", type=whole(1, NUM_SEEDS), default=1, help=seeds)
         table.set_defaults(function=_table, name=name)
     publish = commands.add_parser(
         "publish", help="copy finished records to results/ and render them"
@@ -46,9 +45,6 @@ def parser():
 
 
 def _table(arguments):
-    check(arguments.scale in SCALES, "SCALE", arguments.scale, f"choose one of {', '.join(SCALES)}")
-    check(arguments.rows in ROWS, "ROWS", arguments.rows, f"choose one of {', '.join(ROWS)}")
-    check(1 <= arguments.seeds <= NUM_SEEDS, "SEEDS", arguments.seeds, "choose 1, 2 or 3")
     for table in ABLATIONS if arguments.name == "ablations" else [TABLES[arguments.name]]:
         _render(table, arguments.scale, arguments.rows, arguments.seeds)
 

@@ -8,8 +8,18 @@ import sys
 import pytest
 from PIL import Image
 
-from harmonica.__main__ import parser
+import analysis.__main__
+import experiments.__main__
+import harmonica.__main__
+import harmonica.bench.__main__
 from harmonica.cli import command
+
+PROGRAMS = {
+    "harmonica": harmonica.__main__.parser,
+    "experiments": experiments.__main__.parser,
+    "analysis": analysis.__main__.parser,
+    "harmonica.bench": harmonica.bench.__main__.parser,
+}
 
 WRONG = {
     "whole": ["x", "1.5", "-1", "nan", "inf", "", " ", "1e3", "9" * 30, "9" * 5000, "0x10"],
@@ -52,31 +62,34 @@ def kind(action):
 def good(action):
     if action.choices:
         return list(action.choices)[0]
-    values = ("word", "16", "0.5", "a.npz", "a.png", "a.pt", "abcdef0123")
+    values = ("word", "16", "2", "0.5", "a.npz", "a.png", "a.pt", "abcdef0123")
     return next(value for value in values if takes(action, value))
 
 
-LEAVES = leaves(parser())
 OPTIONS = [
-    (words, action)
-    for words, leaf in LEAVES
+    (program, words, action)
+    for program, parser in PROGRAMS.items()
+    for words, leaf in leaves(parser())
     for action in leaf._actions
     if action.nargs != 0 and action.dest != "help"
 ]
 
 
 def test_every_option_says_what_it_takes():
-    assert len(LEAVES) >= 9 and len(OPTIONS) > 40
-    for words, action in OPTIONS:
-        assert action.type or action.choices, (words, action.dest)
+    commands = {(program, *words) for program, words, _ in OPTIONS}
+    assert len(commands) >= 20 and len(OPTIONS) > 80
+    for program, words, action in OPTIONS:
+        assert action.type or action.choices, (program, words, action.dest)
 
 
 @pytest.mark.parametrize(
-    "words, action", OPTIONS, ids=[f"{'-'.join(words)}-{a.dest}" for words, a in OPTIONS]
+    "program, words, action",
+    OPTIONS,
+    ids=["-".join([program, *words, action.dest]) for program, words, action in OPTIONS],
 )
-def test_wrong_values_start_nothing(words, action, tmp_path, monkeypatch, capfd):
+def test_wrong_values_start_nothing(program, words, action, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    top = parser()
+    top = PROGRAMS[program]()
     leaf = dict((tuple(name), leaf) for name, leaf in leaves(top))[tuple(words)]
     started = []
     leaf.set_defaults(function=lambda arguments: started.append(arguments))
