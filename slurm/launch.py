@@ -11,21 +11,18 @@ one after another.
 """
 
 import math
-import tempfile
 import time
-from pathlib import Path
 
-import submitit
 from submitit.core.utils import FailedJobError, UncompletedJobError
 
 from harmonica.errors import BadInput, check
 from harmonica.files import write_json
 from harmonica.lab.store import Store, set_aside
 
-from . import report
+from . import report, submission
 from .jobs import jobs_of
 from .resources import load
-from .squeue import Queue, client
+from .squeue import Queue
 from .work import Work, failed_path
 
 POLL_S = 5
@@ -100,7 +97,7 @@ def submit_all(jobs, site, resources, queue, cluster_file):
     """Submit what is not queued yet, each job after what it needs; print what was done."""
     live, ids, new = queue.live(), {}, set()  # the first that needs Slurm, and says so
     for kind in {job.kind: None for job in jobs}:
-        _check_accepted(kind, resources[kind], site, cluster_file)
+        submission.check_accepted(kind, resources[kind], site, cluster_file)
     for job in jobs:
         own, lost = _kept_and_lost(job, live.get(job.key, []), queue, new)
         queue.cancel(lost)
@@ -136,13 +133,15 @@ def _kept_and_lost(job, live, queue, new):
 
 def submit(job, todo, after, own, site, queue):
     """Submit a job, or an array of its shards `todo` -> the ids that others can wait for."""
-    executor = _executor(queue.folder(job.key), site)
-    executor.update_parameters(name=queue.name(job.key), **_parameters(job.kind, own, site))
+    executor = submission.new_executor(queue.folder(job.key), site)
+    executor.update_parameters(
+        name=queue.name(job.key), **submission.parameters(job.kind, own, site)
+    )
     if after:
         executor.update_parameters(slurm_dependency="afterok:" + ":".join(after))
     if site.cluster == "slurm":
         executor.update_parameters(
-            slurm_teardown=_start_again(failed_path(queue.root, job.key), site.retries)
+            slurm_teardown=submission.start_again(failed_path(queue.root, job.key), site.retries)
         )
     failed_path(queue.root, job.key).unlink(missing_ok=True)
     works = [
@@ -159,96 +158,13 @@ def submit(job, todo, after, own, site, queue):
     return [one.job_id for one in submitted] if site.cluster == "slurm" else submitted
 
 
-def _executor(folder, site):
-    options = {"slurm_max_num_timeout": site.time_outs, "local_max_num_timeout": site.time_outs}
-    return submitit.AutoExecutor(
-        folder,
-        cluster=site.cluster,
-        **{key: value for key, value in options.items() if key.startswith(site.cluster)},
-    )
-
-
-def _parameters(kind, own, site):
-    """submitit's parameters for one kind of job."""
-    processes = own.processes if kind == "train" else 1
-    texts = {
-        f"slurm_{key}": getattr(own, key)
-        for key in ("partition", "account", "qos", "constraint", "setup", "exclusive")
-        if getattr(own, key)
-    }
-    gpus, srun_args = _gpus(own.gpus, processes, site)
-    return {
-        "timeout_min": own.minutes,
-        "mem_gb": own.memory_gb,
-        "cpus_per_task": own.cpus,
-        "nodes": 1,
-        "tasks_per_node": processes,
-        **texts,
-        **gpus,
-        "slurm_array_parallelism": own.parallel,
-        "slurm_signal_delay_s": site.warning_s,
-        "slurm_use_srun": site.srun,
-        "slurm_srun_args": [f"--cpus-per-task={own.cpus}", "--kill-on-bad-exit=1", *srun_args],
-        "slurm_additional_parameters": {
-            "kill-on-invalid-dep": "yes",
-            "requeue": True,
-            **own.sbatch,
-        },
-    }
-
-
-def _gpus(gpus, processes, site):
-    """The request in the site's syntax, and what srun must be told again."""
-    if not gpus:
-        return {}, []
-    if site.cluster != "slurm" or site.gpu_syntax == "gpus-per-node" and not site.gpu_type:
-        return {"gpus_per_node": gpus}, []
-    typed = f"{site.gpu_type}:" if site.gpu_type else ""
-    if site.gpu_syntax == "gpus-per-task":
-        return {"slurm_gpus_per_task": f"{typed}{gpus // processes}"}, [
-            f"--gpus-per-task={typed}{gpus // processes}"
-        ]
-    if site.gpu_syntax == "gres":
-        return {"slurm_gres": f"gpu:{typed}{gpus}"}, []
-    return {"slurm_gpus_per_node": f"{typed}{gpus}"}, []
-
-
-def _start_again(mark, retries):
-    """Lines after the work, in the batch script: a job that died without giving a reason is
-    requeued a few times.
-    """
-    silent, again = f'[ ! -e "{mark}" ]', f'[ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ]'
-    return [
-        "code=$?",
-        f"if [ $code -ne 0 ] && {silent} && {again}; then",
-        '    scontrol requeue "$SLURM_JOB_ID"',
-        "fi",
-        "exit $code",
-    ]
-
-
-def _check_accepted(kind, own, site, cluster_file):
-    """Ask Slurm whether it would take such a job. BadInput with its words."""
-    with tempfile.TemporaryDirectory() as folder:
-        executor = _executor(folder, site)
-        executor.update_parameters(name="check", **_parameters(kind, own, site))
-        script = Path(folder) / "job.sh"
-        script.write_text(executor._executor._make_submission_file_text("true", "check"))
-        try:
-            client(["sbatch", "--test-only", str(script)])
-        except BadInput as error:
-            raise BadInput(
-                f"{cluster_file}: [{kind}]: this cluster refuses such a job ({error}); nothing was "
-                "submitted"
-            ) from None
-
-
 def run_here(jobs, site, resources, queue):
     """Clusters local and debug: every job in turn, shards as many at a time as [sample] parallel
     says.
     """
     failed = set()
-    for job in jobs:
+    for number, job in enumerate(jobs, 1):
+        print(f"[{number}/{len(jobs)}] {job.kind} {job.key}", flush=True)
         if failed & set(job.needs):
             failed.add(job.key)  # the report says why
             continue

@@ -58,6 +58,20 @@ def test_the_tables_are_written(tiny_cases, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    "options, words",
+    [
+        (["--model", "nonsense"], "model: 'nonsense'"),
+        (["--model", "pixart-digits-s0"], "choose one of dit-digits-s0"),
+        (["--peer", "/nowhere"], "peer: '/nowhere'"),
+    ],
+)
+def test_mistakes_are_one_sentence(options, words, tmp_path, capsys):
+    assert main([*options, "--tables", "forward", "--out", str(tmp_path / "new")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line and not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
     "make",
     [
         lambda: cases.Setting("smoke-s0", 2).digits,

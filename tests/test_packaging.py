@@ -135,6 +135,23 @@ class TestMakefile:
         assert "analysis" not in self.make("-n", "reproduce-table1", "WHERE=slurm").stdout
 
 
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["up", "--cpus", "0"], "--cpus: '0' is not possible"),
+        (["walk"], "invalid choice: 'walk'"),
+        (["env", "--dir", "/" + 80 * "x"], "the Unix sockets inside allow 60"),
+    ],
+)
+def test_mistakes_with_the_local_cluster_are_one_sentence(arguments, words):
+    command = [sys.executable, ROOT / "tools" / "local_cluster", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if "not found: " in done.stderr:
+        pytest.skip("Slurm is not installed")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr and done.stderr.count("\n") == 1
+
+
 def test_the_installer_fits_a_page():
     assert len((ROOT / "tools" / "install.py").read_text().splitlines()) <= 60
 
@@ -210,7 +227,7 @@ class TestInstall:
         install(root, folder)
         lock = (root / "requirements.lock").read_text()
         (root / "requirements.lock").write_text(lock.replace("numpy==", "numpy==99."))
-        assert install(root, folder, says="broken")[0].returncode
+        assert install(root, folder, says="broken")[0].returncode == 2
         (root / "requirements.lock").write_text(lock)  # half of the other is in there
         assert len(install(root, folder)[1]) == 2
 
@@ -256,7 +273,7 @@ class TestInstall:
         first, second, folder = checkout("first"), checkout("second"), tmp_path / "env"
         install(first, folder)
         done, commands = install(second, folder)
-        assert done.returncode and commands == []
+        assert done.returncode == 2 and commands == []
         assert done.stderr.count("\n") == 1 and f"runs the code of {first}" in done.stderr
         assert "up to date" in install(first, folder)[0].stdout
 

@@ -1,7 +1,6 @@
 """Make an environment or bring it up to date: requirements.lock, then this checkout, editable.
 
-python3 tools/install.py FOLDER, a conda one too; by uv if it is there, else by pip. Its stamp comes
-last, so an interrupted install is done again. A torch that was there and satisfies stays."""
+python3 tools/install.py [FOLDER]; its stamp comes last, so what was interrupted is done again."""
 
 import re
 import shutil
@@ -23,16 +22,17 @@ def run(*command):
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     said = "".join(line for line in process.stderr if sys.stderr.write(line))
     if process.wait():
-        sys.exit("install: " + next(REASONS[key] for key in REASONS if re.search(key, said)))
+        sys.exit(next(REASONS[key] for key in REASONS if re.search(key, said)))
 
 
 def install(folder):
+    sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed (PYTHON=...)")
     python, stamp = folder / "bin/python", folder / ".harmonica-install"
     lock, project = ((ROOT / name).read_text() for name in ("requirements.lock", "pyproject.toml"))
     pins = dict(re.findall(r"(?m)^(\S+)==([^#\n]*[^#\s])", lock))
     root, brought, done = ((stamp.read_text() if stamp.exists() else "") + "\n\n").split("\n", 2)
     if root not in ("", str(ROOT)) and Path(root).exists():
-        sys.exit(f"install: {folder} runs the code of {root}; name another one (VENV=FOLDER)")
+        sys.exit(f"{folder} runs the code of {root}; name another one (VENV=FOLDER)")
     if python.exists() and root == str(ROOT) and done.startswith(lock + project):
         return print(f"install: {folder} is up to date")
     print(f"install: {folder}: a new one takes 3 GB of downloads, 7 GB of disk (macOS: 0.5, 2)")
@@ -46,15 +46,15 @@ def install(folder):
     stamp.write_text(f"{ROOT}\n{brought}\nunfinished")
     pip = [UV, "pip", "install", "-p", python] if UV else [python, "-m", "pip", "install"]
     if not conda:  # there only what is missing is added, by the ranges of pyproject.toml
-        cuda = r"torch|torchvision|triton|nvidia-.*|cuda-.*" if kept else ""
+        cuda = r"torch|torchvision|triton|nvidia-.*|cuda-.*" if kept else ""  # that stays
         run(*pip, "--no-deps", *(f"{p}=={pins[p]}" for p in pins if not re.fullmatch(cuda, p)))
     run(*pip, "--no-build-isolation", "-e", ".[dev,notebooks]", *(f"torch=={v}" for v in kept))
     stamp.write_text(f"{ROOT}\n{brought}\n{lock}{project}")
 
 
 if __name__ == "__main__":
-    sys.version_info >= (3, 11) or sys.exit("install: Python 3.11 or newer is needed (PYTHON=...)")
     try:
-        install(Path(sys.argv[1]).absolute())
-    except (KeyboardInterrupt, OSError) as stop:
-        sys.exit(f"install: {str(stop) or 'interrupted'}; the same command goes on from there")
+        install(Path(sys.argv[1] if sys.argv[1:] else ".venv").absolute())
+    except (KeyboardInterrupt, OSError, SystemExit) as end:
+        print(f"install: {str(end) or 'interrupted; asked again, it goes on'}", file=sys.stderr)
+        sys.exit(2 if str(end) else 130)

@@ -14,10 +14,10 @@ from harmonica import samplers
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build
 from harmonica.backbones.pixart import PixArt, TextCond
+from harmonica.bench import timing
 from harmonica.digits.manifest import manifest
 from harmonica.errors import check
 from harmonica.fast.plan import BACKENDS, compile_mask, follow
-from harmonica.lab import cost
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 from harmonica.method import schedules
@@ -79,14 +79,15 @@ class Case:
         """-> a function that samples one batch."""
         denoiser, x = self.denoiser(batch), self.noise(batch)
         forward = follow(denoiser, plan)
-        return waiting(lambda: denoiser.walk(denoiser.begin(x), forward))
+        return timing.waiting(lambda: denoiser.walk(denoiser.begin(x), forward))
 
 
 class Setting:
     """What this machine measures. backends: None for all that the device has."""
 
     def __init__(self, model, repeats, backends=None):
-        check(model in manifest(), "model", model, f"choose one of {', '.join(manifest())}")
+        names = [name for name in manifest() if "pixart" not in name]
+        check(model in names, "model", model, f"choose one of {', '.join(names)}")
         self.model, self.repeats, self.cuda = model, repeats, torch.cuda.is_available()
         check(
             self.cuda or "cudagraph" not in (backends or ()),
@@ -240,37 +241,3 @@ def _placed(model):
     if torch.cuda.is_available():
         model = model.to(device="cuda", dtype=torch.bfloat16)
     return model.eval().requires_grad_(False)
-
-
-def waiting(function):
-    """A function that returns when the device is done."""
-
-    @torch.no_grad()
-    def run():
-        function()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-
-    return run
-
-
-def compare(reference, functions, repeats):
-    """Time `reference` and the functions in turn -> per function its row: both medians in ms, ratio
-    reference / function.
-    """
-    seconds = cost.interleaved({None: reference, **functions}, repeats, warmup=1)
-    return {name: _row(seconds[None], seconds[name]) for name in functions}
-
-
-def _row(reference, own):
-    ms, iqr = cost.quartiles([1000 * s for s in own])
-    ratio, ratio_iqr = cost.quartiles([r / s for r, s in zip(reference, own)])
-    return {
-        "reference_ms": 1000 * cost.quartiles(reference)[0],
-        "ms": ms,
-        "iqr_ms": iqr,
-        "ratio": ratio,
-        "ratio_iqr": ratio_iqr,
-        "ratio_fastest": min(reference) / min(own),
-        "repeats": len(own),
-    }

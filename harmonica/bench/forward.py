@@ -4,7 +4,7 @@ eager forward (reference).
 
 import torch
 
-from harmonica.bench import cases
+from harmonica.bench import timing
 from harmonica.method import schedules
 
 AT_LEAST_MS = 30  # a measurement repeats shorter forwards
@@ -20,13 +20,13 @@ def rows(setting):
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)
             for backend, plan in setting.plans(case, batch, batches[:1], keep).items():
-                own[backend] = cases.waiting(
+                own[backend] = timing.waiting(
                     lambda plan=plan: plan.step(0, x, t, ctx, plan.empty())
                 )
-            theirs = cases.waiting(lambda: case.theirs(x, t, cond))
+            theirs = timing.waiting(lambda: case.theirs(x, t, cond))
             count = _count(theirs)
             counted = {name: _times(one, count) for name, one in own.items()}
-            times = cases.compare(
+            times = timing.compare(
                 _times(theirs, count), counted, min(setting.repeats, MOST_REPEATS)
             )
             for backend, row in times.items():
@@ -43,7 +43,7 @@ def rows(setting):
 
 def _count(function):
     function()
-    seconds = cases.cost.interleaved({"": function}, 2)[""]
+    seconds = timing.interleaved({"": function}, 2)[""]
     return max(1, round(AT_LEAST_MS / (1000 * min(seconds))))
 
 

@@ -4,7 +4,7 @@
 
 import torch
 
-from harmonica.bench import cases
+from harmonica.bench import timing
 from harmonica.method import iepo
 from harmonica.method.train import initial_logits
 
@@ -26,12 +26,12 @@ def rows(setting):
             denoiser.walk(denoiser.begin(x), denoiser.soft(masked, TAU))
 
     own = {
-        forks: cases.waiting(
+        forks: timing.waiting(
             lambda forks=forks: iepo.leave_one_out(denoiser, x, scores, TAU, forks)
         )
         for forks in FORKS
     }
-    for forks, row in cases.compare(cases.waiting(brute_force), own, REPEATS).items():
+    for forks, row in timing.compare(timing.waiting(brute_force), own, REPEATS).items():
         yield (
             {
                 "model": case.name,

@@ -14,7 +14,7 @@ import torch
 
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import to_official
-from harmonica.bench import cases
+from harmonica.bench import cases, timing
 from harmonica.errors import BadInput, check
 from harmonica.fast.plan import compile_mask, follow
 from harmonica.method import schedules
@@ -62,7 +62,9 @@ def rows(setting, models, diffusion):
 
                 with torch.no_grad():
                     error = float((sample() - images).abs().max() / images.abs().max())
-                row = cases.compare(theirs, {backend: cases.waiting(sample)}, case.repeats)[backend]
+                row = timing.compare(theirs, {backend: timing.waiting(sample)}, case.repeats)[
+                    backend
+                ]
                 yield (
                     {
                         "model": case.name,
@@ -137,4 +139,4 @@ def _theirs(case, batch, keep, models, diffusion):
 
     with torch.no_grad():
         images = sample()
-    return cases.waiting(sample), images
+    return timing.waiting(sample), images

@@ -3,7 +3,7 @@ theoretical speedup.
 """
 
 from harmonica.backbones.counts import count
-from harmonica.bench import cases
+from harmonica.bench import timing
 from harmonica.lab import cost
 from harmonica.method import schedules
 
@@ -25,7 +25,7 @@ def rows(setting):
                     for name, plan in plans.items()
                     if backend in plan
                 }
-                times = cases.compare(case.sampled(batch, uncached), own, case.repeats)
+                times = timing.compare(case.sampled(batch, uncached), own, case.repeats)
                 for name, row in times.items():
                     costs = cost.summary(
                         counts, case.masks()[name], case.num_steps, halves, element_bytes

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 import torch.nn.functional as F
 
-from harmonica.bench import cases
+from harmonica.bench import timing
 from harmonica.fast.training import fast_pair
 from harmonica.lab.training_cost import peak_bytes, saved_tensors
 from harmonica.method.learner import Learner
@@ -41,7 +41,7 @@ def rows(setting):
     }
     memory = peak_bytes if setting.cuda else saved_bytes
     whole = memory(reference)
-    for name, row in cases.compare(reference, own, case.repeats).items():
+    for name, row in timing.compare(reference, own, case.repeats).items():
         bytes_ = memory(own[name])
         yield (
             {

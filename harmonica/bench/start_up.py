@@ -5,7 +5,7 @@ commands must not import it.
 import subprocess
 import sys
 
-from harmonica.bench import cases
+from harmonica.bench import timing
 
 REPEATS = 3
 
@@ -16,7 +16,7 @@ def rows(setting):
         "import harmonica": ["-c", "import harmonica"],
     }
     own = {name: _run(arguments) for name, arguments in commands.items()}
-    for name, row in cases.compare(_run(["-c", "import torch"]), own, REPEATS).items():
+    for name, row in timing.compare(_run(["-c", "import torch"]), own, REPEATS).items():
         yield {"command": name, **row}, None
 
 

@@ -17,7 +17,7 @@ from small.config import table
 from experiments.rows import latency_specs
 from harmonica.lab.ids import with_needs
 from harmonica.lab.store import Store
-from slurm import launch
+from slurm import launch, submission
 from slurm.resources import Resources, Site
 from slurm.squeue import Queue
 
@@ -226,7 +226,7 @@ def test_a_production_request_is_accepted(syntax, tmp_path):
         memory_gb=480,
         minutes=3 * 24 * 60,
     )
-    launch._check_accepted("train", own, Site(gpu_syntax=syntax), tmp_path / "cluster.toml")
+    submission.check_accepted("train", own, Site(gpu_syntax=syntax), tmp_path / "cluster.toml")
 
 
 def test_two_ranks_train_one_router(place, wait_for):
