@@ -58,7 +58,8 @@ def _search(spec, store, loaded, walk, progress):
         bar=bar if hasattr(bar, "set_description") else None,
     )
     own = search.run()[target]
-    return own, {"error_held_back": search.held_back(own), "forwards": search.forwards()}
+    forwards = search.state.values["forwards"]
+    return own, {"error_held_back": search.held_back(own), "forwards": forwards}
 
 
 def _fitted(spec, store, loaded, walk, progress):

@@ -100,7 +100,7 @@ def moments(tensors, guided=None, rows=None):
     every = 1 if rows is None else max(1, len(tensors[0]) // rows) | 1  # odd: it meets every token
     data = torch.stack([tensor[::every].to(wide) for tensor in tensors])  # (k, n, channels)
     mean = data.mean(1, keepdim=True)
-    data = (data - mean).permute(2, 0, 1)
+    data = (data - mean).permute(2, 0, 1).contiguous()
     cov, mean = (data @ data.mT / data.shape[2]).double(), mean[:, 0].T.double()
     overall = ranks.mean(mean)
     apart = mean - overall

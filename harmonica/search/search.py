@@ -4,11 +4,12 @@ noise.
     schedules = Search(walk, [160], Settings()).run()       # 160 of the T N entries are skipped
 
 1. From the full schedule, in stages up to the largest budget: linearise at the present schedule
-   (probe.py), then take the best schedule under the quadratic model (quadratic.py).
-2. From each start (the grown schedule, and FORA at the interval that fits best), then from the
-   better one again: linearise, propose swaps, and accept them only where the TRUE error on other
-   noise falls; else try half as many. So the result is never worse on that noise than FORA at the
-   same budget.
+   (probe.py), then take the best schedule under the quadratic model (quadratic.py). Where skipped
+   blocks are to be predicted, a second one is grown as if they were reused.
+2. From each start (the grown schedules, and FORA at the interval that fits best) for a round or
+   two, then from the best one for as long as it helps: linearise, propose swaps, and accept them
+   only where the TRUE error on other noise falls; else try a quarter of them. So the result is never
+   worse on that noise than FORA at the same budget.
 
 Everything follows from the seed. Several ranks each walk their part of the images and decide alike.
 """
@@ -24,11 +25,12 @@ from harmonica.method.schedule import Schedule
 from harmonica.search.predict import fit
 from harmonica.search.probe import probe
 from harmonica.search.quadratic import Quadratic, descend
+from harmonica.search.settings import STARTS
 from harmonica.search.state import State
 from harmonica.search.walks import follow, uncached
 
 FIT, CHECK, FINAL, LINEAR = range(4)  # what noise is for
-STARTS = ("grown", "fora")
+KNOWN = 8  # fitted schedules that are remembered: more than a round judges
 OUTLIERS = 0.5  # images of large derivatives weigh less, by this power
 
 
@@ -62,10 +64,8 @@ class Search:
 
     def forwards(self):
         """Forwards of one image that the search takes at most."""
-        settings, budgets = self.settings, len(self.targets)
-        more = len(self.goals()) - len(settings.stages)
-        linearised = more * self.T * settings.linearisation()
-        return linearised + settings.forwards(self.T, len(STARTS), budgets)
+        settings = self.settings
+        return settings.forwards(self.T, len(self.goals()), len(self.targets))
 
     def goals(self):
         """The budgets at which the model is linearised anew while the skipped share grows."""
@@ -89,20 +89,22 @@ class Search:
 
     def plan(self):
         """The steps of the search, each of which changes the state."""
-        yield from ((self.grow, stage, goal) for stage, goal in enumerate(self.goals()))
+        settings = self.settings
+        for start in settings.grown:
+            yield from ((self.grow, start, stage, goal) for stage, goal in enumerate(self.goals()))
         for target in self.targets:
-            for start in STARTS:
+            for start in settings.starts:
                 yield self.begin, target, start
-                yield from ((self.polish, target, start) for _ in range(self.settings.rounds))
-            yield from ((self.polish, target, None) for _ in range(self.settings.rounds))
+                yield from ((self.polish, target, start) for _ in range(settings.tries))
+            yield from ((self.polish, target, None) for _ in range(settings.rounds))
 
-    def better(self, target):
-        """The name of the better start as it is now."""
-        names = [f"{target} {start}" for start in STARTS]
+    def leading(self, target):
+        """The name of the best start as it is now."""
+        names = [f"{target} {start}" for start in self.settings.starts]
         return min(names, key=lambda name: self.state.values[name]["error"])
 
     def best(self, target):
-        return self.schedule(self.state.masks[self.better(target)])
+        return self.schedule(self.state.masks[self.leading(target)])
 
     def held_back(self, schedule):
         """Its error on noise that nothing was chosen or fitted by."""
@@ -110,14 +112,15 @@ class Search:
 
     # the steps
 
-    def grow(self, stage, goal):
-        keep = self.state.masks.get("growing", np.ones((self.T, self.N), bool))
-        self.tell(f"stage {stage + 1} of {len(self.goals())}")
+    def grow(self, start, stage, goal):
+        keep = self.state.masks["growing"] if stage else np.ones((self.T, self.N), bool)
+        self.tell(f"{start}, stage {stage + 1} of {len(self.goals())}")
         self.state.samples = {}  # the schedule moves too far for older ones
-        keep = self.descend("growing", keep, goal, (stage,))[-1]
+        predict = self.settings.predict and start == "grown"
+        keep = self.descend("growing", keep, goal, (stage,), predict=predict)[-1]
         self.state.masks["growing"] = keep
         if goal in self.targets:
-            self.state.masks[f"{goal} grown"] = keep
+            self.state.masks[f"{goal} {start}"] = keep
 
     def begin(self, target, start):
         name = f"{target} {start}"
@@ -131,41 +134,40 @@ class Search:
         self.tell(f"{start} start", own["error"])
 
     def polish(self, target, start):
-        """One linearisation; the most swaps that lower the true error, halved until some do. Two
-        rounds without any end it.
+        """One linearisation, then the most swaps that lower the true error, tried from many to few.
+        Two rounds without any end it.
         """
-        name = f"{target} {start}" if start else self.better(target)
+        name = f"{target} {start}" if start else self.leading(target)
         own, keep = self.state.values[name], self.state.masks[name]
         if own["failed"] == 2:
             return
         key = self.key(target, name.split()[1], own["round"])
         path = self.descend(name, keep, target, key, own["swaps"])
-        swaps = len(path) - 1
         own |= {"round": own["round"] + 1, "failed": own["failed"] + 1}
-        while swaps > 0:
+        for swaps in self.settings.tried(len(path) - 1):
             error = self.error(self.schedule(path[swaps]))
             if error < own["error"]:
                 self.state.masks[name] = path[swaps]
                 own |= {"error": error, "swaps": min(2 * swaps, self.settings.swaps), "failed": 0}
                 break
-            swaps //= 2
         self.tell(f"{name}, round {own['round']}", own["error"])
 
     # what they are made of
 
-    def descend(self, name, keep, target, key, swaps=400):
+    def descend(self, name, keep, target, key, swaps=400, predict=None):
         """Linearise at keep, with noise of this key, and descend the quadratic model of these
         samples and of `name`'s last ones -> path.
         """
-        samples = [*self.state.samples.get(name, []), self.linearise(keep, key)]
+        predict = self.settings.predict if predict is None else predict
+        samples = [*self.state.samples.get(name, []), self.linearise(keep, key, predict)]
         self.state.samples[name] = samples[-self.settings.memory :]
         r, Q = (np.concatenate(parts) for parts in zip(*self.state.samples[name]))
         quadratic = Quadratic(r, Q, self.settings.window, self.fixed)
         return ranks.agree(descend(quadratic, keep, target, self.costs, swaps))
 
-    def linearise(self, keep, key):
+    def linearise(self, keep, key, predict):
         """-> r (S,), Q (S, T, options, N) of all ranks' images, as numpy arrays."""
-        settings, schedule, parts = self.settings, self.schedule(keep), []
+        settings, schedule, parts = self.settings, self.schedule(keep, predict), []
         for indices in self.batches(settings.images):
             r, Q = probe(
                 self.walk,
@@ -174,7 +176,7 @@ class Search:
                 indices,
                 directions=settings.directions,
                 window=settings.window,
-                paired=settings.predict,
+                paired=predict,
             )
             parts.append((ranks.gather(r), ranks.gather(Q)))
         r, Q = (torch.cat(part).flatten(0, 1).float().cpu().numpy() for part in zip(*parts))
@@ -183,18 +185,18 @@ class Search:
         weight = (size / np.median(size)) ** -OUTLIERS
         return r * weight, Q * weight[:, None, None, None]
 
-    def schedule(self, keep):
+    def schedule(self, keep, predict=True):
         """keep with predictions that are fitted to it, where the search is for these. The last ones
         are kept.
         """
         mask, known = torch.from_numpy(keep), keep.tobytes()
-        if not self.settings.predict or keep.all():
+        if not (predict and self.settings.predict) or keep.all():
             return Schedule(keep=mask)
         if known not in self.fits:
             images = self.settings.fit_images
             self.count(images)
             found = fit(self.walk, mask, self.noise(FIT), *self.batches(images))
-            self.fits = dict([*self.fits.items(), (known, found)][-4:])
+            self.fits = dict([*self.fits.items(), (known, found)][-KNOWN:])
         return self.fits[known]
 
     def error(self, schedule, purpose=CHECK):
@@ -239,6 +241,7 @@ class Search:
 
     def count(self, walks):
         """So many walks of one image were made."""
+        self.state.values["forwards"] += walks * self.T
         if self.bar is not None:
             self.bar.update(walks * self.T)
 

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 
 from harmonica.errors import check
 
+STARTS = ("grown", "fora", "reuse")
+TRIES = 2  # rounds of each start before the best one alone goes on
+FEWER = 4  # swaps that do not help are followed by a quarter of them
+
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
@@ -14,17 +18,17 @@ class Settings:
     are predicted from two features, else they reuse one. stages: the shares of the budget at which
     the image is linearised anew. rounds: how often, at most, a schedule is linearised again and
     improved by swaps, by `swaps` at a time at most, with the samples of the last `memory` rounds;
-    first each start, then as often again the better one.
+    before that each start has two.
     """
 
-    images: int = 64
+    images: int = 48
     batch: int | None = None
     directions: int = 1
-    check_images: int = 96
+    check_images: int = 64
     window: int = 6
     predict: bool = True
     stages: tuple[float, ...] = (0.4, 0.7, 0.85, 1.0)
-    rounds: int = 4
+    rounds: int = 6
     swaps: int = 24
     memory: int = 4
     seed: int = 0
@@ -62,19 +66,39 @@ class Settings:
         half = max(1, self.images // 2)
         return -(-half // at_once) * at_once if at_once < half else half
 
-    def forwards(self, num_steps, starts=2, budgets=1):
-        """Forwards of one image that a search takes at most."""
-        begun = starts * budgets
-        rounds = (begun + budgets) * self.rounds
-        linearised = len(self.stages) + begun + rounds
-        judged = begun + rounds * self.swaps.bit_length()
-        walks = linearised * self.linearisation() + judged * self.judgement() + self.check_images
+    @property
+    def starts(self):
+        """From where schedules are improved: the one grown for what will be run, FORA, and where
+        skipped blocks are predicted the one grown for reuse.
+        """
+        return STARTS if self.predict else STARTS[:2]
+
+    @property
+    def grown(self):
+        return tuple(start for start in self.starts if start != "fora")
+
+    @property
+    def tries(self):
+        return min(TRIES, self.rounds)
+
+    def forwards(self, num_steps, goals=None, budgets=1):
+        """Forwards of one image that a search takes at most. goals: how often a growing schedule is
+        linearised, where budgets are several.
+        """
+        goals, begun = goals or len(self.stages), len(self.starts) * budgets
+        rounds = begun * self.tries + budgets * self.rounds
+        linearised = len(self.grown) * goals + begun + rounds
+        judged = begun + rounds * len(self.tried())
+        fits = self.predict * (goals + begun + judged + 2 * budgets)
+        walks = linearised * self.linearisation() + fits * self.fit_images
+        walks += (judged + 1) * self.check_images
         return num_steps * walks
+
+    def tried(self, swaps=None):
+        """How many swaps are tried in turn until some help."""
+        swaps = self.swaps if swaps is None else swaps
+        return [swaps // FEWER**k for k in range((swaps.bit_length() + 1) // 2)]
 
     def linearisation(self):
         """Walks of one image, a backward counted as two and a graph that is built again as one."""
         return self.images * (2 + 3 * self.directions)
-
-    def judgement(self):
-        """Walks of one image that it takes to fit and to judge one schedule."""
-        return self.check_images + (self.fit_images if self.predict else 0)

@@ -15,7 +15,7 @@ class State:
 
     def __init__(self, what):
         self.what = what
-        self.values, self.masks, self.samples = {"done": 0}, {}, {}
+        self.values, self.masks, self.samples = {"done": 0, "forwards": 0}, {}, {}
 
     def save(self, path):
         arrays = {f"mask {name}": mask for name, mask in self.masks.items()}
