@@ -29,13 +29,13 @@ def _outlook(missing, scale, num_processes):
         return [f"{len(missing)} missing: about {duration(needed)} with {processes}"]
     hours = {
         kind: duration(sum(estimates.seconds(a) for a in missing if a.kind == kind))
-        for kind in ("router", "run")
+        for kind in ("router", "schedule", "run")
     }
     rate = estimates.GPU.macs_per_second[None] / 1e12
     disk = size(sum(map(estimates.disk_bytes, missing)))
     lines = [
         f"{len(missing)} missing: about {hours['run']} of one GPU for sampling and "
-        f"{hours['router']} for training routers, ASSUMING {rate:.0f} T multiply-accumulates per "
+        f"{hours['router']} for training routers and {hours['schedule']} for searches, ASSUMING {rate:.0f} T multiply-accumulates per "
         "second in float32 (not measured); metrics left out",
         f"{disk} of images below {LOCAL}/samples",
     ]
@@ -45,5 +45,12 @@ def _outlook(missing, scale, num_processes):
             f"largest router training: batch {most.training.batch}, about "
             f"{size(estimates.training_bytes(most))} on one GPU or "
             f"{size(estimates.training_bytes(most, 4))} on each of 4 (estimate)"
+        )
+    if searches := [artefact for artefact in missing if artefact.kind == "schedule"]:
+        most = max(searches, key=estimates.search_bytes)
+        lines.append(
+            f"largest search: {most.id}, batch {most.settings.batch}, about "
+            f"{size(estimates.search_bytes(most))} (estimate); what does not fit the GPU is kept in "
+            "CPU memory"
         )
     return lines + [f"missing {sentence}" for sentence in missing_files(missing)]

@@ -1,15 +1,16 @@
 """The rows of Table 1 with the published models: SCALE=paper. Files by name and hash; nothing here
 is downloaded or opened but to hash files whose hash was never published.
 
-core: the paper's 16 rows, Learning-to-Cache's published routers beside them, and HarmoniCa with its
-one published beta. all: FORA, fewer steps at equal compute, and Learning-to-Cache with its
-published betas as well.
+core: the paper's 16 rows, Learning-to-Cache's published routers beside them, HarmoniCa with its one
+published beta, and our search at HarmoniCa's CUR, which is not the paper's. all: FORA, fewer steps
+at equal compute, and Learning-to-Cache with its published betas as well.
 """
 
 from dataclasses import dataclass
 
 from harmonica.lab.makings import ModelSpec
 from harmonica.method.settings import RouterTraining
+from harmonica.search.settings import Settings
 from harmonica.weights import published_sha256
 from harmonica.weights.specs import FileSpec, ImageSpec, PublishedRouter
 
@@ -24,7 +25,7 @@ COMMON = {"adam_eps": 1e-8, "tau": 0.1}
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How many images, and how long routers are trained. Published: an iteration is one update of
+    """How many images, how long routers are trained, and how schedules are searched. Published: an iteration is one update of
     one row; SDT's 32 noises make a batch of 64 under guidance. One GPU trains on the whole batch,
     several on equal parts of it.
     """
@@ -36,9 +37,16 @@ class Budget:
     sdt_batch: int = 32
     ltc_batch: int = 64
     checkpoint: bool = False  # of activations: without it, batch 64 at 512 px takes over 80 GB
+    search: Settings | None = Settings(batch=4)
 
     def images(self, base):
         return {"num_images": self.num_images, "batch": self.block, "images": base.images}
+
+    def searched(self, group, cur_percent):
+        """Our row: a search for predicted features. None where its memory would not do."""
+        if self.search is None:
+            return []
+        return [group.made("Search + prediction", "search", cur_percent, settings=self.search)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +112,7 @@ def rows_of(base, setting, budget=Budget(), rows="core", num_seeds=1):
         group.uncached(setting.fewer),
         learned("Learning-to-Cache", learning_to_cache, cur_percent=setting.ltc_cur),
         learned("HarmoniCa", harmonica, cur_percent=setting.harmonica_cur),
+        *budget.searched(group, setting.harmonica_cur),
     ]
     if setting.published:
         router = {"schedule": "router", "published": setting.published}

@@ -1,14 +1,15 @@
 """The rows of Table 2 with the published PixArts: SCALE=paper. Files by name and hash; nothing here
 is downloaded.
 
-core: the rows that the paper prints, FORA where it does. all: FORA in every block, and fewer steps
-at HarmoniCa's compute. How the paper trained these routers is not published: SDT and IEPO as for
+core: the rows that the paper prints, FORA where it does, and our search at HarmoniCa's CUR. all:
+FORA in every block, and fewer steps at HarmoniCa's compute. How the paper trained these routers is not published: SDT and IEPO as for
 DiT-XL/2, beta steered to the row's CUR.
 """
 
 from dataclasses import dataclass
 
 from harmonica.lab.makings import ModelSpec
+from harmonica.search.settings import Settings
 from harmonica.weights import published_sha256
 from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec
 
@@ -20,9 +21,12 @@ CAPTIONS = "coco/captions.txt"  # 30 000 of MS-COCO's, one on each line
 CLIP = "openai/clip-vit-large-patch14"  # the paper does not say which
 
 
-def budget(prompts):
-    """`prompts` in an update: under guidance twice as many samples."""
-    return Budget(num_images=30_000, block=10, sdt_batch=prompts)
+def budget(prompts, search=True):
+    """`prompts` in an update: under guidance twice as many samples. A search holds the features of
+    whole walks, so it takes fewer at once; search: whether even one of them fits.
+    """
+    settings = Settings(batch=max(1, prompts // 16)) if search else None
+    return Budget(num_images=30_000, block=10, sdt_batch=prompts, search=settings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +81,7 @@ def rows_of(base, setting, budget, rows="core", num_seeds=1):
     if cur:
         training = harmonica(budget, steps, cur_percent=cur)
         found.append(group.learned("HarmoniCa", training, form="trained here"))
+        found += budget.searched(group, cur)
         if rows == "all":
             found.append(group.uncached(round(steps * (1 - cur / 100)), form="equal compute"))
     return found

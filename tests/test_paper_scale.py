@@ -32,13 +32,17 @@ from harmonica.lab.store import Store
 from harmonica.method.router import Router
 from harmonica.metrics import adm
 from harmonica.metrics.images import open_images, write_npz
+from harmonica.search.settings import Settings
 from harmonica.weights import formats, latents, sources
 from harmonica.weights.specs import FileSpec, ImageSpec, PublishedRouter
 from harmonica.weights.vae import Vae
 
 ROUTERS = os.environ.get("HARMONICA_ROUTERS")
 STEPS, BLOCKS, SIDE = 4, 4, 4  # latents of 4 x 4 are images of 32 x 32
-BUDGET = Budget(num_images=10, block=4, iterations=8, refresh=4, sdt_batch=2, ltc_batch=3)
+QUICK = Settings(images=2, check_images=2, window=3, stages=(1.0,), rounds=1, swaps=2)
+BUDGET = Budget(
+    num_images=10, block=4, iterations=8, refresh=4, sdt_batch=2, ltc_batch=3, search=QUICK
+)
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +154,7 @@ def test_every_row_is_measured_and_rendered(rows, store, tmp_path):
         ("DDIM", ""),
         ("Learning-to-Cache", "trained here"),
         ("HarmoniCa", "trained here"),
+        ("Search + prediction", ""),
         ("Learning-to-Cache", "published router"),
         ("HarmoniCa", "published beta"),
     ]

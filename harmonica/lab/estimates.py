@@ -148,6 +148,19 @@ def disk_bytes(artefact):
     return artefact.num_images * of_one
 
 
+def search_bytes(schedule):
+    """Memory of a search with a published model, where features are kept beside it: weights, the
+    features of a batch of walks (predicted ones beside computed ones), the graph of one step.
+    """
+    settings, blocks = schedule.settings, DEPTH * (3 if schedule.model.prompts else 2)
+    share = settings.predict * schedule.cur_percent / 100
+    walked = schedule.num_steps * blocks * (1 + share)
+    graph = SAVED_PER_LAYER[False] * blocks / 2
+    batch = _halves(schedule) * settings.at_once(settings.images)
+    parameters = DEPTH * (12 + 2 * 6) * WIDTH**2
+    return FLOAT_BYTES * (parameters + batch * tokens(schedule.model) * WIDTH * (walked + graph))
+
+
 def training_bytes(router, num_gpus=1):
     """Memory of one update of DiT-XL/2 on each of `num_gpus`: weights, saved activations, cache."""
     t = router.training

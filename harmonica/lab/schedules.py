@@ -3,10 +3,12 @@
 import json
 
 import numpy as np
+import torch
 
 from harmonica import samplers, weights
 from harmonica.backbones.counts import count
 from harmonica.errors import BadInput
+from harmonica.lab import estimates
 from harmonica.lab.ids import canonical
 from harmonica.lab.models import load_model
 from harmonica.method import router as routers
@@ -48,6 +50,7 @@ def _search(spec, store, loaded, walk, progress):
     if spec.by_macs:
         costs = np.array(count(loaded.backbone, loaded.cond([0])).blocks)
         target = round(spec.cur_percent / 100 * spec.num_steps * int(costs.sum()))
+    walk.offload = _too_large(spec, loaded.device)
     bar = progress(range(1))
     search = Search(
         walk,
@@ -60,6 +63,15 @@ def _search(spec, store, loaded, walk, progress):
     own = search.run()[target]
     forwards = search.state.values["forwards"]
     return own, {"error_held_back": search.held_back(own), "forwards": forwards}
+
+
+def _too_large(spec, device):
+    """Whether features must be kept in CPU memory."""
+    if spec.model.scale != "paper" or device.type != "cuda":
+        return False
+    return (
+        estimates.search_bytes(spec) > 0.9 * torch.cuda.get_device_properties(device).total_memory
+    )
 
 
 def _fitted(spec, store, loaded, walk, progress):

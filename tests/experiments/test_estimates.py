@@ -88,6 +88,19 @@ def test_batch_64_fits_one_gpu_of_80_gb():
     )
 
 
+def test_a_search_fits_one_gpu_of_80_gb():
+    searches = [
+        row.runs[0].made
+        for name in ("dit_xl2_256", "dit_xl2_512")
+        for row in table(name)
+        if row.runs[0].made
+    ]
+    assert len(searches) == 4 and {spec.num_steps for spec in searches} == {10, 20, 50}
+    assert all(estimates.search_bytes(spec) < 80e9 for spec in searches)
+    whole = replace(searches[0], settings=replace(searches[0].settings, batch=None))
+    assert estimates.search_bytes(whole) > 80e9
+
+
 def test_the_dry_run_says_what_is_needed(refused_here, cli):
     said = cli("run", "dit_xl2_256", "--scale", "paper", "--dry-run").stdout
     for words in (
@@ -95,6 +108,8 @@ def test_the_dry_run_says_what_is_needed(refused_here, cli):
         "ASSUMING",
         "GB of images",
         "on each of 4 (estimate)",
+        "for searches",
+        "largest search",
         "DiT-XL-2-256x256.pt does not exist",
         "VIRTUAL_imagenet256_labeled.npz",
         "stabilityai/sd-vae-ft-ema",
