@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from harmonica.bench import cases, profiles, sdt_update
+from harmonica.bench import cases, prediction, profiles, sdt_update
 from harmonica.bench.__main__ import main
 from harmonica.fast.plan import compile_mask
 
@@ -28,7 +28,7 @@ def tiny_cases(monkeypatch):
 
 
 def test_the_tables_are_written(tiny_cases, tmp_path, capsys):
-    tables = ["forward", "sampling", "sdt-update", "lambda-refresh"]
+    tables = ["forward", "sampling", "prediction", "sdt-update", "lambda-refresh"]
     options = [
         "--model",
         "smoke-s0",
@@ -43,7 +43,7 @@ def test_the_tables_are_written(tiny_cases, tmp_path, capsys):
     (path,) = tmp_path.glob("*.json")
     content = json.loads(path.read_text())
     assert list(content["tables"]) == sorted(tables) and content["provenance"]["threads"] == 1
-    assert [one["table"] for one in content["profiles"]] == tables[:3]
+    assert [one["table"] for one in content["profiles"]] == ["forward", "sampling", "sdt-update"]
     assert {row["schedule"] for row in content["tables"]["sampling"]} == {
         "random CUR 25 %",
         "random CUR 37.5 %",
@@ -55,6 +55,19 @@ def test_the_tables_are_written(tiny_cases, tmp_path, capsys):
     markdown = path.with_suffix(".md").read_text()
     assert all(f"\n## {table}\n" in markdown for table in [*tables, "profiles"])
     assert "forward" in capsys.readouterr().out
+
+
+@torch.no_grad()
+def test_the_predicted_step_predicts_and_the_reused_one_reuses():
+    case = cases.Setting("smoke-s0", 2, ["eager"]).digits
+    x, ctx = case.noise(2), case.backbone.prepare(case.cond(2))
+    t = torch.full((2,), 500)
+    weights = prediction.some_weights(case.backbone, x, t, ctx)
+    keep = torch.tensor(prediction.STEPS)[:, None].repeat(1, case.backbone.num_blocks)
+    reused, predicted = (compile_mask(case.backbone, keep, weights=own) for own in (None, weights))
+    outs = [prediction.step_of(plan, 2, x, t, ctx)() for plan in (reused, predicted)]
+    assert len(weights) == case.backbone.num_blocks and outs == [None, None]
+    assert {code for code in predicted.codes[2]} == {-2} and not any(reused.weights)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from harmonica.bench import (
     forward,
     lambda_refresh,
     peer,
+    prediction,
     sampling,
     sdt_update,
     sharding,
@@ -29,6 +30,7 @@ from harmonica.lab.provenance import device_name, provenance
 TABLES = {
     "forward": forward,
     "sampling": sampling,
+    "prediction": prediction,
     "sdt-update": sdt_update,
     "lambda-refresh": lambda_refresh,
     "sharding": sharding,

@@ -127,10 +127,12 @@ class Setting:
         """-> case, batch size before guidance."""
         return (dit_xl2(), 32) if self.cuda else (self.digits, 16)
 
-    def plans(self, case, batch, compiled_batches, keep):
-        """The Plan of a mask per backend of this machine."""
+    def plans(self, case, batch, compiled_batches, keep, weights=None):
+        """The Plan of a mask, and of the weights of its predicted entries, per backend of this
+        machine.
+        """
         return {
-            backend: compile_mask(case.backbone, keep, backend)
+            backend: compile_mask(case.backbone, keep, backend, weights)
             for backend in self.backends
             if backend != "compile"
             or batch in compiled_batches

@@ -7,9 +7,6 @@ import torch
 from harmonica.bench import timing
 from harmonica.method import schedules
 
-AT_LEAST_MS = 30  # a measurement repeats shorter forwards
-MOST_REPEATS = 15
-
 
 def rows(setting):
     for case, batches in setting.forward_cases():
@@ -24,28 +21,14 @@ def rows(setting):
                     lambda plan=plan: plan.step(0, x, t, ctx, plan.empty())
                 )
             theirs = timing.waiting(lambda: case.theirs(x, t, cond))
-            count = _count(theirs)
-            counted = {name: _times(one, count) for name, one in own.items()}
+            count = timing.times_at_least(theirs)
+            counted = {name: timing.repeated(one, count) for name, one in own.items()}
             times = timing.compare(
-                _times(theirs, count), counted, min(setting.repeats, MOST_REPEATS)
+                timing.repeated(theirs, count), counted, min(setting.repeats, timing.MOST_REPEATS)
             )
             for backend, row in times.items():
-                per_call = {
-                    key: [v / count for v in value] if isinstance(value, list) else value / count
-                    for key, value in row.items()
-                    if key.endswith("ms")
-                }
+                row = timing.per_call(row, count)
                 yield (
-                    {"model": case.name, "batch": batch, "backend": backend, **row, **per_call},
+                    {"model": case.name, "batch": batch, "backend": backend, **row},
                     (own[backend], 1, case.modules(backend)),
                 )
-
-
-def _count(function):
-    function()
-    seconds = timing.interleaved({"": function}, 2)[""]
-    return max(1, round(AT_LEAST_MS / (1000 * min(seconds))))
-
-
-def _times(function, count):
-    return lambda: [function() for _ in range(count)]

@@ -4,6 +4,9 @@ import torch
 
 from harmonica.lab.cost import interleaved, quartiles
 
+AT_LEAST_MS = 30  # a measurement repeats what is shorter
+MOST_REPEATS = 15  # of measurements that repeat
+
 
 def waiting(function):
     """A function that returns when the device is done."""
@@ -37,3 +40,24 @@ def _row(reference, own):
         "ratio_fastest": min(reference) / min(own),
         "repeats": len(own),
     }
+
+
+def times_at_least(function):
+    """How often a function is called in one measurement: for AT_LEAST_MS."""
+    function()
+    seconds = interleaved({"": function}, 2)[""]
+    return max(1, round(AT_LEAST_MS / (1000 * min(seconds))))
+
+
+def repeated(function, count):
+    return lambda: [function() for _ in range(count)]
+
+
+def per_call(row, count):
+    """A row of compare's with its times divided by `count`."""
+    times = {
+        key: [v / count for v in value] if isinstance(value, list) else value / count
+        for key, value in row.items()
+        if key.endswith("ms")
+    }
+    return row | times

@@ -1,0 +1,87 @@
+"""A step whose blocks are all predicted from two features, against one whose blocks all reuse one
+(reference); what a predicted block takes beyond a reused one, beside what a computed one takes.
+"""
+
+import torch
+
+from harmonica.bench import timing
+
+STEPS = [True, True, False]  # which compute all; the last one is timed, and the one before it
+
+
+def rows(setting):
+    for case, batches, compiled_batches in setting.sampling_cases():
+        blocks = case.backbone.num_blocks
+        keep = torch.tensor(STEPS)[:, None].repeat(1, blocks)
+        for batch in batches:
+            x, cond = case.noise(batch), case.cond(batch)
+            t = torch.full((batch,), 500, device=x.device)
+            with torch.no_grad():
+                ctx = case.backbone.prepare(cond)
+                weights = some_weights(case.backbone, x, t, ctx)
+            reused, predicted = (
+                setting.plans(case, batch, compiled_batches, keep, own) for own in (None, weights)
+            )
+            for backend in reused:
+                steps = {
+                    "reused": step_of(reused[backend], 2, x, t, ctx),
+                    "predicted": step_of(predicted[backend], 2, x, t, ctx),
+                    "computed": step_of(reused[backend], 1, x, t, ctx),
+                }
+                yield (
+                    {
+                        "model": case.name,
+                        "batch": batch,
+                        "backend": backend,
+                        "blocks": blocks,
+                        **compared(steps, blocks, setting.repeats),
+                    },
+                    None,
+                )
+
+
+def some_weights(backbone, x, t, ctx):
+    """Weights of two features and a bias for every block of the last step."""
+    channels = []
+
+    def at(i, compute):
+        feature = compute()
+        channels.append(feature.shape[-1])
+        return feature
+
+    backbone.through(*backbone.start(x, t, ctx), at)
+    last, some = len(STEPS) - 1, torch.tensor([[0.8], [0.2], [0.01]]).half()
+    return {(last, i): some.repeat(1, width) for i, width in enumerate(channels)}
+
+
+def step_of(plan, step, x, t, ctx):
+    """-> a function that runs one step of a plan from the cache that the steps before it leave."""
+    cache = plan.empty()
+    with torch.no_grad():
+        for before in range(step):
+            _, cache = plan.step(before, x, t, ctx, cache)
+    return timing.waiting(lambda: plan.step(step, x, t, ctx, cache))
+
+
+def compared(steps, blocks, repeats):
+    """The times of a predicted and a computed step beside a reused one, and per block what they
+    take beyond it.
+    """
+    count = timing.times_at_least(steps["reused"])
+    own = {name: timing.repeated(step, count) for name, step in steps.items()}
+    reused = own.pop("reused")
+    times = {
+        name: timing.per_call(row, count)
+        for name, row in timing.compare(reused, own, min(repeats, timing.MOST_REPEATS)).items()
+    }
+    row, computed = times["predicted"], times["computed"]
+    beyond = {
+        name: 1000 * (one["ms"] - one["reference_ms"]) / blocks for name, one in times.items()
+    }
+    return {
+        **row,
+        "predicted / reused": 1 / row["ratio"],
+        "computed_ms": computed["ms"],
+        "predicted_us_per_block": beyond["predicted"],
+        "computed_us_per_block": beyond["computed"],
+    }
