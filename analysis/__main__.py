@@ -10,7 +10,7 @@ from harmonica.cli import command
 from harmonica.cli.command import Parser, whole
 from harmonica.lab.makings import SCALES
 
-from .tables import ABLATIONS, NUM_SEEDS, TABLES
+from .tables import ABLATIONS, COMMITTED, NUM_SEEDS, TABLES, table_of
 
 RESULTS, LOCAL = Path("results"), Path("results/local")
 FEW = 3  # files of a folder that are listed by name
@@ -45,7 +45,10 @@ def parser():
 
 
 def _table(arguments):
-    for table in ABLATIONS if arguments.name == "ablations" else [TABLES[arguments.name]]:
+    names = [arguments.name]
+    if arguments.name == "ablations":
+        names = [table.name for table in ABLATIONS]
+    for table in [table_of(name, arguments.scale) for name in names]:
         _render(table, arguments.scale, arguments.rows, arguments.seeds)
 
 
@@ -71,8 +74,8 @@ def _publish(arguments):
     from . import committed
     from .publish import THERE, publish
 
-    rows = [row for table in TABLES.values() for row in committed.rows(table)]
-    wanted = {table.title: committed.artefacts(table) for table in TABLES.values()}
+    rows = [row for table in COMMITTED for row in committed.rows(table)]
+    wanted = {table.called: committed.artefacts(table) for table in COMMITTED}
     written, skipped = publish(LOCAL, RESULTS, wanted, committed.pictured(rows))
     print(f"{len(written)} files copied to {RESULTS}")
     for reason, ids in skipped.items():

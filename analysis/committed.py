@@ -15,17 +15,17 @@ from harmonica.lab.store import FOLDERS, Store
 
 from . import cost, notebooks, paper_numbers, records, report, verdicts
 from .figures import pictured
-from .tables import NUM_SEEDS, SCALE, TABLES
+from .tables import COMMITTED, NUM_SEEDS
 
 
 def rows(table):
-    return table.rows(SCALE, table.committed, NUM_SEEDS)
+    return table.rows(table.scale, table.committed, NUM_SEEDS)
 
 
 @cache
 def artefacts(table):
     """All that a table rests on."""
-    return records.artefacts(rows(table), table.costs(SCALE))
+    return records.artefacts(rows(table), table.costs(table.scale))
 
 
 def begun(results):
@@ -33,19 +33,19 @@ def begun(results):
     that no other table rests on.
     """
     store = Store(results)
-    needed = {table: {a.id: a for a in artefacts(table)} for table in TABLES.values()}
+    needed = {table: {a.id: a for a in artefacts(table)} for table in COMMITTED}
     uses = Counter(id_ for own in needed.values() for id_ in own)
     return {
         table: rows(table)
         for table, own in needed.items()
-        if report.csv_path(results, table, SCALE).exists()
+        if report.csv_path(results, table, table.scale).exists()
         or any(store.record_path(a).exists() for id_, a in own.items() if uses[id_] == 1)
     }
 
 
 def named():
     """{id: the first tables.Table that rests on it} of everything that may be committed."""
-    return {a.id: table for table in reversed(TABLES.values()) for a in artefacts(table)}
+    return {a.id: table for table in reversed(COMMITTED) for a in artefacts(table)}
 
 
 def command(table):
@@ -89,7 +89,7 @@ def _stale(path):
     if found.get("schema") != SCHEMA:
         return f"it has schema {found.get('schema')!r}, not {SCHEMA}"
     model = found.get("config", {}).get("model", {})
-    for run in (artefact for table in TABLES.values() for artefact in artefacts(table)):
+    for run in (artefact for table in COMMITTED for artefact in artefacts(table)):
         if run.model.name == model.get("name") and run.model.sha256 != model.get("sha256"):
             return f"it was made with other weights of {run.model.name} than the shipped ones"
     return "no experiment names it now"
@@ -122,8 +122,8 @@ def render(results):
         made = list(pool.map(_render, [results] * len(there), there.keys(), there.values()))
     paths, texts = [path for own, _ in made for path in own], [text for _, text in made]
     texts += [
-        f"{table.title}: no record is committed; `{command(table)}` makes them."
-        for table in TABLES.values()
+        f"{table.called}: no record is committed; `{command(table)}` makes them."
+        for table in COMMITTED
         if table not in there
     ]
     paths += [paper_numbers.cited(results), verdicts.write_page(results, there)]
@@ -132,5 +132,5 @@ def render(results):
 
 def _render(results, table, rows):
     if rows:
-        return report.render(table, results, results, rows, SCALE, committed={})
-    return cost.render(table, results, results, SCALE)
+        return report.render(table, results, results, rows, table.scale, committed={})
+    return cost.render(table, results, results, table.scale)

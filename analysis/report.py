@@ -7,6 +7,7 @@ from .claims import COMPARED, MARKS, NOT_CLAIMED, claims, why_not
 from .document import markdown, text, write
 from .paper_numbers import block as paper_block
 from .records import load
+from .tables import SCALE
 
 SAID = "What these numbers say"
 FEW = 2  # settings up to which comparisons share one table
@@ -32,7 +33,7 @@ def render(which, records_root, out, rows, scale, *, committed):
     paths = [write(path, table.csv_text(groups)), write(path.with_suffix(".md"), markdown(blocks))]
     paths += figures.draw(records_root, groups, Path(out) / "figures")
     if which.frontier:
-        paths += figures.draw_frontier(groups, Path(out) / "figures", which.name)
+        paths += figures.draw_frontier(groups, Path(out) / "figures", frontier(which, scale))
     return paths, text(short(which, groups, scale, committed))
 
 
@@ -40,11 +41,18 @@ def csv_path(out, which, scale):
     return Path(out) / "tables" / f"{which.name}.{scale}.csv"
 
 
+def frontier(which, scale):
+    """What the picture of a table over all its groups is named after."""
+    return which.name if scale == SCALE else f"{which.name}.{scale}"
+
+
 def document(which, groups, scale, committed):
     """All blocks of the .md."""
     blocks = [("heading", 1, f"{which.title} at {scale} scale"), ("text", ABOUT)]
     blocks += [
-        ("text", words) for words in (which.about, *beside(which, groups, committed)) if words
+        ("text", words)
+        for words in (which.about, *beside(which, groups, scale, committed))
+        if words
     ]
     for group in groups:
         blocks += [
@@ -56,7 +64,9 @@ def document(which, groups, scale, committed):
             *pictures(group),
         ]
     if which.frontier:
-        blocks.append(_picture(f"{which.title}: frontier", figures.frontier_name(which.name)))
+        blocks.append(
+            _picture(f"{which.title}: frontier", figures.frontier_name(frontier(which, scale)))
+        )
     blocks += [("heading", 2, SAID), *findings(which, groups)]
     made = [provenance for group in groups for provenance in group.provenances]
     return blocks + paper_block(which.published) + origins(made)
@@ -69,11 +79,11 @@ def short(which, groups, scale, committed):
     blocks += [("text", f"Means over base models and noises{brackets}; the rest is in the .md.")]
     for group in groups:
         blocks += [("heading", 2, heading(group, scale)), table.means_block(group, committed)]
-    blocks += [("text", words) for words in beside(which, groups, committed)]
+    blocks += [("text", words) for words in beside(which, groups, scale, committed)]
     return blocks + [("heading", 2, SAID)] + verdicts(which, groups)
 
 
-def beside(which, groups, committed):
+def beside(which, groups, scale, committed):
     """What stands in round brackets and how well these numbers repeat it, in sentences."""
     if not committed:
         return []
@@ -82,7 +92,7 @@ def beside(which, groups, committed):
     return [
         f"In round brackets: the committed value of the same cell ({same}). "
         f"{table.repeats(groups, committed)} Speedups are those of this machine. The committed "
-        f"table is results/tables/{which.name}.digits.md."
+        f"table is results/tables/{which.name}.{scale}.md."
     ]
 
 

@@ -2,7 +2,7 @@
 the questions that each is asked.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 
 from .claims import Question
@@ -22,7 +22,7 @@ from .methods import (
     UNCACHED,
 )
 
-SCALE, NUM_SEEDS = "digits", 3  # of what is committed
+SCALE, NUM_SEEDS = "digits", 3  # of what is committed, but for CLOTHES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Table:
     has some. published: the file of the paper's own numbers in results/paper. measured: the metrics
     at paper scale, in the order of the paper's columns. about, about_paper: what a reader must know
     of this table alone, at digits and at paper scale. frontier: whether it has a picture of error
-    against speedup over all its groups.
+    against speedup over all its groups. scale: of what is committed of it.
     """
 
     name: str
@@ -49,6 +49,12 @@ class Table:
     about_paper: str = ""
     committed: str = "all"
     frontier: bool = False
+    scale: str = SCALE
+
+    @property
+    def called(self):
+        """Its title, with the scale where that is not the usual one."""
+        return self.title + (f" at {self.scale} scale" if self.scale != SCALE else "")
 
     def rows(self, scale, which="core", num_seeds=1):
         """[experiments.Row] of all blocks of the table."""
@@ -60,7 +66,7 @@ class Table:
         return [spec for config in configs for spec in config.costs(scale)]
 
     def committed_command(self):
-        return self.command(self.committed, NUM_SEEDS)
+        return self.command(self.committed, NUM_SEEDS, self.scale)
 
     def command(self, which="core", num_seeds=1, scale=SCALE):
         """The make command behind the table, with what differs from the defaults."""
@@ -255,3 +261,15 @@ ABLATIONS = (
     _ablation("ablation_training_cost", "what training costs", published="table_training_cost"),
 )
 TABLES = {table.name: table for table in (TABLE1, TABLE2, FRONTIER, *ABLATIONS)}
+CLOTHES = {
+    "table1": replace(
+        TABLE1, scale="clothes", committed="core", questions=TABLE1.questions + _ask(*OURS)
+    ),
+    "frontier": replace(FRONTIER, scale="clothes"),
+}
+COMMITTED = tuple(TABLES.values())
+
+
+def table_of(name, scale):
+    """The Table of this name, as it is at this scale."""
+    return (CLOTHES if scale == "clothes" else {}).get(name, TABLES[name])

@@ -25,7 +25,7 @@ from .paper_claims import NEEDS_GPUS, NOT_BUILT, paper_claims
 from .paper_numbers import coverage
 from .records import load
 from .report import together
-from .tables import SCALE, TABLES
+from .tables import CLOTHES, SCALE, TABLES
 
 NOT_YET, UNDECIDED = "not tested yet", "undecided"
 VERDICTS = ("holds", "holds in part", "does not hold", UNDECIDED, NEEDS_GPUS, NOT_BUILT, NOT_YET)
@@ -45,16 +45,20 @@ ABOUT = (
 
 def write_page(results, there):
     """Write CLAIMS.md below `results` from the tables there {tables.Table: rows} -> its path."""
-    groups = {table.name: load(results, rows) for table, rows in there.items() if rows}
+    usual, clothes = (
+        {table.name: load(results, rows) for table, rows in there.items() if rows and own(table)}
+        for own in (lambda table: table.scale == SCALE, lambda table: table.scale == "clothes")
+    )
     costs = [cost.load(results, table.costs(SCALE))[0] for table, rows in there.items() if not rows]
-    return write(Path(results) / "CLAIMS.md", markdown(page(groups, costs[0] if costs else None)))
+    blocks = page(usual, costs[0] if costs else None, clothes)
+    return write(Path(results) / "CLAIMS.md", markdown(blocks))
 
 
-def page(groups, costs):
+def page(groups, costs, clothes=None):
     """Blocks of the page. groups: {a table's name: its records.Group's}; costs: cost.load's groups,
-    or None.
+    or None; clothes: as groups, at that scale.
     """
-    for name, own in groups.items():
+    for name, own in [*groups.items(), *(clothes or {}).items()]:
         check(
             not why_not(own), "table", name, f"{why_not(own)} The page of verdicts needs all seeds"
         )
@@ -70,7 +74,7 @@ def page(groups, costs):
             *_evidence(claim),
             ("text", f"The paper: {asked.paper}"),
         ]
-    return blocks + other_findings(groups) + _measured_by(groups)
+    return blocks + other_findings(groups) + side_by_side(groups, clothes) + _measured_by(groups)
 
 
 def _overview(plain, judged, groups):
@@ -164,6 +168,32 @@ def other_findings(groups):
         return []
     words = "Not claims of the paper: what was found on the way."
     return [("heading", 2, "Other findings"), ("text", words), together(made)]
+
+
+def side_by_side(groups, clothes):
+    """Blocks: what both scales say to the questions that a table is asked at clothes scale, in one
+    table; none where nothing is measured there.
+    """
+    rows = [
+        [question.title, *_two(groups.get(name), question), *_two(own, question)]
+        for name, own in (clothes or {}).items()
+        for question in CLOTHES[name].questions
+    ]
+    headings = ["question", "digits", "won, lost, open", "clothes", "won, lost, open"]
+    words = "The same questions at two scales, each to the table of the same name."
+    beside = [("heading", 2, "Digits and clothes"), ("text", words), ("table", headings, rows)]
+    return beside if rows else []
+
+
+def _two(groups, question):
+    """Verdict and marks, as text, that records.Group's give to a question; empty where they have no
+    such methods.
+    """
+    found = found_in(groups or ())
+    if not cases(found, question.left, question.right):
+        return "", ""
+    claim = answer(found, question, "")
+    return f"**{claim.verdict}**", ", ".join(str(claim.marks.count(m)) for m in (WINS, LOSES, OPEN))
 
 
 def _measured_by(groups):

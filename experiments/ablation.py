@@ -34,6 +34,7 @@ STEPS = {"smoke": 4, "digits": 10, "paper": 10}
 
 def group_of(name, scale, seeds, sampler="ddim"):
     """seeds: base models and evaluation noises at digits scale, noises at paper scale."""
+    small_scale.check_scale(scale, *STEPS)
     shared = {"title": name, "seeds": seeds, "sampler": sampler, "num_steps": STEPS[scale]}
     if scale == "paper":
         base = paper_scale.dit_xl2_256()

@@ -2,18 +2,24 @@
 how routers are trained.
 """
 
-from harmonica.digits.manifest import folder, manifest
+from harmonica.digits.manifest import folders, manifest
 from harmonica.errors import check
 from harmonica.lab.makings import ModelSpec
 from harmonica.method.settings import RouterTraining
 from harmonica.search.settings import Settings
 
-IMAGES = {"digits": {"num_images": 1000, "batch": 100}, "smoke": {"num_images": 32, "batch": 16}}
+IMAGES = {
+    "digits": {"num_images": 1000, "batch": 100},
+    "clothes": {"num_images": 2000, "batch": 100},
+    "smoke": {"num_images": 32, "batch": 16},
+}
 # Equal for all routers: every trainable row gets `trajectories` updates of `batch` samples. The
 # released code's lr 0.01 cannot cross tau in so few updates, and Adam's default eps is as large as
 # these gradients.
 TRAINING = {"batch": 16, "lr": 0.1, "adam_eps": 1e-12, "tau": 0.1}
-TRAJECTORIES = {"digits": 100, "smoke": 2}
+TRAJECTORIES = {"digits": 100, "clothes": 100, "smoke": 2}
+# of the clothes, 28 x 28 pixels under guidance, where a forward costs fifty times a digit's
+CLOTHES_SEARCH = {"images": 32, "check_images": 48}
 SMOKE_SEARCH = {
     "images": 4,
     "check_images": 4,
@@ -22,7 +28,9 @@ SMOKE_SEARCH = {
     "rounds": 1,
     "swaps": 2,
 }
+SEARCHES = {"clothes": CLOTHES_SEARCH, "smoke": SMOKE_SEARCH}
 LAMBDA = {"refresh": 10, "lambda_batch": 16}
+CLOTHES_TRAINING = {"batch": 8, "lambda_batch": 8}
 LEARNING_TO_CACHE = {"walk": "ltc", "objective": "mse"}
 HARMONICA = {"walk": "sdt", "objective": "leave-one-out", "lambda_scores": "soft"}
 
@@ -34,20 +42,29 @@ def base_models(scale, prefix):
         for name, about in manifest().items()
         if name.rsplit("-s", 1)[0] == prefix
     }
-    right = f"{folder()} has none; unset HARMONICA_MODELS to use the shipped ones"
+    where = " and ".join(map(str, folders()))
+    right = f"{where} has none; unset HARMONICA_MODELS to use the shipped ones"
     check(found, "base model", prefix, right)
     return tuple(found[seed] for seed in sorted(found))
 
 
+def check_scale(scale, *scales):
+    """BadInput at a scale that an experiment has no rows for."""
+    right = f"this experiment has {', '.join(scales)}; the clothes have Table 1 and the frontier"
+    check(scale in scales, "scale", scale, right)
+
+
 def search(scale, **settings):
     """How schedules are searched, with `settings` changed; at smoke scale as little as can be."""
-    return Settings(**{**(SMOKE_SEARCH if scale == "smoke" else {}), **settings})
+    return Settings(**{**SEARCHES.get(scale, {}), **settings})
 
 
 def training(scale, method, cur_percent, **settings):
     """method: what sets it apart, fields of RouterTraining; `settings` change more of them."""
-    refreshed = {} if method["objective"] == "mse" else LAMBDA
-    common = {"trajectories": TRAJECTORIES[scale], **TRAINING, **refreshed}
+    common = {"trajectories": TRAJECTORIES[scale], **TRAINING}
+    common |= {} if method["objective"] == "mse" else LAMBDA
+    if scale == "clothes":
+        common |= {field: value for field, value in CLOTHES_TRAINING.items() if field in common}
     return RouterTraining(**{**common, "cur_percent": cur_percent, **method, **settings})
 
 

@@ -1,5 +1,5 @@
-"""Images from the same noise, a line for each row of the table, and their difference to the
-uncached ones.
+"""Images from the same noise, a line for each row of the table, and beside those of 8 x 8 pixels
+their difference to the uncached ones.
 """
 
 import matplotlib
@@ -12,6 +12,7 @@ from ..methods import label
 from .style import LETTER, WIDTH
 
 DIGITS = 10  # images k = 0 .. 9 of a run have the labels 0 .. 9
+SMALL = 8  # pixels
 SCALES = (0.1, 0.25, 0.5)  # of the differences: the first that nearly all of them fit
 
 
@@ -22,6 +23,26 @@ def shows(group):
 def draw(root, group, paths):
     """The first run of every row."""
     grids = [records.images(root, line.row.runs[0], DIGITS)[:, 0] for line in group.lines]
+    if grids[0].shape[-1] > SMALL:
+        _draw_large(grids, group, paths)
+    else:
+        _draw_small(grids, group, paths)
+
+
+def _draw_large(grids, group, paths):
+    """The images alone, as wide as the page: a reader looks at what they show."""
+    names = [_where(line, group) for line in group.lines]
+    size = (WIDTH - LETTER * max(map(len, names))) / DIGITS
+    with plot.drawing(paths, WIDTH, size * len(grids) + 0.4) as figure:
+        ax = figure.subplots()
+        ax.imshow(_strip(grids), cmap=_framed("gray"), vmin=-1, vmax=1, interpolation="nearest")
+        ax.set(title=f"{group.name}: images from the same noise", xticks=[], yticks=_middles(grids))
+        ax.set_yticklabels(names)
+        ax.spines[:].set_visible(False)
+        ax.tick_params(length=0)
+
+
+def _draw_small(grids, group, paths):
     differences = [own - grids[0] for own in grids]
     largest = np.quantile(np.abs(differences), 0.995)
     scale = next((scale for scale in SCALES if largest <= scale), SCALES[-1])
@@ -63,7 +84,7 @@ def _framed(name):
 
 
 def _strip(grids):
-    """[(count, 8, 8)] -> one picture, a frame of one pixel (nan) between images."""
+    """[(count, side, side)] -> one picture, a frame of one pixel (nan) between images."""
 
     def line(grid):
         framed = [np.pad(image, 1, constant_values=np.nan)[:, 1:] for image in grid]

@@ -1,4 +1,5 @@
-"""The frontier: the error of every method against its compute, on DiT-digits and PixArt-digits.
+"""The frontier: the error of every method against its compute, on DiT-digits and PixArt-digits; at
+clothes scale on DiT-clothes under guidance.
 
 Ours (search, with and without prediction) beside HarmoniCa, Learning-to-Cache, FORA as it is and
 with predicted features, SmoothCache and fewer steps. Each schedule is made per base model
@@ -29,10 +30,16 @@ SETTINGS = (
     ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0),
 )
 CORE = 2  # settings
+CLOTHES = (
+    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 20, 1.5),
+    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 50, 1.5),
+)
 
 
 def table(scale, rows="core", num_seeds=1):
-    """The rows of every setting. core: DiT-digits at T = 20 and 10, CUR 50 %; none at paper scale."""
+    """The rows of every setting. core: DiT-digits at T = 20 and 10, CUR 50 %, or DiT-clothes at
+    T = 20; none at paper scale.
+    """
     if scale == "paper":
         return []
     if scale == "smoke":
@@ -45,24 +52,26 @@ def table(scale, rows="core", num_seeds=1):
             images=IMAGES[scale],
         )
         return rows_of(own, scale, "core")
-    settings = SETTINGS if rows == "all" else SETTINGS[:CORE]
+    settings, core = (CLOTHES, 1) if scale == "clothes" else (SETTINGS, CORE)
     return [
-        row for setting in settings for row in rows_of(_group(*setting, num_seeds), scale, rows)
+        row
+        for setting in (settings if rows == "all" else settings[:core])
+        for row in rows_of(_group(scale, *setting, num_seeds), scale, rows)
     ]
 
 
-def _group(prefix, label, sampler, num_steps, guidance, num_seeds):
+def _group(scale, prefix, label, sampler, num_steps, guidance, num_seeds):
     if guidance != 1:
         label = f"{label}, guidance {guidance:g}"
     return Group(
         title="Frontier, " + (label if sampler == "ddim" else f"{label}, {sampler}"),
         label=label,
-        models=base_models("digits", prefix),
+        models=base_models(scale, prefix),
         seeds=num_seeds,
         sampler=sampler,
         num_steps=num_steps,
         guidance=guidance,
-        images=IMAGES["digits"],
+        images=IMAGES[scale],
     )
 
 

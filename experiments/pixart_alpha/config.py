@@ -4,7 +4,7 @@ three samplers.
 
 from dataclasses import replace
 
-from ..small_scale import base_models
+from ..small_scale import base_models, check_scale
 from ..table2 import BLOCKS, rows_of
 from . import paper
 
@@ -17,6 +17,7 @@ def table(scale, rows="core", num_seeds=1):
     """The rows of this block of Table 2. core: guidance 1; all: the paper's too, for DPM-Solver++;
     at paper scale see there.
     """
+    check_scale(scale, "digits", "paper", "smoke")
     if scale == "paper":
         return paper.rows(rows, num_seeds)
     if scale == "smoke":

@@ -85,6 +85,7 @@ def describe(content, config, scale=DIGITS, device="cpu"):
     return {
         "sha256": hashlib.sha256(content).hexdigest(),
         "heads": config.heads,
+        "side": model.config.sample_size,
         "training": asdict(config),
         "quality": quality(sampled(loaded, scale), scale, device),
     }

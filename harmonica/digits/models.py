@@ -1,6 +1,4 @@
-"""The base models of the digits, loaded by name and hash: backbone, conditioning by index, training
-images.
-"""
+"""The small base models, loaded by name and hash: backbone, conditioning by index, training images."""
 
 import hashlib
 
@@ -17,20 +15,20 @@ from harmonica.errors import BadInput
 from harmonica.method.model import Loaded
 
 
-def load_base(spec):
+def load_base(spec, images_of=data.load):
     """A spec with name, sha256 and numerics (ModelSpec) -> Loaded, frozen, float32. BadInput where
-    the file is missing or has another hash.
+    the file is missing or has another hash. images_of("train") gives its training images.
     """
-    if (folder() / spec.name).is_dir():
+    if (folder(spec.name) / spec.name).is_dir():
         return _load_pixart(spec)
-    path = folder() / f"{spec.name}.safetensors"
+    path = folder(spec.name) / f"{spec.name}.safetensors"
     try:
         content = path.read_bytes()
     except FileNotFoundError:
         raise BadInput(f"model: {path} does not exist; `make base-models` makes it") from None
     _check_hash(spec, path, hashlib.sha256(content).hexdigest())
     backbone = _backbone(spec, load(content), manifest()[spec.name])
-    images, labels = data.load("train")
+    images, labels = images_of("train")
     return Loaded(spec, backbone, classes, data.NUM_CLASSES, (torch.from_numpy(images), labels))
 
 
@@ -47,7 +45,7 @@ def _load_pixart(spec):
     # transformers takes seconds to import: only where there is text
     from harmonica.digits import pixart_folder
 
-    path = folder() / spec.name
+    path = folder(spec.name) / spec.name
     _check_hash(spec, path, pixart_folder.folder_sha256(path))
     return with_captions(spec, *pixart_folder.load(path))
 
@@ -89,5 +87,5 @@ def _check_hash(spec, path, sha256):
 
 
 def classes(indices):
-    """Digit classes in turn."""
+    """Classes in turn."""
     return torch.as_tensor(indices) % data.NUM_CLASSES

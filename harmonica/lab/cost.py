@@ -15,7 +15,7 @@ from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build
 from harmonica.backbones.uvit import UViT
 from harmonica.backbones.uvit_official import Shape, UViTModel
-from harmonica.digits.manifest import manifest
+from harmonica.digits.manifest import manifest, side
 from harmonica.fast.steps import held_features
 from harmonica.method.schedules import cur_percent, full
 
@@ -61,11 +61,20 @@ def _of_dit(model, own):
     if own:
         shape = {name: own[name] for name in ("width", "depth", "patch")}
         built = build(
-            **shape, heads=HEADS, sample_size=8, channels=1, out_channels=1, num_classes=10
+            **shape,
+            heads=HEADS,
+            sample_size=side(manifest()[model]),
+            channels=1,
+            out_channels=1,
+            num_classes=10,
         )
     else:
-        side = 2 * isqrt(TOKENS[model])
-        latent = {"sample_size": side, "channels": 4, "out_channels": 8, "num_classes": 1000}
+        latent = {
+            "sample_size": 2 * isqrt(TOKENS[model]),
+            "channels": 4,
+            "out_channels": 8,
+            "num_classes": 1000,
+        }
         built = build(**DIT_XL, **latent)
     return count(DiT(built.to("meta")), torch.zeros(1, dtype=torch.long))
 
@@ -86,11 +95,11 @@ def _of_pixart(model, own):
 
     sizes, sigma = {}, "Sigma" in model
     if own:
-        side, channels, captions, tokens = 8, 1, own["text_width"], MOST_BYTES
+        size, channels, captions, tokens = 8, 1, own["text_width"], MOST_BYTES
     else:
-        own, side = DIT_XL, 2 * isqrt(TOKENS[model])
+        own, size = DIT_XL, 2 * isqrt(TOKENS[model])
         channels, captions, tokens = 4, 4096, 300 if sigma else 120
-        if side == 128 and not sigma:
+        if size == 128 and not sigma:
             sizes = {"resolution": torch.ones(1, 2), "aspect_ratio": torch.ones(1, 1)}
     transformer = PixArtTransformer2DModel(
         num_attention_heads=own["heads"],
@@ -99,7 +108,7 @@ def _of_pixart(model, own):
         out_channels=2 * channels,
         num_layers=own["depth"],
         cross_attention_dim=own["width"],
-        sample_size=side,
+        sample_size=size,
         patch_size=own["patch"],
         caption_channels=captions,
         interpolation_scale=1,

@@ -1,17 +1,17 @@
 """What artefacts will take: time, disk, memory. Arithmetic, not measurement. Imports no torch.
 
 The multiply-accumulates of a model's blocks, times how often they run, over a rate: MEASURED on one
-core of a 2.6 GHz server at smoke and digits scale, ASSUMED for one H100-class GPU at paper scale.
+core of a 2.6 GHz server at the small scales, ASSUMED for one H100-class GPU at paper scale.
 """
 
 from dataclasses import dataclass
 
 from harmonica import weights
-from harmonica.digits.manifest import manifest
+from harmonica.digits.manifest import manifest, side
 
 WIDTH, DEPTH = 1152, 28  # of DiT-XL/2 and of the published PixArts
 SMOKE = {"width": 32, "depth": 2, "patch": 2}
-DIGIT_BYTES, PIXELS_PER_TOKEN = 8 * 8 * 4, 16 * 16
+PIXELS_PER_TOKEN = 16 * 16
 DECODER_MACS = {256: 311.1e9, 1024: 1257.3e9}  # of an image, counted, by tokens: 256 px, 512 px
 DECODER_MACS_PER_TOKEN = 1257.3e9 / 1024  # of larger images, attention in the decoder left out
 # Activations of one update, times tokens x width, with and without checkpointing: counted on small
@@ -43,7 +43,7 @@ GPU = Machine(
 
 
 def seconds(artefact):
-    """Of one core for a spec at smoke or digits scale; of one GPU at paper scale, where loading and
+    """Of one core for a spec at a small scale; of one GPU at paper scale, where loading and
     metrics are left out.
     """
     machine = GPU if artefact.model.scale == "paper" else CORE
@@ -137,14 +137,17 @@ def _shape(model):
     about = manifest()[model.name]
     shape = about["training"] or SMOKE
     depth = shape["depth"] + (about.get("family") == "uvit")  # its middle block
-    return (8 // shape["patch"]) ** 2, shape["width"], depth, "text_width" in shape
+    return (side(about) // shape["patch"]) ** 2, shape["width"], depth, "text_width" in shape
 
 
 def disk_bytes(artefact):
-    """Of a run's images: float32 digits, or uint8 RGB at paper scale; other artefacts are small."""
+    """Of a run's images: float32 and grey, or uint8 RGB at paper scale; other artefacts are small."""
     if artefact.kind != "run":
         return 0
-    of_one = 3 * PIXELS_PER_TOKEN * tokens(artefact.model) if artefact.images else DIGIT_BYTES
+    if artefact.images:
+        of_one = 3 * PIXELS_PER_TOKEN * tokens(artefact.model)
+    else:
+        of_one = FLOAT_BYTES * side(manifest()[artefact.model.name]) ** 2
     return artefact.num_images * of_one
 
 

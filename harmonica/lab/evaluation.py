@@ -1,4 +1,4 @@
-"""The metrics of a sampled run: by a judge of digits, or by ADM's protocol at paper scale."""
+"""The metrics of a sampled run: by a small scale's judge, or by ADM's protocol at paper scale."""
 
 import warnings
 from functools import cache
@@ -6,6 +6,8 @@ from functools import cache
 import numpy as np
 
 from harmonica import weights
+from harmonica.clothes import judge as clothes_judge
+from harmonica.clothes import shipped
 from harmonica.digits import data, judge
 from harmonica.files import read_array
 from harmonica.lab.sampling import blocks_of, load_samples
@@ -53,15 +55,15 @@ def by_judge(run, store):
     model's images from independent noise; x0_mse and its curve against the uncached run from the
     same noise; agreement with the labels.
     """
-    images = load_samples(run, store)
-    generated = _features(images)
+    images, scale = load_samples(run, store), run.model.scale
+    generated = _features(images, scale)
     uncached = load_samples(run.baseline(), store)
-    reference = _features(load_samples(run.reference(), store))
+    reference = _features(load_samples(run.reference(), store), scale)
     labels = np.arange(len(images)) % data.NUM_CLASSES
     with warnings.catch_warnings():
-        if run.model.scale == "smoke":  # 32 images: nobody reads these figures
+        if scale == "smoke":  # 32 images: nobody reads these figures
             warnings.simplefilter("ignore")
-        against_data = scores.scores(generated, _data_features())
+        against_data = scores.scores(generated, *_of_data(scale))
     return {
         **against_data,
         "num_images": len(images),
@@ -112,14 +114,17 @@ def _clean(device):
 
 
 @cache
-def _extractor():
-    return features.Extractor(judge.load())
+def _extractor(scale):
+    return features.Extractor((clothes_judge if scale == "clothes" else judge).load())
 
 
 @cache
-def _data_features():
-    return _features(data.load("train")[0])
+def _of_data(scale):
+    """-> features of training images, and the statistics of all of them where those are not all."""
+    if scale == "clothes":
+        return shipped.reference()
+    return _features(data.load("train")[0], scale), None
 
 
-def _features(images):
-    return features.extract(data.to_uint8(images), _extractor())
+def _features(images, scale):
+    return features.extract(data.to_uint8(images), _extractor(scale))

@@ -13,7 +13,7 @@ from harmonica.method.settings import RouterTraining
 from harmonica.search.settings import Settings
 from harmonica.weights.specs import PromptSpec
 
-SCALES = ("smoke", "digits", "paper")
+SCALES = ("smoke", "digits", "clothes", "paper")
 SAMPLERS = ("ddim", "ddim-diffusers", "dpm++", "iddpm", "sa-solver", "dpm-singlestep")
 MAKINGS = ("search", "fitted", "taylor", "smoothcache", "evolution")
 

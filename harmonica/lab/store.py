@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from harmonica.digits.manifest import folder as models_folder
+from harmonica.digits.manifest import folders as models_folders
 from harmonica.errors import BadInput, check
 from harmonica.files import holders, is_whole_tensors, locked, read_json, write_json
 from harmonica.lab.ids import SCHEMA, with_needs
@@ -133,12 +133,13 @@ def set_aside(local):
     """Rename the local set to a name that says when, so that a fresh one starts. BadInput while
     somebody is at work in it.
     """
-    check(
-        not models_folder().resolve().is_relative_to(local.resolve()),
-        "HARMONICA_MODELS",
-        str(models_folder()),
-        f"FRESH renames {local}, so the base models must lie elsewhere",
-    )
+    for folder in models_folders():
+        check(
+            not folder.resolve().is_relative_to(local.resolve()),
+            "HARMONICA_MODELS",
+            str(folder),
+            f"FRESH renames {local}, so the base models must lie elsewhere",
+        )
     if local.exists():
         busy = holders(local / "locks")
         if busy:

@@ -174,7 +174,7 @@ def test_committed_values_of_the_same_runs_stand_beside_the_cells(measured):
     harmonica = next(line for line in lines if line[0] == "HarmoniCa" and line[2] == "50")
     assert harmonica[heading.index("rFID")] == "1.5 (1.75)"
     assert harmonica[heading.index("speedup")] == "1.25 [1.2, 1.3]"
-    (said,) = report.beside(TABLE1, groups, there)
+    (said,) = report.beside(TABLE1, groups, "digits", there)
     assert "the committed value of the same cell (same base model, same noise)" in said
     assert "of 36 are equal to the digits shown; furthest apart is" in said
     assert "HarmoniCa in fake, T = 4, by 14 %" in said
@@ -184,12 +184,12 @@ def test_committed_values_of_the_same_runs_stand_beside_the_cells(measured):
 def test_what_repeats_the_committed_values_says_so_and_without_any_nothing_is_said(measured):
     root, rows = measured()
     groups = records.load(root, rows)
-    (said,) = report.beside(TABLE1, groups, records.same(root, rows))
+    (said,) = report.beside(TABLE1, groups, "digits", records.same(root, rows))
     assert "36 of 36 are equal to the digits shown. Speedups" in said
     assert (
-        report.beside(TABLE1, groups, {})
+        report.beside(TABLE1, groups, "digits", {})
         == []
-        == report.beside(TABLE1, groups, records.same(root.parent, rows))
+        == report.beside(TABLE1, groups, "digits", records.same(root.parent, rows))
     )
 
 
@@ -243,7 +243,7 @@ def test_the_same_records_give_the_same_bytes(measured, tmp_path):
     first, _ = report.render(TABLE1, root, tmp_path / "first", rows, "smoke", committed={})
     again, _ = report.render(TABLE1, root, tmp_path / "again", rows, "smoke", committed={})
     assert [p.name for p in first] == [p.name for p in again] and len(first) == 14
-    assert {"table1.frontier.png", "table1.frontier.pdf"} < {path.name for path in first}
+    assert {"table1.smoke.frontier.png", "table1.smoke.frontier.pdf"} < {path.name for path in first}
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, again))
     assert not any(
         word in path.read_bytes()

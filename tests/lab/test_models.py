@@ -15,6 +15,8 @@ from harmonica.lab.models import load_model
 
 def test_every_shipped_model_loads_under_its_hash():
     for name, about in manifests.manifest().items():
+        if manifests.side(about) != 8:
+            continue
         loaded = load_model(ModelSpec(name=name, sha256=about["sha256"], scale="digits"))
         assert (
             not any(p.requires_grad for p in loaded.backbone.parameters())
