@@ -243,7 +243,9 @@ def test_the_same_records_give_the_same_bytes(measured, tmp_path):
     first, _ = report.render(TABLE1, root, tmp_path / "first", rows, "smoke", committed={})
     again, _ = report.render(TABLE1, root, tmp_path / "again", rows, "smoke", committed={})
     assert [p.name for p in first] == [p.name for p in again] and len(first) == 14
-    assert {"table1.smoke.frontier.png", "table1.smoke.frontier.pdf"} < {path.name for path in first}
+    assert {"table1.smoke.frontier.png", "table1.smoke.frontier.pdf"} < {
+        path.name for path in first
+    }
     assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, again))
     assert not any(
         word in path.read_bytes()
