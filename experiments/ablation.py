@@ -32,8 +32,10 @@ IEPO_VARIANTS = tuple(METHODS)[3:]
 STEPS = {"smoke": 4, "digits": 10, "paper": 10}
 
 
-def group_of(name, scale, seeds, sampler="ddim"):
-    """seeds: base models and evaluation noises at digits scale, noises at paper scale."""
+def group_of(name, scale, seeds, sampler="ddim", guidance=1.0):
+    """seeds: base models and evaluation noises at digits scale, noises at paper scale, where the
+    guidance is the paper's.
+    """
     small_scale.check_scale(scale, *STEPS)
     shared = {"title": name, "seeds": seeds, "sampler": sampler, "num_steps": STEPS[scale]}
     if scale == "paper":
@@ -52,6 +54,7 @@ def group_of(name, scale, seeds, sampler="ddim"):
     return Group(
         label=label,
         models=small_scale.base_models(scale, models),
+        guidance=guidance,
         images=small_scale.IMAGES[scale],
         **shared,
     )

@@ -98,25 +98,45 @@ class Group:
             training=training,
         )
 
-    def made(self, method, making, cur=None, *, settings=None, training=None, **fields):
-        """Schedules made as a ScheduleSpec says, one for each base model. cur: of the row.
-        training: of the routers whose masks are predicted; fields: more of ScheduleSpec's.
+    def made(self, method, making, cur=None, *, of=0, guidance=None, **how):
+        """Schedules made as a ScheduleSpec says, one for each base model. cur: of the row. of: how
+        many base models further on the schedule comes from; guidance: what it was made for, where
+        that is not the group's. how: see `making`.
         """
         specs = [
-            ScheduleSpec(
-                model=model,
-                sampler=self.sampler,
-                num_steps=self.num_steps,
-                guidance=self.guidance,
-                making=making,
-                cur_percent=None if "interval" in fields else cur,
-                router=self.router(training, model) if training else None,
-                settings=settings or Settings(),
-                **fields,
-            )
-            for model in self.models
+            self.making(self.models[(index + of) % len(self.models)], making, cur, guidance, **how)
+            for index in range(len(self.models))
         ]
-        return self.row(method, cur, makings=specs, schedule="made")
+        transferred = {"transferred": True} if of or guidance else {}
+        return self.row(method, cur, makings=specs, schedule="made", **transferred)
+
+    def making(
+        self,
+        model,
+        making,
+        cur=None,
+        guidance=None,
+        *,
+        settings=None,
+        training=None,
+        mask=None,
+        **fields,
+    ):
+        """The ScheduleSpec of one base model. training: of the router whose mask is predicted;
+        mask: of the search whose mask is predicted, its Settings; fields: more of ScheduleSpec's.
+        """
+        return ScheduleSpec(
+            model=model,
+            sampler=self.sampler,
+            num_steps=self.num_steps,
+            guidance=guidance or self.guidance,
+            making=making,
+            cur_percent=None if "interval" in fields else cur,
+            router=self.router(training, model) if training else None,
+            mask=self.making(model, "search", cur, guidance, settings=mask) if mask else None,
+            settings=settings or Settings(),
+            **fields,
+        )
 
     def row(
         self, method, cur=None, *, form="", num_steps=None, routers=None, makings=None, **schedule

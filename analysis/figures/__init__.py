@@ -30,6 +30,7 @@ ABLATIONS = {
     "threshold": ("sweep",),
     "CUR and quality": ("speedup",),
     "transfer between": ("methods",),
+    "our search": ("methods",),
 }
 
 

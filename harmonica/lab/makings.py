@@ -16,6 +16,7 @@ from harmonica.weights.specs import PromptSpec
 SCALES = ("smoke", "digits", "clothes", "paper")
 SAMPLERS = ("ddim", "ddim-diffusers", "dpm++", "iddpm", "sa-solver", "dpm-singlestep")
 MAKINGS = ("search", "fitted", "taylor", "smoothcache", "evolution")
+MASKED = ("fitted", "taylor")  # which predict by a mask that is made otherwise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,8 +73,9 @@ class ScheduleSpec:
 
     making: search (by the image error, of exactly cur_percent skipped entries; with `by_macs` of so
     many per cent of the blocks' multiply-accumulates), smoothcache or evolution (of cur_percent);
-    fitted: FORA's mask at `interval`, or a router's at cur_percent, skipped entries predicted by
-    fitted weights; taylor: FORA's mask at `interval`, predicted by Taylor's formula of `order`.
+    fitted: FORA's mask at `interval`, a router's at cur_percent, or that of another schedule
+    (`mask`), skipped entries predicted by fitted weights; taylor: FORA's mask or another schedule's,
+    predicted by Taylor's formula of `order`.
     settings: how much is spent on it, whether a search is for predictions, and its seed. forwards:
     that an evolution may spend, in forwards of one image.
     """
@@ -88,6 +90,7 @@ class ScheduleSpec:
     interval: int | None = None
     order: int | None = None
     router: RouterSpec | None = None
+    mask: "ScheduleSpec | None" = None
     forwards: int | None = None
     settings: Settings
 
@@ -96,7 +99,7 @@ class ScheduleSpec:
     def __post_init__(self):
         check_sampling(self)
         check_choice(self, "making", MAKINGS)
-        of_fora = self.making == "taylor" or self.making == "fitted" and self.router is None
+        of_fora = self.making in MASKED and self.router is None and self.mask is None
         takes = {
             "interval": of_fora,
             "order": self.making == "taylor",
@@ -114,6 +117,13 @@ class ScheduleSpec:
             self.router,
             "only fitted takes one",
         )
+        right = f"only {' and '.join(MASKED)} take one, without a router"
+        check(
+            self.mask is None or self.making in MASKED and self.router is None,
+            "mask",
+            self.mask,
+            right,
+        )
         if self.cur_percent is not None:
             check_cur(self.cur_percent, self.num_steps)
 
@@ -122,6 +132,7 @@ class ScheduleSpec:
         """The making as part of a slug."""
         base = f"fora{self.interval}" if self.interval else ""
         base += self.router.training.method if self.router else ""
+        base += self.mask.method if self.mask else ""
         own = f"taylor{self.order}" if self.order else self.making
         predicted = "-predicted" * (self.making == "search" and self.settings.predict)
         return f"{base}-{own}".strip("-") + predicted + "-macs" * self.by_macs
@@ -132,7 +143,7 @@ class ScheduleSpec:
         return ids.make_id(self, slug)
 
     def needs(self):
-        return [self.router] if self.router else []
+        return [need for need in (self.router, self.mask) if need]
 
 
 def check_choice(spec, field, known, optional=False):

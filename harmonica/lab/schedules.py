@@ -74,18 +74,23 @@ def _too_large(spec, device):
     )
 
 
-def _fitted(spec, store, loaded, walk, progress):
+def _mask(spec, store, walk):
+    """Of a router, of another schedule, or FORA's."""
     if spec.router:
-        keep = routers.load(store.router_path(spec.router)).keep(spec.cur_percent)
-    else:
-        keep = schedules.fora(spec.num_steps, walk.num_blocks, spec.interval)
+        return routers.load(store.router_path(spec.router)).keep(spec.cur_percent)
+    if spec.mask:
+        return schedule_files.load(store.schedule_path(spec.mask)).keep
+    return schedules.fora(spec.num_steps, walk.num_blocks, spec.interval)
+
+
+def _fitted(spec, store, loaded, walk, progress):
     images = spec.settings.images
-    own = fit(walk, keep, spec.settings.seed, range(images))
+    own = fit(walk, _mask(spec, store, walk), spec.settings.seed, range(images))
     return own, {"forwards": images * spec.num_steps}
 
 
 def _taylor(spec, store, loaded, walk, progress):
-    keep = schedules.fora(spec.num_steps, walk.num_blocks, spec.interval)
+    keep = _mask(spec, store, walk)
     return baselines.taylor(keep, baselines.channels_of(walk), spec.order), {"forwards": 0}
 
 

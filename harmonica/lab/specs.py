@@ -77,9 +77,7 @@ class RunSpec:
         right = "schedule 'made' needs a ScheduleSpec, and no other schedule takes one"
         check((self.schedule == "made") == (self.made is not None), "made", self.made, right)
         if self.made is not None:
-            for field in ("model", "sampler", "num_steps", "guidance"):
-                own, theirs = getattr(self, field), getattr(self.made, field)
-                check(theirs == own, f"made's {field}", theirs, f"the run has {own!r}")
+            self._check_made()
 
     def _check_schedule(self):
         routed = self.schedule == "router"
@@ -108,8 +106,11 @@ class RunSpec:
             check_cur(self.cur_percent, self.num_steps)
         for field in ("reuse_last_step", "transferred"):
             value = getattr(self, field)
-            right = "it is True or False, and True with a router only"
-            check(value is False or value is True and self.router is not None, field, value, right)
+            given = self.router if field == "reuse_last_step" else self.router or self.made
+            right = (
+                "it is True or False, and True only with a router (or a made schedule, transferred)"
+            )
+            check(value is False or value is True and given is not None, field, value, right)
         check(
             not self.reuse_last_step or (self.cur_percent or 0) * self.num_steps >= 100,
             "reuse_last_step",
@@ -128,6 +129,15 @@ class RunSpec:
             )
         same = (self.router.model, self.router.sampler) == (self.model, self.sampler)
         right = "the router was trained for this very model and sampler"
+        check(not (self.transferred and same), "transferred", True, right)
+
+    def _check_made(self):
+        fields = ("model", "sampler", "guidance")
+        for field in ("num_steps", *(() if self.transferred else fields)):
+            own, theirs = getattr(self, field), getattr(self.made, field)
+            check(theirs == own, f"made's {field}", theirs, f"the run has {own!r}")
+        same = all(getattr(self.made, field) == getattr(self, field) for field in fields)
+        right = "the schedule was made for this very model, sampler and guidance"
         check(not (self.transferred and same), "transferred", True, right)
 
     @property

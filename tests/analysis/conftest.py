@@ -35,6 +35,7 @@ LEVEL = {
     "sdt": 1.5,
     "search": 1.2,
     "fitted": 1.4,
+    "taylor": 2.5,
 }  # rFID; x_0 error is a tenth of it
 
 

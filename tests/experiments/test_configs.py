@@ -2,6 +2,7 @@
 are those of the table.
 """
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -304,6 +305,28 @@ def test_transferred_routers_are_of_another_model_or_sampler():
     }
     for run in (run for row in rows for run in row.runs):
         assert (run.router.model == run.model) != (run.router.sampler == run.sampler)
+
+
+def test_the_ablation_of_our_search_changes_one_thing_a_row():
+    rows = {
+        row.method: row.runs[0].made
+        for row in table("ablation_search", "digits", "all", 1)
+        if row.group.startswith("our search, ")
+    }
+    default = rows["Search + prediction"]
+    for method, made in rows.items():
+        if method.startswith("Search + prediction, "):
+            moved = made.model != default.model
+            fields = vars(made.settings).items() - vars(default.settings).items()
+            assert len(fields) + moved == 1, method
+    reuse = rows["Search"]
+    assert rows["Search, then predictions"].mask == rows["Search, then Taylor"].mask == reuse
+    once, longer = (
+        row.runs[0].router.training
+        for row in table("ablation_search", "digits", "all", 1)
+        if row.runs[0].router
+    )
+    assert longer == replace(once, trajectories=10 * once.trajectories)
 
 
 def test_the_cost_of_training_is_measured_on_one_router_per_method():

@@ -70,6 +70,27 @@ def test_predictions_of_foras_mask(spec, tmp_path):
     )
 
 
+@pytest.mark.parametrize("making, fields", [("fitted", {}), ("taylor", {"order": 1})])
+def test_predictions_of_another_schedules_mask(spec, tmp_path, making, fields):
+    store, reuse = Store(tmp_path), spec(cur_percent=50, settings=replace(QUICK, predict=False))
+    own = spec(making, cur_percent=50, mask=reuse, **fields)
+    for artefact in ids.with_needs([own]):
+        make(artefact, store)
+    made, mask = (schedule_files.load(store.schedule_path(one)) for one in (own, reuse))
+    assert torch.equal(made.keep, mask.keep) and made.weights and not mask.weights
+    assert own.method.startswith("search-") and own.id != spec(making, interval=2, **fields).id
+
+
+def test_a_schedule_may_come_from_elsewhere_if_the_run_says_so(spec):
+    searched = spec(cur_percent=50)
+    other = replace(searched, model=replace(searched.model, sha256="1" * 64), guidance=2.0)
+    assert run_of(searched).id != replace(run_of(searched), made=other, transferred=True).id
+    with pytest.raises(BadInput, match="made's model"):
+        replace(run_of(searched), made=other)
+    with pytest.raises(BadInput, match="transferred: .* made for this very model"):
+        run_of(searched, transferred=True)
+
+
 def test_a_budget_of_multiply_accumulates(spec, tmp_path):
     """Feed-forwards cost more than attention: fewer entries may save as much."""
     store, searched = Store(tmp_path), spec(cur_percent=50, by_macs=True)
@@ -98,6 +119,7 @@ def test_a_schedule_of_another_model_is_refused(spec, tmp_path):
         ("taylor", {"interval": 2}, "order: None"),
         ("evolution", {"cur_percent": 50}, "forwards: None"),
         ("search", {"cur_percent": 50, "interval": 3}, "interval: 3"),
+        ("search", {"cur_percent": 50, "mask": "any"}, "mask: 'any'"),
     ],
 )
 def test_what_cannot_be_made_is_refused(spec, making, fields, words):
