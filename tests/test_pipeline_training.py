@@ -204,6 +204,7 @@ class TestCommand:
             and "9 updates" in said
             and ("1000 classes" if kind == "dit" else "2 captions") in said
         )
+        assert ("use_resolution_binning=False" in said) == (kind != "dit")
         pipe = tiny_pipe(kind)
         if options[:1] == ["--sampler"]:
             (line,) = (line for line in said.splitlines() if "from_config" in line)

@@ -134,3 +134,17 @@ def test_a_router_gives_its_mask_as_a_schedule():
         made = router.schedule(cur)
         assert torch.equal(made.keep, router.keep(cur)) and made.timesteps == (3, 2, 1, 0)
         assert made.about == {"method": "router", "model": "m", "sampler": "ddim"}
+
+
+def test_a_router_is_applied_as_its_schedule_whether_by_itself_or_from_a_file(tmp_path):
+    """Of the CUR given, else of the one it was trained for, else by its threshold."""
+    from harmonica.pipeline.fitting import read_schedules
+
+    torch.manual_seed(1)
+    for about in ({}, {"training": {"cur_percent": 25}}):
+        router = Router(logits=torch.randn(4, 4), about=about, timesteps=(3, 2, 1, 0))
+        router.save_pretrained(tmp_path)
+        for cur, mask in ((50, router.keep(50)), (None, router.keep(25 if about else None))):
+            for source in (router, tmp_path, tmp_path / "router.safetensors"):
+                made = read_schedules(source, torch.nn.Module(), cur)[4]
+                assert torch.equal(made.keep, mask) and torch.equal(router.schedule(cur).keep, mask)

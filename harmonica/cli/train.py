@@ -1,9 +1,12 @@
 """`python -m harmonica train`: a router for a diffusers pipeline of the user's own."""
 
+from inspect import signature
+
 from harmonica.cli.command import out_folder, real, text, whole
 from harmonica.errors import check
 
 SAMPLERS = ("ddim", "ddpm", "dpm++", "sa-solver")
+BINNED = (32, 64, 128)  # latent sides for which PixArt's pipelines have a table of image sizes
 
 
 def add(commands):
@@ -110,7 +113,7 @@ def _train(arguments):
             arguments.out,
             lambda trajectories: tqdm(trajectories, unit="trajectory"),
         )
-    _print_result(arguments, trained)
+    _print_result(arguments, trained, pipe)
 
 
 def chosen_device(name):
@@ -140,7 +143,7 @@ def _print_cost(loaded, router, cost):
     )
 
 
-def _print_result(arguments, trained):
+def _print_result(arguments, trained, pipe):
     from harmonica.method.schedules import cur_percent
     from harmonica.pipeline.loading import SCHEDULERS
 
@@ -159,5 +162,14 @@ def _print_result(arguments, trained):
         )
     print(
         f"use        with harmonica.apply_router(pipe, {out!r}, cur={cur:g}): "
-        f"pipe(..., num_inference_steps={arguments.steps})"
+        f"pipe(..., num_inference_steps={arguments.steps}{_besides(pipe)})"
     )
+
+
+def _besides(pipe):
+    """What the call of this pipeline needs besides: PixArt's look for a table of sizes that there is
+    for some models only.
+    """
+    binning = "use_resolution_binning" in signature(pipe.__call__).parameters
+    without = pipe.transformer.config.sample_size not in BINNED
+    return ", use_resolution_binning=False" if binning and without else ""
