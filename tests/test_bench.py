@@ -3,6 +3,7 @@ same.
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,13 +18,7 @@ def tiny_cases(monkeypatch):
     monkeypatch.setattr(
         cases,
         "dit_s2",
-        lambda: cases._dit(
-            "tiny",
-            cases._random_dit(width=32, depth=1, heads=2, sample_size=4),
-            num_steps=4,
-            repeats=2,
-            guidance=1.5,
-        ),
+        lambda: replace(cases.dit(32, depth=1, heads=2, sample_size=4, num_steps=4), repeats=2),
     )
 
 
@@ -49,6 +44,7 @@ def test_the_tables_are_written(tiny_cases, tmp_path, capsys):
         "random CUR 37.5 %",
         "random CUR 50 %",
         "FORA 2",
+        "random CUR 50 %, predicted",
     }
     for row in sum(content["tables"].values(), []):
         assert row["ratio"] > 0 and row["ratio_iqr"][0] <= row["ratio"] <= row["ratio_iqr"][1]
@@ -101,7 +97,7 @@ def test_both_sides_of_the_forward_table_compute_the_same(make):
     plan = compile_mask(case.backbone, torch.ones(1, case.backbone.num_blocks, dtype=torch.bool))
     own, theirs = (
         plan.step(0, x, t, case.backbone.prepare(cond), plan.empty())[0],
-        case.theirs(x, t, cond),
+        case.theirs(case.backbone.model, x, t, cond),
     )
     torch.testing.assert_close(own, theirs, rtol=0, atol=1e-5 * float(theirs.abs().max()))
 
@@ -117,10 +113,10 @@ def test_the_lean_update_keeps_less_and_the_weights_stay_frozen():
 
 def test_a_profile_counts_operations_and_the_time_outside(tiny_cases):
     case = cases.dit_s2()
-    full = case.masks()["FORA 2"] | True
+    fora = case.schedules()["FORA 2"].keep
     found = {
         name: profiles.profile(case.sampled(2, compile_mask(case.backbone, keep)), 4, case.backbone)
-        for name, keep in (("full", full), ("FORA", case.masks()["FORA 2"]))
+        for name, keep in (("full", fora | True), ("FORA", fora))
     }
     assert all(
         0 < found[name]["share_outside"] < 1 for name in found

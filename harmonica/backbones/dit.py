@@ -52,6 +52,7 @@ class DiT:
     """
 
     kinds = ("attn", "mlp")
+    gated = staticmethod(scaled)  # feature, gate, h -> the next h
 
     def __init__(self, model, numerics="official"):
         if numerics not in NUMERICS:
@@ -158,9 +159,10 @@ class DiT:
             h = embed_patches(self.model.pos_embed, x, projected)
             activated = F.silu(time[0] + ctx[0])
             outs = [F.linear(activated, w, b) for w, b in linears]
-            out = (torch.cat(outs, 1) if len(outs) > 1 else outs[0]).view(len(x), -1, 1, width)
-            out[:, blocks + 1 :: 2].add_(1)  # the scales
-            chunks = out.unbind(1)
+            out = (torch.cat(outs, 1) if len(outs) > 1 else outs[0]).view(len(x), -1, width)
+            out = out.transpose(0, 1).contiguous()[:, :, None]  # chunks of the same strides always
+            out[blocks + 1 :: 2].add_(1)  # the scales
+            chunks = out.unbind(0)
             of_output, *of_computed = zip(
                 chunks[blocks::2], chunks[blocks + 1 :: 2]
             )  # shift, 1 + scale
@@ -180,9 +182,11 @@ class DiT:
         modulations, of_output = c
         for b, block in enumerate(self.model.transformer_blocks):
             shift, factor, gate = modulations[2 * b]
-            h = scaled(at(2 * b, partial(self._attention, block, h, shift, factor)), gate, h)
+            h = self.gated(at(2 * b, partial(self._attention, block, h, shift, factor)), gate, h)
             shift, factor, gate = modulations[2 * b + 1]
-            h = scaled(at(2 * b + 1, partial(self._feed_forward, block, h, shift, factor)), gate, h)
+            h = self.gated(
+                at(2 * b + 1, partial(self._feed_forward, block, h, shift, factor)), gate, h
+            )
         shift, factor = of_output
         h = self.model.proj_out_2(scaled(self.model.norm_out(h), factor, shift))
         side = int(h.shape[1] ** 0.5)

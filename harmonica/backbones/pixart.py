@@ -77,6 +77,7 @@ class PixArt:
     """
 
     kinds = ("attn", "cross", "mlp")
+    gated = staticmethod(scaled)  # feature, gate, h -> the next h
 
     def __init__(self, model):
         self.model, config = model, model.config
@@ -168,13 +169,13 @@ class PixArt:
 
     def through(self, h, c, at):
         """All blocks and the finish -> (B, C_out, H, W), learned-sigma channels included."""
-        model = self.model
+        model, (text, bias, known, _) = self.model, c.prompt
         for b, block in enumerate(model.transformer_blocks):
             shift, scale, gate, *of_mlp = c.modulations[b]
-            h = scaled(at(3 * b, partial(_attention, block, h, shift, scale)), gate, h)
-            h = at(3 * b + 1, partial(_cross, block, h, c.prompt, b)) + h
+            h = self.gated(at(3 * b, partial(_attention, block, h, shift, scale)), gate, h)
+            h = at(3 * b + 1, partial(_cross, block, h, text, bias, known[b])) + h
             shift, scale, gate = of_mlp
-            h = scaled(at(3 * b + 2, partial(_feed_forward, block, h, shift, scale)), gate, h)
+            h = self.gated(at(3 * b + 2, partial(_feed_forward, block, h, shift, scale)), gate, h)
         shift, scale = (model.scale_shift_table[None] + c.embedded[:, None]).chunk(2, dim=1)
         h = model.proj_out(scaled(model.norm_out(h), 1 + scale, shift))
         return from_patches(h, c.grid, model.config.patch_size)
@@ -209,11 +210,11 @@ def _attention(block, h, shift, scale):
     return attend(block.attn1, scaled(block.norm1(h), 1 + scale, shift))
 
 
-def _cross(block, h, prompt, b):
-    attn, known = block.attn2, prompt.keys_values[b]
+def _cross(block, h, text, bias, known):
+    attn = block.attn2
     if known is None:
-        return attn(h, encoder_hidden_states=prompt.text, attention_mask=prompt.bias)
-    bias = None if prompt.bias is None else prompt.bias[:, None]  # for all heads
+        return attn(h, encoder_hidden_states=text, attention_mask=bias)
+    bias = None if bias is None else bias[:, None]  # for all heads
     query = by_head(attn, attn.to_q(h))
     return by_token(attn, F.scaled_dot_product_attention(query, *known, attn_mask=bias))
 

@@ -22,6 +22,7 @@ from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 from harmonica.method import schedules
 from harmonica.method.denoise import Denoiser
+from harmonica.method.schedule import Schedule
 
 TEXT_TOKENS, CAPTION_CHANNELS = 120, 4096
 FEW_ROWS = 2  # distinct rows up to which a mask is compiled here: torch.compile takes long for each
@@ -29,8 +30,8 @@ FEW_ROWS = 2  # distinct rows up to which a mask is compiled here: torch.compile
 
 @dataclass(frozen=True)
 class Case:
-    """One model. cond(batch); theirs(x, t, cond): diffusers' own forward; guidance and steps of a
-    sampling run.
+    """One model. cond(batch); theirs(model, x, t, cond): diffusers' own forward; guidance and steps
+    of a sampling run.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Case:
     num_steps: int
     repeats: int
     guidance: float = 1.0
+    more: Any = None  # schedules, by name
 
     def noise(self, batch):
         shape = self.backbone.in_channels, self.backbone.sample_size, self.backbone.sample_size
@@ -58,16 +60,35 @@ class Case:
             scale=self.guidance,
         )
 
-    def masks(self):
-        """name -> keep mask: random ones of three CURs, FORA at interval 2."""
+    def schedules(self):
+        """name -> Schedule: random ones of three CURs, FORA at interval 2, the random one of 50 %
+        with every skipped block predicted from two features; and the case's own.
+        """
         blocks = self.backbone.num_blocks
-        masks = {
+        found = {
             f"random CUR {cur:g} %": schedules.random(
                 self.num_steps, blocks, schedules.budget(cur, self.num_steps, blocks), 0
             )
             for cur in (25, 37.5, 50)
         }
-        return masks | {"FORA 2": schedules.fora(self.num_steps, blocks)}
+        half = found["random CUR 50 %"]
+        found["FORA 2"] = schedules.fora(self.num_steps, blocks)
+        found = {name: Schedule(keep=keep) for name, keep in found.items()}
+        predicted = {"random CUR 50 %, predicted": self._predicted(half)}
+        return found | predicted | (self.more or {})
+
+    def _predicted(self, keep):
+        """A mask whose skipped blocks are predicted, from two features where two are there; the
+        values do not matter.
+        """
+        line = torch.tensor([1.5, -0.5, 0.0], dtype=torch.float16)
+        same = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float16)
+        known, width = keep.cumsum(0), self.backbone.model.inner_dim
+        weights = {
+            (step, i): (line if known[step, i] > 1 else same)[:, None].expand(3, width)
+            for step, i in (~keep).nonzero().tolist()
+        }
+        return Schedule(keep=keep, weights=weights)
 
     def modules(self, backend):
         """The backbone where this backend calls its modules, else None: hooks on them would be
@@ -83,7 +104,11 @@ class Case:
 
 
 class Setting:
-    """What this machine measures. backends: None for all that the device has."""
+    """What this machine measures. backends: None for all that the device has. compiled: for which
+    batch sizes diffusers' own model is compiled, too (on a GPU).
+    """
+
+    compiled = (1, 8)
 
     def __init__(self, model, repeats, backends=None):
         names = [name for name in manifest() if "pixart" not in name]
@@ -144,22 +169,18 @@ def dit_s2():
     """DiT-S/2 at 256 px: 256 tokens. Four steps: a ratio does not depend on how often they are
     repeated.
     """
-    return _dit(
-        "DiT-S/2 256 shape",
-        _random_dit(width=384, depth=12, heads=6, sample_size=32),
-        num_steps=4,
-        repeats=5,
-    )
+    return dit(384, depth=12, heads=6, name="DiT-S/2", num_steps=4, guidance=1.0)
 
 
 def dit_xl2(sample_size=32):
-    return _dit(
-        f"DiT-XL/2 {8 * sample_size} shape",
-        _random_dit(width=1152, depth=28, heads=16, sample_size=sample_size),
-        num_steps=20,
-        repeats=5,
-        guidance=1.5,
-    )
+    return dit(1152, depth=28, heads=16, sample_size=sample_size, name="DiT-XL/2")
+
+
+def dit(width, *, depth, heads, sample_size=32, name="DiT", num_steps=20, guidance=1.5):
+    """A DiT of this shape with random weights."""
+    model = _random_dit(width=width, depth=depth, heads=heads, sample_size=sample_size)
+    name = f"{name} {8 * sample_size} shape"
+    return _dit(name, model, num_steps=num_steps, repeats=5, guidance=guidance)
 
 
 def pixart(sample_size, depth=28, heads=16):
@@ -198,7 +219,7 @@ def pixart(sample_size, depth=28, heads=16):
             mask,
         )
 
-    def theirs(x, t, cond):
+    def theirs(model, x, t, cond):
         sizes = {"resolution": cond.resolution, "aspect_ratio": cond.aspect_ratio}
         return model(
             x,
@@ -228,7 +249,7 @@ def _dit(name, model, **settings):
         name,
         backbone,
         lambda batch: torch.arange(batch, device=device) % backbone.num_classes,
-        lambda x, t, cond: model(x, timestep=t, class_labels=cond).sample,
+        lambda model, x, t, cond: model(x, timestep=t, class_labels=cond).sample,
         **settings,
     )
 

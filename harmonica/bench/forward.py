@@ -1,11 +1,15 @@
 """Uncached step, labels or captions given embedded: a plan that computes all, against diffusers'
-eager forward (reference).
+eager forward (reference). On a GPU diffusers' own model with compiled blocks stands beside it.
 """
+
+from copy import deepcopy
 
 import torch
 
 from harmonica.bench import timing
 from harmonica.method import schedules
+
+COMPILED, MANY = "diffusers, compiled", 64
 
 
 def rows(setting):
@@ -20,7 +24,10 @@ def rows(setting):
                 own[backend] = timing.waiting(
                     lambda plan=plan: plan.step(0, x, t, ctx, plan.empty())
                 )
-            theirs = timing.waiting(lambda: case.theirs(x, t, cond))
+            theirs = timing.waiting(lambda: case.theirs(case.backbone.model, x, t, cond))
+            if setting.cuda and batch in setting.compiled:
+                model = _compiled(case.backbone.model)
+                own[COMPILED] = timing.waiting(lambda: case.theirs(model, x, t, cond))
             count = timing.times_at_least(theirs)
             counted = {name: timing.repeated(one, count) for name, one in own.items()}
             times = timing.compare(
@@ -30,5 +37,14 @@ def rows(setting):
                 row = timing.per_call(row, count)
                 yield (
                     {"model": case.name, "batch": batch, "backend": backend, **row},
-                    (own[backend], 1, case.modules(backend)),
+                    None if backend == COMPILED else (own[backend], 1, case.modules(backend)),
                 )
+
+
+def _compiled(model):
+    """A copy of diffusers' model, each block compiled, as its documentation advises."""
+    torch._dynamo.config.recompile_limit = MANY  # one function serves the blocks of all shapes
+    model = deepcopy(model)
+    for block in model.transformer_blocks:
+        block.compile(fullgraph=True, dynamic=False)
+    return model

@@ -12,7 +12,7 @@ TAU, REPEATS = 0.1, 7
 FORKS = (1, 4)  # walked together
 
 
-def rows(setting):
+def rows(setting, repeats=REPEATS):
     case, batch = setting.training_case()
     denoiser, x = case.denoiser(batch), case.noise(batch)
     scores = torch.sigmoid(initial_logits(case.num_steps, denoiser.backbone.num_blocks, 0)).to(
@@ -31,7 +31,7 @@ def rows(setting):
         )
         for forks in FORKS
     }
-    for forks, row in timing.compare(timing.waiting(brute_force), own, REPEATS).items():
+    for forks, row in timing.compare(timing.waiting(brute_force), own, repeats).items():
         yield (
             {
                 "model": case.name,

@@ -15,9 +15,10 @@ def rows(setting):
         element_bytes = next(case.backbone.parameters()).element_size()
         full = schedules.full(case.num_steps, case.backbone.num_blocks)
         for batch in batches:
+            known = case.schedules()
             plans = {
-                name: setting.plans(case, batch, compiled_batches, keep)
-                for name, keep in case.masks().items()
+                name: setting.plans(case, batch, compiled_batches, own.keep, own.weights)
+                for name, own in known.items()
             }
             for backend, uncached in setting.plans(case, batch, compiled_batches, full).items():
                 own = {
@@ -27,8 +28,9 @@ def rows(setting):
                 }
                 times = timing.compare(case.sampled(batch, uncached), own, case.repeats)
                 for name, row in times.items():
+                    keep, weights = known[name].keep, known[name].weights
                     costs = cost.summary(
-                        counts, case.masks()[name], case.num_steps, halves, element_bytes
+                        counts, keep, case.num_steps, halves, element_bytes, weights
                     )
                     theoretical = costs["speedup_theoretical"]
                     yield (

@@ -48,7 +48,8 @@ def rows(setting):
 def _ready(model):
     torch.set_num_threads(1)
     case = cases.Setting(model, 2, ["eager"]).digits
-    _block.sample = case.sampled(BATCH, compile_mask(case.backbone, case.masks()["FORA 2"]))
+    keep = case.schedules()["FORA 2"].keep
+    _block.sample = case.sampled(BATCH, compile_mask(case.backbone, keep))
     _block.sample()
 
 

@@ -14,6 +14,7 @@ import torch
 
 from harmonica.errors import check
 from harmonica.fast.cudagraph import GraphPlan
+from harmonica.fast.fused import fused
 from harmonica.fast.steps import Plan, compiled
 
 BACKENDS = ("eager", "compile", "cudagraph")
@@ -24,9 +25,11 @@ def compile_mask(backbone, keep, backend="eager", weights=None):
 
     weights: of predicted entries, as a Schedule has them. BadInput for a wrong argument.
     """
-    check(backend in BACKENDS, "backend", backend, f"choose one of {', '.join(BACKENDS)}")
     check(
-        backend != "cudagraph" or torch.cuda.is_available(),
+        backend in (*BACKENDS, "graph"), "backend", backend, f"choose one of {', '.join(BACKENDS)}"
+    )
+    check(
+        backend not in ("cudagraph", "graph") or torch.cuda.is_available(),
         "backend",
         backend,
         "CUDA graphs need a CUDA device and there is none; choose eager or compile",
@@ -44,6 +47,8 @@ def compile_mask(backbone, keep, backend="eager", weights=None):
         "nothing can be reused at the first step",
     )
     if backend == "cudagraph":
+        return GraphPlan(fused(backbone), keep, weights)
+    if backend == "graph":
         return GraphPlan(backbone, keep, weights)
     return Plan(backbone, keep, weights, compiled if backend == "compile" else None)
 

@@ -178,14 +178,14 @@ def row_function(backbone, start, codes, held):
     return step
 
 
-def compiled(function):
-    """torch.compile of one row. A code object of its own, as torch keeps (and limits) what it
+def compiled(function, **options):
+    """torch.compile of one function. A code object of its own, as torch keeps (and limits) what it
     compiled per code object; and a name of its own, by which it remembers sizes: those of another
     model would make it compile for any size, slower.
     """
     code = function.__code__.replace(co_name=f"{function.__name__}_{next(_names)}")
     own = types.FunctionType(code, function.__globals__, code.co_name, None, function.__closure__)
-    return torch.compile(own, fullgraph=True)
+    return torch.compile(own, fullgraph=True, **options)
 
 
 _names = itertools.count()

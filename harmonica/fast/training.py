@@ -2,8 +2,9 @@
 
 from functools import partial
 
+from harmonica.fast.fused import fused, run
 from harmonica.fast.start import Times, starts
-from harmonica.fast.steps import compiled
+from harmonica.method.cache import blended
 from harmonica.method.sdt import compare
 
 
@@ -11,21 +12,19 @@ def fast_pair(backbone, recompute=False, compile=False):
     """A pair(x, timestep, ctx, r, cache) for many updates of routers on one model.
 
     It copies the weights of the modulations (see DiT.starts), which must change no more.
-    recompute: activations are computed again in the backward pass. compile: teacher and student
-    become one graph of torch.compile.
+    recompute: activations are computed again in the backward pass. compile: units, gates and mixes
+    are compiled functions (fused.py).
     """
-    times = Times(backbone)
+    times, blend = Times(backbone), None
+    if compile:
+        backbone, blend = fused(backbone), partial(run, blended)
     (start,) = starts(backbone, [(True,) * backbone.num_blocks])
 
-    def both(x, time, ctx, r, cache):
-        return compare(backbone, *start(x, time, ctx), r, cache, recompute)
+    def pair(x, timestep, ctx, r, cache):
+        h, c = start(x, times(timestep, len(x), x.device), ctx)
+        return compare(backbone, h, c, r, cache, recompute, blend)
 
-    both = compiled(both) if compile else both
-    return partial(_at, both, times)
-
-
-def _at(both, times, x, timestep, ctx, r, cache):
-    return both(x, times(timestep, len(x), x.device), ctx, r, cache)
+    return pair
 
 
 def training_pair(backbone, training):

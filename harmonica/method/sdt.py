@@ -58,11 +58,12 @@ def plain_pair(backbone, x, timestep, ctx, r, cache):
     return compare(backbone, *backbone.start(x, t, ctx), r, cache)
 
 
-def compare(backbone, h, c, r, cache, recompute=False):
+def compare(backbone, h, c, r, cache, recompute=False, blend=None):
     """Teacher and student from one start; they share the first block's feature, too.
 
     r: (N,), with graph. recompute: the student's activations are not kept but computed again in the
-    backward pass, with the same gradients. Returns teacher, student, the N detached mixes.
+    backward pass, with the same gradients. blend: as mix's. Returns teacher, student, the N detached
+    mixes.
     """
     first = []
 
@@ -74,7 +75,7 @@ def compare(backbone, h, c, r, cache, recompute=False):
 
     with torch.no_grad():
         teacher = backbone.through(h, c, of_teacher)
-    mixed_at, mixed = mix(r, [True] * len(cache), cache)
+    mixed_at, mixed = mix(r, [True] * len(cache), cache, blend)
 
     def of_student(i, compute):
         if i == 0:

@@ -1,0 +1,47 @@
+"""`python -m tools.gpu_evidence`: the parts, one process each, and their report."""
+
+import sys
+import time
+from pathlib import Path
+
+from tools.gpu_evidence import wheels
+
+SHARES = {"a": 1.2, "b": 4.0, "c": 1.7, "d": 0.5, "e": 0.6}  # of the time, in minutes of 8
+
+
+def main(argv=None):
+    from harmonica.cli.command import Parser, out_folder, text, whole
+
+    top = Parser(prog="python -m tools.gpu_evidence", description=__doc__.split("`: ")[1])
+    top.add_argument("--out", type=out_folder, default="results/bench")
+    top.add_argument("--wheels", type=text, help=f"a folder of wheels: {', '.join(wheels.NEEDED)}")
+    top.add_argument("--parts", nargs="+", choices=SHARES, default=list(SHARES))
+    top.add_argument("--router", type=text, help="a published router of DiT-XL/2 256, to time too")
+    minutes = "for all parts together; default %(default)s"
+    top.add_argument("--minutes", type=whole(1, 60), default=8, help=minutes)
+    top.add_argument("--repeats", type=whole(2, 1000), default=5)
+    top.add_argument("--tiny", action="store_true", help="toy sizes, on a CPU too: a rehearsal")
+    arguments = top.parse_args(argv)
+    return evidence(arguments)
+
+
+def evidence(arguments):
+    from tools.gpu_evidence.parts import PARTS, Sizes, in_process
+    from tools.gpu_evidence.report import write
+
+    sizes = Sizes(tiny=arguments.tiny, repeats=arguments.repeats, router=arguments.router)
+    out, begin = Path(arguments.out), time.time()
+    share = 60 * arguments.minutes / sum(SHARES[part] for part in arguments.parts)
+    for part in arguments.parts:
+        print(f"\n{part}. {PARTS[part].__doc__.splitlines()[0]}", flush=True)
+        in_process(part, sizes, out, share * SHARES[part])
+    path = write(out, arguments.parts)
+    print(f"\n{time.time() - begin:.0f} s; wrote {path} and {path.with_suffix('.md')}")
+    return 0
+
+
+if __name__ == "__main__":
+    wheels.install(sys.argv)
+    from harmonica.cli import command
+
+    sys.exit(command.run(main, sys.argv[1:]))

@@ -1,0 +1,71 @@
+"""A small experiment as on the CPU: DiT-digits, T = 20, CUR 50 %.
+
+x_0 error against the uncached model from the same noise: committed HarmoniCa routers, FORA, and a
+search of a few images with prediction, each made on the device and on the CPU.
+"""
+
+import time
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from harmonica import samplers
+from harmonica.digits.manifest import manifest
+from harmonica.lab.makings import ModelSpec
+from harmonica.lab.models import load_model
+from harmonica.method import router as routers
+from harmonica.method import schedules
+from harmonica.method.model import Loaded
+from harmonica.method.precision import float32_products
+from harmonica.method.schedule import Schedule
+from harmonica.search.predict import fit
+from harmonica.search.search import Search
+from harmonica.search.settings import Settings
+from harmonica.search.walks import ModelWalk, follow, uncached
+
+MODEL, ROUTERS = "dit-digits-s0", "dit-digits-s0-t20-sdt-leave-one-out-cur50-*.safetensors"
+
+
+def items(sizes):
+    yield "x_0 error", partial(_errors, sizes)
+
+
+def _errors(sizes):
+    devices, images = ("cpu", sizes.device.type), range(8 if sizes.tiny else 64)
+    settings = Settings(
+        images=4 if sizes.tiny else 24, check_images=4 if sizes.tiny else 24, rounds=0
+    )
+    found = {}
+    with float32_products("ieee"):
+        for device in dict.fromkeys(devices):
+            walk = ModelWalk(on(device), samplers.load("ddim"), 20)
+            exact = walk(uncached, 1, images)
+            made = {"HarmoniCa": router(), "FORA 2": schedules.fora(20, walk.num_blocks)}
+            made = {name: Schedule(keep=keep) for name, keep in made.items()}
+            made["FORA 2, predicted"] = fit(walk, made["FORA 2"].keep, 2, images)
+            begin = time.perf_counter()
+            target = schedules.budget(50, 20, walk.num_blocks)
+            made["search"] = Search(walk, [target], settings).run()[target]
+            seconds = time.perf_counter() - begin
+            found[device] = {
+                name: float((walk(follow(own), 1, images) - exact).square().mean())
+                for name, own in made.items()
+            } | {"seconds": seconds}
+    cpu, own = found["cpu"], found[sizes.device.type]
+    for name in cpu:
+        yield {"what": name, "CPU": cpu[name], "device": own[name], "ratio": own[name] / cpu[name]}
+
+
+def on(device):
+    spec = ModelSpec(name=MODEL, sha256=manifest()[MODEL]["sha256"], scale="digits")
+    loaded = load_model(spec)
+    loaded.backbone.model.to(device)
+    place = partial(torch.as_tensor, device=device)
+    return Loaded(spec, loaded.backbone, lambda k: loaded.cond(place(k)), 10, device=device)
+
+
+def router():
+    """The mask of the committed router."""
+    (path,) = Path("results/routers").glob(ROUTERS)
+    return routers.load(path).keep(50)

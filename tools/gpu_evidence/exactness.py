@@ -1,0 +1,222 @@
+"""Exact on CUDA: every backend against the eager loop, a pipeline, the search's derivatives, SDT.
+
+`largest` is the largest difference over the largest number; `right` compares it with a bound for
+the dtype (float32 products without TF32).
+"""
+
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+import harmonica
+from harmonica import samplers
+from harmonica.backbones.generic import Units
+from harmonica.bench import cases
+from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import follow as follow_plan
+from harmonica.method import schedules, seeds
+from harmonica.method.denoise import Denoiser
+from harmonica.method.model import Loaded
+from harmonica.method.precision import float32_products
+from harmonica.method.schedule import Schedule
+from harmonica.method.settings import RouterTraining
+from harmonica.method.train import train
+from harmonica.pipeline.transformers import backbone_of, obstacle
+from harmonica.pipeline.walk import transformers_of
+from harmonica.search.predict import fit
+from harmonica.search.probe import probe, random_directions
+from harmonica.search.walks import ModelWalk, follow, uncached
+from tools.gpu_evidence.tiny import tiny
+
+BOUND = {torch.float32: 2e-5, torch.bfloat16: 0.05}
+STEPS, IMAGES, WINDOW = 5, range(4), 3
+PIPELINES = ("DiT", "PixArt-Sigma", "Flux", "Wan")  # a family by plans, two by the generic backbone
+
+
+def items(sizes):
+    backends = list(dict.fromkeys(["eager", sizes.graph]))
+    for dtype in BOUND:
+        for family in FAMILIES:
+            name = f"{family} {str(dtype).removeprefix('torch.')}"
+            yield name, partial(_backends, family, dtype, backends, sizes)
+    for name in PIPELINES:
+        yield f"apply, tiny {name} pipeline", partial(_pipeline, name, sizes.device)
+    yield "derivatives of the search", partial(_derivatives, sizes)
+    yield "SDT, two trajectories", partial(_sdt, sizes)
+    for dtype in BOUND:
+        name = f"DiT {str(dtype).removeprefix('torch.')}, compiled"
+        yield name, partial(_backends, "DiT", dtype, ["compile"], sizes, schedules.fora)
+
+
+def half(steps, blocks):
+    return schedules.random(steps, blocks, steps * blocks // 2, 0)
+
+
+FAMILIES = {
+    "DiT": lambda: cases.dit(64, depth=3, heads=2, sample_size=8),
+    "PixArt": lambda: cases.pixart(16, depth=2, heads=1),
+}
+
+
+def loaded(family, dtype, device):
+    """A small random model of a family -> Loaded."""
+    torch.manual_seed(1)
+    case = FAMILIES[family]()
+    torch.nn.Module.to(case.backbone.model, device, dtype)
+    for parameter in case.backbone.parameters():  # so that blocks matter: adaLN starts at zero
+        if parameter.ndim > 1:
+            torch.nn.init.normal_(parameter, std=0.08)
+    cond = case.cond(max(IMAGES) + 1)
+
+    def of(indices):
+        if isinstance(cond, torch.Tensor):
+            return cond[torch.as_tensor(indices, device=device)]
+        count = len(indices)
+        return SimpleNamespace(**{k: _first(v, k, count) for k, v in vars(cond).items()})
+
+    return Loaded(None, case.backbone, of, 4, device=device)
+
+
+def _first(value, name, count):
+    return value if value is None or name.startswith("null") else value[:count]
+
+
+@torch.no_grad()
+def _backends(family, dtype, backends, sizes, mask=half):
+    model = loaded(family, dtype, sizes.device)
+    walk = ModelWalk(model, samplers.load("ddim"), STEPS, 1.5)
+    keep = mask(STEPS, walk.num_blocks)
+    with float32_products("ieee"):
+        plain = Schedule(keep=keep)
+        for name, own in {"reuse": plain, "predicted": fit(walk, keep, 3, IMAGES)}.items():
+            reference = walk(follow(own), 7, IMAGES).float()
+            for backend in backends:
+                plan = compile_mask(model.backbone, keep, backend, own.weights)
+                found = _planned(model, walk, plan).float()
+                yield {"schedule": name, "backend": backend, **_compared(found, reference, dtype)}
+
+
+def _planned(model, walk, plan):
+    """The images that ModelWalk gives, by a plan; twice, so that what is kept is used again."""
+    for _ in range(2):
+        rngs = seeds.generators(seeds.SEARCH, 7, indices=IMAGES)
+        x = seeds.normal(rngs, model.shape).to(model.device)
+        cond = model.cond(seeds.choices(rngs, model.num_conds))
+        denoiser = Denoiser(model.backbone, walk.sampler, walk.timesteps, cond, scale=1.5)
+        images = denoiser.images(denoiser.walk(denoiser.begin(x), follow_plan(denoiser, plan)))
+    return images
+
+
+def _compared(found, reference, dtype=torch.float32):
+    largest = float((found - reference).abs().max() / reference.abs().max())
+    finite = bool(found.isfinite().all())
+    return {"largest": largest, "right": finite and largest <= BOUND[dtype]}
+
+
+def _pipeline(name, device):
+    pipe, call, steps = tiny(name, device)
+    plain, units = call(), _units(pipe, call)
+    yield {"schedule": "none", "second as first": torch.equal(call(), plain)}
+    kept, reused = schedules.full(steps, units), half(steps, units)
+    for what, keep in {"all kept": kept, "half reused": reused}.items():
+        with harmonica.apply(pipe, Schedule(keep=keep), assume_timesteps=True):
+            first, second = call(), call()
+        yield {
+            "schedule": what,
+            "as untouched": torch.equal(first, plain),
+            "second as first": torch.equal(first, second),
+        }
+    yield {"schedule": "removed", "as untouched": torch.equal(call(), plain)}
+
+
+def _units(pipe, call):
+    """N of a pipeline's transformer."""
+    model = next(iter(transformers_of(pipe).values()))
+    if obstacle(model) is None:
+        return backbone_of(pipe).num_blocks
+    with Units(model, lambda args, kwargs: lambda i, compute: compute()) as units:
+        call()
+        return len(units.names)
+
+
+def _derivatives(sizes):
+    """dE by the backward sweep against differences of whole walks, float32."""
+    model = loaded("DiT", torch.float32, sizes.device)
+    walk = ModelWalk(model, samplers.load("ddim"), STEPS, 1.5)
+    schedule = Schedule(keep=half(STEPS, walk.num_blocks))
+    with float32_products("ieee"):
+        _, Q = probe(walk, schedule, 7, IMAGES, directions=1, window=WINDOW)
+        (v,) = random_directions(7, IMAGES, walk(uncached, 7, IMAGES), 1)
+        worst = scale = 0.0
+        for step in range(1, STEPS):
+            for i in (0, 3, walk.num_blocks - 1):
+                plus, minus = (
+                    walk(moved(schedule, step, i, amount), 7, IMAGES) for amount in (0.1, -0.1)
+                )
+                slope = (v * (plus - minus)).flatten(1).sum(1) / 0.2
+                own = Q[:, 0, step, 0, i] if not schedule.keep[step, i] else 0 * slope
+                worst = max(worst, float((own - slope).abs().max()))
+                scale = max(scale, float(slope.abs().max()))
+    yield {"largest": worst / scale, "of": scale, "right": worst <= 0.02 * scale}
+
+
+def moved(schedule, step, block, amount):
+    """A schedule's policy but for one entry, whose feature moves by so much of the way to the
+    computed one. Only its use there moves, not what is kept for later steps.
+    """
+    keep = schedule.keep.tolist()
+
+    def policy(t, call, state):
+        state = list(state or [None] * len(keep[0]))
+
+        def at(i, compute):
+            fresh = compute()
+            if keep[t][i]:
+                state[i] = fresh
+            used = state[i]
+            return used + amount * (fresh - used) if (t, i) == (step, block) else used
+
+        return call(at), state
+
+    return policy
+
+
+def _sdt(sizes):
+    """The same logits as on the CPU."""
+    training = RouterTraining(
+        walk="sdt",
+        objective="leave-one-out",
+        lambda_scores="soft",
+        trajectories=2,
+        batch=4,
+        refresh=1,
+        lambda_batch=2,
+        lr=0.01,
+        adam_eps=1e-8,
+        tau=0.1,
+        beta=1e-3,
+    )
+    spec = SimpleNamespace(training=training, num_steps=STEPS, guidance=1.5, sampler="ddim")
+    found = {}
+    with float32_products("ieee"):
+        for device in {torch.device("cpu"), sizes.device}:
+            logits, log = train(_on(device), spec, Path("not there"))
+            found[device.type] = logits.float().cpu(), log[-1]["data_loss"]
+    reference, own = found["cpu"], found[sizes.device.type]
+    moved_by = (reference[0] - own[0]).abs()[1:]
+    yield {
+        "largest logit difference": float(moved_by.max()),
+        "CPU loss": reference[1],
+        "loss": own[1],
+        "right": float(moved_by.max()) < 2e-3,
+    }
+
+
+def _on(device):
+    """The same small DiT on any device."""
+    model = loaded("DiT", torch.float32, torch.device("cpu"))
+    model.backbone.model.to(device)
+    place = partial(torch.as_tensor, device=device)
+    return Loaded(None, model.backbone, lambda indices: place(indices) % 4, 4, device=device)

@@ -1,0 +1,59 @@
+"""The parts' JSON files as one JSON and one Markdown page, named by the device."""
+
+import re
+
+from harmonica.errors import check
+from harmonica.files import atomic, read_json, write_json
+from tools.gpu_evidence.parts import PARTS, text
+
+HIDDEN = ("iqr_ms", "ratio_iqr", "ratio_fastest", "achieved_fastest", "repeats")
+
+
+def write(out, parts):
+    """-> the path of <device>.json; <device>.md lies beside it. The parts' own files go."""
+    known = {part: read_json(out / f"{part}.json") for part in parts if _path(out, part).exists()}
+    check(known, "out", str(out), "no part wrote its file; see the errors above")
+    device = next(iter(known.values()))["device"]
+    path = out / (re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-") + ".json")
+    write_json(path, {"device": device, "parts": known})
+    with atomic(path.with_suffix(".md")) as temporary:
+        temporary.write_text(markdown(device, known))
+    for part in known:
+        _path(out, part).unlink()
+    return path
+
+
+def _path(out, part):
+    return out / f"{part}.json"
+
+
+def markdown(device, parts):
+    about = next(iter(parts.values()))["provenance"]
+    lines = [
+        f"# Evidence from {device}",
+        "",
+        f"`python -m tools.gpu_evidence` (code {about['code_sha'][:8]}), torch "
+        f"{about['versions']['torch']}. "
+        "ratio = reference / ours within one process, the median of the ratios of each repeat. The "
+        "JSON file beside this one holds the quartiles.",
+        "",
+    ]
+    for part, content in parts.items():
+        lines += [f"## {part}. {PARTS[part].__doc__.strip()}", ""]
+        for name, item in content["items"].items():
+            lines += [f"**{name}**", "", *_item(item), ""]
+    return "\n".join(lines)
+
+
+def _item(item):
+    for reason in ("left_out", "failed"):
+        if reason in item:
+            return [f"{reason.replace('_', ' ')}: {item[reason]}"]
+    columns = list(dict.fromkeys(key for row in item["rows"] for key in row if key not in HIDDEN))
+    if not columns:
+        return ["nothing"]
+    head = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+    return head + [
+        "| " + " | ".join(text(row.get(column, "-")) for column in columns) + " |"
+        for row in item["rows"]
+    ]

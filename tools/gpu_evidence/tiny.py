@@ -1,0 +1,22 @@
+"""The tests' tiny random pipelines, on any device."""
+
+import sys
+from pathlib import Path
+
+import torch
+from torch.utils._pytree import tree_map
+
+TESTS = Path(__file__).resolve().parents[2] / "tests"
+
+
+def tiny(name, device):
+    """-> pipeline, call(): its latents from the same noise, steps."""
+    if str(TESTS) not in sys.path:
+        sys.path.insert(0, str(TESTS))
+    from tiny_pipelines import PIPELINES, run
+
+    pipe, inputs = PIPELINES[name][0]()
+    inputs = tree_map(lambda one: one.to(device) if torch.is_tensor(one) else one, inputs)
+    pipe = pipe.to(device)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe, lambda: run(pipe, inputs), inputs["num_inference_steps"]

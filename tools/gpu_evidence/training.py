@@ -1,0 +1,130 @@
+"""Training and search at DiT-XL/2 256: time and memory of an SDT update, lambda, a linearisation.
+
+The reference of an SDT update is the released way, that of lambda a walk from the start for every
+step, that of the linearisation's memory the estimate that a search prints before it starts.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from harmonica import samplers
+from harmonica.backbones.counts import count
+from harmonica.bench import cases, lambda_refresh, sdt_update, timing
+from harmonica.fast.fused import fused
+from harmonica.lab.training_cost import peak_bytes
+from harmonica.method import schedules
+from harmonica.method.model import Loaded
+from harmonica.method.schedule import Schedule
+from harmonica.search.probe import probe
+from harmonica.search.settings import Settings
+from harmonica.search.walks import ModelWalk, uncached
+from tools.gpu_evidence.speed import shapes
+
+BATCHES = (64, 32)  # images before guidance; the second where the first does not fit
+SEARCHED = 8  # images of a linearisation
+
+
+class Training(cases.Setting):
+    def __init__(self, case, batch, backends):
+        super().__init__("dit-digits-s0", case.repeats, backends)
+        self.case, self.batch = case, batch
+
+    def training_case(self):
+        return self.case, self.batch
+
+
+def items(sizes):
+    case = shapes(sizes.tiny)["DiT-XL/2 256"]
+    yield "linearisation", partial(_linearisation, case, sizes)
+    yield "lambda", partial(_lambda, case, sizes)
+    yield "SDT update", partial(_update, case, sizes)
+
+
+def _update(make, sizes):
+    case = replace(make(), repeats=3)
+    for batch in (2,) if sizes.tiny else BATCHES:
+        try:
+            for row, _ in sdt_update.rows(Training(case, batch, ["eager", "compile"])):
+                yield row
+            return
+        except torch.cuda.OutOfMemoryError:
+            yield {"batch": 2 * batch, "way": "released: does not fit"}
+            torch.cuda.empty_cache()
+
+
+def _lambda(make, sizes):
+    case = replace(make(), num_steps=3 if sizes.tiny else 10)
+    setting = Training(case, 2 if sizes.tiny else 8, ["eager"])
+    return (row for row, _ in lambda_refresh.rows(setting, repeats=2))
+
+
+def _linearisation(make, sizes):
+    """Memory and time of one linearisation, and the time in walks of the uncached model."""
+    case, count_ = make(), 2 if sizes.tiny else SEARCHED
+    images, settings = range(count_), Settings(images=count_, check_images=count_)
+    walk = _walk(case, case.backbone)
+    keep = schedules.random(*_half(walk), 0)
+    ways = {
+        "predicted": (walk, True),
+        "reused": (walk, False),
+        "predicted, compiled": (_walk(case, fused(case.backbone)), True),
+    }
+    functions = {
+        name: partial(
+            probe, own, Schedule(keep=keep), 1, images, directions=1, window=6, paired=paired
+        )
+        for name, (own, paired) in ways.items()
+        if sizes.device.type == "cuda" or name != "predicted, compiled"
+    }
+    timed = {name: waiting(function) for name, function in functions.items()}
+    timed[None] = timing.waiting(lambda: walk(uncached, 2, images))
+    seconds = {name: min(own) for name, own in timing.interleaved(timed, 2).items()}
+    for name, function in functions.items():
+        yield {
+            "model": case.name,
+            "way": name,
+            "images": count_,
+            "T": case.num_steps,
+            "walk_s": seconds[None],
+            "linearisation_s": seconds[name],
+            "in walks": seconds[name] / seconds[None],
+            "in walks, estimated": settings.linearisation() / count_,
+            "features_bytes": _features(case) * count_,
+            "peak_bytes": peak_bytes(function) if sizes.device.type == "cuda" else None,
+        }
+
+
+def _walk(case, backbone):
+    device = case.noise(1).device
+    classes = partial(_classes, backbone.num_classes, device)
+    loaded = Loaded(None, backbone, classes, backbone.num_classes, device=device)
+    return ModelWalk(loaded, samplers.load("ddim"), case.num_steps, case.guidance)
+
+
+def _half(walk):
+    return walk.num_steps, walk.num_blocks, walk.num_steps * walk.num_blocks // 2
+
+
+def _features(case):
+    """Bytes of all features of one image's walk."""
+    own = next(case.backbone.parameters())
+    counts = count(case.backbone, case.cond(1))
+    halves = 1 if case.guidance == 1 else 2
+    return case.num_steps * halves * sum(counts.elements) * own.element_size()
+
+
+def _classes(num_classes, device, indices):
+    return torch.as_tensor(indices, device=device) % num_classes
+
+
+def waiting(function):
+    """As timing.waiting, with gradients."""
+
+    def run():
+        function()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+
+    return run

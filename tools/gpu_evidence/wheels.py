@@ -1,0 +1,32 @@
+"""The packages that a machine with torch but without a network is given as wheels."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+NEEDED = ("diffusers", "torch-fidelity", "clean-fid", "submitit")
+
+
+def install(argv):
+    """Where --wheels names a folder, install its wheels into a temporary one that Python looks at
+    first. No package index is asked, and what is installed already is not touched.
+    """
+    folder = _given(argv)
+    if folder is None:
+        return
+    wheels = sorted(map(str, Path(folder).glob("*.whl")))
+    if not wheels:
+        sys.exit(f"wheels: {folder} holds no wheels; put those of {', '.join(NEEDED)} there")
+    site = tempfile.mkdtemp(prefix="wheels-")
+    options = ["--quiet", "--no-index", "--no-deps", "--no-compile", "--target", site]
+    subprocess.run([sys.executable, "-m", "pip", "install", *options, *wheels], check=True)
+    sys.path.insert(0, site)
+
+
+def _given(argv):
+    for option, value in zip(argv, argv[1:]):
+        if option == "--wheels":
+            return value
+    joined = [one.partition("=")[2] for one in argv if one.startswith("--wheels=")]
+    return joined[0] if joined else None
