@@ -12,6 +12,7 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_unflatten
 
 from harmonica.errors import check
 from harmonica.fast.steps import Plan
+from harmonica.method.cache import predicted
 
 WARM_UP = (
     3  # runs before a capture: libraries choose kernels and allocate workspaces in the first ones
@@ -23,8 +24,8 @@ class GraphPlan(Plan):
     in static memory).
     """
 
-    def __init__(self, backbone, keep, weights=None, capture=None):
-        super().__init__(backbone, keep, weights, translate=lambda function: function)
+    def __init__(self, backbone, keep, weights=None, capture=None, predict=predicted):
+        super().__init__(backbone, keep, weights, lambda row: row, predict)
         self.deepest = [max(column) for column in zip(*self.depths)]
         self.capture = capture or Capture()
         self.buffers, self.own, self.ctx, self.shape, self.cache = {}, None, None, None, None
@@ -75,7 +76,7 @@ class GraphPlan(Plan):
         read = [slot for i, count in self.skipped[step] for slot in own.slots[i][:count]]
         weights = self.weights_of(step, device)
 
-        def run():
+        def step():
             out, features = function(*own.moving.tree, own.fixed.tree, read, weights)
             for i, feature in zip(self.held[step], features):
                 if i not in own.slots:
@@ -83,7 +84,7 @@ class GraphPlan(Plan):
                 own.slots[i][0].copy_(feature)
             return out
 
-        own.graphs[self._key(step)] = self.capture(run, device)
+        own.graphs[self._key(step)] = self.capture(step, device)
         return own.graphs[self._key(step)]
 
 

@@ -7,16 +7,22 @@ step is a fixed list.
 
 Backends: "eager" is bit-identical to the loop of cache.py at the caller's batch shape on CPU;
 "compile" gives every distinct row to torch.compile once; "cudagraph" captures every distinct row
-once per input shape (cudagraph.py).
+once per input shape (cudagraph.py), its units compiled once for all rows (fused.py).
 """
+
+import os
+import shutil
+from functools import partial
 
 import torch
 
 from harmonica.errors import check
 from harmonica.fast.cudagraph import GraphPlan
-from harmonica.fast.fused import fused
+from harmonica.fast.fused import fused, run
 from harmonica.fast.steps import Plan, compiled
+from harmonica.method.cache import predicted
 
+COMPILERS = ("gcc", "clang")  # what Triton looks for
 BACKENDS = ("eager", "compile", "cudagraph")
 
 
@@ -25,11 +31,9 @@ def compile_mask(backbone, keep, backend="eager", weights=None):
 
     weights: of predicted entries, as a Schedule has them. BadInput for a wrong argument.
     """
+    check(backend in BACKENDS, "backend", backend, f"choose one of {', '.join(BACKENDS)}")
     check(
-        backend in (*BACKENDS, "graph"), "backend", backend, f"choose one of {', '.join(BACKENDS)}"
-    )
-    check(
-        backend not in ("cudagraph", "graph") or torch.cuda.is_available(),
+        backend != "cudagraph" or torch.cuda.is_available(),
         "backend",
         backend,
         "CUDA graphs need a CUDA device and there is none; choose eager or compile",
@@ -47,9 +51,13 @@ def compile_mask(backbone, keep, backend="eager", weights=None):
         "nothing can be reused at the first step",
     )
     if backend == "cudagraph":
-        return GraphPlan(fused(backbone), keep, weights)
-    if backend == "graph":
-        return GraphPlan(backbone, keep, weights)
+        check(
+            any(map(shutil.which, COMPILERS)) or "CC" in os.environ,
+            "backend",
+            backend,
+            "its kernels need a C compiler and there is none; install gcc or choose eager",
+        )
+        return GraphPlan(fused(backbone), keep, weights, predict=partial(run, predicted))
     return Plan(backbone, keep, weights, compiled if backend == "compile" else None)
 
 

@@ -23,11 +23,11 @@ class Plan:
 
     weights: {(step, block): (K + 1, channels)} of the skipped entries that are predicted (see
     method/schedule.py); the others reuse. translate(function) -> function, or None: what becomes of
-    each distinct row.
+    each distinct row. predict: method.cache.predicted, or a faster one.
     """
 
-    def __init__(self, backbone, keep, weights=None, translate=None):
-        self.backbone, weights = backbone, weights or {}
+    def __init__(self, backbone, keep, weights=None, translate=None, predict=predicted):
+        self.backbone, self.predict, weights = backbone, predict, weights or {}
         self.rows = [tuple(row) for row in keep.tolist()]
         self.codes = [_codes(step, row, weights) for step, row in enumerate(self.rows)]
         self.depths = _depths(self.codes)
@@ -58,7 +58,7 @@ class Plan:
         made = {}
         for row, codes, held in zip(self.rows, self.codes, self.held):
             if (codes, *held) not in made:
-                function = row_function(self.backbone, start_of[row], codes, held)
+                function = row_function(self.backbone, start_of[row], codes, held, self.predict)
                 made[codes, *held] = translate(function) if translate else function
         return [made[codes, *held] for codes, held in zip(self.codes, self.held)]
 
@@ -151,7 +151,7 @@ def _depths(codes):
     return depths[::-1]
 
 
-def row_function(backbone, start, codes, held):
+def row_function(backbone, start, codes, held, predict):
     """One row as a function of tensors alone.
 
     (x, time, ctx, the features that the skipped blocks need, the weights of the predicted ones) ->
@@ -168,7 +168,7 @@ def row_function(backbone, start, codes, held):
             elif codes[i] == REUSED:
                 feature = next(given)
             else:
-                feature = predicted(next(weights), [next(given) for _ in range(-codes[i])])
+                feature = predict(next(weights), [next(given) for _ in range(-codes[i])])
             if hold[i]:
                 features.append(feature)
             return feature

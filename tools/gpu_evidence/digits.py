@@ -32,9 +32,12 @@ def items(sizes):
 
 
 def _errors(sizes):
-    devices, images = ("cpu", sizes.device.type), range(8 if sizes.tiny else 64)
+    devices, images = ("cpu", sizes.device.type), range(4 if sizes.tiny else 64)
     settings = Settings(
-        images=4 if sizes.tiny else 24, check_images=4 if sizes.tiny else 24, rounds=0
+        predict=not sizes.tiny,
+        images=2 if sizes.tiny else 24,
+        check_images=2 if sizes.tiny else 24,
+        rounds=0,
     )
     found = {}
     with float32_products("ieee"):

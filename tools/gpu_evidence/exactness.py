@@ -45,7 +45,7 @@ def items(sizes):
         yield f"apply, tiny {name} pipeline", partial(_pipeline, name, sizes.device)
     yield "derivatives of the search", partial(_derivatives, sizes)
     yield "SDT, two trajectories", partial(_sdt, sizes)
-    for dtype in BOUND:
+    for dtype in () if sizes.tiny else BOUND:
         name = f"DiT {str(dtype).removeprefix('torch.')}, compiled"
         yield name, partial(_backends, "DiT", dtype, ["compile"], sizes, schedules.fora)
 

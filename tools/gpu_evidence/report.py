@@ -6,6 +6,18 @@ from harmonica.errors import check
 from harmonica.files import atomic, read_json, write_json
 from tools.gpu_evidence.parts import PARTS, text
 
+FIRST = (
+    "model",
+    "way",
+    "schedule",
+    "T",
+    "batch",
+    "images",
+    "backend",
+    "reference_ms",
+    "ms",
+    "ratio",
+)
 HIDDEN = ("iqr_ms", "ratio_iqr", "ratio_fastest", "achieved_fastest", "repeats")
 
 
@@ -49,7 +61,8 @@ def _item(item):
     for reason in ("left_out", "failed"):
         if reason in item:
             return [f"{reason.replace('_', ' ')}: {item[reason]}"]
-    columns = list(dict.fromkeys(key for row in item["rows"] for key in row if key not in HIDDEN))
+    found = {key for row in item["rows"] for key in row if key not in HIDDEN}
+    columns = [key for key in FIRST if key in found] + sorted(found - {*FIRST})
     if not columns:
         return ["nothing"]
     head = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]

@@ -57,8 +57,8 @@ def items(sizes):
     yield f"sampling {first}, one image", partial(_sampling, made[first], 1, graph, sizes)
     yield f"sampling {first}, eager", partial(_sampling, made[first], 8, "eager", sizes)
     if not sizes.tiny:
-        one = partial(_forward, made[first], (8,), ["graph", "compile"], (), sizes)
-        yield f"forward {first}, other backends", one
+        one = partial(_forward, made[first], (8,), ["compile"], (), sizes)
+        yield f"forward {first}, compiled rows", one
 
 
 def _forward(make, batches, backends, compiled, sizes):

@@ -17,7 +17,10 @@ def install(argv):
         return
     wheels = sorted(map(str, Path(folder).glob("*.whl")))
     if not wheels:
-        sys.exit(f"wheels: {folder} holds no wheels; put those of {', '.join(NEEDED)} there")
+        print(
+            f"wheels: {folder} holds none; put those of {', '.join(NEEDED)} there", file=sys.stderr
+        )
+        sys.exit(2)
     site = tempfile.mkdtemp(prefix="wheels-")
     options = ["--quiet", "--no-index", "--no-deps", "--no-compile", "--target", site]
     subprocess.run([sys.executable, "-m", "pip", "install", *options, *wheels], check=True)
