@@ -26,8 +26,8 @@ def taylor(keep, channels, order):
     weights = {}
     for step, i in (~keep).nonzero().tolist():
         computed = [s for s in range(step) if keep[s, i]][::-1]
-        row = torch.zeros(order + 2)
-        row[: len(computed)] = torch.tensor(taylor_weights(step, computed, order))[: order + 1]
+        row, used = torch.zeros(order + 2), min(len(computed), order + 1)
+        row[:used] = torch.tensor(taylor_weights(step, computed, order))[:used]
         weights[step, i] = row[:, None].expand(-1, channels[i]).half()
     return Schedule(keep=keep, weights=weights, about={"method": f"Taylor {order}"})
 

@@ -38,6 +38,13 @@ def test_second_order_is_as_its_definition_says():
     assert taylor_weights(s, [k, m, n], 2) @ features == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_taylor_schedule_uses_no_more_features_than_its_order(order):
+    made = taylor(schedules.fora(20, 2), [3, 3], order)
+    own = taylor_weights(19, list(range(18, -1, -2)), order)[: order + 1]
+    assert made.weights[19, 1][:-1, 0].tolist() == pytest.approx(own.tolist(), abs=1e-3)
+
+
 def test_a_taylor_schedule_extrapolates_what_it_has(linear_walk):
     keep = schedules.fora(5, 3)
     made = taylor(keep, channels_of(linear_walk), 2)
