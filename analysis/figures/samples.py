@@ -32,10 +32,11 @@ def draw(root, group, paths):
 def _draw_large(grids, group, paths):
     """The images alone, as wide as the page: a reader looks at what they show."""
     names = [_where(line, group) for line in group.lines]
-    size = (WIDTH - LETTER * max(map(len, names))) / DIGITS
-    with plot.drawing(paths, WIDTH, size * len(grids) + 0.4) as figure:
+    size = (WIDTH - 0.2 - LETTER * max(map(len, names))) / DIGITS
+    with plot.drawing(paths, WIDTH, size * len(grids) + 0.3) as figure:
         ax = figure.subplots()
         ax.imshow(_strip(grids), cmap=_framed("gray"), vmin=-1, vmax=1, interpolation="nearest")
+        ax.set_anchor("E")  # what is left over goes to the names
         ax.set(title=f"{group.name}: images from the same noise", xticks=[], yticks=_middles(grids))
         ax.set_yticklabels(names)
         ax.spines[:].set_visible(False)

@@ -9,13 +9,14 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file, save
 
 from harmonica.clothes import data, judge
 from harmonica.digits.data import to_uint8
 from harmonica.files import atomic
 
 FOLDER = Path(__file__).parent / "weights"
-IMAGES, JUDGED = FOLDER / "images.npz", FOLDER / "judged.npz"
+IMAGES, JUDGED = FOLDER / "images.npz", FOLDER / "judged.safetensors"
 OF_EACH = 1000  # images of a class: its first ones, classes in turn
 
 
@@ -31,9 +32,10 @@ def make():
     for layer in ("pool", "spatial"):
         judged[f"{layer}_mu"], judged[f"{layer}_sigma"] = scores.statistics(of_all[layer])
     shown = {"images": to_uint8(images[chosen]), "labels": labels[chosen].astype(np.uint8)}
-    for path, arrays in ((IMAGES, shown), (JUDGED, judged)):
-        with atomic(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)
+    with atomic(JUDGED) as temporary:
+        temporary.write_bytes(save(judged))
+    with atomic(IMAGES) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **shown)
 
 
 @cache
@@ -49,8 +51,8 @@ def reference():
     """-> what scores.scores compares with: the judge's features {"pool": (10 000, 64)} of the
     training images above, and {"pool": (mu, sigma), "spatial": (mu, sigma)} of all 60 000.
     """
-    with np.load(JUDGED, allow_pickle=False) as file:
-        statistics = {
-            layer: (file[f"{layer}_mu"], file[f"{layer}_sigma"]) for layer in ("pool", "spatial")
-        }
-        return {"pool": file["pool"].astype(np.float64)}, statistics
+    judged = load_file(JUDGED)
+    statistics = {
+        layer: (judged[f"{layer}_mu"], judged[f"{layer}_sigma"]) for layer in ("pool", "spatial")
+    }
+    return {"pool": judged["pool"].astype(np.float64)}, statistics

@@ -1,5 +1,9 @@
 """A base model of any scale, by its ModelSpec."""
 
+from dataclasses import replace
+
+import torch
+
 from harmonica.clothes import shipped
 from harmonica.digits.models import load_base
 
@@ -9,9 +13,17 @@ def load_model(spec, precision=None):
     a file is missing or has another hash.
     """
     if spec.scale == "clothes":
-        return load_base(spec, lambda part: shipped.training_images())
+        loaded = load_base(spec, lambda part: shipped.training_images())
+        return _on_gpu(loaded) if torch.cuda.is_available() else loaded
     if spec.scale != "paper":
         return load_base(spec)
     from harmonica.weights import dit  # diffusers' pipelines take seconds to import
 
     return dit.load(spec, precision)
+
+
+def _on_gpu(loaded):
+    loaded.backbone.model.to("cuda")
+    return replace(
+        loaded, cond=lambda indices: loaded.cond(indices).to("cuda"), device=torch.device("cuda")
+    )

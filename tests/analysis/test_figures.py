@@ -6,6 +6,8 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 
 from analysis import figures, methods, records
@@ -116,6 +118,17 @@ def test_sample_grids_are_those_of_tables_and_of_sdt_against_standard_training(r
     assert figures.pictured(rows() + sdt + beta) == list(
         dict.fromkeys(row.runs[0] for row in rows() + sdt)
     )
+
+
+def test_garments_are_as_large_as_the_page_allows_and_stand_alone(measured, tmp_path, monkeypatch):
+    (group,) = records.load(*measured())
+    garments = np.random.default_rng(0).uniform(-1, 1, (10, 1, 28, 28))
+    monkeypatch.setattr(records, "images", lambda *of: garments)
+    path = tmp_path / "garments.png"
+    figures.samples.draw(tmp_path, group, [path])
+    height, width = plt.imread(path).shape[:2]
+    assert width / 20 > 28  # each shown with more than a pixel for every one of its own
+    assert height / len(group.lines) > 28
 
 
 def test_a_router_of_another_sampler_is_not_shown_as_the_rows_own(loaded):
