@@ -63,7 +63,7 @@ def _render(table, scale, which, seeds):
     records.require(LOCAL, needed, table.command(which, seeds, scale))
     if costs:
         _show(*cost.render(table, LOCAL, LOCAL, scale))
-    elif scale == "paper":
+    elif rows and scale == "paper":
         _show(*paper_scale.render(LOCAL, LOCAL, rows, table))
     elif rows:
         committed = records.same(RESULTS, rows)

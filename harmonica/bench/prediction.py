@@ -65,7 +65,7 @@ def step_of(plan, step, x, t, ctx):
 
 def compared(steps, blocks, repeats):
     """The times of a predicted and a computed step beside a reused one, and per block what they
-    take beyond it.
+    take beyond it, by the ratios within one repeat.
     """
     count = timing.times_at_least(steps["reused"])
     own = {name: timing.repeated(step, count) for name, step in steps.items()}
@@ -76,7 +76,8 @@ def compared(steps, blocks, repeats):
     }
     row, computed = times["predicted"], times["computed"]
     beyond = {
-        name: 1000 * (one["ms"] - one["reference_ms"]) / blocks for name, one in times.items()
+        name: 1000 * one["reference_ms"] * (1 / one["ratio"] - 1) / blocks
+        for name, one in times.items()
     }
     return {
         **row,
@@ -84,4 +85,5 @@ def compared(steps, blocks, repeats):
         "computed_ms": computed["ms"],
         "predicted_us_per_block": beyond["predicted"],
         "computed_us_per_block": beyond["computed"],
+        "predicted / computed": beyond["predicted"] / beyond["computed"],
     }
