@@ -43,7 +43,7 @@ def base_models(scale, prefix):
         if name.rsplit("-s", 1)[0] == prefix
     }
     where = " and ".join(map(str, folders()))
-    right = f"{where} has none; unset HARMONICA_MODELS to use the shipped ones"
+    right = f"{where} has none; unset HARMONICA_MODELS to use the shipped ones, or train some"
     check(found, "base model", prefix, right)
     return tuple(found[seed] for seed in sorted(found))
 

@@ -1,16 +1,18 @@
 """Training of the clothes base models, by the digits' code on Fashion-MNIST."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 
-from harmonica.clothes import data, judge
+from harmonica.clothes import data, judge, reference
 from harmonica.digits import base
 from harmonica.digits.scale import SmallScale
 
 CLOTHES = SmallScale(
     load=data.load,
-    judge=judge.load,
+    judge=reference.load_judge,
     num_images=10_000,
-    num_steps=50,
+    num_steps=20,
     guidance=1.5,
     num_nearest=1000,
 )
@@ -24,7 +26,6 @@ class ClothesTraining(base.BaseTraining):
     width: int = 128
     depth: int = 12
     steps: int = 7500
-    batch: int = 128
     lr: float = 1e-3
     ema: float = 0.9995
     autocast: bool = True
@@ -32,6 +33,9 @@ class ClothesTraining(base.BaseTraining):
 
 def make(name, settings, out, device="cpu"):
     """Train base model `name` (settings: fields of ClothesTraining) into folder `out` -> name, its
-    manifest entry.
+    manifest entry. The judge that lies in `out`, if any, measures its quality.
     """
-    return base.make(name, ClothesTraining(**settings), out, CLOTHES, device)
+    scale, own = CLOTHES, Path(out) / reference.JUDGE
+    if own.is_file():
+        scale = replace(CLOTHES, judge=partial(judge.load, own))
+    return base.make(name, ClothesTraining(**settings), out, scale, device)

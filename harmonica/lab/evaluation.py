@@ -6,8 +6,7 @@ from functools import cache
 import numpy as np
 
 from harmonica import weights
-from harmonica.clothes import judge as clothes_judge
-from harmonica.clothes import shipped
+from harmonica.clothes import reference as clothes
 from harmonica.digits import data, judge
 from harmonica.files import read_array
 from harmonica.lab.sampling import blocks_of, load_samples
@@ -115,14 +114,14 @@ def _clean(device):
 
 @cache
 def _extractor(scale):
-    return features.Extractor((clothes_judge if scale == "clothes" else judge).load())
+    return features.Extractor(clothes.load_judge() if scale == "clothes" else judge.load())
 
 
 @cache
 def _of_data(scale):
     """-> features of training images, and the statistics of all of them where those are not all."""
     if scale == "clothes":
-        return shipped.reference()
+        return clothes.features_and_statistics()
     return _features(data.load("train")[0], scale), None
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from harmonica.clothes import shipped
+from harmonica.clothes import reference
 from harmonica.digits.models import load_base
 
 
@@ -13,7 +13,7 @@ def load_model(spec, precision=None):
     a file is missing or has another hash.
     """
     if spec.scale == "clothes":
-        loaded = load_base(spec, lambda part: shipped.training_images())
+        loaded = load_base(spec, lambda part: reference.training_images())
         return _on_gpu(loaded) if torch.cuda.is_available() else loaded
     if spec.scale != "paper":
         return load_base(spec)

@@ -1,0 +1,91 @@
+"""What runs at clothes scale are measured by, made of the whole data set beside the base models: the
+judge, 10 000 training images, for Learning-to-Cache, and how the judge sees them: its features of
+these, for precision and recall, and its statistics of all 60 000, for FID and sFID.
+
+The images are Fashion-MNIST's, copyright 2017 Zalando SE, MIT licence (weights/
+LICENSE.fashion-mnist).
+"""
+
+from functools import cache
+
+import numpy as np
+from safetensors.numpy import load_file, save
+from safetensors.torch import save as save_weights
+
+from harmonica.clothes import data, judge
+from harmonica.digits.data import to_uint8
+from harmonica.digits.manifest import CLOTHES, folders
+from harmonica.errors import check
+from harmonica.files import atomic
+
+JUDGE, IMAGES, JUDGED = "judge.safetensors", "images.npz", "judged.safetensors"
+OF_EACH = 1000  # images of a class: its first ones, classes in turn
+
+
+def is_whole(folder):
+    return all((folder / name).is_file() for name in (JUDGE, IMAGES, JUDGED))
+
+
+def folder():
+    """Where they lie: beside the base models that HARMONICA_MODELS names, or shipped. BadInput where
+    nobody has made them.
+    """
+    there = [place for place in (*folders(), CLOTHES) if is_whole(place)]
+    right = f"it holds no {JUDGED}; `make base-models SCALE=clothes` makes it"
+    check(there, "clothes", str(folders()[-1]), right)
+    return there[0]
+
+
+def make(place, device="cpu"):
+    """Make them below the folder `place`; a judge that is there is kept. -> its accuracy on the
+    held-out images, in percent.
+    """
+    from harmonica.metrics import features, scores
+
+    if not (place / JUDGE).is_file():
+        with atomic(place / JUDGE) as temporary:
+            temporary.write_bytes(save_weights(judge.train(0, device)))
+    extractor = features.Extractor(judge.load(place / JUDGE)).to(device)
+    (images, labels), (held_out, theirs) = data.load("train"), data.load("test")
+    of_all, of_held_out = (
+        features.extract(to_uint8(part), extractor) for part in (images, held_out)
+    )
+    firsts = np.stack([np.flatnonzero(labels == k)[:OF_EACH] for k in range(len(data.NAMES))])
+    chosen = firsts.T.reshape(-1)
+    judged = {"pool": of_all["pool"][chosen].astype(np.float32)}
+    for layer in ("pool", "spatial"):
+        judged[f"{layer}_mu"], judged[f"{layer}_sigma"] = scores.statistics(of_all[layer])
+    with atomic(place / JUDGED) as temporary:
+        temporary.write_bytes(save(judged))
+    kept = {"images": to_uint8(images[chosen]), "labels": labels[chosen].astype(np.uint8)}
+    with atomic(place / IMAGES) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **kept)
+    return 100 * float((of_held_out["logits"].argmax(1) == theirs).mean())
+
+
+def load_judge():
+    """The judge, float32, in eval(), frozen."""
+    return judge.load(folder() / JUDGE)
+
+
+def training_images():
+    """-> images (10 000, 1, 28, 28) float32 in [-1, 1], labels (10 000,) int64, classes in turn."""
+    return _images(folder() / IMAGES)
+
+
+@cache
+def _images(path):
+    with np.load(path, allow_pickle=False) as file:
+        images = file["images"].astype(np.float32) / np.float32(127.5) - 1
+        return images, file["labels"].astype(np.int64)
+
+
+def features_and_statistics():
+    """-> what scores.scores compares with: the judge's features {"pool": (10 000, 64)} of the
+    training images above, and {"pool": (mu, sigma), "spatial": (mu, sigma)} of all 60 000.
+    """
+    judged = load_file(folder() / JUDGED)
+    statistics = {
+        layer: (judged[f"{layer}_mu"], judged[f"{layer}_sigma"]) for layer in ("pool", "spatial")
+    }
+    return {"pool": judged["pool"].astype(np.float64)}, statistics
