@@ -225,11 +225,11 @@ def _feed_forward(block, h, shift, scale):
 
 def _is_plain(attn):
     """Whether this cross-attention's keys and values are all that plain linear layers and
-    diffusers' processor make of them.
+    diffusers' processor make of them; queries and output are made by a call of their layers,
+    whatever these are.
     """
     return is_default(attn) and all(
-        is_own(linear, torch.nn.Linear)
-        for linear in (attn.to_q, attn.to_k, attn.to_v, attn.to_out[0])
+        is_own(linear, torch.nn.Linear) for linear in (attn.to_k, attn.to_v)
     )
 
 

@@ -118,11 +118,12 @@ def _of_pixart(model, own):
     return count(PixArt(transformer.to("meta")), cond)
 
 
-def summary(counts, keep, against, halves=1, element_bytes=4, weights=None):
+def summary(counts, keep, against, halves=1, element_bytes=4, weights=None, original=None):
     """The cost part of a record. against: number of steps of the uncached run that the speedup
-    refers to. element_bytes: of a feature's dtype. weights: of predicted entries.
+    refers to. element_bytes: of a feature's dtype. weights: of predicted entries. original: the
+    Counts before compression, where the model was compressed.
     """
-    plain = macs(counts, full(against, len(counts.blocks)), halves)
+    plain = macs(original or counts, full(against, len(counts.blocks)), halves)
     own = macs(counts, keep, halves)
     elements = int(live_elements(counts, keep, weights).max()) * halves
     return {

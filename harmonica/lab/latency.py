@@ -41,7 +41,7 @@ def measure(spec, store):
 
 def _sampler_of(run, batch, store):
     """-> a function that generates one batch under the run's schedule."""
-    loaded = load_model(run.model, run.precision)
+    loaded = load_model(run.model, run.precision, store)
     own, _ = schedule_of(run, store, loaded.backbone.num_blocks)
     sampler = samplers.load(run.sampler)
     x = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=range(batch)), loaded.shape).to(

@@ -1,5 +1,5 @@
-"""How each artefact is made: a router is trained, a run is sampled and evaluated. Asked again,
-nothing is done.
+"""How each artefact is made: a model is compressed, a router is trained, a run is sampled and
+evaluated. Asked again, nothing is done.
 
 Whatever is long is kept as it goes (training state, sample blocks), so a killed process loses one
 save interval.
@@ -10,6 +10,8 @@ import time
 
 from harmonica import samplers
 from harmonica.backbones.counts import count
+from harmonica.compress import transform
+from harmonica.compress.stored import num_bytes
 from harmonica.fast.plan import compile_mask
 from harmonica.fast.training import training_pair
 from harmonica.lab import cost
@@ -84,7 +86,7 @@ def make_shard(run, store, shard, num_shards, progress=iter):
 
 def _sample(run, store, progress=iter, shard=0, num_shards=1):
     """Sample what is missing of a run or shard -> its model, schedule and natural CUR."""
-    loaded = load_model(run.model, run.precision)
+    loaded = load_model(run.model, run.precision, store)
     own, natural = schedule_of(run, store, loaded.backbone.num_blocks)
     plan = compile_mask(loaded.backbone, own.keep, run.backend or "eager", own.weights)
     for block in progress(missing_blocks(run, store, shard, num_shards)):
@@ -92,15 +94,38 @@ def _sample(run, store, progress=iter, shard=0, num_shards=1):
     return loaded, own, natural
 
 
+def _compressed(spec, store, progress):
+    loaded, path = load_model(spec.model.original), store.compressed_path(spec)
+    settings = spec.model.compression
+    with float32_products("ieee"):
+        made = transform.compress(loaded, settings, store.state_path(spec), progress)
+    if ranks.is_first():
+        transform.save(path, *made)
+    smaller = load_model(spec.model, store=store) if ranks.is_first() else loaded
+    return {
+        "metrics": {
+            **transform.bits(settings),
+            "stored_bytes": num_bytes(made[0]),
+            "original_bytes": num_bytes(dict(loaded.backbone.model.named_parameters())),
+            "block_macs": sum(_counted(smaller).blocks),
+            "original_block_macs": sum(_counted(loaded).blocks),
+        }
+    }
+
+
+def _counted(loaded):
+    return count(loaded.backbone, loaded.cond([0]))
+
+
 def _router(spec, store, progress):
-    loaded = load_model(spec.model)
+    loaded = load_model(spec.model, store=store)
     with float32_products("ieee"):
         pair = training_pair(loaded.backbone, spec.training)
         logits, log = train(loaded, spec, store.state_path(spec), pair=pair, progress=progress)
     kinds = loaded.backbone.kinds
     about = {
         **({} if kinds == routers.KINDS else {"kinds": kinds}),
-        "model": spec.model.name,
+        "model": spec.model.label,
         "model_sha256": spec.model.sha256,
         "sampler": spec.sampler,
         "guidance": spec.guidance,
@@ -130,9 +155,13 @@ def _schedule(spec, store, progress):
 def _run(run, store, progress):
     loaded, own, natural = _sample(run, store, progress)
     halves = 1 if run.guidance == 1 else 2
-    counts = count(loaded.backbone, loaded.cond([0]))
+    counts, original = _counted(loaded), None
+    if run.model.compression:
+        original = _counted(load_model(run.model.original, run.precision))
     element_bytes = next(loaded.backbone.parameters()).element_size()
-    spent = cost.summary(counts, own.keep, run.against, halves, element_bytes, own.weights)
+    spent = cost.summary(
+        counts, own.keep, run.against, halves, element_bytes, own.weights, original
+    )
     if run.noise == "reference":
         return {"metrics": {"num_images": run.num_images}, "cost": spent}
     from harmonica.lab.evaluation import evaluate
@@ -157,6 +186,7 @@ def _training(spec, store, progress):
 
 
 MAKERS = {
+    "compressed": _compressed,
     "router": _router,
     "schedule": _schedule,
     "run": _run,

@@ -1,12 +1,13 @@
-"""What the schedule of a run comes from, as data: a base model, a trained router, a schedule that
+"""What a run rests on, as data: a base model, perhaps compressed, a trained router, a schedule that
 is made in another way. Imports no torch.
 
-Frozen, keyword-only, with range checks. Routers and schedules are artefacts, as runs are: each has
-an `id` (ids.py) and says what it `needs()` to be there before it is made.
+Frozen, keyword-only, with range checks. Compressed models, routers and schedules are artefacts, as
+runs are: each has an `id` (ids.py) and says what it `needs()` to be there before it is made.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from harmonica.compress.settings import Pruning, Quantisation
 from harmonica.errors import check
 from harmonica.lab import ids
 from harmonica.method.settings import RouterTraining
@@ -26,6 +27,7 @@ class ModelSpec:
 
     At paper scale the name is that of a file, folder or hub id (see weights). heads: of an official
     file whose width no published DiT has. prompts: what a text-to-image model is conditioned on.
+    compression: what was done to it, and with which settings.
     """
 
     name: str
@@ -34,10 +36,40 @@ class ModelSpec:
     numerics: str | None = None
     heads: int | None = None
     prompts: PromptSpec | None = None
+    compression: Quantisation | Pruning | None = None
 
     def __post_init__(self):
         check_choice(self, "scale", SCALES)
         check_choice(self, "numerics", ("official", "diffusers"), optional=True)
+
+    @property
+    def label(self):
+        """The name, of a compressed model with what was done to it."""
+        return f"{self.name}-{self.compression.label}" if self.compression else self.name
+
+    @property
+    def original(self):
+        """The model before compression."""
+        return replace(self, compression=None)
+
+    def needs(self):
+        return [CompressedSpec(model=self)] if self.compression else []
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressedSpec:
+    """A model to be compressed, as its ModelSpec says."""
+
+    model: ModelSpec
+
+    kind = "compressed"
+
+    @property
+    def id(self):
+        return ids.make_id(self, self.model.label)
+
+    def needs(self):
+        return []
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,11 +91,11 @@ class RouterSpec:
 
     @property
     def id(self):
-        slug = f"{self.model.name}-t{self.num_steps}-{self.training.method}"
+        slug = f"{self.model.label}-t{self.num_steps}-{self.training.method}"
         return ids.make_id(self, slug + ids.cur(self.training.cur_percent))
 
     def needs(self):
-        return []
+        return self.model.needs()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,11 +171,11 @@ class ScheduleSpec:
 
     @property
     def id(self):
-        slug = f"{self.model.name}-t{self.num_steps}-{self.method}{ids.cur(self.cur_percent)}"
+        slug = f"{self.model.label}-t{self.num_steps}-{self.method}{ids.cur(self.cur_percent)}"
         return ids.make_id(self, slug)
 
     def needs(self):
-        return [need for need in (self.router, self.mask) if need]
+        return self.model.needs() + [need for need in (self.router, self.mask) if need]
 
 
 def check_choice(spec, field, known, optional=False):

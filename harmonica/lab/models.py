@@ -1,4 +1,4 @@
-"""A base model of any scale, by its ModelSpec."""
+"""A model of any scale, by its ModelSpec."""
 
 from dataclasses import replace
 
@@ -6,12 +6,18 @@ import torch
 
 from harmonica.clothes import reference
 from harmonica.digits.models import load_base
+from harmonica.lab.makings import CompressedSpec
 
 
-def load_model(spec, precision=None):
-    """-> Loaded, frozen. precision: bfloat16 weights, at paper scale; else float32. BadInput where
-    a file is missing or has another hash.
+def load_model(spec, precision=None, store=None):
+    """-> Loaded, frozen. precision: bfloat16 weights, at paper scale; else float32. store: where
+    compressed models lie. BadInput where a file is missing or has another hash.
     """
+    if spec.compression:
+        from harmonica.compress.transform import restore
+
+        path = store.compressed_path(CompressedSpec(model=spec))
+        return restore(load_model(spec.original, precision), path)
     if spec.scale == "clothes":
         loaded = load_base(spec, lambda part: reference.training_images())
         return _on_gpu(loaded) if torch.cuda.is_available() else loaded

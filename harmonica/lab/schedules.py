@@ -26,12 +26,12 @@ RANDOM_SEED = 0
 
 def make_schedule(spec, store, progress=iter):
     """Make what a ScheduleSpec says, its needs being there -> Schedule, metrics of its record."""
-    loaded = load_model(spec.model)
+    loaded = load_model(spec.model, store=store)
     walk = ModelWalk(loaded, samplers.load(spec.sampler), spec.num_steps, spec.guidance)
     own, metrics = MAKINGS[spec.making](spec, store, loaded, walk, progress)
     about = {
         "method": spec.method,
-        "model": spec.model.name,
+        "model": spec.model.label,
         "model_sha256": spec.model.sha256,
         "sampler": spec.sampler,
         "guidance": spec.guidance,

@@ -151,13 +151,14 @@ class RunSpec:
             method = self.made.method + ids.cur(self.made.cur_percent)
         fewer = f"of{self.against}" if self.num_steps != self.against else ""
         how = "-last-reused" * self.reuse_last_step + "-transferred" * self.transferred
-        slug = f"{self.model.name}-t{self.num_steps}{fewer}-{method}{ids.cur(self.cur_percent)}"
+        slug = f"{self.model.label}-t{self.num_steps}{fewer}-{method}{ids.cur(self.cur_percent)}"
         return ids.make_id(self, f"{slug}{how}-{self.noise[0]}{self.seed}")
 
     def baseline(self):
-        """The uncached run from the same noise."""
+        """The uncached run of the model before compression from the same noise."""
         return replace(
             self,
+            model=self.model.original,
             schedule="full",
             interval=None,
             cur_percent=None,
@@ -179,7 +180,7 @@ class RunSpec:
         independent = [] if self.images else [self.reference()]
         uncached = [] if self == self.baseline() else [self.baseline()]
         own = [spec for spec in (self.router, self.made) if spec]
-        return independent + own + uncached
+        return independent + self.model.needs() + own + uncached
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,7 +203,8 @@ class LatencySpec:
         return ids.make_id(self, f"{ids.words(self.group)}-latency")
 
     def needs(self):
-        return [spec for run in self.runs for spec in (run.router, run.made) if spec]
+        made = [spec for run in self.runs for spec in (run.router, run.made) if spec]
+        return [need for run in self.runs for need in run.model.needs()] + made
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,9 @@
 """Records that are never overwritten and count only with the files that they speak of, and one
 process per artefact. Imports no torch.
 
-A Store is a folder: runs/, routers/, latency/ and training/ hold finished records (JSON) and router
-files, samples/ the images of runs, state/ what is not finished yet, locks/ who is at work on what.
+A Store is a folder: runs/, routers/, schedules/, compressed/, latency/ and training/ hold finished
+records (JSON) and the files that they speak of, samples/ the images of runs, state/ what is not
+finished yet, locks/ who is at work on what.
 """
 
 import time
@@ -20,6 +21,7 @@ FOLDERS = {
     "run": "runs",
     "router": "routers",
     "schedule": "schedules",
+    "compressed": "compressed",
     "latency": "latency",
     "training": "training",
 }
@@ -40,9 +42,16 @@ class Store:
     def schedule_path(self, schedule):
         return self.root / "schedules" / f"{schedule.id}.safetensors"
 
+    def compressed_path(self, compressed):
+        return self.root / "compressed" / f"{compressed.id}.safetensors"
+
     def file_path(self, artefact):
-        """The file that a router or a schedule is kept in; None for other kinds."""
-        own = {"router": self.router_path, "schedule": self.schedule_path}.get(artefact.kind)
+        """The file that a router, schedule or compressed model is kept in; None for other kinds."""
+        own = {
+            "router": self.router_path,
+            "schedule": self.schedule_path,
+            "compressed": self.compressed_path,
+        }.get(artefact.kind)
         return own(artefact) if own else None
 
     def state_path(self, artefact):

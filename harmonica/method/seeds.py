@@ -5,7 +5,7 @@ or order of work.
 import numpy as np
 import torch
 
-EVALUATION, REFERENCE, TRAJECTORY, LAMBDA, DATA, ENCODING, SEARCH = range(7)
+EVALUATION, REFERENCE, TRAJECTORY, LAMBDA, DATA, ENCODING, SEARCH, COMPRESSION = range(8)
 
 
 def generators(domain, *key, indices):

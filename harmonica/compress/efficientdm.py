@@ -1,0 +1,138 @@
+"""EfficientDM (He et al., 2024): quantised weights fine-tuned by a low-rank update, image-free.
+
+W_q = Q(W + B A), B = 0 at the start; weight scales, and the inputs' scales and zero points of each
+step, are learned as well. The teacher walks, the quantised model sees what it sees: x of the next
+step comes from the teacher. Afterwards B A is part of the codes, so nothing of it is stored or
+computed when the model is used.
+"""
+
+from copy import copy, deepcopy
+
+import torch
+from torch import nn
+from torch.func import functional_call
+
+from harmonica.compress.observe import walk
+from harmonica.compress.quantise import AtStep, Place, is_inner
+from harmonica.compress.rounding import Range, Rounded, codes, trainable
+from harmonica.compress.state import restore, save
+from harmonica.method.cache import compute_all
+
+LEAST_SCALE = 1e-8
+
+
+class Tuned(nn.Module):
+    """A layer whose rounding is learned. rank: of the low-rank update; None: it has none."""
+
+    def __init__(self, layer, own, rank, place):
+        super().__init__()
+        self.layer, self.place = layer, place
+        self.bits, self.input_bits = own.range.bits, own.inputs.bits
+        self.scale = nn.Parameter(own.range.scale.clone())
+        self.register_buffer("zero", own.range.zero.float())
+        self.input_scale = nn.Parameter(own.inputs.scale.clone())
+        self.input_zero = nn.Parameter(own.inputs.zero.float())
+        self.down = self.up = None
+        if rank:
+            rows, columns = layer.weight.flatten(1).shape
+            self.down = nn.Parameter(torch.empty(rank, columns))
+            nn.init.kaiming_uniform_(self.down, a=5**0.5)
+            self.up = nn.Parameter(torch.zeros(rows, rank))
+
+    def updated(self):
+        """W + B A, (R, n)"""
+        rows = self.layer.weight.flatten(1)
+        return rows if self.up is None else rows + self.up @ self.down
+
+    def forward(self, x):
+        row, scale = self.place.row, self.scale[:, None].clamp(min=LEAST_SCALE)
+        own = self.input_scale[row].clamp(min=LEAST_SCALE), self.input_zero[row]
+        weight = trainable(self.updated(), scale, self.zero[:, None], 2**self.bits - 1)
+        x = trainable(x, *own, 2**self.input_bits - 1)
+        return functional_call(self.layer, {"weight": weight.view(self.layer.weight.shape)}, (x,))
+
+    @torch.no_grad()
+    def rounded(self):
+        """What was learned -> Rounded."""
+        own = _range(self.scale, self.zero, self.bits)
+        inputs = _range(self.input_scale, self.input_zero, self.input_bits)
+        return Rounded(codes(self.updated(), own).view(self.layer.weight.shape), own, inputs)
+
+
+def _range(scale, zero, bits):
+    zero = zero.detach().round().clamp(0, 2**bits - 1).to(torch.int32)
+    return Range(scale.detach().clamp(min=LEAST_SCALE).clone(), zero, bits)
+
+
+def learn(loaded, nearest_of, settings, state_path, save_every=10, progress=iter):
+    """Tune what `nearest_of` ({name: Rounded}) begins with -> {name: Rounded}; layers whose inputs
+    stay as they are keep their nearest codes. Goes on from `state_path` where it exists.
+    """
+    rounding = settings.rounding
+    timesteps = walk(loaded, settings, 0, 1)[0].timesteps
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(settings.seed)
+        backbone, tuned = _quantised(loaded, nearest_of, rounding.rank, timesteps)
+    optimizer = _optimizer(tuned, rounding)
+    parameters = [p for module in tuned.values() for p in module.parameters() if p.requires_grad]
+    first = restore(state_path, parameters, optimizer)
+    for trajectory in progress(range(first, rounding.trajectories)):
+        teacher, x = walk(loaded, settings, 1 + trajectory, rounding.batch)
+        teacher.walk(
+            teacher.begin(x), _updating(teacher, backbone, optimizer, trajectory, rounding)
+        )
+        if (trajectory + 1) % save_every == 0:
+            save(state_path, trajectory + 1, parameters, optimizer)
+    return nearest_of | {name: module.rounded() for name, module in tuned.items()}
+
+
+def _quantised(loaded, nearest_of, rank, timesteps):
+    """-> a backbone with Tuned layers, and these by name."""
+    backbone, place, tuned = deepcopy(loaded.backbone), Place(timesteps), {}
+    backbone.model.requires_grad_(False)
+    for name, own in nearest_of.items():
+        layer = backbone.model.get_submodule(name)
+        if own.inputs is None:
+            layer.weight.copy_(own.weight())
+        else:
+            tuned[name] = Tuned(layer, own, rank if is_inner(name) else None, place)
+            tuned[name].to(layer.weight.device)
+            backbone.model.set_submodule(name, tuned[name])
+    return AtStep(backbone, place), tuned
+
+
+def _optimizer(tuned, rounding):
+    """AdamW with the rates that the settings name, layer by layer."""
+    groups = []
+    for module in tuned.values():
+        if module.up is not None:
+            rate = rounding.factor_rate * float(module.scale.detach().mean())
+            groups.append({"params": [module.down, module.up], "lr": rate})
+        groups.append({"params": [module.scale], "lr": rounding.scale_rate})
+        of_inputs = [module.input_scale, module.input_zero]
+        groups.append({"params": of_inputs, "lr": rounding.input_rate})
+    optimizer = torch.optim.AdamW(groups)
+    for group in optimizer.param_groups:
+        group["first_lr"] = group["lr"]
+    return optimizer
+
+
+def _updating(teacher, backbone, optimizer, trajectory, rounding):
+    """The forward of one training step: the teacher's output, one update of the quantised model."""
+    student, channels = copy(teacher), teacher.backbone.in_channels
+    student.backbone, steps = backbone, len(teacher.timesteps)
+
+    def learn(step, x, cache):
+        with torch.no_grad():
+            wanted = teacher.run(step, x, compute_all)
+        done = (trajectory * steps + step) / (rounding.trajectories * steps)
+        for group in optimizer.param_groups:
+            group["lr"] = group["first_lr"] * (1 - done)
+        out = student.run(step, x, compute_all)
+        loss = (out[:, :channels] - wanted[:, :channels]).square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return wanted, cache
+
+    return learn

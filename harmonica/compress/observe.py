@@ -1,0 +1,67 @@
+"""What the layers of a model are given along a walk."""
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from harmonica import samplers
+from harmonica.compress.quantise import is_of_prompt, layers
+from harmonica.method import seeds
+from harmonica.method.denoise import Denoiser
+
+
+def walk(loaded, settings, trajectory, count):
+    """One walk of a Quantisation -> a Denoiser of `count` images, and the noise to begin with: a
+    function of (seed, trajectory, image) alone.
+    """
+    key = settings.seed, trajectory
+    rngs = seeds.generators(seeds.COMPRESSION, *key, indices=range(count))
+    cond = loaded.cond(seeds.choices(rngs, loaded.num_conds))
+    x = seeds.normal(rngs, loaded.shape).to(loaded.device)
+    sampler = samplers.load(settings.sampler)
+    timesteps = sampler.timesteps(settings.num_steps)
+    noise = seeds.step_noise(seeds.COMPRESSION, *key, indices=range(count), shape=loaded.shape)
+    own = {"scale": settings.guidance, "noise": noise}
+    return Denoiser(loaded.backbone, sampler, timesteps, cond, **own), x
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a layer was given: some rows of each step (T, rows, ...), tokens or of a convolution
+    images, evenly spaced; lowest and highest value of each step, of all rows, (T,).
+    """
+
+    rows: torch.Tensor
+    low: torch.Tensor
+    high: torch.Tensor
+
+
+@torch.no_grad()
+def inputs(loaded, settings):
+    """{layer name: Seen} along an uncached walk of `images` noises; layers of the prompt, and those
+    that the walk does not call, are left out.
+    """
+    denoiser, x = walk(loaded, settings, 0, settings.images)
+    watched = {n: layer for n, layer in layers(loaded.backbone).items() if not is_of_prompt(n)}
+    given = {name: [] for name in watched}
+    hooks = [
+        layer.register_forward_pre_hook(partial(_see, given[name], settings.rows))
+        for name, layer in watched.items()
+    ]
+    try:
+        denoiser.walk(denoiser.begin(x), denoiser.computed)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {
+        name: Seen(*(torch.stack(parts) for parts in zip(*own)))
+        for name, own in given.items()
+        if len(own) == settings.num_steps
+    }
+
+
+def _see(given, count, layer, arguments):
+    x = arguments[0]
+    rows = x if x.dim() == 4 else x.flatten(0, -2)
+    given.append((rows[:: max(1, len(rows) // count)][:count].clone(), x.min(), x.max()))

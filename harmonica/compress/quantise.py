@@ -1,0 +1,138 @@
+"""Quantised layers in a transformer, and how they follow the walk's step.
+
+The inputs of a layer change from step to step, so each step has its own scale (EfficientDM's
+temporal quantisation). Which one applies is decided by the timestep that the model is called with:
+not by counting calls, as under a schedule a layer is called in some steps only, and a shard begins
+its walk anew.
+"""
+
+from copy import deepcopy
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import nn
+
+from harmonica.compress.settings import EDGE_BITS
+
+OF_PROMPT = ("caption_projection.", ".attn2.to_k", ".attn2.to_v")  # computed once per trajectory
+INNER = ("attn1.", "attn2.", "ff.", "norm1.linear")  # of a block; all else is before or behind
+
+
+class Place:
+    """Where the walk is: the row of every layer's input scales that applies now.
+
+    timesteps: (T,), of the walk that the scales were found on. Others take the nearest one's.
+    """
+
+    def __init__(self, timesteps):
+        self.timesteps = torch.as_tensor(timesteps, dtype=torch.float64)
+        self.row = torch.zeros((), dtype=torch.long)
+
+    def of(self, t):
+        """The row for model timesteps t (B,), which are all the same, as a tensor: a graph that is
+        captured reads it anew.
+        """
+        if self.timesteps.device != t.device:
+            self.timesteps = self.timesteps.to(t.device)
+        return (self.timesteps - t[0]).abs().argmin()
+
+
+class Quantised(nn.Module):
+    """A linear layer or convolution, its weights rounded already, that rounds its input as well."""
+
+    def __init__(self, layer, inputs, place):
+        super().__init__()
+        self.layer, self.place, self.top = layer, place, inputs.top
+        self.register_buffer("scale", inputs.scale, persistent=False)
+        self.register_buffer("zero", inputs.zero, persistent=False)
+
+    def forward(self, x):
+        row = self.place.row
+        return self.layer(
+            torch.fake_quantize_per_tensor_affine(x, self.scale[row], self.zero[row], 0, self.top)
+        )
+
+
+class AtStep:
+    """A backbone whose quantised layers use the scales of the step that it is called for.
+
+    Its conditioning c and its time(t) carry the row; whenever a block computes, also when a graph
+    is built again in a backward pass, the row is that of its own step.
+    """
+
+    def __init__(self, backbone, place):
+        self.backbone, self.place = backbone, place
+        self.kinds, self.num_blocks = backbone.kinds, backbone.num_blocks
+        self.in_channels, self.sample_size = backbone.in_channels, backbone.sample_size
+        self.guided_channels, self.parameters = backbone.guided_channels, backbone.parameters
+        self.with_null, self.prepare = backbone.with_null, backbone.prepare
+
+    def time(self, t):
+        self.place.row = row = self.place.of(t)
+        return self.backbone.time(t), row
+
+    def start(self, x, t, ctx):
+        return self.start_at(x, self.time(t), ctx)
+
+    def start_at(self, x, time, ctx):
+        return self._begin(self.backbone.start_at, x, time, ctx)
+
+    def starts(self, rows):
+        return [partial(self._begin, start) for start in self.backbone.starts(rows)]
+
+    def _begin(self, start, x, time, ctx):
+        of_model, self.place.row = time
+        h, c = start(x, of_model, ctx)
+        return h, (c, time[1])
+
+    def through(self, h, c, at):
+        own, row = c
+        self.place.row = row
+
+        def placed(i, compute):
+            return at(i, partial(self._compute, row, compute))
+
+        return self.backbone.through(h, own, placed)
+
+    def _compute(self, row, compute):
+        self.place.row = row
+        return compute()
+
+
+def layers(backbone):
+    """{name: module} of all linear layers and convolutions, each once."""
+    return {
+        name: module
+        for name, module in backbone.model.named_modules()
+        if type(module) in (nn.Linear, nn.Conv2d)
+    }
+
+
+def is_of_prompt(name):
+    return any(part in name for part in OF_PROMPT)
+
+
+def is_inner(name):
+    """Whether a layer is a block's own, not before or behind the blocks."""
+    return any(part in name for part in INNER)
+
+
+def bits_of(name, bits):
+    return bits if is_inner(name) else max(bits, EDGE_BITS)
+
+
+@torch.no_grad()
+def install(loaded, rounded, timesteps):
+    """The model with {layer name: Rounded} in place of its layers -> Loaded. The given model stays
+    as it is.
+    """
+    backbone = deepcopy(loaded.backbone)
+    place = Place(timesteps)
+    for name, own in rounded.items():
+        layer = backbone.model.get_submodule(name)
+        layer.weight.copy_(own.weight())
+        if own.inputs:
+            own_layer = Quantised(layer, own.inputs, place).to(layer.weight.device)
+            backbone.model.set_submodule(name, own_layer)
+    return replace(loaded, backbone=AtStep(backbone, place))

@@ -1,0 +1,68 @@
+"""A loaded model compressed as its settings say, and compressed models read from their files."""
+
+from harmonica.compress import adaround, efficientdm, stored
+from harmonica.compress.adaround import ranges
+from harmonica.compress.finetune import finetune
+from harmonica.compress.observe import inputs, walk
+from harmonica.compress.prune import prune
+from harmonica.compress.quantise import bits_of, is_of_prompt, layers
+from harmonica.compress.settings import EfficientDM, Pruning
+from harmonica.errors import BadInput
+from harmonica.files import load_state, save_state
+
+
+def compress(loaded, settings, state_path, progress=iter):
+    """-> (tensors, about) to be kept by `save`. Goes on from `state_path` where it exists."""
+    if isinstance(settings, Pruning):
+        smaller = prune(loaded, settings)
+        finetune(smaller, settings, state_path, progress=progress)
+        return stored.pruned(smaller), {"kind": "pruned"}
+    rounded = quantise(loaded, settings, state_path, progress)
+    tensors, bits = stored.quantised(loaded, rounded)
+    timesteps = walk(loaded, settings, 0, 1)[0].timesteps
+    return tensors, {"kind": "quantised", "bits": bits, "timesteps": list(timesteps)}
+
+
+def quantise(loaded, settings, state_path, progress=iter):
+    """-> {layer name: Rounded} of every layer, by the rounding that the settings name."""
+    own, seen = layers(loaded.backbone), inputs(loaded, settings)
+    tuned = isinstance(settings.rounding, EfficientDM)
+    begin = {
+        name: adaround.nearest(
+            layer.weight,
+            bits_of(name, settings.weight_bits),
+            ranges(seen[name], name, bits_of(name, settings.activation_bits), tuned)
+            if name in seen
+            else None,
+        )
+        for name, layer in own.items()
+        if name in seen or is_of_prompt(name)
+    }
+    if tuned:
+        return efficientdm.learn(loaded, begin, settings, state_path, progress=progress)
+    return adaround.learn(own, seen, begin, settings, state_path, progress=progress)
+
+
+def save(path, tensors, about):
+    save_state(path, tensors, about)
+
+
+def restore(loaded, path):
+    """The base model with the compressed one's tensors in place -> Loaded. BadInput where the file
+    is missing or not whole.
+    """
+    found = load_state(path, "compressed model", "have it made again")
+    if found is None:
+        raise BadInput(f"model: {path} does not exist; the command of its runs makes it")
+    tensors, about = found
+    if about["kind"] == "pruned":
+        return stored.with_pruned(loaded, tensors)
+    return stored.with_quantised(loaded, tensors, about["bits"], about["timesteps"])
+
+
+def bits(settings):
+    """Of weights and inputs within the blocks; {} of a pruned model."""
+    if isinstance(settings, Pruning):
+        return {}
+    names = ("weight_bits", "activation_bits")
+    return {name: getattr(settings, name) for name in names}
