@@ -29,13 +29,15 @@ def _outlook(missing, scale, num_processes):
         return [f"{len(missing)} missing: about {duration(needed)} with {processes}"]
     hours = {
         kind: duration(sum(estimates.seconds(a) for a in missing if a.kind == kind))
-        for kind in ("router", "schedule", "run")
+        for kind in ("router", "schedule", "run", "compressed")
     }
+    compressing = f", and {hours['compressed']} for compressing models"
     rate = estimates.GPU.macs_per_second[None] / 1e12
     disk = size(sum(map(estimates.disk_bytes, missing)))
     lines = [
         f"{len(missing)} missing: about {hours['run']} of one GPU for sampling and "
-        f"{hours['router']} for training routers and {hours['schedule']} for searches, ASSUMING {rate:.0f} T multiply-accumulates per "
+        f"{hours['router']} for training routers and {hours['schedule']} for searches"
+        f"{compressing * any(a.kind == 'compressed' for a in missing)}, ASSUMING {rate:.0f} T multiply-accumulates per "
         "second in float32 (not measured); metrics left out",
         f"{disk} of images below {LOCAL}/samples",
     ]

@@ -37,6 +37,12 @@ class Row:
         """Whether every block is computed, in all steps or in fewer."""
         return self.method == self.sampler
 
+    @property
+    def timed(self):
+        """Whether latency says something: not where lower precision is only simulated."""
+        compression = self.runs[0].model.compression
+        return compression is None or compression.timed
+
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
@@ -98,7 +104,7 @@ class Group:
             training=training,
         )
 
-    def made(self, method, making, cur=None, *, of=0, guidance=None, **how):
+    def made(self, method, making, cur=None, *, form="", of=0, guidance=None, **how):
         """Schedules made as a ScheduleSpec says, one for each base model. cur: of the row. of: how
         many base models further on the schedule comes from; guidance: what it was made for, where
         that is not the group's. how: see `making`.
@@ -108,7 +114,7 @@ class Group:
             for index in range(len(self.models))
         ]
         transferred = {"transferred": True} if of or guidance else {}
-        return self.row(method, cur, makings=specs, schedule="made", **transferred)
+        return self.row(method, cur, form=form, makings=specs, schedule="made", **transferred)
 
     def making(
         self,
@@ -176,8 +182,10 @@ class Group:
 
 
 def latency_specs(rows):
-    """One LatencySpec per group of rows, a group's rows in sequence: the first run of each."""
+    """One LatencySpec per group of rows, a group's rows in sequence: the first run of each that can
+    be timed.
+    """
     return [
-        LatencySpec(group=group, runs=tuple(row.runs[0] for row in own))
+        LatencySpec(group=group, runs=tuple(row.runs[0] for row in own if row.timed))
         for group, own in groupby(rows, key=lambda row: row.group)
     ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from harmonica.errors import check
 
+UPDATE = 6  # forwards that an update of a quantised model takes: teacher, student, backward
 EDGE_BITS = 8  # at least, in the layers before and behind the transformer's blocks
 
 
@@ -26,6 +27,10 @@ class AdaRound:
         _at_least_one(self, "iterations", "batch")
         _positive(self, "lr", "pull")
 
+    def forwards(self, num_steps, tokens):
+        """Of one image, of about so much work: an update of a layer takes several products."""
+        return UPDATE * self.iterations * self.batch / tokens
+
 
 @dataclass(frozen=True, kw_only=True)
 class EfficientDM:
@@ -47,6 +52,9 @@ class EfficientDM:
     def __post_init__(self):
         _at_least_one(self, "trajectories", "batch", "rank")
         _positive(self, "factor_rate", "scale_rate", "input_rate")
+
+    def forwards(self, num_steps, tokens):
+        return UPDATE * self.trajectories * self.batch * num_steps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +84,20 @@ class Quantisation:
     def label(self):
         return f"{self.rounding.name}-w{self.weight_bits}a{self.activation_bits}"
 
+    @property
+    def bits(self):
+        """Of weights and inputs within the blocks, as tables print them."""
+        return f"W{self.weight_bits}A{self.activation_bits}"
+
+    timed, on_images = False, False
+    work = 2.0  # of a forward, over the base model's: rounding is simulated
+
+    def forwards(self, tokens):
+        """Work of making it, in the base model's forwards of one image."""
+        halves = 1 if self.guidance == 1 else 2
+        of_rounding = self.rounding.forwards(self.num_steps, tokens)
+        return halves * (self.images * self.num_steps + of_rounding)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:
@@ -104,6 +126,19 @@ class Pruning:
     @property
     def label(self):
         return f"pruned{self.removed_percent:g}"
+
+    bits, timed, on_images = "W32A32", True, True
+
+    @property
+    def work(self):
+        """Of a forward, over the base model's."""
+        return 1 - self.removed_percent / 100
+
+    def forwards(self, tokens):
+        """Work of making it, in the base model's forwards of one image: an update is three. How
+        many timesteps the scores take is not known beforehand; a tenth of all is meant.
+        """
+        return 3 * (self.steps * self.batch * self.work + 100 * self.score_batch)
 
 
 def _at_least_one(settings, *fields):

@@ -58,11 +58,3 @@ def restore(loaded, path):
     if about["kind"] == "pruned":
         return stored.with_pruned(loaded, tensors)
     return stored.with_quantised(loaded, tensors, about["bits"], about["timesteps"])
-
-
-def bits(settings):
-    """Of weights and inputs within the blocks; {} of a pruned model."""
-    if isinstance(settings, Pruning):
-        return {}
-    names = ("weight_bits", "activation_bits")
-    return {name: getattr(settings, name) for name in names}

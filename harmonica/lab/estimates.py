@@ -51,6 +51,8 @@ def seconds(artefact):
         return machine.start_s + _training_s(artefact, machine)
     if artefact.kind == "schedule":
         return machine.start_s + _making_s(artefact, machine)
+    if artefact.kind == "compressed":
+        return machine.start_s + _compressing_s(artefact.model, machine)
     if artefact.kind == "run":
         one = _sampling_s(artefact, machine) + _decoding_s(artefact, machine)
         return machine.start_s + artefact.num_images * one
@@ -65,6 +67,11 @@ def seconds(artefact):
     )
 
 
+def _compressing_s(model, machine):
+    forwards = model.compression.forwards(tokens(model))
+    return machine.overhead * forwards * _forward_s(model.original, machine)
+
+
 def _making_s(spec, machine):
     """Of a schedule: forwards of one image, a search's at most."""
     settings, steps = spec.settings, spec.num_steps
@@ -75,7 +82,8 @@ def _making_s(spec, machine):
 
 
 def _forward_s(model, machine, precision=None):
-    return forward_macs(model) / machine.macs_per_second[precision]
+    work = model.compression.work if model.compression else 1
+    return work * forward_macs(model) / machine.macs_per_second[precision]
 
 
 def _sampling_s(run, machine):

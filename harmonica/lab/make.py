@@ -104,7 +104,7 @@ def _compressed(spec, store, progress):
     smaller = load_model(spec.model, store=store) if ranks.is_first() else loaded
     return {
         "metrics": {
-            **transform.bits(settings),
+            "bits": settings.bits,
             "stored_bytes": num_bytes(made[0]),
             "original_bytes": num_bytes(dict(loaded.backbone.model.named_parameters())),
             "block_macs": sum(_counted(smaller).blocks),

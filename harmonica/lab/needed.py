@@ -8,10 +8,12 @@ from harmonica.lab import estimates
 
 
 def missing_files(artefacts):
-    """[sentence] per file that routers and runs of paper scale need and that is not there: its
-    name, where it is published, the folder to put it into. Other artefacts need none.
+    """[sentence] per file that compressed models, routers and runs of paper scale need and that is
+    not there: its name, where it is published, the folder to put it into. Other artefacts need
+    none.
     """
-    wanted = [a for a in artefacts if a.kind in ("router", "run") and a.model.scale == "paper"]
+    kinds = ("compressed", "router", "run")
+    wanted = [a for a in artefacts if a.kind in kinds and a.model.scale == "paper"]
     sentences = _missing_latents(wanted)
     lookups = [(weights.find, name, "file") for name in names(wanted)]
     lookups += [
@@ -29,7 +31,7 @@ def missing_files(artefacts):
 
 
 def names(artefacts):
-    """-> names below weights.folder() of everything that routers and runs read there, once each."""
+    """-> names below weights.folder() of everything that these artefacts read there, once each."""
     found = {}
     for artefact in artefacts:
         read = [artefact.model.name]
@@ -44,8 +46,8 @@ def names(artefacts):
 
 def _missing_latents(artefacts):
     sentences = []
-    ltc = [a for a in artefacts if a.kind == "router" and a.training.walk == "ltc"]
-    for side in sorted({int(estimates.tokens(router.model) ** 0.5) for router in ltc}):
+    trained = [a for a in artefacts if _reads_images(a)]
+    for side in sorted({int(estimates.tokens(a.model) ** 0.5) for a in trained}):
         folder = weights.latents_folder(2 * side)
         if not (folder / "labels.npy").exists():
             sentences.append(
@@ -53,6 +55,13 @@ def _missing_latents(artefacts):
                 f"latents prepare IMAGES --size {16 * side}` makes them of ImageNet's"
             )
     return sentences
+
+
+def _reads_images(artefact):
+    """Whether it is trained on images."""
+    if artefact.kind == "router":
+        return artefact.training.walk == "ltc"
+    return artefact.kind == "compressed" and artefact.model.compression.on_images
 
 
 def _published_routers(artefacts):

@@ -1,0 +1,63 @@
+"""The paper's comparison of caching with compression: quantised and pruned models beside
+HarmoniCa, DiT-XL/2 256 at T = 20. At digits scale T = 10 on DiT-digits (16 tokens).
+"""
+
+from .. import paper_scale
+from ..compressed import pruned, quantised, row
+from ..rows import Group
+from ..small_scale import HARMONICA, IMAGES, base_models, searched, training
+
+CUR = 37.5  # HarmoniCa's in the paper's row; pruning removes as many multiply-accumulates
+SMALL = {"digits": ("DiT-digits 16 tokens", "dit-digits", 10), "smoke": ("smoke", "smoke", 4)}
+
+
+def table(scale, rows="core", num_seeds=1):
+    """The paper's five rows; all: fewer steps, searched schedules and four-bit weights as well."""
+    if scale == "paper":
+        return _paper(num_seeds)
+    label, prefix, num_steps = SMALL[scale]
+    group = Group(
+        title=f"Compression, {label}",
+        label=label,
+        models=base_models(scale, prefix),
+        seeds=num_seeds,
+        num_steps=num_steps,
+        images=IMAGES[scale],
+    )
+    found = [group.uncached(), group.learned("HarmoniCa", training(scale, HARMONICA, CUR))]
+    found += _compressed(group)
+    if rows == "all":
+        found += [
+            group.uncached(round(num_steps * (1 - CUR / 100))),
+            *searched(group, CUR),
+            row(quantised(group, "adaround", weight_bits=4), "PTQ"),
+            row(quantised(group, "efficientdm", weight_bits=4), "EfficientDM"),
+        ]
+    return found
+
+
+def _compressed(group):
+    return [
+        row(pruned(group, CUR), "Diff-Pruning"),
+        row(quantised(group, "adaround"), "PTQ"),
+        row(quantised(group, "efficientdm"), "EfficientDM"),
+    ]
+
+
+def _paper(num_seeds):
+    base, budget = paper_scale.dit_xl2_256(), paper_scale.Budget()
+    group = Group(
+        title=f"Compression, {base.label}",
+        label=base.label,
+        models=(base.model,),
+        seeds=num_seeds,
+        num_steps=20,
+        guidance=paper_scale.GUIDANCE,
+        images=budget.images(base),
+    )
+    harmonica = paper_scale.harmonica(budget, group.num_steps, cur_percent=CUR)
+    return [
+        group.uncached(),
+        group.learned("HarmoniCa", harmonica, form="trained here"),
+        *_compressed(group),
+    ]

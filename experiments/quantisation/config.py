@@ -1,0 +1,125 @@
+"""The paper's combination of caching with quantisation: EfficientDM, and routers trained with the
+quantised model as teacher and student. DiT-XL/2 256, PixArt-alpha 256 and 512 at T = 20; at digits
+scale T = 10 on DiT-digits and PixArt-digits.
+"""
+
+from dataclasses import dataclass
+
+from .. import paper_scale, paper_scale_text
+from ..compressed import form, quantised, row
+from ..pixart_alpha.paper import BATCH, MODELS
+from ..rows import SAMPLERS, Group
+from ..small_scale import HARMONICA, IMAGES, base_models, search, training
+
+BOTH = "EfficientDM + HarmoniCa"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A model at one sampler, and the CUR in percent of the paper's row."""
+
+    label: str
+    prefix: str
+    sampler: str = "ddim"
+    cur_percent: float
+
+
+BLOCKS = {
+    "digits": (
+        Block(label="DiT-digits 16 tokens", prefix="dit-digits", cur_percent=26.25),
+        Block(
+            label="PixArt-digits 16 tokens",
+            prefix="pixart-digits",
+            sampler="dpm++",
+            cur_percent=53.34,
+        ),
+    ),
+    "smoke": (
+        Block(label="smoke", prefix="smoke", cur_percent=26.25),
+        Block(label="smoke-pixart", prefix="smoke-pixart", sampler="dpm++", cur_percent=53.34),
+    ),
+}
+STEPS = {"smoke": 4, "digits": 10, "paper": 20}
+PAPER_CUR = {256: 53.34, 512: 53.11}
+PAPER_BETA, PAPER_BETA_CUR = 4e-8, 26.25
+
+
+def table(scale, rows="core", num_seeds=1):
+    """core: 8-bit weights, as they are and under a router, DiT's under a searched schedule too; and
+    DiT's with 4-bit weights. all: everything of both, and the router of the plain model.
+    """
+    if scale == "paper":
+        return _paper(rows, num_seeds)
+    return [line for block in BLOCKS[scale] for line in _rows(block, scale, rows, num_seeds)]
+
+
+def _rows(block, scale, rows, num_seeds):
+    named = "" if block.sampler == "ddim" else f", {SAMPLERS[block.sampler]}"
+    group = Group(
+        title=f"Quantisation, {block.label}{named}",
+        label=block.label,
+        models=base_models(scale, block.prefix),
+        seeds=num_seeds,
+        sampler=block.sampler,
+        num_steps=STEPS[scale],
+        images=IMAGES[scale],
+    )
+    cur, core = block.cur_percent, rows == "core"
+    harmonica, text = training(scale, HARMONICA, cur), block.sampler != "ddim"
+    found = [group.uncached()]
+    if not core:
+        found.append(group.learned("HarmoniCa", harmonica))
+    for weight_bits in (8,) if core and text else (8, 4):
+        own = quantised(group, "efficientdm", weight_bits)
+        found.append(row(own, "EfficientDM"))
+        if weight_bits == 8 or not core:
+            found.append(own.learned(BOTH, harmonica, form=form(own)))
+        if not core or weight_bits == 8 and not text:
+            settings = search(scale, predict=False)
+            made = {"settings": settings, "form": form(own)}
+            found.append(own.made("EfficientDM + search", "search", cur, **made))
+    return found
+
+
+def _paper(rows, num_seeds):
+    """The six rows of the paper, each block below its uncached model. all: DiT's router with the
+    published beta (of the released lambda) as well.
+    """
+    base, budget = paper_scale.dit_xl2_256(), paper_scale.Budget()
+    own = _group(base, budget, "ddim", paper_scale.GUIDANCE, num_seeds)
+    found = _pair(own, paper_scale.harmonica(budget, STEPS["paper"], cur_percent=PAPER_BETA_CUR))
+    if rows == "all":
+        target = {"objective": "cumulative", "beta": PAPER_BETA}
+        published = paper_scale.harmonica(budget, STEPS["paper"], **target)
+        quant = quantised(own, "efficientdm")
+        found.append(quant.learned(BOTH, published, form="published beta"))
+    for pixels, cur in PAPER_CUR.items():
+        budget = paper_scale_text.budget(BATCH[pixels])
+        base = paper_scale_text.base(
+            f"PixArt-alpha {pixels}x{pixels}",
+            MODELS[pixels],
+            pixels,
+            decoder="stabilityai/sd-vae-ft-ema",
+            embeddings="coco/alpha",
+        )
+        own = _group(base, budget, "dpm++", paper_scale_text.GUIDANCE, num_seeds)
+        found += _pair(own, paper_scale.harmonica(budget, STEPS["paper"], cur_percent=cur))
+    return found
+
+
+def _group(base, budget, sampler, guidance, num_seeds):
+    return Group(
+        title=f"Quantisation, {base.label}",
+        label=base.label,
+        models=(base.model,),
+        seeds=num_seeds,
+        sampler=sampler,
+        num_steps=STEPS["paper"],
+        guidance=guidance,
+        images=budget.images(base),
+    )
+
+
+def _pair(group, training):
+    own = quantised(group, "efficientdm")
+    return [group.uncached(), row(own, "EfficientDM"), own.learned(BOTH, training, form=form(own))]
