@@ -27,7 +27,7 @@ table = $(if $(filter slurm,$(WHERE))$(filter --dry-run --status,$(ARGS)),,$(PY)
 
 ABLATIONS := $(patsubst experiments/%/config.py,%,$(wildcard experiments/ablation_*/config.py))
 
-.PHONY: help install test test-slurm reproduce-table1 reproduce-table2 reproduce-frontier reproduce-ablations base-models paper publish bench clean
+.PHONY: help install test test-slurm reproduce-table1 reproduce-table2 reproduce-frontier reproduce-compression reproduce-ablations base-models paper publish bench clean
 
 help: ## list the targets and variables
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1|/p' Makefile | awk -F'|' '{ printf "  %-20s %s\n", $$1, $$2 }'
@@ -61,6 +61,10 @@ reproduce-table2: install ## text-to-image: run what is missing, print the table
 reproduce-frontier: install ## error against compute, ours beside all others: run what is missing, print the table
 	$(call run,frontier,frontier)
 	$(call table,frontier)
+
+reproduce-compression: install ## caching against and with quantised and pruned models: run what is missing, print the tables
+	$(call run,compression quantisation,compression)
+	$(call table,compression)
 
 reproduce-ablations: install ## what each idea contributes: run what is missing, print the tables
 	$(call run,$(ABLATIONS),ablations)

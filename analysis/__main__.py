@@ -10,7 +10,7 @@ from harmonica.cli import command
 from harmonica.cli.command import Parser, whole
 from harmonica.lab.makings import SCALES
 
-from .tables import ABLATIONS, COMMITTED, NUM_SEEDS, TABLES, table_of
+from .tables import ABLATIONS, COMMITTED, COMPRESSION, NUM_SEEDS, QUANTISATION, TABLES, table_of
 
 RESULTS, LOCAL = Path("results"), Path("results/local")
 FEW = 3  # files of a folder that are listed by name
@@ -28,7 +28,11 @@ def parser():
     titles = {
         name: f"this clone's {table.title}, from results/local" for name, table in TABLES.items()
     }
-    for name, words in {**titles, "ablations": "all ablations, one after another"}.items():
+    several = {
+        "ablations": "all ablations, one after another",
+        "compression": "this clone's tables of compressed models, from results/local",
+    }
+    for name, words in {**titles, **several}.items():
         table = commands.add_parser(name, help=words)
         table.add_argument("--scale", default="digits", choices=SCALES, help="default %(default)s")
         table.add_argument("--rows", default="core", choices=ROWS, help="default %(default)s")
@@ -45,9 +49,8 @@ def parser():
 
 
 def _table(arguments):
-    names = [arguments.name]
-    if arguments.name == "ablations":
-        names = [table.name for table in ABLATIONS]
+    together = {"ablations": ABLATIONS, "compression": (COMPRESSION, QUANTISATION)}
+    names = [table.name for table in together.get(arguments.name, ())] or [arguments.name]
     for table in [table_of(name, arguments.scale) for name in names]:
         _render(table, arguments.scale, arguments.rows, arguments.seeds)
 

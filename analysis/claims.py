@@ -9,7 +9,7 @@ from harmonica.errors import check
 
 from . import methods
 from .compare import CARRYING, LOSES, OPEN, WINS, settings
-from .lossless import CRITERION, HEADINGS, bounds
+from .lossless import CRITERION, bounds, headings
 from .methods import UNCACHED
 
 NOT_CLAIMED = "nothing is claimed"
@@ -28,12 +28,14 @@ MARKS = (
 class Question:
     """Is `left` better than `right` in a table's settings? Against UNCACHED: is it nearly lossless?
 
-    title: what it is called where the table's findings are listed.
+    title: what it is called where the table's findings are listed. core: whether the table's core
+    rows have both; else it is asked where they are there.
     """
 
     left: str
     right: str
     title: str
+    core: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +92,11 @@ def claims(groups, table):
     """
     found = found_in(groups)
     said = [plain_wins(found, table.plain_wins)] if table.plain_wins else []
-    said += [answer(found, question, table.title) for question in table.questions]
+    said += [
+        answer(found, question, table.title)
+        for question in table.questions
+        if question.core or cases(found, question.left, question.right)
+    ]
     if any(setting.cur is None for setting, _ in found):
         said.append(
             Claim(
@@ -119,8 +125,9 @@ def answer(found, question, table):
         question.title,
         f"no setting of {table} has both {question.left!r} and {question.right!r}",
     )
-    judge = nearly_lossless if question.right == UNCACHED else better
-    return judge(met, question.left, question.title)
+    if question.right == UNCACHED:
+        return nearly_lossless(met, question.title)
+    return better(met, question.left, question.title)
 
 
 def cases(found, left, right):
@@ -220,8 +227,10 @@ def _plain_pairs(found, learned):
                 yield setting, setting.methods[baseline], setting.methods[other], where
 
 
-def nearly_lossless(met, method, title):
-    """Cases of a method against the uncached model, by the bounds of lossless.py. -> Claim"""
+def nearly_lossless(met, title, over=UNCACHED):
+    """Cases of a method against the uncached model, or what else it is laid over (its name), by the
+    bounds of lossless.py. -> Claim
+    """
     judged = [bounds(case.left, case.right) for case in met]
     rows = [_bounds_row(case, own) for case, own in zip(met, judged)]
     kept = [all(bound.kept for bound in own) for own in judged]
@@ -236,7 +245,7 @@ def nearly_lossless(met, method, title):
         verdict=overall(marks),
         sentence=f"{sentence}. {CRITERION}",
         marks=marks,
-        headings=("setting", "speedup by MACs", *HEADINGS, "all three", "kept by base models")
+        headings=("setting", "speedup by MACs", *headings(over), "all three", "kept by base models")
         + (SHOWN,) * any(case.where for case in met),
         rows=tuple(rows),
     )

@@ -61,7 +61,7 @@ def check(results):
     for table, own in begun(results).items():
         wanted = artefacts(table)
         records.require(results, wanted, command(table))
-        files = [path for path in map(store.file_path, wanted) if path]
+        files = [path for path in map(store.committed_path, wanted) if path]
         files += [records.committed_images(results, run) for run in pictured(own)]
         missing = [path for path in files if not path.exists()]
         if missing:
@@ -126,7 +126,10 @@ def render(results):
         for table in COMMITTED
         if table not in there
     ]
-    paths += [paper_numbers.cited(results), verdicts.write_page(results, there)]
+    paths += [
+        paper_numbers.cited(results, {table.name for table in there}),
+        verdicts.write_page(results, there),
+    ]
     return paths + notebooks.execute(results), "\n".join([*texts, other_code(results)])
 
 

@@ -22,6 +22,8 @@ HARD = "SDT + IEPO, hard scores"
 BOTH = "SDT + IEPO, cumulative, hard scores"
 SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
 FORA_PREDICTION = "FORA + prediction"
+PRUNING, PTQ, EFFICIENTDM = "Diff-Pruning", "PTQ", "EfficientDM"  # compressed models
+QUANTISED_HARMONICA, QUANTISED_SEARCH = "EfficientDM + HarmoniCa", "EfficientDM + search"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +74,11 @@ METHODS = {
         Method(name=BOTH, color=RED, marker="o", line="--", open=True),
         Method(name=SEARCH, color=PURPLE, marker="*", line="-."),
         Method(name=SEARCH_PREDICTION, color=PURPLE, marker="X"),
+        Method(name=PRUNING, color=GREY, marker="P", line="--"),
+        Method(name=PTQ, color=GREY, marker="v", line="-."),
+        Method(name=EFFICIENTDM, color=GREY, marker="s"),
+        Method(name=QUANTISED_HARMONICA, color=RED, marker="s", line="--"),
+        Method(name=QUANTISED_SEARCH, color=PURPLE, marker="s", line="--"),
     )
 }
 

@@ -9,10 +9,13 @@ from .document import markdown, write
 
 FOLDER = Path(__file__).resolve().parent.parent / "results" / "paper"
 NUM_TABLES, NUM_FIGURES = 23, 17  # in the paper
-CITED = {
-    "table_compression": "Against compression: quantised and pruned models (T = 20)",
-    "table_quantization": "Together with quantisation (EfficientDM)",
-    "table_uvit": "U-ViT-H/2",
+REENACTED = {  # a file of the paper's numbers: what it is called, and its tables.Table here
+    "table1_class_conditional": ("Table 1", "table1"),
+    "table2_text_to_image": ("Table 2", "table2"),
+    "table_training_cost": ("what training costs", "ablation_training_cost"),
+    "table_compression": ("against compressed models", "compression"),
+    "table_quantization": ("together with quantisation", "quantisation"),
+    "table_uvit": ("U-ViT-H/2", "uvit"),
 }
 FIGURES = {
     "figure_speedup_vs_quality_T10": "speedup against quality at T = 10",
@@ -26,17 +29,31 @@ def published(name):
         return list(csv.DictReader(file))
 
 
-def coverage():
-    """How much of the paper is known here and how much is re-enacted, as a sentence."""
+def only_cited(there):
+    """{file of the paper's numbers: its title} of which no record is committed. there: names of the
+    tables.Table that are.
+    """
+    return {name: title for name, (title, table) in REENACTED.items() if table not in there}
+
+
+def coverage(there):
+    """How much of the paper is known here and how much is re-enacted, as a sentence. there: as
+    only_cited's.
+    """
     known = [path.stem for path in FOLDER.glob("*.csv")]
     tables = [name for name in known if name.startswith("table")]
     figures = [name for name in known if name.startswith("figure")]
-    again = len(tables) - len(CITED)
+    cited = only_cited(there)
+    again = [title for name, (title, _) in REENACTED.items() if name not in cited]
+    others = (
+        f"; of {len(cited)} ({', '.join(cited.values())}) no record is committed "
+        "([cited.md](tables/cited.md))"
+    )
     return (
         f"Of the paper's {NUM_TABLES} tables and {NUM_FIGURES} figures we know the numbers of "
-        f"{len(tables)} tables and {len(figures)} figures ([paper/](paper)). {again} of these "
-        "tables (Table 1, Table 2, what training costs) are re-enacted here at a small scale, "
-        f"{len(CITED)} are cited only ([cited.md](tables/cited.md)). The known figures "
+        f"{len(tables)} tables and {len(figures)} figures ([paper/](paper)). {len(again)} of these "
+        f"tables ({', '.join(again)}) are re-enacted here at a small scale{others * bool(cited)}. "
+        "The known figures "
         f"({', '.join(FIGURES[name] for name in sorted(figures))}) are drawn of the runs here, "
         "and so are three kinds whose numbers are unknown to us: sample grids, router maps, "
         f"lambda per step. Of the other {NUM_TABLES - len(tables)} tables we know nothing, so no "
@@ -65,15 +82,18 @@ def table(name):
     return "table", list(rows[0]), [list(row.values()) for row in rows]
 
 
-def cited(out):
-    """Write tables/cited.md: what the paper prints and nothing here runs again -> its path."""
+def cited(out, there):
+    """Write tables/cited.md: what the paper prints and no committed record measures again -> its
+    path. there: as only_cited's.
+    """
     blocks = [
         ("heading", 1, "Tables of the paper that are cited only"),
         (
             "text",
-            "Transcribed from the paper; nothing here measures these again. Empty = not reported.",
+            "Transcribed from the paper; no committed record measures these again. Empty = not "
+            "reported.",
         ),
     ]
-    for name, title in CITED.items():
-        blocks += [("heading", 2, title), table(name)]
+    for name, title in only_cited(there).items():
+        blocks += [("heading", 2, title[0].upper() + title[1:]), table(name)]
     return write(Path(out) / "tables" / "cited.md", markdown(blocks))

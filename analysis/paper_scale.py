@@ -100,7 +100,8 @@ def _in_paper(row, table):
     for line in published(table.published):
         sampler = line.get("sampler", "")  # Table 2 has several, and calls no cache "none"
         method = sampler if line["method"] == "none" else line["method"]
-        same = (line["model"], method, line["T"]) == (row.model, row.method, str(row.num_steps))
+        method, steps = method.split(" (")[0], str(row.num_steps)  # without a published beta
+        same = (line["model"], method, line.get("T", steps)) == (row.model, row.method, steps)
         if same and sampler in row.group:
             return line["FID"]
     return ""

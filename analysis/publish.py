@@ -63,7 +63,8 @@ def refusal(artefact, here, there):
         return ABSENT
     if found["provenance"].get("code_clean") is not True:
         return UNCLEAN
-    if here.file_path(artefact) is not None and not here.file_path(artefact).exists():
+    path = here.committed_path(artefact)
+    if path is not None and not path.exists():
         return "its .safetensors is not there"
     return None
 
@@ -71,8 +72,8 @@ def refusal(artefact, here, there):
 def _copy(artefact, here, there):
     """Copy an artefact's files, the record last: where it is, all of them are. -> the new paths"""
     pairs = [(here.record_path(artefact), there.record_path(artefact))]
-    if here.file_path(artefact) is not None:
-        pairs.insert(0, (here.file_path(artefact), there.file_path(artefact)))
+    if here.committed_path(artefact) is not None:
+        pairs.insert(0, (here.committed_path(artefact), there.committed_path(artefact)))
     for source, target in pairs:
         with atomic(target) as temporary:
             shutil.copyfile(source, temporary)

@@ -24,13 +24,15 @@ class Line:
 
     values: metric -> float64 array (base models, noises), None where the method has no such figure.
     curve: mean squared error of x_t against the uncached run (base models, noises, T + 1), or None.
-    latency: the row's entry in the group's latency record, or None.
+    latency: the row's entry in the group's latency record, or None. stored: what a compressed
+    model's record says, of the first base model, or None.
     """
 
     row: Row
     values: dict
     curve: np.ndarray | None
     latency: dict | None
+    stored: dict | None = None
 
     def mean(self, metric):
         return None if self.values[metric] is None else float(self.values[metric].mean())
@@ -120,14 +122,19 @@ def same(root, rows):
 def _group(store, name, rows, spec):
     latency = record(store, spec)
     cells = {row: [record(store, run) for run in row.runs] for row in rows}
-    lines = tuple(_line(row, found, latency) for row, found in cells.items())
+    lines = tuple(_line(row, found, latency, _stored(store, row)) for row, found in cells.items())
     provenances = [made["provenance"] for found in cells.values() for made in found]
     return Group(
         name=name, lines=lines, latency=latency, latency_id=spec.id, provenances=tuple(provenances)
     )
 
 
-def _line(row, found, latency):
+def _stored(store, row):
+    found = [record(store, spec) for spec in row.runs[0].model.needs()]
+    return found[0]["metrics"] if found else None
+
+
+def _line(row, found, latency, stored=None):
     method(name(row))  # an unknown method ends here
     shape = grid(row)
     values = {metric: _array([r["metrics"][metric] for r in found], shape) for metric in METRICS}
@@ -140,6 +147,7 @@ def _line(row, found, latency):
         values=values,
         curve=None if None in curves else np.array(curves).reshape(*shape, -1),
         latency=latency and latency["rows"].get(row.runs[0].id),
+        stored=stored,
     )
 
 

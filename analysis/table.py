@@ -27,6 +27,9 @@ COLUMNS = (
     "latency_ms",
     "speedup",
     "speedup_theoretical",
+    "bits",
+    "size_MB",
+    "size_ratio",
     "num_images",
     "num_seeds",
     "run_ids",
@@ -40,6 +43,7 @@ MEASURED = {
 # heading: column. The first block carries the comparison, the second stands beside it.
 CARRYING = {"rFID": "rFID", "x_0 error": "x0_mse", "FID": "FID", "agreement %": "agreement"}
 SPEED = {"speedup": "speedup", "by MACs": "speedup_theoretical"}
+SIZE = {"size MB": "size_MB", "smaller by": "size_ratio"}  # of compressed models
 BESIDE = {
     "CUR natural %": "CUR_natural_percent",
     "IS": "IS",
@@ -52,7 +56,7 @@ BESIDE = {
 
 def csv_text(groups):
     """The CSV. Columns that say nothing are left out: the group where model, sampler and T tell
-    groups apart, the sampler where there is one.
+    groups apart, the sampler where there is one, bits and size where no model is compressed.
     """
     rows = [row for group in groups for row in cells(group)]
     frame = pd.DataFrame(rows, columns=COLUMNS)
@@ -61,6 +65,8 @@ def csv_text(groups):
         frame = frame.drop(columns="group")
     if set(frame["sampler"]) == {ONE_SAMPLER}:
         frame = frame.drop(columns="sampler")
+    if not any(map(_has_compressed, groups)):
+        frame = frame.drop(columns=["bits", *SIZE.values()])
     return frame.to_csv(index=False, lineterminator="\n")
 
 
@@ -78,6 +84,7 @@ def _cells(line, floor):
         "sampler": row.sampler,
         "T": str(row.num_steps),
         "method": row.method,
+        "bits": line.stored["bits"] if line.stored else "",
         "num_seeds": str(len(row.runs)),
         "run_ids": " ".join(run.id for run in row.runs),
     }
@@ -90,7 +97,19 @@ def _number(line, column):
     """A row's mean in a column, None where it is missing."""
     if column in MEASURED:
         return line.mean(MEASURED[column])
+    if column in SIZE.values():
+        return _size(line)[column] if line.stored else None
     return (line.latency or {}).get(column)
+
+
+def _size(line):
+    """Of what is stored of a compressed model, and the float32 model over it."""
+    own, original = line.stored["stored_bytes"], line.stored["original_bytes"]
+    return {"size_MB": own / 1e6, "size_ratio": original / own}
+
+
+def _has_compressed(group):
+    return any(line.stored for line in group.lines)
 
 
 def carrying_block(group, committed):
@@ -98,7 +117,8 @@ def carrying_block(group, committed):
 
 
 def beside_block(group, committed):
-    return _block(group, BESIDE, committed, _with_spread)
+    columns = BESIDE | (SIZE if _has_compressed(group) else {})
+    return _block(group, columns, committed, _with_spread)
 
 
 def means_block(group, committed):
@@ -172,5 +192,7 @@ def _spread(line, column):
     """
     if column in ("latency_ms", "speedup"):
         return line.latency["latency_iqr_ms" if column == "latency_ms" else "speedup_iqr"]
+    if column not in MEASURED:
+        return None
     values = line.values[MEASURED[column]]
     return interval(values) if values.size > 1 and values.min() < values.max() else None

@@ -11,11 +11,16 @@ from .methods import (
     ALL_PAIRS,
     BOTH,
     CUMULATIVE,
+    EFFICIENTDM,
     FEWER,
     FORA,
     FORA_PREDICTION,
     HARD,
     HARMONICA,
+    PRUNING,
+    PTQ,
+    QUANTISED_HARMONICA,
+    QUANTISED_SEARCH,
     SDT,
     SEARCH,
     SEARCH_PREDICTION,
@@ -78,8 +83,11 @@ class Table:
         return [import_module(f"experiments.{name}.config") for name in self.experiments]
 
 
-def _ask(*questions):
-    return tuple(Question(left=left, right=right, title=title) for left, right, title in questions)
+def _ask(*questions, core=True):
+    """core: whether the table's core rows have the methods of these questions."""
+    return tuple(
+        Question(left=left, right=right, title=title, core=core) for left, right, title in questions
+    )
 
 
 OURS = (
@@ -158,6 +166,68 @@ FRONTIER = Table(
     ),
     about="Search, prediction and evolution are not the paper's. Prediction: a skipped block's "
     "feature is a weighted sum of the last two that were computed, by weights that are fitted.",
+)
+
+
+W8, W4 = "W8A8", "W4A8"
+COMPRESSION = Table(
+    name="compression",
+    title="Compression",
+    experiments=("compression",),
+    target="reproduce-compression",
+    published="table_compression",
+    measured=("IS", "FID", "sFID"),
+    questions=_ask(
+        (HARMONICA, PRUNING, "HarmoniCa over a model pruned to equal compute (Diff-Pruning)"),
+        (HARMONICA, f"{PTQ}, {W8}", "HarmoniCa over W8A8 quantisation after training"),
+        (HARMONICA, f"{EFFICIENTDM}, {W8}", "HarmoniCa over W8A8 quantisation by EfficientDM"),
+    )
+    + _ask(
+        (HARMONICA, f"{EFFICIENTDM}, {W4}", "HarmoniCa over W4A8 quantisation by EfficientDM"),
+        (SEARCH, PRUNING, "Ours, not the paper's: search over a model pruned to equal compute"),
+        core=False,
+    ),
+    about="Quantisation is simulated: its multiply-accumulates are counted as the plain model's, "
+    "no latency is given, and W8A8 says how many bits weights and inputs of the blocks' layers "
+    "have. Sizes are of all that is stored, against the model in float32. PTQ: ranges of least "
+    "error and AdaRound. Diff-Pruning: fine-tuned by as many steps as its record says.",
+)
+QUANTISATION = Table(
+    name="quantisation",
+    title="Caching with quantisation",
+    experiments=("quantisation",),
+    target="reproduce-compression",
+    published="table_quantization",
+    measured=("IS", "CLIP", "FID", "sFID"),
+    questions=_ask(
+        (
+            f"{QUANTISED_HARMONICA}, {W8}",
+            f"{EFFICIENTDM}, {W8}",
+            "HarmoniCa over the quantised model (W8A8) against the quantised model alone, which "
+            "computes more",
+        ),
+        (
+            f"{QUANTISED_SEARCH}, {W8}",
+            f"{QUANTISED_HARMONICA}, {W8}",
+            "Ours, not the paper's: search over HarmoniCa, both on the quantised model (W8A8)",
+        ),
+    )
+    + _ask(
+        (
+            f"{QUANTISED_HARMONICA}, {W4}",
+            f"{EFFICIENTDM}, {W4}",
+            "The same with 4-bit weights (W4A8)",
+        ),
+        (
+            f"{QUANTISED_HARMONICA}, {W8}",
+            HARMONICA,
+            "HarmoniCa on the quantised model (W8A8) against HarmoniCa on the plain one",
+        ),
+        core=False,
+    ),
+    about="The quantised model is teacher and student of its routers, and what its schedules are "
+    "searched on. All errors are against the plain uncached model, so quantisation's are part of "
+    "them. Quantisation is simulated: no latency is given.",
 )
 
 
@@ -301,7 +371,9 @@ ABLATIONS = (
     ),
     _ablation("ablation_training_cost", "what training costs", published="table_training_cost"),
 )
-TABLES = {table.name: table for table in (TABLE1, TABLE2, FRONTIER, *ABLATIONS)}
+TABLES = {
+    table.name: table for table in (TABLE1, TABLE2, FRONTIER, COMPRESSION, QUANTISATION, *ABLATIONS)
+}
 CLOTHES = {
     "table1": replace(
         TABLE1, scale="clothes", committed="core", questions=TABLE1.questions + _ask(*OURS)

@@ -20,7 +20,7 @@ from .claims import (
 )
 from .compare import LOSES, OPEN, WINS
 from .document import markdown, write
-from .methods import HARMONICA, SEARCH, SEARCH_PREDICTION, UNCACHED
+from .methods import HARMONICA, SEARCH, SEARCH_PREDICTION
 from .paper_claims import NEEDS_GPUS, NOT_BUILT, paper_claims
 from .paper_numbers import coverage
 from .records import load
@@ -64,7 +64,8 @@ def page(groups, costs, clothes=None):
         )
     plain = plain_ahead(groups)
     judged = [(asked, judge(asked, groups, costs)) for asked in paper_claims()]
-    blocks = [("heading", 1, TITLE), ("text", ABOUT), ("text", coverage())]
+    there = {*groups, *(["ablation_training_cost"] if costs else [])}
+    blocks = [("heading", 1, TITLE), ("text", ABOUT), ("text", coverage(there))]
     blocks += [_overview(plain, judged, groups), ("text", f"{MARKS} {bootstrap.METHOD}")]
     if plain:
         blocks += [("heading", 2, plain.title), *_evidence(plain)]
@@ -123,8 +124,8 @@ def judge(asked, groups, costs):
             title=asked.title, verdict=verdict, sentence=f"{verdict.split(' (')[0]}: {why}"
         )
     met = [case for _, own in parts for case in own]
-    if asked.parts[0].right == UNCACHED:
-        return nearly_lossless(met, HARMONICA, asked.title)
+    if asked.lossless:
+        return nearly_lossless(met, asked.title, asked.parts[0].right)
     sentence = "; ".join(f"{part.words} {counts(own, part.left)}".strip() for part, own in parts)
     return replace(better(met, asked.parts[0].left, asked.title), sentence=sentence)
 

@@ -19,7 +19,7 @@ ROUNDING = {
 IMAGES = {"digits": 128, "smoke": 4, "paper": 32}  # whose inputs give the ranges
 PRUNING = {
     "digits": {"steps": 1500, "lr": 1e-3},
-    "smoke": {"steps": 2, "batch": 4, "lr": 1e-3, "score_batch": 4, "threshold": 0.9999},
+    "smoke": {"steps": 2, "batch": 4, "lr": 1e-3, "score_batch": 4, "threshold": 2.0},
     "paper": {"steps": 100_000, "lr": 1e-4},
 }
 

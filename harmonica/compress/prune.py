@@ -109,8 +109,8 @@ def _scores(loaded, settings):
     ctx, most = backbone.prepare(cond), 0.0
     for timestep in range(TRAIN_STEPS):
         loss = eps_loss(backbone, x0, eps, torch.full((len(x0),), timestep), ctx)
-        most = max(most, float(loss))
-        if float(loss) < settings.threshold * most:
+        most = max(most, loss.item())
+        if timestep and loss.item() < settings.threshold * most:
             break
         loss.backward()
     of_heads = torch.stack([_of_heads(block.attn1) for block in blocks])

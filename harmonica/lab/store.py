@@ -54,6 +54,12 @@ class Store:
         }.get(artefact.kind)
         return own(artefact) if own else None
 
+    def committed_path(self, artefact):
+        """The file that is committed with a record; none of a compressed model, which is large:
+        the command of its runs makes it again.
+        """
+        return None if artefact.kind == "compressed" else self.file_path(artefact)
+
     def state_path(self, artefact):
         return self.root / "state" / f"{artefact.id}.safetensors"
 
