@@ -8,7 +8,7 @@ from harmonica.compress.settings import AdaRound, EfficientDM, Pruning, Quantisa
 # of 2 images.
 ROUNDING = {
     "digits": {
-        "adaround": AdaRound(iterations=120, batch=128, lr=0.05),
+        "adaround": AdaRound(iterations=200, batch=128, lr=0.05),
         "efficientdm": EfficientDM(trajectories=60, batch=16, factor_rate=1 / 250, input_rate=1e-5),
     },
     "smoke": {

@@ -24,7 +24,8 @@ def prune(loaded, settings):
     """-> Loaded over a smaller copy, not fine-tuned yet; blocks' multiply-accumulates are
     1 - removed_percent of the model's, to within one feed-forward unit.
     """
-    check(loaded.images, "pruning", loaded.spec.name, "it needs training images and there are none")
+    right = "pruning needs training images and there are none for this model"
+    check(loaded.images, "images", None, right)
     check(
         loaded.backbone.kinds == ("attn", "mlp"),
         "pruning",

@@ -104,6 +104,7 @@ def measured(tmp_path, rows):
                 "run": _run,
                 "router": _router,
                 "schedule": _schedule,
+                "compressed": _compressed,
                 "latency": _latency,
                 "training": _training,
             }
@@ -185,6 +186,11 @@ def _schedule(store, schedule, levels):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"a schedule")
     return {"metrics": {"cur_percent": schedule.cur_percent, "forwards": 1}}
+
+
+def _compressed(store, compressed, levels):
+    sizes = {"stored_bytes": 1_000_000, "original_bytes": 4_000_000}
+    return {"metrics": {"bits": compressed.model.compression.bits, **sizes}}
 
 
 def _router(store, router, levels):
