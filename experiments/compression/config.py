@@ -12,9 +12,13 @@ SMALL = {"digits": ("DiT-digits 16 tokens", "dit-digits", 10), "smoke": ("smoke"
 
 
 def table(scale, rows="core", num_seeds=1):
-    """The paper's five rows; all: fewer steps, searched schedules and four-bit weights as well."""
+    """The paper's five rows; all: fewer steps, searched schedules and four-bit weights as well. None
+    at other scales.
+    """
     if scale == "paper":
         return _paper(num_seeds)
+    if scale not in SMALL:
+        return []
     label, prefix, num_steps = SMALL[scale]
     group = Group(
         title=f"Compression, {label}",

@@ -50,7 +50,8 @@ def table(scale, rows="core", num_seeds=1):
     """
     if scale == "paper":
         return _paper(rows, num_seeds)
-    return [line for block in BLOCKS[scale] for line in _rows(block, scale, rows, num_seeds)]
+    blocks = BLOCKS.get(scale, ())
+    return [line for block in blocks for line in _rows(block, scale, rows, num_seeds)]
 
 
 def _rows(block, scale, rows, num_seeds):
