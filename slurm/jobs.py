@@ -60,8 +60,11 @@ def _jobs_of_one(artefact, store, resources, jobs):
             if missing_blocks(artefact, store, shard, num_shards)
         )
         if shards:
-            router = tuple(need for need in needs if artefact.router and need == artefact.router.id)
-            yield Job(f"{artefact.id}.samples", "sample", router, artefact, shards)
+            made = {
+                need.id for need in artefact.needs() if need.kind != "run"
+            }  # what it samples by
+            before = tuple(need for need in needs if need in made)
+            yield Job(f"{artefact.id}.samples", "sample", before, artefact, shards)
             needs += (f"{artefact.id}.samples",)
     yield Job(artefact.id, KIND.get(artefact.kind, "evaluate"), needs, artefact)
 

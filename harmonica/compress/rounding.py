@@ -56,8 +56,7 @@ def search(rows, bits, ends=None):
     low, high = ends or (rows.amin(1), rows.amax(1))
     if rows.shape[1] > MOST:
         order = torch.randperm(rows.shape[1], generator=torch.Generator().manual_seed(0))
-        rows = rows[:, order[:MOST].to(rows.device)]
-    rows = torch.cat([rows, low[:, None], high[:, None]], 1)
+        rows = torch.cat([rows[:, order[:MOST].to(rows.device)], low[:, None], high[:, None]], 1)
     best, found = torch.full_like(rows[:, 0], torch.inf), None
     for k in range(SHRINKS):
         tried = between((1 - k / 100) * low, (1 - k / 100) * high, bits)
