@@ -91,13 +91,15 @@ class AtStep:
         self.place.row = row
 
         def placed(i, compute):
-            return at(i, partial(self._compute, row, compute))
+            of_partial = isinstance(compute, partial)
+            function, args = (compute.func, compute.args) if of_partial else (compute, ())
+            return at(i, partial(self._compute, row, function, *args))
 
         return self.backbone.through(h, own, placed)
 
-    def _compute(self, row, compute):
+    def _compute(self, row, function, *args):
         self.place.row = row
-        return compute()
+        return function(*args)
 
 
 def layers(backbone):
