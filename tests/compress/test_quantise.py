@@ -198,9 +198,9 @@ def test_what_a_prompt_fixes_is_still_computed_once(text, quantisation, made):
 
 
 def test_guidance_walks_both_halves(classes, quantisation, made):
-    settings = quantisation(16, 16, guidance=1.5)
+    settings = quantisation(16, 16, "adaround", guidance=1.5)
     own, wanted = image(made(classes, settings), settings), image(classes, settings)
-    assert (own - wanted).norm() < 0.01 * wanted.norm()
+    assert float((own - wanted).norm() / wanted.norm()) < 0.05
 
 
 @pytest.mark.parametrize("bits", [(8, 8), (4, 8)])
