@@ -76,7 +76,7 @@ class GraphPlan(Plan):
         read = [slot for i, count in self.skipped[step] for slot in own.slots[i][:count]]
         weights = self.weights_of(step, device)
 
-        def step():
+        def run():
             out, features = function(*own.moving.tree, own.fixed.tree, read, weights)
             for i, feature in zip(self.held[step], features):
                 if i not in own.slots:
@@ -84,7 +84,7 @@ class GraphPlan(Plan):
                 own.slots[i][0].copy_(feature)
             return out
 
-        own.graphs[self._key(step)] = self.capture(step, device)
+        own.graphs[self._key(step)] = self.capture(run, device)
         return own.graphs[self._key(step)]
 
 
