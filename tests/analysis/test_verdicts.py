@@ -12,8 +12,16 @@ from analysis.compare import LOSES, OPEN, WINS
 from analysis.document import markdown
 from analysis.paper_claims import NEEDS_GPUS, NOT_BUILT, paper_claims
 from analysis.records import load
-from analysis.tables import ABLATIONS, TABLES
-from analysis.verdicts import NOT_YET, UNDECIDED, VERDICTS, judge, other_findings, page
+from analysis.tables import ABLATIONS, CLOTHES, TABLES
+from analysis.verdicts import (
+    NOT_YET,
+    UNDECIDED,
+    VERDICTS,
+    judge,
+    other_findings,
+    page,
+    side_by_side,
+)
 from harmonica.errors import BadInput
 
 GOOD = {
@@ -164,3 +172,13 @@ def test_every_question_of_an_ablation_meets_in_some_setting(table, measured):
     for question in table.questions:
         assert any(s.line(question.left) and s.line(question.right) for s, _ in found), question
     assert all(len(setting.methods) > 1 for setting, _ in found)
+
+
+def test_both_scales_answer_the_same_questions_side_by_side(groups):
+    own = groups("table1")
+    _, _, (_, headings, rows) = side_by_side(own, own)
+    assert headings == ["question", "digits", "won, lost, open", "clothes", "won, lost, open"]
+    assert len(rows) == len(CLOTHES["table1"].questions)
+    assert all(row[1:3] == row[3:] for row in rows)
+    assert any(row[1] == "**holds**" and row[2].endswith(", 0, 0") for row in rows)
+    assert side_by_side(own, {}) == []
