@@ -55,7 +55,7 @@ def on_two_ranks():
             return [
                 result
                 for _, result in sorted(
-                    (call.get(120) for call in calls), key=lambda ranked: ranked[0]
+                    (call.get(600) for call in calls), key=lambda ranked: ranked[0]
                 )
             ]
 
@@ -196,7 +196,8 @@ def search_it(loaded):
     """A search in float64 -> its schedule's mask, its weights one below the other, its error."""
     with float64_noise():
         walk = ModelWalk(loaded, samplers.load("ddim"), 5, 1.5)
-        settings = Settings(images=4, check_images=4, window=3, rounds=2, directions=2)
+        few = {"images": 4, "check_images": 4, "window": 3, "rounds": 1, "stages": (0.5, 1.0)}
+        settings = Settings(**few, directions=2)
         search = Search(walk, [10], settings)
         schedule = search.run()[10]
         weights = [schedule.weights[entry].double() for entry in sorted(schedule.weights)]
