@@ -79,7 +79,7 @@ paper: install ## render tables, figures and notebooks from the records in resul
 publish: install ## copy this clone's finished records from results/local/ to results/
 	$(PY) -m analysis publish
 
-bench: install ## forward, cached sampling, training, throughput as ratios, alone on the machine: about 8 minutes
+bench: install ## forward, cached sampling, training, throughput as ratios, alone on the machine: about 15 minutes
 	$(PY) -m harmonica.bench $(ARGS)
 
 clean: ## remove .venv and caches; results/ stays

@@ -12,8 +12,9 @@ from harmonica.bench import (
     cases,
     forward,
     lambda_refresh,
-    peer,
+    peers,
     prediction,
+    released_code,
     sampling,
     sdt_update,
     sharding,
@@ -35,6 +36,7 @@ TABLES = {
     "lambda-refresh": lambda_refresh,
     "sharding": sharding,
     "start-up": start_up,
+    "peers": peers,
 }
 
 
@@ -79,7 +81,7 @@ def bench(arguments):
     setting = cases.Setting(arguments.model, arguments.repeats, arguments.backends)
     tables = {name: TABLES[name] for name in arguments.tables}
     if arguments.peer:
-        tables["peer"] = peer.of(Path(arguments.peer))
+        tables["peer"] = released_code.of(Path(arguments.peer))
     rows, profiles = {}, []
     for name, table in tables.items():
         print(f"\n{name}: {table.__doc__.strip()}", flush=True)
@@ -100,7 +102,9 @@ def bench(arguments):
     )
     with atomic(Path(arguments.out) / f"{name}.md") as temporary:
         temporary.write_text(
-            markdown({table: TABLES.get(table, peer).__doc__ for table in rows}, rows, profiles)
+            markdown(
+                {table: TABLES.get(table, released_code).__doc__ for table in rows}, rows, profiles
+            )
         )
     print(f"\nwrote {Path(arguments.out) / name}.json and .md")
 
