@@ -27,7 +27,7 @@ table = $(if $(filter slurm,$(WHERE))$(filter --dry-run --status,$(ARGS)),,$(PY)
 
 ABLATIONS := $(patsubst experiments/%/config.py,%,$(wildcard experiments/ablation_*/config.py))
 
-.PHONY: help install test test-slurm reproduce-table1 reproduce-table2 reproduce-frontier reproduce-compression reproduce-ablations base-models paper publish bench clean
+.PHONY: help install test test-slurm reproduce-table1 reproduce-table2 reproduce-uvit reproduce-frontier reproduce-compression reproduce-ablations base-models paper publish bench clean
 
 help: ## list the targets and variables
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1|/p' Makefile | awk -F'|' '{ printf "  %-20s %s\n", $$1, $$2 }'
@@ -57,6 +57,10 @@ reproduce-table1: install ## class-conditional generation: run what is missing, 
 reproduce-table2: install ## text-to-image: run what is missing, print the table
 	$(call run,pixart_alpha pixart_sigma,table2)
 	$(call table,table2)
+
+reproduce-uvit: install ## the third family, long skips: run what is missing, print the table
+	$(call run,uvit,uvit)
+	$(call table,uvit)
 
 reproduce-frontier: install ## error against compute, ours beside all others: run what is missing, print the table
 	$(call run,frontier,frontier)

@@ -24,6 +24,7 @@ SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
 FORA_PREDICTION = "FORA + prediction"
 PRUNING, PTQ, EFFICIENTDM = "Diff-Pruning", "PTQ", "EfficientDM"  # compressed models
 QUANTISED_HARMONICA, QUANTISED_SEARCH = "EfficientDM + HarmoniCa", "EfficientDM + search"
+FASTER_DIFFUSION, DEEPCACHE = "Faster Diffusion", "DeepCache"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +61,8 @@ METHODS = {
         Method(name="FORA, interval 5", color=SKY, marker="s", line=":", plain=True),
         Method(name="FORA + Taylor", color=SKY, marker="<", line="--", plain=True),
         Method(name=FORA_PREDICTION, color=SKY, marker=">", plain=True),
+        Method(name=FASTER_DIFFUSION, color=ORANGE, marker="1", plain=True),
+        Method(name=DEEPCACHE, color=ORANGE, marker="2", line="--", plain=True),
         Method(name="SmoothCache", color=ORANGE, marker="h", plain=True),
         Method(name=RANDOM, color=GREY, marker="x", line=":", plain=True),
         Method(name="Evolution", color=ORANGE, marker="p", line="--"),

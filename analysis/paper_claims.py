@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from .compare import PUBLISHED
 from .methods import (
     ALL_PAIRS,
+    DEEPCACHE,
     EFFICIENTDM,
+    FASTER_DIFFUSION,
     FEWER,
     FORA,
     HARMONICA,
@@ -170,8 +172,20 @@ def paper_claims():
         PaperClaim(
             title="It carries over to U-ViT",
             paper=_cited("table_uvit", "FID", "speedup"),
-            verdict=NOT_BUILT,
-            untested=no_code,
+            parts=(
+                Part(
+                    left=HARMONICA,
+                    right=DEEPCACHE,
+                    tables=("uvit",),
+                    words="against DeepCache at the same CUR",
+                ),
+                Part(
+                    left=HARMONICA,
+                    right=FASTER_DIFFUSION,
+                    tables=("uvit",),
+                    words="against Faster Diffusion, which computes more",
+                ),
+            ),
         ),
     ]
 

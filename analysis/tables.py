@@ -11,7 +11,9 @@ from .methods import (
     ALL_PAIRS,
     BOTH,
     CUMULATIVE,
+    DEEPCACHE,
     EFFICIENTDM,
+    FASTER_DIFFUSION,
     FEWER,
     FORA,
     FORA_PREDICTION,
@@ -21,6 +23,7 @@ from .methods import (
     PTQ,
     QUANTISED_HARMONICA,
     QUANTISED_SEARCH,
+    RELEASED,
     SDT,
     SEARCH,
     SEARCH_PREDICTION,
@@ -166,6 +169,29 @@ FRONTIER = Table(
     ),
     about="Search, prediction and evolution are not the paper's. Prediction: a skipped block's "
     "feature is a weighted sum of the last two that were computed, by weights that are fitted.",
+)
+UVIT = Table(
+    name="uvit",
+    title="U-ViT",
+    experiments=("uvit",),
+    published="table_uvit",
+    target="reproduce-uvit",
+    committed="core",
+    frontier=True,
+    plain_wins="A plain baseline (FORA, Faster Diffusion, DeepCache, fewer steps) ahead of a method "
+    "that is trained or searched",
+    measured=("IS", "FID", "sFID"),
+    questions=_ask(
+        (HARMONICA, DEEPCACHE, "HarmoniCa over DeepCache at the same CUR"),
+        (HARMONICA, FASTER_DIFFUSION, "HarmoniCa over Faster Diffusion, which computes more"),
+        (HARMONICA, RELEASED, "HarmoniCa over Learning-to-Cache as published, at the same CUR"),
+        (HARMONICA, FEWER, "HarmoniCa over fewer steps at nearly equal compute"),
+        *OURS[:2],
+    ),
+    about="T counts calls of the model, of which the singlestep solver makes two for one update. "
+    "Faster Diffusion and DeepCache are masks here: what blocks added is reused, not the stream "
+    "itself; all long skips run. Both compute everything at every second call; the paper does not "
+    "say which calls it chose, nor how many outer blocks DeepCache keeps (here one in, one out).",
 )
 
 
@@ -372,7 +398,8 @@ ABLATIONS = (
     _ablation("ablation_training_cost", "what training costs", published="table_training_cost"),
 )
 TABLES = {
-    table.name: table for table in (TABLE1, TABLE2, FRONTIER, COMPRESSION, QUANTISATION, *ABLATIONS)
+    table.name: table
+    for table in (TABLE1, TABLE2, UVIT, FRONTIER, COMPRESSION, QUANTISATION, *ABLATIONS)
 }
 CLOTHES = {
     "table1": replace(

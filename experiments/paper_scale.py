@@ -87,8 +87,9 @@ def dit_xl2_256():
     return base("DiT-XL/2 256x256", "DiT-XL-2-256x256.pt", "VIRTUAL_imagenet256_labeled.npz")
 
 
-def published_router(name):
-    return PublishedRouter(name=name, sha256=published_sha256(name))
+def published_router(name, **cut):
+    """cut: tau, where it is not 0.1."""
+    return PublishedRouter(name=name, sha256=published_sha256(name), **cut)
 
 
 def rows_of(base, setting, budget=Budget(), rows="core", num_seeds=1):

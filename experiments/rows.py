@@ -8,7 +8,13 @@ from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.search.settings import Settings
 
 ROWS = ("core", "all")
-SAMPLERS = {"ddim": "DDIM", "dpm++": "DPM-Solver++", "iddpm": "IDDPM", "sa-solver": "SA-Solver"}
+SAMPLERS = {
+    "ddim": "DDIM",
+    "dpm++": "DPM-Solver++",
+    "iddpm": "IDDPM",
+    "sa-solver": "SA-Solver",
+    "dpm-singlestep": "DPM-Solver",
+}
 STOCHASTIC = ("iddpm", "sa-solver")
 
 

@@ -20,7 +20,8 @@ PYPROJECT_TEXT = (ROOT / "pyproject.toml").read_text()
 PYPROJECT = tomllib.loads(PYPROJECT_TEXT)
 LOCK = (ROOT / "requirements.lock").read_text()
 TARGETS = (
-    "help install test test-slurm reproduce-table1 reproduce-table2 reproduce-frontier "
+    "help install test test-slurm reproduce-table1 reproduce-table2 reproduce-uvit "
+    "reproduce-frontier "
     "reproduce-ablations base-models paper publish bench "
     "clean"
 ).split()

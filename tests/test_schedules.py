@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from harmonica.errors import BadInput
 from harmonica.method import schedules
 
 SIZES = [(2, 1), (4, 4), (5, 12), (6, 16), (10, 16), (20, 56), (50, 84)]
@@ -23,6 +24,28 @@ def test_every_budget_is_met_exactly_and_never_in_the_first_row(num_steps, num_b
         assert keep.shape == (num_steps, num_blocks) and keep.dtype == torch.bool
         assert int((~keep).sum()) == reused and keep[0].all()
         assert schedules.cur_percent(keep) == pytest.approx(100 * reused / keep.numel())
+
+
+@pytest.mark.parametrize("interval", [2, 3])
+def test_faster_diffusion_reuses_what_goes_in_and_deepcache_all_but_the_ends(interval):
+    """On a U-ViT with 4 blocks in, a middle one and 4 out, of attention and feed-forward each."""
+    fora = schedules.fora(12, 18, interval)
+    faster, deep = (
+        make(12, 18, interval) for make in (schedules.faster_diffusion, schedules.deepcache)
+    )
+    between = ~fora[:, 0]
+    assert faster[~between].all() and deep[~between].all()
+    assert (faster[between] == torch.tensor([False] * 10 + [True] * 8)).all()
+    assert (deep[between] == torch.tensor([True] * 2 + [False] * 14 + [True] * 2)).all()
+    assert (schedules.deepcache(12, 18, interval, outer=4)[between].sum(1) == 16).all()
+    with pytest.raises(BadInput, match="there are not so many blocks in"):
+        schedules.deepcache(12, 18, interval, outer=5)
+
+
+@pytest.mark.parametrize("num_blocks", [2, 4, 16, 56, 57])
+def test_other_models_than_u_vits_have_no_such_masks(num_blocks):
+    with pytest.raises(BadInput, match="need a U-ViT: blocks in, a middle one, as many out"):
+        schedules.deepcache(10, num_blocks)
 
 
 def test_the_most_that_can_be_reused():

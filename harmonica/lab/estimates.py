@@ -18,6 +18,8 @@ DECODER_MACS_PER_TOKEN = 1257.3e9 / 1024  # of larger images, attention in the d
 # models, rounded up. And the student's new cache.
 SAVED_PER_LAYER, CACHE_PER_LAYER = {False: 14.5, True: 6.7}, 2
 FLOAT_BYTES = 4
+# The share of a forward that still runs between two full ones.
+BETWEEN = {"fora": 0, "faster-diffusion": 0.5, "deepcache": 0.2}
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ def _sampling_s(run, machine):
     interval = run.made.interval if run.made else run.interval
     if run.made and run.made.cur_percent is not None:
         share = 1 - run.made.cur_percent / 100
-    elif run.schedule == "fora" or interval:
-        share = 1 / (interval or 2)
+    elif run.schedule in BETWEEN or interval:
+        share = 1 - (1 - 1 / (interval or 2)) * (1 - BETWEEN.get(run.schedule, 0))
     forwards = _halves(run) * run.num_steps * share
     precision = run.precision if machine is GPU else None
     return forwards * _forward_s(run.model, machine, precision)

@@ -22,6 +22,11 @@ from harmonica.search.walks import ModelWalk
 from harmonica.weights import formats
 
 RANDOM_SEED = 0
+AT_INTERVALS = {
+    "fora": schedules.fora,
+    "faster-diffusion": schedules.faster_diffusion,
+    "deepcache": schedules.deepcache,
+}
 
 
 def make_schedule(spec, store, progress=iter):
@@ -122,8 +127,9 @@ def schedule_of(run, store, num_blocks):
     steps = run.num_steps
     if run.schedule == "full":
         return Schedule(keep=schedules.full(steps, num_blocks)), None
-    if run.schedule == "fora":
-        return Schedule(keep=schedules.fora(steps, num_blocks, run.interval or 2)), None
+    if run.schedule in AT_INTERVALS:
+        keep = AT_INTERVALS[run.schedule](steps, num_blocks, run.interval or 2)
+        return Schedule(keep=keep), None
     if run.schedule == "made":
         return _made(run, store, num_blocks), None
     reused = None

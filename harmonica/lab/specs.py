@@ -19,7 +19,8 @@ from harmonica.lab.makings import (
 )
 from harmonica.weights.specs import ImageSpec, PublishedRouter
 
-SCHEDULES = ("full", "fora", "random", "router", "made")
+SCHEDULES = ("full", "fora", "faster-diffusion", "deepcache", "random", "router", "made")
+AT_INTERVALS = ("fora", "faster-diffusion", "deepcache")  # they compute all at every interval
 PRECISIONS = ("tf32", "bfloat16")  # beside float32, which is meant where none is given
 BACKENDS = ("compile", "cudagraph")  # beside eager
 
@@ -28,8 +29,9 @@ BACKENDS = ("compile", "cudagraph")  # beside eager
 class RunSpec:
     """A set of images of one model under one schedule, and its metrics.
 
-    schedule: full | fora (at `interval`, 2 where not given: CUR 50 % at even T) | random | router
-    (trained here, or published) | made (as a ScheduleSpec says, which has the CUR). cur_percent:
+    schedule: full | fora (at `interval`, 2 where not given: CUR 50 % at even T) | faster-diffusion
+    and deepcache (of a U-ViT, at `interval` too) | random | router (trained here, or published) |
+    made (as a ScheduleSpec says, which has the CUR). cur_percent:
     the reused share, met exactly; a published router, and one trained with a given beta, may go
     without: then its scores over tau decide. noise: "evaluation", or "reference" for the
     independent images that rFID compares with. against: the number of steps of the uncached run
@@ -89,10 +91,10 @@ class RunSpec:
             "schedule 'router' needs one, trained or published, and no other schedule takes one",
         )
         check(
-            self.interval is None or self.schedule == "fora" and self.interval >= 3,
+            self.interval is None or self.schedule in AT_INTERVALS and self.interval >= 3,
             "interval",
             self.interval,
-            "only fora takes one, 3 or more; without one its interval is 2",
+            f"only {', '.join(AT_INTERVALS)} take one, 3 or more; without one it is 2",
         )
         free = self.router is not None and self.router.training.beta is not None
         needed = self.schedule == "random" or self.router is not None

@@ -7,7 +7,9 @@ always computes all.
 
 import torch
 
-from harmonica.errors import BadInput
+from harmonica.errors import BadInput, check
+
+UNITS = 2  # of a U-ViT's transformer block: attention and feed-forward
 
 
 def full(num_steps, num_blocks):
@@ -24,6 +26,41 @@ def fora(num_steps, num_blocks, interval=2):
     keep = torch.zeros(num_steps, num_blocks, dtype=torch.bool)
     keep[::interval] = True
     return keep
+
+
+def faster_diffusion(num_steps, num_blocks, interval=2):
+    """Faster Diffusion (Li et al., 2024) on a U-ViT, as a mask: at every interval-th step all is
+    computed, in between what goes in and the middle reuse, what goes out runs.
+
+    The authors keep what the stream was at the ends of those blocks, a mask what they added to it:
+    here the stream holds this step's tokens. They choose steps unevenly, these are even.
+    """
+    keep = fora(num_steps, num_blocks, interval)
+    keep[:, _blocks_in(num_blocks) + UNITS :] = True
+    return keep
+
+
+def deepcache(num_steps, num_blocks, interval=2, outer=1):
+    """DeepCache (Ma et al., 2024) on a U-ViT, as a mask: at every interval-th step all is computed,
+    in between the `outer` first blocks in and last blocks out alone.
+
+    The authors keep the stream between those, a mask what each block added to it: here the linear
+    layers of all long skips run.
+    """
+    keep, computed = fora(num_steps, num_blocks, interval), outer * UNITS
+    check(computed <= _blocks_in(num_blocks), "outer", outer, "there are not so many blocks in")
+    keep[:, :computed] = True
+    keep[:, -computed:] = True
+    return keep
+
+
+def _blocks_in(num_blocks):
+    """How many of a U-ViT's units are in the blocks in; as many are in those out."""
+    units = (num_blocks - UNITS) // 2
+    right = "Faster Diffusion and DeepCache need a U-ViT: blocks in, a middle one, as many out"
+    check(units > 0 and 2 * units + UNITS == num_blocks, "blocks", num_blocks, right)
+    check(units % UNITS == 0, "blocks", num_blocks, right)
+    return units
 
 
 def budget(cur_percent, num_steps, num_blocks):

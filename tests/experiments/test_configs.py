@@ -12,7 +12,7 @@ from analysis.paper_numbers import published
 from experiments.rows import SAMPLERS, STOCHASTIC
 from experiments.table2 import BLOCKS as BLOCKS_OF_TABLE_2
 from harmonica.lab.ids import with_needs
-from harmonica.method.schedules import budget
+from harmonica.method.schedules import budget, deepcache
 
 NAMES = ("dit_xl2_256", "dit_xl2_512")
 TEXT = "pixart_alpha"
@@ -23,7 +23,7 @@ def table(name, *arguments):
     return import_module(f"experiments.{name}.config").table(*arguments)
 
 
-@pytest.mark.parametrize("name", NAMES + (TEXT,))
+@pytest.mark.parametrize("name", NAMES + (TEXT, "uvit"))
 @pytest.mark.parametrize("scale, rows", [("digits", "core"), ("digits", "all"), ("smoke", "core")])
 def test_three_seeds_contain_two_and_two_contain_one(name, scale, rows):
     by_seeds = [table(name, scale, rows, seeds) for seeds in (1, 2, 3)]
@@ -119,6 +119,34 @@ def test_the_rows_of_table_2():
         for row in table(TEXT, "digits", "all", 1)[len(rows) :]
     }
     assert guided == {"PixArt-digits 16 tokens, guidance 4.5, DPM-Solver++, T = 10": {4.5}}
+
+
+UVIT = ("DPM-Solver", "Faster Diffusion", "DeepCache", "FORA", "DPM-Solver", "Learning-to-Cache")
+UVIT += ("HarmoniCa", "Search", "Search + prediction")
+
+
+@pytest.mark.parametrize("scale, blocks", [("digits", 18), ("smoke", 6)])
+def test_the_rows_of_u_vit_have_the_cur_of_deepcaches_mask(scale, blocks):
+    rows = table("uvit", scale, "core", 1)
+    assert tuple(row.method for row in rows) == UVIT
+    (cur,) = {row.cur_percent for row in rows} - {None}
+    steps = rows[0].num_steps
+    own = int((~deepcache(steps, blocks)).sum())
+    assert budget(cur, steps, blocks) == own
+    assert {run.sampler for row in rows for run in row.runs} == {"dpm-singlestep"}
+    assert rows[4].num_steps % 2 == 0 and rows[4].num_steps <= steps * (1 - cur / 100)
+
+
+def test_u_vit_at_paper_scale_has_the_papers_rows_and_the_published_router(no_weights):
+    rows = table("uvit", "paper", "core", 1)
+    paper = [(line["model"], line["method"], int(line["T"])) for line in published("table_uvit")]
+    assert [(row.model, row.method, row.num_steps) for row in rows[:4]] == paper
+    assert rows[4].form == "published router" and rows[4].runs[0].published.tau == 0.9
+    own = int((~deepcache(20, 58)).sum())
+    assert budget(rows[3].cur_percent, 20, 58) == own
+    assert {(run.guidance, run.num_images) for row in rows for run in row.runs} == {(1.4, 50_000)}
+    (ltc,) = (row for row in table("uvit", "paper", "all", 1) if row.form == "published beta")
+    assert ltc.runs[0].router.training.tau == 0.9
 
 
 def test_which_samplers_draw_noise_is_said_rightly():

@@ -1,0 +1,113 @@
+"""U-ViT under DPM-Solver++ singlestep, T = 20 calls of the model: the paper's third family.
+
+Every method at the compute of DeepCache's mask, beside FORA and Faster Diffusion, which have their
+own. At digits scale UViT-digits, at paper scale the authors' U-ViT-H/2 on ImageNet 256.
+"""
+
+from harmonica import weights
+from harmonica.method.settings import RouterTraining
+
+from .. import paper_scale
+from ..paper_scale import Budget, published_router
+from ..rows import Group
+from ..small_scale import (
+    HARMONICA,
+    IMAGES,
+    LEARNING_TO_CACHE,
+    base_models,
+    searched,
+    training,
+)
+
+NUM_STEPS = {"digits": 20, "smoke": 4, "paper": 20}
+# What DeepCache's mask reuses of 18, 6 and 58 blocks in percent: the blocks but four, at every
+# second step
+CUR = {"digits": 38.89, "smoke": 16.67, "paper": 46.55}
+FORA_CUR = 50.0
+GUIDANCE = 1.4  # the authors' 0.4
+# Learning-to-Cache's published command; its loss is a sum over 4 x 32 x 32 numbers, here a mean
+PUBLISHED_LTC = {
+    "walk": "ltc",
+    "ltc_form": "released",
+    "objective": "mse",
+    "lr": 0.001,
+    "adam_eps": 1e-8,
+    "tau": 0.9,
+    "beta": 0.1 / 4096,
+    "batch": 64,
+    "trajectories": 40_000 // 9,
+}
+
+
+def table(scale, rows="core", num_seeds=1):
+    """The rows of the table. core: all methods at one CUR; all: also at FORA's 50 % (digits), or
+    what was trained here beside the published router, and FORA (paper).
+    """
+    if scale == "paper":
+        return _published(rows, num_seeds)
+    kind = {"digits": "uvit-digits", "smoke": "smoke-uvit"}[scale]
+    label = {"digits": "UViT-digits 16 tokens", "smoke": "smoke-uvit"}[scale]
+    shared = {
+        "label": label,
+        "models": base_models(scale, kind),
+        "seeds": num_seeds,
+        "sampler": "dpm-singlestep",
+        "num_steps": NUM_STEPS[scale],
+        "images": IMAGES[scale],
+    }
+    own = Group(title=label, **shared)
+    found = [
+        own.uncached(),
+        own.row("Faster Diffusion", schedule="faster-diffusion"),
+        own.row("DeepCache", schedule="deepcache"),
+        own.fora(),
+        *_at(own, CUR[scale], "released"),
+    ]
+    if rows == "all" and scale == "digits":
+        half = Group(title=f"{label}, half of all reused", **shared)
+        found += [half.uncached(), half.fora(), *_at(half, FORA_CUR, "all-pairs")]
+    return found
+
+
+def _at(group, cur, form):
+    """What is trained or searched for a CUR, and fewer steps at no more compute: an even number."""
+    fewer = 2 * int(group.num_steps * (1 - cur / 100) / 2)
+    scale = group.scale
+    ltc = training(scale, LEARNING_TO_CACHE, cur, ltc_form=form)
+    return [
+        group.uncached(fewer),
+        group.learned("Learning-to-Cache", ltc, form=form),
+        group.learned("HarmoniCa", training(scale, HARMONICA, cur)),
+        *searched(group, cur),
+    ]
+
+
+def _published(rows, num_seeds):
+    base = paper_scale.base("U-ViT-H/2 ImageNet", weights.UVIT, "VIRTUAL_imagenet256_labeled.npz")
+    budget, steps, cur = Budget(), NUM_STEPS["paper"], CUR["paper"]
+    group = Group(
+        title=base.label,
+        label=base.label,
+        models=(base.model,),
+        seeds=num_seeds,
+        sampler="dpm-singlestep",
+        num_steps=steps,
+        guidance=GUIDANCE,
+        images=budget.images(base),
+    )
+    ltc = published_router("dpm20_router.pth", tau=0.9)
+    found = [
+        group.uncached(),
+        group.row("Faster Diffusion", schedule="faster-diffusion"),
+        group.row("DeepCache", schedule="deepcache"),
+        group.learned("HarmoniCa", paper_scale.harmonica(budget, steps, cur_percent=cur)),
+        group.row("Learning-to-Cache", form="published router", schedule="router", published=ltc),
+    ]
+    if rows == "all":
+        own = RouterTraining(**PUBLISHED_LTC)
+        found += [
+            group.learned("Learning-to-Cache", own, form="published beta"),
+            group.fora(),
+            group.uncached(10),
+        ]
+    return found
