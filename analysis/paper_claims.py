@@ -19,7 +19,7 @@ from .methods import (
 )
 from .paper_numbers import published
 
-NEEDS_GPUS, NOT_BUILT = "not tested (needs GPUs)", "not built"
+NEEDS_GPUS = "not tested (needs GPUs)"
 CLASSES, TEXT = "table1_class_conditional", "table2_text_to_image"
 PUBLISHED_FORM = "against its published form (released; at CUR 50 % that is FORA)"
 PAIRS_FORM = "against its all-pairs form (this repository's own)"
@@ -57,9 +57,6 @@ def paper_claims():
     """[PaperClaim], the contributions first."""
     measure = (
         "`make reproduce-table1 SCALE=paper` and `make reproduce-table2 SCALE=paper` measure it"
-    )
-    no_code = (
-        "the paper's numbers stand in [cited.md](tables/cited.md), and no code here makes them"
     )
     sdt = ("ablation_sdt_vs_standard", "ablation_iepo_vs_mse", "ablation_beta")
     return [

@@ -395,6 +395,17 @@ ABLATIONS = (
         "+ prediction is the default; each row below it changes what its name says. Then predictions, "
         "then Taylor: of the same masks as Search.",
     ),
+    _ablation(
+        "ablation_ltc_training",
+        "Learning-to-Cache's training",
+        (
+            RELEASED,
+            "Learning-to-Cache, labels dropped and steps drawn",
+            "Learning-to-Cache trained as everywhere here over as its authors do",
+        ),
+        about="Its authors drop a tenth of the labels, and each of their GPUs draws a step of its "
+        "own, here 4; everywhere else here labels stay and each trained step has its turn.",
+    ),
     _ablation("ablation_training_cost", "what training costs", published="table_training_cost"),
 )
 TABLES = {

@@ -21,14 +21,14 @@ from .claims import (
 from .compare import LOSES, OPEN, WINS
 from .document import markdown, write
 from .methods import HARMONICA, SEARCH, SEARCH_PREDICTION
-from .paper_claims import NEEDS_GPUS, NOT_BUILT, paper_claims
+from .paper_claims import NEEDS_GPUS, paper_claims
 from .paper_numbers import coverage
 from .records import load
 from .report import together
 from .tables import CLOTHES, SCALE, TABLES
 
 NOT_YET, UNDECIDED = "not tested yet", "undecided"
-VERDICTS = ("holds", "holds in part", "does not hold", UNDECIDED, NEEDS_GPUS, NOT_BUILT, NOT_YET)
+VERDICTS = ("holds", "holds in part", "does not hold", UNDECIDED, NEEDS_GPUS, NOT_YET)
 LEADING = (HARMONICA, SEARCH, SEARCH_PREDICTION)  # whom plain baselines must not beat
 TITLE = "The paper's claims and what the records here say to them"
 ABOUT = (

@@ -3,11 +3,13 @@ reached.
 """
 
 import functools
+from collections import Counter
 
 import pytest
 import torch
 
 from harmonica.digits.manifest import manifest
+from harmonica.errors import BadInput
 from harmonica.lab.makings import ModelSpec, RouterSpec
 from harmonica.lab.models import load_model
 from harmonica.method import iepo, ltc, schedules, seeds
@@ -29,6 +31,13 @@ METHODS = {
     "HarmoniCa, released lambda": {"walk": "sdt", "objective": "cumulative", **IEPO},
     "Learning-to-Cache": {"walk": "ltc", "ltc_form": "released", "objective": "mse"},
     "Learning-to-Cache, all pairs": {"walk": "ltc", "ltc_form": "all-pairs", "objective": "mse"},
+    "Learning-to-Cache, as its authors": {
+        "walk": "ltc",
+        "ltc_form": "released",
+        "objective": "mse",
+        "label_dropout": 0.5,
+        "drawn_steps": 2,
+    },
     "Learning-to-Cache, IEPO": {
         "walk": "ltc",
         "ltc_form": "all-pairs",
@@ -125,6 +134,45 @@ def test_a_given_beta_stays(tiny_model, tmp_path):
     assert {entry["beta"] for entry in log} == {3e-4}
 
 
+def test_steps_are_drawn_for_equal_parts_of_the_batch_as_often_as_in_turn(tiny_model):
+    method = METHODS["Learning-to-Cache, as its authors"]
+    work = Work(tiny_model, spec(method, num_steps=10, batch=6, drawn_steps=3))
+    rounds = [list(work.ltc_updates(trajectory)) for trajectory in range(40)]
+    turns = ltc.trained_steps(10, "released")
+    for updates in rounds:
+        images = Counter()
+        for (turn, step), own, count in updates:
+            assert step == own and own in turns and count in (2, 4, 6)
+            images[turn] += count
+        assert images == dict.fromkeys(range(len(turns)), 6)
+    drawn = Counter(step for updates in rounds for _, step, _ in updates)
+    assert set(drawn) == set(turns)
+    assert rounds[0] != rounds[1] and rounds[0] == list(work.ltc_updates(0))
+
+
+def test_dropped_labels_are_null_and_the_others_as_they_were(tiny_model, tiny_prompts):
+    method = METHODS["Learning-to-Cache"]
+    plain, dropping = (
+        Work(tiny_model, spec(method, batch=400, **changes))
+        for changes in ({}, {"label_dropout": 0.1})
+    )
+    images, eps, labels = plain.draw_images(0, (1,), 400)
+    own_images, own_eps, own_labels = dropping.draw_images(0, (1,), 400)
+    assert torch.equal(images, own_images) and torch.equal(eps, own_eps)
+    null = own_labels == tiny_model.backbone.null_label
+    assert 20 < null.sum() < 60 and torch.equal(own_labels[~null], labels[~null])
+    with pytest.raises(BadInput, match="label_dropout: 0.1 .*labels alone can be dropped"):
+        dropping.with_nulls(tiny_prompts(), torch.ones(3, dtype=torch.bool))
+
+
+@pytest.mark.parametrize(
+    "field, value", [("label_dropout", 0.1), ("drawn_steps", 2)], ids=["labels", "steps"]
+)
+def test_only_learning_to_cache_takes_what_its_authors_do(field, value):
+    with pytest.raises(BadInput, match=f"{field}: {value} .*only walk ltc takes it"):
+        spec(METHODS["HarmoniCa"], **{field: value})
+
+
 def test_the_released_form_trains_every_second_row(tiny_model, tmp_path):
     method = METHODS["Learning-to-Cache"]
     for num_steps in (4, 5):
@@ -198,7 +246,9 @@ def test_noise_and_labels_of_a_sample_depend_on_seed_trajectory_and_sample_alone
 
 def test_learning_to_cache_sees_training_images_with_their_own_labels(tiny_model):
     images, labels = tiny_model.images
-    x0, eps, cond = Work(tiny_model, spec(METHODS["Learning-to-Cache"], batch=8)).draw_images(0, 1)
+    x0, eps, cond = Work(tiny_model, spec(METHODS["Learning-to-Cache"], batch=8)).draw_images(
+        0, (1,), 8
+    )
     for image, label in zip(x0, cond):
         (index,) = (images == image).flatten(1).all(dim=1).nonzero().flatten()
         assert labels[index] == label

@@ -20,6 +20,11 @@ class RouterTraining:
     cur_percent: then beta is steered to reach it. precision bfloat16: the model under autocast,
     router and loss in float32. checkpoint: the student's activations are computed again for the
     backward pass. compile: teacher and student as one graph of torch.compile.
+
+    Of walk ltc alone, as its authors run it: label_dropout, the share of images that are given the
+    null label, the same ones in all passes of an update; drawn_steps, how many steps are drawn per
+    update, each for an equal part of the batch (theirs: one per GPU), where not every trained step
+    has its turn.
     """
 
     walk: str
@@ -40,6 +45,8 @@ class RouterTraining:
     checkpoint: bool = False
     compile: bool = False
     lambda_forks: int | None = None
+    label_dropout: float | None = None
+    drawn_steps: int | None = None
 
     def __post_init__(self):
         check(self.walk in WALKS, "walk", self.walk, f"choose one of {', '.join(WALKS)}")
@@ -88,6 +95,7 @@ class RouterTraining:
             self.lambda_forks,
             "it must be at least 1, and only objectives with a lambda take it",
         )
+        self._check_ltc()
         for field in ("lr", "adam_eps"):
             check(getattr(self, field) > 0, field, getattr(self, field), "it must be positive")
         check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
@@ -103,6 +111,18 @@ class RouterTraining:
             "beta",
             self.beta,
             "give either beta or cur_percent",
+        )
+
+    def _check_ltc(self):
+        share, drawn = self.label_dropout, self.drawn_steps
+        right = "it lies between 0 and 1, and only walk ltc takes it"
+        check(share is None or self.walk == "ltc" and 0 < share < 1, "label_dropout", share, right)
+        right = f"it must divide the batch of {self.batch}, and only walk ltc takes it"
+        check(
+            drawn is None or self.walk == "ltc" and drawn >= 1 and self.batch % drawn == 0,
+            "drawn_steps",
+            drawn,
+            right,
         )
 
     @property

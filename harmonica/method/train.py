@@ -7,6 +7,7 @@ killed run resumes to the same router. On several ranks (ranks.py) each walks it
 the rows are the same on all of them.
 """
 
+from collections import Counter
 from contextlib import nullcontext
 
 import numpy as np
@@ -97,9 +98,9 @@ class Work:
             with self.precision():
                 sdt.walk(self.denoiser(cond, self.router.guidance, noise), x, learner, self.pair)
         else:
-            for step in self.ltc_steps():
-                x0, eps, cond = self.draw_images(trajectory, step)
-                noise = self.step_noise(self.config.batch, seeds.DATA, trajectory, step)
+            for key, step, count in self.ltc_updates(trajectory):
+                x0, eps, cond = self.draw_images(trajectory, key, count)
+                noise = self.step_noise(count, seeds.DATA, trajectory, *key)
                 with self.precision():
                     ltc.update_pair(
                         self.denoiser(cond, 1.0, noise), x0, eps, step, learner, self.pair
@@ -109,6 +110,22 @@ class Work:
     def ltc_steps(self):
         """The steps whose rows Learning-to-Cache trains."""
         return ltc.trained_steps(self.router.num_steps, self.config.ltc_form, self.sampler.calls)
+
+    def ltc_updates(self, trajectory):
+        """Yield (key of its random numbers, step, number of images) of every update of one round:
+        each trained step in turn; or, as often, steps that are drawn, those drawn twice at once.
+        """
+        steps, drawn = self.ltc_steps(), self.config.drawn_steps
+        if drawn is None:
+            yield from (((step,), step, self.config.batch) for step in steps)
+            return
+        for turn in range(len(steps)):
+            rngs = seeds.generators(
+                seeds.DATA, self.config.seed, trajectory, turn, indices=range(drawn)
+            )
+            found = Counter(steps[k] for k in seeds.choices(rngs, len(steps)).tolist())
+            for step, times in sorted(found.items()):
+                yield (turn, step), step, times * self.config.batch // drawn
 
     def trained(self, logits):
         """The logits, rows that were never trained set to "compute everything": they hold but their
@@ -140,19 +157,27 @@ class Work:
         cond = self.loaded.cond(seeds.choices(rngs, self.loaded.num_conds))
         return seeds.normal(rngs, self.loaded.shape).to(self.loaded.device), cond
 
-    def draw_images(self, trajectory, step):
-        """-> this rank's part of the training images, as much noise, conditioning."""
+    def draw_images(self, trajectory, key, count):
+        """-> this rank's part of `count` training images, as much noise, conditioning."""
         images, conds = self.loaded.images
         device = self.loaded.device
         rngs = seeds.generators(
-            seeds.DATA, self.config.seed, trajectory, step, indices=ranks.part(self.config.batch)
+            seeds.DATA, self.config.seed, trajectory, *key, indices=ranks.part(count)
         )
         chosen = seeds.choices(rngs, len(images))
-        return (
-            images[chosen].to(device),
-            seeds.normal(rngs, self.loaded.shape).to(device),
-            self.loaded.cond(conds[chosen]),
-        )
+        eps = seeds.normal(rngs, self.loaded.shape).to(device)
+        cond = self.loaded.cond(conds[chosen])
+        if self.config.label_dropout:
+            dropped = torch.tensor([rng.random() < self.config.label_dropout for rng in rngs])
+            cond = self.with_nulls(cond, dropped)
+        return images[chosen].to(device), eps, cond
+
+    def with_nulls(self, labels, dropped):
+        """The labels (B,), the null one where bool `dropped` (B,) says so."""
+        right = "labels alone can be dropped; leave it out for a model with prompts"
+        check(isinstance(labels, torch.Tensor), "label_dropout", self.config.label_dropout, right)
+        null = self.loaded.backbone.with_null(labels)[len(labels) :]
+        return torch.where(dropped.to(labels.device), null, labels)
 
     def step_noise(self, count, domain, *key):
         """-> noise(step) of this rank's part of `count` samples, for samplers that add some."""
