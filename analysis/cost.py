@@ -20,9 +20,11 @@ from .report import SAID, csv_path, origins, said
 ABOUT = (
     "Measured alone on one machine, the methods in turn: seconds of one trajectory, median "
     "[interquartile range]; seconds in total are that times the router's trajectories, and "
-    "IEPO's measurements of lambda. Memory is what autograd keeps of one update. Images are "
+    "IEPO's measurements of lambda. Memory is {memory}. Images are "
     "training images drawn. No seeds: the intervals are those of repeats."
 )
+OF_UPDATE = "what autograd keeps of one update"
+WHOLE = "that of all tensors alive at once in one trajectory, weights left out"
 COLUMNS = (
     "group",
     "method",
@@ -92,8 +94,11 @@ def load(root, specs):
 
 def render(table, root, out, scale):
     """Write tables/ of a tables.Table without rows below `out` -> (paths, text to print)."""
-    groups, provenances = load(root, table.costs(scale))
-    blocks = [("heading", 1, f"{table.title} at {scale} scale"), *document(groups, provenances)]
+    specs = table.costs(scale)
+    groups, provenances = load(root, specs)
+    memory = WHOLE if any(spec.whole_memory for spec in specs) else OF_UPDATE
+    blocks = [("heading", 1, f"{table.title} at {scale} scale")]
+    blocks += document(groups, provenances, memory)
     rows = [_plain(cost) for group in groups for cost in group]
     csv = pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
     whole = markdown(blocks + paper_block(table.published) + origins(provenances))
@@ -101,9 +106,9 @@ def render(table, root, out, scale):
     return [write(path, csv), write(path.with_suffix(".md"), whole)], text(blocks)
 
 
-def document(groups, provenances):
+def document(groups, provenances, memory=OF_UPDATE):
     """Blocks: a table for each group, and what they say."""
-    blocks = [("text", ABOUT)]
+    blocks = [("text", ABOUT.format(memory=memory))]
     for group, made in zip(groups, provenances):
         where = f"On {made['device']}, {made['threads']} thread{'s' * (made['threads'] > 1)}."
         rows = [_cells(cost) for cost in group]

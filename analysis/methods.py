@@ -16,7 +16,7 @@ RANDOM, FORA = "random", "FORA"
 LEARNING_TO_CACHE = "Learning-to-Cache"
 RELEASED = "Learning-to-Cache, released"  # as published: it reuses at every second step alone
 ALL_PAIRS = "Learning-to-Cache, all pairs"  # this repository's form: it may reuse at every step
-SDT, HARMONICA = "SDT + MSE", "HarmoniCa"
+SDT, HARMONICA, DIRECT = "SDT + MSE", "HarmoniCa", "x_0 itself"
 CUMULATIVE = "SDT + IEPO, cumulative"
 HARD = "SDT + IEPO, hard scores"
 BOTH = "SDT + IEPO, cumulative, hard scores"
@@ -70,6 +70,7 @@ METHODS = {
         Method(name=ALL_PAIRS, color=BLUE, marker="^", line="--"),
         Method(name=RELEASED, color=BLUE, marker="v", line=":"),
         Method(name=SDT, color=GREEN, marker="P", line="-."),
+        Method(name=DIRECT, color=GREEN, marker="H", line="--"),
         Method(name=HARMONICA, color=RED, marker="D"),
         Method(name="HarmoniCa + prediction", color=RED, marker="d", line="--"),
         Method(name=CUMULATIVE, color=RED, marker="o", line="--"),

@@ -12,6 +12,7 @@ from .methods import (
     BOTH,
     CUMULATIVE,
     DEEPCACHE,
+    DIRECT,
     EFFICIENTDM,
     FASTER_DIFFUSION,
     FEWER,
@@ -316,6 +317,39 @@ ABLATIONS = (
         "HarmoniCa has C = 50.",
     ),
     _ablation(
+        "ablation_lambda",
+        "by what lambda compares images",
+        *(
+            (HARMONICA, f"HarmoniCa, lambda {words}", f"lambda by the squared norm over {words}")
+            for words in (
+                "by absolute differences",
+                "relative to the image",
+                "by its logarithm",
+                "by the judge's features",
+            )
+        ),
+        about="The row named HarmoniCa has the paper's squared norm.",
+    ),
+    _ablation(
+        "ablation_router",
+        "how a router begins, how fast it learns, how beta is found",
+        *(
+            (HARMONICA, f"HarmoniCa, {words}", f"HarmoniCa as everywhere here over {words}")
+            for words in (
+                "learning rate 0.03",
+                "learning rate 0.3",
+                "all begin at 0.5",
+                "all begin at 0.88",
+                "beta as a multiplier",
+            )
+        ),
+        about="The row named HarmoniCa begins with standard normal logits, learns at a rate of 0.1 "
+        "and has beta steered by quantiles. The second group has beta given, as the paper's "
+        "Lagrangian, and masks as the scores give them: CUR differs from row to row.",
+        about_paper="The row named HarmoniCa begins with standard normal logits, learns at a rate "
+        "of 0.01 and has beta steered by quantiles.",
+    ),
+    _ablation(
         "ablation_threshold",
         "the threshold tau",
         about="One beta for all, masks as the scores over tau give them: CUR differs from row to "
@@ -406,7 +440,17 @@ ABLATIONS = (
         about="Its authors drop a tenth of the labels, and each of their GPUs draws a step of its "
         "own, here 4; everywhere else here labels stay and each trained step has its turn.",
     ),
+    _ablation(
+        "ablation_objective",
+        "what a router is trained for",
+        (HARMONICA, DIRECT, "IEPO's proxy over the final image itself"),
+        (DIRECT, SDT, "The final image itself over MSE of the model's output"),
+        about="x_0 itself: one walk with soft scores, the squared difference of its image to the "
+        "uncached one, and one backward pass through all of it. As many updates of each row, of "
+        "as many images, as SDT's.",
+    ),
     _ablation("ablation_training_cost", "what training costs", published="table_training_cost"),
+    _ablation("ablation_objective_cost", "what the objective costs"),
 )
 TABLES = {
     table.name: table

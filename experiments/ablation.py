@@ -10,6 +10,7 @@ from .rows import Group
 RELEASED = "Learning-to-Cache, released"
 ALL_PAIRS = "Learning-to-Cache, all pairs"
 SDT_MSE = "SDT + MSE"
+DIRECT = "x_0 itself"  # through the whole walk
 HARMONICA = "HarmoniCa"  # SDT + IEPO: leave-one-out, soft scores
 METHODS = {
     RELEASED: {"walk": "ltc", "ltc_form": "released", "objective": "mse"},
@@ -29,6 +30,7 @@ METHODS = {
     },
 }
 IEPO_VARIANTS = tuple(METHODS)[3:]
+METHODS[DIRECT] = {"walk": "direct", "objective": "mse"}
 STEPS = {"smoke": 4, "digits": 10, "paper": 10}
 
 
@@ -77,7 +79,7 @@ def training(scale, method, cur, **settings):
     how = METHODS[method]
     if scale != "paper":
         return small_scale.training(scale, how, cur, **settings)
-    budget, num_steps, sdt = paper_scale.Budget(), STEPS[scale], how["walk"] == "sdt"
+    budget, num_steps, sdt = paper_scale.Budget(), STEPS[scale], how["walk"] != "ltc"
     published = paper_scale.HARMONICA if sdt else paper_scale.LEARNING_TO_CACHE
     refreshed = {"refresh": budget.refresh // num_steps, "lambda_batch": budget.sdt_batch}
     common = {

@@ -22,6 +22,7 @@ IEPO = {"lambda_scores": "soft", "refresh": 2, "lambda_batch": 3}
 METHODS = {
     "SDT, MSE": {"walk": "sdt", "objective": "mse"},
     "HarmoniCa": {"walk": "sdt", "objective": "leave-one-out", **IEPO},
+    "the final image": {"walk": "direct", "objective": "mse"},
     "HarmoniCa, hard scores": {
         "walk": "sdt",
         "objective": "leave-one-out",

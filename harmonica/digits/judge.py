@@ -6,6 +6,7 @@ the shipped weights (seed 0) read all 360 held-out digits correctly. It sees ima
 does: uint8, by data.to_uint8.
 """
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,17 @@ def fit(model, images, labels, seed, *, epochs, batch):
         name: value.half().cpu() if value.is_floating_point() else value.cpu()
         for name, value in model.state_dict().items()
     }
+
+
+def seen(images):
+    """Images (B, 1, 8, 8) float in [-1, 1] -> (B, 64): what the shipped judge sees of them."""
+    levels = ((images.clamp(-1, 1) + 1) * 127.5).round()
+    return _shipped().to(images.device)(levels)["pool"]
+
+
+@cache
+def _shipped():
+    return load()
 
 
 def load(path=SHIPPED):

@@ -9,15 +9,16 @@ from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import from_official
 from harmonica.backbones.uvit import UViT
 from harmonica.backbones.uvit_official import from_official as uvit_from_official
-from harmonica.digits import data
+from harmonica.digits import data, judge
 from harmonica.digits.manifest import folder, manifest
 from harmonica.errors import BadInput
 from harmonica.method.model import Loaded
 
 
-def load_base(spec, images_of=data.load):
+def load_base(spec, images_of=data.load, features=judge.seen):
     """A spec with name, sha256 and numerics (ModelSpec) -> Loaded, frozen, float32. BadInput where
-    the file is missing or has another hash. images_of("train") gives its training images.
+    the file is missing or has another hash. images_of("train") gives its training images,
+    features what a judge sees of images.
     """
     if (folder(spec.name) / spec.name).is_dir():
         return _load_pixart(spec)
@@ -29,7 +30,8 @@ def load_base(spec, images_of=data.load):
     _check_hash(spec, path, hashlib.sha256(content).hexdigest())
     backbone = _backbone(spec, load(content), manifest()[spec.name])
     images, labels = images_of("train")
-    return Loaded(spec, backbone, classes, data.NUM_CLASSES, (torch.from_numpy(images), labels))
+    of_data = torch.from_numpy(images), labels
+    return Loaded(spec, backbone, classes, data.NUM_CLASSES, of_data, features=features)
 
 
 def _backbone(spec, tensors, about):

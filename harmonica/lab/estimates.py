@@ -35,10 +35,10 @@ class Machine:
     start_s: float
 
 
-CORE = Machine({None: 24e9}, {"sdt": 6.0, "ltc": 8.0}, overhead=1.5, start_s=4.0)
+CORE = Machine({None: 24e9}, {"sdt": 6.0, "ltc": 8.0, "direct": 6.0}, overhead=1.5, start_s=4.0)
 GPU = Machine(
     {None: 20e12, "tf32": 100e12, "bfloat16": 200e12},
-    {"sdt": 4.0, "ltc": 5.0},
+    {"sdt": 4.0, "ltc": 5.0, "direct": 4.0},
     overhead=1.0,
     start_s=0.0,
 )
@@ -111,7 +111,7 @@ def _decoding_s(run, machine):
 
 def _training_s(router, machine):
     t, steps = router.training, router.num_steps
-    halves = _halves(router) if t.walk == "sdt" else 1
+    halves = 1 if t.walk == "ltc" else _halves(router)
     rows = steps // 2 if t.ltc_form == "released" else steps - 1
     forwards = t.trajectories * rows * t.batch * machine.update[t.walk]
     if t.objective != "mse":  # lambda: half of T walks
@@ -177,7 +177,7 @@ def search_bytes(schedule):
 def training_bytes(router, num_gpus=1):
     """Memory of one update of DiT-XL/2 on each of `num_gpus`: weights, saved activations, cache."""
     t = router.training
-    halves = _halves(router) if t.walk == "sdt" else 1
+    halves = 1 if t.walk == "ltc" else _halves(router)
     per_layer = SAVED_PER_LAYER[t.checkpoint] + CACHE_PER_LAYER
     parameters = DEPTH * (12 + 2 * 6) * WIDTH**2  # of adaLN there is a copy (DiT.starts)
     activations = t.batch * halves / num_gpus * tokens(router.model) * WIDTH * DEPTH * per_layer

@@ -19,7 +19,7 @@ def load_model(spec, precision=None, store=None):
         path = store.compressed_path(CompressedSpec(model=spec))
         return restore(load_model(spec.original, precision), path)
     if spec.scale == "clothes":
-        loaded = load_base(spec, lambda part: reference.training_images())
+        loaded = load_base(spec, lambda part: reference.training_images(), features=None)
         return _on_gpu(loaded) if torch.cuda.is_available() else loaded
     if spec.scale != "paper":
         return load_base(spec)

@@ -211,11 +211,14 @@ class LatencySpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCostSpec:
-    """What training of routers takes, measured side by side. rows: (method, its router) pairs."""
+    """What training of routers takes, measured side by side. rows: (method, its router) pairs.
+    whole_memory: of all tensors that are alive, instead of what autograd keeps of an update.
+    """
 
     group: str
     rows: tuple[tuple[str, RouterSpec], ...]
     repeats: int = 5
+    whole_memory: bool = False
 
     kind = "training"
 

@@ -9,6 +9,7 @@ import torch
 
 from harmonica.fast.training import training_pair
 from harmonica.lab import cost
+from harmonica.lab.live import live_peak
 from harmonica.lab.models import load_model
 from harmonica.method.learner import Learner
 from harmonica.method.precision import float32_products
@@ -18,7 +19,9 @@ from harmonica.method.train import Work, initial_logits
 def measure(spec, progress=iter):
     """Time a TrainingCostSpec -> {router id: its row, as docs/records.md explains it}."""
     with float32_products("ieee"):
-        measured = {router.id: Measured(router) for _, router in progress(spec.rows)}
+        measured = {
+            router.id: Measured(router, spec.whole_memory) for _, router in progress(spec.rows)
+        }
         walks = cost.interleaved({id_: own.walk for id_, own in measured.items()}, spec.repeats)
         lambdas = cost.interleaved(
             {id_: own.refresh for id_, own in measured.items() if own.refreshes}, spec.repeats
@@ -29,7 +32,8 @@ def measure(spec, progress=iter):
 class Measured:
     """A router's training, ready to walk its first trajectory again and again."""
 
-    def __init__(self, router):
+    def __init__(self, router, whole_memory=False):
+        self.whole_memory = whole_memory
         loaded, self.config, steps = load_model(router.model), router.training, router.num_steps
         logits = initial_logits(steps, loaded.backbone.num_blocks, self.config.seed).to(
             loaded.device
@@ -62,6 +66,8 @@ class Measured:
     def _walk_watched(self):
         if torch.cuda.is_available():
             self.peak = peak_bytes(lambda: self.work.walk(self.learner, 0))
+        elif self.whole_memory:
+            self.peak = live_peak(lambda: self.work.walk(self.learner, 0))
         else:
             with saved_tensors(self.learner.kept):
                 self.work.walk(self.learner, 0)

@@ -29,12 +29,12 @@ def reuse(keep, cache):
     return at, cache
 
 
-def mix(scores, write, cache, blend=None):
+def mix(scores, write, cache, blend=None, kept=torch.Tensor.detach):
     """One step of the student in training: o_i = r_i f_i(h) + (1 - r_i) cache_i.
 
     An empty slot counts as o_i = f_i. scores: (N,) router row r, with or without a graph. write: N
-    Python bools, r_i > tau: these slots, and empty ones, are overwritten with the detached mix.
-    blend: `blended`, or a faster one. Returns at, new cache.
+    Python bools, r_i > tau: these slots, and empty ones, are overwritten with the mix, by
+    default detached (`kept`). blend: `blended`, or a faster one. Returns at, new cache.
     """
     cache, blend = list(cache), blend or blended
     of_new, of_old = scores.unbind(), (1 - scores).unbind()  # one node of the graph for all blocks
@@ -44,7 +44,7 @@ def mix(scores, write, cache, blend=None):
         if cache[i] is not None:
             out = _each(lambda new, old: blend(of_new[i], of_old[i], new, old), out, cache[i])
         if write[i] or cache[i] is None:
-            cache[i] = _each(torch.Tensor.detach, out)
+            cache[i] = _each(kept, out)
         return out
 
     return at, cache

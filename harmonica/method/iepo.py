@@ -17,22 +17,39 @@ import torch
 from harmonica.method.together import Together
 
 
+def squared(images, others):
+    """The paper's: the squared norm of the difference, mean over images."""
+    return (images - others).square().sum() / len(images)
+
+
+def absolute(images, others):
+    """The sum of absolute differences, mean over images."""
+    return (images - others).abs().sum() / len(images)
+
+
+def relative(images, others):
+    """The squared norm of the difference over that of the image, mean over images."""
+    apart, size = (part.square().flatten(1).sum(1) for part in (images - others, others))
+    return (apart / size).mean()
+
+
+DISTANCES = {"absolute": absolute, "relative": relative}
+
+
 @torch.no_grad()
-def leave_one_out(denoiser, x, scores, tau, together=1):
+def leave_one_out(denoiser, x, scores, tau, together=1, distance=squared):
     """lambda of the paper. x (B, C, H, W) noise; scores (T, N), soft or 0/1 -> (T,), squared norm,
     mean over images.
 
     0 at the first step, which never reuses. together: how many forks are walked as one batch.
+    distance: another than the paper's (DISTANCES).
     """
     finals, last = _forks(
         denoiser, x, scores, tau, lambda joined: joined.soft(scores, tau), together
     )
     return torch.stack(
         [torch.zeros((), device=x.device)]
-        + [
-            (denoiser.images(final) - denoiser.images(last)).square().sum() / len(x)
-            for final in finals
-        ]
+        + [distance(denoiser.images(final), denoiser.images(last)) for final in finals]
     )
 
 

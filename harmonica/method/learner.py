@@ -2,6 +2,8 @@
 CUR.
 """
 
+from math import exp
+
 import torch
 
 from harmonica.method import ranks, schedules
@@ -14,6 +16,8 @@ LEAST_REUSE = 0.1  # of 1 - r in a division: near r = 1 the slope is what other 
 MOST_EXCESS = (
     0.08  # a logit needs up to 70 updates to cross tau, so a larger correction would overshoot
 )
+
+DUAL_RATE = 1.0  # of the logarithm of beta, per trajectory and unit of CUR
 
 
 class Learner:
@@ -40,14 +44,26 @@ class Learner:
 
     def update(self, step, r, data_loss):
         """One update of one row by lambda * data_loss + beta * sum r; and its clamp."""
-        slope = ranks.mean(torch.autograd.grad(data_loss, r)[0])
+        self._move(step, r, torch.autograd.grad(data_loss, r)[0])
+        self.data_losses.append(data_loss.detach())
+
+    def update_all(self, rows, data_loss):
+        """One update of every row {step: r}, by one backward pass of a loss that all of them are
+        in.
+        """
+        slopes = torch.autograd.grad(data_loss, list(rows.values()))
+        for (step, r), slope in zip(rows.items(), slopes):
+            self._move(step, r, slope)
+        self.data_losses.append(data_loss.detach())
+
+    def _move(self, step, r, slope):
+        slope = ranks.mean(slope)
         r, row = r.detach(), self.rows[step]
         row.grad = (self.lambda_[step] * slope + self.beta) * r * (1 - r)  # through the sigmoid
         self.optimizer.step()
         row.grad = None
         with torch.no_grad():
             row.clamp_(-CLAMP, CLAMP)
-        self.data_losses.append(data_loss.detach())
         known = torch.where(self.slopes[step].isnan(), -slope, self.slopes[step])
         self.slopes[step] = known.lerp(-slope, SLOPE_WEIGHT)
 
@@ -58,6 +74,12 @@ class Learner:
     def cur_percent(self):
         """The hard CUR at tau."""
         return schedules.cur_percent(torch.sigmoid(self.logits()) > self.tau)
+
+    def ascend(self, target_percent):
+        """Move beta as the multiplier of a constraint on the CUR: up while it is too low, down while
+        it is too high, by a factor.
+        """
+        self.beta *= exp(DUAL_RATE * (target_percent - self.cur_percent()) / 100)
 
     def steer(self, target_percent, correct):
         """Set beta so that the wanted share of all T N entries settles below tau.

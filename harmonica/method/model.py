@@ -12,7 +12,8 @@ class Loaded:
     cond(indices): conditioning of the images with these indices, classes in turn, so that any whole
     number of rounds is balanced. images: training images (n, C, H, W) and their conditioning
     indices, or None. device: of the backbone, and of what cond gives. sampler: where it is not the
-    one that specs name (a pipeline's own scheduler).
+    one that specs name (a pipeline's own scheduler). features(images) -> (B, F): what a judge of
+    these images sees, or None.
     """
 
     spec: Any
@@ -22,6 +23,7 @@ class Loaded:
     images: Any = None
     device: Any = "cpu"
     sampler: Any = None
+    features: Callable | None = None
 
     @property
     def shape(self):

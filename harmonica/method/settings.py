@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 from harmonica.errors import check
 
-WALKS = ("sdt", "ltc")
+WALKS = ("sdt", "ltc", "direct")
 LTC_FORMS = ("released", "all-pairs")
 OBJECTIVES = ("mse", "leave-one-out", "cumulative")
+DISTANCES = ("absolute", "relative", "log", "features")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,12 +15,18 @@ class RouterTraining:
     """How one router is trained. Rates and counts as in the paper; a trajectory updates every
     trainable row once.
 
-    walk sdt | ltc (in the form released | all-pairs); objective mse | leave-one-out | cumulative
+    walk sdt | ltc (in the form released | all-pairs) | direct (through the whole walk, by the final
+    image: objective mse); objective mse | leave-one-out | cumulative
     (the latter two are IEPO's lambda, measured on lambda_batch images with soft or hard scores,
     every `refresh` trajectories, by lambda_forks suffixes at a time). Either beta is given, or
     cur_percent: then beta is steered to reach it. precision bfloat16: the model under autocast,
     router and loss in float32. checkpoint: the student's activations are computed again for the
     backward pass. compile: teacher and student as one graph of torch.compile.
+
+    lambda_distance: of images, where it is not the paper's squared norm: absolute; relative to the
+    image; log, of 1 + lambda over its mean; features, by those of the model's judge. initial: what
+    all logits begin at, instead of standard normals. dual: beta is steered as a multiplier that
+    rises while the CUR is too low and falls while it is too high.
 
     Of walk ltc alone, as its authors run it: label_dropout, the share of images that are given the
     null label, the same ones in all passes of an update; drawn_steps, how many steps are drawn per
@@ -47,6 +54,9 @@ class RouterTraining:
     lambda_forks: int | None = None
     label_dropout: float | None = None
     drawn_steps: int | None = None
+    lambda_distance: str | None = None
+    initial: float | None = None
+    dual: bool = False
 
     def __post_init__(self):
         check(self.walk in WALKS, "walk", self.walk, f"choose one of {', '.join(WALKS)}")
@@ -60,9 +70,11 @@ class RouterTraining:
             self.ltc_form in (LTC_FORMS if self.walk == "ltc" else (None,)),
             "ltc_form",
             self.ltc_form,
-            f"walk ltc takes one of {', '.join(LTC_FORMS)}, walk sdt takes none",
+            f"walk ltc takes one of {', '.join(LTC_FORMS)}, the others take none",
         )
         iepo = self.objective != "mse"
+        right = "walk direct is by the final image: it takes mse"
+        check(not (iepo and self.walk == "direct"), "objective", self.objective, right)
         check(
             self.lambda_scores in (("soft", "hard") if iepo else (None,)),
             "lambda_scores",
@@ -96,6 +108,16 @@ class RouterTraining:
             "it must be at least 1, and only objectives with a lambda take it",
         )
         self._check_ltc()
+        distance, of_paper = self.lambda_distance, self.objective == "leave-one-out"
+        right = f"leave-one-out takes {', '.join(DISTANCES)}, other objectives none"
+        check(
+            distance is None or of_paper and distance in DISTANCES,
+            "lambda_distance",
+            distance,
+            right,
+        )
+        right = "it lies between -5 and 5"
+        check(self.initial is None or -5 <= self.initial <= 5, "initial", self.initial, right)
         for field in ("lr", "adam_eps"):
             check(getattr(self, field) > 0, field, getattr(self, field), "it must be positive")
         check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
@@ -106,6 +128,9 @@ class RouterTraining:
             self.cur_percent,
             "it must lie in 0..100",
         )
+        right = "it is True or False, and True where beta is steered to a cur_percent"
+        steered = self.cur_percent is not None
+        check(self.dual is False or self.dual is True and steered, "dual", self.dual, right)
         check(
             (self.beta is None) != (self.cur_percent is None),
             "beta",

@@ -16,10 +16,12 @@ import torch
 from harmonica import samplers
 from harmonica.errors import check
 from harmonica.files import load_state, save_state
-from harmonica.method import iepo, ltc, ranks, sdt, seeds
+from harmonica.method import direct, iepo, ltc, ranks, sdt, seeds
 from harmonica.method.denoise import Denoiser
 from harmonica.method.learner import CORRECT_FROM, Learner
 from harmonica.method.router import CLAMP
+
+TINY = 1e-30  # lambda is 0 everywhere where nothing is reused yet
 
 
 def train(loaded, router, state_path, *, pair=None, save_every=10, progress=iter):
@@ -31,9 +33,9 @@ def train(loaded, router, state_path, *, pair=None, save_every=10, progress=iter
     """
     config = router.training
     work = Work(loaded, router, pair)
-    logits = initial_logits(router.num_steps, loaded.backbone.num_blocks, config.seed).to(
-        loaded.device
-    )
+    logits = initial_logits(
+        router.num_steps, loaded.backbone.num_blocks, config.seed, config.initial
+    ).to(loaded.device)
     learner = Learner(
         logits, tau=config.tau, lr=config.lr, adam_eps=config.adam_eps, beta=config.beta or 0.0
     )
@@ -52,7 +54,9 @@ def train(loaded, router, state_path, *, pair=None, save_every=10, progress=iter
                 "lambda": learner.lambda_.tolist() if refreshed else None,
             }
         )
-        if config.cur_percent is not None:
+        if config.dual and trajectory > 0:
+            learner.ascend(config.cur_percent)
+        elif config.cur_percent is not None:
             learner.steer(
                 config.cur_percent, correct=trajectory >= CORRECT_FROM * config.trajectories
             )
@@ -97,6 +101,12 @@ class Work:
             noise = self.step_noise(self.config.batch, seeds.TRAJECTORY, trajectory)
             with self.precision():
                 sdt.walk(self.denoiser(cond, self.router.guidance, noise), x, learner, self.pair)
+        elif self.config.walk == "direct":
+            x, cond = self.draw(seeds.TRAJECTORY, trajectory, self.config.batch)
+            noise = self.step_noise(self.config.batch, seeds.TRAJECTORY, trajectory)
+            denoiser = self.denoiser(cond, self.router.guidance, noise)
+            with self.precision():
+                direct.walk(denoiser, x, learner, self.config.checkpoint)
         else:
             for key, step, count in self.ltc_updates(trajectory):
                 x0, eps, cond = self.draw_images(trajectory, key, count)
@@ -147,9 +157,22 @@ class Work:
             self.denoiser(cond, self.router.guidance, noise),
             iepo.DEFINITIONS[self.config.objective],
         )
+        named = {"distance": self.distance()} if self.config.lambda_distance else {}
         with self.precision():
-            lambda_ = measure(denoiser, x, scores, self.config.tau, self.config.lambda_forks or 1)
-        return ranks.mean(lambda_.nan_to_num(0.0))
+            forks = self.config.lambda_forks or 1
+            lambda_ = measure(denoiser, x, scores, self.config.tau, forks, **named)
+        lambda_ = ranks.mean(lambda_.nan_to_num(0.0))
+        if self.config.lambda_distance == "log":
+            lambda_ = torch.log1p(lambda_ / lambda_.mean().clamp(min=TINY))
+        return lambda_
+
+    def distance(self):
+        """Of two batches of images, for lambda."""
+        if self.config.lambda_distance != "features":
+            return iepo.DISTANCES.get(self.config.lambda_distance, iepo.squared)
+        seen, right = self.loaded.features, "no judge is known that sees this model's images"
+        check(seen is not None, "lambda_distance", "features", right)
+        return lambda images, others: iepo.squared(seen(images), seen(others))
 
     def draw(self, domain, trajectory, count):
         """-> this rank's part of `count` samples: noise (part, C, H, W) and conditioning."""
@@ -191,11 +214,13 @@ class Work:
         )
 
 
-def initial_logits(num_steps, num_blocks, seed):
-    """Standard normal, the first row at the upper clamp. -> (T, N)"""
+def initial_logits(num_steps, num_blocks, seed, all_at=None):
+    """Standard normal, or all alike; the first row at the upper clamp. -> (T, N)"""
     logits = torch.from_numpy(
         np.random.default_rng(seed).standard_normal((num_steps, num_blocks), dtype=np.float32)
     )
+    if all_at is not None:
+        logits.fill_(all_at)
     logits[0] = CLAMP
     return logits
 

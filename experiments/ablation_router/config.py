@@ -1,0 +1,33 @@
+"""How a router begins, how fast it learns, and how beta is found: each beside what the tables use;
+and the paper's Lagrangian, beta given, over a range of betas.
+"""
+
+from ..ablation import HARMONICA, group_of, learned
+from ..ablation_threshold.config import SETTINGS
+
+CUR = 50
+FACTORS = (0.1, 0.3, 1, 3, 10)  # of the beta that ablation_threshold has
+CHANGED = {
+    "all begin at 0.5": {"initial": 0.0},
+    "all begin at 0.88": {"initial": 2.0},
+    "beta as a multiplier": {"dual": True},
+}
+RATES = {"smoke": (0.03, 0.3), "digits": (0.03, 0.3), "paper": (0.003, 0.03)}
+
+
+def table(scale, rows="core", num_seeds=1):
+    """At one CUR; then one row for each beta, whose CUR its scores give."""
+    group = group_of("router", scale, num_seeds)
+    changed = {f"learning rate {lr:g}": {"lr": lr} for lr in RATES[scale]} | CHANGED
+    found = [group.uncached(), learned(group, HARMONICA, CUR)]
+    found += [
+        learned(group, HARMONICA, CUR, name=f"HarmoniCa, {words}", **settings)
+        for words, settings in changed.items()
+    ]
+    given, own = group_of("beta given", scale, num_seeds), SETTINGS[scale]
+    found.append(given.uncached())
+    for factor in FACTORS:
+        beta = float(f"{factor * own['beta']:.3g}")
+        name = f"HarmoniCa, beta = {beta:g}"
+        found.append(learned(given, HARMONICA, name=name, **{**own, "beta": beta}))
+    return found
