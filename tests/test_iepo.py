@@ -41,6 +41,17 @@ def test_leave_one_out_is_brute_force(tiny_walk, tiny_scores, setting, seed):
     assert got[0] == 0 and (got[1:] > 0).all()
 
 
+def test_distances_are_what_they_are_called():
+    a, b = torch.randn(2, 3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    rows = (a - b).flatten(1)
+    expected = {"absolute": rows.norm(1, dim=1).mean()}
+    expected["relative"] = (rows.norm(dim=1) / b.flatten(1).norm(dim=1)).square().mean()
+    for name, distance in iepo.DISTANCES.items():
+        torch.testing.assert_close(distance(a, b), expected[name])
+        assert distance(b, b) == 0
+    torch.testing.assert_close(iepo.squared(a, b), rows.norm(dim=1).square().mean())
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_cumulative_is_brute_force(tiny_walk, tiny_scores, setting, seed):

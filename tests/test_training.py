@@ -4,6 +4,7 @@ reached.
 
 import functools
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from harmonica.lab.makings import ModelSpec, RouterSpec
 from harmonica.lab.models import load_model
 from harmonica.method import iepo, ltc, schedules, seeds
 from harmonica.method.learner import Learner
-from harmonica.method.settings import RouterTraining
+from harmonica.method.settings import DISTANCES, RouterTraining
 from harmonica.method.train import Work, initial_logits, train
 
 MODEL = ModelSpec(name="tiny", sha256="0" * 64, scale="smoke")
@@ -164,6 +165,35 @@ def test_dropped_labels_are_null_and_the_others_as_they_were(tiny_model, tiny_pr
     assert 20 < null.sum() < 60 and torch.equal(own_labels[~null], labels[~null])
     with pytest.raises(BadInput, match="label_dropout: 0.1 .*labels alone can be dropped"):
         dropping.with_nulls(tiny_prompts(), torch.ones(3, dtype=torch.bool))
+
+
+def test_lambda_can_be_by_another_distance(tiny_model):
+    """One work for all: the same noise. Of a log only the order is that of the squared norm."""
+    method, logits = METHODS["HarmoniCa"], initial_logits(4, 4, seed=0)
+    seen = replace(tiny_model, features=lambda images: images.flatten(1)[:, :8])
+    found = {}
+    for name in (None, *DISTANCES):
+        work = Work(seen, spec(method, lambda_distance=name))
+        found[name] = work.lambda_(logits, 0)
+        assert found[name][0] == 0 and (found[name][1:] > 0).all()
+    log = torch.log1p(found[None] / found[None].mean())
+    torch.testing.assert_close(found["log"], log)
+    assert (found["features"] < found[None])[1:].all()
+    with pytest.raises(BadInput, match="no judge is known that sees this model's images"):
+        Work(tiny_model, spec(method, lambda_distance="features")).distance()
+    with pytest.raises(BadInput, match="lambda_distance: 'absolute' .*other objectives none"):
+        spec(METHODS["SDT, MSE"], lambda_distance="absolute")
+
+
+def test_logits_can_begin_alike_and_beta_can_be_a_multiplier(tiny_model, tmp_path):
+    assert initial_logits(4, 4, 0, 2.0)[1:].unique().tolist() == [2.0]
+    assert (initial_logits(4, 4, 0, 2.0)[0] == 5).all()
+    method = METHODS["SDT, MSE"]
+    _, log = train(tiny_model, spec(method, dual=True, initial=2.0), tmp_path / "none")
+    betas, curs = ([entry[name] for entry in log] for name in ("beta", "cur_percent"))
+    assert curs[0] == 0 and betas == sorted(betas) and betas[1] < betas[-1]
+    with pytest.raises(BadInput, match="dual: True .*where beta is steered to a cur_percent"):
+        spec(method, dual=True, beta=1e-4, cur_percent=None)
 
 
 @pytest.mark.parametrize(
