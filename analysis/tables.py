@@ -192,7 +192,8 @@ UVIT = Table(
     about="T counts calls of the model, of which the singlestep solver makes two for one update. "
     "Faster Diffusion and DeepCache are masks here: what blocks added is reused, not the stream "
     "itself; all long skips run. Both compute everything at every second call; the paper does not "
-    "say which calls it chose, nor how many outer blocks DeepCache keeps (here one in, one out).",
+    "say which calls it chose, nor how many outer blocks DeepCache keeps (here one in, one out). "
+    "Search and prediction are ours, not the paper's.",
 )
 
 

@@ -102,6 +102,7 @@ def _published(rows, num_seeds):
         group.row("DeepCache", schedule="deepcache"),
         group.learned("HarmoniCa", paper_scale.harmonica(budget, steps, cur_percent=cur)),
         group.row("Learning-to-Cache", form="published router", schedule="router", published=ltc),
+        *budget.searched(group, cur),
     ]
     if rows == "all":
         own = RouterTraining(**PUBLISHED_LTC)
