@@ -15,6 +15,7 @@ from ..small_scale import (
     IMAGES,
     LEARNING_TO_CACHE,
     base_models,
+    check_scale,
     searched,
     training,
 )
@@ -43,6 +44,7 @@ def table(scale, rows="core", num_seeds=1):
     """The rows of the table. core: all methods at one CUR; all: also at FORA's 50 % (digits), or
     what was trained here beside the published router, and FORA (paper).
     """
+    check_scale(scale, *NUM_STEPS)
     if scale == "paper":
         return _published(rows, num_seeds)
     kind = {"digits": "uvit-digits", "smoke": "smoke-uvit"}[scale]
