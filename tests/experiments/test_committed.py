@@ -2,6 +2,7 @@
 
 import json
 from importlib import import_module
+from itertools import product
 from pathlib import Path
 
 from experiments.rows import latency_specs
@@ -18,8 +19,8 @@ def named():
         config = import_module(f"experiments.{path.parent.name}.config")
         rows = config.table("digits", "all", 3)
         specs = with_needs([run for row in rows for run in row.runs])
-        for seeds in (1, 3):
-            specs += latency_specs(config.table("digits", "all", seeds))
+        for which, seeds in product(("core", "all"), (1, 3)):
+            specs += latency_specs(config.table("digits", which, seeds))
         specs += config.costs("digits") if hasattr(config, "costs") else []
         found |= {spec.id: spec for spec in specs}
     return found
