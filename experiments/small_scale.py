@@ -42,8 +42,11 @@ def base_models(scale, prefix):
         for name, about in manifest().items()
         if name.rsplit("-s", 1)[0] == prefix
     }
-    where = " and ".join(map(str, folders()))
-    right = f"{where} has none; unset HARMONICA_MODELS to use the shipped ones, or train some"
+    where = " or ".join(map(str, folders()))
+    right = (
+        f"there is none in {where}; `make base-models SCALE={scale}` trains them for the folder that "
+        "HARMONICA_MODELS names; unset it to use the shipped ones"
+    )
     check(found, "base model", prefix, right)
     return tuple(found[seed] for seed in sorted(found))
 
