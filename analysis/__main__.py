@@ -10,7 +10,8 @@ from harmonica.cli import command
 from harmonica.cli.command import Parser, whole
 from harmonica.lab.makings import SCALES
 
-from .tables import ABLATIONS, COMMITTED, COMPRESSION, NUM_SEEDS, QUANTISATION, TABLES, table_of
+from .spec import NUM_SEEDS
+from .tables import ABLATIONS, COMMITTED, COMPRESSION, QUANTISATION, TABLES, table_of
 
 RESULTS, LOCAL = Path("results"), Path("results/local")
 FEW = 3  # files of a folder that are listed by name

@@ -25,20 +25,6 @@ MARKS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """Is `left` better than `right` in a table's settings? Against UNCACHED: is it nearly lossless?
-
-    title: what it is called where the table's findings are listed. core: whether the table's core
-    rows have both; else it is asked where they are there.
-    """
-
-    left: str
-    right: str
-    title: str
-    core: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
 class Claim:
     """marks: WINS, LOSES or OPEN, one for each comparison that counts. rows: of text, below
     headings.

@@ -15,7 +15,8 @@ from harmonica.lab.store import FOLDERS, Store
 
 from . import cost, notebooks, paper_numbers, records, report, verdicts
 from .figures import pictured
-from .tables import COMMITTED, NUM_SEEDS
+from .spec import NUM_SEEDS
+from .tables import COMMITTED
 
 
 def rows(table):

@@ -6,7 +6,8 @@ from pathlib import Path
 from . import committed, cost, paper_numbers, report, table
 from .document import markdown
 from .records import load
-from .tables import SCALE, TABLES
+from .spec import SCALE
+from .tables import TABLES
 
 RESULTS = Path(__file__).resolve().parent.parent / "results"
 

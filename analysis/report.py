@@ -7,7 +7,7 @@ from .claims import COMPARED, MARKS, NOT_CLAIMED, claims, why_not
 from .document import markdown, text, write
 from .paper_numbers import block as paper_block
 from .records import load
-from .tables import SCALE
+from .spec import SCALE
 
 SAID = "What these numbers say"
 FEW = 2  # settings up to which comparisons share one table

@@ -25,7 +25,8 @@ from .paper_claims import NEEDS_GPUS, paper_claims
 from .paper_numbers import coverage
 from .records import load
 from .report import together
-from .tables import CLOTHES, SCALE, TABLES
+from .spec import SCALE
+from .tables import CLOTHES, TABLES
 
 NOT_YET, UNDECIDED = "not tested yet", "undecided"
 VERDICTS = ("holds", "holds in part", "does not hold", UNDECIDED, NEEDS_GPUS, NOT_YET)

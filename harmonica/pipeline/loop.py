@@ -92,3 +92,28 @@ class Loop:
             type(self.pipe).__name__,
             "its loop does not step pipe.scheduler, so that its steps cannot be told apart",
         )
+
+
+class Ending:
+    """A pipeline's progress bar that says when the loop over the steps ends, however it ends."""
+
+    def __init__(self, bar, ended):
+        self.bar, self.ended = bar, ended
+
+    def __enter__(self):
+        self.bar.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        self.ended(self)
+        return self.bar.__exit__(*error)
+
+    def __iter__(self):
+        try:
+            yield from self.bar
+        except GeneratorExit:
+            self.ended(self)
+            raise
+
+    def __getattr__(self, name):
+        return getattr(self.bar, name)

@@ -18,6 +18,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
 from harmonica.errors import check
 from harmonica.fast.plan import compile_mask
+from harmonica.pipeline.loop import Ending
 from harmonica.pipeline.transformers import backbone_of, check_drivable, conditioning
 
 COMPILES = (
@@ -189,31 +190,6 @@ class Planned:
             return self.ctx
         self.tensors = [_remembered(tensor) for tensor in tensors]
         return self.backbone.prepare(make(*tensors))
-
-
-class Ending:
-    """A pipeline's progress bar that says when the loop over the steps ends, however it ends."""
-
-    def __init__(self, bar, ended):
-        self.bar, self.ended = bar, ended
-
-    def __enter__(self):
-        self.bar.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        self.ended(self)
-        return self.bar.__exit__(*error)
-
-    def __iter__(self):
-        try:
-            yield from self.bar
-        except GeneratorExit:
-            self.ended(self)
-            raise
-
-    def __getattr__(self, name):
-        return getattr(self.bar, name)
 
 
 def _remembered(tensor):

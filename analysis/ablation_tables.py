@@ -1,0 +1,215 @@
+"""The ablations: their experiments and the questions that each is asked."""
+
+from .compare import PUBLISHED
+from .methods import (
+    ALL_PAIRS,
+    BOTH,
+    CUMULATIVE,
+    DIRECT,
+    FEWER,
+    FORA,
+    FORA_PREDICTION,
+    HARD,
+    HARMONICA,
+    RELEASED,
+    SDT,
+    SEARCH,
+    SEARCH_PREDICTION,
+)
+from .spec import Table, ask
+
+
+def _ablation(name, title, *questions, committed="core", **told):
+    return Table(
+        name=name,
+        title=f"Ablation: {title}",
+        experiments=(name,),
+        target="reproduce-ablations",
+        committed=committed,
+        questions=ask(*questions),
+        **told,
+    )
+
+
+ANOTHERS, DDIMS = "HarmoniCa, another model's router", "HarmoniCa, DDIM's router"
+LTC_ANOTHERS = "Learning-to-Cache, another model's router"
+ABLATIONS = (
+    _ablation(
+        "ablation_sdt_vs_standard",
+        "SDT against standard training",
+        (SDT, PUBLISHED, "SDT with MSE over Learning-to-Cache as released"),
+        (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
+        about="Standard training draws x_t from real images and lets the cache live for one "
+        "step; SDT walks the whole trajectory from noise. Both minimise MSE here. All pairs: "
+        "Learning-to-Cache's loss over all neighbouring steps; as released it reuses in every "
+        "second step alone.",
+    ),
+    _ablation(
+        "ablation_iepo_vs_mse",
+        "IEPO against MSE",
+        (HARMONICA, SDT, "IEPO over MSE, both with SDT"),
+        (
+            HARMONICA,
+            CUMULATIVE,
+            "lambda by leave-one-out (the paper) over cumulative (the released code), soft scores",
+        ),
+        (HARD, BOTH, "lambda by leave-one-out over cumulative, hard scores"),
+        (HARMONICA, HARD, "lambda with soft scores over hard, leave-one-out"),
+        (CUMULATIVE, BOTH, "lambda with soft scores over hard, cumulative"),
+        (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
+        about="Whether a router reuses the last step's row decides much by itself: reusing it "
+        "costs a large error of the model's output and hardly any of the image. So all methods "
+        "stand a second time with that row forced to reuse, at the same CUR.",
+    ),
+    _ablation(
+        "ablation_refresh",
+        "how often lambda is measured again",
+        *(
+            (
+                HARMONICA,
+                f"HarmoniCa, C = {c}",
+                f"lambda measured every 10 trajectories over {words}",
+            )
+            for c, words in ((2, "every 2"), (50, "every 50"), (100, "once, before training"))
+        ),
+        about="C counts trajectories, of which a training has 100; the row named HarmoniCa has "
+        "C = 10.",
+        about_paper="C counts trajectories, of which a training has 2000; the row named "
+        "HarmoniCa has C = 50.",
+    ),
+    _ablation(
+        "ablation_lambda",
+        "by what lambda compares images",
+        *(
+            (HARMONICA, f"HarmoniCa, lambda {words}", f"lambda by the squared norm over {words}")
+            for words in (
+                "by absolute differences",
+                "relative to the image",
+                "by its logarithm",
+                "by the judge's features",
+            )
+        ),
+        about="The row named HarmoniCa has the paper's squared norm.",
+    ),
+    _ablation(
+        "ablation_router",
+        "how a router begins, how fast it learns, how beta is found",
+        *(
+            (HARMONICA, f"HarmoniCa, {words}", f"HarmoniCa as everywhere here over {words}")
+            for words in (
+                "learning rate 0.03",
+                "learning rate 0.3",
+                "all begin at 0.5",
+                "all begin at 0.88",
+                "beta as a multiplier",
+            )
+        ),
+        about="The row named HarmoniCa begins with standard normal logits, learns at a rate of 0.1 "
+        "and has beta steered by quantiles. The second group has beta given, as the paper's "
+        "Lagrangian, and masks as the scores give them: CUR differs from row to row.",
+        about_paper="The row named HarmoniCa begins with standard normal logits, learns at a rate "
+        "of 0.01 and has beta steered by quantiles.",
+    ),
+    _ablation(
+        "ablation_threshold",
+        "the threshold tau",
+        about="One beta for all, masks as the scores over tau give them: CUR differs from row to "
+        "row.",
+    ),
+    _ablation(
+        "ablation_beta",
+        "CUR and quality",
+        (HARMONICA, ALL_PAIRS, "HarmoniCa over Learning-to-Cache's all-pairs form"),
+        (HARMONICA, SDT, "HarmoniCa over SDT with MSE"),
+        (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
+        (HARMONICA, FORA, "HarmoniCa over FORA"),
+        (HARMONICA, "FORA, interval 3", "HarmoniCa over FORA at interval 3"),
+        (HARMONICA, FEWER, "HarmoniCa over fewer steps at nearly equal compute"),
+        published="figure_speedup_vs_quality_T10",
+        frontier=True,
+        plain_wins="A plain baseline (FORA, fewer steps) ahead of a trained method",
+        about="beta is steered to each CUR; FORA's CUR follows from its interval.",
+    ),
+    _ablation(
+        "ablation_transfer",
+        "routers used where they were not trained",
+        (HARMONICA, ANOTHERS, "HarmoniCa's own router over another base model's"),
+        (ALL_PAIRS, LTC_ANOTHERS, "Learning-to-Cache's own router over another base model's"),
+        (
+            ANOTHERS,
+            LTC_ANOTHERS,
+            "HarmoniCa's router of another base model over Learning-to-Cache's",
+        ),
+        (HARMONICA, DDIMS, "HarmoniCa's router for the sampler over DDIM's router"),
+        (DDIMS, FORA, "DDIM's router over FORA, under a sampler that it was not trained for"),
+        (
+            DDIMS,
+            FEWER,
+            "DDIM's router over fewer steps, under a sampler that it was not trained for",
+        ),
+        plain_wins="A plain baseline (FORA, fewer steps) ahead of a trained method",
+    ),
+    _ablation(
+        "ablation_search",
+        "what our own search needs, and where its schedules carry over",
+        *(
+            (
+                SEARCH_PREDICTION,
+                f"{SEARCH_PREDICTION}, {changed}",
+                f"Search + prediction over {words}",
+            )
+            for changed, words in (
+                ("12 images", "a linearisation by 12 images in place of 48"),
+                ("24 images", "a linearisation by 24 images in place of 48"),
+                ("without stages", "a linearisation at the full schedule alone, then polish"),
+                ("without polish", "stages without polish"),
+                ("window 3", "features of up to 3 steps before in place of 6"),
+                ("other search noise", "the same from other search noise"),
+                ("another model's", "a schedule of another base model"),
+                ("searched at guidance 1", "a schedule that was searched at guidance 1"),
+            )
+        ),
+        (SEARCH_PREDICTION, SEARCH, "Search + prediction over search for reuse"),
+        (
+            SEARCH_PREDICTION,
+            f"{SEARCH}, then predictions",
+            "A search that knows of predictions over predictions fitted after a search for reuse",
+        ),
+        (f"{SEARCH}, then predictions", SEARCH, "Predictions fitted after a search over reuse"),
+        (f"{SEARCH}, then Taylor", SEARCH, "Taylor's extrapolation after a search over reuse"),
+        (SEARCH, HARMONICA, "Search over HarmoniCa"),
+        (
+            SEARCH_PREDICTION,
+            FORA_PREDICTION,
+            "Search + prediction over FORA's mask with prediction",
+        ),
+        committed="all",
+        plain_wins="A plain baseline (FORA, with or without predictions) ahead of a trained or "
+        "searched method",
+        about="Everything here is ours, not the paper's, but HarmoniCa and FORA. The row named Search "
+        "+ prediction is the default; each row below it changes what its name says. Then predictions, "
+        "then Taylor: of the same masks as Search.",
+    ),
+    _ablation(
+        "ablation_ltc_training",
+        "Learning-to-Cache's training",
+        (
+            RELEASED,
+            "Learning-to-Cache, labels dropped and steps drawn",
+            "Learning-to-Cache trained as everywhere here over as its authors do",
+        ),
+        about="Its authors drop a tenth of the labels, and each of their GPUs draws a step of its "
+        "own, here 4; everywhere else here labels stay and each trained step has its turn.",
+    ),
+    _ablation(
+        "ablation_objective",
+        "what a router is trained for",
+        (HARMONICA, DIRECT, "IEPO's proxy over the final image itself"),
+        (DIRECT, SDT, "The final image itself over MSE of the model's output"),
+        about="x_0 itself: one walk with soft scores, the squared difference of its image to the "
+        "uncached one, and one backward pass through all of it. As many updates of each row, of "
+        "as many images, as SDT's.",
+    ),
+    _ablation("ablation_training_cost", "what training costs", published="table_training_cost"),
+    _ablation("ablation_objective_cost", "what the objective costs"),
+)
