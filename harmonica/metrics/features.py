@@ -1,7 +1,7 @@
 """Images -> the features that the scores read, by one of two extractors: Inception (paper scale) or
 a judge (digits).
 
-Both give three layers: "pool" (FID, precision, recall, KID), "spatial" (sFID) and "logits" (IS).
+Both give three layers: "pool" (FID, precision, recall), "spatial" (sFID) and "logits" (IS).
 """
 
 import io

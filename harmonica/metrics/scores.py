@@ -12,7 +12,6 @@ from torch_fidelity.metric_fid import (
     fid_statistics_to_metric,
 )
 from torch_fidelity.metric_isc import KEY_METRIC_ISC_MEAN, isc_features_to_metric
-from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 from torch_fidelity.metric_prc import (
     KEY_METRIC_PRECISION,
     KEY_METRIC_RECALL,
@@ -21,7 +20,6 @@ from torch_fidelity.metric_prc import (
 
 IMAGES_PER_SPLIT = 5000  # of the Inception Score
 NEIGHBOURS = 3
-KID_SUBSETS, KID_SUBSET_SIZE, KID_SEED = 100, 1000, 2020
 # of the distance matrix of precision and recall: bounds memory, changes nothing
 ROWS_AT_ONCE = 2500
 
@@ -100,21 +98,6 @@ def precision_recall(generated, reference):
         verbose=False,
     )
     return 100 * found[KEY_METRIC_PRECISION], 100 * found[KEY_METRIC_RECALL]
-
-
-def kernel_distance(features_a, features_b):
-    """KID: unbiased squared MMD under the cubic kernel, the mean over 100 fixed random subsets of
-    up to 1000. (N, D)
-    """
-    size = min(KID_SUBSET_SIZE, len(features_a), len(features_b))
-    return kid_features_to_metric(
-        torch.from_numpy(features_a),
-        torch.from_numpy(features_b),
-        kid_subsets=KID_SUBSETS,
-        kid_subset_size=size,
-        rng_seed=KID_SEED,
-        verbose=False,
-    )[KEY_METRIC_KID_MEAN]
 
 
 def warn_if_few(name, layer, features):
