@@ -80,9 +80,9 @@ METHODS = {
         Method(name=SEARCH_PREDICTION, color=PURPLE, marker="X"),
         Method(name=PRUNING, color=GREY, marker="P", line="--"),
         Method(name=PTQ, color=GREY, marker="v", line="-."),
-        Method(name=EFFICIENTDM, color=GREY, marker="s"),
-        Method(name=QUANTISED_HARMONICA, color=RED, marker="s", line="--"),
-        Method(name=QUANTISED_SEARCH, color=PURPLE, marker="s", line="--"),
+        Method(name=EFFICIENTDM, color=GREY, marker="8"),
+        Method(name=QUANTISED_HARMONICA, color=RED, marker="8", line="--"),
+        Method(name=QUANTISED_SEARCH, color=PURPLE, marker="8", line="-."),
     )
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from harmonica.compress.settings import Pruning
 from harmonica.errors import BadInput
 from harmonica.lab.ids import canonical, with_needs
 from harmonica.lab.makings import ModelSpec, RouterSpec, ScheduleSpec
@@ -75,6 +76,7 @@ CHANGES = (
             {"numerics": "diffusers"},
             {"heads": 4},
             {"prompts": PromptSpec(name="captions", sha256="2" * 64, embeddings="e", pixels=256)},
+            {"compression": Pruning(removed_percent=25.0, steps=1, lr=1e-3)},
         )
     ]
     + [
@@ -98,6 +100,11 @@ CHANGES = (
             {"checkpoint": True},
             {"compile": True},
             {"lambda_forks": 4},
+            {"lambda_distance": "absolute"},
+            {"initial": 1.0},
+            {"dual": True},
+            {"walk": "ltc", "ltc_form": "all-pairs", "label_dropout": 0.1},
+            {"walk": "ltc", "ltc_form": "all-pairs", "drawn_steps": 2},
         )
     ]
     + [(ROUTER, f) for f in ({"sampler": "ddim-diffusers"}, {"num_steps": 9}, {"guidance": 1.5})]
