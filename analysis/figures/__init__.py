@@ -4,8 +4,9 @@ them.
 Every figure is written as PNG, for where the repository is browsed, and as PDF beside it.
 """
 
-import re
 from pathlib import Path
+
+from harmonica.lab.ids import words
 
 from . import curves, error, frontier, heat_maps, lambdas, points, samples, speedup, sweep
 
@@ -73,8 +74,7 @@ def frontier_name(table, suffix="png"):
 
 def file_name(group, figure, suffix="png"):
     """Of a records.Group, or of whatever else has a group's name."""
-    stem = re.sub(r"[^a-z0-9]+", "-", group.name.lower()).strip("-")
-    return f"{stem}.{figure}.{suffix}"
+    return f"{words(group.name)}.{figure}.{suffix}"
 
 
 def pictured(rows):

@@ -2,7 +2,6 @@
 results/bench/<device>.*
 """
 
-import re
 import sys
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from harmonica.bench.report import line, markdown
 from harmonica.cli import command
 from harmonica.cli.command import Parser, out_folder, text, whole
 from harmonica.files import atomic, write_json
+from harmonica.lab.ids import words
 from harmonica.lab.memory import keep_freed
 from harmonica.lab.provenance import device_name, provenance
 
@@ -89,7 +89,7 @@ def bench(arguments):
         if slowest:
             profiles.append({"table": name, **slowest})
             print(f"  slowest: {line(profiles[-1])}", flush=True)
-    name = re.sub(r"[^a-z0-9]+", "-", device_name().lower()).strip("-")
+    name = words(device_name())
     write_json(
         Path(arguments.out) / f"{name}.json",
         {

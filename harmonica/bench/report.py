@@ -6,7 +6,7 @@ from harmonica.lab.provenance import device_name
 
 
 def line(row):
-    return "  ".join(f"{key} {_text(value)}" for key, value in row.items())
+    return "  ".join(f"{key} {text(value)}" for key, value in row.items())
 
 
 def markdown(titles, rows, profiles):
@@ -21,8 +21,8 @@ def markdown(titles, rows, profiles):
         "on the machine touches least. Brackets: first and third quartile.",
         "",
     ]
-    for table, own in rows.items():
-        lines += [f"## {table}", "", titles[table].strip().splitlines()[0], ""] + _table(own) + [""]
+    for name, own in rows.items():
+        lines += [f"## {name}", "", titles[name].strip().splitlines()[0], ""] + table(own) + [""]
     if profiles:
         lines += [
             "## profiles",
@@ -31,14 +31,14 @@ def markdown(titles, rows, profiles):
             "the "
             "share of the time outside attention and feed-forward.",
             "",
-        ] + _table(list(map(_profile, profiles)))
+        ] + table(list(map(_profile, profiles)))
     return "\n".join(lines) + "\n"
 
 
 def _profile(profile):
     figures = "ratio", "launched_per_step", "share_outside"
     what = [
-        f"{key} {_text(value)}" for key, value in profile.items() if key not in ("table", *figures)
+        f"{key} {text(value)}" for key, value in profile.items() if key not in ("table", *figures)
     ]
     return {
         "table": profile["table"],
@@ -47,15 +47,17 @@ def _profile(profile):
     }
 
 
-def _table(rows):
+def table(rows):
+    """Rows of the same fields -> lines of a Markdown table."""
     return ["| " + " | ".join(rows[0]) + " |", "|" + " --- |" * len(rows[0])] + [
-        "| " + " | ".join(_text(value) for value in row.values()) + " |" for row in rows
+        "| " + " | ".join(text(value) for value in row.values()) + " |" for row in rows
     ]
 
 
-def _text(value):
+def text(value):
+    """A figure as tables print it."""
     if value is None:
         return "-"
     if isinstance(value, list):
-        return "[" + ", ".join(_text(v) for v in value) + "]"
+        return "[" + ", ".join(text(v) for v in value) + "]"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -26,7 +26,7 @@ def rows(setting):
         point = denoiser.advance(denoiser.begin(case.noise(batch)), denoiser.computed)
     logits = initial_logits(case.num_steps, denoiser.backbone.num_blocks, 0).to(point.x.device)
     learner = Learner(logits, tau=TAU, lr=LR)
-    reference = _synchronized(_released(case, batch, point, logits))
+    reference = timing.synchronized(_released(case, batch, point, logits))
     ways = {
         "lean": fast_pair(case.backbone),
         "lean, checkpointed": fast_pair(case.backbone, recompute=True),
@@ -34,7 +34,7 @@ def rows(setting):
     if "compile" in setting.backends:
         ways["lean, compiled"] = fast_pair(case.backbone, compile=True)
     own = {
-        name: _synchronized(
+        name: timing.synchronized(
             lambda run=run: denoiser.advance(point, update_by(denoiser, learner, run))
         )
         for name, run in ways.items()
@@ -89,15 +89,6 @@ def _released(case, batch, point, logits):
             parameter.grad = None
 
     return update
-
-
-def _synchronized(function):
-    def run():
-        function()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-
-    return run
 
 
 def saved_bytes(function):

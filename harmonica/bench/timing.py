@@ -9,9 +9,13 @@ MOST_REPEATS = 15  # of measurements that repeat
 
 
 def waiting(function):
+    """As synchronized, without gradients."""
+    return torch.no_grad()(synchronized(function))
+
+
+def synchronized(function):
     """A function that returns when the device is done."""
 
-    @torch.no_grad()
     def run():
         function()
         if torch.cuda.is_available():

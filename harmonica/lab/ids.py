@@ -36,9 +36,9 @@ def make_id(artefact, slug):
     return f"{slug}-{hashlib.sha256(canonical(artefact).encode()).hexdigest()[:8]}"
 
 
-def words(group):
-    """The name of a group as part of a slug."""
-    return re.sub(r"[^a-z0-9]+", "-", group.lower()).strip("-")
+def words(name):
+    """The name of a group or device as part of a slug or file name."""
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def cur(percent):

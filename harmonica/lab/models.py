@@ -20,7 +20,7 @@ def load_model(spec, precision=None, store=None):
         return restore(load_model(spec.original, precision), path)
     if spec.scale == "clothes":
         loaded = load_base(spec, lambda part: reference.training_images(), features=None)
-        return _on_gpu(loaded) if torch.cuda.is_available() else loaded
+        return on_device(loaded, "cuda") if torch.cuda.is_available() else loaded
     if spec.scale != "paper":
         return load_base(spec)
     from harmonica.weights import dit  # diffusers' pipelines take seconds to import
@@ -28,8 +28,9 @@ def load_model(spec, precision=None, store=None):
     return dit.load(spec, precision)
 
 
-def _on_gpu(loaded):
-    loaded.backbone.model.to("cuda")
+def on_device(loaded, device):
+    """A model that is conditioned on class labels, moved to a device."""
+    loaded.backbone.model.to(device)
     return replace(
-        loaded, cond=lambda indices: loaded.cond(indices).to("cuda"), device=torch.device("cuda")
+        loaded, cond=lambda indices: loaded.cond(indices).to(device), device=torch.device(device)
     )

@@ -37,14 +37,9 @@ class Vae:
             model.config.scaling_factor
         )  # of latents: 0.18215 where the folder says nothing, as DiT has it
 
-    @torch.no_grad()
     def decode(self, latents):
-        """-> uint8 numpy (B, 3, H, W), rounded as the official DiT rounds: 127.5 x + 128, clipped
-        and cut.
-        """
-        with float32_products("ieee"):
-            images = self.model.decode(latents.float().to(self.device) / self.scale).sample
-        return (127.5 * images + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()
+        """-> uint8 numpy (B, 3, H, W)."""
+        return decoded(self.model, latents.float().to(self.device) / self.scale)
 
     @torch.no_grad()
     def encode(self, images, noise=None):
@@ -60,3 +55,13 @@ class Vae:
             else posterior.mean + posterior.std * noise.to(self.device)
         )
         return (self.scale * found).cpu().numpy()
+
+
+@torch.no_grad()
+def decoded(model, latents):
+    """Latents of an AutoencoderKL's own scale -> uint8 numpy (B, 3, H, W), rounded as the official
+    DiT rounds: 127.5 x + 128, clipped and cut.
+    """
+    with float32_products("ieee"):
+        images = model.decode(latents).sample
+    return (127.5 * images + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()

@@ -12,8 +12,8 @@ from unittest import mock
 import torch
 
 from harmonica.fast.plan import compile_mask
-from harmonica.method.precision import float32_products
 from harmonica.metrics.features import Extractor, InceptionLayers, extract
+from harmonica.weights.vae import decoded
 from tools.gpu_evidence.speed import shapes
 
 BATCH = 32
@@ -30,7 +30,7 @@ def _chain(sizes):
     half = case.schedules()["random CUR 50 %"].keep
     for name, keep in {"all computed": half | True, "random CUR 50 %": half}.items():
         sample = case.sampled(batch, compile_mask(case.backbone, keep, sizes.graph))
-        latents = case.noise(batch).float()
+        latents = case.noise(batch).float() / vae.config.scaling_factor
         stages = {
             "sampling": sample,
             "decoder": partial(decoded, vae, latents),
@@ -69,14 +69,6 @@ def decoder(sizes):
     vae = vae.requires_grad_(False).eval().to(sizes.device)
     vae.enable_slicing()
     return vae
-
-
-@torch.no_grad()
-def decoded(vae, latents):
-    """uint8 numpy (B, 3, H, W), as weights/vae.py gives them."""
-    with float32_products("ieee"):
-        images = vae.decode(latents / vae.config.scaling_factor).sample
-    return (127.5 * images + 128).clamp(0, 255).to(torch.uint8).cpu().numpy()
 
 
 def inception(sizes):

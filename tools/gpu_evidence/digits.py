@@ -8,15 +8,12 @@ import time
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from harmonica import samplers
 from harmonica.digits.manifest import manifest
 from harmonica.lab.makings import ModelSpec
-from harmonica.lab.models import load_model
+from harmonica.lab.models import load_model, on_device
 from harmonica.method import router as routers
 from harmonica.method import schedules
-from harmonica.method.model import Loaded
 from harmonica.method.precision import float32_products
 from harmonica.method.schedule import Schedule
 from harmonica.search.predict import fit
@@ -62,10 +59,7 @@ def _errors(sizes):
 
 def on(device):
     spec = ModelSpec(name=MODEL, sha256=manifest()[MODEL]["sha256"], scale="digits")
-    loaded = load_model(spec)
-    loaded.backbone.model.to(device)
-    place = partial(torch.as_tensor, device=device)
-    return Loaded(spec, loaded.backbone, lambda k: loaded.cond(place(k)), 10, device=device)
+    return on_device(load_model(spec), device)
 
 
 def router():

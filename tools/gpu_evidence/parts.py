@@ -9,6 +9,7 @@ from functools import cached_property
 
 import torch
 
+from harmonica.bench.report import line
 from harmonica.files import read_json, write_json
 from harmonica.lab.provenance import device_name, provenance
 from harmonica.lab.words import duration
@@ -92,15 +93,4 @@ def brief(item):
     for reason in ("left_out", "failed"):
         if reason in item:
             return f"{reason.replace('_', ' ')}: {item[reason]}"
-    lines = [
-        "  ".join(f"{key} {text(value)}" for key, value in row.items()) for row in item["rows"]
-    ]
-    return "\n    ".join([f"{item['seconds']:g} s", *lines])
-
-
-def text(value):
-    if isinstance(value, float):
-        return f"{value:.3g}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(text, value)) + "]"
-    return str(value)
+    return "\n    ".join([f"{item['seconds']:g} s", *map(line, item["rows"])])

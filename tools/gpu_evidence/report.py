@@ -1,10 +1,10 @@
 """The parts' JSON files as one JSON and one Markdown page, named by the device."""
 
-import re
-
+from harmonica.bench.report import table
 from harmonica.errors import check
 from harmonica.files import atomic, read_json, write_json
-from tools.gpu_evidence.parts import PARTS, text
+from harmonica.lab.ids import words
+from tools.gpu_evidence.parts import PARTS
 
 FIRST = (
     "model",
@@ -26,7 +26,7 @@ def write(out, parts):
     known = {part: read_json(out / f"{part}.json") for part in parts if _path(out, part).exists()}
     check(known, "out", str(out), "no part wrote its file; see the errors above")
     device = next(iter(known.values()))["device"]
-    path = out / (re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-") + ".json")
+    path = out / f"{words(device)}.json"
     write_json(path, {"device": device, "parts": known})
     with atomic(path.with_suffix(".md")) as temporary:
         temporary.write_text(markdown(device, known))
@@ -65,8 +65,4 @@ def _item(item):
     columns = [key for key in FIRST if key in found] + sorted(found - {*FIRST})
     if not columns:
         return ["nothing"]
-    head = ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
-    return head + [
-        "| " + " | ".join(text(row.get(column, "-")) for column in columns) + " |"
-        for row in item["rows"]
-    ]
+    return table([{column: row.get(column) for column in columns} for row in item["rows"]])

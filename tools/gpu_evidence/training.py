@@ -80,7 +80,7 @@ def _linearisation(make, sizes):
         for name, (own, paired) in ways.items()
         if sizes.device.type == "cuda" or name != "predicted, compiled"
     }
-    timed = {name: waiting(function) for name, function in functions.items()}
+    timed = {name: timing.synchronized(function) for name, function in functions.items()}
     timed[None] = timing.waiting(lambda: walk(uncached, 2, images))
     seconds = {name: min(own) for name, own in timing.interleaved(timed, 2).items()}
     for name, function in functions.items():
@@ -119,14 +119,3 @@ def _features(case):
 
 def _classes(num_classes, device, indices):
     return torch.as_tensor(indices, device=device) % num_classes
-
-
-def waiting(function):
-    """As timing.waiting, with gradients."""
-
-    def run():
-        function()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-
-    return run
