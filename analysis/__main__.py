@@ -8,6 +8,7 @@ from pathlib import Path
 from experiments.rows import ROWS
 from harmonica.cli import command
 from harmonica.cli.command import Parser, whole
+from harmonica.errors import check
 from harmonica.lab.makings import SCALES
 
 from .spec import NUM_SEEDS
@@ -52,13 +53,17 @@ def parser():
 def _table(arguments):
     together = {"ablations": ABLATIONS, "compression": (COMPRESSION, QUANTISATION)}
     names = [table.name for table in together.get(arguments.name, ())] or [arguments.name]
-    for table in [table_of(name, arguments.scale) for name in names]:
-        _render(table, arguments.scale, arguments.rows, arguments.seeds)
+    shown = [
+        _render(table_of(name, arguments.scale), arguments.scale, arguments.rows, arguments.seeds)
+        for name in names
+    ]
+    right = f"{arguments.name} has no {arguments.rows} rows there"
+    check(any(shown), "scale", arguments.scale, right)
 
 
 def _render(table, scale, which, seeds):
-    """Print this clone's table, if it has anything at this scale. Without latency records the cells
-    of speed stay empty; all others must be there.
+    """Print this clone's table -> whether it has anything at this scale. Without latency records
+    the cells of speed stay empty; all others must be there.
     """
     from . import cost, paper_scale, records, report
 
@@ -72,6 +77,7 @@ def _render(table, scale, which, seeds):
     elif rows:
         committed = records.same(RESULTS, rows)
         _show(*report.render(table, LOCAL, LOCAL, rows, scale, committed=committed))
+    return bool(rows or costs)
 
 
 def _publish(arguments):

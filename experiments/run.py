@@ -93,24 +93,44 @@ def _check(arguments):
 
 
 def _artefacts(arguments):
-    """-> what the named experiments rest on, needs first; what is timed when that is there."""
+    """-> what the named experiments rest on, needs first; what is timed when that is there. Of
+    several experiments those without rows are skipped, in a line each.
+    """
+    scale, which = arguments.scale, arguments.rows
     configs = _configs(arguments.experiments)
-    rows = [
-        row
-        for config in configs
-        for row in config.table(arguments.scale, arguments.rows, arguments.seeds)
-    ]
-    costs = [
-        spec
-        for config in configs
-        if hasattr(config, "costs")
-        for spec in config.costs(arguments.scale)
-    ]
+    found = {name: _of(config, scale, which, arguments.seeds) for name, config in configs.items()}
+    without = [name for name, (rows, costs) in found.items() if not rows and not costs]
+    words = {name: f"{name} has no {which} rows at {scale} scale" for name in without}
+    if len(without) == len(found):
+        raise BadInput("; ".join(f"{words[name]}, {_elsewhere(configs[name])}" for name in without))
+    for name in without:
+        print(words[name])
+    rows = [row for rows, _ in found.values() for row in rows]
+    costs = [spec for _, costs in found.values() for spec in costs]
     return with_needs([run for row in rows for run in row.runs]), latency_specs(rows) + costs
 
 
+def _of(config, scale, which, num_seeds=1):
+    """(rows, training costs) of an experiment."""
+    costs = config.costs(scale) if hasattr(config, "costs") else []
+    return config.table(scale, which, num_seeds), costs
+
+
+def _elsewhere(config):
+    """Where an experiment has rows, in words."""
+    places = []
+    for scale in SCALES:
+        try:
+            which = next((which for which in ROWS if any(_of(config, scale, which))), None)
+        except BadInput:  # it refuses the scale
+            continue
+        if which:
+            places.append(scale if which == "core" else f"{scale} (--rows {which})")
+    return f"it has some at {', '.join(places)}"
+
+
 def _configs(names):
-    """The config.py of each named experiment."""
+    """Name -> config.py of each named experiment."""
     known = sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
     for name in names:
         check(
@@ -119,7 +139,7 @@ def _configs(names):
             name,
             f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}",
         )
-    return [import_module(f"experiments.{name}.config") for name in names]
+    return {name: import_module(f"experiments.{name}.config") for name in names}
 
 
 def _refuse_missing_files(wanted):

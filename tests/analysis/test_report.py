@@ -279,6 +279,7 @@ def test_published_tables_are_whole():
         (["table1", "--rows", "some"], "--rows: invalid choice: 'some'"),
         (["table1", "--scale", "paper"], "make reproduce-table1 SCALE=paper"),
         (["table2", "--scale", "smoke"], "make reproduce-table2 SCALE=smoke"),
+        (["frontier", "--scale", "paper"], "frontier has no core rows there"),
     ],
 )
 def test_mistakes_are_met_with_one_sentence(tmp_path, arguments, words, monkeypatch, capsys):

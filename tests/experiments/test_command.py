@@ -50,6 +50,27 @@ def test_bad_arguments(refused, workplace, arguments, words):
     assert not (workplace / "results").exists()
 
 
+WITHOUT_ROWS = {
+    ("clothes", "compression"): "compression has no core rows at clothes scale, it has some at "
+    "smoke, digits, paper",
+    ("digits", "dit_xl2_512"): "it has some at digits (--rows all), paper",
+    ("paper", "ablation_search", "frontier"): "frontier has no core rows at paper scale",
+}
+
+
+@pytest.mark.parametrize("where", WITHOUT_ROWS, ids=" ".join)
+def test_an_experiment_without_rows_at_a_scale_says_where_it_has_some(refused, where):
+    scale, *names = where
+    refused("run", *names, "--scale", scale, words=[names[0], WITHOUT_ROWS[where]])
+
+
+def test_beside_others_an_experiment_without_rows_is_skipped(cli):
+    names = ("ablation_search", "ablation_training_cost")
+    listed = cli("run", *names, "--scale", "paper", "--dry-run").stdout.splitlines()
+    assert listed[0] == "ablation_search has no core rows at paper scale"
+    assert any("training" in line for line in listed[1:])
+
+
 def test_outside_a_checkout(refused, workplace):
     (workplace / "experiments").unlink()
     refused("run", "dit_xl2_256", words=["experiments"])
