@@ -55,7 +55,10 @@ def pruned(group, removed_percent):
 
 
 def _compressed(group, settings):
-    return replace(group, models=tuple(replace(m, compression=settings) for m in group.models))
+    """Each base model is compressed by the seed of its replicate."""
+    own = [replace(settings, seed=settings.seed + seed) for seed in range(len(group.models))]
+    models = zip(group.models, own)
+    return replace(group, models=tuple(replace(m, compression=how) for m, how in models))
 
 
 def row(group, method, **schedule):

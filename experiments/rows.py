@@ -1,8 +1,9 @@
 """A row of a table with the runs behind it, and how all experiments build theirs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
+from harmonica.errors import check
 from harmonica.lab.makings import ModelSpec, RouterSpec, ScheduleSpec
 from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.search.settings import Settings
@@ -22,10 +23,10 @@ STOCHASTIC = ("iddpm", "sa-solver")
 class Row:
     """One row of a table: a method at one setting, and the runs that are averaged in it.
 
-    group: rows that share one uncached model. runs: over base models, then evaluation noises. form:
-    which of a method's forms this is, where it has several. sampler: its name, which is also the
-    method of the rows that cache nothing. stochastic: whether it draws noise at each step, so that
-    a run with fewer steps is another realisation.
+    group: rows that share one uncached model. runs: one for each replicate. form: which of a
+    method's forms this is, where it has several. sampler: its name, which is also the method of the
+    rows that cache nothing. stochastic: whether it draws noise at each step, so that a run with
+    fewer steps is another realisation.
     """
 
     group: str
@@ -54,9 +55,11 @@ class Row:
 class Group:
     """Rows that share an uncached model: one sampler at one number of steps.
 
-    title: of the group, without its T. label: of the model. models: all base models, of which the
-    first `seeds` are run, each from `seeds` evaluation noises. images: how many, in which batches,
-    and at paper scale what decodes and judges them (fields of RunSpec).
+    A seed is a whole replicate: base model n, router or search seed n, evaluation noise n.
+
+    title: of the group, without its T. label: of the model. models: all base models there are; one
+    that stands alone serves every replicate. seeds: how many replicates are run. images: how many,
+    in which batches, and at paper scale what decodes and judges them (fields of RunSpec).
     """
 
     title: str
@@ -68,9 +71,18 @@ class Group:
     guidance: float = 1.0
     images: dict
 
+    def __post_init__(self):
+        there = len(self.models)
+        right = f"there are {there} base models like {self.models[0].name}; `make base-models` trains more"
+        check(self.seeds <= there or there == 1, "seeds", self.seeds, right)
+
     @property
     def scale(self):
         return self.models[0].scale
+
+    def model(self, replicate=0):
+        """The base model of a replicate; behind the last one comes the first."""
+        return self.models[replicate % len(self.models)]
 
     def uncached(self, num_steps=None, form=""):
         """Every block computed, perhaps in fewer steps."""
@@ -82,15 +94,12 @@ class Group:
         return self.row(f"FORA, interval {interval}", schedule="fora", interval=interval)
 
     def learned(self, method, training, *, form="", of=0, sampler=None, reuse_last_step=False):
-        """Routers trained as a RouterTraining says, one for each base model.
+        """Routers trained as a RouterTraining says, one for each replicate.
 
-        of: how many base models further on the router comes from; sampler: of its training, where
+        of: how many replicates further on the router comes from; sampler: of its training, where
         that is not the group's.
         """
-        routers = [
-            self.router(training, self.models[(index + of) % len(self.models)], sampler)
-            for index in range(len(self.models))
-        ]
+        routers = [self.router(training, seed, sampler) for seed in self._seeds(of)]
         return self.row(
             method,
             training.cur_percent,
@@ -101,78 +110,80 @@ class Group:
             transferred=bool(of or sampler),
         )
 
-    def router(self, training, model=None, sampler=None):
+    def router(self, training, replicate=0, sampler=None):
         return RouterSpec(
-            model=model or self.models[0],
+            model=self.model(replicate),
             sampler=sampler or self.sampler,
             num_steps=self.num_steps,
             guidance=self.guidance,
-            training=training,
+            training=replace(training, seed=training.seed + replicate),
         )
 
+    def _seeds(self, of=0):
+        """The replicates, each `of` further on: behind the last base model comes the first."""
+        if not of:
+            return range(self.seeds)
+        return [(seed + of) % len(self.models) for seed in range(self.seeds)]
+
     def made(self, method, making, cur=None, *, form="", of=0, guidance=None, **how):
-        """Schedules made as a ScheduleSpec says, one for each base model. cur: of the row. of: how
-        many base models further on the schedule comes from; guidance: what it was made for, where
+        """Schedules made as a ScheduleSpec says, one for each replicate. cur: of the row. of: how
+        many replicates further on the schedule comes from; guidance: what it was made for, where
         that is not the group's. how: see `making`.
         """
-        specs = [
-            self.making(self.models[(index + of) % len(self.models)], making, cur, guidance, **how)
-            for index in range(len(self.models))
-        ]
+        specs = [self.making(seed, making, cur, guidance, **how) for seed in self._seeds(of)]
         transferred = {"transferred": True} if of or guidance else {}
         return self.row(method, cur, form=form, makings=specs, schedule="made", **transferred)
 
     def making(
         self,
-        model,
+        replicate,
         making,
         cur=None,
         guidance=None,
         *,
-        settings=None,
+        settings=Settings(),
         training=None,
         mask=None,
         **fields,
     ):
-        """The ScheduleSpec of one base model. training: of the router whose mask is predicted;
+        """The ScheduleSpec of one replicate. training: of the router whose mask is predicted;
         mask: of the search whose mask is predicted, its Settings; fields: more of ScheduleSpec's.
         """
         return ScheduleSpec(
-            model=model,
+            model=self.model(replicate),
             sampler=self.sampler,
             num_steps=self.num_steps,
             guidance=guidance or self.guidance,
             making=making,
             cur_percent=None if "interval" in fields else cur,
-            router=self.router(training, model) if training else None,
-            mask=self.making(model, "search", cur, guidance, settings=mask) if mask else None,
-            settings=settings or Settings(),
+            router=self.router(training, replicate) if training else None,
+            mask=self.making(replicate, "search", cur, guidance, settings=mask) if mask else None,
+            settings=replace(settings, seed=settings.seed + replicate),
             **fields,
         )
 
     def row(
         self, method, cur=None, *, form="", num_steps=None, routers=None, makings=None, **schedule
     ):
-        """A row of runs under one schedule (fields of RunSpec). routers, makings: one for each base
-        model; a making knows its CUR.
+        """A row of runs under one schedule (fields of RunSpec). routers, makings: one for each
+        replicate; a making knows its CUR.
         """
         num_steps = num_steps or self.num_steps
         runs = tuple(
             RunSpec(
-                model=model,
+                model=self.model(seed),
                 sampler=self.sampler,
                 num_steps=num_steps,
                 guidance=self.guidance,
                 against=self.num_steps,
                 cur_percent=None if makings else cur,
-                made=makings[index] if makings else None,
-                router=routers[index] if routers else None,
-                seed=noise,
+                made=makings[seed] if makings else None,
+                router=routers[seed] if routers else None,
+                seed=seed,
                 **self.images,
                 **schedule,
             )
-            for index, model in enumerate(self.models[: self.seeds])
-            for noise in range(self.seeds)
+            for seed in range(self.seeds)
         )
         return Row(
             group=f"{self.title}, T = {self.num_steps}",

@@ -17,7 +17,7 @@ from harmonica.lab.store import LOCAL, Store, set_aside
 from . import listing
 from .rows import ROWS, latency_specs
 
-MOST_SEEDS = 3  # as many base models ship
+MOST_SEEDS = 100
 PLACES = ("local", "slurm")
 
 
@@ -31,7 +31,7 @@ def add(commands):
         "--seeds",
         default=1,
         type=whole(1, MOST_SEEDS),
-        help=f"base models and evaluation noises, 1 (default) to {MOST_SEEDS}",
+        help="how many whole replicates: base model, router, noise; default %(default)s",
     )
     run.add_argument("--jobs", type=whole(1, 4096), help="processes at a time; default the cores")
     run.add_argument("--where", default="local", choices=PLACES, help="default %(default)s")

@@ -19,7 +19,7 @@ CORE = 1.5, 20  # guidance and T of an hour's work
 
 def rows_of(*, scale, models, label, num_steps, cur_percents, num_seeds):
     """All rows of one number of steps: uncached, then at each CUR fewer steps, FORA (at 50 % only),
-    random, Learning-to-Cache, HarmoniCa.
+    random, Learning-to-Cache, HarmoniCa, and our searches.
     """
     group = Group(
         title=label,
@@ -40,6 +40,7 @@ def rows_of(*, scale, models, label, num_steps, cur_percents, num_seeds):
             group.row("random", cur, schedule="random"),
             group.learned("Learning-to-Cache", ltc, form=form),
             group.learned("HarmoniCa", training(scale, HARMONICA, cur)),
+            *searched(group, cur),
         ]
     return rows
 

@@ -1,11 +1,11 @@
 """The rows of Table 2 at the scales that need no GPU: per sampler uncached, fewer steps, FORA 2,
-HarmoniCa at the paper's CUR.
+HarmoniCa and our searches at the paper's CUR.
 """
 
 from dataclasses import dataclass
 
 from .rows import SAMPLERS, Group
-from .small_scale import HARMONICA, IMAGES, training
+from .small_scale import HARMONICA, IMAGES, searched, training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ BLOCKS = (
 
 
 def rows_of(block, *, scale, models, label, num_seeds, guidance=1.0):
-    """The four rows of one sampler."""
+    """All rows of one sampler."""
     if guidance != 1.0:
         label = f"{label}, guidance {guidance:g}"
     group = Group(
@@ -47,4 +47,5 @@ def rows_of(block, *, scale, models, label, num_seeds, guidance=1.0):
         group.uncached(block.fewer_steps),
         group.fora(),
         group.learned("HarmoniCa", training(scale, HARMONICA, block.cur_percent)),
+        *searched(group, block.cur_percent),
     ]

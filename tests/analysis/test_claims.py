@@ -73,7 +73,7 @@ def test_base_models_that_disagree_claim_no_ordering(said):
 
 
 def test_plain_baselines_that_win_come_first(said):
-    first = said(fora=1.2, fewer=9.0)[PLAIN]
+    first = said(fora=1.2, fewer=9.0, search=1.0)[PLAIN]
     assert first.verdict == "somewhere" and set(first.marks) == {WINS, LOSES}
     assert [row[0] for row in first.rows] == ["FORA", "FORA"]  # over either trained method
     assert all(row[1] == "fake, T = 4, CUR 50 %" for row in first.rows)
@@ -158,15 +158,19 @@ class TestTable2:
         return make
 
     def test_unequal_compute_is_said_wherever_two_methods_meet(self, said):
-        _, fewer, fora, _ = said()
+        _, fewer, fora, *_ = said()
         assert fewer.rows[0][AGAINST : SPEEDS + 1] == ("DPM-Solver++, 7 steps", "2.27x / 1.43x")
         assert fora.rows[0][AGAINST : SPEEDS + 1] == ("FORA", "2.27x / 2.00x")
 
     def test_where_a_baseline_wins_comes_first(self, said):
-        first, fewer, fora, lossless = said(fora=1.2, fewer=1.2)
+        first, fewer, fora, lossless, *_ = said(fora=1.2, fewer=1.2, search=1.0)
         assert first.verdict == "somewhere" and fewer.verdict == fora.verdict == "does not hold"
         assert {row[0] for row in first.rows} == {"FORA", "DPM-Solver++, 7 steps"}
         assert lossless.verdict == "does not hold"
+
+    def test_our_own_rows_are_marked_as_ours(self, said):
+        ours = [claim for claim in said(search=1.0) if "not the paper's" in claim.title]
+        assert len(ours) == 3 and {claim.verdict for claim in ours} == {"holds"}
 
     def test_an_interval_over_one_claims_nothing(self, said):
         first, fewer, *_ = said(sdt=lambda model, noise: (1.0, 1.0, 3.0)[model], fewer=1.5)
@@ -177,7 +181,7 @@ class TestTable2:
     ):
         named = text_rows(3, block=BLOCKS[1], scale="digits")
         groups = load(*measured(levels={"fewer": 9.0}, named=named))
-        _, fewer, fora, _ = claims(groups, TABLE2)
+        _, fewer, fora, *_ = claims(groups, TABLE2)
         assert fewer.verdict == "holds" and len(fewer.marks) == 1
         assert fewer.rows[0][X0] == "" and fora.rows[0][X0] != ""
 

@@ -86,7 +86,7 @@ def test_damaged_and_unnamed_records_are_left_out_with_their_reason(measured, tm
     assert (
         "not a whole JSON file" in reasons[damaged.stem] and "no experiment" in reasons[unnamed.id]
     )
-    assert not written and reasons[rows[-1].runs[0].router.id] == HELD
+    assert not written and reasons[rows[-1].runs[0].made.id] == HELD
 
 
 def test_a_table_is_published_whole_or_not_at_all(measured, rows, tmp_path):

@@ -43,9 +43,13 @@ def test_columns_and_methods_are_the_contract(measured):
         "random",
         "Learning-to-Cache",
         "HarmoniCa",
+        "Search",
+        "Search + prediction",
         "random",
         "Learning-to-Cache",
         "HarmoniCa",
+        "Search",
+        "Search + prediction",
     ]
 
 
@@ -54,15 +58,18 @@ def test_a_table_of_several_samplers_has_a_column_for_them(measured, text_rows):
     groups = records.load(*measured(named=named))
     rows = parsed(groups)
     assert list(rows[0]) == COLUMNS.replace("model,", "model,sampler,").split(",")
-    assert [(row["sampler"], row["T"], row["method"]) for row in rows[:4]] == [
+    assert [(row["sampler"], row["T"], row["method"]) for row in rows[:6]] == [
         ("DPM-Solver++", "10", "DPM-Solver++"),
         ("DPM-Solver++", "7", "DPM-Solver++"),
         ("DPM-Solver++", "10", "FORA"),
         ("DPM-Solver++", "10", "HarmoniCa"),
+        ("DPM-Solver++", "10", "Search"),
+        ("DPM-Solver++", "10", "Search + prediction"),
     ]
-    assert len(rows) == 12
+    assert len(rows) == 18
     heading, lines = table.carrying_block(groups[0], {})[1:]
-    assert [line[0] for line in lines] == ["uncached", "DPM-Solver++, 7 steps", "FORA", "HarmoniCa"]
+    trained = ["HarmoniCa", "Search", "Search + prediction"]
+    assert [line[0] for line in lines] == ["uncached", "DPM-Solver++, 7 steps", "FORA", *trained]
 
 
 def test_groups_that_model_sampler_and_steps_do_not_tell_apart_are_named(measured):
@@ -102,7 +109,7 @@ def test_ablations_at_paper_scale_are_rendered_without_the_papers_rows(
 
 def test_fewer_steps_of_a_sampler_that_draws_noise_have_no_x0_error(measured, text_rows):
     groups = records.load(*measured(named=text_rows(block=BLOCKS[1])))
-    assert [row["x0_mse"] != "" for row in parsed(groups)] == [True, False, True, True]
+    assert [row["x0_mse"] != "" for row in parsed(groups)] == [True, False, True, True, True, True]
     assert "x_0 error of IDDPM, 15 steps: the sampler draws noise at each step" in document(
         groups, TABLE2
     )
@@ -176,7 +183,7 @@ def test_committed_values_of_the_same_runs_stand_beside_the_cells(measured):
     assert harmonica[heading.index("speedup")] == "1.25 [1.2, 1.3]"
     (said,) = report.beside(TABLE1, groups, "digits", there)
     assert "the committed value of the same cell (same base model, same noise)" in said
-    assert "of 36 are equal to the digits shown; furthest apart is" in said
+    assert "of 52 are equal to the digits shown; furthest apart is" in said
     assert "HarmoniCa in fake, T = 4, by 14 %" in said
     assert said in report.text(report.short(TABLE1, groups, "digits", there)).replace("\n", " ")
 
@@ -185,7 +192,7 @@ def test_what_repeats_the_committed_values_says_so_and_without_any_nothing_is_sa
     root, rows = measured()
     groups = records.load(root, rows)
     (said,) = report.beside(TABLE1, groups, "digits", records.same(root, rows))
-    assert "36 of 36 are equal to the digits shown. Speedups" in said
+    assert "52 of 52 are equal to the digits shown. Speedups" in said
     assert (
         report.beside(TABLE1, groups, "digits", {})
         == []

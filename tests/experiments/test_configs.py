@@ -33,17 +33,13 @@ def test_three_seeds_contain_two_and_two_contain_one(name, scale, rows):
         ]
         for few, many in zip(fewer, more):
             assert {run.id for run in few.runs} <= {run.id for run in many.runs}
-    for row in by_seeds[2]:  # base models x evaluation noises
-        models = {run.model.sha256 for run in row.runs}
-        assert (
-            len(row.runs)
-            == len({(run.model.sha256, run.seed) for run in row.runs})
-            == 3 * len(models)
-        )
-        assert len(models) == 3 or (name, scale) not in (
-            ("dit_xl2_256", "digits"),
-            (TEXT, "digits"),
-        )
+    for row in by_seeds[2]:
+        assert [run.seed for run in row.runs] == [0, 1, 2]
+        assert len({run.model.sha256 for run in row.runs}) == (1 if scale == "smoke" else 3)
+        for run in row.runs:  # base model, router or search, and noise are those of one replicate
+            assert scale == "smoke" or run.model.name.endswith(f"-s{run.seed}")
+            assert run.router is None or run.router.training.seed == run.seed
+            assert run.made is None or run.made.settings.seed == run.seed
 
 
 @pytest.mark.parametrize("name", NAMES + (TEXT,))
@@ -64,6 +60,8 @@ def test_the_rows_of_a_block(name):
         "random",
         "Learning-to-Cache",
         "HarmoniCa",
+        "Search",
+        "Search + prediction",
     }
     assert sum(
         row.method == "DDIM" and row.cur_percent is None and row.num_steps == row.runs[0].against
@@ -88,13 +86,17 @@ def test_the_rows_of_a_block(name):
                 "leave-one-out",
                 "soft",
             )
+        if row.method.startswith("Search"):
+            predict = row.method == "Search + prediction"
+            assert run.made.cur_percent == row.cur_percent
+            assert run.made.settings.predict == predict
         if row.method == "FORA":
             assert row.cur_percent is None and run.schedule == "fora"
 
 
 def test_the_rows_of_table_2():
-    """Per sampler: uncached, fewer steps, FORA, HarmoniCa at the CUR of the paper's 256 px row; one
-    router each.
+    """Per sampler: uncached, fewer steps, FORA; at the CUR of the paper's 256 px row HarmoniCa, with
+    one router each, and our searches.
     """
     rows = table(TEXT, "digits", "core", 1)
     assert [(row.sampler, row.method, row.num_steps, row.cur_percent) for row in rows] == [
@@ -102,14 +104,20 @@ def test_the_rows_of_table_2():
         ("DPM-Solver++", "DPM-Solver++", 7, None),
         ("DPM-Solver++", "FORA", 10, None),
         ("DPM-Solver++", "HarmoniCa", 10, 56.01),
+        ("DPM-Solver++", "Search", 10, 56.01),
+        ("DPM-Solver++", "Search + prediction", 10, 56.01),
         ("IDDPM", "IDDPM", 20, None),
         ("IDDPM", "IDDPM", 15, None),
         ("IDDPM", "FORA", 20, None),
         ("IDDPM", "HarmoniCa", 20, 53.24),
+        ("IDDPM", "Search", 20, 53.24),
+        ("IDDPM", "Search + prediction", 20, 53.24),
         ("SA-Solver", "SA-Solver", 12, None),
         ("SA-Solver", "SA-Solver", 10, None),
         ("SA-Solver", "FORA", 12, None),
         ("SA-Solver", "HarmoniCa", 12, 54.19),
+        ("SA-Solver", "Search", 12, 54.19),
+        ("SA-Solver", "Search + prediction", 12, 54.19),
     ]
     routers = [row.runs[0].router for row in rows if row.runs[0].router]
     assert [router.sampler for router in routers] == ["dpm++", "iddpm", "sa-solver"]
