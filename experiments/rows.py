@@ -141,7 +141,7 @@ class Group:
         cur=None,
         guidance=None,
         *,
-        settings=Settings(),
+        settings=None,
         training=None,
         mask=None,
         **fields,
@@ -149,6 +149,7 @@ class Group:
         """The ScheduleSpec of one replicate. training: of the router whose mask is predicted;
         mask: of the search whose mask is predicted, its Settings; fields: more of ScheduleSpec's.
         """
+        settings = settings or Settings()
         return ScheduleSpec(
             model=self.model(replicate),
             sampler=self.sampler,
