@@ -38,7 +38,7 @@ def parser():
         table = commands.add_parser(name, help=words)
         table.add_argument("--scale", default="digits", choices=SCALES, help="default %(default)s")
         table.add_argument("--rows", default="core", choices=ROWS, help="default %(default)s")
-        seeds = f"base models and evaluation noises, 1 (default) to {NUM_SEEDS}"
+        seeds = f"how many replicates, 1 (default) to {NUM_SEEDS}"
         table.add_argument("--seeds", type=whole(1, NUM_SEEDS), default=1, help=seeds)
         table.set_defaults(function=_table, name=name)
     publish = commands.add_parser(

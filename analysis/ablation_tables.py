@@ -18,6 +18,8 @@ from .methods import (
 )
 from .spec import Table, ask
 
+NUM_SEEDS = 3  # replicates of an ablation that are committed
+
 
 def _ablation(name, title, *questions, committed="core", **told):
     return Table(
@@ -26,6 +28,7 @@ def _ablation(name, title, *questions, committed="core", **told):
         experiments=(name,),
         target="reproduce-ablations",
         committed=committed,
+        num_seeds=NUM_SEEDS,
         questions=ask(*questions),
         **told,
     )

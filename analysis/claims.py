@@ -17,9 +17,8 @@ SPEEDS, SHOWN = "by MACs", "shown in"
 COMPARED = ("setting", "against", SPEEDS, *CARRYING.values())
 MARKS = (
     "In the cells: who wins, the ratio of the errors (below 1: the first-named method has the "
-    "lower one) and its 95 % interval. **wins** and **loses** speak of the first-named method; "
-    "open: no ordering is beyond doubt, and in how many base models the first-named one is "
-    "lower. Empty: the sampler draws noise at each step, so fewer steps are another realisation, "
+    "lower one), its 95 % interval, and in how many replicates the first-named one is lower. "
+    "**wins** and **loses** speak of the first-named method; open: the interval holds 1. Empty: the sampler draws noise at each step, so fewer steps are another realisation, "
     "not compared image by image. By MACs: theoretical speedups of the two."
 )
 
@@ -231,21 +230,21 @@ def nearly_lossless(met, title, over=UNCACHED):
         verdict=overall(marks),
         sentence=f"{sentence}. {CRITERION}",
         marks=marks,
-        headings=("setting", "speedup by MACs", *headings(over), "all three", "kept by base models")
+        headings=("setting", "speedup by MACs", *headings(over), "all three", "kept in replicates")
         + (SHOWN,) * any(case.where for case in met),
         rows=tuple(rows),
     )
 
 
 def _bounds_row(case, judged):
-    """base models: in how many of them all three means over noises keep their bounds."""
-    by_model = [all(marks) for marks in zip(*(bound.kept_by_model for bound in judged))]
+    """The last cell: in how many replicates all three bounds are kept."""
+    kept_in = [all(marks) for marks in zip(*(bound.kept_in for bound in judged))]
     whole = "**kept**" if all(bound.kept for bound in judged) else "**broken**"
     return (
         case.setting.name,
         f"{case.left.mean('speedup_theoretical'):.2f}x",
         *(bound.cell for bound in judged),
         whole,
-        f"{sum(by_model)} of {len(by_model)}",
+        f"{sum(kept_in)} of {len(kept_in)}",
         *([", ".join(case.where)] if case.where else []),
     )

@@ -15,12 +15,11 @@ from harmonica.lab.store import FOLDERS, Store
 
 from . import cost, notebooks, paper_numbers, records, report, verdicts
 from .figures import pictured
-from .spec import NUM_SEEDS
 from .tables import COMMITTED
 
 
 def rows(table):
-    return table.rows(table.scale, table.committed, NUM_SEEDS)
+    return table.rows(table.scale, table.committed, table.num_seeds)
 
 
 @cache

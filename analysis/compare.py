@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import methods
-from .bootstrap import interval, log_ratios
+from .intervals import interval, log_ratios
 from .methods import FEWER, FORA, RELEASED, UNCACHED
 
 CARRYING = {"rFID": "rFID", "x0_mse": "x_0 error"}  # the metrics that carry comparisons, in words
-MODELS_NEEDED = 3  # base models below which no ordering is claimed
+NEEDED = 3  # replicates below which no ordering is claimed
 ONE_SAMPLER = "DDIM"  # it goes without saying
 PUBLISHED = "Learning-to-Cache as published"  # released, or FORA where the two are the same
 WINS, LOSES, OPEN = "wins", "loses", "open"
@@ -17,35 +17,36 @@ WINS, LOSES, OPEN = "wins", "loses", "open"
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One method against another in one metric: the ratio of their errors (below 1: the first one
-    is better) with its interval.
+    """One method against another in one metric: the geometric mean of the ratios of their errors
+    (below 1: the first one is better) with its interval.
 
-    won: in how many of `models` base models the first one has the lower mean over noises.
+    lower: in how many of the replicates the first one has the lower error. spread: standard
+    deviation of the log ratios over replicates.
     """
 
     metric: str
     ratio: float
     low: float
     high: float
-    won: int
-    models: int
+    lower: int
+    replicates: int
+    spread: float
 
     @property
     def mark(self):
-        """WINS, LOSES or OPEN, of the first method. A setting of too few base models says nothing
+        """WINS, LOSES or OPEN, of the first method. A setting of too few replicates says nothing
         (Setting.why_not).
         """
-        if self.high < 1 and self.won == self.models:
+        if self.high < 1:
             return WINS
-        return LOSES if self.low > 1 and self.won == 0 else OPEN
+        return LOSES if self.low > 1 else OPEN
 
     @property
     def cell(self):
-        """Who wins, ratio and interval, as a table shows them."""
-        ratio = f"{self.ratio:.3g} [{self.low:.3g}, {self.high:.3g}]"
-        if self.mark == OPEN:
-            return f"open {ratio}, {self.won} of {self.models}"
-        return f"**{self.mark}** {ratio}"
+        """Who wins, ratio and interval, and in how many replicates the first one is lower."""
+        mark = self.mark if self.mark == OPEN else f"**{self.mark}**"
+        interval = f"[{self.low:.3g}, {self.high:.3g}]"
+        return f"{mark} {self.ratio:.3g} {interval}, {self.lower} of {self.replicates}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +76,12 @@ class Setting:
     @property
     def why_not(self):
         """Why no ordering may be claimed here; "" where one may."""
-        models, noises = self.uncached.shape
+        count = self.uncached.replicates
         if self.uncached.row.runs[0].model.scale == "smoke":
             return "smoke scale only shows that everything runs"
-        if models >= MODELS_NEEDED:
+        if count >= NEEDED:
             return ""
-        return "one seed" if models * noises == 1 else f"only {models} base models"
+        return "one replicate" if count == 1 else f"only {count} replicates"
 
     def line(self, name):
         """The records.Line of a method, or None. Learning-to-Cache as published reuses at every
@@ -112,8 +113,9 @@ class Setting:
             ratio=float(np.exp(logs.mean())),
             low=float(np.exp(low)),
             high=float(np.exp(high)),
-            won=int((logs.mean(axis=1) < 0).sum()),
-            models=logs.shape[0],
+            lower=int((logs < 0).sum()),
+            replicates=len(logs),
+            spread=float(logs.std(ddof=1)) if len(logs) > 1 else float("nan"),
         )
 
 

@@ -1,7 +1,8 @@
 """Tables at paper scale: what was measured with the published models, and in a column of its own
 what the paper prints.
 
-There is one base model, so no ordering is claimed: the reader compares. The files are named
+There is one base model, and a replicate is a router seed and an evaluation noise. No ordering is
+claimed: the reader compares. The files are named
 *.paper.*, and no number of theirs stands beside one of digits scale.
 """
 
@@ -20,8 +21,8 @@ from .paper_numbers import published
 from .records import groups_of, record
 
 ABOUT = (
-    "Measured with the published weights by ADM's protocol; a mean over evaluation noises, "
-    "[lowest, highest] with more than one."
+    "Measured with the published weights by ADM's protocol; a mean over replicates (router or "
+    "search seed n and evaluation noise n), [lowest, highest] with more than one."
 )
 BESIDE = (
     "The last column is the paper's FID of the row, for other trainings, noises and conditions. "
@@ -30,7 +31,7 @@ BESIDE = (
 PAPER = "FID in the paper"
 BEFORE = ("group", "model", "T", "method", "form", "CUR_percent")
 AFTER = ("clean_FID", "latency_ms", "speedup", "speedup_theoretical")
-LAST = ("num_images", "num_seeds", "run_ids")
+LAST = ("num_images", "num_replicates", "run_ids")
 
 
 def render(root, out, rows, table):
@@ -67,7 +68,7 @@ def _has_rows(table):
 
 
 def _cells(store, row, latency, table):
-    """{column: its values over noises, or one value}; None for what was not measured."""
+    """{column: its values over replicates, or one value}; None for what was not measured."""
     found = [record(store, run) for run in row.runs]
     timed = (latency or {"rows": {}})["rows"].get(row.runs[0].id, {})
     metrics = (*table.measured, "clean_FID")
@@ -84,7 +85,7 @@ def _cells(store, row, latency, table):
         "speedup": timed.get("speedup"),
         "speedup_theoretical": [made["cost"]["speedup_theoretical"] for made in found],
         "num_images": found[0]["metrics"]["num_images"],
-        "num_seeds": len(found),
+        "num_replicates": len(found),
         "run_ids": " ".join(run.id for run in row.runs),
         PAPER: _in_paper(row, table),
         "clip": found[0]["metrics"].get("clip_checkpoint"),
@@ -146,7 +147,8 @@ def _plain(row, columns):
 
 def _how(cells, latency):
     """What one group's numbers rest on."""
-    said = f"{cells[0]['num_images']} images per cell, {cells[0]['num_seeds']} evaluation noise(s)."
+    count = cells[0]["num_replicates"]
+    said = f"{cells[0]['num_images']} images per cell, {count} replicate{'s' * (count > 1)}."
     if cells[0]["clip"]:
         said += f" CLIP: {cells[0]['clip']}."
     if not latency:

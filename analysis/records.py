@@ -1,4 +1,4 @@
-"""From the rows of an experiment to numbers: arrays (base models, noises) of finished records."""
+"""From the rows of an experiment to numbers: arrays (replicates,) of finished records."""
 
 import json
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments.rows import Row, latency_specs
-from harmonica.errors import BadInput
+from harmonica.errors import BadInput, check
 from harmonica.lab.ids import canonical, with_needs
 from harmonica.lab.store import Store
 
@@ -22,10 +22,10 @@ COSTS = ("cur_percent", "cur_natural_percent", "speedup_theoretical")
 class Line:
     """A measured row.
 
-    values: metric -> float64 array (base models, noises), None where the method has no such figure.
-    curve: mean squared error of x_t against the uncached run (base models, noises, T + 1), or None.
-    latency: the row's entry in the group's latency record, or None. stored: what a compressed
-    model's record says, of the first base model, or None.
+    values: metric -> float64 array (replicates,), None where the method has no such figure. curve:
+    mean squared error of x_t against the uncached run (replicates, T + 1), or None. latency: the
+    row's entry in the group's latency record, or None. stored: what a compressed model's record
+    says, of the first replicate, or None.
     """
 
     row: Row
@@ -38,9 +38,9 @@ class Line:
         return None if self.values[metric] is None else float(self.values[metric].mean())
 
     @property
-    def shape(self):
-        """(base models, noises)"""
-        return self.values["rFID"].shape
+    def replicates(self):
+        """How many."""
+        return len(self.row.runs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +120,7 @@ def same(root, rows):
 
 
 def _group(store, name, rows, spec):
+    _check_pairs(rows)
     latency = record(store, spec)
     cells = {row: [record(store, run) for run in row.runs] for row in rows}
     lines = tuple(_line(row, found, latency, _stored(store, row)) for row, found in cells.items())
@@ -136,36 +137,30 @@ def _stored(store, row):
 
 def _line(row, found, latency, stored=None):
     method(name(row))  # an unknown method ends here
-    shape = grid(row)
-    values = {metric: _array([r["metrics"][metric] for r in found], shape) for metric in METRICS}
-    values |= {metric: _array([r["cost"][metric] for r in found], shape) for metric in COSTS}
+    values = {metric: _array([r["metrics"][metric] for r in found]) for metric in METRICS}
+    values |= {metric: _array([r["cost"][metric] for r in found]) for metric in COSTS}
     if row.stochastic and row.num_steps != row.runs[0].against:
         values["x0_mse"] = None  # another realisation: its distance says nothing of its quality
     curves = [r["metrics"]["x_mse_curve"] for r in found]
     return Line(
         row=row,
         values=values,
-        curve=None if None in curves else np.array(curves).reshape(*shape, -1),
+        curve=None if None in curves else np.array(curves),
         latency=latency and latency["rows"].get(row.runs[0].id),
         stored=stored,
     )
 
 
-def grid(row):
-    """-> (base models, noises) of a row's runs, which are in this order. BadInput where a pair is
-    missing.
-    """
-    pairs = [(run.model.name, run.seed) for run in row.runs]
-    models, noises = (list(dict.fromkeys(values)) for values in zip(*pairs))
-    if pairs != [(model, noise) for model in models for noise in noises]:
-        raise BadInput(
-            f"runs: {row.group}, {row.method} are {pairs}; every base model needs the same noises"
-        )
-    return len(models), len(noises)
+def _check_pairs(rows):
+    """BadInput where the replicates of two rows of a group differ: then nothing is paired."""
+    first, *rest = [[(run.model.name, run.seed) for run in row.runs] for row in rows]
+    for row, own in zip(rows[1:], rest):
+        right = f"those of the group's first row, {first}, are needed, or nothing is paired"
+        check(own == first, f"replicates of {row.group}, {row.method}", own, right)
 
 
-def _array(values, shape):
-    return None if None in values else np.array(values, dtype=np.float64).reshape(shape)
+def _array(values):
+    return None if None in values else np.array(values, dtype=np.float64)
 
 
 def images(root, run, count):

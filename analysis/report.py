@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from . import bootstrap, figures, methods, table
+from . import figures, intervals, methods, table
 from .claims import COMPARED, MARKS, NOT_CLAIMED, claims, why_not
 from .document import markdown, text, write
 from .paper_numbers import block as paper_block
@@ -12,8 +12,9 @@ from .spec import SCALE
 SAID = "What these numbers say"
 FEW = 2  # settings up to which comparisons share one table
 ABOUT = (
-    "Every number is a mean over base models and evaluation noises, [95 % bootstrap interval] "
-    "with more than one seed. rFID is the Frechet distance to the uncached model's images from "
+    "Every number is a mean over replicates (base model n, router or search seed n, evaluation noise "
+    "n), [95 % t interval of that mean] with more than one; so few replicates make it wide, and it "
+    "may reach beyond what is possible. rFID is the Frechet distance to the uncached model's images from "
     "independent noise; the uncached row's rFID is the floor of its group. x_0 error is the mean "
     "squared difference to the uncached run from the same noise. These two carry the comparison, "
     "the other columns stand beside them."
@@ -76,7 +77,9 @@ def short(which, groups, scale, committed):
     """The blocks that the terminal shows."""
     blocks = [("heading", 1, f"{which.title} at {scale} scale")]
     brackets = ", in round brackets the committed value of the same cell" if committed else ""
-    blocks += [("text", f"Means over base models and noises{brackets}; the rest is in the .md.")]
+    count = groups[0].lines[0].replicates
+    base = "One replicate" if count == 1 else f"Means over {count} replicates"
+    blocks += [("text", f"{base}{brackets}; the rest is in the .md.")]
     for group in groups:
         blocks += [("heading", 2, heading(group, scale)), table.means_block(group, committed)]
     blocks += [("text", words) for words in beside(which, groups, scale, committed)]
@@ -87,10 +90,10 @@ def beside(which, groups, scale, committed):
     """What stands in round brackets and how well these numbers repeat it, in sentences."""
     if not committed:
         return []
-    models, noises = next(iter(committed.values())).shape
-    same = "same base model, same noise" if models * noises == 1 else "same base models and noises"
+    count = next(iter(committed.values())).replicates
+    same = "replicate" if count == 1 else f"{count} replicates"
     return [
-        f"In round brackets: the committed value of the same cell ({same}). "
+        f"In round brackets: the committed value of the same cell in the same {same}. "
         f"{table.repeats(groups, committed)} Speedups are those of this machine. The committed "
         f"table is results/tables/{which.name}.{scale}.md."
     ]
@@ -103,11 +106,8 @@ def heading(group, scale):
 def how(group):
     """What one group's numbers rest on, and on which machine latency was taken."""
     line = group.lines[0]
-    models, noises = line.shape
-    base = (
-        f"{line.mean('num_images'):.0f} images per cell, {models} base model{'s' * (models > 1)} x "
-        f"{noises} evaluation noise{'s' * (noises > 1)}."
-    )
+    count = line.replicates
+    base = f"{line.mean('num_images'):.0f} images per cell, {count} replicate{'s' * (count > 1)}."
     if not group.latency:
         return base
     config, made = group.latency["config"], group.latency["provenance"]
@@ -161,7 +161,7 @@ def findings(which, groups):
     made = claims(groups, which)
     few = [claim for claim in made if claim.headings == COMPARED and len(claim.rows) <= FEW]
     shared = [together(few)] if few else []
-    explained = [("text", f"{MARKS} {bootstrap.METHOD}")] if any(c.rows for c in made) else []
+    explained = [("text", f"{MARKS} {intervals.METHOD}")] if any(c.rows for c in made) else []
     return explained + [b for c in made if c not in few for b in said(c)] + shared
 
 

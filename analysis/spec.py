@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from importlib import import_module
 
-SCALE, NUM_SEEDS = "digits", 3  # of what is committed, but for the clothes
+SCALE, NUM_SEEDS = "digits", 6  # of what is committed, where a table says nothing else
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,8 @@ class Table:
     has some. published: the file of the paper's own numbers in results/paper. measured: the metrics
     at paper scale, in the order of the paper's columns. about, about_paper: what a reader must know
     of this table alone, at digits and at paper scale. frontier: whether it has a picture of error
-    against speedup over all its groups. scale: of what is committed of it.
+    against speedup over all its groups. scale, num_seeds: of what is committed of it; a seed is a
+    whole replicate.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Table:
     committed: str = "all"
     frontier: bool = False
     scale: str = SCALE
+    num_seeds: int = NUM_SEEDS
 
     @property
     def called(self):
@@ -61,7 +63,7 @@ class Table:
         return [spec for config in configs for spec in config.costs(scale)]
 
     def committed_command(self):
-        return self.command(self.committed, NUM_SEEDS, self.scale)
+        return self.command(self.committed, self.num_seeds, self.scale)
 
     def command(self, which="core", num_seeds=1, scale=SCALE):
         """The make command behind the table, with what differs from the defaults."""

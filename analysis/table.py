@@ -3,8 +3,8 @@
 import pandas as pd
 
 from . import methods
-from .bootstrap import interval
 from .compare import ONE_SAMPLER
+from .intervals import interval
 from .records import COSTS, METRICS
 
 COLUMNS = (
@@ -31,7 +31,7 @@ COLUMNS = (
     "size_MB",
     "size_ratio",
     "num_images",
-    "num_seeds",
+    "num_replicates",
     "run_ids",
 )
 RENAMED = {"CUR_percent": "cur_percent", "CUR_natural_percent": "cur_natural_percent"}
@@ -85,7 +85,7 @@ def _cells(line, floor):
         "T": str(row.num_steps),
         "method": row.method,
         "bits": line.stored["bits"] if line.stored else "",
-        "num_seeds": str(len(row.runs)),
+        "num_replicates": str(len(row.runs)),
         "run_ids": " ".join(run.id for run in row.runs),
     }
     numbers = {column: _number(line, column) for column in COLUMNS if column not in texts}
@@ -187,7 +187,7 @@ def _with_spread(line, column):
 
 
 def _spread(line, column):
-    """The interval over seeds, of what is timed that between the quartiles of repeats; None where
+    """The interval over replicates, of what is timed that between the quartiles of repeats; None where
     all values are equal.
     """
     if column in ("latency_ms", "speedup"):
@@ -195,4 +195,4 @@ def _spread(line, column):
     if column not in MEASURED:
         return None
     values = line.values[MEASURED[column]]
-    return interval(values) if values.size > 1 and values.min() < values.max() else None
+    return interval(values) if len(values) > 1 and values.min() < values.max() else None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harmonica.errors import check
 
-from . import bootstrap, cost
+from . import cost, intervals
 from .claims import (
     MARKS,
     Claim,
@@ -61,13 +61,16 @@ def page(groups, costs, clothes=None):
     """
     for name, own in [*groups.items(), *(clothes or {}).items()]:
         check(
-            not why_not(own), "table", name, f"{why_not(own)} The page of verdicts needs all seeds"
+            not why_not(own),
+            "table",
+            name,
+            f"{why_not(own)} The page of verdicts needs all replicates",
         )
     plain = plain_ahead(groups)
     judged = [(asked, judge(asked, groups, costs)) for asked in paper_claims()]
     there = {*groups, *(["ablation_training_cost"] if costs else [])}
     blocks = [("heading", 1, TITLE), ("text", ABOUT), ("text", coverage(there))]
-    blocks += [_overview(plain, judged, groups), ("text", f"{MARKS} {bootstrap.METHOD}")]
+    blocks += [_overview(plain, judged, groups), ("text", f"{MARKS} {intervals.METHOD}")]
     if plain:
         blocks += [("heading", 2, plain.title), *_evidence(plain)]
     for asked, claim in judged:
@@ -199,12 +202,11 @@ def _two(groups, question):
 
 
 def _measured_by(groups):
-    """Blocks: over how many seeds each table was measured, and by which command."""
+    """Blocks: over how many replicates each table was measured, and by which command."""
     items = []
     for name, own in groups.items():
-        models, noises = own[0].lines[0].shape
         items.append(
-            f"{_link(name)}: {models} base models x {noises} noises = {models * noises} pairs, "
+            f"{_link(name)}: {own[0].lines[0].replicates} replicates, "
             f"`{TABLES[name].committed_command()}`"
         )
     absent = [table for table in TABLES.values() if table.name not in groups and table.rows(SCALE)]

@@ -16,7 +16,7 @@ def shows(group):
 
 
 def draw(root, group, paths):
-    """The routers of base model 0."""
+    """The routers of replicate 0."""
     lines = [line for line in group.lines if routers.own(line)]
     curs = list(dict.fromkeys(line.row.cur_percent for line in lines))
     with plot.drawing(paths, WIDTH, 0.6 + (PANEL - 0.3) * len(curs)) as figure:

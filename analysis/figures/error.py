@@ -24,13 +24,13 @@ def _panels(group):
 
 
 def draw(root, group, paths):
-    """The mean of a row's runs, and their range as a band."""
+    """The mean over replicates, and their range as a band."""
     panels = _panels(group)
     with plot.drawing(paths, WIDTH, 3 if len(panels) > 1 else 2.6) as figure:
         axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
         for ax, (cur, lines) in zip(axes, panels):
             for line in lines:
-                _curve(ax, name(line.row), line.curve.reshape(-1, line.curve.shape[-1])[:, 1:])
+                _curve(ax, name(line.row), line.curve[:, 1:])
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.set(yscale="log", xlabel="steps done", title=f"{group.name}, CUR {cur:g} %")
         log_ticks(axes[0].yaxis)
@@ -39,7 +39,7 @@ def draw(root, group, paths):
 
 
 def _curve(ax, method, curves):
-    """curves (runs, T). They are zero after first steps that compute everything, and a log axis
+    """curves (replicates, T). They are zero after first steps that compute everything, and a log axis
     does not show that.
     """
     shown, own = np.where(curves > 0, curves, np.nan), look(method)

@@ -14,7 +14,7 @@ def shows(group):
 
 
 def draw(root, group, paths):
-    """The routers of base model 0, with the schedules of the rows' first runs."""
+    """The routers of replicate 0, with the schedules of its runs."""
     maps = [
         (line, routers.of_run(root, line.row.runs[0])) for line in group.lines if routers.own(line)
     ]

@@ -21,7 +21,7 @@ def _weighted(line):
 
 
 def draw(root, group, paths):
-    """The first and the last measurement: the mean over base models, and their range as a band."""
+    """The first and the last measurement: the mean over replicates, and their range as a band."""
     found = {
         name(line.row): [routers.lambdas(log) for log in routers.logs(root, line.row)]
         for line in group.lines
@@ -53,7 +53,7 @@ def draw(root, group, paths):
 
 
 def _lines(ax, method, lambdas):
-    """Draw lambdas (base models, T) -> whether there is anything to draw. Steps where all are zero,
+    """Draw lambdas (replicates, T) -> whether there is anything to draw. Steps where all are zero,
     as the first is by definition, are left out.
     """
     shown, own = np.where(lambdas > 0, lambdas, np.nan), look(method)

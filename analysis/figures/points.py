@@ -1,11 +1,9 @@
-"""Every row of a group as a point: its two errors with their intervals, and each base model's own
-mean.
-"""
+"""Every row of a group as a point: its two errors with their intervals, and each replicate's own."""
 
 from harmonica import plot
 
-from ..bootstrap import interval
 from ..compare import CARRYING
+from ..intervals import interval
 from ..methods import label, look, name
 from .style import FLOOR, GRID, WIDTH, log_ticks
 
@@ -17,7 +15,7 @@ def shows(group):
 
 
 def draw(root, group, paths):
-    """Points are means with 95 % intervals; small bars below them are base models."""
+    """Points are means with 95 % intervals; small bars below them are replicates."""
     lines = group.lines[1:]
     with plot.drawing(paths, WIDTH, 0.85 + 0.2 * len(lines)) as figure:
         axes = figure.subplots(1, len(CARRYING), sharey=True)
@@ -48,7 +46,7 @@ def _point(ax, place, values, own):
     ax.plot(values.mean(), place, **{**own, "linestyle": "none", "markersize": 5})
     if len(values) > 1:
         ax.plot(
-            values.mean(axis=1),
+            values,
             [place + 0.28] * len(values),
             color=own["color"],
             marker="|",

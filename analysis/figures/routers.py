@@ -56,7 +56,7 @@ def own(line):
 
 
 def logs(root, row):
-    """The training logs behind a row, one of each base model. BadInput where one is missing."""
+    """The training logs behind a row, one of each replicate. BadInput where one is missing."""
     store, made = Store(root), dict.fromkeys(run.router for run in row.runs)
     for router in made:
         made[router] = record(store, router)

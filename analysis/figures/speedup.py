@@ -6,8 +6,8 @@ import numpy as np
 
 from harmonica import plot
 
-from ..bootstrap import interval
 from ..compare import CARRYING
+from ..intervals import interval
 from ..methods import look, name, series
 from ..paper_numbers import published
 from .style import FLOOR, PANEL, WIDTH, legend, log_ticks

@@ -7,7 +7,7 @@ from matplotlib.ticker import NullLocator
 
 from harmonica import plot
 
-from ..bootstrap import interval
+from ..intervals import interval
 from ..methods import HARMONICA, look
 from .style import FLOOR, PANEL, WIDTH
 
@@ -17,7 +17,7 @@ METRICS = {
     "rFID": "rFID (dotted: uncached)",
     "cur_natural_percent": "CUR at tau, %",
 }
-GREY, MARKERS = "#999999", "osv^<>"  # of base models
+GREY, MARKERS = "#999999", "osv^<>"  # of replicates
 
 
 def shows(group):
@@ -41,29 +41,18 @@ def _setting(line, field):
 
 
 def draw(root, group, paths):
-    """The mean with its 95 % interval, and behind it every base model's own mean."""
+    """The mean with its 95 % interval, and behind it every replicate."""
     field = _varied(group)
     lines = sorted(_lines(group), key=lambda line: _setting(line, field))
     settings = [_setting(line, field) for line in lines]
     with plot.drawing(paths, WIDTH, PANEL + 0.3) as figure:
         axes = figure.subplots(1, len(METRICS))
         for ax, (metric, label) in zip(axes, METRICS.items()):
-            values = np.array(
-                [line.values[metric] for line in lines]
-            )  # (settings, base models, noises)
-            for model, marker in zip(
-                range(values.shape[1]) if values.shape[1] > 1 else (), MARKERS
-            ):
-                ax.plot(
-                    settings,
-                    values[:, model].mean(axis=-1),
-                    color=GREY,
-                    marker=marker,
-                    linewidth=0.7,
-                    markersize=3,
-                )
+            values = np.array([line.values[metric] for line in lines])  # (settings, replicates)
+            for own, marker in zip(values.T if values.shape[1] > 1 else (), MARKERS):
+                ax.plot(settings, own, color=GREY, marker=marker, linewidth=0.7, markersize=3)
             low, high = np.array([interval(own) for own in values]).T
-            mean = values.mean(axis=(1, 2))
+            mean = values.mean(axis=1)
             ax.errorbar(
                 settings,
                 mean,
@@ -82,4 +71,4 @@ def draw(root, group, paths):
             )
             ax.xaxis.set_minor_locator(NullLocator())
         axes[len(METRICS) // 2].set_xlabel(VARIED[field])
-        figure.suptitle(f"{group.name}: mean (orange) and base models (grey)", fontsize=8)
+        figure.suptitle(f"{group.name}: mean (orange) and replicates (grey)", fontsize=8)

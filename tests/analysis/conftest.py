@@ -44,7 +44,7 @@ LEVEL = {
 
 @pytest.fixture
 def rows():
-    """-> a function that names the rows of a group, on `models` base models and as many noises."""
+    """-> a function that names the rows of a group over `models` replicates."""
 
     def make(models=1, curs=(50, 37.5), num_steps=4, scale="smoke"):
         specs = [
@@ -65,9 +65,7 @@ def rows():
 
 @pytest.fixture
 def text_rows():
-    """-> a function that names Table 2's rows under one sampler, on `models` base models and as
-    many noises.
-    """
+    """-> a function that names Table 2's rows under one sampler over `models` replicates."""
 
     def make(models=1, block=table2.BLOCKS[0], scale="smoke", **options):
         specs = [

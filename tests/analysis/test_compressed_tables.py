@@ -16,7 +16,7 @@ from analysis.verdicts import judge
 
 @pytest.fixture
 def groups(measured):
-    """-> a function that gives the groups of a table from invented records on 3 base models."""
+    """-> a function that gives the groups of a table from invented records over 3 replicates."""
 
     def make(which, rows="all", **levels):
         named = which.rows("digits", rows, 3)

@@ -116,7 +116,7 @@ def test_every_kind_of_missing_file_is_named(as_committed):
     results, rows = as_committed
     store, router = Store(results), rows[-1].runs[0].router
     (latency,) = records.latency_specs(rows)
-    made = "`make reproduce-table1 ROWS=all SEEDS=3"
+    made = "`make reproduce-table1 ROWS=all SEEDS=6"
     for path, remedy in (
         (store.record_path(rows[0].runs[-1]), made),
         (store.record_path(router), made),

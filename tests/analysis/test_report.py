@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,7 @@ from harmonica.lab.store import Store
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = (
     "model T method CUR_percent CUR_natural_percent IS FID sFID precision recall rFID rFID_floor "
-    "x0_mse agreement latency_ms speedup speedup_theoretical num_images num_seeds run_ids"
+    "x0_mse agreement latency_ms speedup speedup_theoretical num_images num_replicates run_ids"
 ).replace(" ", ",")
 
 
@@ -115,7 +116,7 @@ def test_fewer_steps_of_a_sampler_that_draws_noise_have_no_x0_error(measured, te
     )
 
 
-def test_cells_are_means_over_pairs(measured):
+def test_cells_are_means_over_replicates(measured):
     rows = parsed(records.load(*measured(3)))
     uncached, harmonica = rows[0], rows[5]
     assert (uncached["rFID"], uncached["x0_mse"], uncached["CUR_natural_percent"]) == (
@@ -128,7 +129,7 @@ def test_cells_are_means_over_pairs(measured):
         and harmonica["rFID_floor"] == "1.1"
         and harmonica["CUR_natural_percent"] == "51.25"
     )
-    assert harmonica["num_seeds"] == "9" and len(set(harmonica["run_ids"].split(" "))) == 9
+    assert harmonica["num_replicates"] == "3" and len(set(harmonica["run_ids"].split(" "))) == 3
     assert (harmonica["latency_ms"], harmonica["speedup"]) == ("12.5", "1.25")
 
 
@@ -149,8 +150,8 @@ def test_the_document_names_scale_form_host_and_keeps_the_papers_numbers_apart(m
         "| Learning-to-Cache | all-pairs |",
         "| Learning-to-Cache | released |",
         "on a machine, 2 cores",
-        "3 base models x 3 evaluation noises",
-        "| 1.65 [1.5",
+        "32 images per cell, 3 replicates.",
+        "| 1.65 [1.28, 2.02]",
     ):
         assert words in written
     measured_part, paper_part = written.split("## The paper's own numbers")
@@ -173,7 +174,7 @@ def test_table_2_says_what_stands_for_the_clip_score(measured, text_rows):
 
 
 def test_committed_values_of_the_same_runs_stand_beside_the_cells(measured):
-    """Of three seeds that are committed those of the same base model and noise, not the mean."""
+    """Of three replicates that are committed the same one, not the mean."""
     committed, _ = measured(3, folder="committed", levels={"sdt": lambda m, n: 1.75 + m + n})
     root, rows = measured(1)
     groups, there = records.load(root, rows), records.same(committed, rows)
@@ -182,7 +183,7 @@ def test_committed_values_of_the_same_runs_stand_beside_the_cells(measured):
     assert harmonica[heading.index("rFID")] == "1.5 (1.75)"
     assert harmonica[heading.index("speedup")] == "1.25 [1.2, 1.3]"
     (said,) = report.beside(TABLE1, groups, "digits", there)
-    assert "the committed value of the same cell (same base model, same noise)" in said
+    assert "the committed value of the same cell in the same replicate." in said
     assert "of 52 are equal to the digits shown; furthest apart is" in said
     assert "HarmoniCa in fake, T = 4, by 14 %" in said
     assert said in report.text(report.short(TABLE1, groups, "digits", there)).replace("\n", " ")
@@ -237,12 +238,13 @@ def test_a_record_of_another_scale_is_refused_by_name(measured):
     assert path.name in str(refusal.value)
 
 
-def test_runs_that_do_not_pair_are_refused(rows):
-    from dataclasses import replace
-
-    row = rows(3)[0]
-    with pytest.raises(BadInput, match="same noises"):
-        records.grid(replace(row, runs=row.runs[:-1]))
+def test_rows_that_do_not_pair_are_refused(measured):
+    root, (first, *rest) = measured(3)
+    fewer = replace(rest[2], runs=rest[2].runs[1:])
+    with pytest.raises(
+        BadInput, match=r"replicates of .*, random: \[\('fake-s1', 1\), .*is paired"
+    ):
+        records.load(root, [first, fewer])
 
 
 def test_the_same_records_give_the_same_bytes(measured, tmp_path):
@@ -282,7 +284,7 @@ def test_published_tables_are_whole():
     [
         (["table1", "--scale", "smoke"], "make reproduce-table1 SCALE=smoke"),
         (["table1", "--scale", "big"], "--scale: invalid choice: 'big'"),
-        (["table1", "--seeds", "4"], "--seeds: 4 is not possible"),
+        (["table1", "--seeds", "0"], "--seeds: 0 is not possible"),
         (["table1", "--rows", "some"], "--rows: invalid choice: 'some'"),
         (["table1", "--scale", "paper"], "make reproduce-table1 SCALE=paper"),
         (["table2", "--scale", "smoke"], "make reproduce-table2 SCALE=smoke"),

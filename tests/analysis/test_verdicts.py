@@ -34,9 +34,7 @@ GOOD = {
 
 @pytest.fixture
 def groups(measured):
-    """-> a function that gives {name: groups} of one table from invented records, on 3 base models
-    x `seeds` noises.
-    """
+    """-> a function that gives {name: groups} of one table from invented records."""
 
     def make(name, seeds=3, **levels):
         rows = TABLES[name].rows("digits", "all", seeds)
@@ -149,8 +147,8 @@ def test_other_findings_leave_out_what_is_said_above(groups):
     assert len(titles) == 4 and all(title.startswith("lambda") for title in titles)
 
 
-def test_a_page_of_too_few_seeds_is_refused(groups):
-    with pytest.raises(BadInput, match="One seed: no ordering is claimed"):
+def test_a_page_of_too_few_replicates_is_refused(groups):
+    with pytest.raises(BadInput, match="One replicate: no ordering is claimed"):
         page(groups("ablation_refresh", seeds=1), None)
 
 
