@@ -1,8 +1,9 @@
 """A table whole: its document, its CSV and its figures, made of the records of its rows."""
 
+from itertools import zip_longest
 from pathlib import Path
 
-from . import figures, intervals, methods, table
+from . import equal_error, figures, intervals, making, methods, table
 from .claims import COMPARED, MARKS, NOT_CLAIMED, claims, why_not
 from .document import markdown, text, write
 from .paper_numbers import block as paper_block
@@ -29,9 +30,11 @@ def render(which, records_root, out, rows, scale, *, committed):
     or {}.
     """
     groups = load(records_root, rows)
+    made = making.makings(records_root, groups) if which.making else []
     path = csv_path(out, which, scale)
-    blocks = document(which, groups, scale, committed)
-    paths = [write(path, table.csv_text(groups)), write(path.with_suffix(".md"), markdown(blocks))]
+    blocks = document(which, groups, scale, committed, made)
+    csv = table.csv_text(groups, making.columns(made))
+    paths = [write(path, csv), write(path.with_suffix(".md"), markdown(blocks))]
     paths += figures.draw(records_root, groups, Path(out) / "figures")
     if which.frontier:
         paths += figures.draw_frontier(groups, Path(out) / "figures", frontier(which, scale))
@@ -47,27 +50,28 @@ def frontier(which, scale):
     return which.name if scale == SCALE else f"{which.name}.{scale}"
 
 
-def document(which, groups, scale, committed):
-    """All blocks of the .md."""
+def document(which, groups, scale, committed, made=()):
+    """All blocks of the .md. made: [[making.Making] of each line] of the groups, or nothing."""
     blocks = [("heading", 1, f"{which.title} at {scale} scale"), ("text", ABOUT)]
     blocks += [
         ("text", words)
         for words in (which.about, *beside(which, groups, scale, committed))
         if words
     ]
-    for group in groups:
+    blocks += [("text", making.ABOUT)] if made else []
+    for group, own in zip_longest(groups, made):
         blocks += [
             ("heading", 2, heading(group, scale)),
             ("text", how(group)),
             table.carrying_block(group, committed),
             table.beside_block(group, committed),
+            *([making.block(group, own)] if own else []),
             ("list", missing(group)),
             *pictures(group),
         ]
     if which.frontier:
-        blocks.append(
-            _picture(f"{which.title}: frontier", figures.frontier_name(frontier(which, scale)))
-        )
+        name = figures.frontier_name(frontier(which, scale))
+        blocks += [_picture(f"{which.title}: frontier", name), *equal_error.blocks(groups)]
     blocks += [("heading", 2, SAID), *findings(which, groups)]
     made = [provenance for group in groups for provenance in group.provenances]
     return blocks + paper_block(which.published) + origins(made)

@@ -29,8 +29,9 @@ class Table:
     has some. published: the file of the paper's own numbers in results/paper. measured: the metrics
     at paper scale, in the order of the paper's columns. about, about_paper: what a reader must know
     of this table alone, at digits and at paper scale. frontier: whether it has a picture of error
-    against speedup over all its groups. scale, num_seeds: of what is committed of it; a seed is a
-    whole replicate.
+    against speedup over all its groups, and of the compute at equal error. making: whether it shows
+    what its schedules took to make. scale, num_seeds: of what is committed of it; a seed is a whole
+    replicate.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Table:
     about_paper: str = ""
     committed: str = "all"
     frontier: bool = False
+    making: bool = False
     scale: str = SCALE
     num_seeds: int = NUM_SEEDS
 

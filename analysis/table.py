@@ -54,9 +54,10 @@ BESIDE = {
 }
 
 
-def csv_text(groups):
+def csv_text(groups, beside=None):
     """The CSV. Columns that say nothing are left out: the group where model, sampler and T tell
     groups apart, the sampler where there is one, bits and size where no model is compressed.
+    beside: {further column: its texts}.
     """
     rows = [row for group in groups for row in cells(group)]
     frame = pd.DataFrame(rows, columns=COLUMNS)
@@ -67,7 +68,7 @@ def csv_text(groups):
         frame = frame.drop(columns="sampler")
     if not any(map(_has_compressed, groups)):
         frame = frame.drop(columns=["bits", *SIZE.values()])
-    return frame.to_csv(index=False, lineterminator="\n")
+    return frame.assign(**beside or {}).to_csv(index=False, lineterminator="\n")
 
 
 def cells(group):

@@ -96,6 +96,7 @@ FRONTIER = Table(
     target="reproduce-frontier",
     committed="core",
     frontier=True,
+    making=True,
     plain_wins="A plain baseline (FORA, with or without predictions, fewer steps) ahead of a method "
     "that is trained or searched",
     questions=ask(

@@ -35,10 +35,12 @@ class Machine:
     start_s: float
 
 
+# An update in forwards, counted: teacher, student, a backward as two, the filling step of ltc.
+UPDATE = {"sdt": 4.0, "ltc": 5.0, "direct": 4.0}
 CORE = Machine({None: 24e9}, {"sdt": 6.0, "ltc": 8.0, "direct": 6.0}, overhead=1.5, start_s=4.0)
 GPU = Machine(
     {None: 20e12, "tf32": 100e12, "bfloat16": 200e12},
-    {"sdt": 4.0, "ltc": 5.0, "direct": 4.0},
+    UPDATE,
     overhead=1.0,
     start_s=0.0,
 )
@@ -110,14 +112,22 @@ def _decoding_s(run, machine):
 
 
 def _training_s(router, machine):
+    halves = 1 if router.training.walk == "ltc" else _halves(router)
+    forwards = training_forwards(router, machine.update, machine.overhead)
+    return halves * forwards * _forward_s(router.model, machine)
+
+
+def training_forwards(router, update=UPDATE, overhead=1.0):
+    """Forwards of one image that training a router takes. update: an update of a row in forwards,
+    by walk; overhead: on measuring lambda.
+    """
     t, steps = router.training, router.num_steps
-    halves = 1 if t.walk == "ltc" else _halves(router)
     rows = steps // 2 if t.ltc_form == "released" else steps - 1
-    forwards = t.trajectories * rows * t.batch * machine.update[t.walk]
+    forwards = t.trajectories * rows * t.batch * update[t.walk]
     if t.objective != "mse":  # lambda: half of T walks
         walks = t.trajectories / t.refresh * t.lambda_batch
-        forwards += machine.overhead * walks * steps * (steps + 1) / 2
-    return halves * forwards * _forward_s(router.model, machine)
+        forwards += overhead * walks * steps * (steps + 1) / 2
+    return forwards
 
 
 def _halves(artefact):

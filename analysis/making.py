@@ -1,0 +1,84 @@
+"""What a row's schedules took to make, and the cache that its runs hold: a block of the document and
+columns of the CSV.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from harmonica.lab.estimates import training_forwards
+from harmonica.lab.ids import with_needs
+from harmonica.lab.store import Store
+
+from . import methods
+from .records import record
+
+FLOAT_BYTES = 4  # of what is cached at the scales without a GPU
+COLUMNS = ("cache_kB_per_image", "making_seconds", "making_forwards")
+HEADINGS = ("method", "form", "CUR %", "cache kB", "seconds", "forwards")
+ABOUT = (
+    "Cache: the most that is held between two steps, for one image. Seconds: that making a schedule "
+    "took on one of the devices below, other processes beside it. Forwards of one image, a backward "
+    "counted as two: of a router by its settings, of all else as they were made. Where a mask or a "
+    "router was made first, it is counted; where nothing is made, both are 0."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """Means over a row's runs."""
+
+    cache_kb: float
+    seconds: float
+    forwards: float
+
+    @property
+    def texts(self):
+        return [f"{self.cache_kb:.4g}", f"{self.seconds:.3g}", f"{self.forwards:,.0f}"]
+
+    @property
+    def cells(self):
+        """Of the CSV, below COLUMNS."""
+        return [f"{n:.6g}" for n in (self.cache_kb, self.seconds, self.forwards)]
+
+
+def makings(root, groups):
+    """[[Making] of each line] of records.Group's, whose records lie below `root`."""
+    store = Store(root)
+    return [[_of(store, line.row.runs) for line in group.lines] for group in groups]
+
+
+def _of(store, runs):
+    elements = [record(store, run)["cost"]["cache_elements_per_image"] for run in runs]
+    made = np.array([_made(store, run.router or run.made) for run in runs])
+    return Making(
+        cache_kb=FLOAT_BYTES * float(np.mean(elements)) / 1000,
+        seconds=float(made[:, 0].mean()),
+        forwards=float(made[:, 1].mean()),
+    )
+
+
+def _made(store, spec):
+    """Seconds and forwards of a router or schedule, with those that it rests on."""
+    parts = [need for need in with_needs([spec] if spec else []) if need.kind != "compressed"]
+    found = [record(store, part) for part in parts]
+    forwards = [
+        training_forwards(part) if part.kind == "router" else own["metrics"]["forwards"]
+        for part, own in zip(parts, found)
+    ]
+    return sum(own["provenance"]["wall_s"] for own in found), sum(forwards)
+
+
+def block(group, made):
+    """The table of a records.Group. made: [Making] of its lines."""
+    rows = [
+        [methods.label(line.row), line.row.form, f"{line.mean('cur_percent'):.4g}", *own.texts]
+        for line, own in zip(group.lines, made)
+    ]
+    return "table", list(HEADINGS), rows
+
+
+def columns(made):
+    """{column: texts} of the CSV for all lines of all groups."""
+    rows = [own.cells for group in made for own in group]
+    return dict(zip(COLUMNS, zip(*rows)))
