@@ -1,21 +1,27 @@
 """Error of the final image against theoretical and against measured speedup: all methods, a panel
 of each for every group.
 
-The grey line is the frontier: the lowest error that any method has at a speedup or beyond it.
+The grey line is the frontier: the lowest error that any method has at a speedup or beyond it. Each
+panel is as wide as its own speedups.
 """
 
 import textwrap
 
+from matplotlib.ticker import MaxNLocator
+
 from harmonica import plot
 
+from ..compare import settings
 from ..methods import METHODS, look
 from .speedup import by_series, draw_series, measured, theoretical
 from .style import GRID, PANEL, WIDTH, legend, log_ticks
 
 METRIC = "x0_mse"
 BESIDE = 4  # groups side by side; further ones go below
-TITLE = 26  # letters in a line
+LETTERS = 104  # of the titles of a line of panels
+MARKER = {"markersize": 5.5, "markeredgewidth": 0.8}
 FRONTIER = {"color": "#cccccc", "linewidth": 2.5, "zorder": 0, "solid_capstyle": "butt"}
+BEST = "frontier: lowest error"
 SPEEDS = {"theoretical speedup": theoretical, "measured speedup": measured}
 
 
@@ -35,7 +41,7 @@ def draw(groups, paths):
             first, column = divmod(index, beside)
             own = below[len(SPEEDS) * first :, column]
             if len(groups) > 1:
-                own[0].set_title(_title(group.name))
+                own[0].set_title(_title(group, LETTERS // beside))
             for ax, (title, speed) in zip(own, SPEEDS.items()):
                 _panel(ax, group, speed)
                 ax.set_xlabel(title)
@@ -48,23 +54,24 @@ def draw(groups, paths):
         legend(figure, axes.flat)
 
 
-def _title(name):
-    """A group's name in lines as wide as a panel; "T = 10" stays together."""
-    whole = name.replace(" = ", "\xa0=\xa0")
-    return textwrap.fill(whole, TITLE, break_on_hyphens=False)
+def _title(group, letters):
+    """A group's setting in lines as wide as a panel; "T = 10" stays together."""
+    whole = settings(group)[0].place.replace(" = ", "\xa0=\xa0")
+    return textwrap.fill(whole, letters, break_on_hyphens=False)
 
 
 def _panel(ax, group, speed):
     order = {name: place for place, name in enumerate(METHODS)}
     found = by_series(group)
     for name in sorted(found, key=lambda name: order.get(name, len(order))):
-        draw_series(ax, found[name], METRIC, speed, label=name, **look(name))
+        draw_series(ax, found[name], METRIC, speed, label=name, **look(name), **MARKER)
     lines = [line for line in group.lines[1:] if line.values[METRIC] is not None and speed(line)]
     if not lines:
         return
     _frontier(ax, [(speed(line)[0], line.mean(METRIC)) for line in lines])
     ax.set(yscale="log")
-    ax.set_xlim(1, ax.get_xlim()[1] + 0.05 * (ax.get_xlim()[1] - 1))
+    ax.margins(x=0.08)
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=(1, 2, 2.5, 5, 10), min_n_ticks=3))
     ax.grid(**GRID)
     log_ticks(ax.yaxis)
 
@@ -76,4 +83,4 @@ def _frontier(ax, points):
         if not best or y < best[-1][1]:
             best.append((x, y))
     if best:
-        ax.step(*zip(*best), where="post", **FRONTIER)
+        ax.step(*zip(*best), where="post", label=BEST, **FRONTIER)

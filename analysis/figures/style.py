@@ -1,6 +1,7 @@
 """What all figures share: sizes, the line of the uncached model's own error, legends, log ticks."""
 
 import numpy as np
+from matplotlib.container import ErrorbarContainer
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 FLOOR = {
@@ -15,10 +16,14 @@ LETTER = 0.062  # inches, of a legend's text on average
 
 
 def legend(figure, axes):
-    """One legend, each name once: below several panels, in as many lines as its names need; beside
-    a single one.
+    """One legend, each name once and without error bars: below several panels, in as many lines as
+    its names need; beside a single one.
     """
     handles = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels())}
+    handles = {
+        text: handle[0] if isinstance(handle, ErrorbarContainer) else handle
+        for text, handle in handles.items()
+    }
     if len(figure.axes) == 1:
         figure.legend(handles.values(), handles.keys(), loc="outside right center")
     elif handles:
