@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from harmonica.bench import (
+    cache_memory,
     cases,
     forward,
     lambda_refresh,
@@ -36,6 +37,7 @@ TABLES = {
     "lambda-refresh": lambda_refresh,
     "sharding": sharding,
     "start-up": start_up,
+    "cache-memory": cache_memory,
     "peers": peers,
 }
 

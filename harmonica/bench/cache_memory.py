@@ -1,0 +1,74 @@
+"""What a cache takes of the memory of sampling, counted on the published shapes tensor by tensor,
+weights included: the most that is alive at once, above the same walk with every block computed
+(reference).
+
+Nothing is computed: tensors that have a shape and no numbers stand for real ones. bfloat16, eager,
+guidance. T = 4 stands for longer walks of the same period; a random schedule keeps all features
+alive that any real one could.
+"""
+
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from harmonica.bench import cases
+from harmonica.fast.plan import compile_mask, follow
+from harmonica.lab.live import live_peak
+from harmonica.method import schedules
+
+NUM_STEPS, CUR = 4, 50
+SHAPES = {
+    "DiT-XL/2 256": lambda: cases.dit_xl2(),
+    "DiT-XL/2 512": lambda: cases.dit_xl2(64),
+    "PixArt-alpha 512": lambda: cases.pixart(64),
+}
+BATCHES = (1, 8)
+
+
+def rows(setting, shapes=SHAPES):
+    """The same on every machine: `setting` is not asked."""
+    for name, of_shape in shapes.items():
+        numberless = FakeTensorMode(allow_non_fake_inputs=True)
+        with numberless, _default(torch.bfloat16):
+            case = of_shape()
+        weights = sum(p.untyped_storage().nbytes() for p in case.backbone.parameters())
+        for batch in BATCHES:
+            peaks = {
+                words: weights + _peak(case, batch, compile_mask(case.backbone, keep), numberless)
+                for words, keep in _masks(case.backbone.num_blocks).items()
+            }
+            reference = peaks.pop("uncached")
+            for schedule, peak in peaks.items():
+                row = {"model": name, "batch": batch, "schedule": schedule}
+                share = {"cache_share": (peak - reference) / peak}
+                yield {**row, "reference_bytes": reference, "bytes": peak, **share}, None
+
+
+@contextmanager
+def _default(dtype):
+    """New floating-point tensors have this dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def _masks(num_blocks):
+    budget = schedules.budget(CUR, NUM_STEPS, num_blocks)
+    return {
+        "uncached": schedules.full(NUM_STEPS, num_blocks),
+        "FORA 2": schedules.fora(NUM_STEPS, num_blocks),
+        f"random CUR {CUR} %": schedules.random(NUM_STEPS, num_blocks, budget, 0),
+    }
+
+
+@torch.no_grad()
+def _peak(case, batch, plan, numberless):
+    """Of a walk, beside the weights."""
+    with numberless:
+        denoiser, x = replace(case, num_steps=NUM_STEPS).denoiser(batch), case.noise(batch)
+        return live_peak(lambda: denoiser.walk(denoiser.begin(x), follow(denoiser, plan)))
