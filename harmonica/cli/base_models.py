@@ -2,7 +2,8 @@
 measure their own quality.
 
 They go to results/local-base-models (never over the shipped ones); HARMONICA_MODELS=that folder
-makes every experiment use them. A killed training goes on where it was saved.
+makes every experiment use them, and a copy of the shipped folder gets more seeds. A killed training
+goes on where it was saved.
 """
 
 import json
@@ -96,7 +97,10 @@ def _check(arguments):
     """BadInput where the folder holds models that were trained for another number of steps, or a
     model cannot be trained on this device.
     """
-    for name, about in _known(Path(arguments.out)).items():
+    trained_here = {
+        name: about for name, about in _known(Path(arguments.out)).items() if about["training"]
+    }
+    for name, about in trained_here.items():
         trained, asked = about["training"]["steps"], arguments.steps or STEPS[_kind(name)]
         right = f"{arguments.out} holds {name} trained with {trained}; give another --out"
         check(trained == asked, "steps", asked, right)
