@@ -38,7 +38,7 @@ COLOURS = 256  # of a PNG, which is a third as large with a palette
 KINDS = {"attn": "attention", "cross": "cross-attention", "mlp": "feed-forward"}
 DIT_KINDS = ("attn", "mlp")
 THRESHOLD = "#d55e00"
-FILLS = ("#00224e", "#ffffff", "#e3cb5a")  # computed, reused, predicted
+FILLS = {"computed": "#fee838", "reused": "#00224e", "predicted": "#5f9ac4"}
 
 
 @contextmanager
@@ -96,18 +96,17 @@ def schedule_map(schedule, path):
     """Draw a Schedule as PNG or PDF, a row for each step and a column for each unit: computed, reused
     or predicted.
     """
-    what = np.where(np.asarray(schedule.keep), 0, 1)
+    predicted = np.zeros(schedule.keep.shape, dtype=bool)
     for entry in schedule.weights:
-        what[entry] = 2
-    steps, units = what.shape
+        predicted[entry] = True
+    steps, units = predicted.shape
     with drawing([path], 1.6 + 0.09 * max(units, 24), 1.2 + 0.13 * steps) as figure:
         axes = figure.subplots()
-        axes.imshow(what, cmap=ListedColormap(FILLS), vmin=0, vmax=2, aspect="auto")
+        _entries(axes, np.asarray(schedule.keep), predicted)
         axes.set(xlabel="unit", ylabel="step (0 = noise end)")
         axes.set(xticks=_ticks(units), yticks=_ticks(steps))
-        patches = [Rectangle((0, 0), 1, 1, facecolor=fill, edgecolor="#444444") for fill in FILLS]
-        names = ("computed", "reused", "predicted")
-        figure.legend(patches, names, loc="outside upper center", ncols=3)
+        patches = [Rectangle((0, 0), 1, 1, facecolor=fill) for fill in FILLS.values()]
+        figure.legend(patches, FILLS.keys(), loc="outside upper center", ncols=3)
 
 
 def kinds_of(router):
@@ -129,18 +128,42 @@ def draw_scores(axes, scores, *, tau, reused, kinds):
         )
         _hatch(ax, reused[:, offset :: len(kinds)])
         _outline(ax, own <= tau)
-        ax.set(
-            title=KINDS.get(kind, kind),
-            xlabel="block",
-            xticks=_ticks(own.shape[1]),
-            yticks=_ticks(len(own)),
-        )
-        ax.spines[:].set_visible(False)
+        _label(ax, kind, own.shape)
     return image
 
 
-def explain(figure, image, axes, tau):
-    """The colour bar of `draw_scores`, and what hatching and line mean."""
+def draw_mask(axes, keep, predicted, *, kinds):
+    """Draw a schedule (T, N) into one axes per kind of block, in the colours of the highest and the
+    lowest score: hatched where it skips, another shade where it predicts.
+    """
+    for offset, (ax, kind) in enumerate(zip(axes, kinds)):
+        own = keep[:, offset :: len(kinds)]
+        _entries(ax, own, predicted[:, offset :: len(kinds)])
+        _hatch(ax, ~own)
+        _label(ax, kind, own.shape)
+
+
+def _entries(ax, keep, predicted):
+    """Entries (T, n) in the colours of FILLS."""
+    what = np.where(keep, 0, np.where(predicted, 2, 1))
+    colours = ListedColormap(list(FILLS.values()))
+    ax.imshow(what, cmap=colours, vmin=0, vmax=2, aspect="auto", interpolation="nearest")
+
+
+def _label(ax, kind, shape):
+    ax.set(
+        title=KINDS.get(kind, kind),
+        xlabel="block",
+        xticks=_ticks(shape[1]),
+        yticks=_ticks(shape[0]),
+    )
+    ax.spines[:].set_visible(False)
+
+
+def explain(figure, image, axes, tau, masks=False):
+    """The colour bar of `draw_scores`, and what hatching and line mean. masks: whether there are
+    panels of `draw_mask`, too.
+    """
     bar = figure.colorbar(
         image,
         ax=list(axes),
@@ -150,18 +173,20 @@ def explain(figure, image, axes, tau):
         aspect=max(20, 5 * figure.get_figheight()),
     )
     bar.ax.axhline(tau, color=THRESHOLD, linewidth=1.5)
-    handles = [
-        Rectangle(
-            (0, 0), 1, 1, facecolor="#00224e", hatch="//////", edgecolor="white", linewidth=0
+    handles = {
+        "reused by the schedule": _patch(FILLS["reused"], hatch="//////"),
+        f"r at most tau = {tau:g}": Rectangle(
+            (0, 0), 1, 1, fill=False, edgecolor=THRESHOLD, linewidth=1.5
         ),
-        Rectangle((0, 0), 1, 1, fill=False, edgecolor=THRESHOLD, linewidth=1.5),
-    ]
-    figure.legend(
-        handles,
-        ["reused by the schedule", f"r at most tau = {tau:g}"],
-        loc="outside lower center",
-        ncols=2,
-    )
+    }
+    if masks:
+        handles["predicted by the schedule"] = _patch(FILLS["predicted"], hatch="//////")
+        handles["computed by a searched schedule"] = _patch(FILLS["computed"])
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles))
+
+
+def _patch(fill, hatch=None):
+    return Rectangle((0, 0), 1, 1, facecolor=fill, hatch=hatch, edgecolor="white", linewidth=0)
 
 
 def _hatch(ax, inside):

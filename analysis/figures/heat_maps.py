@@ -1,4 +1,6 @@
-"""Scores of the learned methods at each CUR: steps by blocks, a panel for each kind of block."""
+"""Scores of the learned methods at each CUR, and the searched schedules beside them: steps by blocks,
+a panel for each kind of block.
+"""
 
 from harmonica import plot
 
@@ -6,7 +8,7 @@ from ..methods import name
 from . import routers
 from .style import WIDTH
 
-PANELS = 4  # side by side
+PANELS = 6  # side by side, at most
 
 
 def shows(group):
@@ -14,12 +16,15 @@ def shows(group):
 
 
 def draw(root, group, paths):
-    """The routers of replicate 0, with the schedules of its runs."""
+    """The routers and searched schedules of replicate 0, with the schedules of its runs."""
     maps = [
-        (line, routers.of_run(root, line.row.runs[0])) for line in group.lines if routers.own(line)
+        (line, routers.of_run(root, line.row.runs[0]) if routers.own(line) else None)
+        for line in group.lines
+        if routers.own(line) or routers.searched(line)
     ]
-    kinds, num_steps = plot.kinds_of(maps[0][1]), len(maps[0][1].scores)
-    beside = min(len(maps), max(1, PANELS // len(kinds)))
+    first = next(trained for _, trained in maps if trained)
+    kinds, num_steps = plot.kinds_of(first), len(first.scores)
+    beside = _beside(len(maps), PANELS // len(kinds))
     below = -(-len(maps) // beside)
     with plot.drawing(paths, WIDTH, 0.5 + below * max(0.55 + 0.085 * num_steps, 1.75)) as figure:
         axes = figure.subplots(below, beside * len(kinds), sharey=True, squeeze=False)
@@ -27,15 +32,12 @@ def draw(root, group, paths):
             row[i : i + len(kinds)] for row in axes for i in range(0, len(row), len(kinds))
         ]
         for (line, trained), own in zip(maps, groups_of_panels):
-            image = plot.draw_scores(
-                own, trained.scores, tau=trained.tau, reused=trained.reused, kinds=kinds
-            )
-            cur = f"{line.row.cur_percent:g} %" if line.row.cur_percent else "natural CUR"
-            for ax, kind, title in zip(
-                own, kinds, (f"{name(line.row)}, {cur}", *[""] * len(kinds))
-            ):
-                ax.set_title(f"{title}\n{plot.KINDS.get(kind, kind)}", loc="left")
-                ax.set(title="", xlabel="")
+            if trained:
+                image = _scores(own, trained, kinds)
+            else:
+                mask = routers.searched_mask(root, line.row.runs[0])
+                plot.draw_mask(own, *mask, kinds=kinds)
+            _titles(own, line, kinds)
         for own in groups_of_panels[len(maps) :]:
             for ax in own:
                 ax.set_axis_off()
@@ -43,4 +45,25 @@ def draw(root, group, paths):
             ax.set_ylabel("step (0 = noise)")
         for ax in axes[-1]:
             ax.set_xlabel("block")
-        plot.explain(figure, image, axes.flat, maps[0][1].tau)
+        masks = any(trained is None for _, trained in maps)
+        plot.explain(figure, image, axes.flat, first.tau, masks)
+
+
+def _beside(count, most):
+    """How many of `count` maps in a line, so that few places stay empty."""
+    most = min(count, max(1, most))
+    return min(range(most, most // 2, -1), key=lambda beside: -count % beside)
+
+
+def _scores(axes, trained, kinds):
+    return plot.draw_scores(
+        axes, trained.scores, tau=trained.tau, reused=trained.reused, kinds=kinds
+    )
+
+
+def _titles(axes, line, kinds):
+    """The row above its first panel, the kind of block above each."""
+    cur = f"{line.row.cur_percent:g} %" if line.row.cur_percent else "natural CUR"
+    for ax, kind, title in zip(axes, kinds, (f"{name(line.row)}, {cur}", *[""] * len(kinds))):
+        ax.set_title(f"{title}\n{plot.KINDS.get(kind, kind)}", loc="left")
+        ax.set(title="", xlabel="")

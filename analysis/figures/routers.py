@@ -28,12 +28,8 @@ class Trained:
 def of_run(root, run):
     """The Trained router of a run. BadInput where one of its files is missing or damaged."""
     store = Store(root)
-    path = store.router_path(run.router)
-    try:
-        with safe_open(path, "np") as file:
-            logits, about = file.get_tensor("logits"), json.loads(file.metadata()["about"])
-    except (FileNotFoundError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise BadInput(f"router: {path} is missing or not a whole router file ({error})") from None
+    tensors, about = _read(store.router_path(run.router), "router")
+    logits = tensors["logits"]
     made, used = record(store, run.router), record(store, run)
     if made is None or used is None:
         raise BadInput(
@@ -47,6 +43,28 @@ def of_run(root, run):
         about=about,
         log=made["log"],
     )
+
+
+def _read(path, what):
+    """-> tensors, what the file says of itself. BadInput where it is missing or damaged."""
+    try:
+        with safe_open(path, "np") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+            return tensors, json.loads(file.metadata()["about"])
+    except (FileNotFoundError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise BadInput(f"{what}: {path} is missing or not a whole {what} file ({error})") from None
+
+
+def searched_mask(root, run):
+    """Of a run whose schedule was searched: keep and predicted, bool (T, N)."""
+    tensors, _ = _read(Store(root).schedule_path(run.made), "schedule")
+    return tensors["keep"], tensors.get("predicted", np.zeros_like(tensors["keep"]))
+
+
+def searched(line):
+    """Whether a records.Line has a schedule that was searched for its own model and guidance."""
+    run = line.row.runs[0]
+    return run.made is not None and run.made.making == "search" and not run.transferred
 
 
 def own(line):

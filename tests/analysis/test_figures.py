@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from analysis import figures, methods, records
-from analysis.figures import lambdas, routers, speedup
+from analysis.figures import heat_maps, lambdas, routers, speedup
+from analysis.tables import FRONTIER
 from experiments import ablation
 from harmonica.errors import BadInput
+from harmonica.lab.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ("samples", "routers", "error", "training", "speedup")
@@ -135,6 +137,31 @@ def test_a_router_of_another_sampler_is_not_shown_as_the_rows_own(loaded):
     _, groups = loaded("transfer")
     lines = groups["transfer between samplers"].lines
     assert {line.row.method for line in lines if routers.own(line)} == {"HarmoniCa"}
+
+
+def test_searched_masks_stand_beside_the_routers(measured, tmp_path):
+    levels = {"smoothcache": 2.0}
+    root, rows = measured(named=FRONTIER.rows("smoke"), levels=levels)
+    (group,) = records.load(root, rows)
+    shown = [line.row.method for line in group.lines if routers.searched(line)]
+    assert shown == ["Search", "Search + prediction"]
+    keep, predicted = routers.searched_mask(root, group.lines[-1].row.runs[0])
+    assert keep.dtype == predicted.dtype == bool and not (keep & predicted).any()
+    without = replace(group, lines=tuple(x for x in group.lines if not routers.searched(x)))
+    for name, own in (("with", group), ("without", without)):
+        heat_maps.draw(root, own, [tmp_path / f"{name}.png"])
+    assert (tmp_path / "with.png").read_bytes() != (tmp_path / "without.png").read_bytes()
+    path = Store(root).schedule_path(group.lines[-1].row.runs[0].made)
+    path.write_bytes(b"cut off")
+    with pytest.raises(BadInput, match=f"{path.name} is missing or not a whole schedule file"):
+        heat_maps.draw(root, group, [tmp_path / "none.png"])
+
+
+@pytest.mark.parametrize(
+    "count, most, beside", [(1, 3, 1), (3, 3, 3), (4, 3, 2), (8, 3, 2), (3, 1, 1)]
+)
+def test_maps_fill_their_lines(count, most, beside):
+    assert heat_maps._beside(count, most) == beside
 
 
 def test_intervals_and_numbers_of_steps_are_one_line_each(loaded):
