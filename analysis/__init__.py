@@ -1,7 +1,7 @@
 """Tables, figures and verdicts, made from records alone. Nothing here imports torch.
 
-methods (names and looks) and intervals (of replicates) are the ground. records reads; compare, lossless
-and claims judge; table, report, cost, paper_scale and verdicts write documents; figures draws.
-tables says which tables there are, paper_claims what the paper claims. committed, publish and
-notebooks keep results/ in order.
+methods (names and looks) and intervals (over replicates) are the ground. records reads; compare,
+lossless and claims judge; table, report, cost, paper_scale and verdicts write documents; figures
+draws. tables says which tables there are, paper_claims what the paper claims. committed, publish
+and notebooks keep results/ in order; pages, by quotes and speeds, the numbers in README and docs.
 """

@@ -6,12 +6,12 @@ import sys
 from pathlib import Path
 
 from experiments.rows import ROWS
+from experiments.run import MOST_SEEDS
 from harmonica.cli import command
 from harmonica.cli.command import Parser, whole
-from harmonica.errors import check
+from harmonica.errors import BadInput, check
 from harmonica.lab.makings import SCALES
 
-from .spec import NUM_SEEDS
 from .tables import ABLATIONS, COMMITTED, COMPRESSION, QUANTISATION, TABLES, table_of
 
 RESULTS, LOCAL = Path("results"), Path("results/local")
@@ -38,8 +38,8 @@ def parser():
         table = commands.add_parser(name, help=words)
         table.add_argument("--scale", default="digits", choices=SCALES, help="default %(default)s")
         table.add_argument("--rows", default="core", choices=ROWS, help="default %(default)s")
-        seeds = f"how many replicates, 1 (default) to {NUM_SEEDS}"
-        table.add_argument("--seeds", type=whole(1, NUM_SEEDS), default=1, help=seeds)
+        seeds = "how many replicates; default %(default)s"
+        table.add_argument("--seeds", type=whole(1, MOST_SEEDS), default=1, help=seeds)
         table.set_defaults(function=_table, name=name)
     publish = commands.add_parser(
         "publish", help="copy finished records to results/ and render them"
@@ -91,13 +91,27 @@ def _publish(arguments):
     for reason, ids in skipped.items():
         names = "" if reason == THERE else ":\n  " + "\n  ".join(ids)
         print(f"{len(ids)} records not copied: {reason}{names}")
-    _paper(arguments)
+    _render_committed()
 
 
 def _paper(arguments):
-    from . import committed
+    changed = _render_committed()
+    names = ", ".join(map(str, changed))
+    if changed:
+        raise BadInput(
+            f"page: {names} quoted numbers that the records do not give; they are put right now: "
+            "look at what changed (`git diff`) and commit it"
+        )
 
-    _show(*committed.render(RESULTS))
+
+def _render_committed():
+    """Render everything committed -> the pages whose quotes were not those of the records."""
+    from . import committed, pages
+
+    paths, text = committed.render(RESULTS)
+    changed = pages.fill(RESULTS.parent)
+    _show([*paths, *changed], text)
+    return changed
 
 
 def _show(paths, text):

@@ -20,6 +20,12 @@ def text(blocks):
     return "\n\n".join(_TEXT[kind](*content) for kind, *content in blocks) + "\n"
 
 
+def listed(words):
+    """a; a and b; a, b and c."""
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
+
+
 def write(path, content):
     """Write a file whole -> its path."""
     with atomic(path) as temporary:

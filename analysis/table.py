@@ -89,12 +89,12 @@ def _cells(line, floor):
         "num_replicates": str(len(row.runs)),
         "run_ids": " ".join(run.id for run in row.runs),
     }
-    numbers = {column: _number(line, column) for column in COLUMNS if column not in texts}
+    numbers = {column: value(line, column) for column in COLUMNS if column not in texts}
     numbers["rFID_floor"] = floor
     return texts | {column: "" if n is None else f"{n:.6g}" for column, n in numbers.items()}
 
 
-def _number(line, column):
+def value(line, column):
     """A row's mean in a column, None where it is missing."""
     if column in MEASURED:
         return line.mean(MEASURED[column])
@@ -141,7 +141,7 @@ def _block(group, columns, committed, shown):
 
 
 def _cell(line, known, column, shown):
-    if _number(line, column) is None:
+    if value(line, column) is None:
         return ""
     own = known and column in MEASURED and column not in SPEED.values()
     there = _short(known, column) if own else ""
@@ -150,7 +150,7 @@ def _cell(line, known, column, shown):
 
 def _short(line, column):
     """A mean as cells show it, "" where it is missing."""
-    number = _number(line, column)
+    number = value(line, column)
     return "" if number is None else f"{float(f'{number:.6g}'):.4g}"
 
 
@@ -162,7 +162,7 @@ def repeats(groups, committed):
         if line.row.runs in committed
         for column in CARRYING.values()
     ]
-    pairs = [pair for pair in pairs if _number(pair[0], pair[2]) is not None]
+    pairs = [pair for pair in pairs if value(pair[0], pair[2]) is not None]
     equal = sum(_short(here, column) == _short(there, column) for here, there, column in pairs)
     said = f"{equal} of {len(pairs)} are equal to the digits shown"
     apart = [(_apart(here, there, column), here, column) for here, there, column in pairs]
@@ -177,7 +177,7 @@ def repeats(groups, committed):
 
 def _apart(here, there, column):
     """Percent by which a mean differs from the committed one."""
-    own, known = _number(here, column), _number(there, column)
+    own, known = value(here, column), value(there, column)
     return 0.0 if own == known else 100 * abs(own - known) / abs(known)
 
 

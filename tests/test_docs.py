@@ -3,7 +3,6 @@ are the committed ones.
 """
 
 import ast
-import csv
 import importlib
 import re
 import shlex
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis import pages
 from harmonica.errors import BadInput
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -63,7 +63,8 @@ def test_every_page_of_docs_is_linked_from_the_readme():
 
 
 def test_the_readme_is_one_page():
-    lines = (ROOT / "README.md").read_text().splitlines()
+    text = re.sub(r"<!--.*-->\n", "", (ROOT / "README.md").read_text())
+    lines = text.splitlines()
     assert len(lines) <= 120
     assert max(map(len, (line for line in lines if not line.startswith(("|", "!"))))) <= 125
 
@@ -161,33 +162,23 @@ def test_tools_that_pages_name_are_there():
     assert tools and all((ROOT / tool).exists() for tool in tools)
 
 
-NUMBER = re.compile(r"[-+.e\d]*\d")
+def test_numbers_that_pages_quote_are_those_of_the_committed_tables():
+    """`make paper` puts them right, and fails where it had to."""
+    assert pages.stale(ROOT) == {}
 
 
-def committed_rows():
-    """Of every committed table: the numbers of each row."""
-    for path in (ROOT / "results" / "tables").glob("*.digits.csv"):
-        for row in csv.DictReader(path.read_text().splitlines()):
-            yield [float(value) for value in row.values() if NUMBER.fullmatch(value)]
+# what decimals mean that no table holds: versions, settings, sizes and shares that are chosen
+CHOSEN = {
+    "README.md": "3.11 0.40 0.42 0.5 2.0",
+    "docs/results.md": "4.5 1.0",
+    "results/README.md": "",
+}
 
 
-def quoted_rows(page):
-    """The rows of tables of methods on a page, as the numbers that stand in them."""
-    for table in re.findall(r"(?:^\|.*\n)+", page.read_text(), re.M):
-        head, _, *rows = table.splitlines()
-        if "method" in head and "rFID" in head:
-            for row in rows:
-                cells = [cell.strip() for cell in row.strip("|").split("|")]
-                yield row, [float(c) for c in cells if re.fullmatch(r"[\d.]+", c)]
-
-
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
-def test_numbers_quoted_are_those_of_a_committed_row(page):
-    committed = list(committed_rows())
-    quoted = list(quoted_rows(ROOT / page))
-    assert quoted
-    for row, numbers in quoted:
-        assert any(
-            all(any(abs(n - value) <= 0.0051 * value for value in there) for n in numbers)
-            for there in committed
-        ), row
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_nothing_measured_is_written_by_hand(page):
+    """Outside of the blocks that are made there are no decimals but chosen ones, and no counts."""
+    text = re.sub(r"https?:\S+|\]\([^)]*\)|`[^`]*`", "", FENCE.sub("", (ROOT / page).read_text()))
+    text = pages.MARKED.sub("", text)
+    assert set(re.findall(r"(?<![\d.-])\d+\.\d+", text)) <= set(CHOSEN[page].split())
+    assert re.findall(r"\b\d+ of \d+\b", text) == []

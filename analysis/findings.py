@@ -1,0 +1,129 @@
+"""Blocks of pages that say what the committed tables come to: verdicts, counts of comparisons, and
+what so many replicates can tell apart. Functions of ({a table's name: its records.Group's}, the
+folder of results).
+"""
+
+from statistics import median
+
+import numpy as np
+
+from .claims import SPEEDS, answer, cases, claims, found_in
+from .compare import CARRYING, LOSES, OPEN, PUBLISHED, WINS
+from .document import markdown
+from .intervals import POWER, detectable
+from .methods import ALL_PAIRS, FEWER, FORA, HARMONICA, SEARCH_PREDICTION
+from .report import together
+from .spec import NUM_SEEDS
+from .tables import ABLATIONS, TABLES
+
+
+def in_short(groups, results):
+    """Over all settings of Table 1: whom HarmoniCa beats and who beats it, and what ours does."""
+    found = found_in(groups["table1"])
+    asked = (
+        (HARMONICA, "Learning-to-Cache as published (where half is reused: FORA)", PUBLISHED),
+        (HARMONICA, "the form of it that may reuse at every step, which is ours", ALL_PAIRS),
+        (HARMONICA, "fewer steps at nearly equal compute", FEWER),
+        (HARMONICA, "FORA, where half is reused", FORA),
+        (SEARCH_PREDICTION, HARMONICA, HARMONICA),
+    )
+    rows = []
+    for left, words, right in asked:
+        met = cases(found, left, right)
+        if met:
+            rows.append([f"{left} against {words}", *(tally(met, metric) for metric in CARRYING)])
+    headings = ["", *(f"{words}: lower, higher, open" for words in CARRYING.values())]
+    return markdown([("table", headings, rows)]).strip()
+
+
+def tally(met, metric):
+    """In how many settings of Cases the first method is lower, higher, and neither."""
+    marks = [case.comparisons[metric].mark for case in met if metric in case.comparisons]
+    return ", ".join(str(marks.count(mark)) for mark in (WINS, LOSES, OPEN))
+
+
+def of_table(name, groups, results):
+    """What a table says: its claims, each with its verdict, as a list; and where which plain
+    baseline is ahead of HarmoniCa.
+    """
+    said = [
+        f"**{claim.title}: {claim.verdict}.** {claim.sentence[0].upper()}{claim.sentence[1:]}."
+        for claim in claims(groups[name], TABLES[name])
+    ]
+    found = found_in(groups[name])
+    ahead = [_ahead(found, p) for p in (FORA, FEWER) if cases(found, p, HARMONICA)]
+    return "\n".join(f"- {sentence}" for sentence in [*said, *ahead])
+
+
+def _ahead(found, plain):
+    """Where a plain baseline is ahead of HarmoniCa, setting by setting."""
+    met = cases(found, plain, HARMONICA)
+    where = [
+        f"{words} at {case.setting.name}"
+        for metric, words in CARRYING.items()
+        for case in met
+        if metric in case.comparisons and case.comparisons[metric].mark == WINS
+    ]
+    return f"**{plain[0].upper()}{plain[1:]} ahead of HarmoniCa.** {'; '.join(where) or 'Nowhere'}."
+
+
+def of_ablations(groups, results):
+    """Every question that an ablation is asked, with its verdict and counts, in one table."""
+    rows = []
+    for asked in ABLATIONS:
+        found = found_in(groups.get(asked.name, ()))
+        title = asked.title.removeprefix("Ablation: ")
+        link = f"[{title}](../results/tables/{asked.name}.digits.md)"
+        for question in asked.questions if found else ():
+            if question.core or cases(found, question.left, question.right):
+                claim = answer(found, question, asked.title)
+                marks = [str(claim.marks.count(mark)) for mark in (WINS, LOSES, OPEN)]
+                rows.append([link, question.title, claim.verdict, *marks])
+                link = ""
+    headings = ["ablation", "question", "verdict", "won", "lost", "open"]
+    return markdown([("table", headings, rows)]).strip()
+
+
+def of_frontier(groups, results):
+    """Where a plain baseline wins, then our two methods against each of the others."""
+    plain, *made = claims(groups["frontier"], TABLES["frontier"])
+    kind, headings, rows = together(made)
+    drop = headings.index(SPEEDS)
+    rows = [[cell for place, cell in enumerate(row) if place != drop] for row in rows]
+    headings = [heading for heading in headings if heading != SPEEDS]
+    said = f"**{plain.title}: {plain.verdict}.** {plain.sentence[0].upper()}{plain.sentence[1:]}."
+    return markdown([("text", said), (kind, headings, rows)]).strip()
+
+
+def power(groups, results):
+    """What six replicates can tell, by the spread that was found: the median over all comparisons
+    that the tables are asked, each pair of rows once.
+    """
+    met = {
+        case.runs: case
+        for name, own in groups.items()
+        for question in TABLES[name].questions
+        for case in cases(found_in(own), question.left, question.right)
+    }
+    said = []
+    for metric, words in CARRYING.items():
+        found = [c.comparisons[metric].spread for c in met.values() if metric in c.comparisons]
+        found = [spread for spread in found if np.isfinite(spread)]
+        if found:
+            spread, largest = median(found), np.quantile(found, 0.9)
+            said.append(
+                f"Of {words}, the log ratio of two methods has a standard deviation of {spread:.2g} "
+                f"over replicates (median of {len(found)} comparisons), so {_tells(spread)} are "
+                f"told from 1; where it is {largest:.2g} (one comparison in ten has more), "
+                f"{_tells(largest)}"
+            )
+    return (
+        f"What {NUM_SEEDS} replicates can see, with a power of {100 * POWER:.0f} % by the paired two-sided "
+        f"t test at 5 %. {'. '.join(said)}. What is nearer to 1 is "
+        "mostly left open, which says nothing against a difference."
+    )
+
+
+def _tells(spread):
+    ratio = detectable(spread, NUM_SEEDS)
+    return f"ratios below {1 / ratio:.2f} or above {ratio:.2f}"

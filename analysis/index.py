@@ -1,0 +1,57 @@
+"""The index of tables in results/README.md: the files of each table, what lies behind and its
+command.
+"""
+
+from . import committed, figures
+from .document import listed, markdown
+from .spec import SCALE
+from .tables import COMMITTED
+
+NOTEBOOKS = {"table1": "table1", "table2": "table2", "ablation_training_cost": "cost"}
+HEADINGS = ["item", "files", "records behind it", "command"]
+
+
+def tables(groups, results):
+    """A line for each table. groups: {a table's name: its records.Group's} of those with rows."""
+    there, rows, last = committed.begun(results), [], None
+    for table in COMMITTED:
+        files = _files(table, groups) if table in there else f"`{_csv(table)}`: not measured yet"
+        command = f"`{table.committed_command()}`"
+        rows.append(
+            [
+                table.title.removeprefix("Ablation: "),
+                files,
+                _behind(table),
+                "the same" if command == last else command,
+            ]
+        )
+        last = command
+    return markdown([("table", HEADINGS, rows)]).strip()
+
+
+def _csv(table):
+    return f"{table.name}.{table.scale}.csv"
+
+
+def _files(table, groups):
+    csv = _csv(table)
+    found = [f"[{csv}](tables/{csv})", f"[.md](tables/{csv.removesuffix('csv')}md)"]
+    if table.name in NOTEBOOKS:
+        found.append(f"[notebook](../analysis/{NOTEBOOKS[table.name]}.ipynb)")
+    drawn = [
+        f"[{figure}](figures/{figures.file_name(group, figure)})"
+        for group in (groups.get(table.name, ()) if table.title.startswith("Ablation") else ())
+        for figure in figures.names(group)
+    ]
+    if drawn:
+        found.append(f"figures {', '.join(drawn)}")
+    if table.frontier:
+        found.append(f"[frontier](figures/{figures.frontier_name(table.name)})")
+    return ", ".join(found)
+
+
+def _behind(table):
+    where = listed(f"[{name}](../experiments/{name})" for name in table.experiments)
+    if table.costs(SCALE):
+        return f"the record in training/ of {where}, one machine"
+    return f"{table.committed} rows of {where}, {table.num_seeds} replicates"

@@ -1,0 +1,101 @@
+"""What the pages quote of the tables: blocks that are made of the committed records, so that no
+measured number on a page is written by hand.
+
+On a page a block lies between the lines `<!-- made: NAME -->` and `<!-- end -->`; NAME is one of
+BLOCKS. `make paper` makes all blocks again, and fails where one of them was different.
+"""
+
+import re
+import textwrap
+from functools import partial
+from pathlib import Path
+
+from harmonica.errors import check
+
+from . import committed, findings, index, quotes, speeds
+from .document import write
+from .records import load
+
+PAGES = ("README.md", "docs/results.md", "results/README.md")
+WIDTH = 120
+MARKED = re.compile(r"<!-- made: ([^\n]+) -->\n(.*?)<!-- end -->", re.S)
+NOT_YET = "Not measured yet."
+TWO = ("ablation_iepo_vs_mse", "ablation_sdt_vs_standard")
+# name: (function of {a table's name: its records.Group's} and the folder of results, what it needs)
+BLOCKS = {
+    "headline": (quotes.headline, "table1"),
+    "table 1, half reused": (quotes.table1_half, "table1"),
+    "table 1 in short": (findings.in_short, "table1"),
+    "table 1": (quotes.table1, "table1"),
+    "table 2": (quotes.table2, "table2"),
+    "U-ViT": (partial(quotes.whole, "uvit"), "uvit"),
+    "compression": (partial(quotes.whole, "compression"), "compression"),
+    "quantisation": (partial(quotes.whole, "quantisation"), "quantisation"),
+    "ablations": (quotes.ablations, *TWO),
+    "frontier": (quotes.frontier, "frontier"),
+    "making": (quotes.what_it_takes, "frontier"),
+    "table 1, findings": (partial(findings.of_table, "table1"), "table1"),
+    "table 2, findings": (partial(findings.of_table, "table2"), "table2"),
+    "U-ViT, findings": (partial(findings.of_table, "uvit"), "uvit"),
+    "compression, findings": (partial(findings.of_table, "compression"), "compression"),
+    "quantisation, findings": (partial(findings.of_table, "quantisation"), "quantisation"),
+    "ablations, findings": (findings.of_ablations,),
+    "frontier, findings": (findings.of_frontier, "frontier"),
+    "power": (findings.power, "table1"),
+    "base models": (quotes.base_models,),
+    "speed on a GPU": (speeds.gpu_short,),
+    "speeds on a CPU": (speeds.cpu, "table1"),
+    "speeds on a GPU": (speeds.gpu,),
+    "index": (index.tables,),
+}
+
+
+def stale(root):
+    """{page: its text as the committed records have it} of the pages below `root` that differ from
+    that. BadInput where a record is missing, a page has a block that nothing makes, or a block
+    stands on no page.
+    """
+    root = Path(root)
+    made = _made(root / "results")
+    texts = {root / page: (root / page).read_text() for page in PAGES}
+    found = [name for text in texts.values() for name, _ in MARKED.findall(text)]
+    check(sorted(found) == sorted(made), "blocks of pages", sorted(found), f"each of {[*made]}")
+    wanted = {page: MARKED.sub(lambda m: _block(m[1], made), text) for page, text in texts.items()}
+    return {page: text for page, text in wanted.items() if text != texts[page]}
+
+
+def fill(root):
+    """Write the pages that are `stale` -> their paths."""
+    return [write(page, text) for page, text in stale(root).items()]
+
+
+def _made(results):
+    """{name of a block: its text}"""
+    committed.check(results)
+    groups = {
+        table.name: load(results, rows) for table, rows in committed.begun(results).items() if rows
+    }
+    return {
+        name: make(groups, results) if all(table in groups for table in needed) else NOT_YET
+        for name, (make, *needed) in BLOCKS.items()
+    }
+
+
+def _block(name, made):
+    return f"<!-- made: {name} -->\n{wrapped(made[name])}\n<!-- end -->"
+
+
+def wrapped(text):
+    """Markdown whose paragraphs and items of lists are no wider than a page; tables stay."""
+    return "\n".join(map(_wrapped, text.split("\n")))
+
+
+def _wrapped(line):
+    if line.startswith("|"):
+        return line
+    indent = "  " if line.startswith("- ") else ""
+    whole = line.replace(" = ", "\xa0=\xa0").replace(" %", "\xa0%")  # these stay together
+    filled = textwrap.fill(
+        whole, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+    return filled.replace("\xa0", " ")

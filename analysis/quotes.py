@@ -1,0 +1,182 @@
+"""Blocks of pages that quote the committed tables: functions of ({a table's name: its
+records.Group's}, the folder of results) that give Markdown.
+"""
+
+from harmonica.digits.manifest import SHIPPED
+from harmonica.files import read_json
+
+from . import making, methods, table
+from .claims import cases, found_in
+from .compare import settings
+from .document import listed, markdown
+from .methods import ALL_PAIRS, HARMONICA, SEARCH, SEARCH_PREDICTION
+
+MODEL, HALF = "DiT-digits 16 tokens", 50  # of the table on the first page
+STEPS = 10  # of the table on the first page
+SHOWN = {
+    "CUR %": "CUR_percent",
+    "rFID": "rFID",
+    "x_0 error": "x0_mse",
+    "FID": "FID",
+    "agreement %": "agreement",
+    "speedup": "speedup",
+    "by MACs": "speedup_theoretical",
+}
+FIRST = {
+    "reused %": "CUR_percent",
+    "rFID": "rFID",
+    "x_0 error": "x0_mse",
+    "speedup on a CPU": "speedup",
+    "speedup in theory": "speedup_theoretical",
+}
+FOUR_DIGITS = ("CUR_percent", "agreement")
+
+
+def rows_of(lines, columns, first=()):
+    """A Markdown table of records.Line's. first: more columns before the method, {heading: function
+    of a line}.
+    """
+    first = dict(first)
+    rows = [
+        [
+            *(cell(line) for cell in first.values()),
+            _called(line),
+            *_numbers(line, columns),
+        ]
+        for line in lines
+    ]
+    return markdown([("table", [*first, "method", *columns], rows)]).strip()
+
+
+def _called(line):
+    name = methods.called(line.row)
+    return f"{name} (ours)" if name in (SEARCH, SEARCH_PREDICTION) else name
+
+
+def _numbers(line, columns):
+    found = [table.value(line, column) for column in columns.values()]
+    digits = [4 if column in FOUR_DIGITS else 3 for column in columns.values()]
+    return ["" if n is None else f"{float(f'{n:.6g}'):.{d}g}" for n, d in zip(found, digits)]
+
+
+def table1_half(groups, results):
+    """Half of all blocks reused, in 10 steps."""
+    return rows_of(_half(groups["table1"], STEPS), FIRST)
+
+
+def _half(groups, steps):
+    """The lines of the setting of the first page, in the order of the table."""
+    (group,) = [group for group in groups if group.lines[0].row.num_steps == steps]
+    (setting,) = [setting for setting in settings(group) if setting.cur == HALF]
+    own = [setting.uncached, *setting.methods.values()]
+    return [line for line in group.lines if line in own]
+
+
+def headline(groups, results):
+    """What our search comes to at half reuse."""
+    said = []
+    for left in (SEARCH, SEARCH_PREDICTION):
+        said.append(
+            listed(
+                f"{case.comparisons['x0_mse'].ratio:.2g} (T = {case.left.row.num_steps})"
+                for case in _at_half(groups, left, HARMONICA)
+            )
+        )
+    return (
+        f"With half of all blocks skipped its x_0 error is {said[0]} of HarmoniCa's; with skipped "
+        f"blocks predicted {said[1]}."
+    )
+
+
+def _at_half(groups, left, right):
+    found = [pair for name in ("table1", "frontier") for pair in found_in(groups.get(name, ()))]
+    return [
+        case
+        for case in cases(found, left, right)
+        if case.setting.cur == HALF and case.left.row.model == MODEL
+    ]
+
+
+def base_models(groups, results):
+    """How good the shipped base models of digits scale are by themselves, a line for each kind."""
+    kinds = {}
+    for name, about in read_json(SHIPPED / "models.json").items():
+        if about["quality"]:
+            kinds.setdefault(name.rsplit("-s", 1)[0], []).append(about["quality"])
+    rows = [
+        [
+            kind,
+            listed(f"{own['FID']:.2f}" for own in found),
+            listed(f"{own['agreement']:.1f}" for own in found),
+            f"{found[0]['FID_held_out']:.2f}",
+        ]
+        for kind, found in kinds.items()
+    ]
+    headings = ["base models", "FID of seed 0, 1, ...", "agreement %", "FID of held-out images"]
+    return markdown([("table", headings, rows)]).strip()
+
+
+def table1(groups, results):
+    (group,) = [group for group in groups["table1"] if group.lines[0].row.num_steps == STEPS]
+    return rows_of(group.lines, SHOWN)
+
+
+def table2(groups, results):
+    """The rows at guidance 1; agreement stands for the CLIP score."""
+    lines = [
+        line for group in groups["table2"] for line in group.lines if line.row.runs[0].guidance == 1
+    ]
+    columns = {heading: column for heading, column in SHOWN.items() if heading != "speedup"}
+    return rows_of(lines, columns, {"sampler": lambda line: line.row.sampler})
+
+
+def whole(name, groups, results):
+    """All rows of a table."""
+    return rows_of([line for group in groups[name] for line in group.lines], SHOWN)
+
+
+TRAINED_BY = {
+    "standard training (Learning-to-Cache over all pairs of steps)": ALL_PAIRS,
+    "SDT + MSE": methods.SDT,
+    "SDT + IEPO = HarmoniCa": HARMONICA,
+    "the same with the released code's cumulative lambda": methods.CUMULATIVE,
+    "the same with hard scores behind lambda": methods.HARD,
+}
+
+
+def ablations(groups, results):
+    """How routers are trained, at CUR 50 %: as trained, and with the last step reused by all."""
+    plain, forced = groups["ablation_iepo_vs_mse"]
+    standard, *_ = groups["ablation_sdt_vs_standard"]
+    lines = {methods.name(line.row): line for line in (*_at(standard), *_at(plain))}
+    last = {methods.name(line.row): line for line in _at(forced)}
+    columns = {heading: SHOWN[heading] for heading in ("rFID", "x_0 error")}
+    rows = [
+        [words, *_numbers(lines[name], columns), *_numbers(last[name], columns)]
+        for words, name in TRAINED_BY.items()
+    ]
+    headings = ["trained by", *columns, *(f"{name}, last step reused" for name in columns)]
+    return markdown([("table", headings, rows)]).strip()
+
+
+def _at(group):
+    return [line for line in group.lines if line.row.cur_percent == HALF]
+
+
+def frontier(groups, results):
+    """A table of all methods for each setting."""
+    return "\n\n".join(
+        f"{group.lines[0].row.model}, T = {group.lines[0].row.num_steps}:\n\n"
+        f"{rows_of(group.lines, SHOWN)}"
+        for group in groups["frontier"]
+    )
+
+
+def what_it_takes(groups, results):
+    """What the schedules of the frontier took to make."""
+    rows = []
+    for group, made in zip(groups["frontier"], making.makings(results, groups["frontier"])):
+        for line, own in zip(group.lines, made):
+            if own.seconds:
+                rows.append([str(line.row.num_steps), _called(line), *own.texts])
+    return markdown([("table", ["T", "method", "cache kB", "seconds", "forwards"], rows)]).strip()

@@ -1,0 +1,145 @@
+"""Blocks of pages that quote speed: of the tables' latencies and of the committed benchmarks.
+Functions of ({a table's name: its records.Group's}, the folder of results).
+"""
+
+from statistics import median
+
+from harmonica.files import read_json
+
+from .document import listed
+
+CPU, GPU = "amd-epyc-2-cores", "nvidia-h200"  # files in bench/
+DIGITS, SMALL = "digits (dit-digits-s0)", "DiT-S/2 256 shape"
+PREDICTED = "predicted"  # the end of a schedule's name
+GB = 1e9
+
+
+def cpu(groups, results):
+    """On a CPU: cached sampling by Table 1's own latencies, the rest by the benchmark."""
+    tables = read_json(results / "bench" / f"{CPU}.json")["tables"]
+    update = next(row for row in tables["sdt-update"] if row["way"] == "lean")
+    walks = {row["forks at a time"]: row["time_share"] for row in tables["lambda-refresh"]}
+    forward = [row for row in tables["forward"] if row["backend"] == "eager"]
+    ratios = {
+        model: listed(
+            f"{row['ratio']:.2f} (batch {row['batch']})" for row in forward if row["model"] == model
+        )
+        for model in (DIGITS, SMALL)
+    }
+    said = [
+        _of_theory(groups["table1"]),
+        f"An SDT update takes {update['time_share']:.2f} of the time and "
+        f"{update['memory_share']:.2f} of the activation memory of the released way; a "
+        f"measurement of lambda {walks[1]:.2f} of the time of a full walk per step, "
+        f"{walks[4]:.2f} with four forks at a time ([benchmark](../results/bench/{CPU}.md)).",
+        "Diffusers' own uncached step takes longer by these factors: "
+        f"{ratios[DIGITS]} for the digits model, {ratios[SMALL]} in the shape of DiT-S/2.",
+    ]
+    return "\n".join(f"- {sentence}" for sentence in said)
+
+
+def _of_theory(groups):
+    """The measured over the theoretical speedup of all cached rows."""
+    lines = [line for group in groups for line in group.lines if not line.row.uncached]
+    shares = [
+        100 * line.latency["speedup"] / line.mean("speedup_theoretical")
+        for line in lines
+        if line.latency
+    ]
+    if not shares:
+        return "The latencies of Table 1 are not measured yet."
+    made = {group.latency["provenance"]["device"] for group in groups if group.latency}
+    return (
+        f"Cached rows of Table 1 reach {min(shares):.0f} to {max(shares):.0f} % of their "
+        f"theoretical speedup, {median(shares):.0f} % in the median of {len(shares)}: a batch of "
+        f"16 on one thread of {listed(sorted(made))}."
+    )
+
+
+def gpu_short(groups, results):
+    """One sentence for the first page."""
+    step = _forward(_parts(results), "DiT-XL/2 256", 8)
+    return (
+        "On a GPU only speed and memory were measured so far, with random weights: a DiT-XL/2 step "
+        f"for 8 images takes {step['cudagraph']['ms']:.2g} ms on an H200, diffusers' own "
+        f"{step['cudagraph']['reference_ms']:.2g}, compiled "
+        f"{step['diffusers, compiled']['ms']:.3g} ([{GPU}.md](results/bench/{GPU}.md))."
+    )
+
+
+def gpu(groups, results):
+    """On an H200, in published shapes with random weights."""
+    parts = _parts(results)
+    many, one = (_forward(parts, "DiT-XL/2 256", batch) for batch in (8, 1))
+    large = [
+        _forward(parts, model, 8)["cudagraph"]["ratio"] for model in ("DiT-XL/2 512", "PixArt 512")
+    ]
+    own, small = many["cudagraph"], one["cudagraph"]
+    compiled = [each["diffusers, compiled"]["ms"] / each["cudagraph"]["ms"] for each in (many, one)]
+    update = next(row for row in parts["c"]["SDT update (first run)"] if row["way"] == "lean")
+    walks = {row["forks at a time"]: row["time_share"] for row in parts["c"]["lambda (first run)"]}
+    linear = {row["way"]: row for row in parts["c"]["linearisation"]}
+    said = [
+        f"A step of DiT-XL/2 256 as a CUDA graph takes {own['ms']:.2g} ms for 8 images and "
+        f"{small['ms']:.2g} ms for one: {own['ratio']:.1f} and {small['ratio']:.1f} times as fast "
+        f"as diffusers' eager forward, {compiled[0]:.1f} and {compiled[1]:.1f} times as fast as "
+        "diffusers with compiled blocks. Most of this is the time of launching kernels; where "
+        f"arithmetic dominates, the ratio to eager is {large[0]:.1f} (DiT-XL/2 512) and "
+        f"{large[1]:.1f} (PixArt 512), at 8 images.",
+        f"Cached sampling reaches of its theoretical speedup: {_achieved(parts)}. The goal was 95 "
+        "%; the more is skipped the further it is, as gate and sum of a skipped block still run.",
+        f"With predicted in place of reused blocks it reached {_range(_sampled(parts, True))}. "
+        "Their prediction was several kernels then; it is one now, not measured.",
+        "An SDT update at batch 64 with guidance takes "
+        f"{update['time_share']:.2f} of the time of the released way (the goal was half) and "
+        f"{update['memory_share']:.2f} of its memory ({update['bytes'] / GB:.0f} of "
+        f"{update['reference_bytes'] / GB:.0f} GB), without torch.compile; a measurement of lambda "
+        f"{walks[1]:.2f}, {walks[4]:.2f} with four forks.",
+        f"A linearisation of the search ({linear['predicted']['images']} images, T = "
+        f"{linear['predicted']['T']}) takes {linear['predicted']['in walks']:.0f} walks of the "
+        "uncached model where skipped blocks are predicted, "
+        f"{linear['reused']['in walks']:.1f} where they are reused; "
+        f"{linear['reused']['in walks, estimated']:g} were estimated. Its peak memory is "
+        f"{linear['predicted']['peak_bytes'] / GB:.1f} GB, of which "
+        f"{linear['predicted']['features_bytes'] / GB:.1f} are features.",
+    ]
+    return "\n".join(f"- {sentence}" for sentence in said)
+
+
+def _parts(results):
+    """{part: {item: rows}} of the GPU's measurements."""
+    parts = read_json(results / "bench" / f"{GPU}.json")["parts"]
+    return {
+        name: {item: made.get("rows", []) for item, made in part["items"].items()}
+        for name, part in parts.items()
+    }
+
+
+def _forward(parts, model, batch):
+    """{backend: its row} of an uncached step."""
+    rows = parts["b"][f"forward {model}"]
+    return {row["backend"]: row for row in rows if row["batch"] == batch}
+
+
+def _sampled(parts, predicted):
+    """Measured over theoretical speedup of all cached sampling."""
+    return [
+        row["achieved"]
+        for item, rows in parts["b"].items()
+        for row in (rows if item.startswith("sampling ") else ())
+        if row["schedule"].endswith(PREDICTED) == predicted
+    ]
+
+
+def _achieved(parts):
+    said = []
+    for item, rows in parts["b"].items():
+        if item.startswith("sampling "):
+            shares = [r["achieved"] for r in rows if not r["schedule"].endswith(PREDICTED)]
+            model = item.removeprefix("sampling ").removesuffix(", one image")
+            said.append(f"{_range(shares)} ({model}, batch {rows[0]['batch']})")
+    return ", ".join(said)
+
+
+def _range(shares):
+    return f"{100 * min(shares):.0f} to {100 * max(shares):.0f} %"
