@@ -74,7 +74,7 @@ TABLE2 = Table(
         (
             HARMONICA,
             FEWER,
-            "HarmoniCa over fewer steps, which here, as in the paper, compute more than it does",
+            "HarmoniCa over fewer steps, of those in the table the nearest in compute",
         ),
         (HARMONICA, FORA, "HarmoniCa at the paper's CUR over FORA at 50 %"),
         LOSSLESS,
@@ -83,7 +83,7 @@ TABLE2 = Table(
     about="Agreement takes the place of the paper's CLIP score: the percentage of images that "
     "the judge CNN reads as the digit that their caption names. Where guidance is above 1, FID "
     "and agreement mislead: guidance over-sharpens, and errors of a cache can undo some of that. "
-    f"{SEARCH_IS_OURS}",
+    f"The paper's rows of fewer steps compute more than HarmoniCa does. {SEARCH_IS_OURS}",
     about_paper="CLIP score: 100 x the cosine of image and caption under the checkpoint that "
     "stands below each block; the paper does not say which it used. Of PixArt-Sigma it prints a "
     "speedup alone. "
