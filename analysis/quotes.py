@@ -48,6 +48,12 @@ def rows_of(lines, columns, first=()):
     return markdown([("table", [*first, "method", *columns], rows)]).strip()
 
 
+def _with_base(text, line):
+    """A table, and over how many replicates it is."""
+    images = f"{line.mean('num_images'):.0f} images in each"
+    return f"{text}\n\nMeans over {line.replicates} replicates, {images}."
+
+
 def _called(line):
     name = methods.called(line.row)
     return f"{name} (ours)" if name in (SEARCH, SEARCH_PREDICTION) else name
@@ -118,7 +124,7 @@ def base_models(groups, results):
 
 def table1(groups, results):
     (group,) = [group for group in groups["table1"] if group.lines[0].row.num_steps == STEPS]
-    return rows_of(group.lines, SHOWN)
+    return _with_base(rows_of(group.lines, SHOWN), group.lines[0])
 
 
 def table2(groups, results):
@@ -127,12 +133,14 @@ def table2(groups, results):
         line for group in groups["table2"] for line in group.lines if line.row.runs[0].guidance == 1
     ]
     columns = {heading: column for heading, column in SHOWN.items() if heading != "speedup"}
-    return rows_of(lines, columns, {"sampler": lambda line: line.row.sampler})
+    text = rows_of(lines, columns, {"sampler": lambda line: line.row.sampler})
+    return _with_base(text, lines[0])
 
 
 def whole(name, groups, results):
     """All rows of a table."""
-    return rows_of([line for group in groups[name] for line in group.lines], SHOWN)
+    lines = [line for group in groups[name] for line in group.lines]
+    return _with_base(rows_of(lines, SHOWN), lines[0])
 
 
 TRAINED_BY = {
@@ -156,7 +164,7 @@ def ablations(groups, results):
         for words, name in TRAINED_BY.items()
     ]
     headings = ["trained by", *columns, *(f"{name}, last step reused" for name in columns)]
-    return markdown([("table", headings, rows)]).strip()
+    return _with_base(markdown([("table", headings, rows)]).strip(), plain.lines[0])
 
 
 def _at(group):
@@ -167,7 +175,7 @@ def frontier(groups, results):
     """A table of all methods for each setting."""
     return "\n\n".join(
         f"{group.lines[0].row.model}, T = {group.lines[0].row.num_steps}:\n\n"
-        f"{rows_of(group.lines, SHOWN)}"
+        f"{_with_base(rows_of(group.lines, SHOWN), group.lines[0])}"
         for group in groups["frontier"]
     )
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from analysis import pages
+from analysis.spec import NUM_SEEDS
+from analysis.tables import COMMITTED
 from harmonica.errors import BadInput
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -155,6 +157,15 @@ def test_make_commands_name_targets_values_and_options_that_exist():
         assert made.returncode == 0 and targets, (words, made.stderr)
         for line in re.findall(r"^\S*bin/python (-m (?:harmonica|exp|ana).*)", made.stdout, re.M):
             check_parses(shlex.split(line), whole=True)
+
+
+def test_seeds_of_make_commands_are_those_that_are_committed():
+    committed = {table.committed_command() for table in COMMITTED}
+    given = {" ".join(words) for words, _ in everything("make")}
+    for command in given:
+        seeds = re.search(r"SEEDS=(\d+)", command)
+        if seeds and int(seeds[1]) <= NUM_SEEDS and "SCALE=paper" not in command:
+            assert command in committed, command
 
 
 def test_tools_that_pages_name_are_there():
