@@ -10,6 +10,7 @@ import torch
 
 from harmonica.bench import cases, prediction, profiles, sdt_update
 from harmonica.bench.__main__ import main
+from harmonica.bench.setting import Setting
 from harmonica.fast.plan import compile_mask
 
 
@@ -55,7 +56,7 @@ def test_the_tables_are_written(tiny_cases, tmp_path, capsys):
 
 @torch.no_grad()
 def test_the_predicted_step_predicts_and_the_reused_one_reuses():
-    case = cases.Setting("smoke-s0", 2, ["eager"]).digits
+    case = Setting("smoke-s0", 2, ["eager"]).digits
     x, ctx = case.noise(2), case.backbone.prepare(case.cond(2))
     t = torch.full((2,), 500)
     weights = prediction.some_weights(case.backbone, x, t, ctx)
@@ -83,7 +84,7 @@ def test_mistakes_are_one_sentence(options, words, tmp_path, capsys):
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: cases.Setting("smoke-s0", 2).digits,
+        lambda: Setting("smoke-s0", 2).digits,
         lambda: cases.pixart(8, depth=1, heads=1),
         lambda: cases.pixart(128, depth=1, heads=1),
     ],
@@ -103,7 +104,7 @@ def test_both_sides_of_the_forward_table_compute_the_same(make):
 
 
 def test_the_lean_update_keeps_less_and_the_weights_stay_frozen():
-    setting = cases.Setting("smoke-s0", 2, ["eager"])
+    setting = Setting("smoke-s0", 2, ["eager"])
     rows = {row["way"]: row for row, _ in sdt_update.rows(setting)}
     assert rows["lean, checkpointed"]["memory_share"] < rows["lean"]["memory_share"] < 1
     assert not any(

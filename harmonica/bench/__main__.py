@@ -9,7 +9,6 @@ import torch
 
 from harmonica.bench import (
     cache_memory,
-    cases,
     forward,
     lambda_refresh,
     peers,
@@ -22,6 +21,7 @@ from harmonica.bench import (
 )
 from harmonica.bench.profiles import profile
 from harmonica.bench.report import line, markdown
+from harmonica.bench.setting import Setting
 from harmonica.cli import command
 from harmonica.cli.command import Parser, out_folder, text, whole
 from harmonica.files import atomic, write_json
@@ -80,7 +80,7 @@ def bench(arguments):
     """All tables, printed as they are measured, then written to arguments.out."""
     torch.set_num_threads(1)
     keep_freed()
-    setting = cases.Setting(arguments.model, arguments.repeats, arguments.backends)
+    setting = Setting(arguments.model, arguments.repeats, arguments.backends)
     tables = {name: TABLES[name] for name in arguments.tables}
     if arguments.peer:
         tables["peer"] = released_code.of(Path(arguments.peer))

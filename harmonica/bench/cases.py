@@ -1,10 +1,10 @@
-"""What is timed: the digits model, and the shapes of published models with random weights, on the
-machine's device.
+"""What is timed: a digits model, or one of a published shape with random weights, on the machine's
+device.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,17 +15,12 @@ from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build
 from harmonica.backbones.pixart import PixArt, TextCond
 from harmonica.bench import timing
-from harmonica.digits.manifest import manifest
-from harmonica.errors import check
-from harmonica.fast.plan import BACKENDS, compile_mask, follow
-from harmonica.lab.makings import ModelSpec
-from harmonica.lab.models import load_model
+from harmonica.fast.plan import follow
 from harmonica.method import schedules
 from harmonica.method.denoise import Denoiser
 from harmonica.method.schedule import Schedule
 
 TEXT_TOKENS, CAPTION_CHANNELS = 120, 4096
-FEW_ROWS = 2  # distinct rows up to which a mask is compiled here: torch.compile takes long for each
 
 
 @dataclass(frozen=True)
@@ -45,10 +40,8 @@ class Case:
 
     def noise(self, batch):
         shape = self.backbone.in_channels, self.backbone.sample_size, self.backbone.sample_size
-        own = next(self.backbone.parameters())
-        return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(0)).to(
-            own.device, own.dtype
-        )
+        like = next(self.backbone.parameters())
+        return torch.randn(batch, *shape, generator=_seeded(0)).to(like)
 
     def denoiser(self, batch):
         sampler = samplers.load("ddim")
@@ -103,68 +96,6 @@ class Case:
         return timing.waiting(lambda: denoiser.walk(denoiser.begin(x), forward))
 
 
-class Setting:
-    """What this machine measures. backends: None for all that the device has. compiled: for which
-    batch sizes diffusers' own model is compiled, too (on a GPU).
-    """
-
-    compiled = (1, 8)
-
-    def __init__(self, model, repeats, backends=None):
-        names = [name for name in manifest() if "pixart" not in name]
-        check(model in names, "model", model, f"choose one of {', '.join(names)}")
-        self.model, self.repeats, self.cuda = model, repeats, torch.cuda.is_available()
-        check(
-            self.cuda or "cudagraph" not in (backends or ()),
-            "backends",
-            "cudagraph",
-            "CUDA graphs need a CUDA device",
-        )
-        self.backends = backends or [
-            backend for backend in BACKENDS if self.cuda or backend != "cudagraph"
-        ]
-
-    @cached_property
-    def digits(self):
-        loaded = load_model(
-            ModelSpec(name=self.model, sha256=manifest()[self.model]["sha256"], scale="digits")
-        )
-        return _dit(
-            f"digits ({self.model})", loaded.backbone.model, num_steps=20, repeats=self.repeats
-        )
-
-    def forward_cases(self):
-        """-> (case, batch sizes); large models are made one at a time."""
-        if not self.cuda:
-            return [(self.digits, (1, 16, 128)), (dit_s2(), (1, 8))]
-        return (
-            (make(), (1, 8))
-            for make in (dit_xl2, lambda: dit_xl2(64), lambda: pixart(64), lambda: pixart(128))
-        )
-
-    def sampling_cases(self):
-        """-> (case, batch sizes, batch sizes to compile for)."""
-        if not self.cuda:
-            return [(self.digits, (1, 8, 16, 32), (1,)), (dit_s2(), (1, 16), ())]
-        return ((make(), (1, 8, 32), (1, 8)) for make in (dit_xl2, lambda: pixart(64)))
-
-    def training_case(self):
-        """-> case, batch size before guidance."""
-        return (dit_xl2(), 32) if self.cuda else (self.digits, 16)
-
-    def plans(self, case, batch, compiled_batches, keep, weights=None):
-        """The Plan of a mask, and of the weights of its predicted entries, per backend of this
-        machine.
-        """
-        return {
-            backend: compile_mask(case.backbone, keep, backend, weights)
-            for backend in self.backends
-            if backend != "compile"
-            or batch in compiled_batches
-            and len(keep.unique(dim=0)) <= FEW_ROWS
-        }
-
-
 def dit_s2():
     """DiT-S/2 at 256 px: 256 tokens. Four steps: a ratio does not depend on how often they are
     repeated.
@@ -178,9 +109,11 @@ def dit_xl2(sample_size=32):
 
 def dit(width, *, depth, heads, sample_size=32, name="DiT", num_steps=20, guidance=1.5):
     """A DiT of this shape with random weights."""
-    model = _random_dit(width=width, depth=depth, heads=heads, sample_size=sample_size)
+    torch.manual_seed(0)
+    shape = {"width": width, "depth": depth, "heads": heads, "sample_size": sample_size}
+    model = _placed(build(patch=2, channels=4, out_channels=8, num_classes=1000, **shape))
     name = f"{name} {8 * sample_size} shape"
-    return _dit(name, model, num_steps=num_steps, repeats=5, guidance=guidance)
+    return of_dit(name, model, num_steps=num_steps, repeats=5, guidance=guidance)
 
 
 def pixart(sample_size, depth=28, heads=16):
@@ -203,48 +136,45 @@ def pixart(sample_size, depth=28, heads=16):
             use_additional_conditions=sized,
         )
     )
-    own = next(model.parameters())
-
-    def cond(batch):
-        text = torch.randn(
-            1, TEXT_TOKENS, CAPTION_CHANNELS, generator=torch.Generator().manual_seed(1)
-        )
-        text, mask = text.to(own.device, own.dtype), torch.ones(1, TEXT_TOKENS, device=own.device)
-        side = torch.full((batch, 2), 8.0 * sample_size, device=own.device)
-        return TextCond(
-            text.repeat(batch, 1, 1),
-            mask.repeat(batch, 1),
-            *((side, side[:, :1] / side[:, 1:]) if sized else (None, None)),
-            text,
-            mask,
-        )
-
-    def theirs(model, x, t, cond):
-        sizes = {"resolution": cond.resolution, "aspect_ratio": cond.aspect_ratio}
-        return model(
-            x,
-            encoder_hidden_states=cond.embeds,
-            encoder_attention_mask=cond.mask,
-            timestep=t,
-            added_cond_kwargs=sizes,
-        ).sample
-
     return Case(
         f"PixArt-alpha {8 * sample_size} shape",
         PixArt(model),
-        cond,
-        theirs,
+        partial(_texts, next(model.parameters()), 8.0 * sample_size if sized else None),
+        _theirs_of_pixart,
         num_steps=20,
         repeats=5,
         guidance=4.5,
     )
 
 
-def _dit(name, model, **settings):
-    backbone = DiT(
-        model, "diffusers"
-    )  # the same work as with the official numerics, and bits to compare with
-    device = next(model.parameters()).device
+def _texts(like, side, batch):
+    """One random text for the whole batch, as its null text, too. like: a tensor of its dtype and on
+    its device. side: in pixels, where the model knows the size.
+    """
+    text = torch.randn(1, TEXT_TOKENS, CAPTION_CHANNELS, generator=_seeded(1)).to(like)
+    mask, sizes = torch.ones(1, TEXT_TOKENS, device=like.device), (None, None)
+    if side:
+        resolution = torch.full((batch, 2), side, device=like.device)
+        sizes = resolution, resolution[:, :1] / resolution[:, 1:]
+    return TextCond(text.repeat(batch, 1, 1), mask.repeat(batch, 1), *sizes, text, mask)
+
+
+def _theirs_of_pixart(model, x, t, cond):
+    sizes = {"resolution": cond.resolution, "aspect_ratio": cond.aspect_ratio}
+    return model(
+        x,
+        encoder_hidden_states=cond.embeds,
+        encoder_attention_mask=cond.mask,
+        timestep=t,
+        added_cond_kwargs=sizes,
+    ).sample
+
+
+def of_dit(name, model, **settings):
+    """The Case of a DiT of diffusers, in diffusers' numerics: the same work as the official ones,
+    and bits to compare with.
+    """
+    backbone, device = DiT(model, "diffusers"), next(model.parameters()).device
     return Case(
         name,
         backbone,
@@ -254,13 +184,12 @@ def _dit(name, model, **settings):
     )
 
 
-def _random_dit(**shape):
-    torch.manual_seed(0)
-    return _placed(build(patch=2, channels=4, out_channels=8, num_classes=1000, **shape))
-
-
 def _placed(model):
     """On the GPU in bfloat16 where there is one, frozen."""
     if torch.cuda.is_available():
         model = model.to(device="cuda", dtype=torch.bfloat16)
     return model.eval().requires_grad_(False)
+
+
+def _seeded(seed):
+    return torch.Generator().manual_seed(seed)

@@ -9,7 +9,7 @@ from statistics import median
 
 import torch
 
-from harmonica.bench import cases
+from harmonica.bench.setting import Setting
 from harmonica.fast.plan import compile_mask
 from harmonica.lab.provenance import num_cores
 
@@ -47,7 +47,7 @@ def rows(setting):
 
 def _ready(model):
     torch.set_num_threads(1)
-    case = cases.Setting(model, 2, ["eager"]).digits
+    case = Setting(model, 2, ["eager"]).digits
     keep = case.schedules()["FORA 2"].keep
     _block.sample = case.sampled(BATCH, compile_mask(case.backbone, keep))
     _block.sample()

@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from harmonica.bench import cases, forward, sampling
+from harmonica.bench.setting import Setting
 from harmonica.errors import check
 from harmonica.method.schedule import Schedule
 from harmonica.weights import formats
@@ -15,7 +16,7 @@ from harmonica.weights import formats
 SAMPLED = {"DiT-XL/2 512": 4, "PixArt 512": 4, "PixArt 1024": 1}  # images, before guidance
 
 
-class One(cases.Setting):
+class One(Setting):
     """The benchmark's setting with one case."""
 
     def __init__(self, case, batches, backends, compiled=()):

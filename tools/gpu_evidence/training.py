@@ -11,7 +11,8 @@ import torch
 
 from harmonica import samplers
 from harmonica.backbones.counts import count
-from harmonica.bench import cases, lambda_refresh, sdt_update, timing
+from harmonica.bench import lambda_refresh, sdt_update, timing
+from harmonica.bench.setting import Setting
 from harmonica.fast.fused import fused
 from harmonica.lab.training_cost import peak_bytes
 from harmonica.method import schedules
@@ -26,7 +27,7 @@ BATCHES = (64, 32)  # images before guidance; the second where the first does no
 SEARCHED = 8  # images of a linearisation
 
 
-class Training(cases.Setting):
+class Training(Setting):
     def __init__(self, case, batch, backends):
         super().__init__("dit-digits-s0", case.repeats, backends)
         self.case, self.batch = case, batch
