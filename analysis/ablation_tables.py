@@ -18,8 +18,6 @@ from .methods import (
 )
 from .spec import Table, ask
 
-NUM_SEEDS = 3  # replicates of an ablation that are committed
-
 
 def _ablation(name, title, *questions, committed="core", **told):
     return Table(
@@ -28,7 +26,6 @@ def _ablation(name, title, *questions, committed="core", **told):
         experiments=(name,),
         target="reproduce-ablations",
         committed=committed,
-        num_seeds=NUM_SEEDS,
         questions=ask(*questions),
         **told,
     )
