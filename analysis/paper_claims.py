@@ -18,8 +18,10 @@ from .methods import (
     UNCACHED,
 )
 from .paper_numbers import published
+from .paper_words import cited, fids, speedups, training_cost, trajectory_error
 
 NEEDS_GPUS = "not tested (needs GPUs)"
+STANDARD, MSE, BETA = "ablation_sdt_vs_standard", "ablation_iepo_vs_mse", "ablation_beta"
 CLASSES, TEXT = "table1_class_conditional", "table2_text_to_image"
 PUBLISHED_FORM = "against its published form (released; at CUR 50 % that is FORA)"
 PAIRS_FORM = "against its all-pairs form (this repository's own)"
@@ -55,71 +57,67 @@ class PaperClaim:
 
 def paper_claims():
     """[PaperClaim], the contributions first."""
-    measure = (
-        "`make reproduce-table1 SCALE=paper` and `make reproduce-table2 SCALE=paper` measure it"
+    return [*_contributions(), *_results(), *_elsewhere()]
+
+
+def _contributions():
+    published_form = Part(
+        left=SDT,
+        right=PUBLISHED,
+        tables=(STANDARD, BETA),
+        words=PUBLISHED_FORM.replace("its", "Learning-to-Cache's"),
     )
-    sdt = ("ablation_sdt_vs_standard", "ablation_iepo_vs_mse", "ablation_beta")
+    pairs_form = Part(left=SDT, right=ALL_PAIRS, tables=(STANDARD, MSE, BETA), words=PAIRS_FORM)
+    both = Part(left=HARMONICA, right=SDT, tables=(MSE, BETA))
     return [
         PaperClaim(
             title="SDT beats standard training",
-            paper=_trajectory_error(),
-            parts=(
-                Part(
-                    left=SDT,
-                    right=PUBLISHED,
-                    tables=("ablation_sdt_vs_standard", "ablation_beta"),
-                    words=PUBLISHED_FORM.replace("its", "Learning-to-Cache's"),
-                ),
-                Part(left=SDT, right=ALL_PAIRS, tables=sdt, words=PAIRS_FORM),
-            ),
+            paper=trajectory_error(),
+            parts=(published_form, pairs_form),
         ),
         PaperClaim(
             title="IEPO beats MSE",
             paper="Sample grids of SDT with and without IEPO; its numbers are not known to us.",
-            parts=(
-                Part(left=HARMONICA, right=SDT, tables=("ablation_iepo_vs_mse", "ablation_beta")),
-            ),
+            parts=(both,),
         ),
+    ]
+
+
+def _results():
+    """Table 1 and 2, training, speed."""
+    against = ("table1", STANDARD, BETA)
+    measure = (
+        "`make reproduce-table1 SCALE=paper` and `make reproduce-table2 SCALE=paper` measure it"
+    )
+    return [
         PaperClaim(
             title="HarmoniCa beats Learning-to-Cache at equal CUR",
-            paper=_fids(CLASSES, "Learning-to-Cache"),
+            paper=fids(CLASSES, "Learning-to-Cache"),
             parts=(
-                Part(
-                    left=HARMONICA,
-                    right=PUBLISHED,
-                    tables=("table1", "ablation_sdt_vs_standard", "ablation_beta"),
-                    words=PUBLISHED_FORM,
-                ),
-                Part(
-                    left=HARMONICA,
-                    right=ALL_PAIRS,
-                    tables=("table1", "ablation_sdt_vs_standard", "ablation_beta"),
-                    words=PAIRS_FORM,
-                ),
+                _harmonica(PUBLISHED, *against, words=PUBLISHED_FORM),
+                _harmonica(ALL_PAIRS, *against, words=PAIRS_FORM),
             ),
         ),
         PaperClaim(
             title="HarmoniCa beats fewer steps",
-            paper=f"{_fids(CLASSES, FEWER)} {_fids(TEXT, FEWER)}",
-            parts=(
-                Part(left=HARMONICA, right=FEWER, tables=("table1", "table2", "ablation_beta")),
-            ),
+            paper=f"{fids(CLASSES, FEWER)} {fids(TEXT, FEWER)}",
+            parts=(_harmonica(FEWER, "table1", "table2", BETA),),
         ),
         PaperClaim(
             title="HarmoniCa beats FORA (text to image)",
-            paper=_fids(TEXT, FORA),
-            parts=(Part(left=HARMONICA, right=FORA, tables=("table2",)),),
+            paper=fids(TEXT, FORA),
+            parts=(_harmonica(FORA, "table2"),),
         ),
         PaperClaim(
             title="Caching is nearly lossless",
-            paper=f"{_fids(CLASSES, UNCACHED)} {_fids(TEXT, UNCACHED)}",
-            parts=(Part(left=HARMONICA, right=UNCACHED, tables=("table1", "table2")),),
+            paper=f"{fids(CLASSES, UNCACHED)} {fids(TEXT, UNCACHED)}",
+            parts=(_harmonica(UNCACHED, "table1", "table2"),),
             lossless=True,
         ),
-        PaperClaim(title="Training is image-free and cheaper", paper=_training_cost(), costs=True),
+        PaperClaim(title="Training is image-free and cheaper", paper=training_cost(), costs=True),
         PaperClaim(
             title="Images come faster on a GPU",
-            paper=_speedups(CLASSES, TEXT),
+            paper=speedups(CLASSES, TEXT),
             verdict=NEEDS_GPUS,
             untested=f"{measure}; on a CPU: [Table 1](tables/table1.digits.md), [bench](bench)",
         ),
@@ -130,124 +128,49 @@ def paper_claims():
             verdict=NEEDS_GPUS,
             untested=measure,
         ),
+    ]
+
+
+def _elsewhere():
+    """Compression, and another family of models."""
+    pruned = "against pruning to equal compute (Diff-Pruning)"
+    quantised = "against quantisation after training (PTQ, W8A8)"
+    both = Part(
+        left=f"{QUANTISED_HARMONICA}, W8A8",
+        right=f"{EFFICIENTDM}, W8A8",
+        tables=("quantisation",),
+    )
+    deepcache = "against DeepCache at the same CUR"
+    faster = "against Faster Diffusion, which computes more"
+    return [
         PaperClaim(
             title="Caching beats compressing the model",
-            paper=_cited("table_compression", "IS", "FID", "speedup_h800"),
+            paper=cited("table_compression", "IS", "FID", "speedup_h800"),
             parts=(
-                Part(
-                    left=HARMONICA,
-                    right=PRUNING,
-                    tables=("compression",),
-                    words="against pruning to equal compute (Diff-Pruning)",
-                ),
-                Part(
-                    left=HARMONICA,
-                    right=f"{PTQ}, W8A8",
-                    tables=("compression",),
-                    words="against quantisation after training (PTQ, W8A8)",
-                ),
-                Part(
-                    left=HARMONICA,
-                    right=f"{EFFICIENTDM}, W8A8",
-                    tables=("compression",),
-                    words="against EfficientDM (W8A8)",
+                _harmonica(PRUNING, "compression", words=pruned),
+                _harmonica(f"{PTQ}, W8A8", "compression", words=quantised),
+                _harmonica(
+                    f"{EFFICIENTDM}, W8A8", "compression", words="against EfficientDM (W8A8)"
                 ),
             ),
         ),
         PaperClaim(
             title="Caching goes together with quantisation",
-            paper=_cited("table_quantization", "FID", "speedup"),
-            parts=(
-                Part(
-                    left=f"{QUANTISED_HARMONICA}, W8A8",
-                    right=f"{EFFICIENTDM}, W8A8",
-                    tables=("quantisation",),
-                ),
-            ),
+            paper=cited("table_quantization", "FID", "speedup"),
+            parts=(both,),
             lossless=True,
         ),
         PaperClaim(
             title="It carries over to U-ViT",
-            paper=_cited("table_uvit", "FID", "speedup"),
+            paper=cited("table_uvit", "FID", "speedup"),
             parts=(
-                Part(
-                    left=HARMONICA,
-                    right=DEEPCACHE,
-                    tables=("uvit",),
-                    words="against DeepCache at the same CUR",
-                ),
-                Part(
-                    left=HARMONICA,
-                    right=FASTER_DIFFUSION,
-                    tables=("uvit",),
-                    words="against Faster Diffusion, which computes more",
-                ),
+                _harmonica(DEEPCACHE, "uvit", words=deepcache),
+                _harmonica(FASTER_DIFFUSION, "uvit", words=faster),
             ),
         ),
     ]
 
 
-def _blocks(name):
-    """The published rows under one uncached model, that first: a row without speedup begins a
-    block.
-    """
-    found = []
-    for row in published(name):
-        if row["speedup"] == "":
-            found.append([])
-        found[-1].append(row)
-    return found
-
-
-def _fids(name, other):
-    """FID of HarmoniCa against another method's, block by block."""
-    said = []
-    for uncached, *rest in _blocks(name):
-        ours = next(row for row in rest if row["method"] == HARMONICA)
-        wanted = uncached["method"] if other == FEWER else other
-        theirs = [row for row in rest if row["method"] == wanted]
-        for row in [uncached] if other == UNCACHED else theirs:
-            sampler = f" {uncached['sampler']}" if "sampler" in uncached else ""
-            steps = f"{ours['T']} against {row['T']}" if other == FEWER else ours["T"]
-            said.append(
-                f"{ours['FID']} against {row['FID']} ({row['model']}{sampler}, T = {steps})"
-            )
-    against = {FEWER: FEWER, UNCACHED: "the uncached model's"}.get(other, f"{other}'s")
-    return f"FID of HarmoniCa against {against}: {'; '.join(said)}."
-
-
-def _speedups(*names):
-    """The range of HarmoniCa's latency speedups in each published table."""
-    said = []
-    for name in names:
-        ours = [row["speedup"] for row in published(name) if row["method"] == HARMONICA]
-        speeds = sorted(ours, key=float)
-        table = name.split("_")[0].replace("table", "Table ")
-        said.append(f"{speeds[0]} to {speeds[-1]} in {table}")
-    return f"Speedup of HarmoniCa by latency: {', '.join(said)}."
-
-
-def _trajectory_error():
-    rows = published("figure_error_along_trajectory_T20")
-    said = (f"{row['method']} {row['x_mse_at_x0']} at CUR {row['CUR_percent']} %" for row in rows)
-    return (
-        f"Mean squared error of x_0 against the uncached run ({rows[0]['model']}, T = "
-        f"{rows[0]['T']}): {', '.join(said)}."
-    )
-
-
-def _training_cost():
-    said = (
-        f"{row['method']}: {row['images']} images, {row['time_h']} h, {row['memory_GB_per_GPU']} "
-        "GB per GPU"
-        for row in published("table_training_cost")
-    )
-    return f"{'; '.join(said)}."
-
-
-def _cited(name, *columns):
-    said = []
-    for row in published(name):
-        numbers = ", ".join(f"{column.split('_')[0]} {row[column] or '-'}" for column in columns)
-        said.append(f"{row['model']}, {row['method']}: {numbers}")
-    return f"{'; '.join(said)}."
+def _harmonica(right, *tables, words=""):
+    """The Part that compares HarmoniCa with a method."""
+    return Part(left=HARMONICA, right=right, tables=tables, words=words)
