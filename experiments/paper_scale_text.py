@@ -2,11 +2,12 @@
 is downloaded.
 
 core: the rows that the paper prints, FORA where it does, and our search at HarmoniCa's CUR. all:
-FORA in every block, and fewer steps at HarmoniCa's compute. How the paper trained these routers is not published: SDT and IEPO as for
-DiT-XL/2, beta steered to the row's CUR.
+FORA in every block, and fewer steps at HarmoniCa's compute. Sampled as PixArt's own inference
+script does: its times, null prompt, guided channels and float16 weights. How the paper trained
+these routers is not published: SDT and IEPO as for DiT-XL/2, beta steered to the row's CUR.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harmonica.lab.makings import ModelSpec
 from harmonica.search.settings import Settings
@@ -16,7 +17,11 @@ from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec
 from .paper_scale import Base, Budget, harmonica
 from .rows import SAMPLERS, Group
 
-GUIDANCE = 4.5  # on all four latent channels
+GUIDANCE = 4.5
+PRECISION = "float16"  # of the weights; times, guidance and samplers are in float32
+# PixArt's own forms of these samplers
+OWN = {"dpm++": "dpm++-pixart", "sa-solver": "sa-solver-pixart", "iddpm": "iddpm"}
+GUIDED = {"iddpm": 3}  # channels of four; without an entry all
 CAPTIONS = "coco/captions.txt"  # 30 000 of MS-COCO's, one on each line
 CLIP = "openai/clip-vit-large-patch14"  # the paper does not say which
 
@@ -31,8 +36,8 @@ def budget(prompts, search=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One sampler of the paper's table: T, its row of fewer steps (if any), HarmoniCa's CUR in
-    percent (if known).
+    """One sampler of the paper's table, in PixArt's own form: T, its row of fewer steps (if any),
+    HarmoniCa's CUR in percent (if known).
     """
 
     sampler: str
@@ -43,13 +48,19 @@ class Setting:
 
 
 def base(label, name, pixels, *, decoder, embeddings):
-    """A model by its hub id; `embeddings` is the folder of its text encoder's."""
+    """A model by its hub id; `embeddings` is the folder of its text encoder's. The null prompt is
+    that of the checkpoint of the same name from PixArt's own code.
+    """
 
     def file(name):
         return FileSpec(name=name, sha256=published_sha256(name))
 
     prompts = PromptSpec(
-        name=CAPTIONS, sha256=published_sha256(CAPTIONS), embeddings=embeddings, pixels=pixels
+        name=CAPTIONS,
+        sha256=published_sha256(CAPTIONS),
+        embeddings=embeddings,
+        pixels=pixels,
+        null=file(name.split("/")[1] + ".pth"),
     )
     return Base(
         label=label,
@@ -63,15 +74,16 @@ def base(label, name, pixels, *, decoder, embeddings):
 def rows_of(base, setting, budget, rows="core", num_seeds=1):
     """All rows of one sampler -> [Row], each with `num_seeds` evaluation noises."""
     steps, cur = setting.num_steps, setting.cur_percent
+    guided = replace(base.model.prompts, guided_channels=GUIDED.get(setting.sampler))
     group = Group(
         title=f"{base.label}, {SAMPLERS[setting.sampler]}",
         label=base.label,
-        models=(base.model,),
+        models=(replace(base.model, prompts=guided),),
         seeds=num_seeds,
-        sampler=setting.sampler,
+        sampler=OWN[setting.sampler],
         num_steps=steps,
         guidance=GUIDANCE,
-        images=budget.images(base),
+        images={**budget.images(base), "precision": PRECISION},
     )
     found = [group.uncached()]
     if setting.fewer:

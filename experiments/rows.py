@@ -15,8 +15,10 @@ SAMPLERS = {
     "iddpm": "IDDPM",
     "sa-solver": "SA-Solver",
     "dpm-singlestep": "DPM-Solver",
+    "dpm++-pixart": "DPM-Solver++",
+    "sa-solver-pixart": "SA-Solver",
 }
-STOCHASTIC = ("iddpm", "sa-solver")
+STOCHASTIC = ("iddpm", "sa-solver", "sa-solver-pixart")
 
 
 @dataclass(frozen=True, kw_only=True)

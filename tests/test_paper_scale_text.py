@@ -25,12 +25,13 @@ from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 from harmonica.lab.sampling import blocks_of
 from harmonica.lab.store import Store
+from harmonica.method.denoise import run_all
 from harmonica.metrics import adm
 from harmonica.metrics.clip import clip_score
 from harmonica.metrics.images import open_images, write_npz
 from harmonica.search.settings import Settings
 from harmonica.weights import extractors
-from harmonica.weights.prompts import Prompts, prepare
+from harmonica.weights.prompts import NULL, Prompts, prepare
 from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec
 
 CAPTIONS = [
@@ -42,6 +43,7 @@ CAPTIONS = [
 ]
 PIXELS = 64  # latents of 8 x 8
 PIPELINES = {"alpha": "alpha-sizes", "sigma": "sigma"}
+TOKENS, WIDTH = {"alpha": 120, "sigma": 300}, 16
 SETTINGS = [
     Setting(sampler="dpm++", num_steps=3, fewer=2, cur_percent=50, fora=True),
     Setting(sampler="iddpm", num_steps=3, cur_percent=50),
@@ -53,8 +55,8 @@ BUDGET = Budget(num_images=6, block=4, iterations=6, refresh=3, sdt_batch=2, sea
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, tiny_pipe, tiny_vae, tiny_clip, random_weights, few_features):
-    """A folder of weights: two pipelines in diffusers' format, their captions embedded by the
-    command line, a reference.
+    """A folder of weights: two pipelines in diffusers' format, the checkpoints of PixArt's own code
+    that they come from, their captions embedded by the command line, a reference.
 
     alpha's has size conditions, as at 1024 px.
     """
@@ -65,6 +67,8 @@ def place(tmp_path_factory, tiny_pipe, tiny_vae, tiny_clip, random_weights, few_
         (root / "captions.txt").write_text("\n".join(CAPTIONS))
         for kind, made in PIPELINES.items():
             tiny_pipe(made).save_pretrained(root / kind)
+            null = torch.randn(TOKENS[kind], WIDTH, generator=torch.Generator().manual_seed(4))
+            torch.save({"state_dict": {NULL: null}, "epoch": 3}, root / f"{kind}.pth")
             assert (
                 main(
                     [
@@ -97,9 +101,9 @@ def file(name):
     return FileSpec(name=name, sha256=weights.sha256(weights.find(name)))
 
 
-def model_of(kind):
+def model_of(kind, null=None):
     prompts = PromptSpec(
-        **vars(file("captions.txt")), embeddings=f"embeddings-{kind}", pixels=PIXELS
+        **vars(file("captions.txt")), embeddings=f"embeddings-{kind}", pixels=PIXELS, null=null
     )
     return ModelSpec(name=kind, sha256=file(kind).sha256, scale="paper", prompts=prompts)
 
@@ -113,7 +117,8 @@ def made(request, place, tmp_path_factory, few_features):
         inception=file("inception.pth"),
         clip=file("clip"),
     )
-    base = Base(label=request.param, model=model_of(request.param), images=images)
+    null = file(f"{request.param}.pth")
+    base = Base(label=request.param, model=model_of(request.param, null), images=images)
     rows = [row for setting in SETTINGS for row in rows_of(base, setting, BUDGET)]
     store = Store(tmp_path_factory.mktemp("local"))
     with pytest.MonkeyPatch.context() as patch:
@@ -152,6 +157,12 @@ def test_every_row_is_made(made):
         )
         for block in blocks_of(row.runs[0], store):
             assert block.shape[1:] == (3, PIXELS, PIXELS) and block.dtype == np.uint8
+        config = record["config"]
+        assert config["precision"] == "float16" and config["model"]["prompts"]["null"]["sha256"]
+        # PixArt's own forms: its IDDPM guides three channels, as DiT does
+        iddpm = config["sampler"] == "iddpm"
+        assert iddpm or config["sampler"] in ("dpm++-pixart", "sa-solver-pixart")
+        assert config["model"]["prompts"].get("guided_channels") == (3 if iddpm else None)
     curs = {row.method: store.record(row.runs[0])["cost"]["cur_percent"] for row in rows[2:4]}
     assert curs["HarmoniCa"] == 50 and curs["FORA"] == pytest.approx(100 / 3)
 
@@ -212,11 +223,42 @@ def test_embeddings_on_disk_are_those_of_the_pipeline(place, tiny_pipe, kind):
         torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(0)),
         torch.full((4,), 500),
     )
-    from harmonica.method.denoise import run_all
-
     got = run_all(loaded.backbone, x, t, loaded.backbone.prepare(loaded.cond(range(4))))
     expected = pipe.transformer(x, embeds, t, sizes, encoder_attention_mask=mask).sample
     assert (got - expected).abs().max() < 1e-2 * expected.abs().max()  # float16 on the disk
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", PIPELINES)
+def test_the_null_prompt_is_the_stored_one_cut_with_each_prompts_mask(place, kind):
+    """As PixArt's code has it: of a prompt of n tokens the null half sees the first n rows of the
+    stored one, and nothing else. Guidance may act on fewer channels.
+    """
+    spec = model_of(kind, file(f"{kind}.pth"))
+    loaded = load_model(replace(spec, prompts=replace(spec.prompts, guided_channels=3)))
+    backbone, cond = loaded.backbone, loaded.cond(range(4))
+    assert backbone.guided_channels == 3 and load_model(spec).backbone.guided_channels == 4
+    counts, stored = cond.mask.sum(1).tolist(), torch.load(place / f"{kind}.pth")["state_dict"]
+    assert len(set(counts)) > 1
+    x = torch.randn(4, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    t = torch.full((8,), 949.05)
+    both = run_all(backbone, x.repeat(2, 1, 1, 1), t, backbone.prepare(backbone.with_null(cond)))
+    for k, count in enumerate(counts):
+        one = loaded.cond([k])
+        alone = replace(one, embeds=stored[NULL][None, :count], mask=None)
+        expected = run_all(backbone, x[k : k + 1], t[:1], backbone.prepare(alone))
+        torch.testing.assert_close(both[4 + k : 5 + k], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_checkpoint_without_the_null_prompt_or_of_another_shape_is_named(place):
+    for content in ({"bias": torch.ones(3)}, {NULL: torch.ones(120, 15)}):
+        torch.save({"state_dict": content}, place / "other.pth")
+        with pytest.raises(BadInput, match="null prompt: .*other.pth.* 120 x 16 is expected"):
+            load_model(model_of("alpha", file("other.pth")))
+    with pytest.raises(BadInput, match="null prompt: .*nowhere.pth does not exist"):
+        load_model(model_of("alpha", FileSpec(name="nowhere.pth", sha256="0" * 64)))
+    with pytest.raises(BadInput, match="guided_channels: 0 is not possible"):
+        replace(model_of("alpha").prompts, guided_channels=0)
 
 
 def test_no_text_encoder_is_read_when_a_model_is_loaded(place, monkeypatch):

@@ -35,8 +35,8 @@ class TextCond:
 
     embeds (B, L, C): the text encoder's output. mask (B, L): 1 for text, 0 for padding; None: all
     is text. resolution (B, 2) and aspect_ratio (B, 1): height, width in pixels and their ratio,
-    where the model has size conditions. null_embeds (1, L, C), null_mask (1, L): the empty prompt,
-    needed under classifier-free guidance only.
+    where the model has size conditions. null_embeds (1, L, C), null_mask (1 or B, L): the empty
+    prompt, needed under classifier-free guidance only.
     """
 
     embeds: torch.Tensor
@@ -73,17 +73,18 @@ class PixArt:
     """The backbone contract (see harmonica.backbones) over a PixArtTransformer2DModel.
 
     h is (B, tokens, width), c a Conditioning. Any height and width that the patch size divides can
-    be started from. The model's own weights are used in place and are not changed.
+    be started from. The model's own weights are used in place and are not changed. guided_channels:
+    on which guidance acts, where not on all latent ones; learned variances are no eps.
     """
 
     kinds = ("attn", "cross", "mlp")
     gated = staticmethod(scaled)  # feature, gate, h -> the next h
 
-    def __init__(self, model):
+    def __init__(self, model, guided_channels=None):
         self.model, config = model, model.config
         self.num_blocks = 3 * len(model.transformer_blocks)
         self.in_channels, self.out_channels = config.in_channels, model.out_channels
-        self.guided_channels = self.in_channels  # all latent ones; learned variances are no eps
+        self.guided_channels = guided_channels or self.in_channels
         self.sample_size = config.sample_size
         self._warned = False
 

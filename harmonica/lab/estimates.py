@@ -39,7 +39,7 @@ class Machine:
 UPDATE = {"sdt": 4.0, "ltc": 5.0, "direct": 4.0}
 CORE = Machine({None: 24e9}, {"sdt": 6.0, "ltc": 8.0, "direct": 6.0}, overhead=1.5, start_s=4.0)
 GPU = Machine(
-    {None: 20e12, "tf32": 100e12, "bfloat16": 200e12},
+    {None: 20e12, "tf32": 100e12, "bfloat16": 200e12, "float16": 200e12},
     UPDATE,
     overhead=1.0,
     start_s=0.0,

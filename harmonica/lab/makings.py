@@ -15,7 +15,16 @@ from harmonica.search.settings import Settings
 from harmonica.weights.specs import PromptSpec
 
 SCALES = ("smoke", "digits", "clothes", "paper")
-SAMPLERS = ("ddim", "ddim-diffusers", "dpm++", "iddpm", "sa-solver", "dpm-singlestep")
+SAMPLERS = (
+    "ddim",
+    "ddim-diffusers",
+    "dpm++",
+    "iddpm",
+    "sa-solver",
+    "dpm-singlestep",
+    "dpm++-pixart",
+    "sa-solver-pixart",
+)
 MAKINGS = ("search", "fitted", "taylor", "smoothcache", "evolution")
 MASKED = ("fitted", "taylor")  # which predict by a mask that is made otherwise
 

@@ -10,8 +10,8 @@ from harmonica.lab.makings import CompressedSpec
 
 
 def load_model(spec, precision=None, store=None):
-    """-> Loaded, frozen. precision: bfloat16 weights, at paper scale; else float32. store: where
-    compressed models lie. BadInput where a file is missing or has another hash.
+    """-> Loaded, frozen. precision: bfloat16 or float16 weights, at paper scale; else float32.
+    store: where compressed models lie. BadInput where a file is missing or has another hash.
     """
     if spec.compression:
         from harmonica.compress.transform import restore

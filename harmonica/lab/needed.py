@@ -34,7 +34,8 @@ def names(artefacts):
     """-> names below weights.folder() of everything that these artefacts read there, once each."""
     found = {}
     for artefact in artefacts:
-        read = [artefact.model.name]
+        null = artefact.model.prompts and artefact.model.prompts.null
+        read = [artefact.model.name, null and null.name]
         if artefact.kind == "run" and artefact.images:
             images, prompts = artefact.images, artefact.model.prompts
             inception = images.inception or weights.PUBLISHED[weights.INCEPTION]

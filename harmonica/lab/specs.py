@@ -21,7 +21,8 @@ from harmonica.weights.specs import ImageSpec, PublishedRouter
 
 SCHEDULES = ("full", "fora", "faster-diffusion", "deepcache", "random", "router", "made")
 AT_INTERVALS = ("fora", "faster-diffusion", "deepcache")  # they compute all at every interval
-PRECISIONS = ("tf32", "bfloat16")  # beside float32, which is meant where none is given
+# beside float32, which is meant where none is given
+PRECISIONS = ("tf32", "bfloat16", "float16")
 BACKENDS = ("compile", "cudagraph")  # beside eager
 
 
@@ -35,8 +36,8 @@ class RunSpec:
     the reused share, met exactly; a published router, and one trained with a given beta, may go
     without: then its scores over tau decide. noise: "evaluation", or "reference" for the
     independent images that rFID compares with. against: the number of steps of the uncached run
-    that x_0 error, rFID and speedup refer to. images: at paper scale. precision: tf32, bfloat16; by
-    default float32. backend: compile | cudagraph (fast/plan), eager where not given.
+    that x_0 error, rFID and speedup refer to. images: at paper scale. precision: tf32, bfloat16,
+    float16; by default float32. backend: compile | cudagraph (fast/plan), eager where not given.
     reuse_last_step: whatever the router says, the last step reuses every block, and what is left of
     the CUR is spent on the steps before. transferred: the router was trained for another model or
     sampler.

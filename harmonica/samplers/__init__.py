@@ -7,22 +7,16 @@ sampler draws noise: where `stochastic`, it is passed in. `calls` steps make one
 often one), and a walk may begin where such an update does.
 """
 
-from harmonica.samplers.ddim import DDIM, TRAIN_STEPS
-from harmonica.samplers.scheduled import from_scheduler
+from harmonica.samplers import pixart
+from harmonica.samplers.ddim import DDIM
+from harmonica.samplers.scheduled import LINEAR, from_scheduler
 from harmonica.samplers.singlestep import Singlestep
-
-# as the scheduler_config.json of the published PixArt pipelines has them; DiT has the same betas
-LINEAR = {
-    "num_train_timesteps": TRAIN_STEPS,
-    "beta_schedule": "linear",
-    "beta_start": 1e-4,
-    "beta_end": 0.02,
-}
 
 
 def load(name):
     """A sampler by the name that configs use: "ddim", "ddim-diffusers", "dpm++", "iddpm",
-    "sa-solver" or "dpm-singlestep".
+    "sa-solver", "dpm-singlestep", or as PixArt's own code has it "dpm++-pixart" or
+    "sa-solver-pixart" (its IDDPM is "iddpm").
     """
     known = {
         "ddim": lambda: DDIM("official"),
@@ -31,6 +25,8 @@ def load(name):
         "iddpm": _iddpm,
         "sa-solver": _sa_solver,
         "dpm-singlestep": Singlestep,
+        "dpm++-pixart": pixart.dpm_solver,
+        "sa-solver-pixart": pixart.sa_solver,
     }
     if name not in known:
         raise ValueError(f"sampler: {name!r} is not known; choose one of {sorted(known)}")
@@ -38,8 +34,8 @@ def load(name):
 
 
 def _dpm_solver():
-    """DPM-Solver++ (Lu et al., 2022), multistep, second order, an Euler step at the end: PixArt's
-    default.
+    """DPM-Solver++ (Lu et al., 2022), multistep, second order, an Euler step at the end: the
+    default of PixArt's pipelines.
     """
     from diffusers import DPMSolverMultistepScheduler
 
@@ -50,14 +46,15 @@ def _dpm_solver():
 
 def _iddpm():
     """IDDPM (Nichol and Dhariwal, 2021): ancestral sampling with learned variance, timesteps
-    respaced evenly to 999 .. 0.
+    respaced evenly to 999 .. 0: the official list, which DDIM has too.
     """
     from diffusers import DDPMScheduler
 
+    def prepare(scheduler, num_steps):
+        scheduler.set_timesteps(timesteps=DDIM().timesteps(num_steps))
+
     return from_scheduler(
-        DDPMScheduler(
-            variance_type="learned_range", timestep_spacing="linspace", clip_sample=False, **LINEAR
-        )
+        DDPMScheduler(variance_type="learned_range", clip_sample=False, **LINEAR), prepare
     )
 
 

@@ -16,7 +16,15 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from harmonica.errors import BadInput, check
+from harmonica.samplers.ddim import TRAIN_STEPS
 
+# as the scheduler_config.json of the published PixArt pipelines has them; DiT has the same betas
+LINEAR = {
+    "num_train_timesteps": TRAIN_STEPS,
+    "beta_schedule": "linear",
+    "beta_start": 1e-4,
+    "beta_end": 0.02,
+}
 LEARNED = ("learned", "learned_range")
 
 
@@ -24,14 +32,14 @@ class Scheduled:
     """The sampler contract (see harmonica.samplers) over a diffusers scheduler of the given class
     and config.
 
-    stochastic: whether its steps draw noise. BadInput where its loop is more than one model call
-    and one step() per timestep on samples of unit noise (second-order, sigma-scaled and warm-up
-    schedulers).
+    stochastic: whether its steps draw noise. prepare(scheduler, num_steps): sets its timesteps, if
+    not by its own method. BadInput where its loop is more than one model call and one step() per
+    timestep on samples of unit noise (second-order, sigma-scaled and warm-up schedulers).
     """
 
     calls = 1
 
-    def __init__(self, scheduler):
+    def __init__(self, scheduler, prepare=None):
         self.name, self._class, self._config = (
             type(scheduler).__name__,
             type(scheduler),
@@ -45,6 +53,7 @@ class Scheduled:
             self.name,
             "choose a first-order one on unit noise: DDIM, DDPM, DPMSolverMultistep, SASolver",
         )
+        self._set_timesteps = prepare or type(scheduler).set_timesteps
         self._prepared = cache(self._prepare)
         # IDDPM alone reads the learned variance; the others are given eps, as the pipelines do
         self._reads_variance = vars(scheduler).get("variance_type") in LEARNED
@@ -90,8 +99,12 @@ class Scheduled:
         )
 
     def noised(self, x0, eps, timestep):
-        """The forward process q(x_t | x_0) at a model timestep."""
-        a = float(self._prepared(1).alphas_cumprod[timestep])
+        """The forward process q(x_t | x_0) at a model timestep; between two of them log alpha is
+        linear.
+        """
+        known, below = self._prepared(1).alphas_cumprod.tolist(), int(timestep)
+        share = timestep - below
+        a = known[below] ** (1 - share) * known[min(below + 1, len(known) - 1)] ** share
         return a**0.5 * x0 + (1 - a) ** 0.5 * eps
 
     def _step(self, scheduler, out, step, x, noise):
@@ -101,7 +114,7 @@ class Scheduled:
 
     def _prepare(self, num_steps):
         scheduler = self._class.from_config(self._config)
-        scheduler.set_timesteps(num_steps)
+        self._set_timesteps(scheduler, num_steps)
         check(
             len(scheduler.timesteps) == num_steps,
             "scheduler",
@@ -112,11 +125,11 @@ class Scheduled:
         return scheduler
 
 
-def from_scheduler(scheduler):
+def from_scheduler(scheduler, prepare=None):
     """A sampler that computes what this scheduler (a pipeline's own, say) does; the scheduler
-    itself is not touched.
+    itself is not touched. prepare: see Scheduled.
     """
-    return Scheduled(scheduler)
+    return Scheduled(scheduler, prepare)
 
 
 class _Noise(TorchFunctionMode):

@@ -17,6 +17,14 @@ from harmonica.errors import BadInput, check
 ABSENT = "absent"
 DIT = "the DiT authors' repository, github.com/facebookresearch/DiT, section Sampling"
 HUB = "the Hugging Face hub"
+PIXART_OWN = {  # checkpoints of PixArt's own code by repository: their null prompt is read
+    "PixArt-alpha/PixArt-alpha": (
+        "PixArt-XL-2-256x256.pth",
+        "PixArt-XL-2-512x512.pth",
+        "PixArt-XL-2-1024-MS.pth",
+    ),
+    "PixArt-alpha/PixArt-Sigma": ("PixArt-Sigma-XL-2-1024-MS.pth", "PixArt-Sigma-XL-2-2K-MS.pth"),
+}
 ADM = "github.com/openai/guided-diffusion, folder evaluations"
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 CLEAN_INCEPTION = "inception-2015-12-05.pt"
@@ -64,6 +72,11 @@ PUBLISHED = {
         Published(name="PixArt-alpha/PixArt-XL-2-1024-MS", source=HUB, tokens=4096),
         Published(name="PixArt-alpha/PixArt-Sigma-XL-2-1024-MS", source=HUB, tokens=4096),
         Published(name="PixArt-alpha/PixArt-Sigma-XL-2-2K-MS", source=HUB, tokens=16384),
+        *(
+            Published(name=name, source=f"{HUB}, repository {repository}")
+            for repository, names in PIXART_OWN.items()
+            for name in names
+        ),
         Published(name="stabilityai/sdxl-vae", source=HUB),
         Published(name="openai/clip-vit-large-patch14", source=HUB),
         *(

@@ -52,8 +52,9 @@ def read_tensors(path):
             "it "
             "was unpickled; fetch it anew"
         ) from None
-    if isinstance(content, dict) and isinstance(content.get("ema"), dict):
-        content = content["ema"]  # of a training checkpoint of the official code
+    for part in ("ema", "state_dict"):  # of the training checkpoints of DiT's and PixArt's code
+        if isinstance(content, dict) and isinstance(content.get(part), dict):
+            content = content[part]
     of_tensors = isinstance(content, dict) and all(
         isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in content.items()
     )
@@ -93,9 +94,9 @@ def _config(file, name):
 
 
 def placed(model, precision):
-    """The model, frozen, on the GPU if there is one, in bfloat16 if so asked."""
+    """The model, frozen, on the GPU if there is one, in bfloat16 or float16 if so asked."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision, torch.float32)
     # diffusers' own .to() warns
     return torch.nn.Module.to(model.requires_grad_(False), device, dtype)
 

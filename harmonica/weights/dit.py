@@ -23,7 +23,7 @@ from harmonica.weights.latents import training_images
 
 def load(spec, precision=None):
     """A ModelSpec of paper scale -> Loaded, frozen, on the GPU if there is one;
-    "bfloat16" weights if so asked.
+    "bfloat16" or "float16" weights if so asked.
 
     BadInput where the file is missing (it names file, source and folder), has another hash or holds
     no such model.

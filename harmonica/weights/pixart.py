@@ -16,7 +16,7 @@ from harmonica.weights.prompts import Prompts
 
 def load(spec, precision=None):
     """A ModelSpec with prompts -> Loaded, frozen, on the GPU if there is one;
-    "bfloat16" weights if so asked.
+    "bfloat16" or "float16" weights if so asked.
 
     Its conditions are the captions in their order. BadInput where a file is missing, has another
     hash or holds no PixArt.
@@ -37,7 +37,7 @@ def load(spec, precision=None):
         f"{prompts.width} wide in {prompts.folder}",
         f"{spec.name} takes {model.config.caption_channels}; prepare them with its own pipeline",
     )
-    backbone = PixArt(model)
+    backbone = PixArt(model, spec.prompts.guided_channels)
 
     def cond(indices):
         return prompts.cond(indices, model.device, model.dtype)

@@ -18,8 +18,11 @@ from harmonica import weights
 from harmonica.backbones.pixart import TextCond
 from harmonica.errors import BadInput, check
 from harmonica.files import read_array, read_json, save_array, write_json
+from harmonica.weights.checkpoints import read_tensors
 
 PART = 1000
+# PixArt's stored null prompt, in a checkpoint of its own code; its conversion to diffusers drops it
+NULL = "y_embedder.y_embedding"
 MARKS = {  # of the longer first: one begins as another does
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
@@ -117,7 +120,9 @@ class Prompts:
             str(self.folder),
             f"they are of other captions than those of {spec.name}; prepare them in another folder",
         )
-        self._null = self._padded(self.count)
+        self._null, self._null_mask = self._padded(self.count)
+        if spec.null:
+            self._null, self._null_mask = _stored_null(spec.null, self._null.shape), None
 
     @property
     def count(self):
@@ -129,7 +134,7 @@ class Prompts:
 
     @property
     def width(self):
-        return self._null[0].shape[1]
+        return self._null.shape[1]
 
     def cond(self, indices, device="cpu", dtype=torch.float32):
         """-> TextCond of these captions, counted round and round; with sizes: they cost nothing
@@ -137,13 +142,12 @@ class Prompts:
         """
         embeds, masks = map(torch.stack, zip(*(self._padded(int(k) % self.count) for k in indices)))
         sizes = torch.full((len(masks), 2), float(self.pixels)), torch.ones(len(masks), 1)
-        null, null_mask = self._null
         embeds, resolution, aspect_ratio, null = (
-            x.to(device, dtype) for x in (embeds, *sizes, null[None])
+            x.to(device, dtype) for x in (embeds, *sizes, self._null[None])
         )
-        return TextCond(
-            embeds, masks.to(device), resolution, aspect_ratio, null, null_mask[None].to(device)
-        )
+        masks = masks.to(device)
+        null_mask = masks if self._null_mask is None else self._null_mask[None].to(device)
+        return TextCond(embeds, masks, resolution, aspect_ratio, null, null_mask)
 
     def _padded(self, k):
         """-> embedding (L, C), zeros where the mask (L,) is 0."""
@@ -153,6 +157,15 @@ class Prompts:
         embed = torch.zeros(self.tokens, packed.shape[1], dtype=torch.float16)
         embed[: end - begin] = torch.from_numpy(packed[begin:end].copy())
         return embed, (torch.arange(self.tokens) < end - begin).long()
+
+
+def _stored_null(spec, shape):
+    """The null prompt (L, C) of a checkpoint. BadInput where it holds none of this shape."""
+    path = weights.checked(spec.name, spec.sha256, "null prompt")
+    null = read_tensors(path).get(NULL)
+    right = f"{NULL} of {shape[0]} x {shape[1]} is expected in it; a diffusers folder has none"
+    check(null is not None and null.shape == shape, "null prompt", str(path), right)
+    return null
 
 
 def _part(folder, number):

@@ -17,10 +17,21 @@ class FileSpec:
 class PromptSpec(FileSpec):
     """A file of captions, the folder that holds their text embeddings (see weights/prompts.py), and
     the images' side in pixels.
+
+    null: the checkpoint of PixArt's own code whose stored null prompt is used, cut with the mask of
+    each prompt, as that code does; without it the empty prompt's embedding with its own mask.
+    guided_channels: on how many of the first latent channels guidance acts, where not on all.
     """
 
     embeddings: str
     pixels: int
+    null: FileSpec | None = None
+    guided_channels: int | None = None
+
+    def __post_init__(self):
+        right = "it must be at least 1, or left out"
+        known = self.guided_channels is None or self.guided_channels >= 1
+        check(known, "guided_channels", self.guided_channels, right)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from harmonica.method.model import Loaded
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import Work, initial_logits, train
 
-SAMPLERS = ["ddim", "dpm++", "iddpm", "sa-solver", "dpm-singlestep"]
+SAMPLERS = ["ddim", "dpm++", "iddpm", "sa-solver", "dpm-singlestep", "sa-solver-pixart"]
 IEPO = {"lambda_scores": "soft", "refresh": 2, "lambda_batch": 2}
 HARMONICA = {"walk": "sdt", "objective": "leave-one-out", **IEPO}
 LEARNING_TO_CACHE = {"walk": "ltc", "ltc_form": "all-pairs", "objective": "mse"}
