@@ -59,96 +59,72 @@ class RouterTraining:
     dual: bool = False
 
     def __post_init__(self):
-        check(self.walk in WALKS, "walk", self.walk, f"choose one of {', '.join(WALKS)}")
-        check(
-            self.objective in OBJECTIVES,
-            "objective",
-            self.objective,
-            f"choose one of {', '.join(OBJECTIVES)}",
-        )
-        check(
-            self.ltc_form in (LTC_FORMS if self.walk == "ltc" else (None,)),
-            "ltc_form",
-            self.ltc_form,
-            f"walk ltc takes one of {', '.join(LTC_FORMS)}, the others take none",
-        )
-        iepo = self.objective != "mse"
-        right = "walk direct is by the final image: it takes mse"
-        check(not (iepo and self.walk == "direct"), "objective", self.objective, right)
-        check(
-            self.lambda_scores in (("soft", "hard") if iepo else (None,)),
-            "lambda_scores",
-            self.lambda_scores,
-            "objectives with a lambda take soft or hard, mse takes none",
-        )
-        for field in ("trajectories", "batch") + (("refresh", "lambda_batch") if iepo else ()):
-            check(
-                (getattr(self, field) or 0) >= 1,
-                field,
-                getattr(self, field),
-                "it must be at least 1",
-            )
-        check(
-            self.precision in (None, "bfloat16"),
-            "precision",
-            self.precision,
-            "choose bfloat16, or leave it out",
-        )
-        for field in ("checkpoint", "compile"):
-            check(
-                isinstance(getattr(self, field), bool),
-                field,
-                getattr(self, field),
-                "it is True or False",
-            )
-        check(
-            self.lambda_forks is None or iepo and self.lambda_forks >= 1,
-            "lambda_forks",
-            self.lambda_forks,
-            "it must be at least 1, and only objectives with a lambda take it",
-        )
-        self._check_ltc()
-        distance, of_paper = self.lambda_distance, self.objective == "leave-one-out"
-        right = f"leave-one-out takes {', '.join(DISTANCES)}, other objectives none"
-        check(
-            distance is None or of_paper and distance in DISTANCES,
-            "lambda_distance",
-            distance,
-            right,
-        )
-        right = "it lies between -5 and 5"
-        check(self.initial is None or -5 <= self.initial <= 5, "initial", self.initial, right)
+        self._check_walk()
+        self._check_lambda()
+        for field in ("trajectories", "batch"):
+            self._check((getattr(self, field) or 0) >= 1, field, "it must be at least 1")
         for field in ("lr", "adam_eps"):
-            check(getattr(self, field) > 0, field, getattr(self, field), "it must be positive")
-        check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
-        check(self.beta is None or self.beta >= 0, "beta", self.beta, "it must not be negative")
-        check(
-            self.cur_percent is None or 0 <= self.cur_percent < 100,
-            "cur_percent",
-            self.cur_percent,
-            "it must lie in 0..100",
-        )
+            self._check(getattr(self, field) > 0, field, "it must be positive")
+        right = "choose bfloat16, or leave it out"
+        self._check(self.precision in (None, "bfloat16"), "precision", right)
+        for field in ("checkpoint", "compile"):
+            self._check(isinstance(getattr(self, field), bool), field, "it is True or False")
+        right = "it lies between -5 and 5"
+        self._check(self.initial is None or -5 <= self.initial <= 5, "initial", right)
+        self._check_reuse()
+        self._check_ltc()
+
+    def _check(self, ok, field, right):
+        check(ok, field, getattr(self, field), right)
+
+    def _check_walk(self):
+        self._check(self.walk in WALKS, "walk", f"choose one of {', '.join(WALKS)}")
+        right = f"choose one of {', '.join(OBJECTIVES)}"
+        self._check(self.objective in OBJECTIVES, "objective", right)
+        direct = self.walk == "direct" and self.objective != "mse"
+        right = "walk direct is by the final image: it takes mse"
+        self._check(not direct, "objective", right)
+        forms = LTC_FORMS if self.walk == "ltc" else (None,)
+        right = f"walk ltc takes one of {', '.join(LTC_FORMS)}, the others take none"
+        self._check(self.ltc_form in forms, "ltc_form", right)
+
+    def _check_lambda(self):
+        """What only IEPO's objectives take."""
+        iepo, of_paper = self.objective != "mse", self.objective == "leave-one-out"
+        scores = ("soft", "hard") if iepo else (None,)
+        right = "objectives with a lambda take soft or hard, mse takes none"
+        self._check(self.lambda_scores in scores, "lambda_scores", right)
+        for field in ("refresh", "lambda_batch"):
+            self._check(
+                not iepo or (getattr(self, field) or 0) >= 1, field, "it must be at least 1"
+            )
+        forks = self.lambda_forks
+        right = "it must be at least 1, and only objectives with a lambda take it"
+        self._check(forks is None or iepo and forks >= 1, "lambda_forks", right)
+        distance = self.lambda_distance
+        right = f"leave-one-out takes {', '.join(DISTANCES)}, other objectives none"
+        known = distance is None or of_paper and distance in DISTANCES
+        self._check(known, "lambda_distance", right)
+
+    def _check_reuse(self):
+        """tau, and what decides how much is reused."""
+        beta, cur = self.beta, self.cur_percent
+        self._check(0 < self.tau < 1, "tau", "it must lie between 0 and 1")
+        self._check(beta is None or beta >= 0, "beta", "it must not be negative")
+        self._check(cur is None or 0 <= cur < 100, "cur_percent", "it must lie in 0..100")
         right = "it is True or False, and True where beta is steered to a cur_percent"
-        steered = self.cur_percent is not None
-        check(self.dual is False or self.dual is True and steered, "dual", self.dual, right)
-        check(
-            (self.beta is None) != (self.cur_percent is None),
-            "beta",
-            self.beta,
-            "give either beta or cur_percent",
-        )
+        steered = self.dual is True and cur is not None
+        self._check(self.dual is False or steered, "dual", right)
+        self._check((beta is None) != (cur is None), "beta", "give either beta or cur_percent")
 
     def _check_ltc(self):
-        share, drawn = self.label_dropout, self.drawn_steps
+        """What only walk ltc takes."""
+        ltc, share, drawn = self.walk == "ltc", self.label_dropout, self.drawn_steps
         right = "it lies between 0 and 1, and only walk ltc takes it"
-        check(share is None or self.walk == "ltc" and 0 < share < 1, "label_dropout", share, right)
+        self._check(share is None or ltc and 0 < share < 1, "label_dropout", right)
         right = f"it must divide the batch of {self.batch}, and only walk ltc takes it"
-        check(
-            drawn is None or self.walk == "ltc" and drawn >= 1 and self.batch % drawn == 0,
-            "drawn_steps",
-            drawn,
-            right,
-        )
+        divides = drawn is None or ltc and drawn >= 1 and self.batch % drawn == 0
+        self._check(divides, "drawn_steps", right)
 
     @property
     def method(self):
