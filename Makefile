@@ -34,7 +34,7 @@ help: ## list the targets and variables
 	@echo
 	@echo "  SCALE=$(SCALE)   digits: CPU, minutes; clothes: CPU, an hour and more; paper: published models, GPUs; smoke: a minute, untrained models, for tests"
 	@echo "  ROWS=$(ROWS)      core: the paper's main rows; all"
-	@echo "  SEEDS=$(SEEDS)        how many whole replicates: base model, router, noise (6 contains 1)"
+	@echo "  SEEDS=$(SEEDS)        how many whole replicates: base model, router, noise (3 contains 1)"
 	@echo "  WHERE=$(WHERE)    local: on this machine; slurm: as Slurm jobs"
 	@echo "  FRESH=$(FRESH)         1: measure everything again, in a new local set"
 	@echo "  JOBS=$(JOBS)          processes at a time (unset: as the machine allows)"

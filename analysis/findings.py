@@ -3,10 +3,9 @@ what so many replicates can tell apart. Functions of ({a table's name: its recor
 folder of results).
 """
 
-from statistics import median
-
 import numpy as np
 
+from .ablation_tables import ABLATIONS
 from .claims import SPEEDS, answer, cases, claims, found_in
 from .compare import CARRYING, LOSES, OPEN, PUBLISHED, WINS
 from .document import markdown
@@ -14,7 +13,10 @@ from .intervals import POWER, detectable
 from .methods import ALL_PAIRS, FEWER, FORA, HARMONICA, SEARCH_PREDICTION
 from .report import together
 from .spec import NUM_SEEDS
-from .tables import ABLATIONS, TABLES
+from .tables import TABLES
+
+SETS = sorted({NUM_SEEDS, 6})  # replicates that are committed, and a full set
+SHARES = {"median": 0.5, "90th percentile": 0.9}
 
 
 def in_short(groups, results):
@@ -96,8 +98,8 @@ def of_frontier(groups, results):
 
 
 def power(groups, results):
-    """What six replicates can tell, by the spread that was found: the median over all comparisons
-    that the tables are asked, each pair of rows once.
+    """What the committed replicates can tell, and what a full set would, by the spread that was
+    found: of all comparisons that the tables are asked, each pair of rows once.
     """
     met = {
         case.runs: case
@@ -105,25 +107,24 @@ def power(groups, results):
         for question in TABLES[name].questions
         for case in cases(found_in(own), question.left, question.right)
     }
-    said = []
+    rows = []
     for metric, words in CARRYING.items():
         found = [c.comparisons[metric].spread for c in met.values() if metric in c.comparisons]
         found = [spread for spread in found if np.isfinite(spread)]
-        if found:
-            spread, largest = median(found), np.quantile(found, 0.9)
-            said.append(
-                f"Of {words}, the log ratio of two methods has a standard deviation of {spread:.2g} "
-                f"over replicates (median of {len(found)} comparisons), so {_tells(spread)} are "
-                f"told from 1; where it is {largest:.2g} (one comparison in ten has more), "
-                f"{_tells(largest)}"
-            )
-    return (
-        f"What {NUM_SEEDS} replicates can see, with a power of {100 * POWER:.0f} % by the paired two-sided "
-        f"t test at 5 %. {'. '.join(said)}. What is nearer to 1 is "
-        "mostly left open, which says nothing against a difference."
+        for part, share in SHARES.items() if found else ():
+            spread = float(np.quantile(found, share))
+            told = [_ratios(spread, replicates) for replicates in SETS]
+            rows.append([words, f"{part} of {len(found)} comparisons", f"{spread:.2g}", *told])
+    said = (
+        "Which ratios of two methods' errors so many replicates tell from 1, with a power of "
+        f"{100 * POWER:.0f} % by the paired two-sided t test at 5 %, where the log ratio has that "
+        "standard deviation over replicates. What is nearer to 1 is mostly left open, which says "
+        "nothing against a difference."
     )
+    headings = ["error", "spread", "standard deviation", *(f"{n} replicates" for n in SETS)]
+    return markdown([("text", said), ("table", headings, rows)]).strip()
 
 
-def _tells(spread):
-    ratio = detectable(spread, NUM_SEEDS)
-    return f"ratios below {1 / ratio:.2f} or above {ratio:.2f}"
+def _ratios(spread, replicates):
+    ratio = detectable(spread, replicates)
+    return f"below {1 / ratio:.2f} or above {ratio:.2f}"

@@ -18,7 +18,7 @@ METHOD = (
     "A replicate is a whole repetition: base model n, router or search seed n and evaluation noise "
     "n. Both methods of a comparison share them, so the ratio of their errors is taken replicate by "
     "replicate; it is given as the geometric mean of these ratios, with the t interval of their "
-    "logarithms (one degree of freedom less than replicates: 5 of 6) and the number of replicates "
+    "logarithms (degrees of freedom: one less than replicates) and the number of replicates "
     "in which the first-named method has the lower error. An ordering is claimed only where the "
     "interval leaves out 1; else it is open. The limits of this: an interval of so few replicates "
     "takes log ratios to be roughly normal, nothing is widened for the number of comparisons (one "

@@ -63,7 +63,7 @@ def test_what_can_be_told_apart_follows_from_the_spread(measured):
         assert set(groups) == {TABLE1.name}
         return findings.power(groups, None)
 
-    assert "What 6 replicates can see" in said(1.0, 1.1, 1.3) != said(1.5, 3.0, 9.0)
+    assert "| 6 replicates |" in said(1.0, 1.1, 1.3) != said(1.5, 3.0, 9.0)
 
 
 def test_every_block_is_made_of_records(measured, monkeypatch):

@@ -117,7 +117,7 @@ def test_every_kind_of_missing_file_is_named(as_committed):
     store, routers = Store(results), (row.runs[0].router for row in rows)
     router = next(filter(None, routers))
     (latency,) = records.latency_specs(rows)
-    made = "`make reproduce-table1 ROWS=all SEEDS=6"
+    made = f"`{TABLE1.committed_command()}"
     for path, remedy in (
         (store.record_path(rows[0].runs[-1]), made),
         (store.record_path(router), made),
