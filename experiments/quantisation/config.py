@@ -103,7 +103,8 @@ def _paper(rows, num_seeds):
             decoder="stabilityai/sd-vae-ft-ema",
             embeddings="coco/alpha",
         )
-        own = _group(base, budget, "dpm++", paper_scale_text.GUIDANCE, num_seeds)
+        sampler = paper_scale_text.OWN["dpm++"]
+        own = _group(base, budget, sampler, paper_scale_text.GUIDANCE, num_seeds)
         found += _pair(own, paper_scale.harmonica(budget, STEPS["paper"], cur_percent=cur))
     return found
 
