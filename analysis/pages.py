@@ -39,7 +39,7 @@ BLOCKS = {
     "U-ViT, findings": (partial(findings.of_table, "uvit"), "uvit"),
     "compression, findings": (partial(findings.of_table, "compression"), "compression"),
     "quantisation, findings": (partial(findings.of_table, "quantisation"), "quantisation"),
-    "ablations, findings": (findings.of_ablations,),
+    "ablations, findings": (findings.of_ablations, TWO[0]),
     "frontier, findings": (findings.of_frontier, "frontier"),
     "power": (findings.power, "table1"),
     "base models": (quotes.base_models,),
@@ -76,7 +76,7 @@ def _made(results):
         table.name: load(results, rows) for table, rows in committed.begun(results).items() if rows
     }
     return {
-        name: make(groups, results) if all(table in groups for table in needed) else NOT_YET
+        name: make(groups, results) if {*needed} <= {*groups} else NOT_YET
         for name, (make, *needed) in BLOCKS.items()
     }
 
