@@ -19,6 +19,7 @@ MODULES = {
 EXPORTS = {
     "apply": "harmonica.pipeline.apply",
     "remove": "harmonica.pipeline.apply",
+    "train": "harmonica.pipeline.train",
     "apply_router": "harmonica.pipeline.apply",
     "remove_router": "harmonica.pipeline.apply",
     "Router": "harmonica.method.router",

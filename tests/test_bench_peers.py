@@ -2,9 +2,11 @@
 context and no earlier state, and the schedule beside it computes no more.
 """
 
+from dataclasses import replace
+
 import pytest
 
-from harmonica.bench import peers
+from harmonica.bench import caches, peers
 
 STEPS = 5
 
@@ -15,14 +17,14 @@ def small(monkeypatch):
     monkeypatch.setattr(peers, "IMAGES", 2)
     monkeypatch.setattr(peers, "SEARCHED", 1)
     monkeypatch.setattr(peers, "REPEATS", 2)
-    monkeypatch.setattr(peers, "THRESHOLDS", (0.5,))
+    monkeypatch.setattr(caches, "THRESHOLDS", (0.5,))
     monkeypatch.setattr(peers, "CALLS", ((STEPS, 2.0),))
 
 
 def test_every_cache_is_compared_at_no_fewer_units(small, monkeypatch):
-    monkeypatch.setattr(peers, "find_spec", lambda name: None)
-    few = [peers.Peer(peer.name, peer.settings[:1], peer.enable) for peer in peers.peers()]
-    monkeypatch.setattr(peers, "peers", lambda: few)
+    monkeypatch.setattr(caches, "find_spec", lambda name: None)
+    few = [replace(cache, settings=cache.settings[:1]) for cache in caches.caches()]
+    monkeypatch.setattr(peers, "caches", lambda: few)
     found = [row for row, _ in peers.rows(None)]
     assert found and "PyramidAttentionBroadcast 2" in [row["cache"] for row in found]
     for row in found:

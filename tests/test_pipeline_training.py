@@ -18,7 +18,7 @@ from harmonica.__main__ import main
 from harmonica.errors import BadInput
 from harmonica.method.train import Work
 from harmonica.pipeline.loading import CAPTIONS, load_pipeline
-from harmonica.pipeline.train import cost, describe, router_training, train_router
+from harmonica.pipeline.train_stock import cost, describe, router_training, train_router
 from harmonica.weights.prompts import read_captions
 
 T = 4
@@ -245,22 +245,31 @@ class TestCommand:
         )
         assert "min in all" in capfd.readouterr().out and not out.exists()
 
-    def test_of_another_pipeline_is_refused(self, folder_of, refused_here, tmp_path):
+    def test_with_arguments_of_its_call_it_is_trained_by_that(self, folder_of, tmp_path, capfd):
+        out, asked = tmp_path / "router", ["--trajectories", 2, "--batch", 1, "--guidance", 2]
+        more = ["max_sequence_length=16", "height=8", "width=8"]
+        words = ["train", "--model", folder_of("alpha"), "--steps", 3, "--cur", 50, "--out", out]
+        assert main([str(word) for word in (*words, *asked, "--set", *more, "--dry-run")]) == 0
+        assert "4 updates" in capfd.readouterr().err and not out.exists()
+        assert main([str(word) for word in (*words, *asked, "--set", *more)]) == 0
+        said = capfd.readouterr().out
+        assert (
+            "with cur=50 it reuses exactly that" in said and f"apply_router(pipe, '{out}'" in said
+        )
+        router = harmonica.Router.from_pretrained(out)
+        assert (~router.keep(50)).sum() == router.keep().numel() // 2
+        assert router.about["guidance"] == 2 and len(router.about["units"]) == router.num_blocks
+
+    def test_of_a_folder_that_holds_another_pipeline_is_refused(
+        self, folder_of, refused_here, tmp_path
+    ):
         shutil.copytree(folder_of("dit"), tmp_path / "other")
         index = tmp_path / "other" / "model_index.json"
         index.write_text(index.read_text().replace("DiTPipeline", "FluxPipeline"))
-        refused_here(
-            "train",
-            "--model",
-            tmp_path / "other",
-            "--steps",
-            4,
-            "--cur",
-            50,
-            "--out",
-            "out",
-            words=["model: 'FluxPipeline'", "DiTPipeline, PixArtAlphaPipeline"],
-        )
+        words = ["train", "--model", tmp_path / "other", "--steps", 4, "--cur", 50, "--out", "out"]
+        refused_here(*words, words=["is neither the folder of a diffusers pipeline"])
+        own = "a FluxPipeline is trained by its own call, on its own scheduler"
+        refused_here(*words, "--sampler", "ddim", words=["sampler: 'ddim'", own])
 
     @pytest.mark.parametrize(
         "changes, words",

@@ -58,7 +58,10 @@ def parser():
         help="at most: what takes long has fewer, see the tables",
     )
     top.add_argument(
-        "--tables", nargs="+", choices=TABLES, default=list(TABLES), help="all where not given"
+        "--tables",
+        nargs="+",
+        choices=TABLES,
+        help="all where not given; what is written is named after these",
     )
     top.add_argument(
         "--backends",
@@ -81,7 +84,7 @@ def bench(arguments):
     torch.set_num_threads(1)
     keep_freed()
     setting = Setting(arguments.model, arguments.repeats, arguments.backends)
-    tables = {name: TABLES[name] for name in arguments.tables}
+    tables = {name: TABLES[name] for name in arguments.tables or TABLES}
     if arguments.peer:
         tables["peer"] = released_code.of(Path(arguments.peer))
     rows, profiles = {}, []
@@ -91,7 +94,7 @@ def bench(arguments):
         if slowest:
             profiles.append({"table": name, **slowest})
             print(f"  slowest: {line(profiles[-1])}", flush=True)
-    name = words(device_name())
+    name = ".".join([words(device_name()), *(arguments.tables or ())])
     write_json(
         Path(arguments.out) / f"{name}.json",
         {

@@ -2,43 +2,45 @@
 
 On the PixArt pipeline that ships here. Every cache is given the setting that computes nearest to
 SHARE of all attentions and feed-forwards, a context of its own for each call, and no state of an
-earlier one. The schedule is searched once for each number of steps and guidance, and computes no
-more than the cache that computes least. error: mean squared difference of the final latents from
-the uncached ones. ratio: their time over ours, whole calls; speedup: uncached over ours.
+earlier one. For each number of steps and guidance two schedules are searched: one computes no more
+than the cache that computes least, one no more than the cache whose error is least. Beside a cache
+stands that of the two which computes more, but not more than the cache. error: mean squared
+difference of the final latents from the uncached ones. ratio: their time over ours, whole calls, all
+timed in turn; speedup: uncached over ours.
 """
 
-import ast
 import copy
-import io
 from collections.abc import Callable
-from contextlib import redirect_stdout
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
+from importlib.metadata import version
 
 import torch
-from diffusers import PixArtAlphaPipeline, hooks
+from diffusers import PixArtAlphaPipeline
 from diffusers.hooks import HookRegistry
 from diffusers.models.cache_utils import CacheMixin
 
 import harmonica
 from harmonica.bench import timing
+from harmonica.bench.caches import caches
 from harmonica.digits.captions import caption
 from harmonica.digits.manifest import folder
+from harmonica.lab.cost import interleaved
 
-MODEL, IMAGES, SEARCHED, SHARE, REPEATS = "pixart-digits-s0", 32, 24, 0.65, 5
+MODEL, IMAGES, SEARCHED, SHARE, REPEATS = "pixart-digits-s0", 32, 24, 0.65, 3
 CALLS = ((10, 1.0), (10, 4.5), (20, 1.0), (20, 4.5))  # steps, guidance
-UNITS = r"transformer_blocks\.\d+\.(attn1|attn2|ff)"
-THRESHOLDS = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 @dataclass(frozen=True)
-class Peer:
-    """A cache of another package. enable(run, setting) lets run.pipe use it."""
+class Candidate:
+    """One cache with its setting, or one schedule. share: of all attentions and feed-forwards that
+    it computes. call(): the pipeline's call.
+    """
 
+    package: str
     name: str
-    settings: tuple
-    enable: Callable
+    share: float
+    error: float
+    call: Callable
 
 
 @dataclass(frozen=True)
@@ -99,54 +101,54 @@ def rows(setting):
     for steps, guidance in CALLS:
         run = Run(pipe, steps, guidance)
         exact = run.ours()
-        found = [chosen(peer, run, exact) for peer in peers()]
-        found = [one for one in found if one]
-        ours = run.fresh()
-        schedule = searched(run, min(share for _, _, share, _ in found))
-        with harmonica.apply(ours.pipe, schedule):
-            error = mean_square(ours.ours() - exact)
-            uncached = timing.compare(
-                timing.waiting(run.ours), {"": timing.waiting(ours.ours)}, REPEATS
-            )
-            for name, theirs, share, their_error in found:
-                sides = {"": timing.waiting(ours.ours)}
-                row = timing.compare(timing.waiting(theirs.latents), sides, REPEATS)[""]
-                yield (
-                    {
-                        "T": steps,
-                        "guidance": guidance,
-                        "cache": name,
-                        "computed_percent": 100 * share,
-                        "error": their_error,
-                        "our_computed_percent": 100 - schedule.cur_percent,
-                        "our_error": error,
-                        "speedup": uncached[""]["ratio"],
-                        **row,
-                    },
-                    None,
-                )
+        theirs = [one for cache in caches() if (one := chosen(cache, run, exact))]
+        closest = min(theirs, key=lambda one: one.error)
+        shares = {min(one.share for one in theirs), closest.share}
+        ours = [searched(run, exact, share) for share in sorted(shares)]
+        for row in compared(run, theirs, ours):
+            yield {"T": steps, "guidance": guidance, **row}, None
 
 
-def chosen(peer, run, exact):
-    """-> name with setting, its Run, share computed, error: of the setting that computes nearest to
-    SHARE. None where every setting computes everything.
+def compared(run, theirs, ours):
+    """-> a row for each of theirs. ours: schedules, those that compute less first."""
+    calls = {id(one): timing.waiting(one.call) for one in (*theirs, *ours)}
+    seconds = interleaved({None: timing.waiting(run.ours), **calls}, REPEATS)
+    for cache in theirs:
+        own = [one for one in ours if one.share <= cache.share + 1e-6][-1]
+        yield {
+            "package": cache.package,
+            "cache": cache.name,
+            "computed_percent": 100 * cache.share,
+            "error": cache.error,
+            "our_computed_percent": 100 * own.share,
+            "our_error": own.error,
+            "speedup": timing.row(seconds[None], seconds[id(own)])["ratio"],
+            **timing.row(seconds[id(cache)], seconds[id(own)]),
+        }
+
+
+def chosen(cache, run, exact):
+    """The Candidate of the setting that computes nearest to SHARE. None where every setting
+    computes everything.
     """
     tried = []
-    for setting in peer.settings:
+    for setting in cache.settings:
         own = run.fresh()
-        peer.enable(own, setting)
+        cache.enable(own, setting)
         x, share = own.computed()
         if share < 1:
-            tried.append((f"{peer.name} {setting}", own, share, mean_square(x - exact)))
-    return min(tried, key=lambda one: abs(one[2] - SHARE), default=None)
+            package = f"{cache.package} {version(cache.package)}"
+            name, error = f"{cache.name} {setting}", mean_square(x - exact)
+            tried.append(Candidate(package, name, share, error, own.latents))
+    return min(tried, key=lambda one: abs(one.share - SHARE), default=None)
 
 
-def searched(run, share):
-    """The schedule that computes at most this share."""
+def searched(run, exact, share):
+    """The Candidate of a schedule that computes at most this share."""
     whole = run.steps * len(run.pipe.transformer.transformer_blocks) * 3
     cur = 100 * (whole - int(share * whole + 1e-6)) / whole
     own = run.fresh()
-    return harmonica.search(
+    schedule = harmonica.search(
         own.pipe,
         [caption(k) for k in range(IMAGES)],
         steps=run.steps,
@@ -156,94 +158,10 @@ def searched(run, share):
         rounds=0,
         quiet=True,
     )
+    harmonica.apply(own.pipe, schedule)
+    share, error = 1 - schedule.cur_percent / 100, mean_square(own.ours() - exact)
+    return Candidate("harmonica", "search", share, error, own.ours)
 
 
 def mean_square(difference):
     return float(difference.square().mean())
-
-
-def peers():
-    """Those whose packages are here."""
-    own = [
-        Peer("FirstBlockCache", THRESHOLDS, first_block),
-        Peer("MagCache", THRESHOLDS, mag),
-        Peer("PyramidAttentionBroadcast", (2, 3, 4), pyramid),
-        Peer("TaylorSeer", (1, 2, 3), taylor),
-    ]
-    if not find_spec("cache_dit"):
-        return own
-    more = {"": None, " TaylorSeer": "TaylorSeerCalibratorConfig", " DMD": "DMDCalibratorConfig"}
-    for name, calibrator in more.items():
-        own.append(Peer(f"cache-dit mask{name}", ("1010",), cache_dit(calibrator)))
-        own.append(Peer(f"cache-dit DBCache{name}", THRESHOLDS, cache_dit(calibrator)))
-    return own
-
-
-def first_block(run, threshold):
-    config = hooks.FirstBlockCacheConfig(threshold=threshold)
-    hooks.apply_first_block_cache(run.pipe.transformer, config)
-
-
-def mag(run, threshold):
-    """Calibrated on the same call, which prints what it found."""
-    printed, calibrated = io.StringIO(), run.fresh()
-    config = hooks.MagCacheConfig(calibrate=True, num_inference_steps=run.steps)
-    hooks.apply_mag_cache(calibrated.pipe.transformer, config)
-    with redirect_stdout(printed):
-        calibrated.latents()
-    lines = printed.getvalue().splitlines()
-    (ratios,) = {line for line in lines if line.startswith("[") and line.endswith("]")}
-    config = hooks.MagCacheConfig(
-        threshold=threshold,
-        num_inference_steps=run.steps,
-        mag_ratios=ast.literal_eval(ratios),
-    )
-    hooks.apply_mag_cache(run.pipe.transformer, config)
-
-
-def pyramid(run, interval):
-    """Both attentions at every step of this interval, at all timesteps."""
-    now = []
-    run.pipe.transformer.register_forward_pre_hook(
-        lambda model, args, options: now.append(int(options["timestep"].flatten()[0])),
-        with_kwargs=True,
-    )
-    config = hooks.PyramidAttentionBroadcastConfig(
-        spatial_attention_block_skip_range=interval,
-        cross_attention_block_skip_range=interval,
-        spatial_attention_timestep_skip_range=(-1, 1001),
-        cross_attention_timestep_skip_range=(-1, 1001),
-        current_timestep_callback=lambda: now[-1],
-    )
-    hooks.apply_pyramid_attention_broadcast(run.pipe.transformer, config)
-
-
-def taylor(run, interval):
-    """All attentions and feed-forwards; its default patterns find nothing here."""
-    config = hooks.TaylorSeerCacheConfig(
-        cache_interval=interval,
-        disable_cache_before_step=2,
-        taylor_factors_dtype=torch.float32,
-        cache_identifiers=[UNITS],
-    )
-    hooks.apply_taylorseer_cache(run.pipe.transformer, config)
-
-
-def cache_dit(calibrator):
-    """-> enable(run, setting): every second step by a mask, or a threshold; the first block always
-    computes, as it must there.
-    """
-
-    def enable(run, setting):
-        package = import_module("cache_dit")
-        how = {"residual_diff_threshold": setting, "max_warmup_steps": 2}
-        if setting == "1010":
-            mask = [1, 0] * (run.steps // 2)
-            how = {"steps_computation_mask": mask, "steps_computation_policy": "static"}
-        config = package.DBCacheConfig(
-            Fn_compute_blocks=1, Bn_compute_blocks=0, num_inference_steps=run.steps, **how
-        )
-        calibrated = calibrator and getattr(package, calibrator)()
-        package.enable_cache(run.pipe, cache_config=config, calibrator_config=calibrated)
-
-    return enable

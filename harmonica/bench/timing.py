@@ -29,10 +29,11 @@ def compare(reference, functions, repeats):
     reference / function.
     """
     seconds = interleaved({None: reference, **functions}, repeats, warmup=1)
-    return {name: _row(seconds[None], seconds[name]) for name in functions}
+    return {name: row(seconds[None], seconds[name]) for name in functions}
 
 
-def _row(reference, own):
+def row(reference, own):
+    """Both medians in ms and their ratio, of the seconds of each repeat."""
     ms, iqr = quartiles([1000 * s for s in own])
     ratio, ratio_iqr = quartiles([r / s for r, s in zip(reference, own)])
     return {

@@ -1,11 +1,8 @@
 """`python -m harmonica search`: a cache schedule for a diffusers pipeline of the user's own."""
 
-import ast
-
-from harmonica.cli.command import out_folder, real, text, whole
-from harmonica.errors import BadInput, check
-
-DTYPES = ("float32", "bfloat16", "float16")
+from harmonica.cli.command import out_folder, real, whole
+from harmonica.cli.pipelines import add_options, chosen_device, load, settings
+from harmonica.errors import check
 
 
 def add(commands):
@@ -13,13 +10,7 @@ def add(commands):
         "search",
         help="search a cache schedule for any diffusers pipeline of your own, without images",
     )
-    search.add_argument(
-        "--model",
-        required=True,
-        type=text,
-        metavar="PATH_OR_ID",
-        help="folder or hub id of a diffusers pipeline",
-    )
+    add_options(search, guidance=0)
     search.add_argument(
         "--steps",
         required=True,
@@ -43,15 +34,6 @@ def add(commands):
         help="folder for the schedule; a killed search goes on there",
     )
     search.add_argument(
-        "--guidance", type=real(0, 1000), help="guidance scale; default the pipeline's"
-    )
-    search.add_argument(
-        "--captions",
-        type=text,
-        metavar="FILE",
-        help="text to search with, a caption a line; default 64 of our own",
-    )
-    search.add_argument(
         "--no-predict",
         action="store_true",
         help="skipped units reuse a feature; else they are predicted from two",
@@ -69,32 +51,14 @@ def add(commands):
         "--seed", type=whole(0, 2**32 - 1), default=0, help="of noise and directions; default 0"
     )
     search.add_argument(
-        "--set",
-        nargs="+",
-        type=text,
-        default=[],
-        metavar="NAME=VALUE",
-        help="more arguments of the pipeline's call, as height=512",
-    )
-    search.add_argument(
-        "--device", type=text, help="cpu, cuda, cuda:1, ...; default a GPU if there is one"
-    )
-    search.add_argument(
-        "--dtype", choices=DTYPES, help="of the weights; default float32 on a CPU, else bfloat16"
-    )
-    search.add_argument(
         "--offload",
         action="store_true",
         help="for models that hardly fit: weights and features in CPU memory, one image at a time",
-    )
-    search.add_argument(
-        "--dry-run", action="store_true", help="only measure and print what it would cost"
     )
     search.set_defaults(function=_search)
 
 
 def _search(arguments):
-    from harmonica.cli.train import chosen_device
     from harmonica.weights.prompts import read_captions
 
     captions = arguments.captions and read_captions(arguments.captions)  # before anything is loaded
@@ -145,33 +109,3 @@ def shown(schedule, steps, out):
         f"wrote      {out}: T = {steps}, {schedule.cur_percent:.4g} % skipped\n"
         f"error      of {error['images']} images on held-back noise: {'; '.join(rows)}"
     )
-
-
-def load(source, device, dtype=None, offload=False):
-    """A whole pipeline on a device. BadInput where there is none."""
-    import torch
-    from diffusers import DiffusionPipeline
-
-    from harmonica.pipeline.loading import from_pretrained
-
-    dtype = dtype or ("float32" if device == "cpu" else "bfloat16")
-    pipe = from_pretrained(DiffusionPipeline.from_pretrained, source, dtype=getattr(torch, dtype))
-    if offload and device != "cpu":
-        pipe.enable_model_cpu_offload(device=device)
-    else:
-        pipe.to(device)
-    return pipe
-
-
-def settings(words):
-    """["height=512", ...] -> {"height": 512, ...}"""
-    found = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not (equals and name.isidentifier()):
-            raise BadInput(f"set: {word!r} is not possible; give NAME=VALUE, as height=512")
-        try:
-            found[name] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            found[name] = value
-    return found

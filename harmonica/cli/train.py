@@ -2,7 +2,8 @@
 
 from inspect import signature
 
-from harmonica.cli.command import out_folder, real, text, whole
+from harmonica.cli.command import out_folder, real, whole
+from harmonica.cli.pipelines import add_options, chosen_device, load, settings
 from harmonica.errors import check
 
 SAMPLERS = ("ddim", "ddpm", "dpm++", "sa-solver")
@@ -11,15 +12,9 @@ BINNED = (32, 64, 128)  # latent sides for which PixArt's pipelines have a table
 
 def add(commands):
     train = commands.add_parser(
-        "train", help="train a router for a DiT or PixArt pipeline of your own, without images"
+        "train", help="train a router for any diffusers pipeline of your own, without images"
     )
-    train.add_argument(
-        "--model",
-        required=True,
-        type=text,
-        metavar="PATH_OR_ID",
-        help="folder or hub id of a diffusers pipeline",
-    )
+    add_options(train, guidance=1)
     train.add_argument(
         "--steps", required=True, type=whole(2, 10_000), help="number of denoising steps, T"
     )
@@ -40,16 +35,7 @@ def add(commands):
     train.add_argument(
         "--sampler",
         choices=SAMPLERS,
-        help=f"{', '.join(SAMPLERS)}; default the pipeline's own scheduler",
-    )
-    train.add_argument(
-        "--guidance", type=real(1, 1000), help="guidance scale, 1 for none; default the pipeline's"
-    )
-    train.add_argument(
-        "--captions",
-        type=text,
-        metavar="FILE",
-        help="text to train with, a caption a line; default 64 of our own",
+        help=f"for a DiT or PixArt: {', '.join(SAMPLERS)}; default the pipeline's own scheduler",
     )
     train.add_argument(
         "--trajectories",
@@ -70,27 +56,66 @@ def add(commands):
         help="of noise, captions and initial scores; default 0",
     )
     train.add_argument(
-        "--device", type=text, help="cpu, cuda, cuda:1, ...; default a GPU if there is one"
-    )
-    train.add_argument(
-        "--dry-run", action="store_true", help="only measure and print what it would cost"
+        "--offload",
+        action="store_true",
+        help="for models that hardly fit: weights in CPU memory, the transformer's blocks "
+        "checkpointed",
     )
     train.set_defaults(function=_train)
 
 
 def _train(arguments):
-    from tqdm import tqdm
-
-    from harmonica.method.precision import float32_products
-    from harmonica.pipeline.loading import CAPTIONS, load_pipeline
-    from harmonica.pipeline.train import cost, describe, router_training, train_router
+    from harmonica.pipeline.loading import CAPTIONS, PIPELINES, class_name
+    from harmonica.pipeline.train_stock import router_training
     from harmonica.weights.prompts import read_captions
 
     device, captions = chosen_device(arguments.device), arguments.captions or CAPTIONS
-    read_captions(captions)  # before anything is loaded
+    prompts = read_captions(captions)  # before anything is loaded
     training = router_training(
         arguments.steps, arguments.cur, arguments.trajectories, arguments.batch, arguments.seed
     )
+    kind = class_name(arguments.model)
+    if kind in PIPELINES and not (arguments.set or arguments.dtype or arguments.offload):
+        return _by_backbone(arguments, device, captions, training)
+    right = f"a {kind} is trained by its own call, on its own scheduler"
+    check(arguments.sampler is None, "sampler", arguments.sampler, right)
+    _by_call(arguments, device, prompts if arguments.captions else None)
+
+
+def _by_call(arguments, device, prompts):
+    """Any pipeline, by its own call."""
+    from harmonica.pipeline.train import train
+
+    options = settings(arguments.set)
+    right = "the number of steps is what --steps says"
+    check("num_inference_steps" not in options, "set", "num_inference_steps", right)
+    pipe = load(arguments.model, device, arguments.dtype, arguments.offload)
+    trained = train(
+        pipe,
+        prompts,
+        steps=arguments.steps,
+        cur=arguments.cur,
+        guidance=arguments.guidance,
+        trajectories=arguments.trajectories,
+        batch=arguments.batch,
+        seed=arguments.seed,
+        out=arguments.out,
+        offload=arguments.offload,
+        dry_run=arguments.dry_run,
+        **options,
+    )
+    if trained is not None:
+        _print_result(arguments, trained, pipe)
+
+
+def _by_backbone(arguments, device, captions, training):
+    """A DiT or PixArt, by the backbones and the loop of this package, which are faster."""
+    from tqdm import tqdm
+
+    from harmonica.method.precision import float32_products
+    from harmonica.pipeline.loading import load_pipeline
+    from harmonica.pipeline.train_stock import cost, describe, train_router
+
     loaded, pipe = load_pipeline(arguments.model, arguments.sampler, captions, device)
     most, right = pipe.scheduler.config.num_train_timesteps, "the scheduler's num_train_timesteps"
     check(arguments.steps <= most, "steps", arguments.steps, f"{right} is {most}")
@@ -116,19 +141,6 @@ def _train(arguments):
     _print_result(arguments, trained, pipe)
 
 
-def chosen_device(name):
-    import torch
-
-    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.empty(0, device=name).device
-    except Exception:  # of devices that torch was not built for it raises almost anything
-        device = None
-    right = "choose cpu, or a GPU that is here"
-    check(device and device.type in ("cpu", "cuda", "mps"), "device", name, right)
-    return str(device)
-
-
 def _print_cost(loaded, router, cost):
     print(
         f"model      {router.model}, N = {loaded.backbone.num_blocks} blocks, {router.conds}\n"
@@ -144,11 +156,12 @@ def _print_cost(loaded, router, cost):
 
 
 def _print_result(arguments, trained, pipe):
+    from harmonica.method.schedule import counted
     from harmonica.method.schedules import cur_percent
     from harmonica.pipeline.loading import SCHEDULERS
 
     out, cur = arguments.out, arguments.cur
-    natural = cur_percent(trained.keep())
+    natural = cur_percent(trained.keep()[:, counted(trained.about, trained.num_blocks)])
     print(
         f"wrote      {out}: with cur={cur:g} it reuses exactly that, its scores alone "
         f"{natural:.1f} %"

@@ -34,16 +34,17 @@ def mix(scores, write, cache, blend=None, kept=torch.Tensor.detach):
 
     An empty slot counts as o_i = f_i. scores: (N,) router row r, with or without a graph. write: N
     Python bools, r_i > tau: these slots, and empty ones, are overwritten with the mix, by
-    default detached (`kept`). blend: `blended`, or a faster one. Returns at, new cache.
+    default detached (`kept`). blend: `blended`, or a faster one. Returns at, new cache; asked
+    twice, as by a checkpointed block, `at` gives the same.
     """
-    cache, blend = list(cache), blend or blended
+    earlier, cache, blend = cache, list(cache), blend or blended
     of_new, of_old = scores.unbind(), (1 - scores).unbind()  # one node of the graph for all blocks
 
     def at(i, compute):
         out = compute()
-        if cache[i] is not None:
-            out = _each(lambda new, old: blend(of_new[i], of_old[i], new, old), out, cache[i])
-        if write[i] or cache[i] is None:
+        if earlier[i] is not None:
+            out = _each(lambda new, old: blend(of_new[i], of_old[i], new, old), out, earlier[i])
+        if write[i] or earlier[i] is None:
             cache[i] = _each(kept, out)
         return out
 
@@ -57,10 +58,11 @@ def blended(of_new, of_old, new, old):
 
 
 def _each(function, *features):
-    """`function` over features that are tensors, or tuples of tensors of the same length."""
-    if isinstance(features[0], tuple):
-        return tuple(_each(function, *parts) for parts in zip(*features))
-    return function(*features)
+    """`function` over features: tensors, None, or tuples or lists of these."""
+    first = features[0]
+    if isinstance(first, (tuple, list)):
+        return type(first)(_each(function, *parts) for parts in zip(*features))
+    return None if first is None else function(*features)
 
 
 def predicted(weights, features):

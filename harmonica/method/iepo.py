@@ -48,7 +48,7 @@ def leave_one_out(denoiser, x, scores, tau, together=1, distance=squared):
         denoiser, x, scores, tau, lambda joined: joined.soft(scores, tau), together
     )
     return torch.stack(
-        [torch.zeros((), device=x.device)]
+        [torch.zeros((), device=scores.device)]
         + [distance(denoiser.images(final), denoiser.images(last)) for final in finals]
     )
 
@@ -61,7 +61,7 @@ def cumulative(denoiser, x, scores, tau, together=1):
     finals, last = _forks(denoiser, x, scores, tau, lambda joined: joined.computed, together)
     chain = finals + [last]  # chain[k]: the first k reusable steps are switched on
     return torch.stack(
-        [torch.full((), torch.nan, device=x.device)]
+        [torch.full((), torch.nan, device=scores.device)]
         + [(b.x - a.x).square().mean() for a, b in zip(chain, chain[1:])]
     )
 

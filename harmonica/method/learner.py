@@ -1,11 +1,12 @@
-"""The rows of a router under training: one AdamW, one clamp, and the steering of beta to a wanted
-CUR.
+"""The rows of a router under training: one AdamW, one clamp, the steering of beta to a wanted CUR;
+and how they are saved.
 """
 
 from math import exp
 
 import torch
 
+from harmonica.files import load_state, save_state
 from harmonica.method import ranks, schedules
 from harmonica.method.router import CLAMP
 
@@ -101,3 +102,31 @@ class Learner:
             known & weighed if some else known
         ]
         self.beta = (1 - self.tau) * float(k.quantile(min(max(share, 0.0), 1.0)).clamp(min=0))
+
+
+def save(path, learner, log):
+    """Everything that `restore` needs to go on as if nothing had happened."""
+    tensors = {"logits": learner.logits(), "lambda": learner.lambda_, "slopes": learner.slopes}
+    for i, moments in learner.optimizer.state_dict()["state"].items():
+        tensors |= {f"{name}.{i}": value for name, value in moments.items()}
+    save_state(path, tensors, {"beta": learner.beta, "excess": learner.excess, "log": log})
+
+
+def restore(path, learner):
+    """-> the log so far, [] where nothing was saved. BadInput where the file is damaged."""
+    saved = load_state(path)
+    if saved is None:
+        return []
+    tensors, about = saved
+    for row, logits in zip(learner.rows, tensors.pop("logits")):
+        row.data.copy_(logits)
+    learner.lambda_ = tensors.pop("lambda").to(learner.slopes.device)
+    learner.slopes = tensors.pop("slopes").to(learner.slopes.device)
+    learner.beta, learner.excess = about["beta"], about["excess"]
+    moments = {}
+    for name, value in tensors.items():
+        kind, _, i = name.rpartition(".")
+        moments.setdefault(int(i), {})[kind] = value
+    groups = learner.optimizer.state_dict()["param_groups"]
+    learner.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+    return about["log"]

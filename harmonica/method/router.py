@@ -16,7 +16,7 @@ from safetensors.torch import save
 from harmonica.errors import BadInput, check
 from harmonica.files import atomic
 from harmonica.method import schedules
-from harmonica.method.schedule import Schedule, pretrained_file
+from harmonica.method.schedule import Schedule, counted, pretrained_file
 
 FILE = "router.safetensors"  # in a folder of save_pretrained
 KINDS = ("attn", "mlp")  # what takes turns in the columns of a router that does not say: DiT's
@@ -86,7 +86,8 @@ class Router:
     @property
     def kinds(self):
         """What takes turns in the columns, or None where that is not known."""
-        named = self.about.get("kinds") or (KINDS if "training" in self.about else None)
+        dit = "training" in self.about and "units" not in self.about
+        named = self.about.get("kinds") or (KINDS if dit else None)
         return named and tuple(named)
 
     @property
@@ -99,17 +100,21 @@ class Router:
     def keep(self, cur_percent=None):
         """The mask (T, N): natural, r > tau; or with exactly round(CUR T N) reused entries, those
         of lowest score. BadInput where such scores are those of a mask alone, all at the two ends.
+        Units that reach nothing (schedule.counted) do not count.
         """
         natural = self.scores > self.tau
         natural[0] = True
         if cur_percent is None:
             return natural
-        reused = schedules.budget(cur_percent, *self.logits.shape)
+        columns, keep = counted(self.about, self.num_blocks), natural.clone()
+        reused = schedules.budget(cur_percent, self.num_steps, len(columns))
         scored = bool((self.logits.abs() != CLAMP).any())
-        own = schedules.cur_percent(natural)
+        own = schedules.cur_percent(natural[:, columns])
         right = f"it is a schedule without scores, and reuses {own:g} percent"
-        check(scored or reused == int((~natural).sum()), "cur", cur_percent, right)
-        return schedules.lowest(self.scores, reused)
+        there = int((~natural[:, columns]).sum())
+        check(scored or reused == there, "cur", cur_percent, right)
+        keep[:, columns] = schedules.lowest(self.scores[:, columns], reused)
+        return keep
 
     def schedule(self, cur_percent=None):
         """The Schedule that is used: of the CUR given, else of the one it was trained for, else the

@@ -115,10 +115,8 @@ class Schedule:
 
     @property
     def cur_percent(self):
-        """The share that is skipped, of the units that reach the image: about["free"] names others."""
-        free, units = set(self.about.get("free", ())), self.about.get("units", ())
-        counted = [i for i in range(self.num_blocks) if i >= len(units) or units[i] not in free]
-        return schedules.cur_percent(self.keep[:, counted])
+        """The share that is skipped, of the units that reach the image."""
+        return schedules.cur_percent(self.keep[:, counted(self.about, self.num_blocks)])
 
     def save(self, path):
         tensors = {"keep": self.keep.cpu().contiguous()}
@@ -150,6 +148,12 @@ class Schedule:
     def from_pretrained(cls, source, *, revision=None):
         """The schedule of a folder or of a hub repository. BadInput where there is none."""
         return load(pretrained_file(source, FILE, "schedule", revision))
+
+
+def counted(about, num_blocks):
+    """The columns of the units that reach the image: about["free"] names the others."""
+    free, units = set(about.get("free", ())), about.get("units", ())
+    return [i for i in range(num_blocks) if i >= len(units) or units[i] not in free]
 
 
 def load(path):

@@ -30,6 +30,8 @@ class Together:
 
     def finish(self):
         """All points at the end of their walks; none is left here."""
+        if len(self.points) == 1:
+            self.points = [self.denoiser.walk(self.points[0], self.after(self.denoiser))]
         while self.points and self.points[0].step < len(self.denoiser.timesteps):
             self.advance()
         points, self.points = self.points, []

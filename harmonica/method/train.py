@@ -15,10 +15,9 @@ import torch
 
 from harmonica import samplers
 from harmonica.errors import check
-from harmonica.files import load_state, save_state
 from harmonica.method import direct, iepo, ltc, ranks, sdt, seeds
 from harmonica.method.denoise import Denoiser
-from harmonica.method.learner import CORRECT_FROM, Learner
+from harmonica.method.learner import CORRECT_FROM, Learner, restore, save
 from harmonica.method.router import CLAMP
 
 TINY = 1e-30  # lambda is 0 everywhere where nothing is reused yet
@@ -32,10 +31,17 @@ def train(loaded, router, state_path, *, pair=None, save_every=10, progress=iter
     `progress` wraps the iterator over trajectories (tqdm, say).
     """
     config = router.training
-    work = Work(loaded, router, pair)
     logits = initial_logits(
         router.num_steps, loaded.backbone.num_blocks, config.seed, config.initial
     ).to(loaded.device)
+    work = Work(loaded, router, pair)
+    return learn(work, config, logits, state_path, save_every=save_every, progress=progress)
+
+
+def learn(work, config, logits, state_path, *, save_every=1, progress=iter):
+    """The loop of `train`, over trajectories. work: what a trajectory is, as Work has it: lambda_,
+    walk and trained. logits (T, N): the initial ones.
+    """
     learner = Learner(
         logits, tau=config.tau, lr=config.lr, adam_eps=config.adam_eps, beta=config.beta or 0.0
     )
@@ -223,31 +229,3 @@ def initial_logits(num_steps, num_blocks, seed, all_at=None):
         logits.fill_(all_at)
     logits[0] = CLAMP
     return logits
-
-
-def save(path, learner, log):
-    """Everything that `restore` needs to go on as if nothing had happened."""
-    tensors = {"logits": learner.logits(), "lambda": learner.lambda_, "slopes": learner.slopes}
-    for i, moments in learner.optimizer.state_dict()["state"].items():
-        tensors |= {f"{name}.{i}": value for name, value in moments.items()}
-    save_state(path, tensors, {"beta": learner.beta, "excess": learner.excess, "log": log})
-
-
-def restore(path, learner):
-    """-> the log so far, [] where nothing was saved. BadInput where the file is damaged."""
-    saved = load_state(path)
-    if saved is None:
-        return []
-    tensors, about = saved
-    for row, logits in zip(learner.rows, tensors.pop("logits")):
-        row.data.copy_(logits)
-    learner.lambda_ = tensors.pop("lambda").to(learner.slopes.device)
-    learner.slopes = tensors.pop("slopes").to(learner.slopes.device)
-    learner.beta, learner.excess = about["beta"], about["excess"]
-    moments = {}
-    for name, value in tensors.items():
-        kind, _, i = name.rpartition(".")
-        moments.setdefault(int(i), {})[kind] = value
-    groups = learner.optimizer.state_dict()["param_groups"]
-    learner.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-    return about["log"]

@@ -140,7 +140,7 @@ def last_latents(pipe, arguments, count):
     def decode(*args, **kwargs):
         raise _Decoding
 
-    with _replaced(scheduler, "step", stepped), _replaced(pipe.vae, "decode", decode):
+    with replaced(scheduler, "step", stepped), replaced(pipe.vae, "decode", decode):
         with suppress(_Decoding):
             pipe(**arguments)
     check(last, "pipe", type(pipe).__name__, "its call ended without a step of its scheduler")
@@ -152,7 +152,7 @@ class _Decoding(BaseException):
 
 
 @contextmanager
-def _replaced(holder, name, function):
+def replaced(holder, name, function):
     """A method of an instance is another one for this long."""
     own = vars(holder).get(name)
     setattr(holder, name, functools.update_wrapper(function, getattr(holder, name)))

@@ -1,4 +1,4 @@
-"""A user's diffusers pipeline as a model to train a router on: its transformer, its scheduler, its
+"""A user's DiT or PixArt pipeline as a model to train a router on: its transformer, its scheduler, its
 captions or classes.
 
 Captions are embedded once, by a text encoder that is gone before the transformer is loaded. No VAE
@@ -144,12 +144,17 @@ def _classes(backbone, device):
     )
 
 
+def class_name(source):
+    """Of a pipeline folder or hub id, as its model_index.json says."""
+    index = from_pretrained(DiffusionPipeline.load_config, source)
+    return index.get("_class_name") if isinstance(index, dict) else None
+
+
 def _index(source):
     """-> what the model_index.json of a pipeline names. BadInput where it is none of PIPELINES."""
-    index = from_pretrained(DiffusionPipeline.load_config, source)
-    name = index.get("_class_name") if isinstance(index, dict) else None
+    name = class_name(source)
     check(name in PIPELINES, "model", name, f"choose one of {', '.join(PIPELINES)}")
-    return index
+    return from_pretrained(DiffusionPipeline.load_config, source)
 
 
 def from_pretrained(load, source, **options):

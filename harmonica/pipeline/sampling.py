@@ -16,6 +16,8 @@ from harmonica.backbones.hooked import replace, restore
 from harmonica.errors import BadInput, check
 from harmonica.pipeline.walk import PipelineWalk
 
+DIFFERENTIABLE = "its result has no gradient: call the pipeline without torch.no_grad or inference_mode, and return its latents"
+
 
 class Sampling:
     """The walk of draw(seed, indices) -> latents, a call of `pipe`; until the end of the `with`
@@ -83,15 +85,19 @@ class Sampling:
         return null + self.draw.guidance * (cond - null)
 
     def __call__(self, policy, seed, indices, grad=False):
-        self.policy, self.states, self.count = policy, {}, len(indices)
+        with torch.set_grad_enabled(grad):
+            x = self.run(policy, seed, indices, {})
+        check(not grad or x.requires_grad, "call", "without a gradient", DIFFERENTIABLE)
+        return x
+
+    def run(self, policy, seed, indices, states):
+        """One call -> the latents. states: {turn: its policy's state}, changed in place."""
+        self.policy, self.states, self.count = policy, states, len(indices)
         try:
-            with torch.set_grad_enabled(grad):
-                out = self.draw(seed, indices)
+            out = self.draw(seed, indices)
         finally:
             self.policy, self.asked, self.states = None, None, {}
         x = latents_of(out, len(indices))
-        right = "its result has no gradient: call the pipeline without torch.no_grad or inference_mode, and return its latents"
-        check(not grad or x.requires_grad, "call", type(out).__name__, right)
         return x.to(torch.promote_types(x.dtype, torch.float32))
 
     def _begin(self, trajectory):

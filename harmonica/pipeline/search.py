@@ -2,7 +2,6 @@
 uncached ones, through the pipeline's own call, scheduler and guidance. No images are needed.
 """
 
-import hashlib
 import json
 import sys
 from contextlib import ExitStack, nullcontext
@@ -15,9 +14,9 @@ from harmonica.errors import check
 from harmonica.files import read_json, write_json
 from harmonica.method.schedule import FILE, Schedule
 from harmonica.method.schedules import budget
+from harmonica.pipeline.about import gigabytes, minutes, origin
 from harmonica.pipeline.calls import Call, OwnCall
 from harmonica.pipeline.estimate import measure, timed
-from harmonica.pipeline.fitting import KINDS
 from harmonica.pipeline.sampling import Sampling, differentiable
 from harmonica.pipeline.walk import survey_of, transformers_of
 from harmonica.search.search import Search
@@ -176,21 +175,11 @@ class PipelineSearch:
 
     def about(self):
         """What the schedule is of, and how it was made."""
-        walk, settings, kinds = self.walk, self.settings, KINDS.get(type(self.model))
-        name = self.pipe.name_or_path or type(self.pipe).__name__
+        walk, settings = self.walk, self.settings
         return {
-            "method": "search, skipped units predicted" if self.settings.predict else "search",
-            "model": Path(name).name if Path(name).exists() else name,
-            "model_sha256": sha256(self.model),
-            "pipeline": type(self.pipe).__name__,
-            "transformer": type(self.model).__name__,
-            "sampler": type(self.pipe.scheduler).__name__,
-            "scheduler": json.loads(self.pipe.scheduler.to_json_string()),
-            "guidance": self.draw.guidance,
+            "method": "search, skipped units predicted" if settings.predict else "search",
+            **origin(self.pipe, walk),
             "cur_percent": self.cur,
-            "units": list(walk.names),
-            "free": [walk.names[i] for i in sorted(walk.free)],
-            **({"kinds": list(kinds)} if kinds else {}),
             "search": {
                 "images": settings.images,
                 "batch": settings.batch,
@@ -238,20 +227,3 @@ class checkpointed:  # noqa: N801
     def __exit__(self, *error):
         for model in self.models:
             model.disable_gradient_checkpointing()
-
-
-def sha256(module):
-    """Over names and values of its tensors, as they are loaded."""
-    whole = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        content = tensor.cpu().contiguous().flatten().view(torch.uint8)
-        whole.update(name.encode() + content.numpy().tobytes())
-    return whole.hexdigest()
-
-
-def gigabytes(count):
-    return f"{count / 2**30:.2g} GiB"
-
-
-def minutes(seconds):
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

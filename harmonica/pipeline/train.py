@@ -1,205 +1,187 @@
-"""A router for a user's own diffusers pipeline: by SDT and IEPO, without images, on the pipeline's
-scheduler.
+"""train(pipe): HarmoniCa's router for a pipeline of the user's own, by SDT and IEPO (see
+harmonica.method), through the pipeline's own call, scheduler and guidance. No images are needed.
 
-Of the pipeline (pipeline_loading.py) only the transformer is in memory, in float32, with TF32
-products on a GPU.
+The error of a step is that of what the pipeline gives its scheduler, with guidance applied.
 """
 
-import hashlib
-import inspect
-import json
-import resource
 import sys
-import time
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack, nullcontext
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
+import torch.nn.functional as F
+from tqdm import tqdm
 
-from harmonica.backbones.pixart import TextCond
 from harmonica.errors import check
-from harmonica.fast.training import fast_pair
-from harmonica.files import locked, read_json, write_json
-from harmonica.method import sdt, seeds
+from harmonica.method import iepo
 from harmonica.method.learner import Learner
-from harmonica.method.router import FILE, Router
+from harmonica.method.router import CLAMP, Router
 from harmonica.method.schedules import budget
-from harmonica.method.settings import RouterTraining
-from harmonica.method.train import Work, initial_logits, train
+from harmonica.method.train import initial_logits, learn
+from harmonica.pipeline.about import gigabytes, minutes, origin
+from harmonica.pipeline.calls import Call, OwnCall
+from harmonica.pipeline.estimate import measure, timed
+from harmonica.pipeline.replay import Replay, uncached
+from harmonica.pipeline.sampling import DIFFERENTIABLE, Sampling, differentiable
+from harmonica.pipeline.search import checkpointed
+from harmonica.pipeline.train_stock import in_folder, router_training
+from harmonica.pipeline.walk import survey_of
 
 
-@dataclass(frozen=True, kw_only=True)
-class PipelineRouter:
-    """A router to be trained, as far as a resumed training must agree on it. conds: captions by
-    hash, or classes.
+def train(
+    pipe,
+    prompts=None,
+    steps=20,
+    cur=50,
+    guidance=None,
+    *,
+    trajectories=100,
+    batch=8,
+    seed=0,
+    call=None,
+    out=None,
+    offload=False,
+    dry_run=False,
+    quiet=False,
+    **arguments,
+):
+    """Train a router for `pipe` -> Router, for harmonica.apply.
+
+        router = harmonica.train(pipe, prompts, steps=20, cur=50)
+
+    pipe, prompts, steps, cur, guidance, call, quiet and arguments: as of harmonica.search.
+    trajectories: of training, each updates every row of the router once. batch: images of a
+    trajectory. out: a folder for the router, in which a killed training goes on. offload: the
+    transformer's blocks are checkpointed. dry_run: say what it would cost, and return None.
     """
+    training = router_training(steps, cur, trajectories, batch, seed)
+    draw = (
+        OwnCall(pipe, call, guidance) if call else Call(pipe, prompts, steps, guidance, arguments)
+    )
+    with ExitStack() as stack:
+        stack.enter_context(checkpointed(pipe) if offload else nullcontext())
+        one = lambda: draw(0, range(1))  # noqa: E731
+        with differentiable(pipe), torch.no_grad():
+            free = survey_of(pipe, one).free
+            memory = measure(pipe, one, offload)
+        work = Trajectories(stack.enter_context(Sampling(pipe, draw, free)), training)
+        if not quiet:
+            print(work.told(replace(memory, offload=False)), file=sys.stderr, flush=True)
+        if dry_run:
+            return None
+        folder = out or stack.enter_context(TemporaryDirectory())
+        bar = partial(tqdm, unit="trajectory", disable=quiet)
+        return in_folder(Path(folder), work.about, partial(work.router, bar))
 
-    model: str
-    model_sha256: str
-    sampler: str
-    scheduler: dict
-    num_steps: int
-    guidance: float
-    conds: str
-    training: RouterTraining
 
-    id = "router"  # of its lock in the folder it is trained in
+class Trajectories:
+    """What training on a pipeline is made of, for method.train.learn: walk, lambda_ and trained."""
+
+    def __init__(self, sampling, training):
+        sampling.learn(0, range(training.batch))
+        self.sampling, self.training, self.replay = sampling, training, Replay(sampling)
+        T, N, fixed = sampling.num_steps, sampling.num_blocks, len(sampling.fixed)
+        cur, right = training.cur_percent, f"{fixed} of {T} steps compute everything"
+        check(budget(cur, T, N) <= (T - fixed) * N, "cur", cur, right)
+        self.about = {
+            **origin(sampling.pipe, sampling),
+            "num_steps": sampling.num_steps,
+            "conds": sampling.draw.described(),
+            "training": asdict(training),
+        }
+
+    def initial(self):
+        """Random rows, but for those of steps that compute everything in any case."""
+        sampling = self.sampling
+        logits = initial_logits(sampling.num_steps, sampling.num_blocks, self.training.seed)
+        logits[sampling.fixed] = CLAMP
+        return logits.to(sampling.pipe._execution_device)
+
+    def drawn(self, domain, trajectory):
+        """The images of a trajectory: their prompts follow one another, their noise is their own."""
+        first, count = trajectory * self.training.batch, self.training.batch
+        return 2 * self.training.seed + domain, range(first, first + count)
+
+    def walk(self, learner, trajectory):
+        """All updates of one trajectory -> the mean data loss."""
+        learner.data_losses.clear()
+        point = self.first(trajectory)
+        while point.step < self.sampling.num_steps:
+            point = update(self.replay, learner, point)
+        return float(torch.stack(learner.data_losses).mean())
+
+    def first(self, trajectory):
+        """The Point after the first step of a trajectory, which fills the cache."""
+        return self.replay.advance(
+            self.replay.begin(self.drawn(0, trajectory)), self.replay.computed
+        )
+
+    def lambda_(self, logits, trajectory):
+        """(T,), from noise of its own."""
+        scores, x = torch.sigmoid(logits), self.drawn(1, trajectory)
+        return iepo.leave_one_out(self.replay, x, scores, self.training.tau).nan_to_num(0.0)
+
+    def trained(self, logits):
+        return logits
+
+    def router(self, bar, state):
+        """Train, with a bar that shows it and a file that keeps the state -> Router, log."""
+        logits, log = learn(self, self.training, self.initial(), state, progress=bar)
+        sampling = self.sampling
+        whole = torch.full((sampling.num_steps, len(sampling.names)), -CLAMP)
+        whole[0] = CLAMP
+        for i, k in sampling.place.items():
+            whole[:, i] = logits[:, k]
+        router = Router(
+            logits=whole,
+            tau=self.training.tau,
+            timesteps=sampling.timesteps,
+            about=self.about,
+        )
+        return router, log
+
+    def told(self, memory):
+        """What training takes, from one update and one step that are timed, in words."""
+        sampling, training, T = self.sampling, self.training, self.sampling.num_steps
+        learner = Learner(self.initial(), tau=training.tau, lr=training.lr)
+        point, forward = timed(lambda: self.first(0))
+        while point.step in sampling.fixed:
+            point = self.replay.advance(point, self.replay.computed)
+        _, one = timed(lambda: update(self.replay, learner, point))
+        updates = training.trajectories * (T - len(sampling.fixed))
+        forwards = -(-training.trajectories // training.refresh) * T * (T + 1) // 2
+        seconds = updates * one + (forwards + training.trajectories) * forward
+        memory = memory.walked(2, sampling.passes, predicted=0)  # of the cache, and as it is mixed
+        free = f", {len(sampling.free)} more that reach nothing" if sampling.free else ""
+        return (
+            f"pipeline   {self.about['pipeline']}, {self.about['sampler']}, T = {T}, "
+            f"N = {sampling.num_blocks} units{free}, {sampling.passes:g} calls a step\n"
+            f"training   {updates} updates and {forwards} forwards, {training.batch} images at once\n"
+            f"memory     about {gigabytes(memory.on_device(training.batch))}\n"
+            f"time       about {minutes(seconds)} ({one:.2g} s for an update)"
+        )
 
 
-def router_training(num_steps, cur_percent, trajectories, batch, seed):
-    """SDT and IEPO with the settings of the digits scale, which are made for few trajectories ->
-    RouterTraining.
+def update(replay, learner, point):
+    """One step of Step-Wise Denoising Training: teacher and student from the same latents, one
+    update of the row -> the Point after the student's step.
     """
-    check(
-        num_steps >= 2,
-        "steps",
-        num_steps,
-        "a router needs at least 2: the first computes everything",
-    )
-    check(cur_percent > 0, "cur", cur_percent, "a router that reuses nothing needs no training")
-    budget(cur_percent, num_steps, num_blocks=1)  # refuses what no schedule has
-    return RouterTraining(
-        walk="sdt",
-        objective="leave-one-out",
-        lambda_scores="soft",
-        trajectories=trajectories,
-        batch=batch,
-        refresh=max(1, trajectories // 10),
-        lambda_batch=batch,
-        lr=0.1,
-        adam_eps=1e-12,
-        tau=0.1,
-        cur_percent=cur_percent,
-        seed=seed,
-    )
+    r = learner.scores(point.step)
+    with torch.no_grad():
+        _, teacher = replay.guided(point, uncached)
+    with torch.enable_grad():
+        after, student = replay.guided(point, partial(replay.mixed, r, learner.tau))
+    if not any(_reusable(state, point.step) for state in after.states.values()):
+        return after  # every pass is a first one: all of it computes, whatever the row says
+    check(student.requires_grad, "call", "without a gradient", DIFFERENTIABLE)
+    learner.update(point.step, r, F.mse_loss(student.to(r.dtype), teacher.to(r.dtype)))
+    return after
 
 
-def describe(source, loaded, pipe, captions, *, num_steps, guidance, training):
-    """-> PipelineRouter. guidance None: the pipeline's default."""
-    if guidance is None:
-        guidance = inspect.signature(pipe.__call__).parameters["guidance_scale"].default
-    conds = f"{loaded.num_conds} classes"
-    if isinstance(loaded.cond([0]), TextCond):
-        conds = f"{loaded.num_conds} captions, sha256 {hashlib.sha256(Path(captions).read_bytes()).hexdigest()[:12]}"
-    return PipelineRouter(
-        model=str(source),
-        model_sha256=_sha256(pipe.transformer),
-        sampler=type(pipe.scheduler).__name__,
-        scheduler=json.loads(pipe.scheduler.to_json_string()),
-        num_steps=num_steps,
-        guidance=float(guidance),
-        conds=conds,
-        training=training,
-    )
-
-
-def cost(loaded, router):
-    """What training will take, from one update and one forward that are timed -> dict of counts,
-    seconds and bytes.
-    """
-    config, steps, work = router.training, router.num_steps, Work(loaded, router)
-    if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()  # of the text encoder
-    x, cond = work.draw(seeds.TRAJECTORY, 0, config.batch)
-    denoiser = work.denoiser(
-        cond, router.guidance, work.step_noise(config.batch, seeds.TRAJECTORY, 0)
-    )
-    logits = initial_logits(steps, loaded.backbone.num_blocks, config.seed).to(loaded.device)
-    learner = Learner(logits, tau=config.tau, lr=config.lr)
-    first = denoiser.advance(denoiser.begin(x), denoiser.computed)
-    learn = sdt.update_by(denoiser, learner, fast_pair(loaded.backbone))
-    forward = torch.no_grad()(denoiser.computed)
-    update_s, forward_s = (
-        min(_seconds(denoiser.advance, first, one) for _ in range(2)) for one in (learn, forward)
-    )
-    updates, refreshes = (
-        config.trajectories * (steps - 1),
-        -(-config.trajectories // config.refresh),
-    )
-    forwards = (
-        refreshes * steps * (steps + 1) // 2
-    )  # of lambda: the walk, and at each step a fork to the end
-    return {
-        "updates": updates,
-        "lambda_forwards": forwards,
-        "update_s": update_s,
-        "forward_s": forward_s,
-        "seconds": updates * update_s + (forwards + config.trajectories) * forward_s,
-        "peak_bytes": _peak_bytes(),
-    }
-
-
-def train_router(loaded, router, out, progress=iter):
-    """Train, or go on where a killed training stopped, or find it done -> the Router, saved in the
-    folder `out`.
-    """
-    out = Path(out)
-    with locked(out, ".training"):
-        _agree(router, out / "config.json")
-        if not (out / FILE).exists():
-            state = out / "state.safetensors"
-            # each trajectory is saved: here they are long, and the state is small
-            logits, log = train(
-                loaded,
-                router,
-                state,
-                pair=fast_pair(loaded.backbone),
-                save_every=1,
-                progress=progress,
-            )
-            write_json(out / "log.json", log)
-            Router(
-                logits=logits,
-                tau=router.training.tau,
-                timesteps=tuple(loaded.sampler.timesteps(router.num_steps)),
-                about={**asdict(router), "kinds": loaded.backbone.kinds},
-            ).save_pretrained(out)
-            state.unlink(missing_ok=True)
-    return Router.from_pretrained(out)
-
-
-def _sha256(module):
-    """Over names and values of its tensors, as they are loaded."""
-    whole = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        whole.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
-    return whole.hexdigest()
-
-
-def _agree(router, path):
-    """A folder belongs to one configuration. The model is what its hash says, wherever it lies."""
-    config = json.loads(json.dumps(asdict(router)))
-    if not path.exists():
-        return write_json(path, config)
-    there = read_json(path)
-    flat, there = ({**own, **own.get("training", {})} for own in (config, there))
-    differing = [
-        field
-        for field in flat
-        if field not in ("model", "training") and there.get(field) != flat[field]
-    ]
-    check(
-        not differing,
-        "out",
-        str(path.parent),
-        f"it holds a router with another {', '.join(differing)}; choose another folder",
-    )
-
-
-def _seconds(function, *arguments):
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    begin = time.perf_counter()
-    function(*arguments)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - begin
-
-
-def _peak_bytes():
-    """Of the GPU where there is one, else of this process."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
-        1 if sys.platform == "darwin" else 1024
-    )
+def _reusable(state, step):
+    """Whether a pass ran at this step and at an earlier one."""
+    outputs, _ = state
+    return step in outputs and len(outputs) > 1

@@ -1,0 +1,113 @@
+"""The caches of other packages that the table of peers compares (peers.py), each with its settings."""
+
+import ast
+import io
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+
+import torch
+from diffusers import hooks
+
+UNITS = r"transformer_blocks\.\d+\.(attn1|attn2|ff)"
+THRESHOLDS = (0.1, 0.2, 0.3)
+
+
+@dataclass(frozen=True)
+class Cache:
+    """A cache of another package. enable(run, setting) lets run.pipe use it."""
+
+    name: str
+    settings: tuple
+    enable: Callable
+    package: str = "diffusers"
+
+
+def caches():
+    """Those whose packages are here."""
+    own = [
+        Cache("FirstBlockCache", THRESHOLDS, first_block),
+        Cache("MagCache", THRESHOLDS, mag),
+        Cache("PyramidAttentionBroadcast", (2, 3, 4), pyramid),
+        Cache("TaylorSeer", (1, 2, 3), taylor),
+    ]
+    if not find_spec("cache_dit"):
+        return own
+    more = {"": None, " TaylorSeer": "TaylorSeerCalibratorConfig", " DMD": "DMDCalibratorConfig"}
+    for name, calibrator in more.items():
+        enable = cache_dit(calibrator)
+        own.append(Cache(f"mask{name}", ("1010",), enable, "cache-dit"))
+        own.append(Cache(f"DBCache{name}", THRESHOLDS, enable, "cache-dit"))
+    return own
+
+
+def first_block(run, threshold):
+    config = hooks.FirstBlockCacheConfig(threshold=threshold)
+    hooks.apply_first_block_cache(run.pipe.transformer, config)
+
+
+def mag(run, threshold):
+    """Calibrated on the same call, which prints what it found."""
+    printed, calibrated = io.StringIO(), run.fresh()
+    config = hooks.MagCacheConfig(calibrate=True, num_inference_steps=run.steps)
+    hooks.apply_mag_cache(calibrated.pipe.transformer, config)
+    with redirect_stdout(printed):
+        calibrated.latents()
+    lines = printed.getvalue().splitlines()
+    (ratios,) = {line for line in lines if line.startswith("[") and line.endswith("]")}
+    config = hooks.MagCacheConfig(
+        threshold=threshold,
+        num_inference_steps=run.steps,
+        mag_ratios=ast.literal_eval(ratios),
+    )
+    hooks.apply_mag_cache(run.pipe.transformer, config)
+
+
+def pyramid(run, interval):
+    """Both attentions at every step of this interval, at all timesteps."""
+    now = []
+    run.pipe.transformer.register_forward_pre_hook(
+        lambda model, args, options: now.append(int(options["timestep"].flatten()[0])),
+        with_kwargs=True,
+    )
+    config = hooks.PyramidAttentionBroadcastConfig(
+        spatial_attention_block_skip_range=interval,
+        cross_attention_block_skip_range=interval,
+        spatial_attention_timestep_skip_range=(-1, 1001),
+        cross_attention_timestep_skip_range=(-1, 1001),
+        current_timestep_callback=lambda: now[-1],
+    )
+    hooks.apply_pyramid_attention_broadcast(run.pipe.transformer, config)
+
+
+def taylor(run, interval):
+    """All attentions and feed-forwards; its default patterns find nothing here."""
+    config = hooks.TaylorSeerCacheConfig(
+        cache_interval=interval,
+        disable_cache_before_step=2,
+        taylor_factors_dtype=torch.float32,
+        cache_identifiers=[UNITS],
+    )
+    hooks.apply_taylorseer_cache(run.pipe.transformer, config)
+
+
+def cache_dit(calibrator):
+    """-> enable(run, setting): every second step by a mask, or a threshold; the first block always
+    computes, as it must there.
+    """
+
+    def enable(run, setting):
+        package = import_module("cache_dit")
+        how = {"residual_diff_threshold": setting, "max_warmup_steps": 2}
+        if setting == "1010":
+            mask = [1, 0] * (run.steps // 2)
+            how = {"steps_computation_mask": mask, "steps_computation_policy": "static"}
+        config = package.DBCacheConfig(
+            Fn_compute_blocks=1, Bn_compute_blocks=0, num_inference_steps=run.steps, **how
+        )
+        calibrated = calibrator and getattr(package, calibrator)()
+        package.enable_cache(run.pipe, cache_config=config, calibrator_config=calibrated)
+
+    return enable

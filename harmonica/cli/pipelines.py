@@ -1,0 +1,88 @@
+"""A user's pipeline on a command line: the options that name it and its call, and how it is loaded."""
+
+import ast
+
+from harmonica.cli.command import real, text
+from harmonica.errors import BadInput, check
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def add_options(verb, guidance):
+    """What every verb that runs a pipeline takes. guidance: the least possible scale."""
+    verb.add_argument(
+        "--model",
+        required=True,
+        type=text,
+        metavar="PATH_OR_ID",
+        help="folder or hub id of a diffusers pipeline",
+    )
+    verb.add_argument(
+        "--guidance", type=real(guidance, 1000), help="guidance scale; default the pipeline's"
+    )
+    verb.add_argument(
+        "--captions",
+        type=text,
+        metavar="FILE",
+        help="text to use, a caption a line; default 64 of our own",
+    )
+    verb.add_argument(
+        "--set",
+        nargs="+",
+        type=text,
+        default=[],
+        metavar="NAME=VALUE",
+        help="more arguments of the pipeline's call, as height=512",
+    )
+    verb.add_argument(
+        "--device", type=text, help="cpu, cuda, cuda:1, ...; default a GPU if there is one"
+    )
+    verb.add_argument(
+        "--dtype", choices=DTYPES, help="of the weights; default float32 on a CPU, else bfloat16"
+    )
+    verb.add_argument(
+        "--dry-run", action="store_true", help="only measure and print what it would cost"
+    )
+
+
+def chosen_device(name):
+    import torch
+
+    name = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.empty(0, device=name).device
+    except Exception:  # of devices that torch was not built for it raises almost anything
+        device = None
+    right = "choose cpu, or a GPU that is here"
+    check(device and device.type in ("cpu", "cuda", "mps"), "device", name, right)
+    return str(device)
+
+
+def load(source, device, dtype=None, offload=False):
+    """A whole pipeline on a device. BadInput where there is none."""
+    import torch
+    from diffusers import DiffusionPipeline
+
+    from harmonica.pipeline.loading import from_pretrained
+
+    dtype = dtype or ("float32" if device == "cpu" else "bfloat16")
+    pipe = from_pretrained(DiffusionPipeline.from_pretrained, source, dtype=getattr(torch, dtype))
+    if offload and device != "cpu":
+        pipe.enable_model_cpu_offload(device=device)
+    else:
+        pipe.to(device)
+    return pipe
+
+
+def settings(words):
+    """["height=512", ...] -> {"height": 512, ...}"""
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (equals and name.isidentifier()):
+            raise BadInput(f"set: {word!r} is not possible; give NAME=VALUE, as height=512")
+        try:
+            found[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[name] = value
+    return found

@@ -1,0 +1,45 @@
+"""What a schedule or router of a pipeline is of: its model, scheduler, guidance and units."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+
+from harmonica.pipeline.fitting import KINDS
+from harmonica.pipeline.walk import transformers_of
+
+
+def origin(pipe, walk):
+    """-> the fields that say it, JSON-serialisable. walk: a sampling.Sampling after its learn()."""
+    model = next(iter(transformers_of(pipe).values()))
+    name, kinds = pipe.name_or_path or type(pipe).__name__, KINDS.get(type(model))
+    return {
+        "model": Path(name).name if Path(name).exists() else name,
+        "model_sha256": sha256(model),
+        "pipeline": type(pipe).__name__,
+        "transformer": type(model).__name__,
+        "sampler": type(pipe.scheduler).__name__,
+        "scheduler": json.loads(pipe.scheduler.to_json_string()),
+        "guidance": walk.draw.guidance,
+        "units": list(walk.names),
+        "free": [walk.names[i] for i in sorted(walk.free)],
+        **({"kinds": list(kinds)} if kinds else {}),
+    }
+
+
+def sha256(module):
+    """Over names and values of its tensors, as they are loaded."""
+    whole = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        content = tensor.cpu().contiguous().flatten().view(torch.uint8)
+        whole.update(name.encode() + content.numpy().tobytes())
+    return whole.hexdigest()
+
+
+def gigabytes(count):
+    return f"{count / 2**30:.2g} GiB"
+
+
+def minutes(seconds):
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,211 @@
+"""A router for a DiT or PixArt pipeline, by SDT and IEPO over the fast backbones and loop of this
+package, on the pipeline's scheduler (train.py serves every pipeline, through its own call).
+
+Of the pipeline (loading.py) only the transformer is in memory, in float32, with TF32 products on a
+GPU.
+"""
+
+import hashlib
+import inspect
+import json
+import resource
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from harmonica.backbones.pixart import TextCond
+from harmonica.errors import check
+from harmonica.fast.training import fast_pair
+from harmonica.files import locked, read_json, write_json
+from harmonica.method import sdt, seeds
+from harmonica.method.learner import Learner
+from harmonica.method.router import FILE, Router
+from harmonica.method.schedules import budget
+from harmonica.method.settings import RouterTraining
+from harmonica.method.train import Work, initial_logits, train
+
+
+@dataclass(frozen=True, kw_only=True)
+class PipelineRouter:
+    """A router to be trained, as far as a resumed training must agree on it. conds: captions by
+    hash, or classes.
+    """
+
+    model: str
+    model_sha256: str
+    sampler: str
+    scheduler: dict
+    num_steps: int
+    guidance: float
+    conds: str
+    training: RouterTraining
+
+    id = "router"  # of its lock in the folder it is trained in
+
+
+def router_training(num_steps, cur_percent, trajectories, batch, seed):
+    """SDT and IEPO with the settings of the digits scale, which are made for few trajectories ->
+    RouterTraining.
+    """
+    check(
+        num_steps >= 2,
+        "steps",
+        num_steps,
+        "a router needs at least 2: the first computes everything",
+    )
+    check(cur_percent > 0, "cur", cur_percent, "a router that reuses nothing needs no training")
+    budget(cur_percent, num_steps, num_blocks=1)  # refuses what no schedule has
+    return RouterTraining(
+        walk="sdt",
+        objective="leave-one-out",
+        lambda_scores="soft",
+        trajectories=trajectories,
+        batch=batch,
+        refresh=max(1, trajectories // 10),
+        lambda_batch=batch,
+        lr=0.1,
+        adam_eps=1e-12,
+        tau=0.1,
+        cur_percent=cur_percent,
+        seed=seed,
+    )
+
+
+def describe(source, loaded, pipe, captions, *, num_steps, guidance, training):
+    """-> PipelineRouter. guidance None: the pipeline's default."""
+    if guidance is None:
+        guidance = inspect.signature(pipe.__call__).parameters["guidance_scale"].default
+    conds = f"{loaded.num_conds} classes"
+    if isinstance(loaded.cond([0]), TextCond):
+        conds = f"{loaded.num_conds} captions, sha256 {hashlib.sha256(Path(captions).read_bytes()).hexdigest()[:12]}"
+    return PipelineRouter(
+        model=str(source),
+        model_sha256=_sha256(pipe.transformer),
+        sampler=type(pipe.scheduler).__name__,
+        scheduler=json.loads(pipe.scheduler.to_json_string()),
+        num_steps=num_steps,
+        guidance=float(guidance),
+        conds=conds,
+        training=training,
+    )
+
+
+def cost(loaded, router):
+    """What training will take, from one update and one forward that are timed -> dict of counts,
+    seconds and bytes.
+    """
+    config, steps, work = router.training, router.num_steps, Work(loaded, router)
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()  # of the text encoder
+    x, cond = work.draw(seeds.TRAJECTORY, 0, config.batch)
+    denoiser = work.denoiser(
+        cond, router.guidance, work.step_noise(config.batch, seeds.TRAJECTORY, 0)
+    )
+    logits = initial_logits(steps, loaded.backbone.num_blocks, config.seed).to(loaded.device)
+    learner = Learner(logits, tau=config.tau, lr=config.lr)
+    first = denoiser.advance(denoiser.begin(x), denoiser.computed)
+    learn = sdt.update_by(denoiser, learner, fast_pair(loaded.backbone))
+    forward = torch.no_grad()(denoiser.computed)
+    update_s, forward_s = (
+        min(_seconds(denoiser.advance, first, one) for _ in range(2)) for one in (learn, forward)
+    )
+    updates, refreshes = (
+        config.trajectories * (steps - 1),
+        -(-config.trajectories // config.refresh),
+    )
+    forwards = (
+        refreshes * steps * (steps + 1) // 2
+    )  # of lambda: the walk, and at each step a fork to the end
+    return {
+        "updates": updates,
+        "lambda_forwards": forwards,
+        "update_s": update_s,
+        "forward_s": forward_s,
+        "seconds": updates * update_s + (forwards + config.trajectories) * forward_s,
+        "peak_bytes": _peak_bytes(),
+    }
+
+
+def train_router(loaded, router, out, progress=iter):
+    """Train, or go on where a killed training stopped, or find it done -> the Router, saved in the
+    folder `out`.
+    """
+
+    def trained(state):
+        # each trajectory is saved: here they are long, and the state is small
+        pair = fast_pair(loaded.backbone)
+        logits, log = train(loaded, router, state, pair=pair, save_every=1, progress=progress)
+        made = Router(
+            logits=logits,
+            tau=router.training.tau,
+            timesteps=tuple(loaded.sampler.timesteps(router.num_steps)),
+            about={**asdict(router), "kinds": loaded.backbone.kinds},
+        )
+        return made, log
+
+    return in_folder(Path(out), asdict(router), trained)
+
+
+def in_folder(out, config, trained):
+    """The Router of a folder: made there by trained(path of the state) -> Router, log; gone on with
+    where that was killed; or found done. config: what all of these must agree on.
+    """
+    with locked(out, ".training"):
+        _agree(config, out / "config.json")
+        if not (out / FILE).exists():
+            state = out / "state.safetensors"
+            router, log = trained(state)
+            write_json(out / "log.json", log)
+            router.save_pretrained(out)
+            state.unlink(missing_ok=True)
+    return Router.from_pretrained(out)
+
+
+def _sha256(module):
+    """Over names and values of its tensors, as they are loaded."""
+    whole = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        whole.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return whole.hexdigest()
+
+
+def _agree(config, path):
+    """A folder belongs to one configuration. The model is what its hash says, wherever it lies."""
+    config = json.loads(json.dumps(config))
+    if not path.exists():
+        return write_json(path, config)
+    there = read_json(path)
+    flat, there = ({**own, **own.get("training", {})} for own in (config, there))
+    differing = [
+        field
+        for field in flat
+        if field not in ("model", "training") and there.get(field) != flat[field]
+    ]
+    check(
+        not differing,
+        "out",
+        str(path.parent),
+        f"it holds a router with another {', '.join(differing)}; choose another folder",
+    )
+
+
+def _seconds(function, *arguments):
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    begin = time.perf_counter()
+    function(*arguments)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin
+
+
+def _peak_bytes():
+    """Of the GPU where there is one, else of this process."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
