@@ -84,7 +84,7 @@ def test_a_killed_training_goes_on_in_its_folder_and_a_finished_one_runs_nothing
     resumed = harmonica.train(pipe, call=call, out=tmp_path, **FEW)
     assert torch.equal(resumed.logits, straight.logits)
     assert not (tmp_path / "state.safetensors").exists()
-    monkeypatch.setattr(Trajectories, "router", None)
+    monkeypatch.setattr(Trajectories, "walk", None)
     again = harmonica.train(pipe, call=call, out=tmp_path, **FEW)
     assert torch.equal(again.logits, straight.logits)
     with pytest.raises(BadInput, match="a router with another cur_percent; choose another"):
