@@ -113,6 +113,19 @@ def test_mix_by_hand():
     assert cache == [10, 20, None]
 
 
+def test_a_mix_that_is_asked_twice_answers_the_same():
+    """As a checkpointed block asks: once forward, once more for the backward pass."""
+    scores = torch.tensor([0.25, 0.75], requires_grad=True)
+    old = [(torch.tensor([4.0]), None), [torch.tensor([8.0])]]
+    at, cache = mix(scores, [True, False], old)
+    new = (torch.tensor([0.0]), None), [torch.tensor([0.0])]
+    for _ in range(2):
+        pair, single = (at(i, lambda i=i: new[i]) for i in range(2))
+        assert pair[0].item() == 3 and pair[1] is None and single[0].item() == 2
+        assert cache[0][0].item() == 3 and not cache[0][0].requires_grad
+        assert cache[1] is old[1]
+
+
 def test_a_walk_forks_at_any_point(tiny_walk, tiny_scores):
     """Nothing of a Point changes while other walks start from it."""
     denoiser, x = tiny_walk()

@@ -36,6 +36,17 @@ def test_a_budget_is_met_exactly_by_the_lowest_scores(cur):
     assert cur == 0 or router.scores[1:][~keep[1:]].max() <= router.scores[1:][keep[1:]].min()
 
 
+def test_units_that_reach_nothing_are_skipped_and_do_not_count():
+    units = [f"blocks.{i}" for i in range(8)]
+    logits = random_router().logits.index_fill(1, torch.tensor([6]), -5.0)
+    router = Router(logits=logits, about={"units": units, "free": ["blocks.6"], "training": {}})
+    keep = router.keep(50)
+    counted = [0, 1, 2, 3, 4, 5, 7]
+    assert int((~keep[:, counted]).sum()) == round(0.5 * 6 * 7)
+    assert keep[0].all() and not keep[1:, 6].any()
+    assert router.schedule(50).cur_percent == 50 and router.kinds is None
+
+
 def test_a_mask_becomes_a_router_with_that_mask():
     keep = schedules.random(6, 8, 20, seed=0)
     router = routers.from_keep(keep)
