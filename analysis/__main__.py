@@ -19,9 +19,7 @@ FEW = 3  # files of a folder that are listed by name
 
 
 def main(argv=None):
-    return command.run(
-        lambda argv: (arguments := parser().parse_args(argv)).function(arguments), argv
-    )
+    return command.call(parser, argv)
 
 
 def parser():

@@ -12,12 +12,7 @@ def main(argv=None):
 
     # side by side, spinning threads starve each other
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    return command.run(_call, argv)
-
-
-def _call(argv):
-    arguments = parser().parse_args(argv)
-    return arguments.function(arguments)
+    return command.call(parser, argv)
 
 
 def parser():

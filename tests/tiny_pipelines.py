@@ -205,3 +205,16 @@ def run(pipe, inputs, seed=0, **more):
     generator = torch.Generator().manual_seed(seed)
     out = pipe(**inputs | more, generator=generator, return_dict=False)[0]
     return torch.as_tensor(out)
+
+
+def unet_pipeline():
+    """One without a transformer."""
+    unet = diffusers.UNet2DModel(
+        block_out_channels=(8, 8),
+        norm_num_groups=2,
+        layers_per_block=1,
+        sample_size=8,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    )
+    return diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler())

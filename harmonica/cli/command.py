@@ -43,6 +43,16 @@ def run(function, arguments):
             return 2
 
 
+def call(parser, arguments):
+    """`run` the function of the verb that the arguments name. parser() -> the Parser."""
+
+    def function(arguments):
+        given = parser().parse_args(arguments)
+        return given.function(given)
+
+    return run(function, arguments)
+
+
 @contextmanager
 def _interrupts():
     """Yield a list that is empty until Ctrl-C. Where Python would print and forget a Ctrl-C, in a

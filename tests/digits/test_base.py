@@ -3,7 +3,6 @@ data.
 """
 
 import numpy as np
-import pytest
 import torch
 
 from harmonica.backbones.dit import DiT
@@ -14,22 +13,11 @@ from harmonica.method.denoise import run_all
 CONFIG = base.BaseTraining(seed=0, width=16, depth=2, heads=2, steps=6, batch=4)
 
 
-def test_resuming_gives_the_same_bits(tmp_path, monkeypatch):
+def test_resuming_gives_the_same_bits(tmp_path, resumed):
     straight = base.train(CONFIG, tmp_path / "none", save_every=100)
-    draw, state = base.draw, tmp_path / "state.safetensors"
-
-    def killed_at_step_4(*arguments):
-        if arguments[-1] == 4:
-            raise KeyboardInterrupt
-        return draw(*arguments)
-
-    monkeypatch.setattr(base, "draw", killed_at_step_4)
-    with pytest.raises(KeyboardInterrupt):
-        base.train(CONFIG, state, save_every=3)
-    monkeypatch.setattr(base, "draw", draw)
-    resumed = base.train(CONFIG, state, save_every=3)
-    assert straight.keys() == resumed.keys() and all(
-        torch.equal(straight[name], resumed[name]) for name in straight
+    again = resumed(base.train, CONFIG)
+    assert straight.keys() == again.keys() and all(
+        torch.equal(straight[name], again[name]) for name in straight
     )
     assert {value.dtype for value in straight.values()} == {torch.float16}
     other = base.train(

@@ -2,32 +2,20 @@
 is saved is the official form.
 """
 
-import pytest
 import torch
 
 from harmonica.backbones.uvit import UViT
 from harmonica.backbones.uvit_official import from_official, shape_of
-from harmonica.digits import base, data, uvit
+from harmonica.digits import data, uvit
 from harmonica.method.denoise import run_all
 
 CONFIG = uvit.UViTTraining(seed=0, width=16, depth=2, heads=2, steps=6, batch=4)
 
 
-def test_resuming_gives_the_same_bits(tmp_path, monkeypatch):
+def test_resuming_gives_the_same_bits(tmp_path, resumed):
     straight = uvit.train(CONFIG, tmp_path / "none", save_every=100)
-    draw, state = base.draw, tmp_path / "state.safetensors"
-
-    def killed_at_step_4(*arguments):
-        if arguments[-1] == 4:
-            raise KeyboardInterrupt
-        return draw(*arguments)
-
-    monkeypatch.setattr(base, "draw", killed_at_step_4)
-    with pytest.raises(KeyboardInterrupt):
-        uvit.train(CONFIG, state, save_every=3)
-    monkeypatch.setattr(base, "draw", draw)
-    resumed = uvit.train(CONFIG, state, save_every=3)
-    assert all(torch.equal(straight[name], resumed[name]) for name in straight)
+    again = resumed(uvit.train, CONFIG)
+    assert all(torch.equal(straight[name], again[name]) for name in straight)
     assert {value.dtype for value in straight.values()} == {torch.float16}
     shape = shape_of(straight, 2)
     assert (shape.width, shape.depth, shape.num_classes) == (16, 2, data.NUM_CLASSES + 1)

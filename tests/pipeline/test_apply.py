@@ -7,10 +7,9 @@ import gc
 import warnings
 import weakref
 
-import diffusers
 import pytest
 import torch
-from tiny_pipelines import PIPELINES, STEPS, flow, flux, run, sd3
+from tiny_pipelines import PIPELINES, STEPS, flow, flux, run, sd3, unet_pipeline
 from torch.utils._pytree import tree_leaves
 
 import harmonica
@@ -273,16 +272,8 @@ def test_refusals_of_models(tmp_path):
     pipe.transformer = torch.compile(pipe.transformer)
     with pytest.raises(BadInput, match="FluxTransformer2DModel is compiled as a whole"):
         harmonica.apply(pipe, schedule)
-    unet = diffusers.UNet2DModel(
-        block_out_channels=(8, 8),
-        norm_num_groups=2,
-        layers_per_block=1,
-        sample_size=8,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-    )
     with pytest.raises(BadInput, match="DDPMPipeline.*not a U-Net"):
-        harmonica.apply(diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()), schedule)
+        harmonica.apply(unet_pipeline(), schedule)
 
 
 def test_a_unit_that_reaches_nothing_may_be_skipped():

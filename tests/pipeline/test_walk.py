@@ -10,7 +10,19 @@ import accelerate
 import diffusers
 import pytest
 import torch
-from tiny_pipelines import PIPELINES, built, call, flow, flux, pixart, run, sd3, vae, wan
+from tiny_pipelines import (
+    PIPELINES,
+    built,
+    call,
+    flow,
+    flux,
+    pixart,
+    run,
+    sd3,
+    unet_pipeline,
+    vae,
+    wan,
+)
 from tiny_transformers import randn, tiny
 from torch.utils._pytree import tree_leaves
 
@@ -337,16 +349,8 @@ def test_refusals():
         )
         with pytest.raises(BadInput, match="was exchanged"):
             run(pipe, inputs)
-    unet = diffusers.UNet2DModel(
-        block_out_channels=(8, 8),
-        norm_num_groups=2,
-        layers_per_block=1,
-        sample_size=8,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
-        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
-    )
     with pytest.raises(BadInput, match="DDPMPipeline.*not a U-Net"):
-        PipelineWalk(diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler()), kept)
+        PipelineWalk(unet_pipeline(), kept)
     model, inputs = tiny("FluxTransformer2DModel")
     pipe = Unstepped(model, flow())
     with PipelineWalk(pipe, kept), pytest.raises(BadInput, match="cannot be told apart"):
