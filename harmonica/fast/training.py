@@ -15,9 +15,9 @@ def fast_pair(backbone, recompute=False, compile=False):
     recompute: activations are computed again in the backward pass. compile: units, gates and mixes
     are compiled functions (fused.py).
     """
-    times, blend = Times(backbone), None
+    times, blend = Times(backbone), blended
     if compile:
-        backbone, blend = fused(backbone), partial(run, blended)
+        backbone, blend = fused(backbone), partial(run, blend)
     (start,) = starts(backbone, [(True,) * backbone.num_blocks])
 
     def pair(x, timestep, ctx, r, cache):

@@ -29,7 +29,13 @@ def reuse(keep, cache):
     return at, cache
 
 
-def mix(scores, write, cache, blend=None, kept=torch.Tensor.detach):
+def blended(of_new, of_old, new, old):
+    """of_new new + of_old old, in r's precision: its gradient is a small difference of large sums."""
+    wide = torch.promote_types(new.dtype, of_new.dtype)
+    return (of_new * new.to(wide)).add_(of_old * old.to(wide)).to(new.dtype)
+
+
+def mix(scores, write, cache, blend=blended, kept=torch.Tensor.detach):
     """One step of the student in training: o_i = r_i f_i(h) + (1 - r_i) cache_i.
 
     An empty slot counts as o_i = f_i. scores: (N,) router row r, with or without a graph. write: N
@@ -37,7 +43,7 @@ def mix(scores, write, cache, blend=None, kept=torch.Tensor.detach):
     default detached (`kept`). blend: `blended`, or a faster one. Returns at, new cache; asked
     twice, as by a checkpointed block, `at` gives the same.
     """
-    earlier, cache, blend = cache, list(cache), blend or blended
+    earlier, cache = cache, list(cache)
     of_new, of_old = scores.unbind(), (1 - scores).unbind()  # one node of the graph for all blocks
 
     def at(i, compute):
@@ -49,12 +55,6 @@ def mix(scores, write, cache, blend=None, kept=torch.Tensor.detach):
         return out
 
     return at, cache
-
-
-def blended(of_new, of_old, new, old):
-    """of_new new + of_old old, in r's precision: its gradient is a small difference of large sums."""
-    wide = torch.promote_types(new.dtype, of_new.dtype)
-    return (of_new * new.to(wide)).add_(of_old * old.to(wide)).to(new.dtype)
 
 
 def _each(function, *features):

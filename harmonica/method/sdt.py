@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from harmonica.method.cache import mix
+from harmonica.method.cache import blended, mix
 
 
 def walk(denoiser, x, learner, pair=None):
@@ -58,7 +58,7 @@ def plain_pair(backbone, x, timestep, ctx, r, cache):
     return compare(backbone, *backbone.start(x, t, ctx), r, cache)
 
 
-def compare(backbone, h, c, r, cache, recompute=False, blend=None):
+def compare(backbone, h, c, r, cache, recompute=False, blend=blended):
     """Teacher and student from one start; they share the first block's feature, too.
 
     r: (N,), with graph. recompute: the student's activations are not kept but computed again in the
