@@ -389,7 +389,7 @@ def random_weights(tmp_path_factory):
     import torch
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    from harmonica.weights import INCEPTION
+    from harmonica.weights.catalogue import INCEPTION
 
     path = tmp_path_factory.mktemp("weights") / INCEPTION
     torch.save({}, path)

@@ -4,8 +4,8 @@ Every method at the compute of DeepCache's mask, beside FORA and Faster Diffusio
 own. At digits scale UViT-digits, at paper scale the authors' U-ViT-H/2 on ImageNet 256.
 """
 
-from harmonica import weights
 from harmonica.method.settings import RouterTraining
+from harmonica.weights import catalogue
 
 from .. import paper_scale
 from ..paper_scale import Budget, published_router
@@ -85,7 +85,7 @@ def _at(group, cur, form):
 
 
 def _published(rows, num_seeds):
-    base = paper_scale.base("U-ViT-H/2 ImageNet", weights.UVIT, "VIRTUAL_imagenet256_labeled.npz")
+    base = paper_scale.base("U-ViT-H/2 ImageNet", catalogue.UVIT, "VIRTUAL_imagenet256_labeled.npz")
     budget, steps, cur = Budget(), NUM_STEPS["paper"], CUR["paper"]
     group = Group(
         title=base.label,

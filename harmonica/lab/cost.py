@@ -9,7 +9,6 @@ from math import isqrt
 
 import torch
 
-from harmonica import weights
 from harmonica.backbones.counts import count
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build
@@ -18,10 +17,11 @@ from harmonica.backbones.uvit_official import Shape, UViTModel
 from harmonica.digits.manifest import manifest, side
 from harmonica.fast.steps import held_features
 from harmonica.method.schedules import cur_percent, full
+from harmonica.weights import catalogue
 
 DIT_XL, HEADS = {"width": 1152, "depth": 28, "patch": 2, "heads": 16}, 4
 TOKENS = {"DiT-XL/2 256": 256, "DiT-XL/2 512": 1024}
-TOKENS |= {name: file.tokens for name, file in weights.PUBLISHED.items() if file.tokens}
+TOKENS |= {name: file.tokens for name, file in catalogue.PUBLISHED.items() if file.tokens}
 
 
 def macs(counts, keep, halves=1):
@@ -52,7 +52,7 @@ def counts_of(model):
     if not own and model not in TOKENS:
         return None
     with torch.device("meta"):
-        if about.get("family") == "uvit" or model == weights.UVIT:
+        if about.get("family") == "uvit" or model == catalogue.UVIT:
             return _of_uvit(own)
         return _of_pixart(model, own) if text else _of_dit(model, own)
 

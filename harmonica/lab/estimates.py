@@ -6,8 +6,8 @@ core of a 2.6 GHz server at the small scales, ASSUMED for one H100-class GPU at 
 
 from dataclasses import dataclass
 
-from harmonica import weights
 from harmonica.digits.manifest import manifest, side
+from harmonica.weights import catalogue
 
 WIDTH, DEPTH = 1152, 28  # of DiT-XL/2 and of the published PixArts
 SMOKE = {"width": 32, "depth": 2, "patch": 2}
@@ -150,9 +150,9 @@ def forward_macs(model):
 def _shape(model):
     """-> tokens, width, depth, whether text enters."""
     if model.scale == "paper":
-        known = weights.PUBLISHED.get(model.name)
+        known = catalogue.PUBLISHED.get(model.name)
         count = known.tokens if known and known.tokens else 256
-        depth = DEPTH + (model.name == weights.UVIT)
+        depth = DEPTH + (model.name == catalogue.UVIT)
         return count, WIDTH, depth, model.prompts is not None
     about = manifest()[model.name]
     shape = about["training"] or SMOKE

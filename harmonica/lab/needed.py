@@ -5,6 +5,7 @@ they come from. Imports no torch.
 from harmonica import weights
 from harmonica.errors import BadInput
 from harmonica.lab import estimates
+from harmonica.weights import catalogue
 
 
 def missing_files(artefacts):
@@ -38,7 +39,7 @@ def names(artefacts):
         read = [artefact.model.name, null and null.name]
         if artefact.kind == "run" and artefact.images:
             images, prompts = artefact.images, artefact.model.prompts
-            inception = images.inception or weights.PUBLISHED[weights.INCEPTION]
+            inception = images.inception or catalogue.PUBLISHED[catalogue.INCEPTION]
             read += [images.decoder.name, inception.name, images.reference]
             read += [images.clip and images.clip.name, prompts and prompts.name]
         found |= {name: True for name in read if name}

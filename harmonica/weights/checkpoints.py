@@ -13,6 +13,7 @@ from harmonica import weights
 from harmonica.backbones.uvit_official import MARK, shape_of
 from harmonica.errors import BadInput, check
 from harmonica.files import first_line, read_json
+from harmonica.weights import catalogue
 
 # of the published widths DiT-S, B, L, XL: no file tells them
 HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}
@@ -112,8 +113,8 @@ def describe(path):
     path = Path(path) if Path(path).exists() else weights.find(str(path))
     file = weights.file_of(path)
     digest = weights.sha256(file)
-    name = next((name for name, own in weights.PUBLISHED.items() if own.sha256 == digest), None)
-    if name == weights.CLEAN_INCEPTION:  # TorchScript, which is code: its hash must do
+    name = next((name for name, own in catalogue.PUBLISHED.items() if own.sha256 == digest), None)
+    if name == catalogue.CLEAN_INCEPTION:  # TorchScript, which is code: its hash must do
         form, tensors = ("Inception", "clean-fid"), {}
     else:
         tensors = read_tensors(file)

@@ -7,13 +7,14 @@ from pathlib import Path
 from harmonica import weights
 from harmonica.errors import check
 from harmonica.metrics import features
+from harmonica.weights import catalogue
 
 REFERENCES = {256: "VIRTUAL_imagenet256_labeled.npz", 512: "VIRTUAL_imagenet512.npz"}
 
 
 def inception_path():
     """Where the weights of the paper scale's extractor are looked for."""
-    return weights.folder() / weights.INCEPTION
+    return weights.folder() / catalogue.INCEPTION
 
 
 def inception(path=None, sha256=None):
@@ -22,7 +23,7 @@ def inception(path=None, sha256=None):
     sha256: what the file's hash must be or begin with, by default the published one. BadInput where
     the file is missing, has another hash or holds no InceptionV3.
     """
-    path, known = Path(path or inception_path()), weights.PUBLISHED[weights.INCEPTION]
+    path, known = Path(path or inception_path()), catalogue.PUBLISHED[catalogue.INCEPTION]
     weights.checked(path.name, sha256 or known.sha256, "inception", path.parent)
     return features.inception(path)
 
@@ -32,7 +33,7 @@ def clean_inception(folder, device):
 
     BadInput where the file is another one.
     """
-    known = weights.PUBLISHED[weights.CLEAN_INCEPTION]
+    known = catalogue.PUBLISHED[catalogue.CLEAN_INCEPTION]
     if not (folder / known.name).is_file():
         return None, f"clean_FID is left out: {known.name} of {known.source} is not in {folder}"
     weights.checked(known.name, known.sha256, "inception", folder)

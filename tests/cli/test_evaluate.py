@@ -10,7 +10,7 @@ from PIL import Image
 from harmonica import weights
 from harmonica.__main__ import main
 from harmonica.metrics.images import write_npz
-from harmonica.weights import extractors
+from harmonica.weights import catalogue, extractors
 
 
 @pytest.fixture
@@ -97,9 +97,9 @@ def test_missing_and_other_weights(here, refused_here, monkeypatch, random_weigh
     monkeypatch.undo()
     monkeypatch.chdir(here)
     evaluate = ("evaluate", "--samples", "x.npz", "--reference", "real.npz")
-    refused_here(*evaluate, words=[f"weights/{weights.INCEPTION} does not exist", "v0.2.0"])
+    refused_here(*evaluate, words=[f"weights/{catalogue.INCEPTION} does not exist", "v0.2.0"])
     monkeypatch.setenv("HARMONICA_WEIGHTS", "elsewhere")
-    refused_here(*evaluate, words=[f"elsewhere/{weights.INCEPTION} does not exist"])
+    refused_here(*evaluate, words=[f"elsewhere/{catalogue.INCEPTION} does not exist"])
     refused_here(*evaluate, "--inception", random_weights, words=["sha256", "6726825d"])
     refused_here(
         *evaluate,

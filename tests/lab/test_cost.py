@@ -5,13 +5,13 @@ latency is summarised.
 import pytest
 import torch
 
-from harmonica import weights
 from harmonica.backbones.counts import count
 from harmonica.digits.manifest import manifest
 from harmonica.lab import cost
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 from harmonica.method import schedules
+from harmonica.weights import catalogue
 
 
 def test_a_reused_block_saves_exactly_its_own(tiny_dit):
@@ -70,7 +70,7 @@ def test_the_mac_fraction_by_name_is_that_of_the_model(smoke_model):
         cost.mac_fraction("DiT-XL/2 256", schedules.full(20, 54)) is None
         and cost.mac_fraction(None, keep) is None
     )
-    assert cost.mac_fraction(weights.UVIT, schedules.full(20, 58)) == 1
+    assert cost.mac_fraction(catalogue.UVIT, schedules.full(20, 58)) == 1
     half = cost.mac_fraction("DiT-XL/2 256", schedules.fora(20, 56))
     assert half == pytest.approx(0.5, abs=2e-3)  # 0.2 % and less of a forward cannot be skipped
 
@@ -79,9 +79,13 @@ def test_the_mac_fraction_of_the_published_pixarts():
     """Per token: 4 width^2 of the projections of self-attention, 2 of cross-attention, 8 of the
     feed-forward; scores.
     """
-    names = [name for name in weights.PUBLISHED if name.startswith("PixArt-alpha/")]
+    names = [name for name in catalogue.PUBLISHED if name.startswith("PixArt-alpha/")]
     for name in names:
-        tokens, text, width = weights.PUBLISHED[name].tokens, 300 if "Sigma" in name else 120, 1152
+        tokens, text, width = (
+            catalogue.PUBLISHED[name].tokens,
+            300 if "Sigma" in name else 120,
+            1152,
+        )
         without_cross = schedules.full(20, 84)
         without_cross[1:, 1::3] = False
         share = (2 * width + 2 * text) / (14 * width + 2 * tokens + 2 * text)

@@ -5,7 +5,6 @@ images do.
 import numpy as np
 import pytest
 
-from harmonica import weights
 from harmonica.errors import BadInput
 from harmonica.files import save_array
 from harmonica.lab import evaluation
@@ -15,7 +14,7 @@ from harmonica.lab.specs import RunSpec
 from harmonica.lab.store import Store
 from harmonica.metrics import adm
 from harmonica.metrics.images import open_images, write_npz
-from harmonica.weights import extractors
+from harmonica.weights import catalogue, extractors
 
 MODEL = ModelSpec(name="tiny", sha256="0" * 64, scale="paper")
 RUN = RunSpec(model=MODEL, num_steps=4, against=4, num_images=30, batch=8)
@@ -48,7 +47,7 @@ def store(tmp_path, images, few_features, monkeypatch):
 def test_a_run_at_paper_scale_is_evaluated_as_its_images_are(store, tmp_path, images, few_features):
     found = evaluation.evaluate(RUN, store)
     left_out = found.pop("clean_FID_left_out")
-    assert weights.CLEAN_INCEPTION in left_out and str(tmp_path) in left_out
+    assert catalogue.CLEAN_INCEPTION in left_out and str(tmp_path) in left_out
     made = images(32, seed=1)[:30]
     assert found == adm.evaluate_images(
         [made], tmp_path / "reference.npz", inception=few_features, num_images=30

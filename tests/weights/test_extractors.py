@@ -2,9 +2,8 @@
 
 import pytest
 
-from harmonica import weights
 from harmonica.errors import BadInput
-from harmonica.weights import extractors
+from harmonica.weights import catalogue, extractors
 
 
 def test_inception_refuses_another_file(random_weights):
@@ -16,7 +15,7 @@ def test_inception_names_a_missing_file(tmp_path, monkeypatch):
     monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
     with pytest.raises(BadInput) as error:
         extractors.inception()
-    for part in (weights.INCEPTION, "v0.2.0", str(tmp_path)):
+    for part in (catalogue.INCEPTION, "v0.2.0", str(tmp_path)):
         assert part in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -24,8 +23,8 @@ def test_inception_names_a_missing_file(tmp_path, monkeypatch):
 def test_clean_fids_inception_is_compared_before_it_is_opened(tmp_path):
     """The file is code: another one is not run."""
     none, reason = extractors.clean_inception(tmp_path, "cpu")
-    assert none is None and weights.CLEAN_INCEPTION in reason and "NVIDIA" in reason
-    (tmp_path / weights.CLEAN_INCEPTION).write_text("another")
+    assert none is None and catalogue.CLEAN_INCEPTION in reason and "NVIDIA" in reason
+    (tmp_path / catalogue.CLEAN_INCEPTION).write_text("another")
     with pytest.raises(BadInput, match="sha256"):
         extractors.clean_inception(tmp_path, "cpu")
 

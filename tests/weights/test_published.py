@@ -23,6 +23,7 @@ from harmonica.lab.models import load_model
 from harmonica.lab.specs import RunSpec
 from harmonica.method import schedules
 from harmonica.method.denoise import run_all
+from harmonica.weights import catalogue
 from harmonica.weights.checkpoints import describe, of_folder
 from harmonica.weights.dit import read
 
@@ -131,10 +132,10 @@ def test_weights_check_says_what_a_file_is(doors, folder, capsys):
 
 
 def test_the_hash_of_a_published_file_is_known(doors, folder, monkeypatch):
-    known = weights.Published(
+    known = catalogue.Published(
         name="DiT-XL-2-256x256.pt", source="somewhere", sha256=doors[0].sha256
     )
-    monkeypatch.setitem(weights.PUBLISHED, known.name, known)
+    monkeypatch.setitem(catalogue.PUBLISHED, known.name, known)
     assert describe(folder / "tiny.pt")["published_as"] == known.name
     (folder / known.name).write_bytes(b"another")
     with pytest.raises(BadInput, match="sha256 is .* incomplete or another one"):
@@ -153,7 +154,7 @@ def test_a_missing_file_is_named_with_its_source_and_its_place(folder, name):
     assert (
         name in str(said.value)
         and str(folder) in str(said.value)
-        and weights.PUBLISHED[name].source in str(said.value)
+        and catalogue.PUBLISHED[name].source in str(said.value)
     )
 
 
