@@ -111,9 +111,9 @@ def schedule_map(schedule, path):
 
 def kinds_of(router):
     """The kinds of block that take turns in a router's columns: its own, else attention and
-    feed-forward as in DiT.
+    feed-forward as in DiT. Units that have names need not take turns.
     """
-    kinds = tuple(router.about.get("kinds", DIT_KINDS))
+    kinds = tuple(router.about.get("kinds", ("unit",) if "units" in router.about else DIT_KINDS))
     return kinds if np.shape(router.scores)[1] % len(kinds) == 0 else ("block",)
 
 
