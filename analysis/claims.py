@@ -77,11 +77,7 @@ def claims(groups, table):
     """
     found = found_in(groups)
     said = [plain_wins(found, table.plain_wins)] if table.plain_wins else []
-    said += [
-        answer(found, question, table.title)
-        for question in table.questions
-        if question.core or cases(found, question.left, question.right)
-    ]
+    said += [answer(found, question, table.title) for question in questions_of(table, found)]
     if any(setting.cur is None for setting, _ in found):
         said.append(
             Claim(
@@ -96,6 +92,17 @@ def claims(groups, table):
 def found_in(groups, where=""):
     """[(Setting, where)] of records.Group's. where: a link to their table, to be shown."""
     return [(setting, where) for group in groups for setting in settings(group)]
+
+
+def questions_of(table, found):
+    """The Questions of a tables.Table that settings [(Setting, where)] are asked: those of the core
+    rows, and others where both methods are there.
+    """
+    return [
+        question
+        for question in table.questions
+        if question.core or cases(found, question.left, question.right)
+    ]
 
 
 def answer(found, question, table):

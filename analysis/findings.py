@@ -6,7 +6,7 @@ folder of results).
 import numpy as np
 
 from .ablation_tables import ABLATIONS
-from .claims import SPEEDS, answer, cases, claims, found_in
+from .claims import SPEEDS, answer, cases, claims, found_in, questions_of
 from .compare import CARRYING, LOSES, OPEN, PUBLISHED, WINS
 from .document import markdown
 from .intervals import POWER, detectable
@@ -72,16 +72,15 @@ def _ahead(found, plain):
 def of_ablations(groups, results):
     """Every question that an ablation is asked, with its verdict and counts, in one table."""
     rows = []
-    for asked in ABLATIONS:
-        found = found_in(groups.get(asked.name, ()))
-        title = asked.title.removeprefix("Ablation: ")
-        link = f"[{title}](../results/tables/{asked.name}.digits.md)"
-        for question in asked.questions if found else ():
-            if question.core or cases(found, question.left, question.right):
-                claim = answer(found, question, asked.title)
-                marks = [str(claim.marks.count(mark)) for mark in (WINS, LOSES, OPEN)]
-                rows.append([link, question.title, claim.verdict, *marks])
-                link = ""
+    for table in ABLATIONS:
+        found = found_in(groups.get(table.name, ()))
+        title = table.title.removeprefix("Ablation: ")
+        link = f"[{title}](../results/tables/{table.name}.digits.md)"
+        for question in questions_of(table, found) if found else ():
+            claim = answer(found, question, table.title)
+            marks = [str(claim.marks.count(mark)) for mark in (WINS, LOSES, OPEN)]
+            rows.append([link, question.title, claim.verdict, *marks])
+            link = ""
     headings = ["ablation", "question", "verdict", "won", "lost", "open"]
     return markdown([("table", headings, rows)]).strip()
 

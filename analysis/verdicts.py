@@ -16,6 +16,7 @@ from .claims import (
     found_in,
     nearly_lossless,
     plain_wins,
+    questions_of,
     why_not,
 )
 from .compare import LOSES, OPEN, WINS
@@ -164,8 +165,8 @@ def other_findings(groups):
     }
     made = []
     for name in groups:
-        for question in TABLES[name].questions:
-            found = _found(groups, [name])
+        found = _found(groups, [name])
+        for question in questions_of(TABLES[name], found):
             claim = answer(found, question, TABLES[name].title)
             if not {case.runs for case in cases(found, question.left, question.right)} <= told:
                 made.append(claim)
