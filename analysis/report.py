@@ -134,7 +134,14 @@ def missing(group):
             f"x_0 error of {', '.join(other_noise)}: the sampler draws noise at each step, so "
             "fewer steps are another realisation, which is not compared image by image"
         )
-    unmeasured = [methods.label(line.row) for line in group.lines if line.latency is None]
+    untimed = [methods.called(line.row) for line in group.lines if not line.row.timed]
+    if untimed:
+        reasons.append(
+            f"latency and speedup of {', '.join(untimed)}: lower precision is only simulated"
+        )
+    unmeasured = [
+        methods.label(line.row) for line in group.lines if line.row.timed and line.latency is None
+    ]
     if unmeasured:
         reasons.append(
             f"latency and speedup of {', '.join(unmeasured)}: no finished latency record "
