@@ -102,4 +102,4 @@ def _middles(grids):
 def _where(line, group):
     """A row's method, with its CUR where it reuses anything."""
     cur = line.row.cur_percent or line.mean("cur_percent")
-    return label(line.row) + (f" {cur:g} %" if cur else "")
+    return label(line.row) + (f" {cur:.4g} %" if cur else "")
