@@ -97,7 +97,7 @@ def wait_for():
         end = time.monotonic() + seconds
         while not (value := condition()):
             assert time.monotonic() < end, f"still waiting after {seconds} s"
-            time.sleep(0.1)
+            time.sleep(0.02)
         return value
 
     return wait_for

@@ -94,15 +94,15 @@ class Cluster:
 
     def pid(self, lock, but=None):
         """The process at work on an artefact or shard, once there is one other than `but`."""
+        return self.wait_for(lambda: self.at_work(lock, but), seconds=120)
 
-        def at_work():
-            path = self.store.root / "locks" / f"{lock}.json"
-            try:
-                return (pid := json.loads(path.read_text())["pid"]) != but and pid
-            except (FileNotFoundError, json.JSONDecodeError):
-                return None
-
-        return self.wait_for(at_work, seconds=120)
+    def at_work(self, lock, but=None):
+        """The same, None where there is none now."""
+        path = self.store.root / "locks" / f"{lock}.json"
+        try:
+            return (pid := json.loads(path.read_text())["pid"]) != but and pid
+        except (FileNotFoundError, json.JSONDecodeError):
+            return None
 
     def id_of(self, key, index=0):
         return sorted(one.id for one in self.jobs.live()[key])[index]
@@ -181,9 +181,15 @@ def test_killed_on_the_way_the_records_are_the_same(place, alone, same, wait_for
         lambda pid, id_: signal_job(id_),
         lambda pid, id_: subprocess.run(["scontrol", "requeue", id_], check=True),
     ]
-    for index in range(3):
-        pid = cluster.pid(f"{ROUTED.id}-shard-{index}-of-3")
-        harm[index](pid, shards[index])
+    unharmed = dict(enumerate(shards))
+
+    def all_harmed():  # in whatever order they begin: none may end before it is seen
+        for index in [*unharmed]:
+            if pid := cluster.at_work(f"{ROUTED.id}-shard-{index}-of-3"):
+                harm[index](pid, unharmed.pop(index))
+        return not unharmed
+
+    wait_for(all_harmed, seconds=120)
 
     asked = run(place, "--wait")
     assert asked.returncode == 0 and "0 jobs submitted" in asked.stdout, asked.stderr + asked.stdout
