@@ -36,6 +36,11 @@ class Claim:
     headings: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
 
+    @property
+    def whole_sentence(self):
+        """The sentence with a capital letter and a full stop."""
+        return f"{self.sentence[0].upper()}{self.sentence[1:]}."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Case:

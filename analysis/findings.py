@@ -49,7 +49,7 @@ def of_table(name, groups, results):
     baseline is ahead of HarmoniCa.
     """
     said = [
-        f"**{claim.title}: {claim.verdict}.** {claim.sentence[0].upper()}{claim.sentence[1:]}."
+        f"**{claim.title}: {claim.verdict}.** {claim.whole_sentence}"
         for claim in claims(groups[name], TABLES[name])
     ]
     found = found_in(groups[name])
@@ -92,7 +92,7 @@ def of_frontier(groups, results):
     drop = headings.index(SPEEDS)
     rows = [[cell for place, cell in enumerate(row) if place != drop] for row in rows]
     headings = [heading for heading in headings if heading != SPEEDS]
-    said = f"**{plain.title}: {plain.verdict}.** {plain.sentence[0].upper()}{plain.sentence[1:]}."
+    said = f"**{plain.title}: {plain.verdict}.** {plain.whole_sentence}"
     return markdown([("text", said), (kind, headings, rows)]).strip()
 
 

@@ -104,7 +104,7 @@ def _overview_row(claim):
 def _evidence(claim):
     """Blocks: the sentence, and the table where there is one."""
     table = [("table", list(claim.headings), claim.rows)] if claim.rows else []
-    return [("text", f"{claim.sentence[0].upper()}{claim.sentence[1:]}.")] + table
+    return [("text", claim.whole_sentence)] + table
 
 
 def plain_ahead(groups):
