@@ -16,7 +16,7 @@ from harmonica.files import load_state, save_state
 STRETCH = (-0.1, 1.1)  # of the sigmoid, so that 0 and 1 are reached
 WARM_UP, SHARPNESS = 0.2, (20.0, 2.0)  # share without the pull; its exponent falls from, to
 SAVE_EVERY = 10  # layers
-HEADROOM = 1.25
+HEADROOM = 1.6
 
 
 def nearest(weight, bits, inputs=None):
@@ -30,7 +30,8 @@ def ranges(seen, name, bits, each_step):
     """The Range of an observe.Seen, one row per step, all the same unless `each_step`.
 
     Before and behind the blocks it is all that was seen and HEADROOM: there, in the image itself,
-    one value cut off can send a whole trajectory astray, and other images reach further.
+    one value cut off can send a whole trajectory astray, and other images reach further: of 8 192
+    normal numbers the largest is 3.4 at least, of a million others none is above 5.4.
     """
     rows, ends = seen.rows.flatten(1), (seen.low, seen.high)
     if not each_step:
