@@ -1,4 +1,4 @@
-"""What a schedule or router of a pipeline is of: its model, scheduler, guidance and units."""
+"""Describes what a schedule or router was made for: model, scheduler, guidance and units."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from harmonica.pipeline.walk import transformers_of
 
 
 def origin(pipe, walk):
-    """-> the fields that say it, JSON-serialisable. walk: a sampling.Sampling after its learn()."""
+    """-> the description, a JSON-serialisable dict. walk: a sampling.Sampling after its learn()."""
     model = next(iter(transformers_of(pipe).values()))
     name, kinds = pipe.name_or_path or type(pipe).__name__, KINDS.get(type(model))
     return {
@@ -29,7 +29,7 @@ def origin(pipe, walk):
 
 
 def sha256(module):
-    """Over names and values of its tensors, as they are loaded."""
+    """The hash of a module's parameters and buffers: their names and their bytes in memory."""
     whole = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         content = tensor.cpu().contiguous().flatten().view(torch.uint8)

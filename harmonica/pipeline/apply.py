@@ -1,10 +1,9 @@
-"""apply(pipe, schedule): a diffusers pipeline that computes only what a schedule keeps. One line
-for its user.
+"""apply(pipe, schedule) makes a diffusers pipeline compute only what a schedule keeps.
 
-Two engines do it. A DiT or PixArt that is exactly diffusers' own runs by specialised steps
-(planned.py); every other transformer, and these where something was changed in them, by asking each
-unit as it is called (walked.py). Which schedule a call follows, and whether it fits, is decided in
-fitting.py for both.
+There are two engines. A DiT or PixArt with diffusers' own, unchanged code runs the specialised
+steps of harmonica.fast (planned.py). Every other transformer, and a DiT or PixArt in which something
+was changed, runs its own code, and each unit asks the schedule when it is called (walked.py). For
+both, fitting.py decides which schedule a call follows, and whether it fits.
 """
 
 from harmonica.errors import BadInput, check
@@ -22,16 +21,17 @@ def apply(pipe, schedule, *, cur=None, assume_timesteps=False, backend="eager"):
         with harmonica.apply(pipe, schedule):
             images = pipe(...).images
 
-    pipe: a diffusers pipeline over a transformer. schedule: a Schedule, a Router, a path of any
+    pipe: a diffusers pipeline over a transformer. schedule: a Schedule, a Router, a file in any
     format that formats.read knows, a folder of save_pretrained, a folder with one of these for each
-    number of steps, or a hub id. cur: of a Router, reuse exactly round(cur / 100 T N) entries
-    instead of what it was trained for. backend: "compile" (torch.compile) or "cudagraph" (on a GPU)
-    make the steps of a DiT or PixArt faster to call; what they make is kept from call to call, so
-    apply the schedule again after weights were changed in place (an adapter fused, say).
+    number of steps, or a hub id. cur: for a Router only, reuse exactly round(cur / 100 T N) entries
+    instead of the share it was trained for. backend: "compile" (torch.compile) or "cudagraph" (on a
+    GPU) make the steps of a DiT or PixArt faster. Compiled steps are kept between calls, so apply
+    the schedule again after weights were changed in place (by fusing an adapter, for example).
 
     A call of the pipeline raises BadInput before its first step unless the scheduler's timesteps
-    are those that the schedule records; those of flow matching may be shifted, with a warning.
-    assume_timesteps=True accepts a schedule that records none, or others, of the right number.
+    are those that the schedule records; with flow matching they may be shifted, with a warning.
+    assume_timesteps=True accepts a schedule of the right number of steps that records no timesteps
+    or different ones.
     """
     check(backend in BACKENDS, "backend", backend, f"choose one of {', '.join(BACKENDS)}")
     right = "caching is applied to it already; harmonica.remove(pipe) first"
@@ -46,7 +46,7 @@ def apply(pipe, schedule, *, cur=None, assume_timesteps=False, backend="eager"):
 
 
 def remove(pipe):
-    """Undo apply: the pipeline is as it was."""
+    """Undo apply: the pipeline is again as it was before."""
     applied = find_applied(pipe)
     if applied is None:
         raise BadInput("pipe: no schedule is applied to it; there is nothing to remove")
@@ -57,7 +57,7 @@ apply_router, remove_router = apply, remove
 
 
 def find_applied(pipe):
-    """The Planned or Walked at work on a pipeline, its transformer or its scheduler, or None."""
+    """The Planned or Walked that is active on a pipeline, its transformer or scheduler, or None."""
     scheduler, transformer = getattr(pipe, "scheduler", None), getattr(pipe, "transformer", None)
     counting = getattr(getattr(scheduler, "set_timesteps", None), "func", None)
     functions = getattr(transformer, "forward", None), counting, getattr(pipe, "progress_bar", None)

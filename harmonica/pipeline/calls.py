@@ -1,5 +1,5 @@
-"""The call of a pipeline that draws images from seeds: with prompts or classes, and whatever
-arguments a user adds.
+"""Calls a pipeline so that a seed decides the images: with prompts or classes, and with any further
+arguments that the user gives.
 """
 
 import functools
@@ -20,8 +20,8 @@ GUIDANCE = ("guidance_scale", "true_cfg_scale")
 
 
 class OwnCall:
-    """draw(seed, indices) -> latents, of a user's call(pipe, seed, count). guidance: the scale in
-    it, None where it is not known.
+    """draw(seed, indices) -> latents, by the user's own function call(pipe, seed, count). guidance:
+    the scale that this function uses, None if it is not known.
     """
 
     def __init__(self, pipe, call, guidance=None):
@@ -29,7 +29,7 @@ class OwnCall:
         self.names = "class_labels" if "class_labels" in parameters_of(pipe) else "prompt"
 
     def described(self):
-        """By what a search is known again; the code of a call is not compared."""
+        """The words by which a resumed search recognises this call; its code is not compared."""
         return "a call of the user's own"
 
     def __call__(self, seed, indices):
@@ -37,11 +37,11 @@ class OwnCall:
 
 
 class Call:
-    """draw(seed, indices) -> latents. Image k has prompt k, or class k, of those given, in turn;
-    its noise is a function of seed and k.
+    """draw(seed, indices) -> latents. Image k has prompt (or class) k, beginning again after the
+    last one; its noise depends on seed and k alone.
 
-    prompts: words, or class labels of a DiT; None: captions of this package, or all classes.
-    guidance: None for the pipeline's default. arguments: more of the pipeline's call.
+    prompts: captions, or class labels for a DiT. None: the captions of this package, or all classes.
+    guidance: None for the pipeline's default. arguments: further arguments of the pipeline's call.
     """
 
     def __init__(self, pipe, prompts, steps, guidance, arguments):
@@ -70,7 +70,7 @@ class Call:
         return self.pipe(**arguments, return_dict=False)[0]
 
     def described(self):
-        """The prompts and arguments, by hash."""
+        """A hash of the prompts and arguments, by which a resumed search recognises this call."""
         content = json.dumps([self.prompts, self.arguments], default=repr, sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()[:12]
         return f"{len(self.prompts)} {self.names}, sha256 {digest} with the arguments"
@@ -84,18 +84,18 @@ class Call:
         return [int(label) for label in order]
 
     def _fixed(self):
-        """What makes the latents come out as they are, of any size."""
+        """The arguments that make the pipeline return its latents unchanged, at any image size."""
         fixed, source = {}, inspect.getsource(inspect.unwrap(type(self.pipe).__call__))
         if "output_type" in self.parameters and '"latent"' in source:
             fixed["output_type"] = "latent"
         if "use_resolution_binning" in self.parameters:
-            fixed["use_resolution_binning"] = False  # which changes nothing at a size of its own
+            fixed["use_resolution_binning"] = False  # no effect at the sizes the model was made for
         if "clean_caption" in self.parameters and not (is_bs4_available() and is_ftfy_available()):
-            fixed["clean_caption"] = False  # what the pipeline would do, at every call with a word
+            fixed["clean_caption"] = False  # the pipeline's own fallback, without its warnings
         return fixed
 
     def _guide(self, guidance):
-        """Set the guidance -> its scale, or None where the pipeline has none."""
+        """Set the guidance -> its scale, or None where the pipeline has no guidance."""
         name = guidance_name(self.pipe, self.parameters)
         if name is None:
             right = f"the call of a {type(self.pipe).__name__} takes none"
@@ -110,8 +110,8 @@ class Call:
 
 
 def guidance_name(pipe, parameters):
-    """The argument by which a pipeline is guided: of the two that some have, the one that does
-    something.
+    """The name of the argument that sets the guidance scale. Some pipelines have both of GUIDANCE;
+    then it is the one that has an effect with their transformer. None where there is neither.
     """
     names = [name for name in GUIDANCE if name in parameters]
     distilled = getattr(pipe.transformer.config, "guidance_embeds", True)
@@ -124,7 +124,7 @@ def parameters_of(pipe):
 
 
 def noise_seed(seed, index):
-    """A seed for a generator, of the walk's seed and an image's index."""
+    """The seed of an image's generator, from the walk's seed and the image's index."""
     return int(np.random.SeedSequence([seed, index]).generate_state(1)[0])
 
 
@@ -153,7 +153,7 @@ class _Decoding(BaseException):
 
 @contextmanager
 def replaced(holder, name, function):
-    """A method of an instance is another one for this long."""
+    """Within the `with` block, a method of this instance is replaced by `function`."""
     own = vars(holder).get(name)
     setattr(holder, name, functools.update_wrapper(function, getattr(holder, name)))
     try:

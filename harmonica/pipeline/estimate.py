@@ -1,5 +1,5 @@
-"""What a search on a pipeline takes, before it starts: memory and time, from one step and one walk
-that are measured.
+"""Estimates the memory and time of a search or training on a pipeline before it starts, from
+measurements of one step and one walk.
 """
 
 import os
@@ -13,14 +13,15 @@ from torch.utils._pytree import tree_leaves, tree_map
 from harmonica.backbones.generic import Units
 from harmonica.pipeline.walk import first_call, transformers_of
 
-SHARE = 0.6  # of the device's memory, for features and graph of a batch
-RECENT = 64  # tensors that are kept to know them again
+SHARE = 0.6  # of the device's memory may be filled by the weights and a batch's features and graph
+RECENT = 64  # saved tensors that are remembered, to count each only once
 
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Bytes: weights of the whole pipeline; features of one image, all that a walk keeps; graph of
-    one step of one image. offload: features are in CPU memory, and a graph is that of one block.
+    """Bytes of memory. weights: of the whole pipeline. features: all that a walk keeps for one image.
+    graph: autograd's, of one step of one image. offload: the features are in CPU memory, and only
+    one block's graph is held at a time.
     """
 
     weights: int
@@ -29,13 +30,13 @@ class Memory:
     offload: bool
 
     def walked(self, steps, passes, predicted):
-        """As of a whole walk: steps x passes calls, a share of whose features is there twice, as
-        computed and as predicted.
+        """From the features of one call to those of a whole walk, which makes steps x passes calls.
+        predicted: the share of features that are kept twice, as computed and as predicted.
         """
         return replace(self, features=round(steps * passes * (1 + predicted) * self.features))
 
     def elsewhere(self):
-        """What is kept in CPU memory, in words."""
+        """The words that tell how much is kept in CPU memory; empty without offload."""
         return f", {self.features / 2**30:.2g} GiB of features beside it" if self.offload else ""
 
     def on_device(self, batch):
@@ -53,15 +54,15 @@ class Memory:
 
 
 def measure(pipe, call, offload):
-    """-> Memory, its features those of one call of the transformer. call(): a call of the pipeline
-    for one image, which ends where it calls its transformer.
+    """-> Memory, with the features of one call of the transformer. call(): calls the pipeline for
+    one image; it is stopped where the pipeline calls its transformer.
     """
     model = next(iter(transformers_of(pipe).values()))
     args, kwargs = first_call(model, call)
     with Units(model) as units:
         graph, features = graph_bytes(units, args, kwargs)
         blocks = len(set(units.blocks))
-    if offload:  # a block's graph, and what goes into each block
+    if offload:  # blocks are checkpointed: one block's graph, and the inputs of all blocks
         graph = graph // blocks + blocks * features // max(1, len(units.names))
     weights = sum(
         tensor.nbytes
@@ -73,8 +74,9 @@ def measure(pipe, call, offload):
 
 
 def graph_bytes(units, args, kwargs):
-    """-> bytes that one forward keeps for a backward pass, beside the weights; and of all features.
-    It is not kept here: what is saved twice soon after each other counts once.
+    """-> the bytes that one forward saves for its backward pass, weights excluded; the bytes of all
+    features. The graph itself is thrown away. A tensor that is saved several times counts once, if
+    fewer than RECENT others come between.
     """
     own = {parameter.untyped_storage().data_ptr() for parameter in units.model.parameters()}
     leaf, total, features = torch.zeros((), requires_grad=True), [0], [0]
@@ -105,7 +107,7 @@ def memory_of(device):
 
 
 def timed(function):
-    """-> its result, seconds."""
+    """-> the function's result, the seconds it took."""
     begin = time.perf_counter()
     out = function()
     if torch.cuda.is_available():

@@ -1,5 +1,6 @@
 """The transformer classes of the installed diffusers: their units, their pipelines, and how often a
-pipeline calls its transformer in a step. Read from the classes; nothing is computed or loaded.
+pipeline calls its transformer in a step. All of it is read from the classes; no weights are loaded
+and nothing is computed.
 """
 
 import ast
@@ -67,9 +68,9 @@ LAYERS = re.compile(
 
 @dataclass(frozen=True, kw_only=True)
 class Family:
-    """A transformer class. units: {stack of blocks: names of the units of a block}, empty where it
-    was not tried. pipelines: {pipeline: calls of its transformer in a step, or None where a walk
-    cannot tell the steps apart}.
+    """A transformer class. units: {stack of blocks: names of the units of a block}, empty for the
+    classes of NOT_TRIED. pipelines: {pipeline: number of transformer calls in a step, or None where
+    the steps cannot be told apart}.
     """
 
     name: str
@@ -103,7 +104,7 @@ def transformer_classes():
 
 
 def units_per_block(kind):
-    """{stack: units of that of its blocks which has most} of a class, from an instance without
+    """{stack: the units of the block that has the most} of a class, from an instance without
     weights.
     """
     parameters = inspect.signature(kind.__init__).parameters
@@ -137,8 +138,8 @@ def pipelines_of():
 
 
 def calls_in_step(kind):
-    """How many calls of its transformer a pipeline writes in its loop over the steps; None where
-    its __call__ has no loop that steps its scheduler.
+    """How many calls of the transformer stand in the source of a pipeline's loop over the steps;
+    None where its __call__ has no loop that steps its scheduler.
     """
     source = textwrap.dedent(inspect.getsource(inspect.unwrap(kind.__call__)))
     loops = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.For)]

@@ -1,4 +1,4 @@
-"""The schedules that a user gives, in whatever form, and whether one fits a pipeline's call."""
+"""Reads the schedules that a user gives, in any form, and checks which fits a pipeline's call."""
 
 import math
 import re
@@ -25,10 +25,10 @@ HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Schedules:
-    """What is applied: one schedule, or one for each of several numbers of steps.
+    """The schedules that are applied to a pipeline: one, or one for each of several step counts.
 
-    by_steps: {T: Schedule}. assume_timesteps: those that record other timesteps, or none, are
-    accepted.
+    by_steps: {T: Schedule}. assume_timesteps: accept a schedule that records other timesteps than
+    the scheduler's, or none.
     """
 
     def __init__(self, source, transformer, cur=None, assume_timesteps=False):
@@ -40,7 +40,7 @@ class Schedules:
 
     @property
     def first(self):
-        """The schedule of the fewest steps; where there is one, that."""
+        """The schedule with the fewest steps, or the only one."""
         return self.by_steps[min(self.by_steps)]
 
     def _check_recorded(self, schedule):
@@ -57,10 +57,10 @@ class Schedules:
             )
 
     def choose(self, timesteps, scheduler, first=0):
-        """The schedule of a call, and the step of its row 0, which a call from an image starts
-        after. BadInput where none fits.
+        """-> the schedule for a call, and the step that its row 0 stands for; an image-to-image call
+        starts at a later one. BadInput where none fits.
 
-        timesteps: all that the scheduler has set; `first` of them are left out.
+        timesteps: all that the scheduler has set; the call leaves out the `first` ones.
         """
         steps, run = len(timesteps), len(timesteps) - first
         found = [self.by_steps[count] for count in (steps, run) if count in self.by_steps]
@@ -101,7 +101,7 @@ class Schedules:
 
 
 def is_shifting(scheduler):
-    """Whether a scheduler is of flow matching: there the resolution may shift the timesteps."""
+    """Whether a scheduler does flow matching, where the timesteps may be shifted by resolution."""
     config = scheduler.config
     return bool(
         type(scheduler).__name__.startswith("FlowMatch")
@@ -111,14 +111,16 @@ def is_shifting(scheduler):
 
 
 def shift_of(timesteps):
-    """About the shift s of timesteps 1000 s u / (1 + (s - 1) u), where u falls evenly from 1."""
+    """An estimate of the shift s, for timesteps 1000 s u / (1 + (s - 1) u) with u falling evenly
+    from 1: it is solved for the middle timestep.
+    """
     half = len(timesteps) // 2
     u, x = 1 - half / len(timesteps), timesteps[half] / 1000
     return x * (1 - u) / (u * (1 - x)) if 0 < x < 1 and half else 1.0
 
 
 def read_schedules(source, transformer, cur=None):
-    """-> {T: Schedule} of a Schedule, a Router, a file of any known format, a folder of
+    """-> {T: Schedule} from a Schedule, a Router, a file of any known format, a folder of
     save_pretrained, a folder that holds one of these for each number of steps, or a hub id.
     """
     if isinstance(source, Schedule):
@@ -146,7 +148,7 @@ def read_schedules(source, transformer, cur=None):
 
 
 def read_schedule(path, transformer=None, cur=None):
-    """The Schedule of one file or folder of save_pretrained."""
+    """The Schedule in one file, or in one folder of save_pretrained."""
     path = Path(path)
     if path.is_dir() and (path / SCHEDULE).exists():
         path = path / SCHEDULE
@@ -157,8 +159,8 @@ def read_schedule(path, transformer=None, cur=None):
 
 
 def check_kinds(schedule, transformer):
-    """BadInput where a schedule that names its blocks is of another model than this one, as far as
-    that is known before the model has run.
+    """BadInput where a schedule was made for another model, by the kinds and number of blocks that are
+    known before the model has run. check_units compares the units later.
     """
     kinds, own = schedule.about.get("kinds"), KINDS.get(type(transformer))
     right = f"this {type(transformer).__name__} has {', '.join(own)} in turn" if own else ""
@@ -174,9 +176,7 @@ def check_kinds(schedule, transformer):
 
 
 def check_units(schedule, transformer, names):
-    """BadInput where a schedule is not of the units that a model was found to have in its first
-    step.
-    """
+    """BadInput where a schedule is not for the units that the model's first step has shown."""
     model = type(transformer).__name__
     right = f"this {model} has {len(names)} cacheable units"
     check(schedule.num_blocks == len(names), "schedule", f"N = {schedule.num_blocks}", right)
@@ -192,7 +192,7 @@ def _is_schedule(path):
         with safe_open(path, "pt") as file:
             return "keep" in file.keys()
     except (SafetensorError, OSError):
-        return False  # who reads it next says what is wrong
+        return False  # formats.read, which gets it next, says what is wrong
 
 
 def _may_hold_one(child):
@@ -202,7 +202,7 @@ def _may_hold_one(child):
 
 
 def _shape(transformer):
-    """What formats.read takes of a model, for files that do not say it."""
+    """The model's number and kinds of blocks, which formats.read needs for files without them."""
     kinds = KINDS.get(type(transformer))
     if not kinds:
         return {}

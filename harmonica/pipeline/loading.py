@@ -1,7 +1,7 @@
-"""A user's DiT or PixArt pipeline as a model to train a router on: its transformer, its scheduler, its
+"""Loads a user's DiT or PixArt pipeline to train a router on: its transformer, its scheduler, and
 captions or classes.
 
-Captions are embedded once, by a text encoder that is gone before the transformer is loaded. No VAE
+Captions are embedded once, and the text encoder is freed before the transformer is loaded. No VAE
 is needed.
 """
 
@@ -31,7 +31,7 @@ from harmonica.weights.prompts import read_captions
 
 CAPTIONS = Path(__file__).with_name("captions.txt")  # of our own writing
 PIPELINES = ("DiTPipeline", "PixArtAlphaPipeline", "PixArtSigmaPipeline")
-# what else the config of a pipeline's scheduler needs to become another's
+# scheduler classes, with the options to change in the config of a pipeline's own scheduler
 SCHEDULERS = {
     "ddim": (DDIMScheduler, {"clip_sample": False}),
     "ddpm": (DDPMScheduler, {"clip_sample": False, "variance_type": "fixed_small"}),
@@ -41,12 +41,12 @@ SCHEDULERS = {
 
 
 def load_pipeline(source, sampler, captions, device):
-    """-> models.Loaded of a pipeline folder or hub id, and the pipeline without what is not needed
-    any more.
+    """-> the method.model.Loaded of a pipeline folder or hub id; the pipeline itself, without its VAE
+    and text encoder.
 
-    sampler: a name of SCHEDULERS, or None for the pipeline's own scheduler. captions: a text file,
-    one on each line; classes in turn where the pipeline takes none. BadInput where there is no such
-    pipeline.
+    sampler: a name in SCHEDULERS, or None for the pipeline's own scheduler. captions: a text file
+    with one caption on each line; a pipeline that takes no captions goes through its classes.
+    BadInput where there is no such pipeline.
     """
     check(
         sampler is None or sampler in SCHEDULERS,
@@ -81,8 +81,8 @@ def load_pipeline(source, sampler, captions, device):
 
 @torch.no_grad()
 def embed(source, prompts, device, batch=16):
-    """-> embeddings (n, L, C) float32 and masks (n, L) of the prompts, and as the last of n the
-    empty prompt's.
+    """-> embeddings (n, L, C) float32 and masks (n, L) of the prompts; the last of the n is the
+    empty prompt.
     """
     encode, prompts = encoder(source, device), [*prompts, ""]
     parts = [encode(prompts[i : i + batch]) for i in range(0, len(prompts), batch)]
@@ -92,9 +92,7 @@ def embed(source, prompts, device, batch=16):
 
 
 def encoder(source, device):
-    """-> a function of prompts that gives embeddings (n, L, C) and masks (n, L), as this pipeline
-    embeds them.
-    """
+    """-> a function that embeds prompts as this pipeline does: embeddings (n, L, C), masks (n, L)."""
     index = _index(source)
     right = f"a {index['_class_name']} embeds no captions"
     check("text_encoder" in index, "model", str(source), right)
@@ -112,8 +110,8 @@ def encoder(source, device):
 
 
 def _captions(source, transformer, embeddings, device):
-    """cond and its number for a PixArt pipeline: captions in turn, at the size that the transformer
-    was trained for.
+    """-> for a PixArt pipeline the function cond(indices) -> TextCond, which goes through the
+    captions in turn at the image size the transformer was trained for; the number of captions.
     """
     (embeds, masks), sizes = embeddings, (None, None)
     if transformer.use_additional_conditions:
@@ -145,26 +143,26 @@ def _classes(backbone, device):
 
 
 def class_name(source):
-    """Of a pipeline folder or hub id, as its model_index.json says."""
+    """The class of the pipeline in a folder or hub repository, as model_index.json names it."""
     index = from_pretrained(DiffusionPipeline.load_config, source)
     return index.get("_class_name") if isinstance(index, dict) else None
 
 
 def _index(source):
-    """-> what the model_index.json of a pipeline names. BadInput where it is none of PIPELINES."""
+    """-> the model_index.json of a pipeline. BadInput where its class is not one of PIPELINES."""
     name = class_name(source)
     check(name in PIPELINES, "model", name, f"choose one of {', '.join(PIPELINES)}")
     return from_pretrained(DiffusionPipeline.load_config, source)
 
 
 def from_pretrained(load, source, **options):
-    logging.set_verbosity_error()  # what matters is said below
+    logging.set_verbosity_error()  # a failure is reported by the BadInput below
     if not sys.stderr.isatty():
         logging.disable_progress_bar()
         transformers_logging.disable_progress_bar()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of deprecations inside diffusers and the hub's client
+            warnings.simplefilter("ignore")  # deprecations inside diffusers and the hub's client
             return load(source, **options)
     except Exception as error:  # on an odd folder diffusers raises almost anything
         raise BadInput(

@@ -1,5 +1,5 @@
-"""One loop over the steps of a diffusers pipeline: where it begins and ends, and which step it is
-in.
+"""Follows one loop over the steps of a diffusers pipeline: where it begins and ends, and which step
+it is in.
 """
 
 import functools
@@ -12,8 +12,8 @@ from harmonica.errors import check
 
 @dataclass(frozen=True, kw_only=True)
 class Trajectory:
-    """What a loop over steps is about to run. timesteps: all that the scheduler has set. first: the
-    index of the first one that runs, above 0 where image to image leaves out the noisiest steps.
+    """The steps that a loop is about to run. timesteps: all that the scheduler has set. first: the
+    index of the first one that runs; above 0 for image to image, which leaves out the noisiest.
     """
 
     timesteps: torch.Tensor
@@ -21,8 +21,8 @@ class Trajectory:
 
 
 class Loop:
-    """One loop over the steps of a pipeline, in the place of its progress bar. It counts steps and
-    the calls in each.
+    """Stands in for the progress bar of a pipeline during one loop over the steps. It counts the
+    steps, and the calls of the transformer in each.
     """
 
     def __init__(self, pipe, bar, end):
@@ -33,22 +33,24 @@ class Loop:
         self.scheduler.step = functools.update_wrapper(functools.partial(self._step, inner), inner)
 
     def begin(self):
-        """Before the first call -> Trajectory. What the loop leaves out is known from here on."""
+        """-> Trajectory. To be called before the transformer's first call: only then is it known
+        which steps the loop leaves out.
+        """
         timesteps = self.scheduler.timesteps
         first = getattr(self.scheduler, "begin_index", None)
-        if first is None:  # not told to the scheduler: what the pipeline does not count is left out
+        if first is None:  # the scheduler does not know: the pipeline's own count of steps tells
             first = len(timesteps) - getattr(self.pipe, "_num_timesteps", len(timesteps))
         self.step = first
         return Trajectory(timesteps=timesteps, first=first)
 
     def count(self):
-        """-> the step that a call of the transformer belongs to, and its place in that."""
+        """-> the step that a call of the transformer belongs to, and its place in that step."""
         self.calls += 1
         return self.step, self.calls - 1
 
     def _step(self, inner, *args, **kwargs):
         out = inner(*args, **kwargs)
-        if self.calls:  # else this step has ended: one scheduler steps several latents
+        if self.calls:  # else the step was counted: some pipelines step several latents in one
             self.step, self.calls, self.steps = self.step + 1, 0, self.steps + 1
         return out
 
@@ -77,7 +79,7 @@ class Loop:
         self.check_stepped()
 
     def close(self):
-        """As pipelines do that neither enter nor iterate their bar."""
+        """For pipelines that neither enter nor iterate their bar, but close it."""
         self.end(self)
         self.bar.close()
 
@@ -85,7 +87,7 @@ class Loop:
         return getattr(self.bar, name)
 
     def check_stepped(self):
-        """BadInput where the transformer was called in more than one step and none was seen."""
+        """BadInput where the transformer was called several times but no scheduler step was seen."""
         check(
             self.steps or self.calls < 2,
             "pipe",

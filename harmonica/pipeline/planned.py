@@ -1,9 +1,9 @@
-"""A schedule on a DiT or PixArt as diffusers makes it, by the specialised steps of harmonica.fast.
+"""Applies a schedule to diffusers' own DiT or PixArt by the specialised steps of harmonica.fast.
 
-The pipeline's own numerics, scheduler and guidance run untouched. Replaced, and put back, are
-`transformer.forward`, by the steps of a plan, `scheduler.set_timesteps`, which resets the step
-counter, and `pipe.progress_bar`, which tells when a call ends. The step is never found from
-`timestep` on a GPU: that would wait for it at every step.
+The pipeline's numerics, scheduler and guidance stay as they are. Three methods are replaced, and put
+back at the end: `transformer.forward`, which runs the steps of a plan; `scheduler.set_timesteps`,
+which also resets the step counter; and `pipe.progress_bar`, which tells when a call ends. Steps are
+counted, and not looked up by `timestep`: reading that from a GPU would wait for it at every step.
 """
 
 import functools
@@ -29,10 +29,10 @@ COMPILES = (
 
 
 class Planned:
-    """Schedules at work on the transformer and scheduler of one pipeline, until remove() or the end
+    """Applies schedules to the transformer and scheduler of one pipeline, until remove() or the end
     of the `with` block.
 
-    Between two calls of the pipeline it holds no tensor but the model's, with backend "eager".
+    With backend "eager" it holds no tensors but the model's between two calls of the pipeline.
     """
 
     def __init__(self, pipe, schedules, backend):
@@ -47,7 +47,7 @@ class Planned:
         self.kept, self.places = {}, None
         check_backend(self.transformer, backend)
         self.forget()
-        if backend != "eager":  # lazily: here it only refuses what is not possible
+        if backend != "eager":  # nothing is compiled yet; this refuses what is not possible
             self.compiled(schedules.first)
         if backend == "compile":
             print(COMPILES, file=sys.stderr, flush=True)
@@ -69,7 +69,7 @@ class Planned:
 
     @property
     def keep(self):
-        """The mask (T, N) that is followed; of several schedules that of the fewest steps."""
+        """The keep mask (T, N); of several schedules, that of the one with the fewest steps."""
         return self.schedules.first.keep
 
     def __enter__(self):
@@ -81,8 +81,8 @@ class Planned:
             self.remove()
 
     def remove(self):
-        """Put the attributes back. BadInput, and nothing is changed, where something else has
-        replaced forward since.
+        """Put the replaced methods back. Where something else has replaced forward in the meantime,
+        BadInput, and nothing is changed.
         """
         with _inside_offload_hook(self.transformer):
             check(
@@ -99,13 +99,13 @@ class Planned:
         self.forget()
 
     def forget(self):
-        """Between trajectories: no step, no conditioning, no features, no copy of weights."""
+        """Drop all that belongs to one trajectory: step, conditioning, features, copied weights."""
         self.step = self.timesteps = self.tensors = self.ctx = self.plan = self.cache = None
         self.schedule = self.loop = None
 
     def begin(self, set_timesteps, *args, **kwargs):
-        """scheduler.set_timesteps, and a trajectory from its start. BadInput where no schedule
-        fits.
+        """Call scheduler.set_timesteps and begin a new trajectory. BadInput where no schedule fits
+        its timesteps.
         """
         self.forget()
         set_timesteps(*args, **kwargs)
@@ -117,7 +117,7 @@ class Planned:
         )
         check_drivable(self.transformer)
         check_backend(self.transformer, self.backend)
-        # the one time per call that a GPU is waited for
+        # the only place in a call that may wait for the GPU
         timesteps = self.scheduler.timesteps.tolist()
         self.schedule, _ = self.schedules.choose(timesteps, self.scheduler)
         self.step, self.timesteps = 0, timesteps
@@ -127,12 +127,14 @@ class Planned:
         return self.loop
 
     def ended(self, loop):
-        """A loop over the steps is over; one that failed may say so after the next has begun."""
+        """A loop over the steps has ended. A failed loop may end only after the next has begun; then
+        the new one's state must stay.
+        """
         if loop is self.loop:
             self.forget()
 
     def forward(self, hidden_states, timestep=None, return_dict=True, **inputs):
-        """The transformer's forward of the current step: (B, C, H, W) -> (B, C_out, H, W)."""
+        """The transformer's forward at the current step: (B, C, H, W) -> (B, C_out, H, W)."""
         check(
             self.step is not None and self.pipe.scheduler is self.scheduler,
             "transformer",
@@ -152,7 +154,7 @@ class Planned:
             self.ctx = self.prepared(
                 **{name: value for name, value in inputs.items() if value is not None}
             )
-            # not before the first step: offload hooks and the user move the weights it copies from
+            # made at the first step: the plan copies weights, which may be moved until then
             if self.plan is None:
                 self.plan = self.compiled(self.schedule)
                 self.cache = self.plan.empty()
@@ -168,8 +170,8 @@ class Planned:
         return Transformer2DModelOutput(sample=out) if return_dict else (out,)
 
     def compiled(self, schedule):
-        """A schedule's plan. What is dear to make is made once, and again where the weights have
-        moved since.
+        """The plan of a schedule. Compiled plans are kept between calls, and made again when the
+        weights have moved.
         """
         keep, weights = schedule.keep, schedule.weights
         if self.backend == "eager":
@@ -182,8 +184,8 @@ class Planned:
         return self.kept[len(keep)]
 
     def prepared(self, **inputs):
-        """backbone.prepare of what conditions this call, done once: the pipelines give the same
-        tensors at every step. Another tensor, or one that was written into, is prepared anew.
+        """backbone.prepare for the conditioning of this call. It is done once, as the pipelines pass
+        the same tensors at every step, and again where a tensor was exchanged or written into.
         """
         make, tensors = conditioning(self.transformer, inputs)
         if self.ctx is not None and all(map(_unchanged, tensors, self.tensors)):
@@ -193,10 +195,10 @@ class Planned:
 
 
 def _remembered(tensor):
-    """What is kept of a tensor to know it again: itself, and its version or a copy of it."""
+    """What _unchanged compares later: the tensor, and its version counter or a copy of it."""
     if not isinstance(tensor, torch.Tensor):
         return tensor, None
-    # tensors made in inference mode count no versions
+    # tensors made in inference mode have no version counter
     return tensor, tensor.clone() if tensor.is_inference() else tensor._version
 
 
@@ -225,7 +227,7 @@ def check_backend(transformer, backend):
 
 
 def owner(function):
-    """The object of the method that a function is, below all that wraps it; else None."""
+    """The object that a method is bound to, looking below its wrappers; None for a function."""
     return getattr(inspect.unwrap(function), "__self__", None)
 
 
@@ -235,8 +237,8 @@ def _is_plain(module):
 
 @contextmanager
 def _inside_offload_hook(module):
-    """accelerate's hook of a module (CPU offload) wraps its forward: taken off, so that forward is
-    changed below it.
+    """Take accelerate's hook (CPU offload) off a module within the `with` block. The hook wraps the
+    module's forward, which so can be changed below it.
     """
     hook = getattr(module, "_hf_hook", None)
     if hook is not None:

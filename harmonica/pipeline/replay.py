@@ -1,9 +1,9 @@
-"""A pipeline's own call, entered at any step and forked there: what training walks over.
+"""Runs a pipeline's own call from any step on, and forks it there. Training walks over this.
 
-A call cannot be stopped between two steps and gone on with later. But it is a function of its seed
-and of what its transformer gives. So a walk goes on from a step by calling the pipeline again and
-answering the calls of the earlier steps with what they gave before. What is repeated is what a
-pipeline does beside its transformer, the steps of its scheduler above all.
+The call of a pipeline cannot be stopped between two steps and resumed later. But its result depends
+only on its seed and on the transformer's outputs. So to go on from a step, the pipeline is called
+again, and at the earlier steps its transformer returns the outputs that were stored. Only the
+pipeline's work outside the transformer is repeated, which is mainly its scheduler's.
 """
 
 from functools import partial
@@ -19,8 +19,9 @@ from harmonica.pipeline.calls import replaced
 class Point(NamedTuple):
     """Where a walk stands before step `step`. To fork it, keep a reference.
 
-    x: the seed and the indices of its images. states: for each pass of guidance (walk.Turn) its
-    outputs by step, and its cache: N features or None. images: the latents, after the last step.
+    x: the seed and the indices of its images. states: for each pass of guidance (walk.Turn) a pair
+    of its outputs by step and its cache, a list of N features or None. images: the latents, known
+    after the last step.
     """
 
     step: int
@@ -30,11 +31,11 @@ class Point(NamedTuple):
 
 
 class Replay:
-    """What method.denoise.Denoiser is to a backbone, for a pipeline that is walked by `sampling`
-    (sampling.Sampling, after its learn()): the walk of iepo.py.
+    """The counterpart of method.denoise.Denoiser for a pipeline; iepo.py walks with either.
+    sampling: a sampling.Sampling after its learn().
 
-    A forward is here forward(step, call, cache) -> output of the transformer, new cache: call(at)
-    is one call of the transformer, each pass of guidance has a cache of its own, None at first.
+    A forward is here forward(step, call, cache) -> output of the transformer, new cache. call(at)
+    makes one call of the transformer. Each pass of guidance has its own cache, None at first.
     """
 
     def __init__(self, sampling):
@@ -50,7 +51,7 @@ class Replay:
             return self._run(point, forward, point.step + 1)[0]
 
     def walk(self, point, forward):
-        """All steps that are left, in one call -> Point."""
+        """All remaining steps, in one call -> Point."""
         with torch.no_grad():
             return self._run(point, forward, len(self.timesteps))[0]
 
@@ -58,8 +59,8 @@ class Replay:
         return point.images
 
     def guided(self, point, forward):
-        """One step -> Point, and what the pipeline gives to its scheduler: the model output with
-        guidance applied, flat. It has a graph where the forward's output has one.
+        """One step -> Point, and the model output that the pipeline passes to its scheduler, with
+        guidance applied, flattened. It has a graph where the forward's output has one.
         """
         after, given = self._run(point, forward, point.step + 1)
         return after, torch.cat([output.flatten() for output in given])
@@ -74,13 +75,13 @@ class Replay:
         return lambda step, call, cache: self.mixed(scores[step], tau, step, call, cache)
 
     def mixed(self, r, tau, step, call, cache):
-        """The forward of one step by its row r, (N,)."""
+        """The forward of one step by its router row r, (N,)."""
         at, cache = mix(r, (r > tau).tolist(), cache or self.empty)
         return call(at), cache
 
     def _run(self, point, forward, until):
-        """From a point to before step `until` -> Point, what the scheduler was given at the steps
-        of these.
+        """Walk from a point to just before step `until` -> Point, the model outputs that the
+        scheduler was given on the way.
         """
         states, given, now = dict(point.states), [], [0]
 
@@ -114,7 +115,7 @@ def uncached(step, call, cache):
 
 
 def _copy(tensor):
-    # the pipeline may change in place what it was given
+    # a copy, as the pipeline may change the output in place
     return tensor.detach().clone()
 
 
@@ -123,4 +124,4 @@ def _mapped(function, output):
 
 
 class _Enough(BaseException):
-    """Ends a pipeline's call where it asks for a step beyond those wanted."""
+    """Ends a pipeline's call where it reaches a step that is not wanted any more."""

@@ -1,8 +1,8 @@
-"""A pipeline's own call as the walk that a search runs over (see harmonica.search).
+"""Makes a pipeline's own call the walk that a search runs over (see harmonica.search).
 
-The pipeline's code, scheduler, guidance and arguments are as they are; what a policy asks of a step
-is put around the forward of its transformer. Under `grad` the call is differentiated through
-scheduler and guidance: the no_grad around a pipeline's call is taken off meanwhile.
+The pipeline's code, scheduler, guidance and arguments stay as they are; a policy only acts around
+the forward of its transformer. With `grad` the call is differentiated through scheduler and
+guidance; for this the torch.no_grad around a pipeline's __call__ is taken off.
 """
 
 import inspect
@@ -20,11 +20,11 @@ DIFFERENTIABLE = "its result has no gradient: call the pipeline without torch.no
 
 
 class Sampling:
-    """The walk of draw(seed, indices) -> latents, a call of `pipe`; until the end of the `with`
-    block. num_steps, num_blocks, first, names, passes and timesteps are there after learn().
+    """A walk over draw(seed, indices) -> latents, which calls `pipe`; until the end of the `with`
+    block. num_steps, num_blocks, first, names, passes and timesteps are known after learn().
 
-    free: units that no output depends on (see backbones.survey); they are always computed, and no
-    policy sees them. num_blocks counts the others.
+    free: the units that no output depends on (see backbones.survey); they are always computed, and
+    no policy sees them. num_blocks counts only the others.
     """
 
     def __init__(self, pipe, draw, free=frozenset(), offload=False):
@@ -45,7 +45,7 @@ class Sampling:
         self.undo.close()
 
     def learn(self, seed, indices):
-        """One walk that computes everything, after which this walk knows itself -> the latents."""
+        """Walk once, computing everything, to learn steps, units and passes -> the latents."""
         self.place, self.seen = None, []
         x = self(
             lambda step, call, state: (call(lambda i, compute: compute()), None), seed, indices
@@ -62,7 +62,9 @@ class Sampling:
 
     @property
     def fixed(self):
-        """The steps at which a transformer of the pipeline is called first: all of it computes."""
+        """The steps that must compute everything: those where a transformer of the pipeline is
+        called for the first time.
+        """
         first = {}
         for step, turn in self.seen:
             first.setdefault(turn.transformer, step)
@@ -70,8 +72,8 @@ class Sampling:
 
     @property
     def guided(self):
-        """What guidance makes of the two halves of a feature, where one call serves both; None
-        where the scale is not known.
+        """The function that applies guidance to the two halves of a feature, where one call of the
+        transformer computes both; None without guidance, or where its scale is not known.
         """
         scale = self.draw.guidance
         return self._guided if scale and scale > 1 and self.passes == 1 else None
@@ -80,7 +82,7 @@ class Sampling:
         if len(feature) != 2 * self.count:
             return feature[:0]
         null, cond = feature.chunk(2)
-        if self.draw.names == "class_labels":  # DiT's pipeline has them the other way round
+        if self.draw.names == "class_labels":  # DiT's pipeline has the conditional half first
             null, cond = cond, null
         return null + self.draw.guidance * (cond - null)
 
@@ -106,7 +108,9 @@ class Sampling:
         return self._answer
 
     def _answer(self, step, turn):
-        """Which call is about to come; `_forward` asks the policy, so this run is a plain one."""
+        """Note which call is about to come, for `_forward`, which asks the policy. None is returned,
+        so PipelineWalk itself lets the transformer run as it is.
+        """
         self.asked = step - self.first, turn
 
     def _forward(self, units, own, *args, **kwargs):
@@ -124,7 +128,7 @@ class Sampling:
         return out
 
     def _searched(self, at):
-        """A policy of the searched units alone, as one of all."""
+        """Turn a policy for the searched units into one for all units."""
         place = self.place
         if place is None:
             return at
@@ -132,8 +136,8 @@ class Sampling:
 
 
 def latents_of(out, count):
-    """The latents (count, ...) in what a call gave: a tensor, or one for each image, or an output
-    of a pipeline.
+    """The latents (count, ...) in the result of a call: a tensor, one tensor for each image, or the
+    output object of a pipeline.
     """
     tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
     if not tensors:
@@ -148,8 +152,8 @@ def latents_of(out, count):
 
 @contextmanager
 def differentiable(pipe):
-    """For this long a call of the pipeline has no torch.no_grad of its own, its weights have no
-    gradients, what it embeds is remembered, and it shows no progress.
+    """Within the `with` block the pipeline's call does not switch gradients off, its weights require
+    none, embedded prompts are remembered, and no progress bar is shown.
     """
     kind, bar = type(pipe), getattr(pipe, "_progress_bar_config", None)
     models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
@@ -178,7 +182,7 @@ def differentiable(pipe):
 
 
 class Remembered:
-    """A function whose results are kept by its arguments, where these are words and numbers."""
+    """A function that remembers its results, for calls without a tensor among the arguments."""
 
     def __init__(self, function):
         self.function, self.results = function, {}

@@ -1,5 +1,5 @@
-"""search(pipe): the schedule of a pipeline of the user's own whose images are closest to the
-uncached ones, through the pipeline's own call, scheduler and guidance. No images are needed.
+"""search(pipe) finds, for a user's own pipeline, the schedule whose images are closest to the
+uncached ones. It runs the pipeline's own call, scheduler and guidance, and needs no images.
 """
 
 import json
@@ -47,20 +47,21 @@ def search(
         schedule = harmonica.search(pipe, prompts, steps=20, cur=50)
 
     pipe: any diffusers pipeline over a transformer whose units are found (`python -m harmonica
-    families` lists them). prompts: a list of captions, or of class labels for a DiT; by default 64
-    captions of this package, or all classes. steps: num_inference_steps. cur: the share of unit
-    computations, in percent, that is skipped. guidance: its scale; None for the pipeline's default.
+    families` lists them). prompts: a list of captions, or of class labels for a DiT; by default the
+    64 captions of this package, or all classes. steps: num_inference_steps. cur: the share of unit
+    computations that is skipped, in percent. guidance: the scale; None for the pipeline's default.
     images: how many the search looks at. predict: skipped units are predicted from their last two
-    computed features; else they reuse one. out: a folder for the schedule, in which a killed search
-    goes on. arguments: more of the pipeline's call (height=, width=, num_frames=, ...).
+    computed features; otherwise they reuse the last one. out: a folder for the schedule; a killed
+    search is resumed there. arguments: further ones of the pipeline's call (height=, width=, ...).
 
-    call(pipe, seed, count) -> latents (count, ...): in place of prompts, steps and arguments, for a
-    pipeline whose call is another; it must call `pipe` and return its latents. Say its guidance.
+    call(pipe, seed, count) -> latents (count, ...): replaces prompts, steps and arguments, for a
+    pipeline that is called differently. It must call `pipe` and return its latents; give also the
+    guidance that it uses.
 
     batch: images that are walked at once, by default as many as fit in memory. rounds: how often,
-    at most, the schedule is improved by swaps that are checked; fewer are quicker. offload: for
-    models that hardly fit: one image at a time, features in CPU memory, blocks checkpointed.
-    dry_run: say what it would cost, and return None. quiet: print nothing.
+    at most, the schedule is improved by swaps that are then checked; fewer are quicker. offload: for
+    models that hardly fit in memory: one image at a time, features in CPU memory, blocks
+    checkpointed. dry_run: print what it would cost, and return None. quiet: print nothing.
     """
     check(images >= 1, "images", images, "it must be at least 1")
     check(0 < cur < 100, "cur", cur, "the share in percent that is skipped lies between 0 and 100")
@@ -82,7 +83,7 @@ def search(
 
 
 class PipelineSearch:
-    """A search on one pipeline, from learning what the pipeline does to the schedule."""
+    """A search on one pipeline: learn() its steps and units, then run() the search."""
 
     def __init__(self, pipe, draw, cur, offload=False):
         self.pipe, self.draw, self.cur, self.offload = pipe, draw, cur, offload
@@ -101,7 +102,7 @@ class PipelineSearch:
         self.walk.__exit__(*error)
 
     def learn(self, tell, images, batch=None, **settings):
-        """Walk once, then say what was found and what the search will cost."""
+        """Walk once, then tell what was found and what the search will cost. tell: prints words."""
         first = batch or min(images, 2)
         _, seconds = timed(lambda: self.walk.learn(0, range(first)))
         T, N = self.walk.num_steps, self.walk.num_blocks
@@ -152,7 +153,7 @@ class PipelineSearch:
         return schedule
 
     def errors(self, search, found, target):
-        """On noise that nothing was chosen or fitted by, beside FORA's."""
+        """The errors of the found schedule and of FORA, on noise that the search has not used."""
         fora = search.fora(target)
         share = 100 * search.saved(fora) / fora.size
         reuse, fitted = Schedule(keep=torch.from_numpy(fora)), search.schedule(fora)
@@ -163,7 +164,9 @@ class PipelineSearch:
         return {"images": self.settings.check_images, "of": of}
 
     def whole(self, found, about):
-        """A schedule of the searched units as one of all; what reaches nothing is skipped."""
+        """Extend a schedule of the searched units to all units. Those that no output depends on are
+        skipped after the first step.
+        """
         walk, T = self.walk, self.walk.num_steps
         keep = torch.zeros(T, len(walk.names), dtype=torch.bool)
         keep[0] = True
@@ -174,7 +177,7 @@ class PipelineSearch:
         return Schedule(keep=keep, weights=weights, timesteps=walk.timesteps, about=about)
 
     def about(self):
-        """What the schedule is of, and how it was made."""
+        """What the schedule was made for, and how."""
         walk, settings = self.walk, self.settings
         return {
             "method": "search, skipped units predicted" if settings.predict else "search",
@@ -192,8 +195,8 @@ class PipelineSearch:
 
 
 def agreed(about, out):
-    """Whether the folder `out` holds the schedule of this search already. BadInput where it holds
-    that of another one.
+    """Whether the folder `out` already holds the schedule of this search. BadInput where it belongs
+    to another search.
     """
     path = out / "search.json"
     about = json.loads(json.dumps(about))
@@ -210,7 +213,7 @@ def agreed(about, out):
 
 
 class checkpointed:  # noqa: N801
-    """The transformers of a pipeline checkpoint their blocks for this long, where they can."""
+    """Within the `with` block, the pipeline's transformers use gradient checkpointing if they can."""
 
     def __init__(self, pipe):
         models = transformers_of(pipe).values()

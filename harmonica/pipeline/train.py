@@ -1,7 +1,8 @@
-"""train(pipe): HarmoniCa's router for a pipeline of the user's own, by SDT and IEPO (see
-harmonica.method), through the pipeline's own call, scheduler and guidance. No images are needed.
+"""train(pipe) trains HarmoniCa's router for a user's own pipeline, by SDT and IEPO (see
+harmonica.method). It runs the pipeline's own call, scheduler and guidance, and needs no images.
 
-The error of a step is that of what the pipeline gives its scheduler, with guidance applied.
+The error of a step is measured in the model output that the pipeline passes to its scheduler, with
+guidance applied.
 """
 
 import sys
@@ -52,10 +53,10 @@ def train(
 
         router = harmonica.train(pipe, prompts, steps=20, cur=50)
 
-    pipe, prompts, steps, cur, guidance, call, quiet and arguments: as of harmonica.search.
-    trajectories: of training, each updates every row of the router once. batch: images of a
-    trajectory. out: a folder for the router, in which a killed training goes on. offload: the
-    transformer's blocks are checkpointed. dry_run: say what it would cost, and return None.
+    pipe, prompts, steps, cur, guidance, call, quiet and arguments: as in harmonica.search.
+    trajectories: how many training walks; each updates every row of the router once. batch: images
+    in a trajectory. out: a folder for the router; a killed training is resumed there. offload: the
+    transformer's blocks are checkpointed. dry_run: print what it would cost, and return None.
     """
     training = router_training(steps, cur, trajectories, batch, seed)
     draw = (
@@ -78,7 +79,7 @@ def train(
 
 
 class Trajectories:
-    """What training on a pipeline is made of, for method.train.learn: walk, lambda_ and trained."""
+    """Training on a pipeline, in the form that method.train.learn needs: walk, lambda_, trained."""
 
     def __init__(self, sampling, training):
         sampling.learn(0, range(training.batch))
@@ -94,14 +95,16 @@ class Trajectories:
         }
 
     def initial(self):
-        """Random rows, but for those of steps that compute everything in any case."""
+        """The initial logits (T, N): random, except in the rows of steps that always compute all."""
         sampling = self.sampling
         logits = initial_logits(sampling.num_steps, sampling.num_blocks, self.training.seed)
         logits[sampling.fixed] = CLAMP
         return logits.to(sampling.pipe._execution_device)
 
     def drawn(self, domain, trajectory):
-        """The images of a trajectory: their prompts follow one another, their noise is their own."""
+        """-> the seed and the image indices of a trajectory. domain: 0 for training, 1 for lambda,
+        whose noise is different. Consecutive trajectories take consecutive images.
+        """
         first, count = trajectory * self.training.batch, self.training.batch
         return 2 * self.training.seed + domain, range(first, first + count)
 
@@ -120,7 +123,7 @@ class Trajectories:
         )
 
     def lambda_(self, logits, trajectory):
-        """(T,), from noise of its own."""
+        """IEPO's lambda (T,), on other noise than training's."""
         scores, x = torch.sigmoid(logits), self.drawn(1, trajectory)
         return iepo.leave_one_out(self.replay, x, scores, self.training.tau).nan_to_num(0.0)
 
@@ -128,7 +131,7 @@ class Trajectories:
         return logits
 
     def router(self, bar, state):
-        """Train, with a bar that shows it and a file that keeps the state -> Router, log."""
+        """Train -> Router, log. bar: makes the progress bar. state: the file of a resumable state."""
         logits, log = learn(self, self.training, self.initial(), state, progress=bar)
         sampling = self.sampling
         whole = torch.full((sampling.num_steps, len(sampling.names)), -CLAMP)
@@ -144,7 +147,7 @@ class Trajectories:
         return router, log
 
     def told(self, memory):
-        """What training takes, from one update and one step that are timed, in words."""
+        """The words that tell what training takes, estimated from one timed update and step."""
         sampling, training, T = self.sampling, self.training, self.sampling.num_steps
         learner = Learner(self.initial(), tau=training.tau, lr=training.lr)
         point, forward = timed(lambda: self.first(0))
@@ -154,7 +157,7 @@ class Trajectories:
         updates = training.trajectories * (T - len(sampling.fixed))
         forwards = -(-training.trajectories // training.refresh) * T * (T + 1) // 2
         seconds = updates * one + (forwards + training.trajectories) * forward
-        memory = memory.walked(2, sampling.passes, predicted=0)  # of the cache, and as it is mixed
+        memory = memory.walked(2, sampling.passes, predicted=0)  # the cache, and the new mixes
         free = f", {len(sampling.free)} more that reach nothing" if sampling.free else ""
         return (
             f"pipeline   {self.about['pipeline']}, {self.about['sampler']}, T = {T}, "
@@ -166,8 +169,8 @@ class Trajectories:
 
 
 def update(replay, learner, point):
-    """One step of Step-Wise Denoising Training: teacher and student from the same latents, one
-    update of the row -> the Point after the student's step.
+    """One step of Step-Wise Denoising Training: teacher and student start from the same latents and
+    the step's router row is updated once -> the Point after the student's step.
     """
     r = learner.scores(point.step)
     with torch.no_grad():
@@ -175,13 +178,13 @@ def update(replay, learner, point):
     with torch.enable_grad():
         after, student = replay.guided(point, partial(replay.mixed, r, learner.tau))
     if not any(_reusable(state, point.step) for state in after.states.values()):
-        return after  # every pass is a first one: all of it computes, whatever the row says
+        return after  # each pass ran for the first time: everything was computed, whatever the row
     check(student.requires_grad, "call", "without a gradient", DIFFERENTIABLE)
     learner.update(point.step, r, F.mse_loss(student.to(r.dtype), teacher.to(r.dtype)))
     return after
 
 
 def _reusable(state, step):
-    """Whether a pass ran at this step and at an earlier one."""
+    """Whether a pass ran at this step and had run before, so that its cache was filled."""
     outputs, _ = state
     return step in outputs and len(outputs) > 1

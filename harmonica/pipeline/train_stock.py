@@ -1,8 +1,9 @@
-"""A router for a DiT or PixArt pipeline, by SDT and IEPO over the fast backbones and loop of this
-package, on the pipeline's scheduler (train.py serves every pipeline, through its own call).
+"""Trains a router for a DiT or PixArt pipeline by SDT and IEPO, with this package's fast backbones
+and denoising loop on the pipeline's scheduler. (train.py can train for any pipeline, through the
+pipeline's own call.)
 
-Of the pipeline (loading.py) only the transformer is in memory, in float32, with TF32 products on a
-GPU.
+Only the pipeline's transformer is in memory (see loading.py), in float32, with TF32 matrix products
+on a GPU.
 """
 
 import hashlib
@@ -30,8 +31,8 @@ from harmonica.method.train import Work, initial_logits, train
 
 @dataclass(frozen=True, kw_only=True)
 class PipelineRouter:
-    """A router to be trained, as far as a resumed training must agree on it. conds: captions by
-    hash, or classes.
+    """A router to be trained: all settings that must be the same when a training is resumed. conds:
+    the number of captions and their hash, or the number of classes.
     """
 
     model: str
@@ -47,8 +48,8 @@ class PipelineRouter:
 
 
 def router_training(num_steps, cur_percent, trajectories, batch, seed):
-    """SDT and IEPO with the settings of the digits scale, which are made for few trajectories ->
-    RouterTraining.
+    """-> the RouterTraining of SDT and IEPO with the settings of the digits scale, which suit few
+    trajectories.
     """
     check(
         num_steps >= 2,
@@ -57,7 +58,7 @@ def router_training(num_steps, cur_percent, trajectories, batch, seed):
         "a router needs at least 2: the first computes everything",
     )
     check(cur_percent > 0, "cur", cur_percent, "a router that reuses nothing needs no training")
-    budget(cur_percent, num_steps, num_blocks=1)  # refuses what no schedule has
+    budget(cur_percent, num_steps, num_blocks=1)  # refuses a cur that no schedule can have
     return RouterTraining(
         walk="sdt",
         objective="leave-one-out",
@@ -94,12 +95,12 @@ def describe(source, loaded, pipe, captions, *, num_steps, guidance, training):
 
 
 def cost(loaded, router):
-    """What training will take, from one update and one forward that are timed -> dict of counts,
-    seconds and bytes.
+    """Estimate what training will take, from one timed update and one timed forward -> a dict of
+    counts, seconds and bytes.
     """
     config, steps, work = router.training, router.num_steps, Work(loaded, router)
     if torch.cuda.is_available():
-        torch.cuda.reset_peak_memory_stats()  # of the text encoder
+        torch.cuda.reset_peak_memory_stats()  # forget the text encoder's peak
     x, cond = work.draw(seeds.TRAJECTORY, 0, config.batch)
     denoiser = work.denoiser(
         cond, router.guidance, work.step_noise(config.batch, seeds.TRAJECTORY, 0)
@@ -130,12 +131,12 @@ def cost(loaded, router):
 
 
 def train_router(loaded, router, out, progress=iter):
-    """Train, or go on where a killed training stopped, or find it done -> the Router, saved in the
-    folder `out`.
+    """Train a router, resume a killed training, or find the router finished -> the Router, which is
+    saved in the folder `out`.
     """
 
     def trained(state):
-        # each trajectory is saved: here they are long, and the state is small
+        # saved after each trajectory: here they are long, and the state is small
         pair = fast_pair(loaded.backbone)
         logits, log = train(loaded, router, state, pair=pair, save_every=1, progress=progress)
         made = Router(
@@ -150,8 +151,8 @@ def train_router(loaded, router, out, progress=iter):
 
 
 def in_folder(out, config, trained):
-    """The Router of a folder: made there by trained(path of the state) -> Router, log; gone on with
-    where that was killed; or found done. config: what all of these must agree on.
+    """-> the Router of a folder. If it is not there yet, trained(path of the state) -> Router, log
+    makes it, or resumes a killed training. config: must equal that of the earlier calls.
     """
     with locked(out, ".training"):
         _agree(config, out / "config.json")
@@ -165,7 +166,7 @@ def in_folder(out, config, trained):
 
 
 def _sha256(module):
-    """Over names and values of its tensors, as they are loaded."""
+    """The hash of a module's parameters and buffers: their names and their bytes in memory."""
     whole = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         whole.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
@@ -173,7 +174,9 @@ def _sha256(module):
 
 
 def _agree(config, path):
-    """A folder belongs to one configuration. The model is what its hash says, wherever it lies."""
+    """BadInput where the folder belongs to another configuration; a new folder is given this one.
+    The model's name or path may differ, as its hash identifies it.
+    """
     config = json.loads(json.dumps(config))
     if not path.exists():
         return write_json(path, config)
@@ -203,7 +206,7 @@ def _seconds(function, *arguments):
 
 
 def _peak_bytes():
-    """Of the GPU where there is one, else of this process."""
+    """The peak memory of the GPU where there is one, else of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (

@@ -1,6 +1,4 @@
-"""The backbone of a diffusers pipeline's transformer, and what a call of that transformer is
-conditioned on.
-"""
+"""Finds the backbone for a diffusers pipeline's transformer, and the conditioning in a call of it."""
 
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 
@@ -28,8 +26,8 @@ def _text(encoder_hidden_states, encoder_attention_mask=None, added_cond_kwargs=
     )
 
 
-# per class of transformer: its backbone, the tensors among forward's arguments that stay the same
-# for all steps, and the backbone's conditioning made of these
+# per transformer class, three functions: model -> backbone; arguments of forward -> the tensors that
+# are the same at all steps; these tensors -> the backbone's conditioning
 KNOWN = {
     DiTTransformer2DModel: (_dit, _labels, lambda labels: labels),
     PixArtTransformer2DModel: (PixArt, _text, TextCond),
@@ -37,8 +35,8 @@ KNOWN = {
 
 
 def backbone_of(pipe):
-    """The backbone of a pipeline in the pipeline's own numerics. BadInput for pipelines that are
-    not known.
+    """The backbone for a pipeline's transformer, with the pipeline's own numerics. BadInput where
+    the transformer's class is not in KNOWN.
     """
     transformer = getattr(pipe, "transformer", None)
     check(
@@ -53,9 +51,9 @@ def backbone_of(pipe):
 
 
 def conditioning(transformer, inputs):
-    """The arguments of a call of forward that are the same at every step, as tensors -> what makes
-    the backbone's conditioning of them, and they. BadInput for arguments that the known pipelines
-    do not give.
+    """-> a function that makes the backbone's conditioning from tensors, and these tensors: the
+    arguments in `inputs` that are the same at every step. BadInput for arguments that the known
+    pipelines do not pass.
     """
     _, read, make = KNOWN[type(transformer)]
     try:
@@ -67,8 +65,8 @@ def conditioning(transformer, inputs):
 
 
 def obstacle(transformer):
-    """Why the blocks of a transformer cannot be driven past their own code, in a few words; None
-    where they can.
+    """Why a plan cannot run this transformer in place of its blocks' own code, in a few words; None
+    where it can.
     """
     if type(transformer) not in KNOWN:
         return f"a {type(transformer).__name__}"
@@ -81,10 +79,11 @@ def obstacle(transformer):
 
 
 def check_drivable(transformer):
-    """BadInput where the backbone would not compute what the transformer does.
+    """BadInput where the backbone would not compute the same as the transformer.
 
-    A plan drives modules inside the transformer's blocks past the blocks' own code, so that must be
-    the stock code; hooks and other code on what is passed by would do nothing.
+    A plan calls the modules inside the transformer's blocks directly, and not the blocks' forward.
+    So the blocks must have diffusers' own code: hooks on them, or other code in them, would be
+    bypassed.
     """
     check_not_compiled(transformer)
     found = obstacle(transformer)

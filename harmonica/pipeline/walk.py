@@ -1,17 +1,17 @@
-"""Driving any diffusers pipeline: which step and which pass of guidance a call of its transformer
-is.
+"""Follows the call of any diffusers pipeline, and tells for each call of its transformer to which
+step and which pass of guidance it belongs.
 
     with PipelineWalk(pipe, begin):
         images = pipe(...).images
 
-The pipeline's code runs as it is. What tells the steps apart:
+The pipeline's code runs as it is. The steps are told apart as follows:
 
-- `pipe.progress_bar` opens the loop over the steps, and closes it also where the loop raises or is
-  interrupted. Each opening begins a trajectory: nothing of an earlier one is left.
+- `pipe.progress_bar` is opened at the start of the loop over the steps, and closed at its end, also
+  where the loop raises or is interrupted. Each opening begins a new trajectory.
 - `scheduler.step` ends a step; it is wrapped while the loop runs. All calls of the transformer
   between two of them belong to one step.
-- A call of a step is told from the others by the name of the `transformer.cache_context` around it,
-  or by its place in the step where the pipeline opens none.
+- The calls within a step are distinguished by the name of the `transformer.cache_context` around
+  them, or, where the pipeline opens none, by their order.
 
 No value is read from a GPU.
 """
@@ -29,10 +29,11 @@ from harmonica.pipeline.loop import Loop
 
 
 class Turn(NamedTuple):
-    """Which pass of its step a call is: each has a cache of its own.
+    """Identifies the passes of a step (a call of the transformer each): every Turn has its own cache.
 
-    transformer: its name in the pipeline (some have two, one after the other). name: that of the
-    cache context, or 0, 1, ... form: shapes of the inputs, as features of other shapes do not fit.
+    transformer: its name in the pipeline (some have two, used one after the other). name: the cache
+    context's, or 0, 1, ... by order. form: the shapes of the inputs, as cached features of other
+    shapes do not fit.
     """
 
     transformer: str
@@ -41,14 +42,14 @@ class Turn(NamedTuple):
 
 
 class PipelineWalk:
-    """A policy at work on every call of a pipeline, until remove() or the end of the `with` block.
+    """Puts a policy into every call of a pipeline, until remove() or the end of the `with` block.
 
     begin(trajectory) -> answer: called before the first step of a loop. answer(step, turn) -> at,
-    the policy of one call of the transformer; step is an index into trajectory.timesteps. What a
-    policy keeps belongs into `answer`, which is let go when the loop ends, however it ends. Calls
-    of the transformer outside a loop are plain.
+    the policy for one call of the transformer; step is an index into trajectory.timesteps. A policy
+    should keep its state in `answer`, which is dropped when the loop ends, however it ends. Calls
+    of the transformer outside a loop run unchanged.
 
-    units: {name in the pipeline: Units}, of every transformer of the pipeline.
+    units: {name in the pipeline: Units}, for every transformer of the pipeline.
     """
 
     def __init__(self, pipe, begin):
@@ -110,7 +111,9 @@ class PipelineWalk:
         return self.loop
 
     def _end(self, loop):
-        """A loop is over; its second end, or one after the next began, does nothing."""
+        """Called when a loop ends. A loop may report its end twice, or only after the next one has
+        begun; such calls do nothing.
+        """
         if loop is not None and loop is self.loop:
             loop.release()
             self.loop = self.answer = self.context = None
@@ -148,8 +151,8 @@ def transformers_of(pipe):
 
 
 def survey_of(pipe, call):
-    """What the units of pipe.transformer take at the inputs of the first call that `call()`, a call
-    of the pipeline, makes of it -> Survey.
+    """-> the Survey of the pipeline's first transformer, on the inputs of its first call. call():
+    calls the pipeline.
     """
     model = next(iter(transformers_of(pipe).values()))
     args, kwargs = first_call(model, call)
@@ -158,7 +161,7 @@ def survey_of(pipe, call):
 
 
 def first_call(model, call):
-    """-> the positional and named arguments of the first call of `model` that call() makes."""
+    """-> the positional and keyword arguments of the first call of `model` that call() makes."""
 
     def stop(model, args, kwargs):
         raise _Reached(args, kwargs)

@@ -1,8 +1,8 @@
-"""A schedule on any diffusers pipeline: every unit of its transformer is asked, the model's own
-code does the rest.
+"""Applies a schedule to any diffusers pipeline: each unit of its transformer asks what to do, all
+else is the model's own code.
 
-Each pass of a step (guidance may take two) has features of its own. Where a pass is seen for the
-first time it computes, whatever its row says: so image to image starts anywhere in a schedule.
+Each pass of a step (guidance may take two) has its own cache. A pass that runs for the first time
+computes everything, whatever its row says; so image to image can start at any row of a schedule.
 """
 
 import torch
@@ -16,8 +16,8 @@ from harmonica.pipeline.walk import PipelineWalk
 
 
 class Walked(PipelineWalk):
-    """Schedules at work on every transformer of a pipeline, until remove() or the end of the `with`
-    block. Between two calls of the pipeline it holds nothing.
+    """Applies schedules to every transformer of a pipeline, until remove() or the end of the `with`
+    block. Between two calls of the pipeline it holds no features.
     """
 
     def __init__(self, pipe, schedules):
@@ -26,20 +26,20 @@ class Walked(PipelineWalk):
 
     @property
     def keep(self):
-        """The mask (T, N) that is followed; of several schedules that of the fewest steps."""
+        """The keep mask (T, N); of several schedules, that of the one with the fewest steps."""
         return self.schedules.first.keep
 
     def follow(self, trajectory):
-        """-> the policy of one call of the pipeline. BadInput where no schedule fits it."""
+        """-> the policy for one call of the pipeline. BadInput where no schedule fits it."""
         timesteps = trajectory.timesteps.tolist()
         schedule, start = self.schedules.choose(timesteps, self.pipe.scheduler, trajectory.first)
         return Following(schedule, start, self.units)
 
 
 class Following:
-    """The policy of one trajectory, step after step: answer(step, turn) -> at (see walk.py).
+    """The policy for one trajectory, called as answer(step, turn) -> at (see walk.py).
 
-    start: the step of row 0. A unit's features are held as long as its schedule needs them.
+    start: the step that row 0 stands for. A unit's features are held while the schedule needs them.
     """
 
     def __init__(self, schedule, start, units):
@@ -59,7 +59,7 @@ class Following:
 
     def __call__(self, step, turn):
         names, model = self.units[turn.transformer].names, self.units[turn.transformer].model
-        if step > self.start and turn in self.held:  # it has run, so its units are known
+        if step > self.start and turn in self.held:  # after the first forward, the units are known
             check_units(self.schedule, model, names)
         row, held = step - self.start, self.held.setdefault(turn, {})
 
@@ -78,7 +78,9 @@ class Following:
         return at
 
     def skipped(self, row, i, known):
-        """Predicted, where the features are those of the rows that the weights were fitted for."""
+        """The feature of a skipped unit: predicted if the held features come from the rows that the
+        weights were fitted for, otherwise the last one again. known: (row, feature), newest first.
+        """
         rows, features = zip(*known)
         needed = self.needed.get((row, i))
         if needed is None or list(rows[: len(needed)]) != needed:
