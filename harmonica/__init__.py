@@ -8,8 +8,8 @@ from types import ModuleType
 
 import harmonica.search as folder
 
-# What users of a diffusers pipeline need, imported when first asked for: `import harmonica`
-# imports no torch.
+# What users of a diffusers pipeline need. Imported only when first used, so that
+# `import harmonica` does not import torch.
 MODULES = {
     "errors": "harmonica.errors",
     "formats": "harmonica.weights.formats",
@@ -37,7 +37,7 @@ def __getattr__(name):
 
 
 class _Search(ModuleType):
-    """harmonica.search is a folder of the library; called, it searches a pipeline's schedule."""
+    """Makes the package harmonica.search callable: harmonica.search(pipe) searches a schedule."""
 
     def __call__(self, pipe, prompts=None, **options):
         """See harmonica.pipeline.search.search."""

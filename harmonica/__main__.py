@@ -8,7 +8,7 @@ import sys
 def main(argv=None):
     from harmonica.cli import command
 
-    # side by side, spinning threads starve each other
+    # idle OpenMP threads spin by default, which slows down other processes on the same cores
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     return command.call(parser, argv)
 
@@ -43,5 +43,6 @@ def parser():
 
 if __name__ == "__main__":
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until command.run is there: end at once
+        # Ctrl-C ends the process at once, without a traceback, until the command line handles it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main())

@@ -1,7 +1,7 @@
-"""A user's mistake, and how it is said; and how errors of the system are said."""
+"""The error for a user's mistake, and one-line messages for it and for errors of the system."""
 
 KEPT = "what was finished is kept"
-MEMORY = ("can't allocate memory", "out of memory", "not enough memory")  # torch's RuntimeErrors
+MEMORY = ("can't allocate memory", "out of memory", "not enough memory")  # in torch's messages
 
 
 class BadInput(ValueError):
@@ -17,8 +17,8 @@ def check(ok, field, value, right):
 
 
 def sentence(error):
-    """-> one line for what a user can mend: a mistake, a file, a full disk, too little memory; None
-    for all else, which is ours.
+    """-> a one-line message for an error that the user can fix: a wrong input, an unreadable file,
+    a full disk, too little memory. None for any other error, which is a bug of this package.
     """
     if isinstance(error, BadInput):
         return " ".join(str(error).splitlines())

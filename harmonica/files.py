@@ -1,8 +1,8 @@
-"""Files that are either whole or absent, and locks: one process at a time does a piece of work.
-Imports no torch.
+"""Atomic files, and locks by which only one process at a time does a piece of work. Imports no
+torch.
 
-A lock is the operating system's, on a file, so it ends with the process that holds it: no clock and
-no heartbeat decides. Who holds it stands in a note beside it, for who waits.
+A lock is an operating system's lock on a file: it ends when the process that holds it ends, so no
+timeout or heartbeat is needed. A JSON file beside it names the process, for those who wait.
 """
 
 import hashlib
@@ -20,16 +20,16 @@ from filelock import FileLock, Timeout
 
 from harmonica.errors import BadInput
 
-POLL_S = 1.0  # between two looks at a lock that another process holds
+POLL_S = 1.0  # seconds between two tries to get a lock that another process holds
 
 
 @contextmanager
 def atomic(path):
     """Yield a temporary path beside `path`; on success it replaces `path`, on an error it is
-    removed. An OSError of writing names `path`.
+    removed. If writing fails, the OSError names `path`, not the temporary file.
     """
     path = Path(path)
-    # hosts share the folder
+    # with the host's name, as several hosts may share the folder
     temporary = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,7 +38,7 @@ def atomic(path):
     except OSError as error:
         own = (None, temporary, *path.parents)
         if error.errno is None or error.filename not in (*own, *map(str, own)):
-            raise  # of something else that happened meanwhile
+            raise  # an error about another file, raised inside the `with` block
         reason = f"cannot be written: {error.strerror}"
         raise OSError(error.errno, reason, str(path)) from None
     finally:
@@ -52,8 +52,8 @@ def write_json(path, content):
 
 
 def read_json(path, field="record", remedy="delete it to have it made again"):
-    """BadInput, with field and remedy, where the file is not whole JSON; FileNotFoundError where
-    there is none.
+    """-> the content of a JSON file. BadInput, naming field and remedy, where it is damaged;
+    FileNotFoundError where there is none.
     """
     try:
         return json.loads(Path(path).read_bytes())
@@ -62,7 +62,7 @@ def read_json(path, field="record", remedy="delete it to have it made again"):
 
 
 def sha256(path):
-    """The hash of a file's bytes, read once as long as the file is not written again."""
+    """The sha256 of a file, in hex. Remembered as long as the file's modification time is the same."""
     return _sha256(path, os.stat(path).st_mtime_ns)
 
 
@@ -73,7 +73,7 @@ def _sha256(path, changed):
 
 
 def save_array(path, array):
-    """Write a .npy file by Python's own write: numpy's does not say that a disk is full."""
+    """Write a .npy file. Through Python's own write, because numpy's does not report a full disk."""
     array = np.asarray(array)
     if not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
@@ -86,7 +86,7 @@ def save_array(path, array):
 
 def read_array(path, field, remedy, *, mapped=False):
     """-> the array of a .npy file, as a memory map if asked for. BadInput names field, file and
-    remedy where it is missing, damaged, or of Python objects.
+    remedy where it is missing, damaged, or holds Python objects.
     """
     try:
         return np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
@@ -117,13 +117,15 @@ def is_whole_tensors(path):
 
 
 def first_line(error):
-    """What an error says, cut to what fits into a sentence."""
+    """An error's message on one line, cut to 150 characters."""
     said = " ".join(str(error).split()) or type(error).__name__
     return said[:150]
 
 
 def save_state(path, tensors, about):
-    """What an interrupted training or search goes on from: {name: tensor}, `about` as JSON."""
+    """Save what an interrupted training or search resumes from: tensors {name: tensor}, and `about`,
+    anything that JSON can hold.
+    """
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
@@ -132,8 +134,8 @@ def save_state(path, tensors, about):
 
 
 def load_state(path, what="training state", again="train from the start"):
-    """-> {name: tensor}, about; None where there is no such file. BadInput, which says what the file
-    is not and what deleting it does, where it is damaged.
+    """-> {name: tensor}, about; None where there is no such file. BadInput where it is damaged; its
+    message calls the file `what` and says that deleting it means to `again`.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -151,7 +153,7 @@ def load_state(path, what="training state", again="train from the start"):
 
 @contextmanager
 def locked(folder, name):
-    """Hold the lock `name` below `folder`; wait, with a word, while another process holds it."""
+    """Hold the lock `name` in `folder`. While another process holds it, say so once and wait."""
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{name}.lock")
     try:
@@ -165,7 +167,9 @@ def locked(folder, name):
 
 @contextmanager
 def at_work(folder, name):
-    """Hold the first free one of `name`-0, `name`-1, ...: a sign that somebody is at work here."""
+    """Hold the first free lock of `name`-0, `name`-1, ..., as a sign that a process works here.
+    Several processes can do so at once.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for number in count():
         lock = FileLock(folder / f"{name}-{number}.lock")
@@ -179,7 +183,7 @@ def at_work(folder, name):
 
 
 def holders(folder):
-    """-> [who holds what below `folder`, in words]."""
+    """-> a sentence for each lock in `folder` that is held: which process holds it, and its name."""
     found = []
     for path in sorted(folder.glob("*.lock")):
         lock = FileLock(path)

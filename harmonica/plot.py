@@ -1,5 +1,5 @@
-"""Pictures of routers, and how every picture here is drawn: one look, and the same bytes from the
-same numbers. No torch.
+"""Plots of routers and schedules, and the style of every figure of this project. The same numbers
+give the same bytes. Imports no torch.
 """
 
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ STYLE = {
 }
 DPI = 160
 UNDATED = {"Creator": None, "Producer": None, "CreationDate": None}
-COLOURS = 256  # of a PNG, which is a third as large with a palette
+COLOURS = 256  # of the palette: it makes a PNG three times smaller
 KINDS = {"attn": "attention", "cross": "cross-attention", "mlp": "feed-forward"}
 DIT_KINDS = ("attn", "mlp")
 THRESHOLD = "#d55e00"
@@ -43,10 +43,10 @@ FILLS = {"computed": "#fee838", "reused": "#00224e", "predicted": "#5f9ac4"}
 
 @contextmanager
 def drawing(paths, width, height):
-    """Yield an empty figure of width x height inches; on leaving, write it to each of `paths`
-    without date or versions.
+    """Yield an empty figure of width x height inches; on leaving, write it to each of `paths`, as
+    PDF where the path ends in .pdf, else as PNG.
 
-    As PDF where that is a path's suffix, else as PNG.
+    Dates and versions are left out, so that the bytes depend on the figure alone.
     """
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user's matplotlibrc says
@@ -59,7 +59,7 @@ def drawing(paths, width, height):
                     figure.savefig(temporary, format="pdf", dpi=DPI, metadata=UNDATED)
                 else:
                     _png(figure, temporary)
-            figure.set_layout_engine("none")  # laid out once, the same in each
+            figure.set_layout_engine("none")  # a second layout could differ between the files
 
 
 def _png(figure, path):
@@ -75,8 +75,8 @@ def heat_map(router, path, cur=None):
     """Draw a router (anything with scores (T, N), tau, keep and about) as PNG or PDF: scores,
     threshold, reused entries.
 
-    Of a CUR, given or trained for, the schedule reuses the entries of lowest score, else those at
-    most tau.
+    Where a CUR is given, or the router was trained for one, the entries of lowest score are reused
+    until that share is reached; otherwise all entries with a score of at most tau.
     """
     ending = str(path).rpartition(".")[2]
     check(ending in ("png", "pdf"), "plot", str(path), "its name must end in .png or .pdf")
@@ -110,16 +110,16 @@ def schedule_map(schedule, path):
 
 
 def kinds_of(router):
-    """The kinds of block that take turns in a router's columns: its own, else attention and
-    feed-forward as in DiT. Units that have names need not take turns.
+    """The kinds of block that alternate in a router's columns: those that it records; else "unit"
+    where it names its units, else DiT's. "block" where the columns cannot be divided among them.
     """
     kinds = tuple(router.about.get("kinds", ("unit",) if "units" in router.about else DIT_KINDS))
     return kinds if np.shape(router.scores)[1] % len(kinds) == 0 else ("block",)
 
 
 def draw_scores(axes, scores, *, tau, reused, kinds):
-    """Draw scores (T, N) into one axes per kind of block: hatched where reused (T, N), a line
-    around r <= tau.
+    """Draw scores (T, N) into one axes per kind of block: hatched where `reused` (T, N) is True,
+    with a line around the entries r <= tau. -> the last image, for a colour bar.
     """
     for offset, (ax, kind) in enumerate(zip(axes, kinds)):
         own = scores[:, offset :: len(kinds)]
@@ -133,8 +133,8 @@ def draw_scores(axes, scores, *, tau, reused, kinds):
 
 
 def draw_mask(axes, keep, predicted, *, kinds):
-    """Draw a schedule (T, N) into one axes per kind of block, in the colours of the highest and the
-    lowest score: hatched where it skips, another shade where it predicts.
+    """Draw a schedule's masks (T, N) into one axes per kind of block, in the colours of the highest
+    score (computed) and the lowest (reused): hatched where skipped, a lighter blue where predicted.
     """
     for offset, (ax, kind) in enumerate(zip(axes, kinds)):
         own = keep[:, offset :: len(kinds)]
@@ -144,7 +144,7 @@ def draw_mask(axes, keep, predicted, *, kinds):
 
 
 def _entries(ax, keep, predicted):
-    """Entries (T, n) in the colours of FILLS."""
+    """Draw the entries (T, n) in the colours of FILLS."""
     what = np.where(keep, 0, np.where(predicted, 2, 1))
     colours = ListedColormap(list(FILLS.values()))
     ax.imshow(what, cmap=colours, vmin=0, vmax=2, aspect="auto", interpolation="nearest")
@@ -161,8 +161,8 @@ def _label(ax, kind, shape):
 
 
 def explain(figure, image, axes, tau, masks=False):
-    """The colour bar of `draw_scores`, and what hatching and line mean. masks: whether there are
-    panels of `draw_mask`, too.
+    """Add the colour bar of `draw_scores`, and a legend for hatching and line. masks: whether the
+    figure has panels of `draw_mask`, too.
     """
     bar = figure.colorbar(
         image,
@@ -190,7 +190,7 @@ def _patch(fill, hatch=None):
 
 
 def _hatch(ax, inside):
-    """Hatch the cells of a mask (T, n), as one patch."""
+    """Hatch the cells that are True in a mask (T, n), as one patch."""
     cells = [
         Path.unit_rectangle().vertices + (block - 0.5, step - 0.5)
         for step, block in np.argwhere(inside)
@@ -203,7 +203,7 @@ def _hatch(ax, inside):
 
 
 def _outline(ax, inside):
-    """A line along the border of the cells of a mask (T, n)."""
+    """Draw a line along the border of the cells that are True in a mask (T, n)."""
     padded = np.pad(inside, 1)
     lines = [
         ((x - 0.5, y - 0.5), (x - 0.5, y + 0.5))

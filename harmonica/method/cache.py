@@ -1,7 +1,7 @@
-"""The answers to a block's question `at(i, compute)`: which feature shall I add here?
+"""The policies: what answers a block's question `at(i, compute)`, which feature shall I add here?
 
-A cache is a list of N features, one per block, None while empty. Each policy below returns its
-`at` together with a new cache that fills as the blocks ask; the given cache stays as it is, so a
+A cache is a list of N features, one per block, None while empty. `reuse` and `mix` return an `at`
+and a new cache, which is filled while the blocks ask. The given cache is not changed, so a
 trajectory can be forked anywhere by keeping a reference. A feature is a tensor, or a tuple of
 tensors where a backbone's blocks work on several streams at once.
 """
@@ -30,7 +30,9 @@ def reuse(keep, cache):
 
 
 def blended(of_new, of_old, new, old):
-    """of_new new + of_old old, in r's precision: its gradient is a small difference of large sums."""
+    """of_new * new + of_old * old, in the dtype of new. Computed in the router's precision, because
+    the router's gradient is a small difference of large sums.
+    """
     wide = torch.promote_types(new.dtype, of_new.dtype)
     return (of_new * new.to(wide)).add_(of_old * old.to(wide)).to(new.dtype)
 
@@ -38,10 +40,10 @@ def blended(of_new, of_old, new, old):
 def mix(scores, write, cache, blend=blended, kept=torch.Tensor.detach):
     """One step of the student in training: o_i = r_i f_i(h) + (1 - r_i) cache_i.
 
-    An empty slot counts as o_i = f_i. scores: (N,) router row r, with or without a graph. write: N
-    Python bools, r_i > tau: these slots, and empty ones, are overwritten with the mix, by
-    default detached (`kept`). blend: `blended`, or a faster one. Returns at, new cache; asked
-    twice, as by a checkpointed block, `at` gives the same.
+    Where cache_i is empty, o_i = f_i. scores: (N,) the router's row r, with or without a graph.
+    write: N Python bools, r_i > tau: these slots, and empty ones, are overwritten with kept(o_i), by
+    default o_i detached. blend: `blended`, or a faster one. Returns at, new cache. A block may ask
+    `at` twice (a checkpointed one does) and gets the same answer.
     """
     earlier, cache = cache, list(cache)
     of_new, of_old = scores.unbind(), (1 - scores).unbind()  # one node of the graph for all blocks
@@ -66,12 +68,12 @@ def _each(function, *features):
 
 
 def predicted(weights, features):
-    """A skipped block's feature from its last computed ones, newest first: per channel
+    """A skipped block's feature, predicted from its last computed ones, newest first: per channel
     w_1 f_1 + w_2 f_2 + ... + bias.
 
-    weights: (K + 1, channels), the bias last; of features that are not given they count for
-    nothing. Of tuples the channels follow one another. Summed in float32 at least, as the terms
-    nearly cancel each other; w = (1, 0, ..., 0) is reuse, bit for bit.
+    weights: (K + 1, channels), the bias last; weights of features that are not given are ignored.
+    For tuples of tensors, the channels of all tensors are side by side. Summed in float32 at least,
+    as the terms nearly cancel each other; w = (1, 0, ..., 0) is reuse, bit for bit.
     """
     if isinstance(features[0], tuple):
         parts = weights.split([stream.shape[-1] for stream in features[0]], 1)

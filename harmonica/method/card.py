@@ -1,4 +1,4 @@
-"""The model card (README.md) of a schedule that is shared as a folder or on the hub."""
+"""The model card (README.md) of a schedule that is shared, as a folder or on the hub."""
 
 USE = """## How to use it
 
@@ -13,7 +13,7 @@ with harmonica.apply(pipe, schedule):
 
 
 def card(schedule):
-    """-> Markdown that says what the schedule is, for what it was made and how good it is."""
+    """-> Markdown that says what the schedule is, what it was made for and how good it is."""
     about, steps = schedule.about, schedule.num_steps
     model = about.get("model") or "a diffusion transformer"
     skipped = "predicted" if schedule.weights else "reused"
@@ -62,7 +62,9 @@ def _table(schedule, model, guidance):
 
 
 def _errors(error):
-    """The measured errors: a dict name -> mean squared error, with the number of images."""
+    """The lines on measured errors, none where there are none. error: {"of": {name of a schedule:
+    mean squared error}, "images": how many}.
+    """
     if not error:
         return []
     rows = [f"| {name} | {value:.3e} |" for name, value in error["of"].items()]

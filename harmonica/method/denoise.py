@@ -1,5 +1,5 @@
-"""One step of denoising, and the walk over all of them: what training, search, evaluation, latency
-and the counting of operations share.
+"""One denoising step, and the walk over all of them. Training, search, evaluation and the
+measurements of latency all use this one loop.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from harmonica.method.cache import compute_all, mix, reuse
 
 @dataclass(frozen=True)
 class Point:
-    """Where a trajectory stands before step `step`. Nothing in it is ever changed: to fork, keep a
-    reference.
+    """The state of a trajectory before step `step`. Nothing in it is ever changed in place: to fork
+    a trajectory, keep a reference.
 
     x is (B, C, H, W), or (2B, C, H, W) under guidance with the conditional half first. state is
     the sampler's. cache holds N features or None.
@@ -31,8 +31,8 @@ class Denoiser:
     scale 1.0 means no guidance and no second half. `noise(step)` gives a stochastic sampler's
     noise, (B, C, H, W).
 
-    What is computed at a step is decided by a `forward(step, x, cache)`, which returns the guided
-    model output and the new cache. `computed` is one; `hard` and `soft` make others.
+    A function `forward(step, x, cache)` decides what is computed at a step; it returns the guided
+    model output and the new cache. `computed` is such a function; `hard` and `soft` make others.
     """
 
     def __init__(self, backbone, sampler, timesteps, cond, *, scale=1.0, noise=None):
@@ -42,14 +42,16 @@ class Denoiser:
         self.ctx = backbone.prepare(cond if self.halves == 1 else backbone.with_null(cond))
 
     def begin(self, x, step=0):
-        """The Point from which to walk, its cache empty. x (B, C, H, W), as noisy as `step` wants."""
+        """The Point at which a walk begins, its cache empty. x (B, C, H, W) has the noise level of
+        `step`.
+        """
         state = self.sampler.init(self.timesteps)
         return Point(step, x.repeat(self.halves, 1, 1, 1), state, [None] * self.backbone.num_blocks)
 
     def advance(self, point, forward):
         """One step: the model as `forward` runs it, then the sampler."""
         x, step = point.x, point.step
-        # both halves are fed the conditional one
+        # the model sees the conditional half twice, as in the official DiT
         fed = x if self.halves == 1 else x[: len(x) // self.halves].repeat(self.halves, 1, 1, 1)
         out, cache = forward(step, fed, point.cache)
         noise = None
@@ -59,7 +61,7 @@ class Denoiser:
         return Point(step + 1, x, state, cache)
 
     def walk(self, point, forward):
-        """Advance to the end. The last Point's x are the images (both halves under guidance)."""
+        """Advance to the end -> the last Point; its x are the images (both halves under guidance)."""
         while point.step < len(self.timesteps):
             point = self.advance(point, forward)
         return point
@@ -69,13 +71,13 @@ class Denoiser:
         return point.x[: len(point.x) // self.halves]
 
     def run(self, step, x, at):
-        """The guided model output of one step whose blocks ask `at`, (B or 2B, C_out, H, W)."""
+        """The guided model output of one step, (B or 2B, C_out, H, W). `at` answers the blocks."""
         t = torch.full((len(x),), self.timesteps[step], device=x.device)
         h, c = self.backbone.start(x, t, self.ctx)
         return self.guided(self.backbone.through(h, c, at))
 
     def guided(self, out):
-        """The model output with guidance applied; the same where there is none."""
+        """The model output with guidance applied; unchanged where there is no guidance."""
         return out if self.halves == 1 else guide(out, self.scale, self.backbone.guided_channels)
 
     def computed(self, step, x, cache):
@@ -94,7 +96,9 @@ class Denoiser:
         return forward
 
     def soft(self, scores, tau):
-        """The forward that mixes by router scores (T, N), writing a slot where its score > tau."""
+        """The forward that mixes new and cached features by router scores (T, N). A block's cache is
+        overwritten where its score > tau.
+        """
         write = (scores > tau).tolist()
 
         def forward(step, x, cache):

@@ -1,10 +1,10 @@
-"""Training on the final image itself, which the paper calls too dear and replaces by IEPO: one walk,
-one backward pass through all of it, one update of every row by its own gradient of
-|| x_0 - x_0 of the uncached model ||^2.
+"""Training on the error of the final image itself, which the paper calls too expensive and replaces
+by IEPO: one walk, one backward pass through all of it, one update of every row by its own gradient
+of || x_0 - x_0 of the uncached model ||^2.
 
-The student mixes as in SDT (sdt.py), but a slot keeps its graph: a row's gradient is of all that it
-does to the image, by later steps that reuse its features too. No teacher runs beside the student
-and there is no lambda; the uncached walk is made once.
+The student mixes as in SDT (sdt.py), but cached features keep their graph. So a row's gradient
+includes its effect through later steps that reuse its features. There is no teacher at each step
+and no lambda, just one uncached walk.
 """
 
 from functools import partial
@@ -19,8 +19,8 @@ from harmonica.method.cache import mix
 def walk(denoiser, x, learner, recompute=False):
     """One trajectory, one update of each row. x (B, C, H, W) ~ N(0, I).
 
-    recompute: a step's activations are not kept but computed again when the backward pass comes
-    there: what is kept is one step's graph, and each step's new features.
+    recompute: a step's activations are not stored but computed again in the backward pass. Memory
+    then holds one step's graph and the new features of every step.
     """
     with torch.no_grad():
         exact = denoiser.images(denoiser.walk(denoiser.begin(x), denoiser.computed))

@@ -3,13 +3,13 @@ image.
 
     L^(t) = lambda^(t) * MSE(teacher, student) + beta * sum_i r_{t,i}
 
-Two definitions. The paper leaves one out: || x_0 - x_0^(t) ||_F^2 where x_0^(t) reuses nothing at
-step t. The released code switches the steps on one after another and takes the mean squared
-difference of successive images.
+There are two definitions. The paper's leaves one step out: || x_0 - x_0^(t) ||_F^2, where x_0^(t)
+reuses nothing at step t. The released code allows reuse at one step after another and takes the
+mean squared difference of successive images.
 
-Both compare walks that agree up to step t. So one walk is made with the router on, and at each step
-a second one is forked off it: identical to walking from the start each time, for about half of the
-steps.
+Both compare walks that are the same before step t. So one walk follows the router throughout, and
+at each step another walk branches off it. This gives the same images as walking each time from the
+start, for about half of the work.
 """
 
 import torch
@@ -28,7 +28,7 @@ def absolute(images, others):
 
 
 def relative(images, others):
-    """The squared norm of the difference over that of the image, mean over images."""
+    """The squared norm of the difference, divided by that of `others`, mean over images."""
     apart, size = (part.square().flatten(1).sum(1) for part in (images - others, others))
     return (apart / size).mean()
 
@@ -38,11 +38,11 @@ DISTANCES = {"absolute": absolute, "relative": relative}
 
 @torch.no_grad()
 def leave_one_out(denoiser, x, scores, tau, together=1, distance=squared):
-    """lambda of the paper. x (B, C, H, W) noise; scores (T, N), soft or 0/1 -> (T,), squared norm,
-    mean over images.
+    """lambda as the paper defines it. x (B, C, H, W) noise; scores (T, N), soft or 0/1 -> (T,),
+    squared norm, mean over images.
 
     0 at the first step, which never reuses. together: how many forks are walked as one batch.
-    distance: another than the paper's (DISTANCES).
+    distance: `squared` as in the paper, or one of DISTANCES.
     """
     finals, last = _forks(
         denoiser, x, scores, tau, lambda joined: joined.soft(scores, tau), together
@@ -55,11 +55,11 @@ def leave_one_out(denoiser, x, scores, tau, together=1, distance=squared):
 
 @torch.no_grad()
 def cumulative(denoiser, x, scores, tau, together=1):
-    """lambda of the released code -> (T,), mean over all pixels and, under guidance, both halves.
-    nan at step 0.
+    """lambda as the released code has it -> (T,): the mean over all pixels and images and, under
+    guidance, both halves. nan at step 0. Arguments as in leave_one_out.
     """
     finals, last = _forks(denoiser, x, scores, tau, lambda joined: joined.computed, together)
-    chain = finals + [last]  # chain[k]: the first k reusable steps are switched on
+    chain = finals + [last]  # chain[k]: steps 1 to k follow the scores, all others compute
     return torch.stack(
         [torch.full((), torch.nan, device=scores.device)]
         + [(b.x - a.x).square().mean() for a, b in zip(chain, chain[1:])]
@@ -70,10 +70,9 @@ DEFINITIONS = {"leave-one-out": leave_one_out, "cumulative": cumulative}
 
 
 def _forks(denoiser, x, scores, tau, after, together):
-    """For each step t >= 1: walk by the scores before t, compute everything at t, go on with
-    `after` -> final Points.
-
-    Also the final Point of the walk that follows the scores throughout. after(denoiser) -> forward.
+    """-> the final Point of a walk for each step t >= 1, which follows the scores before t, computes
+    everything at t and continues with `after`; and that of the walk that follows the scores
+    throughout. after(denoiser) -> forward.
     """
     on = denoiser.soft(scores, tau)
     point = denoiser.advance(denoiser.begin(x), denoiser.computed)

@@ -1,5 +1,5 @@
-"""The rows of a router under training: one AdamW, one clamp, the steering of beta to a wanted CUR;
-and how they are saved.
+"""A router in training: its rows, their optimizer and clamp, and how beta is adjusted to reach a
+wanted CUR. Also saves and restores all of it.
 """
 
 from math import exp
@@ -11,22 +11,22 @@ from harmonica.method import ranks, schedules
 from harmonica.method.router import CLAMP
 
 SLOPE_WEIGHT = 0.2  # of the newest slope in the running mean
-CORRECT_FROM = 0.3  # of training: until then scores are on their way and the hard CUR says little
-CORRECTION = 0.06  # per trajectory and unit of CUR
-LEAST_REUSE = 0.1  # of 1 - r in a division: near r = 1 the slope is what other entries cause
-MOST_EXCESS = (
-    0.08  # a logit needs up to 70 updates to cross tau, so a larger correction would overshoot
-)
+# Share of training without correction: scores still move far then, so the hard CUR says little.
+CORRECT_FROM = 0.3
+CORRECTION = 0.06  # change of `excess` per trajectory, times the error of the CUR (as a fraction)
+LEAST_REUSE = 0.1  # lower bound of 1 - r as divisor: near r = 1 other entries cause the slope
+# Largest |excess|: a logit needs up to 70 updates to cross tau, so a larger one would overshoot.
+MOST_EXCESS = 0.08
 
-DUAL_RATE = 1.0  # of the logarithm of beta, per trajectory and unit of CUR
+DUAL_RATE = 1.0  # change of log(beta) per trajectory, times the error of the CUR (as a fraction)
 
 
 class Learner:
-    """The rows of logits (row 0 is never trained) under one AdamW; each row is a parameter of its
-    own.
+    """The rows of logits, each a parameter of its own, under one AdamW. Row 0 is never trained.
 
-    lambda_ (T,) weighs the steps' errors. slopes (T, N): running mean of -d(data loss)/dr, what one
-    more unit of reuse costs each entry; nan where never updated.
+    lambda_ (T,): the weights of the steps' errors. slopes (T, N): running mean of -d(data loss)/dr,
+    how fast the loss grows as an entry reuses more; nan for entries that were never updated.
+    excess: a correction of the wanted share, see steer.
     """
 
     def __init__(self, logits, *, tau, lr, adam_eps=1e-8, beta=0.0, lambda_=None):
@@ -40,17 +40,17 @@ class Learner:
         self.slopes = torch.full_like(logits, torch.nan)
 
     def scores(self, step):
-        """r = sigmoid(logits) of one row, a leaf of the graph."""
+        """r = sigmoid(logits) of one row, as a new leaf that requires grad (see _move)."""
         return torch.sigmoid(self.rows[step]).detach().requires_grad_()
 
     def update(self, step, r, data_loss):
-        """One update of one row by lambda * data_loss + beta * sum r; and its clamp."""
+        """One optimizer step of one row on lambda * data_loss + beta * sum r, then the clamp."""
         self._move(step, r, torch.autograd.grad(data_loss, r)[0])
         self.data_losses.append(data_loss.detach())
 
     def update_all(self, rows, data_loss):
-        """One update of every row {step: r}, by one backward pass of a loss that all of them are
-        in.
+        """One update of every row in {step: r}, by one backward pass of a loss that depends on all
+        of them.
         """
         slopes = torch.autograd.grad(data_loss, list(rows.values()))
         for (step, r), slope in zip(rows.items(), slopes):
@@ -69,27 +69,28 @@ class Learner:
         self.slopes[step] = known.lerp(-slope, SLOPE_WEIGHT)
 
     def logits(self):
-        """(T, N), without graph."""
+        """(T, N), detached."""
         return torch.stack([row.detach() for row in self.rows])
 
     def cur_percent(self):
-        """The hard CUR at tau."""
+        """The CUR in percent if every entry with r <= tau were reused."""
         return schedules.cur_percent(torch.sigmoid(self.logits()) > self.tau)
 
     def ascend(self, target_percent):
-        """Move beta as the multiplier of a constraint on the CUR: up while it is too low, down while
-        it is too high, by a factor.
+        """Adjust beta as the multiplier of a constraint on the CUR: by a factor above 1 while the CUR
+        is too low, below 1 while it is too high.
         """
         self.beta *= exp(DUAL_RATE * (target_percent - self.cur_percent()) / 100)
 
     def steer(self, target_percent, correct):
         """Set beta so that the wanted share of all T N entries settles below tau.
 
-        With an error that is quadratic in 1 - r, the slope is k (1 - r), and the minimum of error +
-        beta r lies below tau exactly where beta > k (1 - tau): beta is a quantile of these k,
-        weighted by lambda. With `correct` the quantile is moved by how far the hard CUR lies from
-        the target. Of rows whose lambda is 0 (by hard scores: they reuse nothing yet) nothing is
-        known, so they are left out, unless all are: then every lambda counts as 1.
+        Suppose an entry's error is quadratic in 1 - r. Then its slope is k (1 - r), and the minimum
+        of lambda * error + beta r lies below tau exactly where beta > lambda k (1 - tau). So beta is
+        (1 - tau) times a quantile of lambda k over the entries. With `correct` the quantile is
+        moved by how far the hard CUR is from the target. Rows with lambda = 0 (with hard scores:
+        those that reuse nothing yet) tell nothing and are left out; if all have 0, lambda counts as
+        1 everywhere.
         """
         if correct:
             excess = self.excess + CORRECTION * (target_percent - self.cur_percent()) / 100
@@ -105,7 +106,7 @@ class Learner:
 
 
 def save(path, learner, log):
-    """Everything that `restore` needs to go on as if nothing had happened."""
+    """Save all that training needs to resume exactly where it stopped; `restore` reads it."""
     tensors = {"logits": learner.logits(), "lambda": learner.lambda_, "slopes": learner.slopes}
     for i, moments in learner.optimizer.state_dict()["state"].items():
         tensors |= {f"{name}.{i}": value for name, value in moments.items()}
@@ -113,7 +114,9 @@ def save(path, learner, log):
 
 
 def restore(path, learner):
-    """-> the log so far, [] where nothing was saved. BadInput where the file is damaged."""
+    """Load a saved state into the learner -> the log so far, [] where nothing was saved. BadInput
+    where the file is damaged.
+    """
     saved = load_state(path)
     if saved is None:
         return []

@@ -1,22 +1,22 @@
 """Learning-to-Cache (Ma et al., 2024), the baseline: "standard training" on noised real images, one
 pair of steps at a time.
 
-x_t comes from data by the forward process; one full step there fills the cache and gives x_{t-1};
-teacher and student are compared on x_{t-1} alone, so an error never reaches a later step, and the
-training images are needed. Released form: pairs do not overlap, so only every second step learns to
-reuse. All-pairs form: every step after the first.
+x_t is a training image, noised by the forward process. One full step from it fills the cache and
+gives x_{t-1}; teacher and student are compared on x_{t-1} alone. So an error never reaches a later
+step, and training images are needed. In the released form pairs do not overlap, so only every
+second step learns to reuse; in the all-pairs form every step after the first does.
 
-Where a sampler makes two calls of the model for one update (`calls`), x_t is noised to where the
-update begins: its released form for U-ViT learns the first call of every update, after both calls
-of the one before it.
+A sampler may call the model twice for one update of x (`calls`). Then x_t has the noise level at
+which that update begins. In the released form for U-ViT the first call of every update learns to
+reuse, after both calls of the update before it.
 """
 
 from harmonica.method.sdt import update_by
 
 
 def trained_steps(num_steps, form, calls=1):
-    """Sampling-order steps whose rows are trained; "released": the one where the last update begins
-    and every second before it. calls: the sampler's.
+    """The steps, in sampling order, whose rows are trained. "released": the step at which the last
+    update begins, and every second step before it. calls: the sampler's model calls per update.
     """
     if form not in ("released", "all-pairs"):
         raise ValueError(f"ltc form: {form!r} is not known; choose 'released' or 'all-pairs'")
@@ -26,8 +26,8 @@ def trained_steps(num_steps, form, calls=1):
 
 
 def update_pair(denoiser, x0, eps, step, learner, pair=None):
-    """One update of row `step` (>= 1). x0 (B, C, H, W) training images, eps their noise; no
-    guidance. pair: as sdt's.
+    """One update of row `step` (>= 1). x0 (B, C, H, W) training images, eps noise like x0; no
+    guidance. pair: as in sdt.update_by.
     """
     calls = denoiser.sampler.calls
     begun = (step - 1) // calls * calls

@@ -1,4 +1,4 @@
-"""A base model with what it is conditioned on: all that sampling and training ask of a model."""
+"""A loaded base model with its conditioning: everything that sampling and training need of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from typing import Any
 class Loaded:
     """A model ready to be sampled and trained on.
 
-    cond(indices): conditioning of the images with these indices, classes in turn, so that any whole
-    number of rounds is balanced. images: training images (n, C, H, W) and their conditioning
-    indices, or None. device: of the backbone, and of what cond gives. sampler: where it is not the
-    one that specs name (a pipeline's own scheduler). features(images) -> (B, F): what a judge of
-    these images sees, or None.
+    cond(indices): the conditioning of the images with these indices. Classes take turns, so that
+    every num_conds consecutive images hold each class once. images: training images (n, C, H, W)
+    and their conditioning indices, or None. device: where the backbone and the conditioning are.
+    sampler: replaces the one that specs name (a pipeline's own scheduler), or None. features(images)
+    -> (B, F): the features of the classifier that judges such images, or None.
     """
 
     spec: Any

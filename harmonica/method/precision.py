@@ -1,5 +1,5 @@
-"""What a GPU makes of float32: whole products, or TF32, which keeps 10 bits of the mantissa. On a
-CPU nothing changes.
+"""How a GPU multiplies float32: in full precision, or in TF32, which keeps 10 bits of the mantissa.
+On a CPU this changes nothing.
 """
 
 from contextlib import contextmanager
@@ -9,8 +9,8 @@ import torch
 
 @contextmanager
 def float32_products(precision):
-    """Within, convolutions and matrix products are "ieee" or "tf32"; torch's own default is TF32
-    for convolutions alone.
+    """A context in which convolutions and matrix products use this precision, "ieee" or "tf32".
+    torch's own default is TF32 for convolutions only.
     """
     settings = torch.backends.cudnn.conv, torch.backends.cuda.matmul
     before = [setting.fp32_precision for setting in settings]

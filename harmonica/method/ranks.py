@@ -1,8 +1,8 @@
 """Several processes work on one router or schedule: each has a contiguous part of every batch;
 gradients, lambda and errors are averaged.
 
-torch.distributed's group is the state. In a process that never joined one every function gives back
-what it was given, so training alone is the same in every bit.
+The only state is torch.distributed's default group. In a process that has not joined one, every
+function returns its input unchanged, so a single process computes the same bits as without them.
 """
 
 from contextlib import nullcontext
@@ -13,14 +13,13 @@ from torch import distributed
 
 from harmonica.errors import BadInput
 
-WAIT = timedelta(
-    days=2
-)  # the first rank may wait for a lock meanwhile; a rank that died is noticed at once
+# Long, because the first rank may wait for a lock. A rank that died is noticed at once anyway.
+WAIT = timedelta(days=2)
 
 
 def join():
-    """Join the group that MASTER_ADDR, MASTER_PORT, RANK and WORLD_SIZE describe (torchrun sets
-    them, as do our jobs).
+    """Join the group that MASTER_ADDR, MASTER_PORT, RANK and WORLD_SIZE describe. torchrun sets
+    these variables, and so do the Slurm jobs.
     """
     distributed.init_process_group(
         "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo", timeout=WAIT
@@ -41,7 +40,9 @@ def is_first():
 
 
 def part(batch):
-    """-> range of sample indices of this rank. BadInput where the ranks cannot have equal parts."""
+    """-> the range of this rank's samples in a batch of this size. BadInput where the ranks cannot
+    have equal parts.
+    """
     if count() == 1:
         return range(batch)
     if batch % count():
@@ -68,7 +69,9 @@ def only_first(context):
 
 
 def agree(value):
-    """The first rank's value, on all; for what only it may decide, such as whether a file is there."""
+    """The first rank's value, on all ranks: for what one rank has to decide for all, such as whether
+    a file exists.
+    """
     if count() == 1:
         return value
     values = [value]
@@ -77,7 +80,7 @@ def agree(value):
 
 
 def gather(tensor):
-    """The equal parts of all ranks along the first dimension, in the ranks' order, on all."""
+    """The tensors of all ranks, of one shape, joined along the first dimension, on every rank."""
     if count() == 1:
         return tensor
     parts = [torch.empty_like(tensor) for _ in range(count())]

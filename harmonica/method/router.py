@@ -1,8 +1,8 @@
 """A trained router: logits (T, N), the threshold and what it was trained for. Saved as safetensors
 with JSON metadata.
 
-Row = step in sampling order, as everywhere in this package; published formats count the other way
-and are converted in formats.py, where they enter and leave.
+Row = step in sampling order, as everywhere in this package. Published formats count the other way;
+weights/formats.py converts them when they are read or written.
 """
 
 import json
@@ -19,8 +19,8 @@ from harmonica.method import schedules
 from harmonica.method.schedule import Schedule, counted, pretrained_file
 
 FILE = "router.safetensors"  # in a folder of save_pretrained
-KINDS = ("attn", "mlp")  # what takes turns in the columns of a router that does not say: DiT's
-CLAMP = 5.0  # logits lie in [-CLAMP, CLAMP]; the first row is fixed to the upper end
+KINDS = ("attn", "mlp")  # the alternating kinds of block, where a router records none: DiT's
+CLAMP = 5.0  # logits lie in [-CLAMP, CLAMP]; the first row is fixed at CLAMP
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,8 @@ class Router:
     order, or None if not recorded.
 
     about: what else is known of its origin (model name and sha256, sampler, training config),
-    JSON-serialisable; its "kinds" name the blocks that take turns in the columns, where they are
-    not attn and mlp.
+    JSON-serialisable. about["kinds"] names the kinds of block that alternate in the columns, where
+    they are not attn and mlp.
     """
 
     logits: torch.Tensor
@@ -51,7 +51,7 @@ class Router:
             "NaN or infinite logits",
             "every logit must be finite",
         )
-        # what is saved is float32: the mask of any other precision would not be that of its file
+        # files hold float32: in another precision the mask could differ from that of the saved file
         object.__setattr__(self, "logits", self.logits.detach().float())
         check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
         numbers = self.timesteps is None or all(isinstance(t, (int, float)) for t in self.timesteps)
@@ -85,7 +85,7 @@ class Router:
 
     @property
     def kinds(self):
-        """What takes turns in the columns, or None where that is not known."""
+        """The kinds of block that alternate in the columns, or None where that is not known."""
         dit = "training" in self.about and "units" not in self.about
         named = self.about.get("kinds") or (KINDS if dit else None)
         return named and tuple(named)
@@ -98,9 +98,10 @@ class Router:
         return cur if isinstance(cur, (int, float)) else None
 
     def keep(self, cur_percent=None):
-        """The mask (T, N): natural, r > tau; or with exactly round(CUR T N) reused entries, those
-        of lowest score. BadInput where such scores are those of a mask alone, all at the two ends.
-        Units that reach nothing (schedule.counted) do not count.
+        """The mask (T, N). Without a CUR the natural one, r > tau; else exactly round(CUR T N) entries
+        are reused, those of lowest score. Units that never reach the image (schedule.counted) are
+        not counted. BadInput where another CUR is asked of a router that was made from a mask: its
+        logits, all -CLAMP or CLAMP, rank nothing.
         """
         natural = self.scores > self.tau
         natural[0] = True
@@ -117,8 +118,8 @@ class Router:
         return keep
 
     def schedule(self, cur_percent=None):
-        """The Schedule that is used: of the CUR given, else of the one it was trained for, else the
-        natural one.
+        """The Schedule of this router: for the given CUR, else for the CUR it was trained for, else
+        the natural one.
         """
         kinds = {"kinds": self.kinds} if self.kinds else {}
         return Schedule(
@@ -129,7 +130,7 @@ class Router:
 
     def save(self, path):
         about = {**self.about, "tau": self.tau, "timesteps": self.timesteps}
-        # one entry of metadata: safetensors would write several in any order
+        # one entry of metadata only: safetensors writes several in no fixed order
         content = save(
             {"logits": self.logits.float().contiguous()},
             {"about": json.dumps(about, sort_keys=True)},
@@ -148,7 +149,7 @@ class Router:
 
 
 def load(path):
-    """Read a router of our own format. BadInput where the file is missing, cut off or not a router."""
+    """Read a router saved by Router.save. BadInput where the file is missing, cut off or no router."""
     try:
         with safe_open(path, "pt") as file:
             logits, metadata = file.get_tensor("logits"), file.metadata() or {}
@@ -173,9 +174,9 @@ def load(path):
 
 
 def from_keep(keep, **fields):
-    """A router whose natural mask is `keep`: logits at the two ends of the clamp.
+    """A router whose natural mask is `keep`: every logit is CLAMP or -CLAMP.
 
-    BadInput where the threshold lies beyond those, or the first row reuses.
+    BadInput where tau does not lie between the scores of these two, or the first row reuses.
     """
     router = Router(logits=torch.where(keep, CLAMP, -CLAMP), **fields)
     low, high = (torch.sigmoid(torch.tensor([-CLAMP, CLAMP]))).tolist()

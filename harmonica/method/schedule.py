@@ -1,8 +1,8 @@
 """A cache schedule: which blocks are computed at which step, and how the skipped ones are
 predicted.
 
-It is the form in which every method travels: a trained router, FORA, SmoothCache, TaylorSeer, a
-searched schedule. One safetensors file with JSON metadata holds it.
+Every method ends in one: a trained router, FORA, SmoothCache, TaylorSeer, a search. It is saved as
+one safetensors file with JSON metadata.
 """
 
 import json
@@ -64,8 +64,8 @@ class Schedule:
         self._check_weights()
 
     def _check_weights(self):
-        """Blocks may have other numbers of channels; all entries see equally many features."""
-        known = self.keep.cumsum(0).tolist()  # features that were computed up to each entry
+        """The number of channels may differ between blocks, but K is the same for all entries."""
+        known = self.keep.cumsum(0).tolist()  # how often a block was computed, up to each step
         channels = {}
         for (step, i), weights in self.weights.items():
             where = f"weights of step {step}, block {i}"
@@ -109,13 +109,13 @@ class Schedule:
 
     @property
     def features(self):
-        """How many computed features of a block its predictions may need (1 where all is reuse)."""
+        """K: how many computed features of a block a prediction may use (1 where none is made)."""
         first = next(iter(self.weights.values()), None)
         return 1 if first is None else max(1, len(first) - 1)
 
     @property
     def cur_percent(self):
-        """The share that is skipped, of the units that reach the image."""
+        """The percentage of entries that are skipped, among the units that reach the image."""
         return schedules.cur_percent(self.keep[:, counted(self.about, self.num_blocks)])
 
     def save(self, path):
@@ -129,14 +129,14 @@ class Schedule:
             steps = sorted(step for step, block in self.weights if block == i)
             tensors[f"weights.{i}"] = torch.stack([self.weights[s, i].cpu() for s in steps])
         about = {**self.about, "timesteps": self.timesteps}
-        # one entry of metadata: safetensors would write several in any order
+        # one entry of metadata only: safetensors writes several in no fixed order
         content = save(tensors, {"about": json.dumps(about, sort_keys=True)})
         with atomic(path) as temporary:
             temporary.write_bytes(content)
 
     def save_pretrained(self, folder):
-        """Save as folder/schedule.safetensors with a model card, which `hf upload ID folder` brings
-        to the hub.
+        """Save as folder/schedule.safetensors, with a model card. `hf upload ID folder` publishes
+        the folder on the hub.
         """
         from harmonica.method.card import card
 
@@ -151,7 +151,7 @@ class Schedule:
 
 
 def counted(about, num_blocks):
-    """The columns of the units that reach the image: about["free"] names the others."""
+    """The columns of the units that reach the image; about["free"] names the units that do not."""
     free, units = set(about.get("free", ())), about.get("units", ())
     return [i for i in range(num_blocks) if i >= len(units) or units[i] not in free]
 
@@ -188,7 +188,7 @@ def load(path):
 
 
 def _by_entry(tensors):
-    """The weights of a file's tensors: (step, block) -> (K + 1, channels)."""
+    """The prediction weights in a file's tensors: {(step, block): (K + 1, channels)}."""
     if "predicted" not in tensors:
         return {}
     weights = {}
@@ -201,8 +201,8 @@ def _by_entry(tensors):
 
 
 def pretrained_file(source, file, what, revision=None):
-    """-> the path of `file` in a folder here, or in a hub repository (downloaded). BadInput where
-    there is none. what: the word for it in the message.
+    """-> the path of `file` in a local folder, or in a hub repository (downloaded). BadInput where
+    the repository has none. what: what the file is called in the message.
     """
     if Path(source).is_dir():
         return Path(source) / file

@@ -1,15 +1,14 @@
-"""Keep masks: bool (T, N), row = step in sampling order (0 = noise end), True = compute. The only
-form of a schedule.
+"""Functions that make keep masks: bool (T, N), row = step in sampling order (0 = noise end), True =
+compute. Row 0 computes everything.
 
-Reuse is counted in entries of the mask; CUR (cache utilisation ratio) = reused / (T N). Row 0
-always computes all.
+Reuse is counted in entries of the mask: CUR (cache utilisation ratio) = reused entries / (T N).
 """
 
 import torch
 
 from harmonica.errors import BadInput, check
 
-UNITS = 2  # of a U-ViT's transformer block: attention and feed-forward
+UNITS = 2  # columns per transformer block of a U-ViT: attention and feed-forward
 
 
 def full(num_steps, num_blocks):
@@ -20,8 +19,8 @@ def fora(num_steps, num_blocks, interval=2):
     """FORA (Selvaraju et al., 2024): compute everything at every interval-th step, nothing in
     between.
 
-    Its CUR is 1 - ceil(T / interval) / T: 50 % at interval 2 and even T, and no other choice in
-    between.
+    Its CUR is 1 - ceil(T / interval) / T: 50 % for interval 2 and even T. Other shares in between
+    are not possible.
     """
     keep = torch.zeros(num_steps, num_blocks, dtype=torch.bool)
     keep[::interval] = True
@@ -29,11 +28,12 @@ def fora(num_steps, num_blocks, interval=2):
 
 
 def faster_diffusion(num_steps, num_blocks, interval=2):
-    """Faster Diffusion (Li et al., 2024) on a U-ViT, as a mask: at every interval-th step all is
-    computed, in between what goes in and the middle reuse, what goes out runs.
+    """Faster Diffusion (Li et al., 2024) on a U-ViT, as a mask: every interval-th step computes
+    everything; in between the in-blocks and the middle block reuse and the out-blocks run.
 
-    The authors keep what the stream was at the ends of those blocks, a mask what they added to it:
-    here the stream holds this step's tokens. They choose steps unevenly, these are even.
+    The authors cache the stream after each of those blocks; a mask caches what each block adds, so
+    here the stream still begins with this step's tokens. They space the full steps unevenly, here
+    they are even.
     """
     keep = fora(num_steps, num_blocks, interval)
     keep[:, _blocks_in(num_blocks) + UNITS :] = True
@@ -41,11 +41,11 @@ def faster_diffusion(num_steps, num_blocks, interval=2):
 
 
 def deepcache(num_steps, num_blocks, interval=2, outer=1):
-    """DeepCache (Ma et al., 2024) on a U-ViT, as a mask: at every interval-th step all is computed,
-    in between the `outer` first blocks in and last blocks out alone.
+    """DeepCache (Ma et al., 2024) on a U-ViT, as a mask: every interval-th step computes everything;
+    in between only the first `outer` in-blocks and the last `outer` out-blocks run.
 
-    The authors keep the stream between those, a mask what each block added to it: here the linear
-    layers of all long skips run.
+    The authors cache the stream between those two groups; a mask caches what each block adds, so
+    here the linear layers of all long skips run.
     """
     keep, computed = fora(num_steps, num_blocks, interval), outer * UNITS
     check(computed <= _blocks_in(num_blocks), "outer", outer, "there are not so many blocks in")
@@ -55,7 +55,7 @@ def deepcache(num_steps, num_blocks, interval=2, outer=1):
 
 
 def _blocks_in(num_blocks):
-    """How many of a U-ViT's units are in the blocks in; as many are in those out."""
+    """How many of a U-ViT's units belong to its in-blocks; as many belong to its out-blocks."""
     units = (num_blocks - UNITS) // 2
     right = "Faster Diffusion and DeepCache need a U-ViT: blocks in, a middle one, as many out"
     check(units > 0 and 2 * units + UNITS == num_blocks, "blocks", num_blocks, right)
@@ -64,9 +64,9 @@ def _blocks_in(num_blocks):
 
 
 def budget(cur_percent, num_steps, num_blocks):
-    """-> the number of reused entries that a CUR in percent stands for: round(CUR T N).
+    """-> the number of reused entries for a CUR in percent: round(CUR T N).
 
-    BadInput where no schedule has it: the first of the T rows is always computed.
+    BadInput where no schedule can have this CUR, as the first of the T rows is always computed.
     """
     most = 100 * (num_steps - 1) / num_steps
     if not 0 <= cur_percent <= most:
@@ -78,7 +78,7 @@ def budget(cur_percent, num_steps, num_blocks):
 
 
 def random(num_steps, num_blocks, reused, seed):
-    """Exactly `reused` entries chosen uniformly from the rows after the first."""
+    """Reuse exactly `reused` entries, drawn uniformly from the rows after the first."""
     order = torch.randperm(
         (num_steps - 1) * num_blocks, generator=torch.Generator().manual_seed(seed)
     )
@@ -88,8 +88,8 @@ def random(num_steps, num_blocks, reused, seed):
 
 
 def lowest(scores, reused):
-    """Reuse exactly the `reused` lowest scores (T, N) after the first row; ties go to the earlier
-    entry.
+    """Reuse exactly the `reused` entries of lowest score (T, N) after the first row; among equal
+    scores the earlier entry is reused.
     """
     keep = torch.ones(scores[1:].numel(), dtype=torch.bool)
     keep[torch.argsort(scores[1:].flatten(), stable=True)[:reused]] = False
@@ -97,7 +97,7 @@ def lowest(scores, reused):
 
 
 def lowest_after_last(scores, reused):
-    """`lowest` among the steps before the last one, which reuses every block. reused >= N."""
+    """As `lowest`, but the last step reuses every block. reused, these N included, must be >= N."""
     scores = scores.clone()
     scores[-1] = -torch.inf
     return lowest(scores, reused)

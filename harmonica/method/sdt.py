@@ -1,11 +1,11 @@
 """Step-Wise Denoising Training (the paper's SDT): train the router by walking the whole trajectory,
 as inference does.
 
-Image-free: the walk starts from noise. At each step the teacher (everything computed) and the
-student (outputs mixed with the cache by the router's row) see the same x_t; the row gets one
-update; x_{t-1} comes from the STUDENT's output and the cache carries over, so that errors of
-earlier reuse reach later steps during training. With IEPO the step's error is weighed by lambda,
-what it costs in the final image (iepo.py); without, all steps weigh alike.
+No images are needed: the walk starts from noise. At each step the teacher (everything computed) and
+the student (features mixed with the cache by the router's row) see the same x_t, and the row gets
+one update. x_{t-1} comes from the STUDENT's output and the cache is carried over, so errors of
+earlier reuse reach later steps, as in inference. With IEPO each step's error is weighted by lambda,
+what it costs in the final image (iepo.py); otherwise all steps have the same weight.
 """
 
 from functools import partial
@@ -20,8 +20,8 @@ from harmonica.method.cache import blended, mix
 def walk(denoiser, x, learner, pair=None):
     """One trajectory, T - 1 updates.
 
-    x (B, C, H, W) ~ N(0, I). learner holds the rows, lambda, beta and the optimizer. pair: as
-    update_by's.
+    x (B, C, H, W) ~ N(0, I). learner holds the rows, lambda, beta and the optimizer. pair: as in
+    update_by.
     """
     learn = update_by(denoiser, learner, pair)
     # the first step fills the cache: r = 1
@@ -35,8 +35,8 @@ def update_by(denoiser, learner, pair=None):
     """The forward of one training step: teacher, student, one update of the row. It returns the
     student's output and cache.
 
-    pair(x, timestep, ctx, r, cache): teacher's and student's raw output and the N mixes; by default
-    the plain one below, fast/training.py has faster ones.
+    pair(x, timestep, ctx, r, cache) -> raw outputs of teacher and student, the N mixed features. By
+    default plain_pair below; fast/training.py has faster ones.
     """
     pair = pair or partial(plain_pair, denoiser.backbone)
 
@@ -53,17 +53,19 @@ def update_by(denoiser, learner, pair=None):
 
 
 def plain_pair(backbone, x, timestep, ctx, r, cache):
-    """Teacher's and student's raw output at a step, and the N detached mixes of the student."""
+    """-> the raw outputs of teacher and student at a step, and the student's N mixed features,
+    detached.
+    """
     t = torch.full((len(x),), timestep, device=x.device)
     return compare(backbone, *backbone.start(x, t, ctx), r, cache)
 
 
 def compare(backbone, h, c, r, cache, recompute=False, blend=blended):
-    """Teacher and student from one start; they share the first block's feature, too.
+    """Teacher and student from one start. They share the first block's feature as well, since both
+    compute it from the same input.
 
-    r: (N,), with graph. recompute: the student's activations are not kept but computed again in the
-    backward pass, with the same gradients. blend: as mix's. Returns teacher, student, the N detached
-    mixes.
+    r: (N,), requires grad. recompute: the student's activations are not stored but computed again
+    in the backward pass, with the same gradients. blend: as in cache.mix. Returns as plain_pair.
     """
     first = []
 
@@ -86,7 +88,7 @@ def compare(backbone, h, c, r, cache, recompute=False, blend=blended):
 
 
 def _recomputed(compute):
-    # a partial's arguments are given one by one: autograd's hooks then see what is kept
+    # unpack a partial: its tensors have to be arguments for autograd's saved-tensor hooks to see
     function, inputs = (
         (compute.func, compute.args) if isinstance(compute, partial) else (compute, ())
     )

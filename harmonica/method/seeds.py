@@ -1,5 +1,5 @@
-"""Every random number, as a function of what it is for and its index alone: never of batch, shard
-or order of work.
+"""All random numbers. Each depends only on its purpose (the domain), a key and the sample's index,
+never on batch size, shards or the order of work.
 """
 
 import numpy as np
@@ -26,8 +26,8 @@ def choices(rngs, below):
 
 
 def step_noise(domain, *key, indices, shape):
-    """-> noise(step): what a stochastic sampler adds at that step to each sample, (len(indices),
-    *shape) float32.
+    """-> noise(step): a stochastic sampler's standard normals for that step, (len(indices), *shape)
+    float32.
     """
 
     def noise(step):

@@ -15,23 +15,23 @@ class RouterTraining:
     """How one router is trained. Rates and counts as in the paper; a trajectory updates every
     trainable row once.
 
-    walk sdt | ltc (in the form released | all-pairs) | direct (through the whole walk, by the final
-    image: objective mse); objective mse | leave-one-out | cumulative
-    (the latter two are IEPO's lambda, measured on lambda_batch images with soft or hard scores,
-    every `refresh` trajectories, by lambda_forks suffixes at a time). Either beta is given, or
-    cur_percent: then beta is steered to reach it. precision bfloat16: the model under autocast,
-    router and loss in float32. checkpoint: the student's activations are computed again for the
-    backward pass. compile: teacher and student as one graph of torch.compile.
+    walk: sdt, ltc (ltc_form: released or all-pairs) or direct (one backward pass from the final
+    image; objective mse). objective: mse, leave-one-out or cumulative. The last two are IEPO's
+    lambda, measured every `refresh` trajectories on lambda_batch images with soft or hard scores,
+    lambda_forks walks in one batch. Either beta is given, or cur_percent: then beta is adjusted
+    until that CUR is reached. precision bfloat16: the model runs under autocast, router and loss
+    in float32. checkpoint: the student's activations are computed again in the backward pass.
+    compile: the blocks, gates and mixes of teacher and student are compiled by torch.compile.
 
-    lambda_distance: of images, where it is not the paper's squared norm: absolute; relative to the
-    image; log, of 1 + lambda over its mean; features, by those of the model's judge. initial: what
-    all logits begin at, instead of standard normals. dual: beta is steered as a multiplier that
-    rises while the CUR is too low and falls while it is too high.
+    lambda_distance, in place of the paper's squared norm: absolute; relative, to the size of the
+    image; log, log(1 + lambda / mean lambda); features, squared norm between the features of the
+    model's judge. initial: the value at which all logits begin, in place of standard normals. dual:
+    beta is adjusted as a Lagrange multiplier: it rises while the CUR is too low, else it falls.
 
-    Of walk ltc alone, as its authors run it: label_dropout, the share of images that are given the
-    null label, the same ones in all passes of an update; drawn_steps, how many steps are drawn per
-    update, each for an equal part of the batch (theirs: one per GPU), where not every trained step
-    has its turn.
+    For walk ltc only, as its authors run it. label_dropout: the share of images that are given the
+    null label, the same images in all passes of an update. drawn_steps: every update draws this many
+    steps at random, each for an equal part of the batch (theirs: one per GPU); without it every
+    trained step takes its turn.
     """
 
     walk: str
@@ -89,7 +89,7 @@ class RouterTraining:
         self._check(self.ltc_form in forms, "ltc_form", right)
 
     def _check_lambda(self):
-        """What only IEPO's objectives take."""
+        """The fields that only IEPO's objectives use."""
         iepo, of_paper = self.objective != "mse", self.objective == "leave-one-out"
         scores = ("soft", "hard") if iepo else (None,)
         right = "objectives with a lambda take soft or hard, mse takes none"
@@ -118,7 +118,7 @@ class RouterTraining:
         self._check((beta is None) != (cur is None), "beta", "give either beta or cur_percent")
 
     def _check_ltc(self):
-        """What only walk ltc takes."""
+        """The fields that only walk ltc uses."""
         ltc, share, drawn = self.walk == "ltc", self.label_dropout, self.drawn_steps
         right = "it lies between 0 and 1, and only walk ltc takes it"
         self._check(share is None or ltc and 0 < share < 1, "label_dropout", right)

@@ -1,7 +1,8 @@
-"""Several points of one step, walked as one batch: lambda's suffixes where memory allows (iepo.py).
+"""Several trajectories at the same step, walked as one batch. IEPO's lambda uses it for its forks,
+where memory allows (iepo.py).
 
-One point alone is walked as it is, bit for bit. More agree with that to rounding: a larger matrix
-product may be summed in another order.
+A single point is walked without any change, bit for bit. Several give the same up to rounding: a
+larger matrix product may be summed in another order.
 """
 
 from copy import copy
@@ -13,7 +14,7 @@ from torch.utils._pytree import tree_map
 
 
 class Together:
-    """Points over one denoiser. after(denoiser) -> the forward that all of them follow."""
+    """Points of one denoiser, all at one step. after(denoiser) -> the forward that all follow."""
 
     def __init__(self, denoiser, after):
         self.denoiser, self.after, self.points = denoiser, after, []
@@ -29,7 +30,7 @@ class Together:
         self.points = [point] if count == 1 else self._split(point)
 
     def finish(self):
-        """All points at the end of their walks; none is left here."""
+        """Walk all points to the end -> the final Points. None is held afterwards."""
         if len(self.points) == 1:
             self.points = [self.denoiser.walk(self.points[0], self.after(self.denoiser))]
         while self.points and self.points[0].step < len(self.denoiser.timesteps):
@@ -58,15 +59,15 @@ class Together:
         ]
 
     def _times(self, count):
-        """The denoiser of `count` copies of the batch."""
+        """The denoiser for a batch that is repeated `count` times."""
         joined, noise = copy(self.denoiser), self.denoiser.noise
         joined.ctx = tree_map(lambda leaf: self._joined(*[leaf] * count), self.denoiser.ctx)
         joined.noise = noise and (lambda step: noise(step).repeat(count, 1, 1, 1))
         return joined
 
     def _joined(self, *leaves):
-        """Tensors (halves x B, ...) -> (halves x count x B, ...): guidance wants all conditional
-        samples first.
+        """Tensors (halves x B, ...) -> one (halves x count x B, ...), as under guidance all
+        conditional samples come first.
         """
         if not isinstance(leaves[0], torch.Tensor):
             return leaves[0]
@@ -79,8 +80,8 @@ class Together:
             return leaf
         return leaf.unflatten(0, (self.denoiser.halves, len(self.points), -1))[:, k].flatten(0, 1)
 
-    # of a sampler's state only earlier outputs, shaped like x, belong to samples; the rest is the
-    # schedule's
+    # In a sampler's state only tensors shaped like x, (B, C, H, W), differ between samples; the
+    # rest (coefficients, counters) is the same for all.
 
     def _joined_state(self, *leaves):
         return self._joined(*leaves) if getattr(leaves[0], "ndim", 0) == 4 else leaves[0]

@@ -1,10 +1,10 @@
-"""Training a router: rows, optimizer, beta and lambda (Learner), and the loop over trajectories
-(train).
+"""Training a router: the loop over trajectories, and what a trajectory is (Work). learner.py has the
+rows, the optimizer and beta.
 
-Any of {SDT, Learning-to-Cache} x {MSE, IEPO} is a RouterTraining. A trajectory's noise and labels
-are a function of (training seed, trajectory, sample) alone and the state is saved as it goes, so a
-killed run resumes to the same router. On several ranks (ranks.py) each walks its part of the batch;
-the rows are the same on all of them.
+A RouterTraining selects the walk (SDT, Learning-to-Cache, direct) and the objective (MSE, IEPO). A
+trajectory's noise and labels depend only on (training seed, trajectory, sample), and the state is
+saved regularly, so a killed run resumes to the same router. With several ranks (ranks.py) each
+walks its part of the batch; the rows are the same on all of them.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ from harmonica.method.denoise import Denoiser
 from harmonica.method.learner import CORRECT_FROM, Learner, restore, save
 from harmonica.method.router import CLAMP
 
-TINY = 1e-30  # lambda is 0 everywhere where nothing is reused yet
+TINY = 1e-30  # avoids 0 / 0: lambda is 0 at all steps as long as nothing is reused
 
 
 def train(loaded, router, state_path, *, pair=None, save_every=10, progress=iter):
@@ -39,7 +39,7 @@ def train(loaded, router, state_path, *, pair=None, save_every=10, progress=iter
 
 
 def learn(work, config, logits, state_path, *, save_every=1, progress=iter):
-    """The loop of `train`, over trajectories. work: what a trajectory is, as Work has it: lambda_,
+    """The loop over trajectories; returns as `train`. work: an object with Work's methods lambda_,
     walk and trained. logits (T, N): the initial ones.
     """
     learner = Learner(
@@ -78,7 +78,7 @@ def learn(work, config, logits, state_path, *, save_every=1, progress=iter):
 
 
 class Work:
-    """One router's trajectories: which noise, which labels, which walk."""
+    """The trajectories of one router's training: their noise and labels, and how they are walked."""
 
     def __init__(self, loaded, router, pair=None):
         self.loaded, self.router, self.config = loaded, router, router.training
@@ -94,7 +94,7 @@ class Work:
         self.pair = pair
 
     def precision(self):
-        """The context in which the model runs; router, loss and the walk itself stay in float32."""
+        """The autocast context for the model; router, loss and the sampler stay in float32."""
         if self.config.precision is None:
             return nullcontext()
         return torch.autocast(torch.device(self.loaded.device).type, torch.bfloat16)
@@ -128,8 +128,9 @@ class Work:
         return ltc.trained_steps(self.router.num_steps, self.config.ltc_form, self.sampler.calls)
 
     def ltc_updates(self, trajectory):
-        """Yield (key of its random numbers, step, number of images) of every update of one round:
-        each trained step in turn; or, as often, steps that are drawn, those drawn twice at once.
+        """Yield (key of the random numbers, step, number of images) for every update of one round.
+        Without drawn_steps: every trained step once. With it: as many turns, in each of which
+        drawn_steps steps are drawn; a step drawn twice gets one update with twice the images.
         """
         steps, drawn = self.ltc_steps(), self.config.drawn_steps
         if drawn is None:
@@ -144,7 +145,7 @@ class Work:
                 yield (turn, step), step, times * self.config.batch // drawn
 
     def trained(self, logits):
-        """The logits, rows that were never trained set to "compute everything": they hold but their
+        """The logits, with rows that were never trained set to "compute everything" in place of their
         initial values.
         """
         if self.config.walk == "ltc":
@@ -153,7 +154,7 @@ class Work:
         return logits
 
     def lambda_(self, logits, trajectory):
-        """Recompute lambda (T,) from noise of its own."""
+        """Measure lambda (T,) at these logits, from noise that is used for nothing else."""
         x, cond = self.draw(seeds.LAMBDA, trajectory, self.config.lambda_batch)
         scores = torch.sigmoid(logits)
         if self.config.lambda_scores == "hard":
@@ -173,7 +174,7 @@ class Work:
         return lambda_
 
     def distance(self):
-        """Of two batches of images, for lambda."""
+        """-> the distance(images, others) of two batches of images that lambda is measured in."""
         if self.config.lambda_distance != "features":
             return iepo.DISTANCES.get(self.config.lambda_distance, iepo.squared)
         seen, right = self.loaded.features, "no judge is known that sees this model's images"
@@ -187,7 +188,7 @@ class Work:
         return seeds.normal(rngs, self.loaded.shape).to(self.loaded.device), cond
 
     def draw_images(self, trajectory, key, count):
-        """-> this rank's part of `count` training images, as much noise, conditioning."""
+        """-> this rank's part of `count` training images, noise of the same shape, conditioning."""
         images, conds = self.loaded.images
         device = self.loaded.device
         rngs = seeds.generators(
@@ -202,14 +203,14 @@ class Work:
         return images[chosen].to(device), eps, cond
 
     def with_nulls(self, labels, dropped):
-        """The labels (B,), the null one where bool `dropped` (B,) says so."""
+        """The labels (B,), replaced by the null label where bool `dropped` (B,) is True."""
         right = "labels alone can be dropped; leave it out for a model with prompts"
         check(isinstance(labels, torch.Tensor), "label_dropout", self.config.label_dropout, right)
         null = self.loaded.backbone.with_null(labels)[len(labels) :]
         return torch.where(dropped.to(labels.device), null, labels)
 
     def step_noise(self, count, domain, *key):
-        """-> noise(step) of this rank's part of `count` samples, for samplers that add some."""
+        """-> noise(step) for this rank's part of `count` samples, for stochastic samplers."""
         return seeds.step_noise(
             domain, self.config.seed, *key, indices=ranks.part(count), shape=self.loaded.shape
         )
@@ -221,7 +222,7 @@ class Work:
 
 
 def initial_logits(num_steps, num_blocks, seed, all_at=None):
-    """Standard normal, or all alike; the first row at the upper clamp. -> (T, N)"""
+    """-> (T, N): standard normals, or `all_at` everywhere; the first row at the upper clamp."""
     logits = torch.from_numpy(
         np.random.default_rng(seed).standard_normal((num_steps, num_blocks), dtype=np.float32)
     )
