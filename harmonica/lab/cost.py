@@ -1,5 +1,5 @@
-"""What a schedule costs: multiply-accumulates, theoretical speedup, cache memory; and measured
-latency.
+"""What a schedule costs: multiply-accumulates, theoretical speedup and cache memory; and how
+functions are timed side by side.
 """
 
 import statistics
@@ -25,15 +25,15 @@ TOKENS |= {name: file.tokens for name, file in catalogue.PUBLISHED.items() if fi
 
 
 def macs(counts, keep, halves=1):
-    """Multiply-accumulates of one image under mask keep (T, N), guidance (halves = 2) included."""
+    """Multiply-accumulates of making one image under mask keep (T, N). halves: 2 under guidance."""
     of_blocks = torch.tensor(counts.blocks, dtype=torch.float64)
     once = counts.prompt + len(keep) * counts.fixed
     return int(halves * (once + float((keep.double() @ of_blocks).sum())))
 
 
 def mac_fraction(model, keep):
-    """MACs under mask keep (T, N) over those of the uncached model, from the model's name alone;
-    None if it is not known.
+    """MACs under mask keep (T, N) as a share of the uncached model's, from the model's name alone.
+    None where the name is not known, or its model has another number of blocks.
     """
     counts = counts_of(model)
     if counts is None or keep.shape[1] != len(counts.blocks):
@@ -43,8 +43,8 @@ def mac_fraction(model, keep):
 
 @cache
 def counts_of(model):
-    """Counts of a model that ships with the package, or of a published one, by its name; else
-    None. It is built on the meta device: no weights are needed and nothing is computed.
+    """The Counts of a model by its name: a shipped or a published one; None for any other name. The
+    model is built on the meta device, so no weights are needed and nothing is computed.
     """
     about = manifest().get(model, {})
     own = about.get("training")
@@ -120,8 +120,8 @@ def _of_pixart(model, own):
 
 def summary(counts, keep, against, halves=1, element_bytes=4, weights=None, original=None):
     """The cost part of a record. against: number of steps of the uncached run that the speedup
-    refers to. element_bytes: of a feature's dtype. weights: of predicted entries. original: the
-    Counts before compression, where the model was compressed.
+    refers to. element_bytes: bytes of one number of a feature. weights: those of a Schedule, for
+    predicted entries. original: of a compressed model, the Counts of the uncompressed one.
     """
     plain = macs(original or counts, full(against, len(counts.blocks)), halves)
     own = macs(counts, keep, halves)
@@ -136,16 +136,16 @@ def summary(counts, keep, against, halves=1, element_bytes=4, weights=None, orig
 
 
 def live_elements(counts, keep, weights=None):
-    """Numbers per sample that a plan holds before each of the T steps: the features that this step
-    or, where they are predicted from, later ones need. -> (T,)
+    """How many numbers per sample are in a plan's cache before each of the T steps: all features
+    that this step or a later one still uses. -> (T,)
     """
     return (held_features(keep, weights) * torch.tensor(counts.elements)).sum(1)
 
 
 def interleaved(functions, repeats=7, warmup=1):
-    """Time several functions in turn, so that drift of the machine's speed hits all alike.
+    """Time several functions in turn, so that a drift of the machine's speed affects all alike.
 
-    functions: name -> callable. -> name -> list of `repeats` seconds.
+    functions: {name: callable}. -> {name: list of `repeats` seconds}; warm-up calls are not in it.
     """
     seconds = {name: [] for name in functions}
     for repeat in range(warmup + repeats):

@@ -1,7 +1,8 @@
-"""What artefacts will take: time, disk, memory. Arithmetic, not measurement. Imports no torch.
+"""Estimates of the time, disk and memory that artefacts will take. Imports no torch.
 
-The multiply-accumulates of a model's blocks, times how often they run, over a rate: MEASURED on one
-core of a 2.6 GHz server at the small scales, ASSUMED for one H100-class GPU at paper scale.
+Time is the multiply-accumulates of a model's blocks, times how often they run, divided by a rate:
+MEASURED on one core of a 2.6 GHz server for the small scales, ASSUMED for one H100-class GPU at
+paper scale.
 """
 
 from dataclasses import dataclass
@@ -14,19 +15,19 @@ SMOKE = {"width": 32, "depth": 2, "patch": 2}
 PIXELS_PER_TOKEN = 16 * 16
 DECODER_MACS = {256: 311.1e9, 1024: 1257.3e9}  # of an image, counted, by tokens: 256 px, 512 px
 DECODER_MACS_PER_TOKEN = 1257.3e9 / 1024  # of larger images, attention in the decoder left out
-# Activations of one update, times tokens x width, with and without checkpointing: counted on small
-# models, rounded up. And the student's new cache.
+# Memory of one update per layer, in numbers per token and channel. SAVED: activations kept for the
+# backward pass {checkpointing: number}, counted on small models, rounded up. CACHE: the new cache.
 SAVED_PER_LAYER, CACHE_PER_LAYER = {False: 14.5, True: 6.7}, 2
 FLOAT_BYTES = 4
-# The share of a forward that still runs between two full ones.
+# The share of a forward that is computed at the steps between two full ones.
 BETWEEN = {"fora": 0, "faster-diffusion": 0.5, "deepcache": 0.2}
 
 
 @dataclass(frozen=True)
 class Machine:
-    """How fast it is. update: one update of a row in forwards of its batch (teacher, student,
-    backward, and the filling step of ltc), by walk. overhead: of timing and of lambda's forks, over
-    what the rate says. start_s: importing, loading, metrics.
+    """How fast a machine is. macs_per_second: by precision, None = float32. update: by walk, how
+    many forwards of its batch one update of a row costs. overhead: how many times longer timing,
+    compression and lambda's forks take than the rate says. start_s: importing, loading, metrics.
     """
 
     macs_per_second: dict
@@ -35,7 +36,8 @@ class Machine:
     start_s: float
 
 
-# An update in forwards, counted: teacher, student, a backward as two, the filling step of ltc.
+# Forwards of one update: teacher, student, a backward pass as two, and ltc's step that fills the
+# cache.
 UPDATE = {"sdt": 4.0, "ltc": 5.0, "direct": 4.0}
 CORE = Machine({None: 24e9}, {"sdt": 6.0, "ltc": 8.0, "direct": 6.0}, overhead=1.5, start_s=4.0)
 GPU = Machine(
@@ -47,8 +49,8 @@ GPU = Machine(
 
 
 def seconds(artefact):
-    """Of one core for a spec at a small scale; of one GPU at paper scale, where loading and
-    metrics are left out.
+    """Estimated seconds to make an artefact: on one core at a small scale, on one GPU at paper
+    scale, where loading and metrics are left out.
     """
     machine = GPU if artefact.model.scale == "paper" else CORE
     if artefact.kind == "router":
@@ -77,7 +79,7 @@ def _compressing_s(model, machine):
 
 
 def _making_s(spec, machine):
-    """Of a schedule: forwards of one image, a search's at most."""
+    """Seconds to make a schedule; a search may end earlier."""
     settings, steps = spec.settings, spec.num_steps
     forwards = spec.forwards or settings.images * steps
     if spec.making == "search":
@@ -91,7 +93,7 @@ def _forward_s(model, machine, precision=None):
 
 
 def _sampling_s(run, machine):
-    """Of one image. A published router's CUR is not known here, so it counts as uncached."""
+    """Seconds for one image. A published router's CUR is not known here: it counts as uncached."""
     share = 1 - (run.cur_percent or 0) / 100
     interval = run.made.interval if run.made else run.interval
     if run.made and run.made.cur_percent is not None:
@@ -118,37 +120,39 @@ def _training_s(router, machine):
 
 
 def training_forwards(router, update=UPDATE, overhead=1.0):
-    """Forwards of one image that training a router takes. update: an update of a row in forwards,
-    by walk; overhead: on measuring lambda.
+    """How many forwards of one image training a router takes. update: by walk, forwards per update
+    of a row; overhead: a factor on the forwards that measure lambda.
     """
     t, steps = router.training, router.num_steps
     rows = steps // 2 if t.ltc_form == "released" else steps - 1
     forwards = t.trajectories * rows * t.batch * update[t.walk]
-    if t.objective != "mse":  # lambda: half of T walks
+    if t.objective != "mse":  # a walk, and at each step a fork of it to the end
         walks = t.trajectories / t.refresh * t.lambda_batch
         forwards += overhead * walks * steps * (steps + 1) / 2
     return forwards
 
 
 def _halves(artefact):
-    """Guidance computes two images for one."""
+    """How many samples the model computes for each image: two under guidance."""
     return 1 if artefact.guidance == 1 else 2
 
 
 def tokens(model):
-    """Of a ModelSpec; those of 256 px where a name of paper scale is no published one."""
+    """Tokens of a ModelSpec's image; of an unpublished name at paper scale, those of 256 px."""
     return _shape(model)[0]
 
 
 def forward_macs(model):
-    """Of a ModelSpec's blocks, one image. The text's own part is small and computed once."""
+    """Multiply-accumulates of a ModelSpec's blocks for one image. What is computed of the prompt
+    alone, once per trajectory, is small and left out.
+    """
     count, width, depth, text = _shape(model)
     cross = 2 * count * width**2 if text else 0
     return depth * (12 * count * width**2 + 2 * count**2 * width + cross)
 
 
 def _shape(model):
-    """-> tokens, width, depth, whether text enters."""
+    """-> tokens, width, depth, whether the model has cross-attention to text."""
     if model.scale == "paper":
         known = catalogue.PUBLISHED.get(model.name)
         count = known.tokens if known and known.tokens else 256
@@ -161,7 +165,7 @@ def _shape(model):
 
 
 def disk_bytes(artefact):
-    """Of a run's images: float32 and grey, or uint8 RGB at paper scale; other artefacts are small."""
+    """Bytes of a run's images: float32 and grey, or uint8 RGB at paper scale. Others count as 0."""
     if artefact.kind != "run":
         return 0
     if artefact.images:
@@ -172,8 +176,8 @@ def disk_bytes(artefact):
 
 
 def search_bytes(schedule):
-    """Memory of a search with a published model, where features are kept beside it: weights, the
-    features of a batch of walks (predicted ones beside computed ones), the graph of one step.
+    """Bytes that a search with a published model takes if all features stay on the GPU: weights,
+    features of a batch of walks (predicted and computed ones), autograd's graph of one step.
     """
     settings, blocks = schedule.settings, DEPTH * (3 if schedule.model.prompts else 2)
     share = settings.predict * schedule.cur_percent / 100
@@ -185,10 +189,10 @@ def search_bytes(schedule):
 
 
 def training_bytes(router, num_gpus=1):
-    """Memory of one update of DiT-XL/2 on each of `num_gpus`: weights, saved activations, cache."""
+    """Bytes on each of `num_gpus` for one update of DiT-XL/2: weights, saved activations, cache."""
     t = router.training
     halves = 1 if t.walk == "ltc" else _halves(router)
     per_layer = SAVED_PER_LAYER[t.checkpoint] + CACHE_PER_LAYER
-    parameters = DEPTH * (12 + 2 * 6) * WIDTH**2  # of adaLN there is a copy (DiT.starts)
+    parameters = DEPTH * (12 + 2 * 6) * WIDTH**2  # DiT.starts copies adaLN's
     activations = t.batch * halves / num_gpus * tokens(router.model) * WIDTH * DEPTH * per_layer
     return FLOAT_BYTES * (parameters + activations)

@@ -1,4 +1,6 @@
-"""The metrics of a sampled run: by a small scale's judge, or by ADM's protocol at paper scale."""
+"""The metrics of a sampled run: by the judge (a small classifier) of a small scale, or by ADM's
+protocol at paper scale.
+"""
 
 import warnings
 from functools import cache
@@ -23,9 +25,9 @@ def evaluate(run, store):
 def by_adm(run, store):
     """-> IS, FID, sFID, precision, recall against ADM's ImageNet reference of the images'
     resolution (or the run's own), and clean_FID where its weights are there. Blocks hold uint8 RGB
-    images; no more than one is in memory.
+    images; only one block is in memory at a time.
 
-    Of a run with a decoder also the curve of its latents' error, over the first block of images.
+    A run with a decoder also gets the curve of its latents' error, over the first block of images.
     """
     if run.images and run.images.reference:
         reference = weights.find(run.images.reference, "reference")
@@ -52,7 +54,7 @@ def by_adm(run, store):
 def by_judge(run, store):
     """-> IS, FID, sFID, precision, recall against the training images; rFID against the uncached
     model's images from independent noise; x0_mse and its curve against the uncached run from the
-    same noise; agreement with the labels.
+    same noise; agreement: per cent of the images that the judge classifies as their label.
     """
     images, scale = load_samples(run, store), run.model.scale
     generated = _features(images, scale)
@@ -75,7 +77,7 @@ def by_judge(run, store):
 
 def _curve(run, store):
     """Mean squared error of x_t after each step against the uncached run, over the first block;
-    None at other T.
+    None where the uncached run has another number of steps.
     """
     if run.num_steps != run.against:
         return None
@@ -101,7 +103,7 @@ def _clip_score(run, store):
 
 @cache
 def _inception(spec=None):
-    """Inception of a FileSpec, by default the published one."""
+    """The Inception network of a FileSpec, or the published one."""
     return extractors.inception(
         *(weights.find(spec.name, "inception"), spec.sha256) if spec else ()
     )
@@ -119,7 +121,7 @@ def _extractor(scale):
 
 @cache
 def _of_data(scale):
-    """-> features of training images, and the statistics of all of them where those are not all."""
+    """-> features of training images; if these are a part, the statistics of all, else None."""
     if scale == "clothes":
         return clothes.features_and_statistics()
     return _features(data.load("train")[0], scale), None

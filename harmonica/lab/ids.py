@@ -14,7 +14,9 @@ SCHEMA = 1  # of records
 
 
 def canonical(artefact):
-    """The config of a spec of specs.py as JSON text. Groups name their runs and routers by id."""
+    """The config of a spec as JSON text. Latencies name their runs, training costs their routers,
+    by id alone.
+    """
     config = asdict(artefact)
     if artefact.kind == "latency":
         config["runs"] = [run.id for run in artefact.runs]
@@ -47,7 +49,7 @@ def cur(percent):
 
 
 def with_needs(artefacts):
-    """All artefacts that the given ones rest on and themselves, once each, needs first."""
+    """The given artefacts and everything that they need, once each, needs before dependants."""
     ordered = {}
 
     def visit(artefact):

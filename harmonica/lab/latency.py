@@ -1,5 +1,5 @@
-"""Measured latency of a group of runs: every schedule in turn with the uncached one, in one
-process, one thread.
+"""Measured latency of a group of runs: all schedules take turns with the uncached one, in one
+process and one thread.
 """
 
 import torch
@@ -54,7 +54,7 @@ def _sampler_of(run, batch, store):
         loaded.cond(range(batch)),
         scale=run.guidance,
         noise=lambda step: x,
-    )  # drawing noise is no part of what is timed
+    )  # x serves as every step's noise: drawing noise is not timed
     forward = follow(
         denoiser, compile_mask(loaded.backbone, own.keep, run.backend or "eager", own.weights)
     )

@@ -1,5 +1,5 @@
-"""The most memory that tensors take while something runs, counted tensor by tensor, so that a CPU
-has such a figure too."""
+"""The peak memory of tensors while a function runs, counted tensor by tensor, so that it can be
+measured on a CPU too."""
 
 import weakref
 
@@ -9,14 +9,16 @@ from torch.utils._pytree import tree_leaves
 
 
 def live_peak(function):
-    """Bytes of all tensors that are alive at once, at most, of those that `function` makes."""
+    """The most bytes that the tensors which operations of `function` return take at one time."""
     with _Live() as live:
         function()
     return live.peak
 
 
 class _Live(TorchDispatchMode):
-    """Every storage that an operation gives counts once, until nothing holds it any more."""
+    """Counts the storage of every tensor that an operation returns, once, until it is freed. A view
+    counts as the whole storage that it views.
+    """
 
     def __init__(self):
         super().__init__()

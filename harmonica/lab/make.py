@@ -1,7 +1,7 @@
-"""How each artefact is made: a model is compressed, a router is trained, a run is sampled and
-evaluated. Asked again, nothing is done.
+"""Making one artefact: compress a model, train a router, make a schedule, sample and evaluate a
+run, time a group. What has its record already is not made again.
 
-Whatever is long is kept as it goes (training state, sample blocks), so a killed process loses one
+Long work saves as it goes (training state, sample blocks), so a killed process loses at most one
 save interval.
 """
 
@@ -28,8 +28,8 @@ from harmonica.method.train import train
 
 
 def make(artefact, store, progress=iter):
-    """Make a spec of specs.py, its needs being there -> its record. One process at a time does the
-    work, or the ranks that train a router together; then only the first of them writes.
+    """Make an artefact whose needs are there already -> its record. One process at a time does the
+    work, or several ranks together, of which only the first writes.
     """
     with ranks.only_first(store.lock(artefact.id)):
         if ranks.agree(ranks.is_first() and _begin(artefact, store)):
@@ -41,10 +41,10 @@ def make(artefact, store, progress=iter):
 
 
 def _begin(artefact, store):
-    """Whether an artefact must be made: also where its record is there, but not what it speaks of.
+    """Whether an artefact must be made: it has no record, or the file that belongs to it is lost.
 
-    Images are sampled again and the record stays, as they are functions of its config; a router is
-    trained again, and its record with it.
+    Lost images are sampled again right here and the record stays, as they depend on its config
+    alone. The record of a lost router, schedule or compressed model is deleted.
     """
     if store.record(artefact) is None:
         return True
@@ -74,7 +74,7 @@ def _finish(artefact, store, record, wall_s):
 
 
 def make_shard(run, store, shard, num_shards, progress=iter):
-    """Sample what is missing of one shard of a run, its router being there; `make` of the run then
+    """Sample what is missing of one shard of a run, whose needs are there; `make` of the run then
     only evaluates.
 
     Any number of shards gives the same bytes, and shards of different divisions may be mixed.

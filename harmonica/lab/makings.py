@@ -1,8 +1,8 @@
-"""What a run rests on, as data: a base model, perhaps compressed, a trained router, a schedule that
-is made in another way. Imports no torch.
+"""What runs are made from, as data: base models (perhaps compressed), trained routers, and
+schedules that are made without a router of their own. Imports no torch.
 
 Frozen, keyword-only, with range checks. Compressed models, routers and schedules are artefacts, as
-runs are: each has an `id` (ids.py) and says what it `needs()` to be there before it is made.
+runs are: each has an `id` (ids.py), and `needs()` lists the artefacts that must be made before it.
 """
 
 from dataclasses import dataclass, replace
@@ -26,17 +26,16 @@ SAMPLERS = (
     "sa-solver-pixart",
 )
 MAKINGS = ("search", "fitted", "taylor", "smoothcache", "evolution")
-MASKED = ("fitted", "taylor")  # which predict by a mask that is made otherwise
+MASKED = ("fitted", "taylor")  # they take another method's mask and predict what it skips
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSpec:
-    """A base model: its weights by name and sha256. numerics: official (also where not given) or
-    diffusers.
+    """A base model: its weights by name and sha256. numerics: official (the default) or diffusers.
 
-    At paper scale the name is that of a file, folder or hub id (see weights). heads: of an official
-    file whose width no published DiT has. prompts: what a text-to-image model is conditioned on.
-    compression: what was done to it, and with which settings.
+    At paper scale the name is that of a file, folder or hub id (see weights). heads: the number of
+    attention heads, for an official file whose width is that of no published DiT. prompts: what a
+    text-to-image model is conditioned on. compression: how the model was compressed.
     """
 
     name: str
@@ -53,7 +52,7 @@ class ModelSpec:
 
     @property
     def label(self):
-        """The name, of a compressed model with what was done to it."""
+        """The name; for a compressed model followed by its compression."""
         return f"{self.name}-{self.compression.label}" if self.compression else self.name
 
     @property
@@ -67,7 +66,7 @@ class ModelSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class CompressedSpec:
-    """A model to be compressed, as its ModelSpec says."""
+    """A compressed model as an artefact: its ModelSpec says how it is compressed."""
 
     model: ModelSpec
 
@@ -109,16 +108,15 @@ class RouterSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleSpec:
-    """A schedule that is made for this model, sampler and number of steps in another way than by
-    training a router.
+    """A schedule for this model, sampler and number of steps that is not simply a router's.
 
-    making: search (by the image error, of exactly cur_percent skipped entries; with `by_macs` of so
-    many per cent of the blocks' multiply-accumulates), smoothcache or evolution (of cur_percent);
-    fitted: FORA's mask at `interval`, a router's at cur_percent, or that of another schedule
-    (`mask`), skipped entries predicted by fitted weights; taylor: FORA's mask or another schedule's,
-    predicted by Taylor's formula of `order`.
-    settings: how much is spent on it, whether a search is for predictions, and its seed. forwards:
-    that an evolution may spend, in forwards of one image.
+    making search minimises the image error; exactly cur_percent of the entries are skipped, or with
+    `by_macs` that share of the blocks' multiply-accumulates. smoothcache and evolution also skip
+    cur_percent. fitted and taylor take a mask and predict the skipped entries: FORA's mask at
+    `interval`, another schedule's (`mask`) or, fitted alone, a router's at cur_percent. fitted fits
+    the weights, taylor has those of Taylor's formula of `order`.
+    settings: how much making it may compute, whether a search predicts skipped blocks, its seed.
+    forwards: the budget of an evolution, in forwards of one image.
     """
 
     model: ModelSpec
@@ -170,7 +168,7 @@ class ScheduleSpec:
 
     @property
     def method(self):
-        """The making as part of a slug."""
+        """How the schedule is made, as part of the id."""
         base = f"fora{self.interval}" if self.interval else ""
         base += self.router.training.method if self.router else ""
         base += self.mask.method if self.mask else ""

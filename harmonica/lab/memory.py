@@ -1,4 +1,4 @@
-"""What a process of ours asks of the C library's allocator. Imports no torch."""
+"""Setting of the C library's memory allocator for our processes. Imports no torch."""
 
 import ctypes
 import sys
@@ -8,9 +8,9 @@ def keep_freed():
     """Keep freed memory in the process.
 
     glibc gives large freed tensors back to the system and faults their pages in again at the next
-    allocation: up to a sixth of the time of sampling on a CPU, or none, by how the heap happens to
-    lie.
+    allocation. This takes up to a sixth of the time of sampling on a CPU, or none, depending on how
+    the heap happens to be laid out.
     """
     if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(-4, 0)  # M_MMAP_MAX: large blocks come from the heap too
-        libc.mallopt(-1, -1)  # M_TRIM_THRESHOLD: whose free end is kept
+        libc.mallopt(-1, -1)  # M_TRIM_THRESHOLD: the heap never shrinks

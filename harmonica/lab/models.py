@@ -1,4 +1,4 @@
-"""A model of any scale, by its ModelSpec."""
+"""Loads the model of a ModelSpec, at any scale."""
 
 from dataclasses import replace
 
@@ -10,8 +10,9 @@ from harmonica.lab.makings import CompressedSpec
 
 
 def load_model(spec, precision=None, store=None):
-    """-> Loaded, frozen. precision: bfloat16 or float16 weights, at paper scale; else float32.
-    store: where compressed models lie. BadInput where a file is missing or has another hash.
+    """-> Loaded, with frozen weights. precision: bfloat16 or float16 weights, at paper scale; else
+    float32. store: the Store that holds compressed models. BadInput where a file is missing or has
+    another hash.
     """
     if spec.compression:
         from harmonica.compress.transform import restore
@@ -29,7 +30,7 @@ def load_model(spec, precision=None, store=None):
 
 
 def on_device(loaded, device):
-    """A model that is conditioned on class labels, moved to a device."""
+    """Move a class-conditional model to a device -> Loaded."""
     loaded.backbone.model.to(device)
     return replace(
         loaded, cond=lambda indices: loaded.cond(indices).to(device), device=torch.device(device)

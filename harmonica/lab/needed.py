@@ -1,5 +1,5 @@
-"""Files that artefacts of paper scale read and nothing here makes: which are missing, and where
-they come from. Imports no torch.
+"""Which files artefacts of paper scale read that no artefact makes, and where missing ones come
+from. Imports no torch.
 """
 
 from harmonica import weights
@@ -9,9 +9,9 @@ from harmonica.weights import catalogue
 
 
 def missing_files(artefacts):
-    """[sentence] per file that compressed models, routers and runs of paper scale need and that is
-    not there: its name, where it is published, the folder to put it into. Other artefacts need
-    none.
+    """-> a sentence for each file that compressed models, routers and runs of paper scale need and
+    that is missing: its name, where it is published, the folder to put it into. Other kinds of
+    artefacts are not looked at: they read what their runs read.
     """
     kinds = ("compressed", "router", "run")
     wanted = [a for a in artefacts if a.kind in kinds and a.model.scale == "paper"]
@@ -60,7 +60,7 @@ def _missing_latents(artefacts):
 
 
 def _reads_images(artefact):
-    """Whether it is trained on images."""
+    """Whether an artefact is trained on images."""
     if artefact.kind == "router":
         return artefact.training.walk == "ltc"
     return artefact.kind == "compressed" and artefact.model.compression.on_images

@@ -15,13 +15,13 @@ from harmonica.lab.store import Store
 from harmonica.lab.words import count, duration
 from harmonica.lab.workers import number, submit, workers
 
-FOR_ALL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # what fails so for one fails for all
+FOR_ALL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # then no artefact can be written
 REPORT_S = 10.0
 
 
 def make_all(artefacts, root, jobs):
-    """Make what is missing below `root` -> {id: reason} of what failed; what rests on a failed one
-    fails with it.
+    """Make the artefacts that are missing below `root` -> {id: reason} of those that failed; an
+    artefact that needs a failed one fails too.
     """
     missing = Store(root).missing(artefacts)
     if not missing:
@@ -43,11 +43,11 @@ def make_all(artefacts, root, jobs):
 
 
 class _Making:
-    """What is still to do, what is at work, what failed."""
+    """Starts artefacts when their needs are there, and notes which are at work and which failed."""
 
     def __init__(self, missing, root, jobs):
         self.root, self.jobs, self.total = root, jobs, len(missing)
-        longest_first = sorted(missing, key=estimates.seconds, reverse=True)  # an even finish
+        longest_first = sorted(missing, key=estimates.seconds, reverse=True)  # all end together
         self.todo = {artefact.id: artefact for artefact in longest_first}
         self.running, self.failed, self.begin = {}, {}, time.monotonic()
 
@@ -82,7 +82,7 @@ class _Making:
         self._say(f"{id_}: {'done' if error is None else 'failed'}")
 
     def _fail(self, id_, reason):
-        """Note a failed artefact and everything that rests on it."""
+        """Note as failed an artefact and everything that needs it."""
         self.failed[id_] = reason
         for other in with_needs(self.todo.values()):
             blocked = [need.id for need in other.needs() if need.id in self.failed]

@@ -45,7 +45,7 @@ def code_sha():
 
 @cache
 def device_name():
-    """The processor, and how many cores this process may use; or the GPU."""
+    """The name of the GPU; without one, the processor and how many cores this process may use."""
     import torch
 
     if torch.cuda.is_available():

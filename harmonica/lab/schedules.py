@@ -30,7 +30,7 @@ AT_INTERVALS = {
 
 
 def make_schedule(spec, store, progress=iter):
-    """Make what a ScheduleSpec says, its needs being there -> Schedule, metrics of its record."""
+    """Make the schedule of a ScheduleSpec, whose needs are there -> Schedule, metrics to record."""
     loaded = load_model(spec.model, store=store)
     walk = ModelWalk(loaded, samplers.load(spec.sampler), spec.num_steps, spec.guidance)
     own, metrics = MAKINGS[spec.making](spec, store, loaded, walk, progress)
@@ -71,7 +71,7 @@ def _search(spec, store, loaded, walk, progress):
 
 
 def _too_large(spec, device):
-    """Whether features must be kept in CPU memory."""
+    """Whether a search's features do not fit the GPU and must be kept in CPU memory."""
     if spec.model.scale != "paper" or device.type != "cuda":
         return False
     return (
@@ -80,7 +80,7 @@ def _too_large(spec, device):
 
 
 def _mask(spec, store, walk):
-    """Of a router, of another schedule, or FORA's."""
+    """The mask (T, N) whose skipped entries are predicted: a router's, a schedule's or FORA's."""
     if spec.router:
         return routers.load(store.router_path(spec.router)).keep(spec.cur_percent)
     if spec.mask:
@@ -123,7 +123,7 @@ MAKINGS = {
 
 
 def schedule_of(run, store, num_blocks):
-    """The Schedule that a run follows, and the natural CUR where it is a router's (else None)."""
+    """-> the Schedule that a run follows, and the natural CUR of its router (None without one)."""
     steps = run.num_steps
     if run.schedule == "full":
         return Schedule(keep=schedules.full(steps, num_blocks)), None

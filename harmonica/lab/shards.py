@@ -1,5 +1,5 @@
-"""Blocks and shards of a run: which images are sampled together, in which file they lie. Imports no
-torch.
+"""Blocks and shards of a run: which images are sampled together, and in which files they are.
+Imports no torch.
 """
 
 from harmonica.errors import check
@@ -20,19 +20,19 @@ def shard_blocks(run, shard, num_shards):
 
 
 def missing_blocks(run, store, shard=0, num_shards=1):
-    """Of a shard, the blocks whose files are not there, or not whole."""
+    """The blocks of a shard whose files are missing or damaged."""
     folder = store.samples(run)
     blocks = shard_blocks(run, shard, num_shards)
     return [block for block in blocks if not _is_whole(folder, block)]
 
 
 def block_path(folder, block):
-    """Below the folder of a run's samples."""
+    """The file of a block's images, below the folder of a run's samples."""
     return folder / f"block-{block:05d}.npy"
 
 
 def trajectory_path(folder):
-    """Of the first block, at every step."""
+    """The file of the first block's images at every step."""
     return folder / "trajectory.npy"
 
 

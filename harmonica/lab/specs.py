@@ -1,8 +1,8 @@
 """What is measured, as data: runs, latencies and costs of training. Imports no torch.
 
-Frozen, keyword-only, with range checks. Each artefact has an `id` (ids.py) and says what it
-`needs()` to be there before it is made; makings.py has the base models, routers and schedules that
-runs rest on.
+Frozen, keyword-only, with range checks. Each artefact has an `id` (ids.py), and `needs()` lists the
+artefacts that must be made before it; makings.py has the base models, routers and schedules that
+runs are made from.
 """
 
 from dataclasses import dataclass, replace
@@ -20,27 +20,29 @@ from harmonica.lab.makings import (
 from harmonica.weights.specs import ImageSpec, PublishedRouter
 
 SCHEDULES = ("full", "fora", "faster-diffusion", "deepcache", "random", "router", "made")
-AT_INTERVALS = ("fora", "faster-diffusion", "deepcache")  # they compute all at every interval
-# beside float32, which is meant where none is given
+AT_INTERVALS = ("fora", "faster-diffusion", "deepcache")  # compute all at every interval-th step
+# besides float32, the default
 PRECISIONS = ("tf32", "bfloat16", "float16")
-BACKENDS = ("compile", "cudagraph")  # beside eager
+BACKENDS = ("compile", "cudagraph")  # besides eager, the default
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSpec:
     """A set of images of one model under one schedule, and its metrics.
 
-    schedule: full | fora (at `interval`, 2 where not given: CUR 50 % at even T) | faster-diffusion
-    and deepcache (of a U-ViT, at `interval` too) | random | router (trained here, or published) |
-    made (as a ScheduleSpec says, which has the CUR). cur_percent:
-    the reused share, met exactly; a published router, and one trained with a given beta, may go
-    without: then its scores over tau decide. noise: "evaluation", or "reference" for the
-    independent images that rFID compares with. against: the number of steps of the uncached run
-    that x_0 error, rFID and speedup refer to. images: at paper scale. precision: tf32, bfloat16,
-    float16; by default float32. backend: compile | cudagraph (fast/plan), eager where not given.
-    reuse_last_step: whatever the router says, the last step reuses every block, and what is left of
-    the CUR is spent on the steps before. transferred: the router was trained for another model or
-    sampler.
+    schedule: full | fora (at `interval`, by default 2: CUR 50 % at even T) | faster-diffusion or
+    deepcache (of a U-ViT, at `interval` too) | random | router (trained here, or `published`) |
+    made (see ScheduleSpec, which has the CUR).
+    cur_percent: the reused share, met exactly. Without it, which is possible for a published router
+    and one trained with a given beta, the entries whose scores exceed tau are computed.
+    noise: "evaluation", or "reference" for the independent images that rFID compares with.
+    against: the number of steps of the uncached run that x_0 error, rFID and speedup refer to.
+    images: at paper scale, what decodes latents and judges images.
+    precision, backend: of PRECISIONS and BACKENDS, by default float32 and eager.
+    reuse_last_step: the last step reuses every block whatever the router says, and the rest of the
+    CUR is spent on the steps before.
+    transferred: the router was trained for another model or sampler, or the schedule made for
+    another model, sampler or guidance.
     """
 
     model: ModelSpec
@@ -158,7 +160,7 @@ class RunSpec:
         return ids.make_id(self, f"{slug}{how}-{self.noise[0]}{self.seed}")
 
     def baseline(self):
-        """The uncached run of the model before compression from the same noise."""
+        """The uncached run from the same noise, by the model before compression."""
         return replace(
             self,
             model=self.model.original,
@@ -212,8 +214,8 @@ class LatencySpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCostSpec:
-    """What training of routers takes, measured side by side. rows: (method, its router) pairs.
-    whole_memory: of all tensors that are alive, instead of what autograd keeps of an update.
+    """What training routers takes, measured side by side. rows: pairs (method, its router).
+    whole_memory: memory is the peak of all live tensors, not what autograd keeps for an update.
     """
 
     group: str

@@ -1,9 +1,9 @@
-"""Records that are never overwritten and count only with the files that they speak of, and one
-process per artefact. Imports no torch.
+"""Where artefacts are stored. A record is never overwritten, and counts only while the files that
+belong to it are whole; locks let one process at a time make an artefact. Imports no torch.
 
 A Store is a folder: runs/, routers/, schedules/, compressed/, latency/ and training/ hold finished
-records (JSON) and the files that they speak of, samples/ the images of runs, state/ what is not
-finished yet, locks/ who is at work on what.
+records (JSON) and the files that belong to them, samples/ the images of runs, state/ unfinished
+work, locks/ which process is at work on what.
 """
 
 import time
@@ -55,7 +55,7 @@ class Store:
         return own(artefact) if own else None
 
     def committed_path(self, artefact):
-        """The file that is committed with a record; none of a compressed model, which is large:
+        """The file that is committed beside a record, or None. A compressed model's is too large:
         the command of its runs makes it again.
         """
         return None if artefact.kind == "compressed" else self.file_path(artefact)
@@ -82,7 +82,7 @@ class Store:
         return record
 
     def lost(self, artefact):
-        """What a record speaks of and is not whole any more, in words; None where all is there."""
+        """In words, which file of a record is missing or damaged; None where all are whole."""
         path = self.file_path(artefact)
         if path is not None and not is_whole_tensors(path):
             return f"{artefact.kind} file is"
@@ -91,15 +91,15 @@ class Store:
         return None
 
     def finished(self, artefact):
-        """The record, if what it speaks of is there too; else None."""
+        """The record, if the files that belong to it are whole; else None."""
         record = self.record(artefact)
         return None if record is None or self.lost(artefact) else record
 
     def missing(self, artefacts):
-        """Of these and of all that they rest on, what must be made, needs first.
+        """Those of the artefacts and of all that they need that must be made, needs first.
 
-        At paper scale a run's images may be deleted once it has its record: they count only where
-        something that must be made rests on them.
+        At paper scale a run's images may be deleted once it has its record: they are missed only
+        where something that must be made needs them.
         """
         missing, needed = [], set()
         for artefact in reversed(with_needs(artefacts)):
@@ -118,15 +118,15 @@ class Store:
 
     @contextmanager
     def lock(self, name):
-        """Hold the lock of an artefact, by its id, or of a part of it; wait, with a word, while
-        another process holds it.
+        """Hold the lock of an artefact (its id) or of a part of it. While another process holds it,
+        print a line and wait.
         """
         with locked(self.root / "locks", name):
             self._place = self._where()
             try:
                 yield
             except Exception:
-                self._check_place()  # where the set was renamed, this is why
+                self._check_place()  # a set that was renamed explains the error
                 raise
 
     def _where(self):
@@ -145,8 +145,8 @@ class Store:
 
 
 def set_aside(local):
-    """Rename the local set to a name that says when, so that a fresh one starts. BadInput while
-    somebody is at work in it.
+    """Rename the local set, date and time in the new name, so that a fresh one starts. BadInput
+    while a process works in it.
     """
     for folder in models_folders():
         check(

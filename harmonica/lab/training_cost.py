@@ -30,7 +30,7 @@ def measure(spec, progress=iter):
 
 
 class Measured:
-    """A router's training, ready to walk its first trajectory again and again."""
+    """A router's training whose first trajectory can be walked again and again, to be timed."""
 
     def __init__(self, router, whole_memory=False):
         self.whole_memory = whole_memory
@@ -53,7 +53,7 @@ class Measured:
         )
 
     def walk(self):
-        """One trajectory. The first one notes the memory of an update, which slows it down."""
+        """Walk one trajectory. The first call, a warm-up, also measures memory, which slows it."""
         if self.peak is None:
             return self._walk_watched()
         self.work.walk(self.learner, 0)
@@ -94,8 +94,8 @@ class Measured:
 
 
 class Watched(Learner):
-    """A Learner that notes the most bytes that autograd kept for an update, weights left out, each
-    storage once.
+    """A Learner that notes the peak of the bytes that autograd keeps for an update. Weights are
+    left out, and each storage counts once.
     """
 
     def __init__(self, logits, **settings):
@@ -109,8 +109,8 @@ class Watched(Learner):
 
 
 def saved_tensors(kept):
-    """A context that adds to `kept` {address: bytes} what autograd keeps for backward, weights left
-    out, each storage once.
+    """A context that adds to `kept` {address: bytes} each storage that autograd keeps for the
+    backward pass. Weights are left out.
     """
 
     def pack(tensor):

@@ -1,4 +1,4 @@
-"""Worker processes: one torch thread each, gone when their parent is gone or interrupted."""
+"""Worker processes: one torch thread each; they end when their parent ends or is interrupted."""
 
 import os
 import signal
@@ -20,10 +20,10 @@ from harmonica.lab.memory import keep_freed
 
 @contextmanager
 def workers(count):
-    """An executor of that many processes; `submit` gives it work. An error or Ctrl-C in the block
-    ends them at once.
+    """An executor of `count` processes; `submit` gives it work. An error or Ctrl-C in the block
+    ends the processes at once.
     """
-    resource_tracker.ensure_running()  # here, as starting it undoes what `submit` does to SIGINT
+    resource_tracker.ensure_running()  # now: its start unblocks SIGINT, which `submit` blocks
     with ProcessPoolExecutor(
         count, mp_context=get_context("spawn"), initializer=start_worker
     ) as pool:
@@ -36,8 +36,8 @@ def workers(count):
 
 
 def submit(pool, function, *arguments):
-    """pool.submit. A process that this starts inherits that SIGINT is blocked, until
-    `start_worker`: at Ctrl-C before, Python would print a traceback.
+    """pool.submit with SIGINT blocked. A process that it starts inherits the block and lifts it in
+    `start_worker`: a Ctrl-C before that would print a traceback.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -47,13 +47,13 @@ def submit(pool, function, *arguments):
 
 
 def start_worker():
-    """What a worker does first: Ctrl-C ends it at once, as what was saved is enough; one torch
-    thread, no memory handed back, and an end when the parent ends.
+    """Set up a worker. Ctrl-C ends it at once, without clearing up, as its work is saved as it
+    goes; it ends with its parent, keeps freed memory and has one torch thread.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    tqdm.set_lock(threading.RLock())  # its own would be left behind by a process that is killed
+    tqdm.set_lock(threading.RLock())  # a killed process would leave tqdm's own semaphore behind
     keep_freed()
     import torch
 
@@ -63,11 +63,11 @@ def start_worker():
 
 
 def number():
-    """Of this worker, from 1."""
+    """The number of this worker, from 1."""
     return int(current_process().name.rsplit("-", 1)[1])
 
 
 def _end_with_parent():
-    """A worker whose parent was killed would wait for work for ever."""
+    """Exit with the parent: else a worker whose parent was killed would wait for work for ever."""
     parent_process().join()
     os._exit(1)
