@@ -1,9 +1,9 @@
 """apply(pipe, schedule) makes a diffusers pipeline compute only what a schedule keeps.
 
 There are two engines. A DiT or PixArt with diffusers' own, unchanged code runs the specialised
-steps of harmonica.fast (planned.py). Every other transformer, and a DiT or PixArt in which something
-was changed, runs its own code, and each unit asks the schedule when it is called (walked.py). For
-both, fitting.py decides which schedule a call follows, and whether it fits.
+steps of harmonica.fast (planned.py). Every other transformer, and a DiT or PixArt in which
+something was changed, runs its own code, and each unit asks the schedule when it is called
+(walked.py). For both, fitting.py decides which schedule a call follows, and whether it fits.
 """
 
 from harmonica.errors import BadInput, check

@@ -40,8 +40,9 @@ class Call:
     """draw(seed, indices) -> latents. Image k has prompt (or class) k, beginning again after the
     last one; its noise depends on seed and k alone.
 
-    prompts: captions, or class labels for a DiT. None: the captions of this package, or all classes.
-    guidance: None for the pipeline's default. arguments: further arguments of the pipeline's call.
+    prompts: captions, or class labels for a DiT. None: the captions of this package, or all
+    classes. guidance: None for the pipeline's default. arguments: further arguments of the
+    pipeline's call.
     """
 
     def __init__(self, pipe, prompts, steps, guidance, arguments):

@@ -19,9 +19,9 @@ RECENT = 64  # saved tensors that are remembered, to count each only once
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Bytes of memory. weights: of the whole pipeline. features: all that a walk keeps for one image.
-    graph: autograd's, of one step of one image. offload: the features are in CPU memory, and only
-    one block's graph is held at a time.
+    """Bytes of memory. weights: of the whole pipeline. features: all that a walk keeps for one
+    image. graph: autograd's, of one step of one image. offload: the features are in CPU memory, and
+    only one block's graph is held at a time.
     """
 
     weights: int

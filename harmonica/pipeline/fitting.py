@@ -57,8 +57,8 @@ class Schedules:
             )
 
     def choose(self, timesteps, scheduler, first=0):
-        """-> the schedule for a call, and the step that its row 0 stands for; an image-to-image call
-        starts at a later one. BadInput where none fits.
+        """-> the schedule for a call, and the step that its row 0 stands for; an image-to-image
+        call starts at a later one. BadInput where none fits.
 
         timesteps: all that the scheduler has set; the call leaves out the `first` ones.
         """
@@ -159,8 +159,8 @@ def read_schedule(path, transformer=None, cur=None):
 
 
 def check_kinds(schedule, transformer):
-    """BadInput where a schedule was made for another model, by the kinds and number of blocks that are
-    known before the model has run. check_units compares the units later.
+    """BadInput where a schedule was made for another model. Only the kinds and the number of blocks
+    are known before the model has run; check_units compares the units later.
     """
     kinds, own = schedule.about.get("kinds"), KINDS.get(type(transformer))
     right = f"this {type(transformer).__name__} has {', '.join(own)} in turn" if own else ""

@@ -41,8 +41,8 @@ SCHEDULERS = {
 
 
 def load_pipeline(source, sampler, captions, device):
-    """-> the method.model.Loaded of a pipeline folder or hub id; the pipeline itself, without its VAE
-    and text encoder.
+    """-> the method.model.Loaded of a pipeline folder or hub id; the pipeline itself, without its
+    VAE and text encoder.
 
     sampler: a name in SCHEDULERS, or None for the pipeline's own scheduler. captions: a text file
     with one caption on each line; a pipeline that takes no captions goes through its classes.
@@ -92,7 +92,9 @@ def embed(source, prompts, device, batch=16):
 
 
 def encoder(source, device):
-    """-> a function that embeds prompts as this pipeline does: embeddings (n, L, C), masks (n, L)."""
+    """-> a function that embeds prompts as this pipeline does: embeddings (n, L, C),
+    masks (n, L).
+    """
     index = _index(source)
     right = f"a {index['_class_name']} embeds no captions"
     check("text_encoder" in index, "model", str(source), right)

@@ -87,7 +87,9 @@ class Loop:
         return getattr(self.bar, name)
 
     def check_stepped(self):
-        """BadInput where the transformer was called several times but no scheduler step was seen."""
+        """BadInput where the transformer was called several times but no scheduler step
+        was seen.
+        """
         check(
             self.steps or self.calls < 2,
             "pipe",

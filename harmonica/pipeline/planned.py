@@ -1,9 +1,10 @@
 """Applies a schedule to diffusers' own DiT or PixArt by the specialised steps of harmonica.fast.
 
-The pipeline's numerics, scheduler and guidance stay as they are. Three methods are replaced, and put
-back at the end: `transformer.forward`, which runs the steps of a plan; `scheduler.set_timesteps`,
-which also resets the step counter; and `pipe.progress_bar`, which tells when a call ends. Steps are
-counted, and not looked up by `timestep`: reading that from a GPU would wait for it at every step.
+The pipeline's numerics, scheduler and guidance stay as they are. Three methods are replaced, and
+put back at the end: `transformer.forward`, which runs the steps of a plan;
+`scheduler.set_timesteps`, which also resets the step counter; and `pipe.progress_bar`, which tells
+when a call ends. Steps are counted, and not looked up by `timestep`: reading that from a GPU would
+wait for it at every step.
 """
 
 import functools
@@ -127,8 +128,8 @@ class Planned:
         return self.loop
 
     def ended(self, loop):
-        """A loop over the steps has ended. A failed loop may end only after the next has begun; then
-        the new one's state must stay.
+        """A loop over the steps has ended. A failed loop may end only after the next has begun;
+        then the new one's state must stay.
         """
         if loop is self.loop:
             self.forget()
@@ -184,8 +185,8 @@ class Planned:
         return self.kept[len(keep)]
 
     def prepared(self, **inputs):
-        """backbone.prepare for the conditioning of this call. It is done once, as the pipelines pass
-        the same tensors at every step, and again where a tensor was exchanged or written into.
+        """backbone.prepare for the conditioning of this call. It is done once, as the pipelines
+        pass the same tensors at every step, and again where a tensor was exchanged or written into.
         """
         make, tensors = conditioning(self.transformer, inputs)
         if self.ctx is not None and all(map(_unchanged, tensors, self.tensors)):

@@ -108,8 +108,8 @@ class Sampling:
         return self._answer
 
     def _answer(self, step, turn):
-        """Note which call is about to come, for `_forward`, which asks the policy. None is returned,
-        so PipelineWalk itself lets the transformer run as it is.
+        """Note which call is about to come, for `_forward`, which asks the policy. None is
+        returned, so PipelineWalk itself lets the transformer run as it is.
         """
         self.asked = step - self.first, turn
 
@@ -152,8 +152,8 @@ def latents_of(out, count):
 
 @contextmanager
 def differentiable(pipe):
-    """Within the `with` block the pipeline's call does not switch gradients off, its weights require
-    none, embedded prompts are remembered, and no progress bar is shown.
+    """Within the `with` block the pipeline's call does not switch gradients off, its weights
+    require none, embedded prompts are remembered, and no progress bar is shown.
     """
     kind, bar = type(pipe), getattr(pipe, "_progress_bar_config", None)
     models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]

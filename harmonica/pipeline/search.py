@@ -59,8 +59,8 @@ def search(
     guidance that it uses.
 
     batch: images that are walked at once, by default as many as fit in memory. rounds: how often,
-    at most, the schedule is improved by swaps that are then checked; fewer are quicker. offload: for
-    models that hardly fit in memory: one image at a time, features in CPU memory, blocks
+    at most, the schedule is improved by swaps that are then checked; fewer are quicker. offload:
+    for models that hardly fit in memory: one image at a time, features in CPU memory, blocks
     checkpointed. dry_run: print what it would cost, and return None. quiet: print nothing.
     """
     check(images >= 1, "images", images, "it must be at least 1")
@@ -213,7 +213,9 @@ def agreed(about, out):
 
 
 class checkpointed:  # noqa: N801
-    """Within the `with` block, the pipeline's transformers use gradient checkpointing if they can."""
+    """Within the `with` block, the pipeline's transformers use gradient checkpointing
+    if they can.
+    """
 
     def __init__(self, pipe):
         models = transformers_of(pipe).values()

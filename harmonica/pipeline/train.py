@@ -95,7 +95,9 @@ class Trajectories:
         }
 
     def initial(self):
-        """The initial logits (T, N): random, except in the rows of steps that always compute all."""
+        """The initial logits (T, N): random, except in the rows of steps that always
+        compute all.
+        """
         sampling = self.sampling
         logits = initial_logits(sampling.num_steps, sampling.num_blocks, self.training.seed)
         logits[sampling.fixed] = CLAMP
@@ -131,7 +133,9 @@ class Trajectories:
         return logits
 
     def router(self, bar, state):
-        """Train -> Router, log. bar: makes the progress bar. state: the file of a resumable state."""
+        """Train -> Router, log. bar: makes the progress bar. state: the file of a
+        resumable state.
+        """
         logits, log = learn(self, self.training, self.initial(), state, progress=bar)
         sampling = self.sampling
         whole = torch.full((sampling.num_steps, len(sampling.names)), -CLAMP)

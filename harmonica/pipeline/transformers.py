@@ -1,4 +1,6 @@
-"""Finds the backbone for a diffusers pipeline's transformer, and the conditioning in a call of it."""
+"""Finds the backbone for a diffusers pipeline's transformer, and the conditioning in a
+call of it.
+"""
 
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 
@@ -26,8 +28,8 @@ def _text(encoder_hidden_states, encoder_attention_mask=None, added_cond_kwargs=
     )
 
 
-# per transformer class, three functions: model -> backbone; arguments of forward -> the tensors that
-# are the same at all steps; these tensors -> the backbone's conditioning
+# per transformer class, three functions: model -> backbone; arguments of forward -> the tensors
+# that are the same at all steps; these tensors -> the backbone's conditioning
 KNOWN = {
     DiTTransformer2DModel: (_dit, _labels, lambda labels: labels),
     PixArtTransformer2DModel: (PixArt, _text, TextCond),

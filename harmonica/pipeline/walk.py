@@ -29,7 +29,8 @@ from harmonica.pipeline.loop import Loop
 
 
 class Turn(NamedTuple):
-    """Identifies the passes of a step (a call of the transformer each): every Turn has its own cache.
+    """Identifies the passes of a step (a call of the transformer each): every Turn has its own
+    cache.
 
     transformer: its name in the pipeline (some have two, used one after the other). name: the cache
     context's, or 0, 1, ... by order. form: the shapes of the inputs, as cached features of other

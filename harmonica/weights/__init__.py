@@ -1,5 +1,5 @@
-"""The published files that the paper scale needs (catalogue.py): where they must lie, and that they
-are what they should be. Imports no torch.
+"""Finds the published files that the paper scale needs (catalogue.py), and checks their hashes.
+Imports no torch.
 
 A model, a decoder or a reference is named by its file or folder below `folder()`; a name with a
 slash that is not there is looked for in the local cache of the Hugging Face hub. Nothing is
@@ -13,9 +13,9 @@ from harmonica import files
 from harmonica.errors import BadInput, check
 from harmonica.weights.catalogue import HUB, PUBLISHED
 
-# stands for the sha256 of a file whose hash was never published and which is not here
+# in place of a sha256, for a file that is not here and whose hash was never published
 ABSENT = "absent"
-FACTOR = 8  # of Stable Diffusion's autoencoder: 256 px are 32 latents
+FACTOR = 8  # pixels per latent, along a side, in Stable Diffusion's autoencoder
 IN_FOLDER = (
     "diffusion_pytorch_model.safetensors",
     "diffusion_pytorch_model.bin",
@@ -25,23 +25,23 @@ IN_FOLDER = (
 
 
 def folder():
-    """Models, decoders, references, Inception: HARMONICA_WEIGHTS, by default weights/."""
+    """Where models, decoders, references and Inception lie: HARMONICA_WEIGHTS, or weights/."""
     return Path(os.environ.get("HARMONICA_WEIGHTS") or "weights")
 
 
 def routers_folder():
-    """Published routers: HARMONICA_ROUTERS, by default routers/ in the folder above."""
+    """Where published routers lie: HARMONICA_ROUTERS, by default routers/ in folder()."""
     return Path(os.environ.get("HARMONICA_ROUTERS") or folder() / "routers")
 
 
 def latents_folder(sample_size):
-    """Prepared training images: HARMONICA_LATENTS, by default latents-<pixels> in folder()."""
+    """Where prepared training images lie: HARMONICA_LATENTS, or latents-<pixels> in folder()."""
     return Path(os.environ.get("HARMONICA_LATENTS") or folder() / f"latents-{FACTOR * sample_size}")
 
 
 def embeddings(prompts):
-    """-> the folder of a PromptSpec's text embeddings. BadInput says how they are made where they
-    are not whole.
+    """-> the folder of a PromptSpec's text embeddings. Where they are missing or not complete,
+    BadInput says how to make them.
     """
     path = folder() / prompts.embeddings
     if not (path / "about.json").exists():
@@ -53,8 +53,8 @@ def embeddings(prompts):
 
 
 def find(name, field="weights", below=None):
-    """-> the file or folder of that name. BadInput with its name, its source and the folder to put
-    it into.
+    """-> the file or folder of that name. Where it is missing, BadInput gives its source and the
+    folder to put it into.
     """
     below, known = below or folder(), PUBLISHED.get(name)
     if (below / name).exists():
@@ -68,8 +68,8 @@ def find(name, field="weights", below=None):
 
 
 def file_of(path):
-    """The one file of tensors that `path` stands for: itself, or that of a diffusers folder (or of
-    its transformer/).
+    """The file of tensors at `path`: the path itself if it is a file, else the weights in a
+    diffusers folder or in its transformer/.
     """
     path = Path(path)
     check(path.exists(), "weights", str(path), "it does not exist")
@@ -92,8 +92,8 @@ def sha256(path):
 
 
 def published_sha256(name):
-    """What a config writes down for a published name: the known hash, else that of the file here,
-    else ABSENT.
+    """The hash that a config records for a published name: the known one, else that of the local
+    file, else ABSENT.
     """
     if name in PUBLISHED and PUBLISHED[name].sha256:
         return PUBLISHED[name].sha256
@@ -104,8 +104,8 @@ def published_sha256(name):
 
 
 def checked(name, expected, field="weights", below=None):
-    """-> the path of a published name whose sha256 is or begins with `expected`; BadInput where it
-    is missing or another.
+    """-> the path of a published name. BadInput where it is missing, or where its sha256 neither is
+    `expected` nor begins with it.
     """
     path = find(name, field, below)
     digest = sha256(path)
@@ -126,8 +126,8 @@ def checked(name, expected, field="weights", below=None):
 
 
 def checked_router(name, expected):
-    """-> the path of a published router below routers_folder(): of that name, or of any name if its
-    sha256 is `expected`.
+    """-> the path of a published router in routers_folder(). If no file has that name, a file of
+    another name with the sha256 `expected` is taken.
     """
     below = routers_folder()
     if not (below / name).exists():

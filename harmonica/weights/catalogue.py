@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 DIT = "the DiT authors' repository, github.com/facebookresearch/DiT, section Sampling"
 HUB = "the Hugging Face hub"
-PIXART_OWN = {  # checkpoints of PixArt's own code by repository: their null prompt is read
+PIXART_OWN = {  # checkpoints of PixArt's own code, by repository; only their null prompt is used
     "PixArt-alpha/PixArt-alpha": (
         "PixArt-XL-2-256x256.pth",
         "PixArt-XL-2-512x512.pth",
@@ -22,19 +22,19 @@ UVIT = "imagenet256_uvit_huge.pth"
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A file: its name below the folder, who publishes it, its bytes and sha256 where we know them
-    from a public source.
+    """A published file: its name below weights.folder(), who publishes it, and its size and sha256
+    if a public source gives them.
     """
 
     name: str
     source: str
     num_bytes: int | None = None
     sha256: str | None = None
-    tokens: int | None = None  # of a DiT, PixArt or U-ViT: patches
+    tokens: int | None = None  # patches in an image, for a DiT, PixArt or U-ViT
 
 
-# Sizes and hashes were read from public scripts that check them, the routers' computed from the
-# repository's files.
+# Sizes and hashes come from public scripts that check them; those of the routers were computed from
+# the files in their repository.
 PUBLISHED = {
     published.name: published
     for published in (

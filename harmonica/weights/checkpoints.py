@@ -1,5 +1,5 @@
-"""Files of weights: read without unpickling code, loaded as a diffusers model, and described by
-naming, numerics, hash, published or not, sizes.
+"""Reads files of weights without unpickling code, loads them as a diffusers model, and describes
+them: naming, numerics, hash, whether they are published, sizes.
 """
 
 import argparse
@@ -15,9 +15,9 @@ from harmonica.errors import BadInput, check
 from harmonica.files import first_line, read_json
 from harmonica.weights import catalogue
 
-# of the published widths DiT-S, B, L, XL: no file tells them
+# width -> number of heads of DiT-S, B, L and XL, which is not stored in their files
 HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}
-# (model, naming) -> a tensor that only it has
+# (model, naming of its tensors) -> the name of a tensor by which it is recognised
 FORMS = {
     ("DiT", "official"): "final_layer.adaLN_modulation.1.weight",
     ("DiT", "diffusers"): "transformer_blocks.0.norm1.emb.class_embedder.embedding_table.weight",
@@ -30,19 +30,19 @@ CLASSES = {
     ("DiT", "diffusers"): "DiTTransformer2DModel",
     ("PixArt", "diffusers"): "PixArtTransformer2DModel",
 }
-# Converted copies of the official weights need what those were trained with; a model trained in
-# diffusers needs diffusers'.
+# The published diffusers copies are converted from the official weights, so they need the official
+# numerics, too.
 NUMERICS = {("DiT", "official"): "official", ("DiT", "diffusers"): "official"}
 
 
 def read_tensors(path):
-    """Name -> tensor of a .pt, .bin or .safetensors file, on the CPU; .pt is mapped, not read.
-    BadInput for others.
+    """-> {name: tensor} of a .pt, .bin or .safetensors file, on the CPU; .pt files are
+    memory-mapped. BadInput where the file is damaged or holds anything else.
     """
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        # the arguments in training checkpoints
+        # training checkpoints hold their command's arguments as a Namespace
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch's reader raises almost anything on a damaged file
@@ -53,7 +53,7 @@ def read_tensors(path):
             "it "
             "was unpickled; fetch it anew"
         ) from None
-    for part in ("ema", "state_dict"):  # of the training checkpoints of DiT's and PixArt's code
+    for part in ("ema", "state_dict"):  # as training checkpoints of DiT's and PixArt's code have it
         if isinstance(content, dict) and isinstance(content.get(part), dict):
             content = content[part]
     of_tensors = isinstance(content, dict) and all(
@@ -64,8 +64,8 @@ def read_tensors(path):
 
 
 def of_folder(path, kind):
-    """The transformer of a pipeline's diffusers folder, or the model's own, as a `kind`, float32,
-    in eval().
+    """The transformer in a diffusers folder, of a pipeline or of the model alone, as an instance of
+    the class `kind`, float32, in eval().
     """
     file = weights.file_of(path)
     config = _config(file, kind.__name__)
@@ -74,7 +74,7 @@ def of_folder(path, kind):
         model.load_state_dict({name: value.float() for name, value in read_tensors(file).items()})
     except BadInput:
         raise
-    except Exception as error:  # of odd values in the config diffusers raises almost anything
+    except Exception as error:  # diffusers raises almost anything on odd values in the config
         raise BadInput(
             f"model: {file.parent} holds no {kind.__name__} ({first_line(error)})"
         ) from None
@@ -82,20 +82,20 @@ def of_folder(path, kind):
 
 
 def _config(file, name):
-    """The config.json beside a diffusers file of weights, which must be that of a class `name`."""
+    """The config.json beside a diffusers file of weights, which must name the class `name`."""
     config = file.parent / "config.json"
     right = "a diffusers folder holds it beside its weights"
     check(config.is_file(), "model", str(config), f"it does not exist; {right}")
     content = read_json(config, "model", "fetch it anew")
     found = content.get("_class_name") if isinstance(content, dict) else None
-    # as diffusers named both when the models were published
+    # Transformer2DModel: diffusers' name for both classes when the models were published
     right = f"a {name} is expected in {file.parent}"
     check(found in (name, "Transformer2DModel"), "model", found, right)
     return content
 
 
 def placed(model, precision):
-    """The model, frozen, on the GPU if there is one, in bfloat16 or float16 if so asked."""
+    """The model, frozen, on the GPU if there is one, in bfloat16, float16 or else float32."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(precision, torch.float32)
     # diffusers' own .to() warns
@@ -106,9 +106,10 @@ def describe(path):
     """-> {"path", "model", "naming", "numerics", "sha256", "known", "published_as", "num_bytes",
     "num_tensors", "num_parameters", and the sizes of a DiT, U-ViT or PixArt}.
 
-    path: a file, a diffusers folder, or a published name below weights.folder(). numerics: what the
-    paper's rows need, None where there is no choice. known: whether the hash is that of a published
-    file, `published_as` then its name. Nothing is unpickled. BadInput where it is none of FORMS.
+    path: a file, a diffusers folder, or a published name below weights.folder(). numerics: those
+    that the paper's rows need, None where there is no choice. known: whether the hash is that of a
+    published file; published_as: its name, or None. Nothing is unpickled. BadInput where the model
+    is none of FORMS.
     """
     path = Path(path) if Path(path).exists() else weights.find(str(path))
     file = weights.file_of(path)

@@ -1,9 +1,9 @@
-"""The published class-conditional models, loaded by name and hash: a DiT as an official .pt file or
-as a folder or hub id of the diffusers copy, a U-ViT as an official .pth file.
+"""Loads the published class-conditional models by name and hash: a DiT from an official .pt file,
+or from a folder or hub id of the diffusers copy; a U-ViT from an official .pth file.
 
-Both doors of a DiT lead to the same modules; which numerics they compute with is the ModelSpec's, official
-where it says nothing: the converted copies hold the official weights, so official numerics are
-right for them too (see docs/deviations.md). Nothing is unpickled but tensors and plain containers.
+Both sources of a DiT give the same modules. The ModelSpec chooses their numerics, by default the
+official ones: the diffusers copies hold the official weights, so official numerics are right for
+them, too (see docs/deviations.md). Only tensors and plain containers are unpickled.
 """
 
 import torch
@@ -22,16 +22,16 @@ from harmonica.weights.latents import training_images
 
 
 def load(spec, precision=None):
-    """A ModelSpec of paper scale -> Loaded, frozen, on the GPU if there is one;
-    "bfloat16" or "float16" weights if so asked.
+    """A ModelSpec of paper scale -> Loaded, frozen, on the GPU if there is one. precision:
+    "bfloat16" or "float16" weights instead of float32.
 
-    BadInput where the file is missing (it names file, source and folder), has another hash or holds
-    no such model.
+    BadInput where the file is missing (the message names file, source and folder), has another hash
+    or holds no such model.
     """
     if spec.prompts:
         from harmonica.weights import (
             pixart as published_pixart,
-        )  # it is built on this module, and brings T5's library
+        )  # only models with prompts need it
 
         return published_pixart.load(spec, precision)
     path = weights.checked(spec.name, spec.sha256, "model")
@@ -48,8 +48,8 @@ def load(spec, precision=None):
 
 
 def read(path, heads=None):
-    """A file or folder -> DiTTransformer2DModel or UViTModel, float32, in eval(). heads: where the
-    width is no published one.
+    """A file or folder -> DiTTransformer2DModel or UViTModel, float32, in eval(). heads: how many,
+    needed where the model's width is not one of HEADS.
     """
     if path.is_dir():
         return of_folder(path, DiTTransformer2DModel)

@@ -1,5 +1,5 @@
-"""What metrics measure with, found and compared with the published hashes: Inception, clean-fid's
-own Inception, CLIP, and ADM's references of ImageNet.
+"""Finds what the metrics need, and checks it against the published hashes: Inception, clean-fid's
+own Inception, CLIP, and ADM's ImageNet references.
 """
 
 from pathlib import Path
@@ -18,10 +18,10 @@ def inception_path():
 
 
 def inception(path=None, sha256=None):
-    """The extractor whose weights are the file `path`, by default inception_path().
+    """The extractor with the weights in the file `path`, by default inception_path().
 
-    sha256: what the file's hash must be or begin with, by default the published one. BadInput where
-    the file is missing, has another hash or holds no InceptionV3.
+    sha256: the whole hash of the file, or its beginning; by default the published one. BadInput
+    where the file is missing, has another hash or holds no InceptionV3.
     """
     path, known = Path(path or inception_path()), catalogue.PUBLISHED[catalogue.INCEPTION]
     weights.checked(path.name, sha256 or known.sha256, "inception", path.parent)
@@ -29,9 +29,8 @@ def inception(path=None, sha256=None):
 
 
 def clean_inception(folder, device):
-    """-> clean-fid's extractor where its weights are in `folder`, else None; the reason for None.
-
-    BadInput where the file is another one.
+    """-> clean-fid's extractor and None, or, where its weights are not in `folder`, None and a
+    sentence that says so. BadInput where the file has another hash.
     """
     known = catalogue.PUBLISHED[catalogue.CLEAN_INCEPTION]
     if not (folder / known.name).is_file():
@@ -43,8 +42,8 @@ def clean_inception(folder, device):
 
 
 def clip(spec):
-    """The CLIP checkpoint of a FileSpec, a folder or hub id. BadInput where it is missing or
-    another one.
+    """The CLIP checkpoint of a FileSpec, a folder or hub id. BadInput where it is missing or has
+    another hash.
     """
     path = weights.checked(spec.name, spec.sha256, "clip")
     from harmonica.metrics.clip import Clip  # transformers takes seconds to import
@@ -53,7 +52,7 @@ def clip(spec):
 
 
 def reference(resolution):
-    """-> the path of ADM's ImageNet reference of that resolution. BadInput where it is missing."""
+    """-> the path of ADM's ImageNet reference at a resolution in pixels. BadInput where missing."""
     right = f"ADM's references are of {' and '.join(map(str, REFERENCES))}"
     check(resolution in REFERENCES, "resolution", resolution, right)
     path = weights.folder() / REFERENCES[resolution]

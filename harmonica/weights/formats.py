@@ -1,8 +1,8 @@
-"""Router and schedule files of every known format. They enter and leave the package here, and what
-is written and read back gives the same mask.
+"""Reads and writes router and schedule files of every known format. A router that is written and
+read back gives the same mask.
 
-.safetensors is our own, a router or a schedule, and keeps everything; .pt is Learning-to-Cache's
-and HarmoniCa's; .json is SmoothCache's.
+.safetensors is this package's own format for routers and schedules, and keeps everything; .pt is
+Learning-to-Cache's and HarmoniCa's; .json is SmoothCache's.
 """
 
 from dataclasses import replace
@@ -19,13 +19,14 @@ ENDINGS = (".safetensors", ".pt", ".json")
 
 
 def read(path, *, tau=None, num_blocks=None, kinds=None):
-    """Read a router or schedule of any format -> Router, its about["format"] set. A folder:
-    Router.save_pretrained's.
+    """Read a router or schedule of any format -> Router, with about["format"] set. path: a file, or
+    a folder of Router.save_pretrained.
 
     tau: the threshold, by default the file's own or 0.1. num_blocks: needed for a SmoothCache
-    schedule that names only kinds of blocks. kinds: what takes turns in the columns, for files that
-    do not say it; by default attn, mlp or, where such a schedule names cross, attn, cross, mlp.
-    BadInput says what is wrong, also where num_blocks or kinds are not the file's.
+    schedule that names only kinds of blocks. kinds: the kinds of blocks that alternate in the
+    columns, for files that do not record them; by default attn, mlp, or attn, cross, mlp where a
+    SmoothCache schedule names cross. BadInput says what is wrong, also where num_blocks or kinds
+    differ from the file's.
     """
     path = Path(path) / FILE if Path(path).is_dir() else Path(path)
     if not path.is_file():
@@ -53,7 +54,7 @@ def read(path, *, tau=None, num_blocks=None, kinds=None):
 
 
 def _of_ours(path):
-    """A router's file, or a schedule's, as a router -> Router, its format."""
+    """Read a .safetensors file of a router or a schedule -> Router, "harmonica" or "schedule"."""
     try:
         with safe_open(path, "pt") as file:
             is_schedule = "keep" in file.keys()
@@ -72,8 +73,8 @@ def write(path, router, cur=None):
     """Write in the format that the ending of `path` names: .safetensors, .pt or .json
     (SmoothCache).
 
-    The latter two are schedules: reading them back gives the mask router.schedule(cur), or BadInput
-    says why the format cannot hold it. The first keeps the scores, so it takes no cur.
+    .pt and .json hold a schedule: reading them back gives the mask router.schedule(cur), or
+    BadInput says why the format cannot hold it. .safetensors keeps the scores, so it takes no cur.
     """
     suffix = check_ending(path)
     if suffix == ".safetensors":
@@ -95,8 +96,8 @@ def check_ending(path):
 
 
 def _kinds(path, router, kinds):
-    """-> {"kinds": what is given} where the file does not say it. BadInput where it says another
-    thing, or N is no multiple of their number.
+    """-> {"kinds": kinds} to add to about, empty where that is not needed. BadInput where the file
+    records other kinds, or where N is no multiple of their number.
     """
     if kinds is None or router.kinds == kinds:
         return {}

@@ -1,9 +1,9 @@
 """ImageNet as latents, for Learning-to-Cache's training: prepared once from images, then read by
 index.
 
-A prepared folder holds latents.json, parts of 1000 images each, latents-00000.npy (n, 4, h, w)
-float32, and labels.npy. Classes count in the order of their names, which for ImageNet's synsets is
-the order of the labels.
+A prepared folder holds latents.json, labels.npy, and the latents in parts of 1000 images:
+latents-00000.npy (n, 4, h, w) float32 and so on. Classes are numbered in the order of their names,
+which for ImageNet's synsets is the order of its labels.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ AGAIN = "finish it with `python -m harmonica latents prepare`"
 
 
 def prepare(images, out, vae, *, size, mode="sample", batch=32, progress=iter):
-    """Encode the images that sources.below found into `out`, part by part; parts that are there
-    stay -> latents.json's content.
+    """Encode the images that sources.below found into the folder `out`, part by part; existing
+    parts are kept -> the content of latents.json.
 
-    mode: "sample" of the posterior, as DiT was trained (noise by index, so that a resumed run gives
-    the same bytes), or its "mean". BadInput where `out` was begun from other images, sizes, weights
-    or mode.
+    mode: "sample" draws from the posterior, as in DiT's training (the noise depends on the image's
+    index, so that a resumed run gives the same bytes); "mean" takes its mean. BadInput where `out`
+    was begun with other images, size, weights or mode.
     """
     check(mode in MODES, "mode", mode, f"choose one of {', '.join(MODES)}")
     out, groups = Path(out), sorted({source.group for source in images}, key=_number_or_name)
@@ -71,12 +71,12 @@ def prepare(images, out, vae, *, size, mode="sample", batch=32, progress=iter):
             )
     save_array(
         out / LABELS, np.array([label[source.group] for source in images])
-    )  # last: now the folder is whole
+    )  # written last: without it the folder is not complete
     return about
 
 
 def _number_or_name(group):
-    """Classes count in the order of their numbers, or of their names."""
+    """The key that sorts classes by number where their names are numbers, else by name."""
     return (int(group), group) if group.isdecimal() else (0, group)
 
 
@@ -91,10 +91,9 @@ def _encoded(images, indices, vae, size, mode):
 
 
 def center_crop(image, size):
-    """As ADM prepares ImageNet: halve (box) while twice too large, bicubic to `size` on the short
-    side, crop the middle.
-
-    PIL image of mode RGB -> uint8 (3, size, size).
+    """PIL image of mode RGB -> uint8 (3, size, size), as ADM prepares ImageNet: halved with a box
+    filter while the short side is at least 2 size, resized (bicubic) until it is `size`, and
+    cropped to the middle.
     """
     while min(image.size) >= 2 * size:
         image = image.resize((image.width // 2, image.height // 2), Image.BOX)
@@ -105,8 +104,8 @@ def center_crop(image, size):
 
 
 class Latents:
-    """A prepared folder, indexed as an array: latents[int array] -> float32 tensor (n, 4, h, w).
-    Parts are memory maps.
+    """A prepared folder that can be indexed: latents[int array] -> float32 tensor (n, 4, h, w). The
+    parts are memory-mapped.
     """
 
     def __init__(self, folder, num_images):
@@ -124,8 +123,8 @@ class Latents:
 
 
 def training_images(channels, sample_size):
-    """-> (Latents, labels) for a model of that shape, or None where none are prepared. BadInput
-    where unfinished or odd.
+    """-> (Latents, labels) for a model with latents (channels, sample_size, sample_size), or None
+    where none are prepared. BadInput where they are incomplete or of another shape.
     """
     folder = latents_folder(sample_size)
     if not (folder / ABOUT).exists():

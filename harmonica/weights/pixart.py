@@ -1,7 +1,7 @@
-"""The published PixArts, loaded by name and hash from a pipeline's folder or hub id; their prompts
-from the disk.
+"""Loads the published PixArt models by name and hash, from a pipeline's folder or hub id, and their
+prepared prompts.
 
-Of the pipeline only the transformer is read. Nothing is unpickled but tensors.
+Only the pipeline's transformer is read. Only tensors are unpickled.
 """
 
 from diffusers import PixArtTransformer2DModel
@@ -15,11 +15,10 @@ from harmonica.weights.prompts import Prompts
 
 
 def load(spec, precision=None):
-    """A ModelSpec with prompts -> Loaded, frozen, on the GPU if there is one;
-    "bfloat16" or "float16" weights if so asked.
+    """A ModelSpec with prompts -> Loaded, frozen, on the GPU if there is one. precision:
+    "bfloat16" or "float16" weights instead of float32.
 
-    Its conditions are the captions in their order. BadInput where a file is missing, has another
-    hash or holds no PixArt.
+    Condition k is caption k. BadInput where a file is missing, has another hash or holds no PixArt.
     """
     prompts = Prompts(spec.prompts)
     path = weights.checked(spec.name, spec.sha256, "model")

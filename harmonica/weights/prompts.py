@@ -1,10 +1,10 @@
-"""Captions as text embeddings, computed once and kept on disk: T5 is in memory for that alone,
-never while routers train.
+"""Captions as text embeddings, computed once and kept on disk, so that T5 need not be in memory
+while routers train.
 
-A folder holds origin.json (the captions by hash, the pipeline), once it is whole about.json (how
-many as well), and parts of PART captions: the embeddings of their tokens one after another,
-(tokens, C) float16, padding left out, and the number of tokens of each. The empty prompt comes
-after the last caption.
+A folder holds origin.json (hash of the captions, pipeline), and parts of PART captions each: one
+file with the embeddings of all their tokens, (tokens, C) float16 without padding, and one with the
+number of tokens of each caption. The empty prompt comes after the last caption. about.json (as
+origin.json, with the counts) is written last, when the folder is complete.
 """
 
 import codecs
@@ -21,9 +21,9 @@ from harmonica.files import read_array, read_json, save_array, write_json
 from harmonica.weights.checkpoints import read_tensors
 
 PART = 1000
-# PixArt's stored null prompt, in a checkpoint of its own code; its conversion to diffusers drops it
+# PixArt's stored null prompt in a checkpoint of its own code; the diffusers copies do not have it
 NULL = "y_embedder.y_embedding"
-MARKS = {  # of the longer first: one begins as another does
+MARKS = {  # the longer ones first, as the UTF-16 mark is the beginning of the UTF-32 one
     codecs.BOM_UTF32_LE: "UTF-32",
     codecs.BOM_UTF32_BE: "UTF-32",
     codecs.BOM_UTF16_LE: "UTF-16",
@@ -33,7 +33,7 @@ AGAIN = "delete it and about.json, and `python -m harmonica prompts prepare` mak
 
 
 def read_captions(path):
-    """The lines of a text file that are not empty. BadInput where it is no UTF-8 or has none."""
+    """The non-empty lines of a text file. BadInput where it is not UTF-8, or has none."""
     try:
         content = Path(path).read_bytes()
     except OSError as error:
@@ -56,8 +56,8 @@ def read_captions(path):
 
 
 def is_whole(about, out):
-    """Whether the folder `out` holds all embeddings of this origin. BadInput where it holds others,
-    whole or begun.
+    """Whether the folder `out` holds all embeddings of the origin `about`. BadInput where it holds
+    others, complete or not.
     """
     if (out / "origin.json").exists():
         right = "it holds embeddings of other captions or another pipeline; choose another folder"
@@ -67,10 +67,11 @@ def is_whole(about, out):
 
 @torch.no_grad()
 def prepare(encode, captions, about, out, batch=16, progress=iter):
-    """Embed captions into the folder `out`; killed, the same call goes on at the part it was at.
+    """Embed captions into the folder `out`. After a kill the same call goes on with the first part
+    that is missing.
 
-    encode(prompts) -> (n, L, C), mask (n, L), padding on the right. about: their origin, as JSON.
-    BadInput where `out` holds others, whole or begun.
+    encode(prompts) -> (n, L, C), mask (n, L), padding on the right. about: the captions' origin,
+    JSON-serialisable. BadInput where `out` holds embeddings of another origin, complete or not.
     """
     if is_whole(about, out):
         return
@@ -96,7 +97,7 @@ def prepare(encode, captions, about, out, batch=16, progress=iter):
 
 
 class Prompts:
-    """The embeddings that a PromptSpec names. BadInput where they are missing, damaged or of
+    """The embeddings that a PromptSpec names. BadInput where they are missing, damaged or made from
     other captions.
     """
 
@@ -137,8 +138,8 @@ class Prompts:
         return self._null.shape[1]
 
     def cond(self, indices, device="cpu", dtype=torch.float32):
-        """-> TextCond of these captions, counted round and round; with sizes: they cost nothing
-        where a model has no use.
+        """-> TextCond of captions k modulo their count. Image sizes are always given, as a model
+        without use for them ignores them.
         """
         embeds, masks = map(torch.stack, zip(*(self._padded(int(k) % self.count) for k in indices)))
         sizes = torch.full((len(masks), 2), float(self.pixels)), torch.ones(len(masks), 1)
@@ -150,7 +151,7 @@ class Prompts:
         return TextCond(embeds, masks, resolution, aspect_ratio, null, null_mask)
 
     def _padded(self, k):
-        """-> embedding (L, C), zeros where the mask (L,) is 0."""
+        """-> the embedding (L, C) and mask (L,) of caption k; padding is 0 in both."""
         first = k - k % PART
         packed, ends = _open(self.folder, k // PART, min(PART, self.count + 1 - first), self.tokens)
         begin, end = ends[k % PART], ends[k % PART + 1]
@@ -160,7 +161,7 @@ class Prompts:
 
 
 def _stored_null(spec, shape):
-    """The null prompt (L, C) of a checkpoint. BadInput where it holds none of this shape."""
+    """The null prompt (L, C) in a checkpoint. BadInput where it has none of this shape."""
     path = weights.checked(spec.name, spec.sha256, "null prompt")
     null = read_tensors(path).get(NULL)
     right = f"{NULL} of {shape[0]} x {shape[1]} is expected in it; a diffusers folder has none"
@@ -174,8 +175,8 @@ def _part(folder, number):
 
 @lru_cache
 def _open(folder, number, num_captions, most):
-    """One part -> embeddings (tokens, C), a memory map, and the num_captions + 1 ends of captions
-    of up to `most` tokens.
+    """Open a part -> its embeddings (tokens, C), memory-mapped, and the num_captions + 1 boundaries
+    between captions in it. most: the largest number of tokens that a caption may have.
     """
     path = _part(folder, number)
     packed = read_array(path, "embeddings", AGAIN, mapped=True)

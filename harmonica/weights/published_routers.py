@@ -1,12 +1,13 @@
-"""The .pt files of Learning-to-Cache's and HarmoniCa's routers: a pickled dict
-{"routers": {"i.prob": logits (N,)}}, i = 0 the LAST step, cut at 0.1.
+"""Reads and writes the .pt router files of Learning-to-Cache and HarmoniCa: a pickled dict
+{"routers": {"i.prob": logits (N,)}}, where i = 0 is the LAST step. Their threshold is 0.1.
 
-Learning-to-Cache's for U-ViT (.pth) are the rows alone, cut at 0.9: row i, in sampling order, is of
-the first of the two calls that make update i; there are as many rows as calls, of which the first
-and the later half were never trained.
+Learning-to-Cache's files for U-ViT (.pth) are the inner dict alone, with rows in sampling order and
+a threshold of 0.9. One update of their sampler takes two calls of the model, and row i belongs to
+the first call of update i. They have a row for every call, so the second half of the rows was never
+trained; nor was the first row.
 
-Ours adds "about", a JSON text, which others do not read. Nothing but tensors, plain containers and
-an argparse.Namespace is ever unpickled.
+This package adds "about", a JSON text, which other readers ignore. Only tensors, plain containers
+and an argparse.Namespace are unpickled.
 """
 
 import argparse
@@ -21,15 +22,16 @@ from harmonica.errors import BadInput
 from harmonica.files import atomic
 from harmonica.method.router import CLAMP, Router
 
-TAU = 0.1  # the files do not say it
-MARGIN = 1e-3  # of logits around the threshold: sigmoids differ in their last bits between machines
+TAU = 0.1  # the threshold, which the files do not record
+# distance of logits from the threshold: sigmoids differ in their last bits between machines
+MARGIN = 1e-3
 
 
 def write(path, router, cur=None):
-    """Write router.schedule(cur) so that a threshold of 0.1 gives it."""
+    """Write logits that give router.schedule(cur) at a threshold of 0.1."""
     logits = _cut_at_a_tenth(router.logits, router.schedule(cur).keep)
     about = {**router.about, "timesteps": router.timesteps}
-    if cur is not None and router.cur_percent is not None:  # now it is the schedule of another CUR
+    if cur is not None and router.cur_percent is not None:  # no longer the CUR it was trained for
         about["training"] = {**about["training"], "cur_percent": None}
     rows = {f"{i}.prob": row.clone() for i, row in enumerate(logits.flip(0))}
     content = io.BytesIO()
@@ -39,12 +41,12 @@ def write(path, router, cur=None):
 
 
 def read(path):
-    """-> Router; its about holds the model where the file's own arguments name it, and what we
-    wrote.
+    """-> Router. Its about holds the model, if the training arguments in the file name it, or what
+    `write` has stored.
     """
     try:
         with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd files; what is wrong with them is said below
+            warnings.simplefilter("ignore")  # what is wrong with a file is reported below
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception:  # torch's reader raises almost anything on a damaged file
         raise BadInput(
@@ -63,7 +65,7 @@ def read(path):
 
 
 def _of_uvit(path, content):
-    """-> logits (T, N) in sampling order. Second calls compute everything, and the first update."""
+    """-> logits (T, N) in sampling order. The first update and every second call compute all."""
     trained = _stacked(path, content)
     logits = torch.full_like(trained, CLAMP)
     updates = len(trained) // 2
@@ -72,7 +74,7 @@ def _of_uvit(path, content):
 
 
 def _rows(path, content):
-    """-> logits (T, N), the last step first."""
+    """-> logits (T, N) with the last step first."""
     rows = content.get("routers") if isinstance(content, dict) else None
     if not isinstance(rows, dict):
         raise BadInput(
@@ -81,8 +83,8 @@ def _rows(path, content):
         )
     logits = _stacked(path, rows)
     if not (logits[-1] == CLAMP).all() and logits.isfinite().all():
-        # HarmoniCa fixes the first step's row. Where it is not fixed this is Learning-to-Cache's,
-        # which never trained the rows of odd i: those steps compute everything.
+        # HarmoniCa sets the first step's row to CLAMP. Without that it is a file of
+        # Learning-to-Cache, whose rows of odd i were never trained: those steps compute everything.
         logits[1::2] = CLAMP
     return logits
 
@@ -107,7 +109,7 @@ def _stacked(path, rows):
 
 
 def _about(path, content):
-    """-> what a .pt file says of its origin, its timesteps or None."""
+    """-> what a .pt file records about its origin; its timesteps, or None."""
     arguments = vars(content["args"]) if isinstance(content.get("args"), argparse.Namespace) else {}
     if {"model", "image_size"} <= set(arguments):
         return {"model": f"{arguments['model']} {arguments['image_size']}"}, None
@@ -125,8 +127,9 @@ def _about(path, content):
 
 
 def _cut_at_a_tenth(logits, keep):
-    """The logits moved by one number so that a threshold of 0.1 gives `keep`; where no number does,
-    those on the wrong side are moved across. The first row is CLAMP, as HarmoniCa fixes it.
+    """Shift all logits by one number so that a threshold of 0.1 gives `keep`. Logits that are still
+    on the wrong side, or too near the threshold, are moved individually. The first row is CLAMP, as
+    in HarmoniCa's files.
     """
     cut, logits = log(TAU / (1 - TAU)), logits.clone()
     logits[0] = CLAMP

@@ -1,8 +1,8 @@
-"""SmoothCache's schedules: JSON, {"attn-0": [0/1] * T, "mlp-0": ...} or, by kind, {"attn": ...,
-"mlp": ...}, in sampling order, 1 = compute.
+"""Reads and writes SmoothCache's schedules: JSON, {"attn-0": [0/1] * T, "mlp-0": ...} or, by kind,
+{"attn": ..., "mlp": ...}, in sampling order, 1 = compute.
 
-Also under diffusers' names: attn1, attn2 (PixArt's cross-attention) and ff. What a file does not
-name always computes.
+diffusers' names are read, too: attn1, attn2 (PixArt's cross-attention) and ff. Kinds that a file
+does not name always compute.
 """
 
 import json
@@ -35,7 +35,7 @@ def write(path, router, cur=None):
 
 
 def read(path, tau, num_blocks, kinds):
-    """-> Router whose natural mask is the schedule."""
+    """-> a Router whose mask, at its own threshold, is the schedule."""
     keep, kinds = _mask(_binary_lists(path), path, num_blocks, kinds)
     try:
         return from_keep(keep, tau=0.1 if tau is None else tau, about={"kinds": kinds})
@@ -44,7 +44,7 @@ def read(path, tau, num_blocks, kinds):
 
 
 def _mask(lists, path, num_blocks, kinds):
-    """-> keep mask (T, N), the kinds of its columns."""
+    """-> the keep mask (T, N), the kinds that alternate in its columns."""
     named = _by_kind_and_block(lists, path)
     crossed = any(kind == "cross" for kind, _ in named)
     kinds = kinds or (PIXART_KINDS if crossed else KINDS)
@@ -82,7 +82,7 @@ def _mask(lists, path, num_blocks, kinds):
 
 
 def _by_kind_and_block(lists, path):
-    """-> {(kind, block or None): the list's name}. BadInput where two names mean the same."""
+    """-> {(kind, block or None): name of the list}. BadInput where two names mean the same."""
     named = {}
     for name in lists:
         numbered = re.fullmatch(r"(.+)-(\d{1,6})", name, re.ASCII)
@@ -116,7 +116,7 @@ def _binary_lists(path):
 
 
 def _each_once(pairs):
-    """A JSON object as a dict, where json would let the last of two equal names win."""
+    """A JSON object as a dict. ValueError for equal names, of which json would keep the last."""
     content = dict(pairs)
     if len(content) != len(pairs):
         (name, _), *_ = Counter(name for name, _ in pairs).most_common(1)

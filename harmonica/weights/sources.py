@@ -1,6 +1,4 @@
-"""Training images as people keep them: in folders of classes, in tars of classes, in WebDataset
-shards.
-"""
+"""Reads training images from folders of classes, tars of classes, or WebDataset shards."""
 
 import io
 import os
@@ -19,9 +17,7 @@ from harmonica.metrics.pixels import ENDINGS, read_rgb
 
 @dataclass(frozen=True)
 class Source:
-    """One image: where its bytes are (a file; or a tar, with the member's name) and the name of its
-    class.
-    """
+    """One image. path: its file, or a tar in which it is `member`. group: the name of its class."""
 
     path: Path
     member: str | None
@@ -29,11 +25,12 @@ class Source:
 
 
 def below(folder):
-    """The images below a folder, in a fixed order -> [Source], a sentence about what is left out or
-    None.
+    """The images below a folder, in a fixed order -> [Source], and a sentence about files that are
+    left out, or None.
 
-    Either folders of classes, or tars: a member's folder is its class, else the tar's name (as in
-    ImageNet's own n01440764.tar), else, in WebDataset shards, the number in the .cls beside it.
+    The folder holds folders of classes, or tars. In a tar an image's class is what its .cls file
+    says (WebDataset), else the folder of the member, else the tar's name (as in ImageNet's own
+    n01440764.tar).
     """
     folder = Path(folder)
     check(folder.is_dir(), "images", str(folder), "give a folder of class folders, or of tars")
@@ -54,7 +51,7 @@ def below(folder):
 
 
 def read(source):
-    """-> a Pillow image of mode RGB. BadInput names file and member where there is none."""
+    """-> a Pillow image of mode RGB. BadInput, with file and member, where it cannot be read."""
     if source.member is None:
         return read_rgb(source.path, f"images: {source.path}")
     with _reading(source.path, source.member):
@@ -86,7 +83,9 @@ def _of_tar(path):
 
 
 def _whole(tar):
-    """A tar ends with a block of zeros; one that was cut off between two files would be read."""
+    """ReadError where a tar does not end with a block of zeros: without this check, one that was
+    cut off between two files would pass.
+    """
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("its end is missing")

@@ -1,4 +1,4 @@
-"""Published files as data: by name and hash, never by path. Imports no torch."""
+"""Specs of published files, by name and hash, never by path. Imports no torch."""
 
 from dataclasses import dataclass
 
@@ -16,11 +16,11 @@ class FileSpec:
 @dataclass(frozen=True, kw_only=True)
 class PromptSpec(FileSpec):
     """A file of captions, the folder that holds their text embeddings (see weights/prompts.py), and
-    the images' side in pixels.
+    the side of the images in pixels.
 
-    null: the checkpoint of PixArt's own code whose stored null prompt is used, cut with the mask of
-    each prompt, as that code does; without it the empty prompt's embedding with its own mask.
-    guided_channels: on how many of the first latent channels guidance acts, where not on all.
+    null: a checkpoint of PixArt's own code, whose stored null prompt is used with each prompt's
+    mask, as that code does. None: the empty prompt's embedding with its own mask.
+    guided_channels: on how many of the first latent channels guidance acts; None: on all.
     """
 
     embeddings: str
@@ -36,11 +36,11 @@ class PromptSpec(FileSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSpec:
-    """Paper scale: the decoder of latents, and what the images are compared with.
+    """At paper scale: the decoder of latents, and what is needed to evaluate the images.
 
-    reference: name of an .npz as ADM publishes, by default ADM's own of the images' resolution.
-    inception: by default the published weights. clip: the checkpoint of the CLIP score, for a model
-    with prompts.
+    reference: the name of an .npz in ADM's format, by default ADM's own for the images' resolution.
+    inception: the extractor's weights, by default the published ones. clip: the checkpoint for the
+    CLIP score, for a model with prompts.
     """
 
     decoder: FileSpec

@@ -1,6 +1,4 @@
-"""The latent space of the published DiTs: Stable Diffusion's autoencoder (sd-vae-ft-ema, -mse),
-through diffusers.
-"""
+"""The autoencoder of the published DiTs, Stable Diffusion's (sd-vae-ft-ema, -mse), by diffusers."""
 
 import numpy as np
 import torch
@@ -12,13 +10,13 @@ from harmonica.method.precision import float32_products
 
 
 class Vae:
-    """Latents (B, 4, h, w) float32 <-> images (B, 3, H, W), one image at a time, in float32 without
-    TF32.
+    """Encodes images (B, 3, H, W) to latents (B, 4, h, w) float32 and decodes them, one image at a
+    time, in float32 without TF32.
     """
 
     def __init__(self, spec):
-        """spec: a FileSpec of a diffusers folder or hub id. BadInput where it is missing, another,
-        or no AutoencoderKL.
+        """spec: a FileSpec of a diffusers folder or hub id. BadInput where it is missing, has
+        another hash or holds no AutoencoderKL.
         """
         path = weights.checked(spec.name, spec.sha256, "decoder")
         try:
@@ -30,12 +28,12 @@ class Vae:
             raise BadInput(f"decoder: {path} holds no AutoencoderKL ({first})") from None
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = torch.nn.Module.to(model.requires_grad_(False).eval(), self.device)
-        # bounds memory, and makes an image's bytes independent of its batch
+        # image by image: limits memory, and makes an image's bytes independent of its batch
         self.model.enable_slicing()
         self.sha256 = spec.sha256
         self.scale = (
             model.config.scaling_factor
-        )  # of latents: 0.18215 where the folder says nothing, as DiT has it
+        )  # 0.18215, as in DiT, where the folder's config does not give it
 
     def decode(self, latents):
         """-> uint8 numpy (B, 3, H, W)."""
@@ -43,8 +41,8 @@ class Vae:
 
     @torch.no_grad()
     def encode(self, images, noise=None):
-        """images uint8 (B, 3, H, W) -> latents (B, 4, h, w) float32 numpy: the mean, or a sample by
-        noise of that shape.
+        """images uint8 (B, 3, H, W) -> latents (B, 4, h, w) float32 numpy: the posterior's mean, or
+        a sample from it by noise of the latents' shape.
         """
         x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float() / 127.5 - 1
         with float32_products("ieee"):
@@ -59,8 +57,8 @@ class Vae:
 
 @torch.no_grad()
 def decoded(model, latents):
-    """Latents of an AutoencoderKL's own scale -> uint8 numpy (B, 3, H, W), rounded as the official
-    DiT rounds: 127.5 x + 128, clipped and cut.
+    """Latents, already divided by the scaling factor -> uint8 numpy (B, 3, H, W), rounded as in the
+    official DiT: 127.5 x + 128, clamped and truncated.
     """
     with float32_products("ieee"):
         images = model.decode(latents).sample
