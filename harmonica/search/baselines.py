@@ -1,6 +1,6 @@
-"""What a search is compared with, each as a Schedule: extrapolation with fixed weights
-(TaylorSeer), SmoothCache and an evolution of masks (ECAD). FORA is method/schedules.py, its fitted
-form predict.fit.
+"""The baselines of the search, each as a Schedule: extrapolation with fixed weights (TaylorSeer),
+SmoothCache and evolution of masks (ECAD). FORA is in method/schedules.py; with fitted predictions
+it is predict.fit of its mask.
 """
 
 import math
@@ -14,13 +14,17 @@ from harmonica.method import schedules
 from harmonica.method.schedule import Schedule
 from harmonica.search.walks import follow, uncached
 
-LONGEST_REUSE = 3  # of SmoothCache, in steps
+LONGEST_REUSE = 3  # in steps, of SmoothCache
 
 
 def taylor(keep, channels, order):
-    """TaylorSeer (Liu et al., 2025): a skipped feature is extrapolated from the last computed ones
-    by differences, D^{m+1}(s_k) = (D^m(s_k) - D^m(s_{k-1})) / (s_k - s_{k-1}), F(s) = sum of D^m (s
-    - s_k)^m / m!, as far as they are there. keep (T, N); channels: of each block's feature.
+    """TaylorSeer (Liu et al., 2025): a skipped feature at step s is extrapolated from the features
+    of the last computed steps s_k, s_{k-1}, ... by differences up to `order`, or as many as exist:
+
+        D^{m+1}(s_k) = (D^m(s_k) - D^m(s_{k-1})) / (s_k - s_{k-1})
+        F(s) = sum over m of D^m(s_k) (s - s_k)^m / m!
+
+    keep (T, N); channels: the number of channels of each block's feature.
     """
     check(order in (1, 2), "order", order, "choose 1 or 2")
     weights = {}
@@ -33,9 +37,9 @@ def taylor(keep, channels, order):
 
 
 def taylor_weights(step, computed, order):
-    """The weights of the features of the computed steps, newest first; order + 1 of them count."""
+    """The weights of the computed steps' features, newest first; 0 after the first order + 1."""
     known = computed[: order + 1]
-    # each difference as weights of the features; differences[j] is D^m at known[j]
+    # differences[j] is D^m at known[j], written as weights of the features
     differences, total = np.eye(len(computed))[: len(known)], np.zeros(len(computed))
     for m in range(len(known)):
         total += differences[0] * (step - known[0]) ** m / math.factorial(m)
@@ -45,7 +49,7 @@ def taylor_weights(step, computed, order):
 
 
 def channels_of(walk):
-    """The channels of each block's feature, as a walk of one image shows them."""
+    """The number of channels of each block's feature, found by walking one image."""
     channels = [0] * walk.num_blocks
 
     def policy(step, call, state):
@@ -61,12 +65,13 @@ def channels_of(walk):
 
 
 def smoothcache(walk, seed, indices, reused, kinds):
-    """SmoothCache (Liu et al., 2024): calibrated on an uncached walk; all blocks of a kind alike.
+    """SmoothCache (Liu et al., 2024), calibrated on an uncached walk. All blocks of a kind have the
+    same column.
 
-    From a computed step i the next j <= 3 steps reuse, the largest j of error e_j(i) <= alpha. e is
-    the relative L1 change of features from i to i + j, mean over blocks of a kind and images. alpha
-    is the largest by which at most `reused` entries are reused. kinds: what takes turns in the
-    columns.
+    After a computed step i the next j steps reuse: the largest j <= 3 with e_j(i) <= alpha, where e
+    is the relative L1 change of the features from step i to i + j, mean over images and the blocks
+    of a kind. alpha is the largest at which at most `reused` entries are reused. kinds: the kinds of
+    block that alternate in the columns.
     """
     changes = feature_changes(walk, seed, indices).unflatten(2, (-1, len(kinds))).mean(2)
     found = [_smooth(changes, alpha) for alpha in changes.unique().tolist()]
@@ -79,7 +84,9 @@ def smoothcache(walk, seed, indices, reused, kinds):
 
 
 def feature_changes(walk, seed, indices):
-    """(3, T, N): mean over images of |F_i - F_{i+j}|_1 / |F_{i+j}|_1, inf beyond the last step."""
+    """-> [j - 1, i, block], (3, T, N): |F_i - F_{i+j}|_1 / |F_{i+j}|_1 between the features of steps
+    i and i + j, mean over images; inf where i + j is beyond the last step.
+    """
     shape = LONGEST_REUSE, walk.num_steps, walk.num_blocks
     changes = torch.full(shape, torch.inf, dtype=torch.float64)
 
@@ -106,7 +113,7 @@ def _change(old, new):
 
 
 def _smooth(changes, alpha):
-    """The mask (T, kinds) of one threshold."""
+    """The mask (T, kinds) at the threshold alpha."""
     _, T, kinds = changes.shape
     keep = torch.zeros(T, kinds, dtype=torch.bool)
     for kind in range(kinds):
@@ -121,11 +128,11 @@ def _smooth(changes, alpha):
 
 
 def evolve(walk, reused, walks, seed, *, images=48, population=24):
-    """An evolution of masks with exactly `reused` skipped entries, ECAD's way (Aggarwal et al.,
-    2025): crossover and flips, the fitness being the true error of the final latents.
+    """Evolve masks with exactly `reused` skipped entries, as ECAD does (Aggarwal et al., 2025): by
+    crossover and random flips; fitness is the true error of the final latents. -> Schedule.
 
-    walks: how many walks of one image it may take, full ones counted. It begins with FORA, brought
-    to the budget, and random masks. -> Schedule.
+    It begins with FORA, brought to the budget, and random masks. walks: the budget of compute, in
+    uncached walks of one image. The first population counts as uncached, a child by what it computes.
     """
     rng, shape = np.random.default_rng(seed), (walk.num_steps, walk.num_blocks)
     exact = walk(uncached, seed, range(images))

@@ -1,9 +1,8 @@
-"""One step and block of a linearised walk: what its options would give, and what a gradient says of
-them.
+"""One step and block of a linearised walk: turns the gradient of its feature into q of every option.
 
-Every option, and the feature in use, is a weighted sum per channel of the same few features and of
-1. So with G the gradient times each of these, summed over tokens, all the q of one entry are one
-matrix product.
+Every option, and the feature in use, is per channel a weighted sum of the same few features and of
+the constant 1. Let G be the gradient times each of these, summed over tokens: then all q of an
+entry are one matrix product of G and the weights.
 """
 
 import torch
@@ -11,21 +10,20 @@ from torch.utils._pytree import tree_flatten
 
 from harmonica.search.predict import RIDGE, moments
 
-ROWS = (
-    512  # samples and tokens by which the weights of options are fitted: there are three a channel
-)
+# Samples x tokens that the options' weights are fitted on: enough for three numbers per channel.
+ROWS = 512
 
 
 class Entry:
-    """linear: the probe.Linearised that this is an entry of. past: the features of ages 0, 1, ...;
-    history: (step, feature) of those that the schedule has computed, newest first.
+    """linear: the probe.Linearised it belongs to. past: the computed features of ages 0, 1, ... in
+    steps. history: (step, feature) of those that the schedule has computed, newest first.
     """
 
     def __init__(self, linear, step, i, past, history):
         self.linear, self.key, self.own = linear, (step, i), int(linear.own[step, i])
         self.features = [tree_flatten(feature)[0] for feature in past]
         self.ages = len(past) - 1
-        self.places = []  # of the schedule's own features among self.features
+        self.places = []  # where the features in `history` are among self.features
         for computed, feature in history:
             if step - computed > self.ages:
                 self.features.append([leaf.detach() for leaf in tree_flatten(feature)[0]])
@@ -36,12 +34,12 @@ class Entry:
             self.weights = [self.fitted(self.values(k)[: self.ages + 1]) for k in leaves]
 
     def values(self, k):
-        """Leaf k of the features."""
+        """Tensor k of each feature (a feature may be a tuple of tensors)."""
         return self.linear.fetched([feature[k] for feature in self.features])
 
     def fitted(self, values):
-        """Weights of the options of this step: of a first feature (.., channels), of a second,
-        bias; for ages 1 .., then for pairs.
+        """-> the weights of the first feature, of the second and the bias, each (options, channels):
+        the options are ages 1, 2, ... (second weight 0), then pairs of ages.
         """
         mean, cov = moments(values, self.linear.guided, ROWS)
         mean, cov = mean.T, cov.permute(1, 2, 0)  # ages first
@@ -59,12 +57,12 @@ class Entry:
         return [part.to(wide) for part in (first, second, bias)]
 
     def pairs_here(self):
-        """The ages (a, b) of two features that are there by this step."""
+        """The pairs of ages (a, b) that exist at this step -> (2, pairs)."""
         known = [(a, b) for a, b in self.linear.pairs if b <= self.ages]
         return torch.tensor(known, dtype=torch.long).reshape(-1, 2).T
 
     def record(self, k, gradient):
-        """Add what leaf k of the feature tells to this entry's q, (count, options)."""
+        """Add the contribution of tensor k of the feature to this entry's q, (count, options)."""
         values, linear = self.values(k), self.linear
         wide = torch.promote_types(gradient.dtype, torch.float32)
         gradient = gradient.to(wide)
@@ -75,7 +73,7 @@ class Entry:
         linear.found[self.key] = linear.found.get(self.key, 0) + q
 
     def matrix(self, k, G):
-        """(features + 1, channels, options): the weights of each option less those in use."""
+        """(features + 1, channels, options): each option's weights, minus those in use."""
         matrix = G.new_zeros(*G.shape[1:], self.linear.num_options)
         matrix[0, :, 0] = 1
         singles = torch.arange(1, self.ages + 1)
@@ -94,7 +92,7 @@ class Entry:
         return matrix - own[..., None]
 
     def in_use(self, k, G):
-        """(features + 1, channels): the feature in use as such a sum."""
+        """(features + 1, channels): the weights of the feature in use."""
         own = G.new_zeros(G.shape[1:])
         weights = self.linear.schedule.weights.get(self.key)
         if weights is None:
@@ -108,5 +106,5 @@ class Entry:
 
 
 def over_tokens(product):
-    """(B, .., channels) -> (B, channels); what has no tokens is as it is."""
+    """Sum over tokens, (B, .., channels) -> (B, channels)."""
     return product.flatten(1, -2).sum(1) if product.ndim > 2 else product

@@ -1,8 +1,8 @@
-"""A skipped block's feature, predicted from its last computed ones; and the fit of the weights.
+"""Fits the weights by which a skipped block's feature is predicted from its last computed ones.
 
 The prediction is w_1 f_1 + ... + w_K f_K + bias, per channel (method/schedule.py). The weights are
-least squares along the schedule's own walk, step after step, so that later fits see what earlier
-predictions did. No image and no label is needed: the walk's own features are the data.
+fitted by least squares along a walk that follows the schedule, step after step, so later fits see
+the effect of earlier predictions. No training data is needed: the walk's features are the data.
 """
 
 import torch
@@ -12,15 +12,15 @@ from harmonica.method import ranks
 from harmonica.method.cache import predicted
 from harmonica.method.schedule import Schedule
 
-RIDGE = 1e-4  # of the inputs' mean variance
+RIDGE = 1e-4  # times the mean variance of the inputs
 
 
 def fit(walk, keep, seed, *batches, features=2, about=None):
-    """Fit the weights of every skipped entry of keep (T, N) on one walk of each of these batches of
-    indices -> Schedule.
+    """Fit the weights of every skipped entry of keep (T, N), on one walk for each of these batches of
+    image indices -> Schedule.
 
-    The fit is to all of them, though each walk sees the predictions of its own. On several ranks
-    each walks indices of its own, and the fit is to all.
+    The weights are fitted to the images of all batches and ranks, although a walk's own predictions
+    come from a fit to its batch alone.
     """
     fits = [Fit(walk, keep, seed, indices, features) for indices in batches]
     weights = {
@@ -31,8 +31,8 @@ def fit(walk, keep, seed, *batches, features=2, about=None):
 
 
 class Fit:
-    """Of one walk: the weights of its skipped entries, fitted step after step, and the moments of
-    their features by which they were.
+    """The fit on one walk. weights: {(step, block): weights} of the skipped entries, fitted step after
+    step. seen: {(step, block): the moments of the features that they were fitted by}.
     """
 
     def __init__(self, walk, keep, seed, indices, features):
@@ -49,7 +49,9 @@ class Fit:
             if self.kept[step][i] or not state[i]:
                 state[i] = (feature, *state[i][: self.features - 1])
                 return feature
-            if entry not in self.weights:  # guidance's second call takes those of the first
+            if (
+                entry not in self.weights
+            ):  # where guidance is a second call, it uses the first's fit
                 self.seen[entry] = self.moments(state[i], feature)
                 self.weights[entry] = solved([self.seen[entry]], self.features)
             return predicted(self.weights[entry], state[i])
@@ -57,14 +59,14 @@ class Fit:
         return call(at), state
 
     def moments(self, history, feature):
-        """Of every tensor of a feature, with its last computed ones."""
+        """The moments of a feature and the last computed ones, for each of its tensors."""
         leaves = zip(tree_flatten(feature)[0], *(tree_flatten(one)[0] for one in history))
         return [moments([*known, target], self.guided) for target, *known in leaves]
 
 
 def solved(seen, features):
-    """The weights of one entry by the moments of several walks -> float16 (features + 1, channels),
-    zeros for features that are not there.
+    """The weights of one entry from the moments of several walks -> float16 (features + 1, channels),
+    0 for features that do not exist yet.
     """
     parts = []
     for leaves in zip(*seen):
@@ -77,7 +79,7 @@ def solved(seen, features):
 
 
 def pooled(found):
-    """Means and covariances over several equally large parts -> over all of them."""
+    """The mean and covariance of all data, from those of several equally large parts."""
     if len(found) == 1:
         return found[0]
     means, covs = (torch.stack(parts) for parts in zip(*found))
@@ -86,18 +88,20 @@ def pooled(found):
 
 
 def moments(tensors, guided=None, rows=None):
-    """Means (channels, k) and covariances (channels, k, k) in float64 of k features, over samples,
+    """-> means (channels, k) and covariances (channels, k, k) in float64 of k features, over samples,
     tokens and ranks.
 
-    guided: what guidance makes of the samples of its two halves. The image sees this combination,
-    in which errors that both halves share count once and others many times, so it is fitted too.
-    rows: about how many samples and tokens are looked at, evenly spread; by default all.
+    guided: a function that applies guidance to the two halves of the samples. Its result is added
+    to the data, as that is what reaches the image: an error that both halves share counts once
+    there, a difference between them many times. rows: about how many samples x tokens are used,
+    evenly spread; by default all.
     """
     wide = torch.promote_types(tensors[0].dtype, torch.float32)
     if guided is not None:
         tensors = [torch.cat([tensor, guided(tensor)]) for tensor in tensors]
     tensors = [tensor.flatten(0, -2) for tensor in tensors]
-    every = 1 if rows is None else max(1, len(tensors[0]) // rows) | 1  # odd: it meets every token
+    # an odd stride visits every token, also where their number is a power of two
+    every = 1 if rows is None else max(1, len(tensors[0]) // rows) | 1
     data = torch.stack([tensor[::every].to(wide) for tensor in tensors])  # (k, n, channels)
     mean = data.mean(1, keepdim=True)
     data = (data - mean).permute(2, 0, 1).contiguous()
@@ -108,7 +112,7 @@ def moments(tensors, guided=None, rows=None):
 
 
 def least_squares(gram, target):
-    """gram (.., k, k), target (.., k) -> weights (.., k), a ridge added to the diagonal."""
+    """Solve gram (.., k, k) weights = target (.., k), with a ridge on the diagonal -> (.., k)."""
     ridge = RIDGE * gram.diagonal(dim1=-2, dim2=-1).mean(-1) + 1e-12
     eye = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
     return torch.linalg.solve(gram + ridge[..., None, None] * eye, target)

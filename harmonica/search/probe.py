@@ -1,15 +1,15 @@
-"""What every other choice at every step and block would do to the final image: one walk, one
-backward pass per direction.
+"""Estimates what every other choice at every step and block would do to the final image, by one walk
+and one backward pass per direction.
 
-At step t block i adds a feature u to the stream. For a random direction v the backward pass gives g
-= d<v, x_0> / du, where u is the feature AS USED AT STEP t: what is kept for later steps is another
-node, as its later uses have a u of their own. An option of this entry with the value f would change
-<v, x_0> by q = <g, f - u>. Computed features are known everywhere, at skipped entries without
-gradient.
+At step t block i adds a feature u to the stream. For a random direction v the backward pass gives
+g = d<v, x_0> / du. Here u is the feature AS USED AT STEP t; the copy that is kept for later steps is
+another node of the graph, as each later use has a u of its own. If the entry added f in place of u,
+<v, x_0> would change by q = <g, f - u>, to first order. To know f where blocks are skipped, these
+are computed as well, without gradient.
 
-Memory is one step's graph and T x N features: each step is checkpointed, so its graph is built
-again when the backward pass reaches it (skipped blocks are not computed again), and g is turned
-into q on the spot.
+Memory holds one step's graph and T x N features: each step is checkpointed, so its graph is built
+again when the backward pass reaches it (without computing the skipped blocks again), and g is
+turned into q at once.
 """
 
 from collections import Counter
@@ -31,9 +31,9 @@ def probe(walk, schedule, seed, indices, *, directions=2, window=8, paired=False
     """Linearise the walk of some images around a schedule -> r (B, directions), Q (B, directions,
     T, options, N), for quadratic.Quadratic.
 
-    paired: skipped entries are predicted, from one or two features, with weights that are fitted
-    here for every option; else they reuse one feature. v is scaled such that the mean of r^2
-    estimates the mean squared error of the latents.
+    paired: skipped entries are predicted from one or two features, with weights that are fitted
+    here for every option; else they reuse one feature. The directions v are scaled so that the mean
+    of r^2 estimates the mean squared error of the latents.
     """
     target = walk(uncached, seed, indices)
     guided, offload = getattr(walk, "guided", None), getattr(walk, "offload", False)
@@ -49,7 +49,7 @@ def probe(walk, schedule, seed, indices, *, directions=2, window=8, paired=False
 
 
 def random_directions(seed, indices, like, count):
-    """`count` times v ~ N(0, 1 / size of an image), one for each image."""
+    """`count` batches of directions like the latents, v ~ N(0, 1 / elements of an image)."""
     rngs = seeds.generators(seeds.SEARCH, seed, 1, indices=indices)
     size = like[0].numel()
     return [seeds.normal(rngs, like.shape[1:]).to(like) / size**0.5 for _ in range(count)]
@@ -57,8 +57,9 @@ def random_directions(seed, indices, like, count):
 
 @dataclass(frozen=True)
 class Held:
-    """Of one block: (step, feature) as the schedule has computed them, with graph; and what
-    computing gave at each of the last steps, whether used or not. Newest first.
+    """What is kept of one block, newest first. history: (step, feature) of the steps at which the
+    schedule computes it, with graph. past: the computed feature of each of the last steps, detached,
+    whether the schedule uses it or not.
     """
 
     history: tuple = ()
@@ -66,7 +67,10 @@ class Held:
 
 
 class Linearised:
-    """The policy that follows a schedule and, in the backward pass, records q of every option."""
+    """The policy that follows a schedule and, in the backward pass, records q of every option.
+
+    found: {(step, block): q (count, options)} of the last backward pass.
+    """
 
     def __init__(self, schedule, count, window, paired, guided=None, offload=False):
         self.schedule, self.keep = schedule, schedule.keep.tolist()
@@ -75,11 +79,11 @@ class Linearised:
         self.own = options(schedule.keep.T.numpy(), window, paired).T  # (T, N)
         self.pairs = pairs(window) if paired else []
         self.num_options = 1 + window + len(self.pairs)
-        self.leaf = torch.zeros((), requires_grad=True)  # by which the graph is asked for
+        self.leaf = torch.zeros((), requires_grad=True)  # makes autograd build a graph, see Tap
         self.start()
 
     def start(self):
-        """Before each backward pass."""
+        """Forget what the last backward pass recorded."""
         self.found = {}
 
     def changes(self):
@@ -97,8 +101,9 @@ class Linearised:
         following, asked, runs = list(state), Counter(), []
 
         def skipped(i, compute):
-            """What a skipped block would have computed; None when the graph is built again. A unit
-            that is asked before its modules run (backbones.generic) is asked again there, too.
+            """What a skipped block would have computed. None when the step runs a second time, where
+            it is not needed; but a unit that asks in advance (backbones.generic) asks twice per run
+            if it is computed, and then has to be computed in the second run too.
             """
             asked[i] += len(runs) == 1
             if len(runs) == 1 or asked[i] > 1:
@@ -107,7 +112,7 @@ class Linearised:
 
         def at(i, compute):
             history = state[i].history
-            if self.keep[step][i] or not history:  # as where a pass of the model begins later
+            if self.keep[step][i] or not history:  # no history: a pass that begins at a later step
                 used = compute()
                 new = tree_map(torch.Tensor.detach, used)
                 history = ((step, self.parked(used)), *history[: self.schedule.features - 1])
@@ -130,11 +135,11 @@ class Linearised:
         return checkpoint(run, use_reentrant=False, preserve_rng_state=False), following
 
     def parked(self, feature):
-        """A feature that is kept for later steps, in CPU memory where the walk offloads."""
+        """A feature as it is kept for later steps: in CPU memory where the walk offloads."""
         return tree_map(torch.Tensor.cpu, feature) if self.offload else feature
 
     def fetched(self, features):
-        """Features that were kept, back where the model computes."""
+        """Kept features, moved back to the device on which the model computes."""
         return tree_map(lambda leaf: leaf.to(self.device), features) if self.offload else features
 
     def tapped(self, used, entry):
@@ -145,7 +150,9 @@ class Linearised:
 
 
 class Tap(torch.autograd.Function):
-    """The feature as it is; its gradient is shown to `record`. The leaf only asks for a graph."""
+    """The identity; its backward hands the gradient to `record`. The leaf requires grad, so that
+    there is a graph even where no feature does.
+    """
 
     @staticmethod
     def forward(ctx, feature, leaf, record):

@@ -1,22 +1,23 @@
-"""The quadratic model of the image error over all schedules, and the best schedule under it. Numpy
-alone.
+"""A quadratic model of the image error as a function of the schedule, and its minimisation. Uses
+numpy only.
 
-Linearised at some schedule (probe.py), the final image moves by the sum of what each entry's choice
-adds. Along a random direction v that is one number per image, direction, entry and option:
+The model is linearised at some schedule (probe.py): every entry has some options, and the change of
+the final image is the sum of what the chosen options add. Along a random direction of the image
+each option adds one number:
 
     e(schedule) = r + sum over entries of Q[.., option that the schedule takes there]
     E(schedule) = mean over images and directions of e^2      estimates || x_0 - x_0* ||^2
 
-An entry's option follows from its column: 0 computed; a = 1 .. window: reuse (or predict from) the
-feature of a steps before; then, where skipped entries are predicted from two features, one option
-for every pair of ages a < b.
+Which option an entry has follows from its column of the schedule. Option 0: computed. Option a = 1
+.. window: reuse (or predict from) the feature of a steps before. After these, where skipped entries
+are predicted from two features, one option for every pair of ages a < b.
 """
 
 import numpy as np
 
 from harmonica.errors import check
 
-WIDEST = 512  # entries of each kind among which pairs are tried: all of them up to T N = 1000
+WIDEST = 512  # a swap across blocks tries this many skipped and as many computed entries, the best
 
 
 def pairs(window):
@@ -25,9 +26,10 @@ def pairs(window):
 
 
 def options(columns, window, paired):
-    """columns (.., T) bool -> (.., T) int: the option of every entry; -1 where it is too old.
+    """columns (.., T) bool -> (.., T) int: the option of every entry; -1 where the last computed
+    feature is older than the window.
 
-    A second feature older than the window is left out: the entry counts as predicted from one.
+    Where only the second feature is, the entry counts as predicted from one.
     """
     steps = np.arange(columns.shape[-1])
     last = np.maximum.accumulate(np.where(columns, steps, 0), axis=-1)
@@ -43,8 +45,8 @@ def options(columns, window, paired):
 
 
 class Quadratic:
-    """r (S,) and Q (S, T, options, N) of S = images x directions. fixed: steps that compute
-    everything.
+    """The model E. r (S,) and Q (S, T, options, N), where S = images x directions. fixed: steps that
+    compute everything.
     """
 
     def __init__(self, r, Q, window, fixed=(0,)):
@@ -54,8 +56,8 @@ class Quadratic:
         self.window, self.paired = window, Q.shape[2] > window + 1
 
     def sums(self, columns, i):
-        """What block i adds to r if its column were each of these (M, T): (M, S), and whether it
-        can be (M,).
+        """For each of these columns (M, T) of block i: what the block adds to r, (M, S), and whether
+        the column is possible, (M,).
         """
         option = options(columns, self.window, self.paired)
         steps = np.arange(columns.shape[1])
@@ -68,16 +70,16 @@ class Quadratic:
         return float(np.mean(e**2))
 
     def minimise(self, keep, target, costs=None, swaps=400):
-        """Greedy flips from `keep` to a saving of `target`, then swaps -> keep. See descend."""
+        """The last schedule of `descend`."""
         return descend(self, keep, target, costs, swaps)[-1]
 
 
 def descend(quadratic, keep, target, costs=None, swaps=400):
-    """From `keep` (T, N) to the budget, then the best swap again and again.
+    """Skip entries of `keep` (T, N) greedily until the budget is reached, then make the best swap
+    again and again, at most `swaps` times -> [the greedy schedule, then the one after each swap].
 
-    target: what skipped entries must save, in the unit of costs (N,), integers per entry of a
-    block; without costs every entry counts one, and exactly `target` are skipped. At most `swaps`
-    swaps -> the schedule that greedy flips give, and those after each swap.
+    target: the total cost that skipped entries must save. costs (N,): integer cost of an entry of
+    each block; by default 1, so exactly `target` entries are skipped.
     """
     costs = np.ones(keep.shape[1], np.int64) if costs is None else np.asarray(costs, np.int64)
     most = int(costs.sum() * (len(keep) - len(quadratic.fixed)))
@@ -94,10 +96,10 @@ def descend(quadratic, keep, target, costs=None, swaps=400):
 
 
 class Descent:
-    """A schedule with what every single flip, and every swap within a column, would add to e.
+    """A schedule, with what every single flip, and every swap within a column, would add to e.
 
-    Changes of different columns add up; a flip changes its own column alone, so only that one is
-    looked at again.
+    The changes of different columns add up. So after a flip only the values of its own column have
+    to be computed again (`look`).
     """
 
     def __init__(self, quadratic, keep, costs):
@@ -110,7 +112,7 @@ class Descent:
             self.look(i)
 
     def look(self, i):
-        """Everything about column i anew."""
+        """Compute the values of column i again."""
         column, T = self.keep[:, i], len(self.keep)
         flipped = column ^ np.eye(T, dtype=bool)
         added, possible = self.quadratic.sums(np.concatenate([column[None], flipped]), i)
@@ -139,12 +141,14 @@ class Descent:
         self.look(i)
 
     def flipped(self):
-        """(N, T): by how much E changes with every single flip, inf where it cannot be made."""
+        """(N, T): the change of E by every single flip, inf where it is not possible."""
         change = (2 * self.change @ self.e + np.square(self.change).sum(2)) / len(self.e)
         return np.where(self.allowed, change, np.inf)
 
     def flip_best(self, skip, allowed=True):
-        """The flip of a computed (skip) or skipped entry that adds least to E per cost."""
+        """Make the flip that adds least to E per cost: skip a computed entry, or compute a skipped
+        one (skip False). allowed: bool (N, T), restricts the choice.
+        """
         change = self.flipped() / self.costs[:, None]
         change = np.where((self.keep.T == skip) & allowed, change, np.inf)
         i, t = np.unravel_index(change.argmin(), change.shape)
@@ -152,7 +156,7 @@ class Descent:
         self.flip(t, i)
 
     def fill(self, target):
-        """Compute more while enough is saved without it."""
+        """Compute skipped entries again as long as `target` is still saved."""
         while True:
             fits = (~self.keep.T & self.allowed) & (self.saved - self.costs[:, None] >= target)
             if not fits.any():
@@ -160,8 +164,8 @@ class Descent:
             self.flip_best(skip=False, allowed=fits)
 
     def swap_best(self, target):
-        """Compute a skipped entry in place of a computed one: the best such pair -> whether any
-        lowers E.
+        """Skip a computed entry and compute a skipped one, the pair that lowers E most -> whether
+        there is one that lowers E.
         """
         change, swap = min(self._best_across(target), self._best_within(), key=lambda best: best[0])
         if not change < -1e-6 * np.mean(self.e**2):
@@ -173,7 +177,9 @@ class Descent:
         return True
 
     def _best_across(self, target):
-        """-> change of E, ((t, i), (u, j)): the best swap between two different blocks."""
+        """The best swap between two blocks -> change of E, ((step, block) to skip, the one to
+        compute).
+        """
         (N, T), change = self.allowed.shape, self.flipped().ravel()
         kept = self.keep.T.ravel()
         off, on = (_lowest(np.where(kept == skip, change, np.inf)) for skip in (True, False))
@@ -188,7 +194,9 @@ class Descent:
         return pair[a, b], ((t, i), (u, j))
 
     def _best_within(self):
-        """The same within one block, whose columns are looked at as a whole."""
+        """The best swap within one block, as above. Its two flips do not add up, so `look` has
+        evaluated the whole column of each swap.
+        """
         best, e = (np.inf, None), self.e
         for i, (off, on, moved) in enumerate(self.moves):
             if not len(off):
@@ -201,6 +209,6 @@ class Descent:
 
 
 def _lowest(change):
-    """Indices of the finite entries, the WIDEST lowest of them."""
+    """The indices of the WIDEST lowest entries, without infinite ones."""
     order = np.argsort(change, kind="stable")[:WIDEST]
     return order[np.isfinite(change[order])]

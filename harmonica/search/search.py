@@ -3,15 +3,15 @@ noise.
 
     schedules = Search(walk, [160], Settings()).run()       # 160 of the T N entries are skipped
 
-1. From the full schedule, in stages up to the largest budget: linearise at the present schedule
-   (probe.py), then take the best schedule under the quadratic model (quadratic.py). Where skipped
-   blocks are to be predicted, a second one is grown as if they were reused.
-2. From each start (the grown schedules, and FORA at the interval that fits best) for a round or
-   two, then from the best one for as long as it helps: linearise, propose swaps, and accept them
-   only where the TRUE error on other noise falls; else try a quarter of them. So the result is never
-   worse on that noise than FORA at the same budget.
+1. Grow: skip more and more entries, in stages up to the largest budget. Each stage linearises the
+   model at the present schedule (probe.py) and takes the best one under the quadratic model
+   (quadratic.py). Where skipped blocks are to be predicted, a second schedule is grown for reuse.
+2. Polish: linearise, propose swaps, and accept them only if the TRUE error on other noise falls,
+   else try a quarter as many. Each start (the grown schedules, and FORA at the interval that fits
+   best) gets a round or two, then the best one as many as help. So on that noise the result is
+   never worse than FORA at the same budget.
 
-Everything follows from the seed. Several ranks each walk their part of the images and decide alike.
+Everything follows from the seed. Several ranks each walk their part of the images.
 """
 
 from dataclasses import asdict
@@ -29,18 +29,18 @@ from harmonica.search.settings import STARTS
 from harmonica.search.state import State
 from harmonica.search.walks import follow, uncached
 
-FIT, CHECK, FINAL, LINEAR = range(4)  # what noise is for
-KNOWN = 8  # fitted schedules that are remembered: more than a round judges
-OUTLIERS = 0.5  # images of large derivatives weigh less, by this power
+FIT, CHECK, FINAL, LINEAR = range(4)  # purposes of noise; each has seeds of its own
+KNOWN = 8  # how many fitted schedules are remembered: more than one round evaluates
+OUTLIERS = 0.5  # images with large derivatives get a smaller weight, by this power
 
 
 class Search:
     """A search over one walk (see harmonica.search), for one budget or several at once.
 
-    targets: what skipped entries must save, in the unit of costs (N,), integers per entry of each
-    block; without costs each entry counts one and exactly `target` are skipped. state_path: where
-    the state is kept from stage to stage. fixed: the steps that compute everything. bar: a tqdm,
-    whose total is set to the forwards of one image that the search takes at most.
+    targets: the budgets, each the total cost that skipped entries must save. costs (N,): integer
+    cost of an entry of each block; by default 1, so exactly `target` entries are skipped.
+    state_path: the file in which the state is saved after each stage. fixed: the steps that compute
+    everything. bar: a tqdm; it counts forwards of one image, its total is the most that are needed.
     """
 
     def __init__(
@@ -63,12 +63,12 @@ class Search:
         self.exact, self.fits = {}, {}
 
     def forwards(self):
-        """Forwards of one image that the search takes at most."""
+        """The number of forwards of one image that the search needs at most."""
         settings = self.settings
         return settings.forwards(self.T, len(self.goals()), len(self.targets))
 
     def goals(self):
-        """The budgets at which the model is linearised anew while the skipped share grows."""
+        """The budgets of the growing stages, one linearisation each."""
         most = self.targets[-1]
         return sorted({round(share * most) for share in self.settings.stages} | {*self.targets})
 
@@ -88,7 +88,7 @@ class Search:
         return {target: self.best(target) for target in self.targets}
 
     def plan(self):
-        """The steps of the search, each of which changes the state."""
+        """Yield the parts of the search in order, as (method, *arguments). Each changes the state."""
         settings = self.settings
         for start in settings.grown:
             yield from ((self.grow, start, stage, goal) for stage, goal in enumerate(self.goals()))
@@ -99,7 +99,7 @@ class Search:
             yield from ((self.polish, target, None) for _ in range(settings.rounds))
 
     def leading(self, target):
-        """The name of the best start as it is now."""
+        """The name of the start whose schedule has the lowest error so far."""
         names = [f"{target} {start}" for start in self.settings.starts]
         return min(names, key=lambda name: self.state.values[name]["error"])
 
@@ -107,15 +107,15 @@ class Search:
         return self.schedule(self.state.masks[self.leading(target)])
 
     def held_back(self, schedule):
-        """Its error on noise that nothing was chosen or fitted by."""
+        """The schedule's error on noise that was used neither to choose nor to fit anything."""
         return self.error(schedule, FINAL)
 
-    # the steps
+    # the parts that plan() yields
 
     def grow(self, start, stage, goal):
         keep = self.state.masks["growing"] if stage else np.ones((self.T, self.N), bool)
         self.tell(f"{start}, stage {stage + 1} of {len(self.goals())}")
-        self.state.samples = {}  # the schedule moves too far for older ones
+        self.state.samples = {}  # older samples are of schedules too different from this one
         predict = self.settings.predict and start == "grown"
         keep = self.descend("growing", keep, goal, (stage,), predict=predict)[-1]
         self.state.masks["growing"] = keep
@@ -134,8 +134,8 @@ class Search:
         self.tell(f"{start} start", own["error"])
 
     def polish(self, target, start):
-        """One linearisation, then the most swaps that lower the true error, tried from many to few.
-        Two rounds without any end it.
+        """One round: linearise once, then accept the largest number of swaps that lowers the true
+        error. Does nothing after two rounds in a row without success.
         """
         name = f"{target} {start}" if start else self.leading(target)
         own, keep = self.state.values[name], self.state.masks[name]
@@ -152,11 +152,11 @@ class Search:
                 break
         self.tell(f"{name}, round {own['round']}", own["error"])
 
-    # what they are made of
+    # what these parts use
 
     def descend(self, name, keep, target, key, swaps=400, predict=None):
-        """Linearise at keep, with noise of this key, and descend the quadratic model of these
-        samples and of `name`'s last ones -> path.
+        """Linearise at keep, with the noise of this key, and minimise the quadratic model of these
+        samples and of the last ones of schedule `name` -> path, as quadratic.descend.
         """
         predict = self.settings.predict if predict is None else predict
         samples = [*self.state.samples.get(name, []), self.linearise(keep, key, predict)]
@@ -166,7 +166,7 @@ class Search:
         return ranks.agree(descend(quadratic, keep, target, self.costs, swaps))
 
     def linearise(self, keep, key, predict):
-        """-> r (S,), Q (S, T, options, N) of all ranks' images, as numpy arrays."""
+        """-> r (S,), Q (S, T, options, N) over the images of all ranks, as numpy arrays."""
         settings, schedule, parts = self.settings, self.schedule(keep, predict), []
         for indices in self.batches(settings.images):
             r, Q = probe(
@@ -186,9 +186,7 @@ class Search:
         return r * weight, Q * weight[:, None, None, None]
 
     def schedule(self, keep, predict=True):
-        """keep with predictions that are fitted to it, where the search is for these. The last ones
-        are kept.
-        """
+        """-> the Schedule of keep, with fitted prediction weights where the search predicts."""
         mask, known = torch.from_numpy(keep), keep.tobytes()
         if not (predict and self.settings.predict) or keep.all():
             return Schedule(keep=mask)
@@ -213,7 +211,7 @@ class Search:
         return float(ranks.mean(torch.stack(errors).mean()))
 
     def fora(self, target):
-        """FORA at the interval that saves nearest to target."""
+        """FORA's mask at the interval whose saving is closest to target."""
         masks = []
         for interval in range(2, min(self.settings.window + 1, self.T) + 1):
             keep = np.zeros((self.T, self.N), bool)
@@ -226,21 +224,21 @@ class Search:
         return int((~keep * self.costs).sum())
 
     def key(self, target, start, round_):
-        """By which the noises of the rounds differ from each other and from those of the stages."""
+        """A key for the noise of a round, different from those of all other rounds and stages."""
         return len(self.goals()) + self.targets.index(target), STARTS.index(start), round_
 
     def batches(self, images):
-        """This rank's part of every batch, as indices."""
+        """This rank's part of every batch -> [range of image indices]."""
         at_once = self.settings.at_once(images)
         part = ranks.part(at_once)
         return [range(first + part.start, first + part.stop) for first in range(0, images, at_once)]
 
     def noise(self, *key):
-        """A seed for walks, of what it is for."""
+        """A seed for walks, from the search's seed and a key that says what it is for."""
         return int(np.random.SeedSequence([self.settings.seed, *key]).generate_state(1)[0])
 
     def count(self, walks):
-        """So many walks of one image were made."""
+        """Note that so many walks of one image were made."""
         self.state.values["forwards"] += walks * self.T
         if self.bar is not None:
             self.bar.update(walks * self.T)

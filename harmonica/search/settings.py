@@ -1,24 +1,24 @@
-"""How a schedule is searched, as data; and what it costs beforehand. Imports no torch."""
+"""The settings of a search, and how many forwards it will take. Imports no torch."""
 
 from dataclasses import dataclass
 
 from harmonica.errors import check
 
 STARTS = ("grown", "fora", "reuse")
-TRIES = 2  # rounds of each start before the best one alone goes on
-FEWER = 4  # swaps that do not help are followed by a quarter of them
+TRIES = 2  # rounds of each start, before only the best one continues
+FEWER = 4  # where some swaps do not help, a quarter as many are tried
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """images: how many a linearisation sees; predictions are fitted to half of them. batch: how
-    many are walked at once (by all ranks together), by default all. directions: random ones of the
-    final image that each is probed along. check_images: how many other ones a schedule is judged
-    on. window: the oldest feature that a skipped block may use, in steps. predict: skipped blocks
-    are predicted from two features, else they reuse one. stages: the shares of the budget at which
-    the image is linearised anew. rounds: how often, at most, a schedule is linearised again and
-    improved by swaps, by `swaps` at a time at most, with the samples of the last `memory` rounds;
-    before that each start has two.
+    """images: how many images a linearisation uses; predictions are fitted on half as many. batch:
+    how many images are walked at once (by all ranks together), by default all. directions: along how
+    many random directions of the final image each image is probed. check_images: on how many other
+    images a schedule's error is measured. window: how old, in steps, a feature may be that a skipped
+    block uses. predict: skipped blocks are predicted from two features, else they reuse one. stages:
+    the shares of the budget up to which the schedule grows between linearisations. rounds: how
+    often, at most, the best schedule is linearised again and improved, by at most `swaps` swaps and
+    with the samples of the last `memory` rounds; before that each start has two such rounds.
     """
 
     images: int = 48
@@ -56,20 +56,20 @@ class Settings:
         )
 
     def at_once(self, images):
-        """How many of so many images are walked at once."""
+        """The batch size for so many images."""
         return min(self.batch or images, images)
 
     @property
     def fit_images(self):
-        """Half of the images, in whole batches."""
+        """Half of the images, rounded up to whole batches."""
         at_once = self.at_once(self.images)
         half = max(1, self.images // 2)
         return -(-half // at_once) * at_once if at_once < half else half
 
     @property
     def starts(self):
-        """From where schedules are improved: the one grown for what will be run, FORA, and where
-        skipped blocks are predicted the one grown for reuse.
+        """The schedules that are improved by swaps: "grown", "fora" and, where skipped blocks are
+        predicted, "reuse", the one that was grown as if they were reused.
         """
         return STARTS if self.predict else STARTS[:2]
 
@@ -82,8 +82,8 @@ class Settings:
         return min(TRIES, self.rounds)
 
     def forwards(self, num_steps, goals=None, budgets=1):
-        """Forwards of one image that a search takes at most. goals: how often a growing schedule is
-        linearised, where budgets are several.
+        """The number of forwards of one image that a search needs at most. goals: how often a growing
+        schedule is linearised, by default once per stage; with several budgets it is more often.
         """
         goals, begun = goals or len(self.stages), len(self.starts) * budgets
         rounds = begun * self.tries + budgets * self.rounds
@@ -95,10 +95,12 @@ class Settings:
         return num_steps * walks
 
     def tried(self, swaps=None):
-        """How many swaps are tried in turn until some help."""
+        """-> the numbers of swaps that are tried one after another until one helps."""
         swaps = self.swaps if swaps is None else swaps
         return [swaps // FEWER**k for k in range((swaps.bit_length() + 1) // 2)]
 
     def linearisation(self):
-        """Walks of one image, a backward counted as two and a graph that is built again as one."""
+        """The cost of a linearisation in walks of one image: a backward pass counts as two, and
+        building the graph again for it as one.
+        """
         return self.images * (2 + 3 * self.directions)

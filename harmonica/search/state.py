@@ -1,4 +1,4 @@
-"""What a search has found so far, as one file: a killed search goes on from its last stage."""
+"""What a search has found so far, saved as one file: a killed search resumes from its last stage."""
 
 import json
 
@@ -9,8 +9,8 @@ from harmonica.files import load_state, save_state
 
 
 class State:
-    """values: what JSON holds. masks: name -> bool (T, N). samples: name -> the (r, Q) of the last
-    linearisations. what: identifies the search; another one's file is refused.
+    """values: numbers and dicts, saved as JSON. masks: {name: bool (T, N)}. samples: {name: [(r, Q)
+    of the last linearisations]}. what: identifies the search; the file of another one is refused.
     """
 
     def __init__(self, what):
@@ -23,13 +23,13 @@ class State:
             for k, (r, Q) in enumerate(samples):
                 arrays |= {f"r {k} {name}": r, f"Q {k} {name}": Q}
         held = {name: len(samples) for name, samples in self.samples.items()}
-        # copies: the same mask may stand under two names
+        # copied, as two names may share one mask, and safetensors refuses shared memory
         tensors = {name: torch.tensor(array) for name, array in arrays.items()}
         save_state(path, tensors, {"what": self.what, "values": self.values, "samples": held})
 
     def restore(self, path):
-        """Read what was saved, if anything was. BadInput where the file is damaged or another
-        search's.
+        """Read what was saved, if anything was. BadInput where the file is damaged or belongs to
+        another search.
         """
         saved = load_state(path, "state of a search", "begin again")
         if saved is None:

@@ -51,7 +51,7 @@ def uncached(step, call, state):
 
 
 def follow(schedule):
-    """-> the policy of a schedule. State: per block its last computed features, newest first."""
+    """-> the policy of a schedule. Its state: each block's last computed features, newest first."""
     keep, weights, features = schedule.keep.tolist(), schedule.weights, schedule.features
 
     def policy(step, call, state):
