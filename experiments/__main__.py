@@ -10,7 +10,7 @@ import sys
 def main(argv=None):
     from harmonica.cli import command
 
-    # side by side, spinning threads starve each other
+    # threads that spin while they wait would starve the processes beside them
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     return command.call(parser, argv)
 
@@ -28,5 +28,5 @@ def parser():
 
 if __name__ == "__main__":
     if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # until command.run is there: end at once
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once, until command.run handles it
     sys.exit(main())

@@ -10,7 +10,7 @@ from .rows import Group
 RELEASED = "Learning-to-Cache, released"
 ALL_PAIRS = "Learning-to-Cache, all pairs"
 SDT_MSE = "SDT + MSE"
-DIRECT = "x_0 itself"  # through the whole walk
+DIRECT = "x_0 itself"  # trained through the whole walk
 HARMONICA = "HarmoniCa"  # SDT + IEPO: leave-one-out, soft scores
 METHODS = {
     RELEASED: {"walk": "ltc", "ltc_form": "released", "objective": "mse"},
@@ -35,8 +35,8 @@ STEPS = {"smoke": 4, "digits": 10, "paper": 10}
 
 
 def group_of(name, scale, seeds, sampler="ddim", guidance=1.0):
-    """seeds: base models and evaluation noises at digits scale, noises at paper scale, where the
-    guidance is the paper's.
+    """The Group of an ablation. seeds: how many replicates, which at paper scale share one base
+    model. guidance: of small scales; at paper scale it is the paper's.
     """
     small_scale.check_scale(scale, *STEPS)
     shared = {"title": name, "seeds": seeds, "sampler": sampler, "num_steps": STEPS[scale]}
@@ -63,18 +63,18 @@ def group_of(name, scale, seeds, sampler="ddim", guidance=1.0):
 
 
 def learned(group, method, cur=None, *, name=None, of=0, sampler=None, last=False, **settings):
-    """A row of routers trained as METHODS[method] says, `settings` changed.
+    """A row of routers trained as METHODS[method] says, with `settings` changed.
 
-    name: of the row. of, sampler: another model's or sampler's router, as in Group.learned. last:
-    whether the last step reuses every block.
+    name: of the row, by default the method. of, sampler: to use the router of another model or
+    sampler, see Group.learned. last: whether the last step reuses every block.
     """
     trained = training(group.scale, method, cur, **settings)
     return group.learned(name or method, trained, of=of, sampler=sampler, reuse_last_step=last)
 
 
 def training(scale, method, cur, **settings):
-    """What Tables 1 and 2 train with. At paper scale every trained row gets as many updates,
-    whatever the method.
+    """The RouterTraining of a method as in Tables 1 and 2, with `settings` changed. At paper scale
+    every trained row of a router gets equally many updates, whatever the method.
     """
     how = METHODS[method]
     if scale != "paper":

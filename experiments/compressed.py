@@ -16,7 +16,7 @@ ROUNDING = {
         "efficientdm": EfficientDM(trajectories=2, batch=2, rank=4, input_rate=1e-5),
     },
 }
-IMAGES = {"digits": 128, "smoke": 4, "paper": 32}  # whose inputs give the ranges
+IMAGES = {"digits": 128, "smoke": 4, "paper": 32}  # noises of the walk that gives the ranges
 PRUNING = {
     "digits": {"steps": 1500, "lr": 1e-3},
     "smoke": {"steps": 2, "batch": 4, "lr": 1e-3, "score_batch": 4, "threshold": 2.0},
@@ -25,7 +25,9 @@ PRUNING = {
 
 
 def rounding(scale, method, num_steps):
-    """At paper scale EfficientDM gets its published 16 000 updates."""
+    """How quantised weights are learned -> AdaRound or EfficientDM, which at paper scale gets its
+    published 16 000 updates.
+    """
     if scale != "paper":
         return ROUNDING[scale][method]
     if method == "adaround":
@@ -55,14 +57,14 @@ def pruned(group, removed_percent):
 
 
 def _compressed(group, settings):
-    """Each base model is compressed by the seed of its replicate."""
+    """The Group over its compressed models; a replicate's number is added to the settings' seed."""
     own = [replace(settings, seed=settings.seed + seed) for seed in range(len(group.models))]
     models = zip(group.models, own)
     return replace(group, models=tuple(replace(m, compression=how) for m, how in models))
 
 
 def row(group, method, **schedule):
-    """The uncached row of a compressed Group; of a quantised one the form says the bits."""
+    """The uncached row of a compressed Group; for quantised models its form names the bits."""
     return group.row(method, form=form(group), **schedule)
 
 

@@ -21,7 +21,7 @@ def show(artefacts, scale, num_processes):
 def _outlook(missing, scale, num_processes):
     """Lines on what it takes to make what is missing."""
     if scale != "paper":
-        # what is timed is alone on the machine
+        # timings run one at a time, alone on the machine
         alone = sum(estimates.seconds(a) for a in missing if a.kind in ("latency", "training"))
         whole = sum(map(estimates.seconds, missing))
         needed = alone + (whole - alone) / num_processes

@@ -1,9 +1,9 @@
-"""The rows of Table 1 with the published models: SCALE=paper. Files by name and hash; nothing here
-is downloaded or opened but to hash files whose hash was never published.
+"""The rows of Table 1 with the published models: SCALE=paper. Files are given by name and hash.
+Nothing is downloaded here, and only files whose hash was never published are opened, to hash them.
 
-core: the paper's 16 rows, Learning-to-Cache's published routers beside them, HarmoniCa with its one
-published beta, and our search at HarmoniCa's CUR, which is not the paper's. all: FORA, fewer steps
-at equal compute, and Learning-to-Cache with its published betas as well.
+core: the paper's 16 rows; beside them Learning-to-Cache's published routers, HarmoniCa with its one
+published beta, and our search (not the paper's) at HarmoniCa's CUR. all: FORA, fewer steps at equal
+compute, and Learning-to-Cache with its published betas as well.
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,10 @@ COMMON = {"adam_eps": 1e-8, "tau": 0.1}
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How many images, how long routers are trained, and how schedules are searched. Published: an iteration is one update of
-    one row; SDT's 32 noises make a batch of 64 under guidance. One GPU trains on the whole batch,
-    several on equal parts of it.
+    """How many images are sampled, how long routers are trained and how schedules are searched.
+
+    As published, an iteration is one update of one row, and SDT's 32 noises make a batch of 64
+    under guidance. One GPU trains on the whole batch, several on equal parts of it.
     """
 
     num_images: int = 50_000
@@ -43,7 +44,7 @@ class Budget:
         return {"num_images": self.num_images, "batch": self.block, "images": base.images}
 
     def searched(self, group, cur_percent):
-        """Our row: a search for predicted features. None where its memory would not do."""
+        """[Row] of our search with prediction; [] where memory would not suffice for one."""
         if self.search is None:
             return []
         return [group.made("Search + prediction", "search", cur_percent, settings=self.search)]
@@ -51,8 +52,8 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One T of the paper's table: its row of fewer steps, and its two CURs in percent. beta: those
-    that were published.
+    """One T of the paper's table. fewer: the steps of its row with fewer steps. CURs are in
+    percent; betas and router: those that were published.
     """
 
     num_steps: int
@@ -88,7 +89,7 @@ def dit_xl2_256():
 
 
 def published_router(name, **cut):
-    """cut: tau, where it is not 0.1."""
+    """A router that its authors published. cut: its tau, where that is not 0.1."""
     return PublishedRouter(name=name, sha256=published_sha256(name), **cut)
 
 
@@ -145,7 +146,7 @@ def learning_to_cache(budget, num_steps, **target):
 
 
 def harmonica(budget, num_steps, objective="leave-one-out", **target):
-    """target: cur_percent, or beta."""
+    """HarmoniCa's training. target: cur_percent, or beta."""
     return RouterTraining(
         **HARMONICA,
         **COMMON,

@@ -1,10 +1,10 @@
-"""The rows of Table 2 with the published PixArts: SCALE=paper. Files by name and hash; nothing here
-is downloaded.
+"""The rows of Table 2 with the published PixArts: SCALE=paper. Files are given by name and hash;
+nothing is downloaded here.
 
-core: the rows that the paper prints, FORA where it does, and our search at HarmoniCa's CUR. all:
-FORA in every block, and fewer steps at HarmoniCa's compute. Sampled as PixArt's own inference
-script does: its times, null prompt, guided channels and float16 weights. How the paper trained
-these routers is not published: SDT and IEPO as for DiT-XL/2, beta steered to the row's CUR.
+core: the rows that the paper prints, and our search at HarmoniCa's CUR. all: FORA in every block,
+and fewer steps at HarmoniCa's compute. Images are sampled as PixArt's own inference script does it:
+with its timesteps, null prompt, guided channels and float16 weights. How the paper trained these
+routers is not published; here SDT and IEPO as for DiT-XL/2, beta steered to the row's CUR.
 """
 
 from dataclasses import dataclass, replace
@@ -18,17 +18,18 @@ from .paper_scale import Base, Budget, harmonica
 from .rows import SAMPLERS, Group
 
 GUIDANCE = 4.5
-PRECISION = "float16"  # of the weights; times, guidance and samplers are in float32
+PRECISION = "float16"  # of the weights; timesteps, guidance and samplers are in float32
 # PixArt's own forms of these samplers
 OWN = {"dpm++": "dpm++-pixart", "sa-solver": "sa-solver-pixart", "iddpm": "iddpm"}
-GUIDED = {"iddpm": 3}  # channels of four; without an entry all
+GUIDED = {"iddpm": 3}  # of the four channels; other samplers guide all
 CAPTIONS = "coco/captions.txt"  # 30 000 of MS-COCO's, one on each line
 CLIP = "openai/clip-vit-large-patch14"  # the paper does not say which
 
 
 def budget(prompts, search=True):
-    """`prompts` in an update: under guidance twice as many samples. A search holds the features of
-    whole walks, so it takes fewer at once; search: whether even one of them fits.
+    """A Budget with `prompts` prompts in an update, which are twice as many samples under guidance.
+    A search holds the features of whole walks, so it walks fewer images at once. search: whether
+    the features of even one walk fit.
     """
     settings = Settings(batch=max(1, prompts // 16)) if search else None
     return Budget(num_images=30_000, block=10, sdt_batch=prompts, search=settings)
@@ -48,8 +49,8 @@ class Setting:
 
 
 def base(label, name, pixels, *, decoder, embeddings):
-    """A model by its hub id; `embeddings` is the folder of its text encoder's. The null prompt is
-    that of the checkpoint of the same name from PixArt's own code.
+    """A model by its hub id. embeddings: the folder of the captions' embeddings by its text
+    encoder. The null prompt is read from the checkpoint of the same name for PixArt's own code.
     """
 
     def file(name):

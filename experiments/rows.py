@@ -25,10 +25,10 @@ STOCHASTIC = ("iddpm", "sa-solver", "sa-solver-pixart")
 class Row:
     """One row of a table: a method at one setting, and the runs that are averaged in it.
 
-    group: rows that share one uncached model. runs: one for each replicate. form: which of a
-    method's forms this is, where it has several. sampler: its name, which is also the method of the
-    rows that cache nothing. stochastic: whether it draws noise at each step, so that a run with
-    fewer steps is another realisation.
+    group: rows of one group share an uncached model. runs: one for each replicate. form: which of a
+    method's forms this is, where it has several. sampler: its name, which is also the method of
+    rows that cache nothing. stochastic: whether the sampler draws noise at each step, so that a run
+    with fewer steps is another realisation.
     """
 
     group: str
@@ -48,7 +48,7 @@ class Row:
 
     @property
     def timed(self):
-        """Whether latency says something: not where lower precision is only simulated."""
+        """Whether latency can be measured: not where lower precision is only simulated."""
         compression = self.runs[0].model.compression
         return compression is None or compression.timed
 
@@ -59,9 +59,9 @@ class Group:
 
     A seed is a whole replicate: base model n, router or search seed n, evaluation noise n.
 
-    title: of the group, without its T. label: of the model. models: all base models there are; one
-    that stands alone serves every replicate. seeds: how many replicates are run. images: how many,
-    in which batches, and at paper scale what decodes and judges them (fields of RunSpec).
+    title: the group's name without its T. label: the model's name. models: all base models; a
+    single one serves every replicate. seeds: how many replicates are run. images: how many, in
+    which batches, and at paper scale what decodes and judges them (fields of RunSpec).
     """
 
     title: str
@@ -83,7 +83,7 @@ class Group:
         return self.models[0].scale
 
     def model(self, replicate=0):
-        """The base model of a replicate; behind the last one comes the first."""
+        """The base model of a replicate; after the last model comes the first."""
         return self.models[replicate % len(self.models)]
 
     def uncached(self, num_steps=None, form=""):
@@ -96,10 +96,10 @@ class Group:
         return self.row(f"FORA, interval {interval}", schedule="fora", interval=interval)
 
     def learned(self, method, training, *, form="", of=0, sampler=None, reuse_last_step=False):
-        """Routers trained as a RouterTraining says, one for each replicate.
+        """A row of routers trained as a RouterTraining says, one for each replicate.
 
-        of: how many replicates further on the router comes from; sampler: of its training, where
-        that is not the group's.
+        of: replicate n uses the router of replicate n + of. sampler: the one that the router is
+        trained for, where it is not the group's.
         """
         routers = [self.router(training, seed, sampler) for seed in self._seeds(of)]
         return self.row(
@@ -122,15 +122,17 @@ class Group:
         )
 
     def _seeds(self, of=0):
-        """The replicates, each `of` further on: behind the last base model comes the first."""
+        """The replicate whose router or schedule each one uses; after the last base model comes the
+        first.
+        """
         if not of:
             return range(self.seeds)
         return [(seed + of) % len(self.models) for seed in range(self.seeds)]
 
     def made(self, method, making, cur=None, *, form="", of=0, guidance=None, **how):
-        """Schedules made as a ScheduleSpec says, one for each replicate. cur: of the row. of: how
-        many replicates further on the schedule comes from; guidance: what it was made for, where
-        that is not the group's. how: see `making`.
+        """A row of schedules made as a ScheduleSpec says, one for each replicate. of: replicate n
+        uses the schedule of replicate n + of. guidance: the one that the schedule is made for,
+        where it is not the group's. how: see `making`.
         """
         specs = [self.making(seed, making, cur, guidance, **how) for seed in self._seeds(of)]
         transferred = {"transferred": True} if of or guidance else {}
@@ -148,8 +150,9 @@ class Group:
         mask=None,
         **fields,
     ):
-        """The ScheduleSpec of one replicate. training: of the router whose mask is predicted;
-        mask: of the search whose mask is predicted, its Settings; fields: more of ScheduleSpec's.
+        """The ScheduleSpec of one replicate. training (a RouterTraining) or mask (Settings):
+        predict the skipped entries of a router trained so, or of a schedule searched so. fields:
+        further ones of ScheduleSpec.
         """
         settings = settings or Settings()
         return ScheduleSpec(
@@ -168,8 +171,8 @@ class Group:
     def row(
         self, method, cur=None, *, form="", num_steps=None, routers=None, makings=None, **schedule
     ):
-        """A row of runs under one schedule (fields of RunSpec). routers, makings: one for each
-        replicate; a making knows its CUR.
+        """A row of runs under one schedule (fields of RunSpec). routers, makings: a RouterSpec or
+        ScheduleSpec for each replicate; a ScheduleSpec holds the CUR itself.
         """
         num_steps = num_steps or self.num_steps
         runs = tuple(
@@ -202,8 +205,8 @@ class Group:
 
 
 def latency_specs(rows):
-    """One LatencySpec per group of rows, a group's rows in sequence: the first run of each that can
-    be timed.
+    """One LatencySpec for each group, of the first run of each row that can be timed. The rows of a
+    group must follow one another.
     """
     return [
         LatencySpec(group=group, runs=tuple(row.runs[0] for row in own if row.timed))

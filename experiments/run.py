@@ -1,5 +1,5 @@
-"""`python -m experiments run EXPERIMENT...`: make what is missing of the artefacts that experiments
-name.
+"""`python -m experiments run EXPERIMENT...`: make the artefacts of the named experiments that are
+missing.
 """
 
 from importlib import import_module
@@ -77,7 +77,7 @@ def _run(arguments):
 
 
 def _check_checkout():
-    """BadInput where this environment imports another checkout's code, as two that share one do."""
+    """BadInput where another checkout's code is imported, as two that share an environment do."""
     ours, code = (Path(file).resolve().parents[1] for file in (__file__, harmonica.__file__))
     if ours != code:
         raise BadInput(
@@ -93,8 +93,8 @@ def _check(arguments):
 
 
 def _artefacts(arguments):
-    """-> what the named experiments rest on, needs first; what is timed when that is there. Of
-    several experiments those without rows are skipped, in a line each.
+    """-> everything that the named experiments need, needs first; what is timed once that is there.
+    Experiments without rows are skipped with a line each, where others have some.
     """
     scale, which = arguments.scale, arguments.rows
     configs = _configs(arguments.experiments)
@@ -151,7 +151,7 @@ def _refuse_missing_files(wanted):
 
 
 def _make(wanted, latencies, arguments):
-    """What is missing, on this machine. BadInput naming what failed."""
+    """Make what is missing, on this machine. BadInput naming what failed."""
     if not Store(LOCAL).missing(wanted + latencies):
         print(f"nothing to run: all {len(wanted + latencies)} records are in {LOCAL}")
         return

@@ -18,7 +18,7 @@ IMAGES = {
 # these gradients.
 TRAINING = {"batch": 16, "lr": 0.1, "adam_eps": 1e-12, "tau": 0.1}
 TRAJECTORIES = {"digits": 100, "clothes": 100, "smoke": 2}
-# of the clothes, 28 x 28 pixels under guidance, where a forward costs fifty times a digit's
+# Fewer images for the clothes (28 x 28 pixels, guidance): a forward costs fifty times a digit's.
 CLOTHES_SEARCH = {"images": 32, "check_images": 48}
 SMOKE_SEARCH = {
     "images": 4,
@@ -36,7 +36,7 @@ HARMONICA = {"walk": "sdt", "objective": "leave-one-out", "lambda_scores": "soft
 
 
 def base_models(scale, prefix):
-    """Name without the seed -> ModelSpecs of the base models of that kind, by their seeds."""
+    """-> ModelSpecs of all base models whose name without the seed is `prefix`, by their seeds."""
     found = {
         int(name.rsplit("-s", 1)[1]): ModelSpec(name=name, sha256=about["sha256"], scale=scale)
         for name, about in manifest().items()
@@ -58,12 +58,12 @@ def check_scale(scale, *scales):
 
 
 def search(scale, **settings):
-    """How schedules are searched, with `settings` changed; at smoke scale as little as can be."""
+    """How schedules are searched, with `settings` changed; at smoke scale as little as possible."""
     return Settings(**{**SEARCHES.get(scale, {}), **settings})
 
 
 def training(scale, method, cur_percent, **settings):
-    """method: what sets it apart, fields of RouterTraining; `settings` change more of them."""
+    """-> RouterTraining. method: the fields that set a method apart; settings: more to change."""
     common = {"trajectories": TRAJECTORIES[scale], **TRAINING}
     common |= {} if method["objective"] == "mse" else LAMBDA
     if scale == "clothes":

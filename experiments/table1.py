@@ -11,10 +11,10 @@ from .small_scale import (
 )
 
 FORA_CUR = 50.0
-# of the clothes: guidance, as the paper's and none, and the CUR of its HarmoniCa row at each T
+# The clothes' guidances, the paper's and none, and {T: CUR of the paper's HarmoniCa row}.
 GUIDANCES, CLOTHES_CURS = (1.5, 1.0), {50: 23.68, 20: 37.5, 10: 22.86}
-HALF = 50  # as the frontier writes it, so that both share what is made
-CORE = 1.5, 20  # guidance and T of an hour's work
+HALF = 50  # an int, as in the frontier, so that both name the same artefacts
+CORE = 1.5, 20  # guidance and T, for about an hour's work
 
 
 def rows_of(*, scale, models, label, num_steps, cur_percents, num_seeds):
@@ -69,7 +69,7 @@ def clothes(rows, num_seeds):
 
 
 def _of_clothes(group, cur, rows):
-    """Every method at one CUR. At 50 % Learning-to-Cache as released is FORA."""
+    """Every method at one CUR. At 50 % Learning-to-Cache as released is FORA, so it is left out."""
     found = [group.uncached(round(group.num_steps * (1 - cur / 100)))]
     forms = ("all-pairs",) if cur == HALF else ("released", "all-pairs")
     if cur == HALF:

@@ -10,8 +10,8 @@ from .small_scale import HARMONICA, IMAGES, searched, training
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """The three rows that the paper prints for a sampler at 256 px, and FORA: steps, fewer steps,
-    HarmoniCa's CUR.
+    """One sampler of Table 2 at 256 px: its steps, the steps of its row with fewer steps, and
+    HarmoniCa's CUR in percent.
     """
 
     sampler: str

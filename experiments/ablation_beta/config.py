@@ -1,5 +1,5 @@
-"""Quality against CUR, and so against speed: what beta trades (the paper's figure), with FORA and
-fewer steps beside.
+"""Quality against CUR, and so against speed, which beta trades for one another (the paper's
+figure); FORA and fewer steps beside.
 """
 
 from ..ablation import ALL_PAIRS, HARMONICA, SDT_MSE, group_of, learned

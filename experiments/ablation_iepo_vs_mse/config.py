@@ -8,8 +8,8 @@ CUR = 50
 
 
 def table(scale, rows="core", num_seeds=1):
-    """As trained; and with the last step reused whole by all methods, as that one row decides much
-    by itself.
+    """All methods as trained, and once more with the whole last step reused by all of them, as that
+    one row decides much by itself.
     """
     group = group_of("IEPO against MSE", scale, num_seeds)
     forced = group_of("IEPO against MSE, last step reused", scale, num_seeds)

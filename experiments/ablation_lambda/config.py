@@ -1,5 +1,5 @@
-"""By what lambda compares the image with reuse and without: the paper's squared norm, or another
-distance.
+"""The distance by which lambda compares the image with reuse and without: the paper's squared norm
+or another one.
 """
 
 from ..ablation import HARMONICA, group_of, learned

@@ -1,5 +1,5 @@
 """Learning-to-Cache as its authors train it: a tenth of the labels dropped, steps drawn at random
-by each of several GPUs. Everywhere else here labels stay, and each trained step has its turn.
+by each of several GPUs. Everywhere else here labels are kept, and the trained steps take turns.
 """
 
 from ..ablation import RELEASED, group_of, learned

@@ -6,8 +6,8 @@ CURS = (35, 50)
 
 
 def table(scale, rows="core", num_seeds=1):
-    """SDT with MSE, with IEPO, and training through the whole walk, at equal CUR and as many
-    updates of each row.
+    """SDT with MSE, SDT with IEPO, and training through the whole walk, at equal CUR and with
+    equally many updates of each row.
     """
     group = group_of("what a router is trained for", scale, num_seeds)
     return [

@@ -1,4 +1,4 @@
-"""What training on the final image itself takes, beside IEPO's proxy: time, and all memory."""
+"""What training on the final image itself takes, beside IEPO's proxy: time and peak memory."""
 
 from harmonica.lab.specs import TrainingCostSpec
 
@@ -11,8 +11,8 @@ def table(scale, rows="core", num_seeds=1):
 
 
 def costs(scale):
-    """Routers at CUR 35 %, those of the other ablations, and one through the walk that computes a
-    step's activations again where the backward pass needs them.
+    """Routers at CUR 35 %: those of the other ablations, and one trained through the walk whose
+    activations are computed again for the backward pass.
     """
     group = group_of("cost of the objective", scale, 1)
     methods = [(name, name, {}) for name in (RELEASED, ALL_PAIRS, SDT_MSE, HARMONICA, DIRECT)]

@@ -6,8 +6,8 @@ from ..ablation import ALL_PAIRS, HARMONICA, RELEASED, SDT_MSE, group_of, learne
 
 
 def table(scale, rows="core", num_seeds=1):
-    """CUR 35 %, where Learning-to-Cache's released form can be, and 50 %, where that form is FORA.
-    HarmoniCa beside them.
+    """CUR 35 %, which Learning-to-Cache's released form can reach, and 50 %, where that form is
+    FORA and left out. HarmoniCa beside them.
     """
     group = group_of("SDT against standard training", scale, num_seeds)
     return [

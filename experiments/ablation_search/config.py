@@ -4,7 +4,7 @@ from .. import small_scale
 from ..ablation import HARMONICA, METHODS, group_of, learned
 
 CUR = 50
-GUIDANCE, ELSEWHERE = 2.0, 1.0  # of the second group, and where its last schedule was searched
+GUIDANCE, ELSEWHERE = 2.0, 1.0  # the second group's; and at which its last row is searched
 SMALL_STAGES = {"smoke": {"stages": (0.5, 1.0)}}  # so that leaving them out is a change there, too
 CHANGES = {
     "12 images": {"images": 12},
@@ -73,7 +73,7 @@ def _longer(group, scale):
 
 
 def _under_guidance(scale, num_seeds):
-    """A schedule that was searched at another guidance, beside one of its own."""
+    """A schedule that was searched at another guidance, beside one searched at this guidance."""
     group = group_of("our search under guidance", scale, num_seeds, guidance=GUIDANCE)
     elsewhere = group.made(
         "Search + prediction, searched at guidance 1",

@@ -6,7 +6,7 @@ CUR = 50
 
 
 def table(scale, rows="core", num_seeds=1):
-    """Between base models only where there are several: at paper scale there is one."""
+    """Transfer between base models only where there are several: at paper scale there is one."""
     solver = group_of("transfer between samplers", scale, num_seeds, sampler="dpm++")
     under_solver = [
         solver.uncached(),

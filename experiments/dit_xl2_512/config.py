@@ -11,8 +11,8 @@ PAPER_CUR = 25.98
 
 
 def table(scale, rows="core", num_seeds=1):
-    """The rows of this block of Table 1; only with rows = "all" at digits scale, none at smoke
-    scale and of the clothes.
+    """The rows of this block of Table 1: at digits scale only with rows = "all"; none at smoke and
+    clothes scale.
     """
     if scale == "paper":
         setting = Setting(num_steps=20, fewer=16, ltc_cur=23.57, harmonica_cur=PAPER_CUR)

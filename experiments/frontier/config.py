@@ -2,8 +2,8 @@
 clothes scale on DiT-clothes under guidance.
 
 Ours (search, with and without prediction) beside HarmoniCa, Learning-to-Cache, FORA as it is and
-with predicted features, SmoothCache and fewer steps. Each schedule is made per base model
-and runs from the same noises.
+with predicted features, SmoothCache and fewer steps. Every base model has schedules of its own,
+and all of them run from the same noises.
 """
 
 from ..rows import Group
@@ -19,7 +19,7 @@ from ..small_scale import (
 
 CURS = {"core": (50,), "all": (20, 35, 50, 65, 80)}
 INTERVALS = {"core": (2,), "all": (2, 3, 4, 5)}
-# model, label, sampler, T, guidance, CURs as they are or with "all"
+# model, label, sampler, T, guidance
 SETTINGS = (
     ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0),
     ("dit-digits", "DiT-digits 16 tokens", "ddim", 10, 1.0),
@@ -29,7 +29,7 @@ SETTINGS = (
     ("pixart-digits", "PixArt-digits 16 tokens", "iddpm", 20, 1.0),
     ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0),
 )
-CORE = 2  # settings
+CORE = 2  # the first so many settings
 CLOTHES = (
     ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 20, 1.5),
     ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 50, 1.5),

@@ -8,14 +8,13 @@ from ..small_scale import base_models, check_scale
 from ..table2 import BLOCKS, rows_of
 from . import paper
 
-# the paper's; at digits scale FID to the data misleads under guidance, so it is not in the core
-# rows
+# The paper's. At digits scale FID to the data misleads under guidance: not in the core rows.
 GUIDANCE = 4.5
 
 
 def table(scale, rows="core", num_seeds=1):
-    """The rows of this block of Table 2. core: guidance 1; all: the paper's too, for DPM-Solver++;
-    at paper scale see there.
+    """The rows of this block of Table 2. core: guidance 1; all: the paper's too, for DPM-Solver++.
+    For paper scale see paper.py.
     """
     check_scale(scale, "digits", "paper", "smoke")
     if scale == "paper":

@@ -1,4 +1,4 @@
-"""PixArt-Sigma 1024 and 2048 (SCALE=paper). Of its figures we know only the speedup at 2048."""
+"""PixArt-Sigma 1024 and 2048 (SCALE=paper). Of its numbers we know only the speedup at 2048."""
 
 from ..paper_scale_text import Setting, base, budget, rows_of
 
@@ -6,16 +6,16 @@ MODELS = {
     1024: "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
     2048: "PixArt-alpha/PixArt-Sigma-XL-2-2K-MS",
 }
-# The paper's CURs are not known; 55 is about that of PixArt-alpha 1024, and spread evenly it is
-# the speedup of 2.2 in theory
+# The paper's CURs are not known. 55 is about that of PixArt-alpha 1024, and gives the speedup of
+# 2.2 in theory if all blocks are reused equally often.
 CUR_PERCENT = 55.0
 BATCH = {1024: 4, 2048: 1}
 SEARCHED = (1024,)  # at 2048 px the features of one walk are 390 GB
 
 
 def table(scale, rows="core", num_seeds=1):
-    """Uncached and HarmoniCa at each resolution, our search at the first; FORA and fewer steps with rows = "all". None at
-    other scales.
+    """Uncached and HarmoniCa at each resolution, our search at 1024 px; with rows = "all" also FORA
+    and fewer steps. None at other scales.
     """
     if scale != "paper":
         return []

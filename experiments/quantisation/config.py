@@ -45,8 +45,8 @@ PAPER_BETA, PAPER_BETA_CUR = 4e-8, 26.25
 
 
 def table(scale, rows="core", num_seeds=1):
-    """core: 8-bit weights, as they are and under a router, DiT's under a searched schedule too; and
-    DiT's with 4-bit weights. all: everything of both, and the router of the plain model.
+    """core: models with 8-bit weights uncached and under a router, DiT under a searched schedule
+    too; DiT with 4-bit weights uncached. all: every combination, and a router of the plain model.
     """
     if scale == "paper":
         return _paper(rows, num_seeds)

@@ -1,7 +1,7 @@
 """U-ViT under DPM-Solver++ singlestep, T = 20 calls of the model: the paper's third family.
 
-Every method at the compute of DeepCache's mask, beside FORA and Faster Diffusion, which have their
-own. At digits scale UViT-digits, at paper scale the authors' U-ViT-H/2 on ImageNet 256.
+All methods compute as much as DeepCache's mask does, except FORA and Faster Diffusion, whose CUR is
+fixed. At digits scale UViT-digits, at paper scale the authors' U-ViT-H/2 on ImageNet 256.
 """
 
 from harmonica.method.settings import RouterTraining
@@ -21,12 +21,13 @@ from ..small_scale import (
 )
 
 NUM_STEPS = {"digits": 20, "smoke": 4, "paper": 20}
-# What DeepCache's mask reuses of 18, 6 and 58 blocks in percent: the blocks but four, at every
-# second step
+# The CUR of DeepCache's mask with 18, 6 and 58 blocks: at every second step all but four blocks are
+# reused.
 CUR = {"digits": 38.89, "smoke": 16.67, "paper": 46.55}
 FORA_CUR = 50.0
-GUIDANCE = 1.4  # the authors' 0.4
-# Learning-to-Cache's published command; its loss is a sum over 4 x 32 x 32 numbers, here a mean
+GUIDANCE = 1.4  # which the authors write as 0.4
+# Learning-to-Cache's published command. Its loss is a sum over 4 x 32 x 32 = 4096 numbers, ours a
+# mean, so beta is divided.
 PUBLISHED_LTC = {
     "walk": "ltc",
     "ltc_form": "released",
@@ -72,7 +73,7 @@ def table(scale, rows="core", num_seeds=1):
 
 
 def _at(group, cur, form):
-    """What is trained or searched for a CUR, and fewer steps at no more compute: an even number."""
+    """The rows trained or searched for a CUR, and an even number of fewer steps at its compute."""
     fewer = 2 * int(group.num_steps * (1 - cur / 100) / 2)
     scale = group.scale
     ltc = training(scale, LEARNING_TO_CACHE, cur, ltc_form=form)
