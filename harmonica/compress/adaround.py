@@ -1,7 +1,8 @@
 """Post-training quantisation: ranges of least error, and AdaRound (Nagel et al., 2020).
 
-Nearest is not the best rounding of a layer's weights: whether each goes up or down is learned, so
-that the layer's output on its own inputs changes least. Inputs have one range for all steps.
+Rounding to the nearest is not the best for a layer's weights. Whether each is rounded up or down is
+learned, so that the layer's output on its own inputs changes least. Inputs have one range for all
+steps.
 """
 
 import numpy as np
@@ -13,25 +14,27 @@ from harmonica.compress.quantise import is_inner
 from harmonica.compress.rounding import Range, Rounded, between, codes, rounded, search
 from harmonica.files import load_state, save_state
 
-STRETCH = (-0.1, 1.1)  # of the sigmoid, so that 0 and 1 are reached
-WARM_UP, SHARPNESS = 0.2, (20.0, 2.0)  # share without the pull; its exponent falls from, to
-SAVE_EVERY = 10  # layers
+STRETCH = (-0.1, 1.1)  # the sigmoid's range, before it is clamped so that 0 and 1 are reached
+# the first share of updates has no pull; then the exponent in it falls from 20 to 2
+WARM_UP, SHARPNESS = 0.2, (20.0, 2.0)
+SAVE_EVERY = 10  # layers between two saves of the state
 HEADROOM = 1.6
 
 
 def nearest(weight, bits, inputs=None):
-    """A weight by ranges of least error, each number to the nearest code -> Rounded."""
+    """Round a weight with the ranges of least error, each number to its nearest code -> Rounded."""
     rows = weight.detach().float().flatten(1)
     own = search(rows, bits)
     return Rounded(codes(rows, own).view(weight.shape), own, inputs)
 
 
 def ranges(seen, name, bits, each_step):
-    """The Range of an observe.Seen, one row per step, all the same unless `each_step`.
+    """The Range for a layer's inputs (an observe.Seen), one row per step, equal rows unless
+    `each_step`.
 
-    Before and behind the blocks it is all that was seen and HEADROOM: there, in the image itself,
-    one value cut off can send a whole trajectory astray, and other images reach further: of 8 192
-    normal numbers the largest is 3.4 at least, of a million others none is above 5.4.
+    In layers before and after the blocks it is HEADROOM times what was seen. These work on the
+    image itself, where one value cut off can spoil a whole trajectory, and other images have larger
+    values: of 8 192 normal numbers the largest is at least 3.4, and of a million none exceeds 5.4.
     """
     rows, ends = seen.rows.flatten(1), (seen.low, seen.high)
     if not each_step:
@@ -44,10 +47,10 @@ def ranges(seen, name, bits, each_step):
 
 
 def learn(layers, seen, nearest_of, settings, state_path, progress=iter):
-    """Learn the rounding of every layer that has inputs -> {name: Rounded}.
+    """Learn the rounding of every layer in `seen` -> {name: Rounded}, with the others as they were.
 
-    layers: {name: module}; seen: observe.inputs'; nearest_of: {name: Rounded} to begin with. Goes
-    on from `state_path` where it exists.
+    layers: {name: module}; seen: from observe.inputs; nearest_of: {name: Rounded} to begin with.
+    Resumes from `state_path` where it exists.
     """
     saved = load_state(state_path, "state of a compression")
     found = saved[0] if saved else {}
@@ -64,7 +67,7 @@ def learn(layers, seen, nearest_of, settings, state_path, progress=iter):
 
 
 def _learned(layer, seen, own, settings):
-    """The codes of one layer."""
+    """The learned codes of one layer's weight."""
     rounding, device = settings.rounding, layer.weight.device
     rng = np.random.default_rng([settings.seed, own.codes.numel()])
     given = seen.rows.flatten(0, 1)
@@ -98,7 +101,7 @@ def _learned(layer, seen, own, settings):
 
 
 def _chosen(up):
-    """Between 0 (down) and 1 (up) for every weight."""
+    """The soft choice of every weight, from 0 (down) to 1 (up)."""
     low, high = STRETCH
     return (torch.sigmoid(up) * (high - low) + low).clamp(0, 1)
 
@@ -108,7 +111,9 @@ def _codes(steps, own):
 
 
 def _undecided(chosen, done):
-    """Mean over weights: 1 where a choice is open, 0 where it is made; sharper as training goes."""
+    """The pull: a weight counts 1 if its choice is open and 0 if it is made; the mean over weights.
+    done: 0..1, the share of training with a pull, which grows towards its end.
+    """
     first, last = SHARPNESS
     exponent = last + (first - last) * 0.5 * (1 + np.cos(np.pi * done))
     return (1 - (2 * chosen - 1).abs().pow(exponent)).mean()

@@ -1,9 +1,10 @@
-"""EfficientDM (He et al., 2024): quantised weights fine-tuned by a low-rank update, image-free.
+"""EfficientDM (He et al., 2024): quantised weights are fine-tuned by a low-rank update, without
+images.
 
-W_q = Q(W + B A), B = 0 at the start; weight scales, and the inputs' scales and zero points of each
-step, are learned as well. The teacher walks, the quantised model sees what it sees: x of the next
-step comes from the teacher. Afterwards B A is part of the codes, so nothing of it is stored or
-computed when the model is used.
+W_q = Q(W + B A), with B = 0 at the start. Weight scales, and the inputs' scales and zero points of
+each step, are learned, too. The teacher walks, and the quantised model gets the same x at each
+step: the next x comes from the teacher. Afterwards B A is contained in the codes; it is neither
+stored nor computed when the model is used.
 """
 
 from copy import copy, deepcopy
@@ -22,7 +23,7 @@ LEAST_SCALE = 1e-8
 
 
 class Tuned(nn.Module):
-    """A layer whose rounding is learned. rank: of the low-rank update; None: it has none."""
+    """A layer whose rounding is learned. rank: that of the low-rank update, None for no update."""
 
     def __init__(self, layer, own, rank, place):
         super().__init__()
@@ -53,7 +54,7 @@ class Tuned(nn.Module):
 
     @torch.no_grad()
     def rounded(self):
-        """What was learned -> Rounded."""
+        """The learned weight and input range -> Rounded."""
         own = _range(self.scale, self.zero, self.bits)
         inputs = _range(self.input_scale, self.input_zero, self.input_bits)
         return Rounded(codes(self.updated(), own).view(self.layer.weight.shape), own, inputs)
@@ -65,8 +66,8 @@ def _range(scale, zero, bits):
 
 
 def learn(loaded, nearest_of, settings, state_path, save_every=10, progress=iter):
-    """Tune what `nearest_of` ({name: Rounded}) begins with -> {name: Rounded}; layers whose inputs
-    stay as they are keep their nearest codes. Goes on from `state_path` where it exists.
+    """Tune the layers from `nearest_of` ({name: Rounded}) on -> {name: Rounded}. Layers whose
+    inputs are not rounded keep their codes. Resumes from `state_path` where it exists.
     """
     rounding = settings.rounding
     timesteps = walk(loaded, settings, 0, 1)[0].timesteps
@@ -87,7 +88,7 @@ def learn(loaded, nearest_of, settings, state_path, save_every=10, progress=iter
 
 
 def _quantised(loaded, nearest_of, rank, timesteps):
-    """-> a backbone with Tuned layers, and these by name."""
+    """-> a copy of the backbone with Tuned layers, and these layers by name."""
     backbone, place, tuned = deepcopy(loaded.backbone), Place(timesteps), {}
     backbone.model.requires_grad_(False)
     for name, own in nearest_of.items():
@@ -118,7 +119,9 @@ def _optimizer(tuned, rounding):
 
 
 def _updating(teacher, backbone, optimizer, trajectory, rounding):
-    """The forward of one training step: the teacher's output, one update of the quantised model."""
+    """The forward of one training step. It updates the quantised model once and returns the output
+    of the teacher.
+    """
     student, channels = copy(teacher), teacher.backbone.in_channels
     student.backbone, steps = backbone, len(teacher.timesteps)
 

@@ -1,4 +1,4 @@
-"""Fine-tuning of a pruned model on the training images, as its base model was trained."""
+"""Fine-tunes a pruned model on the training images, as its base model was trained."""
 
 import math
 
@@ -14,9 +14,9 @@ WARM_UP, MOST_GRADIENT = 100, 1.0
 
 
 def finetune(loaded, settings, state_path, save_every=100, progress=iter):
-    """`steps` updates of AdamW on the error of the predicted noise, in place; the rate falls by a
-    cosine. What update s draws is a function of (seed, s). Goes on from `state_path` where it
-    exists.
+    """Make `steps` updates of AdamW on the error of the predicted noise, in place. The learning
+    rate falls along a cosine. What update s draws depends on (seed, s) alone. Resumes from
+    `state_path` where it exists.
     """
     backbone = loaded.backbone
     parameters = [p for p in backbone.parameters()]

@@ -1,4 +1,4 @@
-"""What the layers of a model are given along a walk."""
+"""Records the inputs of a model's layers along a walk."""
 
 from dataclasses import dataclass
 from functools import partial
@@ -12,8 +12,8 @@ from harmonica.method.denoise import Denoiser
 
 
 def walk(loaded, settings, trajectory, count):
-    """One walk of a Quantisation -> a Denoiser of `count` images, and the noise to begin with: a
-    function of (seed, trajectory, image) alone.
+    """Prepare one walk with the settings of a Quantisation -> a Denoiser for `count` images, and
+    the noise to begin with. Both depend on (seed, trajectory, image) alone.
     """
     key = settings.seed, trajectory
     rngs = seeds.generators(seeds.COMPRESSION, *key, indices=range(count))
@@ -28,8 +28,9 @@ def walk(loaded, settings, trajectory, count):
 
 @dataclass(frozen=True)
 class Seen:
-    """What a layer was given: some rows of each step (T, rows, ...), tokens or of a convolution
-    images, evenly spaced; lowest and highest value of each step, of all rows, (T,).
+    """The recorded inputs of a layer. rows: at each step a sample at even distances, (T, rows,
+    ...), of tokens or, for a convolution, of images. low, high: the extreme values at each step,
+    over all inputs, (T,).
     """
 
     rows: torch.Tensor
@@ -39,8 +40,8 @@ class Seen:
 
 @torch.no_grad()
 def inputs(loaded, settings):
-    """{layer name: Seen} along an uncached walk of `images` noises; layers of the prompt, and those
-    that the walk does not call, are left out.
+    """{layer name: Seen} along an uncached walk from `images` noises. Layers of the prompt, and
+    those that the walk does not call at every step, are left out.
     """
     denoiser, x = walk(loaded, settings, 0, settings.images)
     watched = {n: layer for n, layer in layers(loaded.backbone).items() if not is_of_prompt(n)}

@@ -1,9 +1,10 @@
 """Structured pruning by Diff-Pruning's criterion (Fang et al., 2023): heads and feed-forward units
-are removed, and what is left is a smaller model of plain modules.
+are removed, which leaves a smaller model of plain modules.
 
-A unit's score is |sum of w * dL/dw| over its weights, gradients summed over the timesteps 0, 1, ...
-until the loss has fallen below a share of its maximum: later ones tell little. Each block loses as
-many units as any other, to within one.
+A unit's score is |sum of w * dL/dw| over the weights of a layer, summed over the layers it has
+weights in. The gradients are summed over the timesteps 0, 1, ... until the loss has fallen below a
+share of its maximum, as later timesteps tell little. All blocks lose equally many units, to within
+one.
 """
 
 from copy import deepcopy
@@ -21,8 +22,8 @@ from harmonica.samplers.ddim import TRAIN_STEPS, alphas_cumprod
 
 
 def prune(loaded, settings):
-    """-> Loaded over a smaller copy, not fine-tuned yet; blocks' multiply-accumulates are
-    1 - removed_percent of the model's, to within one feed-forward unit.
+    """-> Loaded with a smaller copy of the model, not fine-tuned yet. Its blocks have 100 -
+    removed_percent % of the multiply-accumulates, to within one feed-forward unit.
     """
     right = "pruning needs training images and there are none for this model"
     check(loaded.images, "images", None, right)
@@ -52,8 +53,9 @@ def _of_blocks(backbone, loaded):
 
 
 def even(scores, removed):
-    """Which units stay -> bool (blocks, units): `removed` of the lowest scores are out, as many in
-    each block to within one; one more where that one matters least to its block.
+    """Which units stay -> bool (blocks, units). The `removed` units have the lowest scores in their
+    blocks. Where blocks must lose one more than others, it is those whose next unit has the lowest
+    score relative to the block's mean.
     """
     blocks, units = scores.shape
     check(0 <= removed <= blocks * (units - 1), "pruning", removed, f"of {blocks} x {units} units")
@@ -84,7 +86,9 @@ def keep_units(ff, kept):
 
 
 def smaller(linear, rows=None, columns=None):
-    """A plain nn.Linear of some output rows or input columns."""
+    """A plain nn.Linear with some of a layer's output rows, or input columns. Both are
+    bool masks.
+    """
     weight = linear.weight.detach()
     weight = weight[rows.to(weight.device)] if rows is not None else weight
     weight = weight[:, columns.to(weight.device)] if columns is not None else weight
@@ -137,8 +141,8 @@ def _product(linear):
 
 
 def drawn(loaded, settings, number, count):
-    """-> `count` training images, their conditioning, and the generators to draw more from: a
-    function of (seed, number, place in the batch) alone.
+    """-> `count` training images, their conditioning, and generators to draw more from. All depend
+    on (seed, number, place in the batch) alone.
     """
     images, conds = loaded.images
     key = settings.seed, number

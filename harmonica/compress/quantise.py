@@ -1,9 +1,8 @@
-"""Quantised layers in a transformer, and how they follow the walk's step.
+"""Quantised layers in a transformer, which use the scales of the step they are called at.
 
 The inputs of a layer change from step to step, so each step has its own scale (EfficientDM's
-temporal quantisation). Which one applies is decided by the timestep that the model is called with:
-not by counting calls, as under a schedule a layer is called in some steps only, and a shard begins
-its walk anew.
+temporal quantisation). The timestep that the model is called with selects the scale. Counting calls
+would not do: with a schedule a layer is called at some steps only, and each shard begins anew.
 """
 
 from copy import deepcopy
@@ -16,13 +15,14 @@ from torch import nn
 from harmonica.compress.settings import EDGE_BITS
 
 OF_PROMPT = ("caption_projection.", ".attn2.to_k", ".attn2.to_v")  # computed once per trajectory
-INNER = ("attn1.", "attn2.", "ff.", "norm1.linear")  # of a block; all else is before or behind
+INNER = ("attn1.", "attn2.", "ff.", "norm1.linear")  # layers of a block; others lie before or after
 
 
 class Place:
-    """Where the walk is: the row of every layer's input scales that applies now.
+    """Holds the current `row`: which of its T input scales each layer uses now.
 
-    timesteps: (T,), of the walk that the scales were found on. Others take the nearest one's.
+    timesteps: (T,), those of the walk that the scales were found on. Any other timestep uses the
+    row of the nearest one.
     """
 
     def __init__(self, timesteps):
@@ -30,8 +30,8 @@ class Place:
         self.row = torch.zeros((), dtype=torch.long)
 
     def of(self, t):
-        """The row for model timesteps t (B,), which are all the same, as a tensor: a graph that is
-        captured reads it anew.
+        """The row for model timesteps t (B,), which are all equal. It is a tensor, so that a
+        captured CUDA graph reads it again at each replay.
         """
         if self.timesteps.device != t.device:
             self.timesteps = self.timesteps.to(t.device)
@@ -39,7 +39,7 @@ class Place:
 
 
 class Quantised(nn.Module):
-    """A linear layer or convolution, its weights rounded already, that rounds its input as well."""
+    """A linear layer or convolution with weights that are rounded already; it rounds its input."""
 
     def __init__(self, layer, inputs, place):
         super().__init__()
@@ -55,10 +55,10 @@ class Quantised(nn.Module):
 
 
 class AtStep:
-    """A backbone whose quantised layers use the scales of the step that it is called for.
+    """A backbone whose quantised layers use the scales of the step it is called at.
 
-    Its conditioning c and its time(t) carry the row; whenever a block computes, also when a graph
-    is built again in a backward pass, the row is that of its own step.
+    Its conditioning c and its time(t) carry the row. The row is set again whenever a block
+    computes, so it is right also for blocks that are recomputed in a backward pass.
     """
 
     def __init__(self, backbone, place):
@@ -116,7 +116,7 @@ def is_of_prompt(name):
 
 
 def is_inner(name):
-    """Whether a layer is a block's own, not before or behind the blocks."""
+    """Whether a layer lies within a block, and not before or after the blocks."""
     return any(part in name for part in INNER)
 
 
@@ -126,9 +126,7 @@ def bits_of(name, bits):
 
 @torch.no_grad()
 def install(loaded, rounded, timesteps):
-    """The model with {layer name: Rounded} in place of its layers -> Loaded. The given model stays
-    as it is.
-    """
+    """A copy of the model with its layers rounded -> Loaded. rounded: {layer name: Rounded}."""
     backbone = deepcopy(loaded.backbone)
     place = Place(timesteps)
     for name, own in rounded.items():

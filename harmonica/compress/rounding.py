@@ -1,17 +1,20 @@
-"""Numbers rounded to a few bits: ranges, codes, and what is stored of them."""
+"""Rounds numbers to a few bits: finds ranges, computes codes, and packs codes into bytes."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
-SHRINKS, POWER = 80, 2.4  # ranges tried, each 1 % smaller than the last; power of the error
-MOST = 2**12  # columns that ranges are judged by
+SHRINKS, POWER = (
+    80,
+    2.4,
+)  # number of ranges tried, in steps of 1 % of the widest; power of the error
+MOST = 2**12  # the most columns that are used to compare ranges
 
 
 @dataclass(frozen=True)
 class Range:
-    """Where `bits` bits lie on the line, row by row: code k stands for (k - zero) * scale.
+    """Which numbers the codes of `bits` bits stand for, row by row: code k is (k - zero) * scale.
 
     scale: (R,) float; zero: (R,) int32, 0..top.
     """
@@ -25,14 +28,14 @@ class Range:
         return 2**self.bits - 1
 
     def repeat(self, count):
-        """The one row of this range, `count` times."""
+        """A Range of `count` rows, all equal to the only row of this one."""
         return replace(self, scale=self.scale.repeat(count), zero=self.zero.repeat(count))
 
 
 @dataclass(frozen=True)
 class Rounded:
-    """A layer's weight as codes (in the weight's shape, int32) with a Range of one row per output
-    channel; inputs: a Range of one row per step, None where inputs stay as they are.
+    """A layer's rounded weight: codes (int32, in the weight's shape) and their Range, with one row
+    per output channel. inputs: a Range with one row per step, None where inputs are not rounded.
     """
 
     codes: torch.Tensor
@@ -40,18 +43,18 @@ class Rounded:
     inputs: Range | None
 
     def weight(self):
-        """What the codes stand for, float32."""
+        """The weight that the codes stand for, float32."""
         own = self.range
         rows = (self.codes.flatten(1) - own.zero[:, None]) * own.scale[:, None]
         return rows.view(self.codes.shape)
 
 
 def search(rows, bits, ends=None):
-    """The Range whose rounding errors, to the power of 2.4, have the least sum in each row.
+    """Find the Range with the least sum, in each row, of rounding errors to the power of POWER.
 
-    rows: (R, n); ends: lowest and highest value of each row, (R,), where rows are only some of
-    them. Ranges hold 0, so that 0 stays 0; the widest holds all values, and of the SHRINKS tried
-    each cuts off more. Of long rows MOST columns and the ends are judged.
+    rows: (R, n). ends: the lowest and highest value of each row, (R,) each, where `rows` is only a
+    sample. Ranges contain 0, so that 0 stays 0. The first range tried holds all values, and each of
+    the others cuts off more. Of long rows, MOST columns and the ends are used.
     """
     low, high = ends or (rows.amin(1), rows.amax(1))
     if rows.shape[1] > MOST:
@@ -68,7 +71,7 @@ def search(rows, bits, ends=None):
 
 
 def between(low, high, bits):
-    """The Range that just holds low..high and 0, row by row."""
+    """The smallest Range that holds low..high and 0, row by row."""
     low, high = low.clamp(max=0), high.clamp(min=0)
     scale = ((high - low) / (2**bits - 1)).clamp(min=1e-12)
     return Range(scale, (-low / scale).round().to(torch.int32), bits)
@@ -80,19 +83,19 @@ def _chosen(better, tried, found):
 
 
 def codes(rows, own):
-    """Of rows (R, n) by their Range -> (R, n) int32."""
+    """The codes of rows (R, n) by their Range -> (R, n) int32."""
     nearest = (rows / own.scale[:, None]).round() + own.zero[:, None]
     return nearest.clamp(0, own.top).to(torch.int32)
 
 
 def rounded(rows, own):
-    """Rows (R, n) as their codes stand for them."""
+    """Rows (R, n) rounded to the numbers that their codes stand for."""
     return (codes(rows, own) - own.zero[:, None]) * own.scale[:, None]
 
 
 def trainable(x, scale, zero, top):
-    """x rounded so that gradients pass: straight through the rounding, to scale and zero as well
-    (learned step sizes). scale, zero: any shapes that broadcast, float.
+    """x rounded with gradients: these pass straight through the rounding, and reach scale and zero,
+    too (learned step sizes). scale, zero: float, of any shapes that broadcast.
     """
     code = (_straight(x / scale) + _straight(zero)).clamp(0, top)
     return (code - _straight(zero)) * scale
@@ -103,7 +106,7 @@ def _straight(x):
 
 
 def pack(values, bits):
-    """Codes as bytes, `bits` bits each -> uint8 (ceil(n bits / 8),)."""
+    """Pack n codes, `bits` bits each, into bytes -> uint8 (ceil(n bits / 8),)."""
     flat = values.flatten().cpu().numpy().astype(np.uint16)
     each = (flat[:, None] >> np.arange(bits, dtype=np.uint16)) & 1
     return torch.from_numpy(np.packbits(each.astype(np.uint8)))

@@ -4,16 +4,17 @@ from dataclasses import dataclass
 
 from harmonica.errors import check
 
-UPDATE = 6  # forwards that an update of a quantised model takes: teacher, student, backward
-EDGE_BITS = 8  # at least, in the layers before and behind the transformer's blocks
+UPDATE = 6  # cost of one update of a quantised model (teacher, student, backward), in forwards
+EDGE_BITS = 8  # the fewest bits in layers before and after the transformer's blocks
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdaRound:
-    """Rounding of each layer's weights learned on the layer's own output (Nagel et al., 2020), the
-    ranges being those of least squared error; inputs have one range for all steps. iterations:
-    updates per layer, each on `batch` rows of its inputs. pull: weight of the term that pushes
-    every rounding to one side.
+    """Settings of AdaRound (Nagel et al., 2020): each layer's weights are rounded so that the
+    layer's own output changes least. The ranges are those of least rounding error
+    (rounding.search); inputs have one range for all steps. iterations: updates per layer, each on
+    `batch` rows of its inputs. pull: weight of the loss term that makes each weight decide between
+    up and down.
     """
 
     iterations: int
@@ -28,16 +29,19 @@ class AdaRound:
         _positive(self, "lr", "pull")
 
     def forwards(self, num_steps, tokens):
-        """Of one image, of about so much work: an update of a layer takes several products."""
+        """About how many forwards of one image learning costs: an update of a layer takes several
+        matrix products.
+        """
         return UPDATE * self.iterations * self.batch / tokens
 
 
 @dataclass(frozen=True, kw_only=True)
 class EfficientDM:
-    """Fine-tuning of quantised weights by a low-rank update (He et al., 2024): trajectories of
-    `batch` noises, one update at each step. Rates are AdamW's and fall to 0: of the low-rank
-    factors as a share of the layer's mean weight scale, of weight scales, and of the inputs' scales
-    and zero points. The defaults are the published ones.
+    """Settings of EfficientDM (He et al., 2024): quantised weights are fine-tuned by a low-rank
+    update, over `trajectories` walks from `batch` noises each, with one update at each step. The
+    learning rates are AdamW's and fall to 0. factor_rate: of the low-rank factors, as a share of
+    the layer's mean weight scale. scale_rate: of the weight scales. input_rate: of the inputs'
+    scales and zero points. The defaults are the published ones.
     """
 
     trajectories: int
@@ -59,9 +63,10 @@ class EfficientDM:
 
 @dataclass(frozen=True, kw_only=True)
 class Quantisation:
-    """Weights rounded per output channel, inputs per tensor, asymmetric. rounding: how. The ranges
-    of inputs are found on one walk of `images` noises with this sampler, number of steps and
-    guidance; `rows` inputs of each layer and step are looked at.
+    """Settings of a quantised model: weights are rounded per output channel, inputs per tensor,
+    both asymmetrically. rounding: how the weights are rounded. The ranges of inputs are found on
+    one walk from `images` noises with this sampler, number of steps and guidance, from `rows`
+    inputs of each layer at each step.
     """
 
     weight_bits: int
@@ -86,14 +91,14 @@ class Quantisation:
 
     @property
     def bits(self):
-        """Of weights and inputs within the blocks, as tables print them."""
+        """The bits of weights and inputs within the blocks, as tables print them."""
         return f"W{self.weight_bits}A{self.activation_bits}"
 
     timed, on_images = False, False
-    work = 2.0  # of a forward, over the base model's: rounding is simulated
+    work = 2.0  # cost of a forward relative to the base model's: more, as rounding is simulated
 
     def forwards(self, tokens):
-        """Work of making it, in the base model's forwards of one image."""
+        """What making the model costs, in forwards of the base model for one image."""
         halves = 1 if self.guidance == 1 else 2
         of_rounding = self.rounding.forwards(self.num_steps, tokens)
         return halves * (self.images * self.num_steps + of_rounding)
@@ -101,11 +106,12 @@ class Quantisation:
 
 @dataclass(frozen=True, kw_only=True)
 class Pruning:
-    """Heads and feed-forward units removed by Diff-Pruning's criterion (Fang et al., 2023) until
-    `removed_percent` of the blocks' multiply-accumulates are gone, then fine-tuned on the training
-    images: `steps` updates of `batch` images. threshold: gradients are summed over the timesteps
-    0, 1, ... until the loss falls below this share of its maximum. score_batch: images they are
-    taken on. label_dropout: share of fine-tuning images that are shown without their label.
+    """Settings of a pruned model: heads and feed-forward units are removed by Diff-Pruning's
+    criterion (Fang et al., 2023) until `removed_percent` of the blocks' multiply-accumulates are
+    gone; then the model is fine-tuned on the training images by `steps` updates of `batch` images.
+    threshold: the criterion's gradients are summed over the timesteps 0, 1, ... until the loss
+    falls below this share of its maximum. score_batch: how many images they are computed on.
+    label_dropout: the share of fine-tuning images that are shown without their label.
     """
 
     removed_percent: float
@@ -131,12 +137,13 @@ class Pruning:
 
     @property
     def work(self):
-        """Of a forward, over the base model's."""
+        """The cost of a forward relative to the base model's."""
         return 1 - self.removed_percent / 100
 
     def forwards(self, tokens):
-        """Work of making it, in the base model's forwards of one image: an update is three. How
-        many timesteps the scores take is not known beforehand; a tenth of all is meant.
+        """What making the model costs, in forwards of the base model for one image; an update
+        counts as three. The number of timesteps that the scores need is not known beforehand: 100,
+        a tenth of all, is assumed.
         """
         return 3 * (self.steps * self.batch * self.work + 100 * self.score_batch)
 

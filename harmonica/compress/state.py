@@ -1,4 +1,4 @@
-"""What an interrupted fine-tuning goes on from."""
+"""Saves and restores the state from which an interrupted fine-tuning is resumed."""
 
 import torch
 
@@ -8,10 +8,10 @@ MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
 
 def save(path, done, parameters, optimizer):
-    """done: how far it is, in the caller's unit."""
+    """Save parameters and AdamW's moments. done: the progress so far, in the caller's unit."""
     tensors, updates = {}, 0.0
     for number, parameter in enumerate(parameters):
-        if parameter not in optimizer.state:  # nothing depends on it
+        if parameter not in optimizer.state:  # it never had a gradient, so it never changed
             continue
         updates = float(optimizer.state[parameter]["step"])
         kept = {"value": parameter, **{key: optimizer.state[parameter][key] for key in MOMENTS}}
@@ -21,7 +21,7 @@ def save(path, done, parameters, optimizer):
 
 @torch.no_grad()
 def restore(path, parameters, optimizer):
-    """-> how far it was; 0 where nothing was saved."""
+    """Put a saved state back, in place -> its progress `done`; 0 where nothing was saved."""
     saved = load_state(path, "state of a compression")
     if saved is None:
         return 0

@@ -1,9 +1,10 @@
-"""A compressed model as tensors, and back: all of the model, so that their size is its size.
+"""Turns a compressed model into tensors, and back. The tensors hold the whole model, so their size
+is the model's size.
 
-Of a quantised layer: `codes/NAME` (uint8, each code `bits` bits), `scale/NAME` and `zero/NAME` per
-output channel, `input_scale/NAME` and `input_zero/NAME` per step where its inputs are rounded too.
-Everything else is a parameter under its own name: of a pruned model all are, and their shapes say
-what was removed.
+A quantised layer has `codes/NAME` (packed into uint8, `bits` bits each), `scale/NAME` and
+`zero/NAME` per output channel, and, where its inputs are rounded, `input_scale/NAME` and
+`input_zero/NAME` per step. All else are parameters under their own names. A pruned model has only
+these; their shapes tell what was removed.
 """
 
 from copy import deepcopy
@@ -19,8 +20,8 @@ PARTS = ("codes", "scale", "zero", "input_scale", "input_zero")
 
 
 def quantised(loaded, rounded):
-    """{layer name: Rounded} of a model -> tensors, and {layer name: [bits, of inputs]} to read them
-    by (None: inputs stay as they are).
+    """rounded: {layer name: Rounded} -> tensors, and {layer name: [bits of weights, bits of
+    inputs]}, which reading them needs (None: inputs are not rounded).
     """
     tensors, bits = {}, {}
     for name, own in rounded.items():
@@ -33,7 +34,7 @@ def quantised(loaded, rounded):
 
 
 def with_quantised(loaded, tensors, bits, timesteps):
-    """The model with what `quantised` gave -> Loaded."""
+    """The base model with the tensors that `quantised` returned -> Loaded."""
     device, rounded = loaded.device, {}
     for name, (own, of_inputs) in bits.items():
         layer = loaded.backbone.model.get_submodule(name)
@@ -51,13 +52,13 @@ def _range(tensors, parts, name, bits, device):
 
 
 def pruned(loaded):
-    """A pruned model -> tensors."""
+    """A pruned model -> its parameters as tensors."""
     return _others(loaded, ())
 
 
 @torch.no_grad()
 def with_pruned(loaded, tensors):
-    """The model cut to the shapes of these tensors, and filled with them -> Loaded."""
+    """The base model cut to the shapes of these tensors, with their values -> Loaded."""
     backbone = deepcopy(loaded.backbone)
     model = backbone.model
     for name, layer in list(model.named_modules()):

@@ -1,4 +1,4 @@
-"""A loaded model compressed as its settings say, and compressed models read from their files."""
+"""Compresses a loaded model as its settings say, and reads compressed models from their files."""
 
 from harmonica.compress import adaround, efficientdm, stored
 from harmonica.compress.adaround import ranges
@@ -12,7 +12,7 @@ from harmonica.files import load_state, save_state
 
 
 def compress(loaded, settings, state_path, progress=iter):
-    """-> (tensors, about) to be kept by `save`. Goes on from `state_path` where it exists."""
+    """-> (tensors, about), to be written by `save`. Resumes from `state_path` where it exists."""
     if isinstance(settings, Pruning):
         smaller = prune(loaded, settings)
         finetune(smaller, settings, state_path, progress=progress)
@@ -24,7 +24,9 @@ def compress(loaded, settings, state_path, progress=iter):
 
 
 def quantise(loaded, settings, state_path, progress=iter):
-    """-> {layer name: Rounded} of every layer, by the rounding that the settings name."""
+    """-> {layer name: Rounded}, by the way of rounding that the settings name. Layers that the walk
+    does not call are left as they are, but for those of the prompt.
+    """
     own, seen = layers(loaded.backbone), inputs(loaded, settings)
     tuned = isinstance(settings.rounding, EfficientDM)
     begin = {
@@ -48,8 +50,8 @@ def save(path, tensors, about):
 
 
 def restore(loaded, path):
-    """The base model with the compressed one's tensors in place -> Loaded. BadInput where the file
-    is missing or not whole.
+    """Make a compressed model of the base model and the tensors in a file -> Loaded. BadInput where
+    the file is missing or incomplete.
     """
     found = load_state(path, "compressed model", "have it made again")
     if found is None:
