@@ -1,4 +1,4 @@
-"""Training of the clothes base models, by the digits' code on Fashion-MNIST."""
+"""Trains the clothes base models, by the digits' code on Fashion-MNIST."""
 
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,7 +20,7 @@ CLOTHES = SmallScale(
 
 @dataclass(frozen=True, kw_only=True)
 class ClothesTraining(base.BaseTraining):
-    """What one DiT-clothes is: architecture and training."""
+    """The architecture and training of a DiT-clothes."""
 
     patch: int = 4
     width: int = 128
@@ -33,7 +33,8 @@ class ClothesTraining(base.BaseTraining):
 
 def make(name, settings, out, device="cpu"):
     """Train base model `name` (settings: fields of ClothesTraining) into folder `out` -> name, its
-    manifest entry. The judge that lies in `out`, if any, measures its quality.
+    manifest entry. Its quality is measured by the judge in `out`, if there is one, else by
+    reference.load_judge's.
     """
     scale, own = CLOTHES, Path(out) / reference.JUDGE
     if own.is_file():

@@ -1,7 +1,7 @@
 """Fashion-MNIST: 60 000 training and 10 000 test images of ten garments, for training base models.
 
-The four files are those of Debian's package dataset-fashion-mnist, or a copy of yours (gzipped or
-not) in the folder that HARMONICA_CLOTHES names. Copyright 2017 Zalando SE, MIT licence.
+The four files are read from Debian's package dataset-fashion-mnist, or from your own copy (gzipped
+or not) in the folder that HARMONICA_CLOTHES names. Copyright 2017 Zalando SE, MIT licence.
 """
 
 import gzip
@@ -29,12 +29,12 @@ NAMES = (
 SIDE = 28
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 PARTS = {"train": ("train", 60_000), "test": ("t10k", 10_000)}
-UNSIGNED_BYTES = 8  # the idx format's code of them
+UNSIGNED_BYTES = 8  # the idx format's code for this type
 
 
 @cache
 def load(part):
-    """-> images (n, 1, 28, 28) float32 in [-1, 1] and labels (n,) int64 of part "train" or "test"."""
+    """-> images (n, 1, 28, 28) float32 in [-1, 1], labels (n,) int64. part: "train" or "test"."""
     prefix, count = PARTS[part]
     images = _read(f"{prefix}-images-idx3-ubyte", (count, SIDE, SIDE))
     labels = _read(f"{prefix}-labels-idx1-ubyte", (count,))
@@ -42,7 +42,7 @@ def load(part):
 
 
 def _read(name, shape):
-    """The array of an idx file of this shape, uint8. BadInput where it is missing or another."""
+    """The uint8 array in an idx file. BadInput where it is missing, damaged or of another shape."""
     path = _find(name)
     content = path.read_bytes()
     try:

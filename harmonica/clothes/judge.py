@@ -1,8 +1,8 @@
-"""The clothes scale's stand-in for Inception: a small classifier whose layers feed IS, FID, sFID,
-precision and recall.
+"""The clothes scale's judge: a small classifier in the place of Inception, whose layers feed IS,
+FID, sFID, precision and recall.
 
-It is trained on the 60 000 training images by the digits' code and sees images as every metric
-does: uint8, by data.to_uint8.
+It is trained on the 60 000 training images by the digits' code, and takes uint8 images
+(digits/data.to_uint8), as every metric does.
 """
 
 import torch
@@ -36,7 +36,7 @@ class Judge(nn.Module):
 
 
 def train(seed, device="cpu"):
-    """-> float16 state dict: half an hour on a core."""
+    """-> float16 state dict. Takes half an hour on one core."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         model = Judge().to(device)
@@ -44,5 +44,5 @@ def train(seed, device="cpu"):
 
 
 def load(path):
-    """The judge whose state dict lies at `path` (safetensors), float32, in eval(), frozen."""
+    """The judge with the state dict at `path` (safetensors), float32, in eval(), frozen."""
     return restored(Judge(), path)

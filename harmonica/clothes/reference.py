@@ -1,6 +1,7 @@
-"""What runs at clothes scale are measured by, made of the whole data set beside the base models: the
-judge, 10 000 training images, for Learning-to-Cache, and how the judge sees them: its features of
-these, for precision and recall, and its statistics of all 60 000, for FID and sFID.
+"""The files that runs at clothes scale are measured with. They are made once, from the whole data
+set, and lie beside the base models: the judge; 10 000 training images, for Learning-to-Cache; the
+judge's features of these, for precision and recall; and the judge's statistics of all 60 000, for
+FID and sFID.
 
 The images are Fashion-MNIST's, copyright 2017 Zalando SE, MIT licence (weights/
 LICENSE.fashion-mnist).
@@ -19,7 +20,7 @@ from harmonica.errors import check
 from harmonica.files import atomic
 
 JUDGE, IMAGES, JUDGED = "judge.safetensors", "images.npz", "judged.safetensors"
-OF_EACH = 1000  # images of a class: its first ones, classes in turn
+OF_EACH = 1000  # images kept of each class, its first ones; classes take turns in the file
 
 
 def is_whole(folder):
@@ -27,8 +28,8 @@ def is_whole(folder):
 
 
 def folder():
-    """Where they lie: beside the base models that HARMONICA_MODELS names, or shipped. BadInput where
-    nobody has made them.
+    """The folder of these files: the one that HARMONICA_MODELS names, or the shipped one. BadInput
+    where they have not been made.
     """
     there = [place for place in (*folders(), CLOTHES) if is_whole(place)]
     right = f"it holds no {JUDGED}; `make base-models SCALE=clothes` makes it"
@@ -37,8 +38,8 @@ def folder():
 
 
 def make(place, device="cpu"):
-    """Make them below the folder `place`; a judge that is there is kept. -> its accuracy on the
-    held-out images, in percent.
+    """Make these files in the folder `place`, keeping a judge that is there -> the judge's accuracy
+    on the held-out images, in percent.
     """
     from harmonica.metrics import features, scores
 
@@ -81,8 +82,8 @@ def _images(path):
 
 
 def features_and_statistics():
-    """-> what scores.scores compares with: the judge's features {"pool": (10 000, 64)} of the
-    training images above, and {"pool": (mu, sigma), "spatial": (mu, sigma)} of all 60 000.
+    """-> the reference for scores.scores: the judge's features {"pool": (10 000, 64)} of
+    training_images(), and {"pool": (mu, sigma), "spatial": (mu, sigma)} of all 60 000.
     """
     judged = load_file(folder() / JUDGED)
     statistics = {

@@ -1,8 +1,8 @@
-"""Training of the small base models: eps-prediction, label dropout by us, EMA (the weights that are
-kept).
+"""Trains the small base models: they predict eps, labels are dropped at random, and the EMA of the
+weights is what is kept.
 
-Every random choice of step s is a function of (seed, s), so that a run killed anywhere resumes to
-the same weights.
+Every random choice of step s depends on (seed, s) alone, so a run that was killed and resumed ends
+with the same weights.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ SAVE_EVERY = {"cpu": 250, "cuda": 2500}  # steps
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What the base models have in common. Widths in channels, rates per step."""
+    """Training settings that all base models have. width: channels. ema: the decay per step."""
 
     seed: int
     patch: int = 2
@@ -53,7 +53,7 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseTraining(Training):
-    """What one DiT-digits is: architecture and training. autocast: products in bfloat16 on a CPU."""
+    """The architecture and training of a DiT-digits. autocast: bfloat16 products on a CPU."""
 
     depth: int = 8
     label_dropout: float = 0.1
@@ -112,10 +112,11 @@ def train(config, state_path, save_every, scale=DIGITS, device="cpu"):
 
 
 def fit(model, draw, loss, config, state_path, save_every):
-    """Minimise loss(*draw(step)) over the steps of a Training, from `state_path` where it exists;
-    the EMA ends up in `model`. draw gives tensors on the CPU, loss gets them where the model is.
+    """Minimise loss(*draw(step)) over the steps of a Training, resuming from `state_path` where it
+    exists. At the end `model` holds the EMA. draw returns tensors on the CPU; loss gets them on the
+    model's device.
 
-    On a GPU in TF32, forward and backward as a CUDA graph.
+    On a GPU, products are in TF32, and forward and backward run as a CUDA graph.
     """
     params = list(model.parameters())
     on_gpu = params[0].is_cuda
@@ -220,7 +221,7 @@ def _save(path, step, params, ema, optimizer, config):
 
 @torch.no_grad()
 def _restore(path, params, ema, optimizer, config):
-    """-> the step to go on with."""
+    """Put a saved state back, in place -> the step to go on with."""
     saved = load_state(path)
     if saved is None:
         return 0
@@ -231,6 +232,6 @@ def _restore(path, params, ema, optimizer, config):
         p.copy_(tensors[f"p.{i}"])
         ema[i].copy_(tensors[f"ema.{i}"])
         optimizer.state[p] = {key: tensors[f"{key}.{i}"].to(p.device) for key in MOMENTS}
-        # fused on a GPU it counts there, else on the CPU
+        # fused AdamW keeps its count of steps on the GPU
         optimizer.state[p]["step"] = torch.tensor(float(step), device=p.device)
     return step

@@ -1,9 +1,9 @@
-"""The captions of the digits: 20 templates of our own writing for each of ten classes. Imports no
-torch.
+"""The captions of the digits: 20 templates, written for this package, for each of ten classes.
+Imports no torch.
 
-Image (or sample) k has class k mod 10 and template (k // 10) mod 20, so any 10 in a row are
-balanced over classes and any 200 hold every caption once. Lower case throughout, as PixArt's
-pipelines lower what they are given.
+Image (or sample) k has class k mod 10 and template (k // 10) mod 20, so any 10 consecutive ones
+hold each class once, and any 200 each caption once. All is lower case, as PixArt's pipelines
+convert their prompts to lower case.
 """
 
 from harmonica.digits import data
@@ -31,12 +31,12 @@ TEMPLATES = (
     "a tiny {word}",
     "write me a {word}",
 )
-EMPTY = ""  # the prompt of classifier-free guidance's other half
+EMPTY = ""  # the unconditional prompt of classifier-free guidance
 NUM_CAPTIONS = data.NUM_CLASSES * len(TEMPLATES)
 
 
 def caption(k):
-    """The caption of image k, a function of k alone."""
+    """The caption of image k, which depends on k alone."""
     figure = k % data.NUM_CLASSES
     return TEMPLATES[k // data.NUM_CLASSES % len(TEMPLATES)].format(
         word=WORDS[figure], figure=figure

@@ -1,5 +1,5 @@
-"""scikit-learn's handwritten digits: 1437 training and 360 test images, as the diffusion models and
-metrics see them.
+"""scikit-learn's handwritten digits, 1437 training and 360 test images, in the forms that diffusion
+models and metrics take.
 """
 
 from functools import cache
@@ -25,7 +25,7 @@ def load(part):
 
 
 def to_uint8(images):
-    """[-1, 1] floats (clipped) -> uint8, the form in which every metric reads images. numpy arrays
+    """Floats in [-1, 1] (clipped) -> uint8, the form in which all metrics read images. numpy arrays
     of any shape.
     """
     return np.round((np.clip(images, -1, 1) + 1) * 127.5).astype(np.uint8)

@@ -1,9 +1,9 @@
-"""The digits scale's stand-in for Inception: a small classifier whose layers feed IS, FID, sFID,
-precision and recall.
+"""The digits scale's judge: a small classifier in the place of Inception, whose layers feed IS,
+FID, sFID, precision and recall.
 
-65 834 parameters, trained on the 1437 training digits alone (settings chosen on a split of those);
-the shipped weights (seed 0) read all 360 held-out digits correctly. It sees images as every metric
-does: uint8, by data.to_uint8.
+It has 65 834 parameters and was trained on the 1437 training digits alone (settings chosen on a
+split of those); the shipped weights (seed 0) classify all 360 held-out digits correctly. It takes
+uint8 images (data.to_uint8), as every metric does.
 """
 
 from functools import cache
@@ -18,7 +18,7 @@ from torch import nn
 from harmonica.digits import data
 
 EPOCHS, BATCH, PEAK_LR, WEIGHT_DECAY, LABEL_SMOOTHING = 12, 32, 5e-3, 0.01, 0.05
-SPATIAL_CHANNELS = 7  # as sFID takes of Inception's map
+SPATIAL_CHANNELS = 7  # as many as sFID uses of Inception's spatial features
 SHIPPED = Path(__file__).parent / "weights" / "judge.safetensors"
 
 
@@ -51,7 +51,7 @@ def conv(channels_in, channels_out):
 
 
 def train(seed):
-    """-> float16 state dict, a function of `seed` alone on one thread (about 5 s)."""
+    """-> float16 state dict. On one thread it depends on `seed` alone. Takes about 5 s."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
         model = Judge()
@@ -59,8 +59,8 @@ def train(seed):
 
 
 def fit(model, images, labels, seed, *, epochs, batch):
-    """Train a judge, where it lies, on images in [-1, 1] and their labels (numpy arrays) -> its
-    float16 state dict. The order of the images is a function of `seed`.
+    """Train a judge, on its own device, on images in [-1, 1] and their labels (numpy arrays) -> its
+    float16 state dict. The order of the images depends on `seed` and epoch alone.
     """
     device = next(model.parameters()).device
     images = torch.from_numpy(data.to_uint8(images)).to(device)
@@ -86,7 +86,7 @@ def fit(model, images, labels, seed, *, epochs, batch):
 
 
 def seen(images):
-    """Images (B, 1, 8, 8) float in [-1, 1] -> (B, 64): what the shipped judge sees of them."""
+    """Images (B, 1, 8, 8) float in [-1, 1] -> the shipped judge's pooled features (B, 64)."""
     levels = ((images.clamp(-1, 1) + 1) * 127.5).round()
     return _shipped().to(images.device)(levels)["pool"]
 
@@ -97,14 +97,14 @@ def _shipped():
 
 
 def load(path=SHIPPED):
-    """The judge whose state dict lies at `path` (safetensors; default: the shipped one), float32,
-    in eval(), frozen.
+    """The judge with the state dict at `path` (safetensors; default: the shipped one), float32, in
+    eval(), frozen.
     """
     return restored(Judge(), path)
 
 
 def restored(model, path):
-    """An untrained judge with the state dict at `path`, in eval(), frozen."""
+    """Load the state dict at `path` into `model`, a judge -> it, in eval(), frozen."""
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"no judge weights at {path}: the repository ships them as {SHIPPED.name}"

@@ -1,7 +1,7 @@
-"""Which small base models there are: models.json beside the weights. Imports no torch.
+"""Lists the small base models, from the models.json beside their weights. Imports no torch.
 
-Shipped with the package, a folder for each scale; another folder made by `make base-models` takes
-their place when HARMONICA_MODELS names it.
+The package ships a folder for each scale. If HARMONICA_MODELS names a folder, made by `make
+base-models`, that is used in their place.
 """
 
 import json
@@ -20,18 +20,22 @@ def folders():
 
 
 def folder(name):
-    """Where the base model of this name lies, or should."""
+    """The folder with the base model of this name; where there is none, the folder it
+    should be in.
+    """
     there = [f for f in folders() if (f / name).is_dir() or (f / f"{name}.safetensors").is_file()]
     return (there or folders())[0]
 
 
 def manifest():
-    """name -> architecture, training, sha256 and measured quality of each base model."""
+    """{name: architecture, training, sha256 and measured quality} of all base models."""
     return {name: about for folder in folders() for name, about in _read(folder).items()}
 
 
 def side(about):
-    """Of the images of a manifest entry's model, in pixels; where it says nothing it is a digit's."""
+    """The side of a model's images in pixels, from its manifest entry; 8, as of digits, if not
+    given.
+    """
     return about.get("side", 8)
 
 

@@ -1,4 +1,4 @@
-"""The small base models, loaded by name and hash: backbone, conditioning by index, training images."""
+"""Loads the small base models by name and hash: backbone, conditioning, training images."""
 
 import hashlib
 
@@ -17,8 +17,8 @@ from harmonica.method.model import Loaded
 
 def load_base(spec, images_of=data.load, features=judge.seen):
     """A spec with name, sha256 and numerics (ModelSpec) -> Loaded, frozen, float32. BadInput where
-    the file is missing or has another hash. images_of("train") gives its training images,
-    features what a judge sees of images.
+    the file is missing or has another hash. images_of("train") -> its training images and labels.
+    features(images) -> a judge's features.
     """
     if (folder(spec.name) / spec.name).is_dir():
         return _load_pixart(spec)
@@ -35,7 +35,7 @@ def load_base(spec, images_of=data.load, features=judge.seen):
 
 
 def _backbone(spec, tensors, about):
-    """A DiT, or the family that a manifest entry names."""
+    """The backbone: a DiT, or a U-ViT where the manifest entry `about` says so."""
     if about.get("family") == "uvit":
         model = uvit_from_official(tensors, heads=about["heads"])
         return UViT(model.requires_grad_(False))
@@ -44,7 +44,7 @@ def _backbone(spec, tensors, about):
 
 
 def _load_pixart(spec):
-    # transformers takes seconds to import: only where there is text
+    # imported here, as transformers takes seconds to import and only models with text need it
     from harmonica.digits import pixart_folder
 
     path = folder(spec.name) / spec.name
@@ -54,7 +54,7 @@ def _load_pixart(spec):
 
 @torch.no_grad()
 def with_captions(spec, transformer, text_encoder):
-    """-> Loaded, its conditioning the captions in turn, whose embeddings are computed here once."""
+    """-> Loaded, whose conditioning goes through the captions; they are embedded once, here."""
     from harmonica.backbones.pixart import PixArt, TextCond
     from harmonica.digits import captions, pixart_folder
 
@@ -70,7 +70,7 @@ def with_captions(spec, transformer, text_encoder):
     images, labels = data.load("train")
     of_image = torch.from_numpy(labels) + data.NUM_CLASSES * torch.arange(
         len(labels)
-    )  # a caption that names its class
+    )  # caption k names class k mod 10: each image gets one that names its label
     return Loaded(
         spec,
         PixArt(transformer),
@@ -89,5 +89,5 @@ def _check_hash(spec, path, sha256):
 
 
 def classes(indices):
-    """Classes in turn."""
+    """The class of each index: classes take turns."""
     return torch.as_tensor(indices) % data.NUM_CLASSES

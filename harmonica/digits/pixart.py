@@ -1,10 +1,10 @@
-"""PixArt-digits: a small PixArt on the digits, trained together with its byte-level T5 text
-encoder.
+"""Trains PixArt-digits: a small PixArt on the digits, together with its byte-level T5 text encoder.
 
-The loss is Nichol & Dhariwal's (2021) hybrid, L_simple + 0.001 L_vlb, the mean held fixed in L_vlb:
-a timestep drawn uniformly stands for 1000, so its KL enters with weight 1. The term of t = 0 is
-left out: no sampler draws noise there. (Its posterior variance, which is zero, is taken from t = 1,
-as they do.) pixart_folder.py has the form that it ships in.
+The loss is the hybrid of Nichol & Dhariwal (2021), L_simple + 0.001 L_vlb, where L_vlb has no
+gradient in the mean. L_vlb sums over 1000 timesteps; one is drawn uniformly and stands for all of
+them, so its KL has the weight 0.001 * 1000 = 1. The term of t = 0 is left out, as no sampler draws
+noise there. (Its posterior variance would be zero; the one of t = 1 is used, as in their code.)
+pixart_folder.py writes the model in the form in which it ships.
 """
 
 import math
@@ -32,7 +32,7 @@ BYTE_VOCABULARY = 384
 
 @dataclass(frozen=True, kw_only=True)
 class PixArtTraining(Training):
-    """What one PixArt-digits with its text encoder is: architecture and training."""
+    """The architecture and training of a PixArt-digits with its text encoder."""
 
     depth: int = 4
     text_width: int = 64
@@ -62,8 +62,8 @@ def make(name, settings, out):
 
 
 def train(config, state_path, save_every=250):
-    """Train from nothing, or from `state_path` where it exists -> {transformer, text_encoder} with
-    EMA weights.
+    """Train from scratch, or resume from `state_path` where it exists -> {transformer,
+    text_encoder} with EMA weights.
     """
     torch.manual_seed(config.seed)
     model = build(config)
@@ -74,8 +74,8 @@ def train(config, state_path, save_every=250):
 
 
 def build(config):
-    """The untrained pair, a ModuleDict in eval(): PixArt's initialisation, cross-attention and
-    output starting at zero.
+    """The untrained transformer and text encoder, a ModuleDict in eval(). They are initialised as
+    in PixArt: cross-attention and output start at zero.
     """
     transformer = PixArtTransformer2DModel(
         num_attention_heads=config.heads,
@@ -116,8 +116,8 @@ def build(config):
 
 
 class Batches:
-    """Training batches: image, its caption or the empty one, timestep and noise, all a function of
-    (seed, step).
+    """Training batches: images, their captions or the empty one, timesteps and noise. All depend on
+    (seed, step) alone.
     """
 
     def __init__(self, images, labels, config):
@@ -141,7 +141,9 @@ class Batches:
 
 
 def hybrid_loss(model, x0, t, eps, ids, mask):
-    """L_simple + 0.001 L_vlb of one batch; L_vlb in bits per pixel, of the 1000 steps together."""
+    """L_simple + 0.001 L_vlb of a batch, where L_vlb is in bits per pixel, for all 1000
+    timesteps.
+    """
     a = torch.from_numpy(alphas_cumprod())
     a_before = torch.cat([torch.ones(1, dtype=a.dtype), a[:-1]])
     beta = 1 - a / a_before

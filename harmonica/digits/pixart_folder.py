@@ -1,12 +1,12 @@
-"""PixArt-digits as it ships: the folder of a diffusers PixArtAlphaPipeline, the transformer in
-float16.
+"""The form in which PixArt-digits ships: the folder of a diffusers PixArtAlphaPipeline, with the
+transformer in float16.
 
     pipe = PixArtAlphaPipeline.from_pretrained(folder)
     pipe("a handwritten three", guidance_scale=1.0, use_resolution_binning=False)
 
-PixArt works on a VAE's latents, the digits need none: the VAE here is a real AutoencoderKL of one
-pixel per latent whose weights are set by hand so that it changes nothing (to 1e-4). Resolution
-binning knows 256 pixels and more only.
+PixArt's pipelines need a VAE and the digits do not. So the VAE here is an AutoencoderKL with one
+pixel per latent whose weights are set by hand so that it is the identity (to 1e-4). Resolution
+binning is off, as it knows only sizes of 256 pixels and more.
 """
 
 import hashlib
@@ -24,16 +24,17 @@ from torch import nn
 from transformers import ByT5Tokenizer, T5EncoderModel
 from transformers.utils import logging
 
-# of a caption, its end mark included; the pipelines pad to 120, and what is padded is masked
+# of a caption, with its end mark. The pipelines pad to 120, which makes no difference under the
+# mask
 MOST_BYTES = 24
-CARRIER = 256.0  # what the VAE's GroupNorm measures in place of the image
+CARRIER = 256.0  # the constant that decides the variance in the VAE's GroupNorm (see identity_vae)
 
 
 def save(model, folder):
     """Write {transformer, text_encoder} as a pipeline folder.
 
-    The text encoder stays float32: transformers loads what it finds, diffusers float32, and the two
-    must agree.
+    The text encoder stays float32: transformers would load it in the dtype of its file, diffusers
+    in float32, and both must give the same.
     """
     scheduler = DPMSolverMultistepScheduler(beta_schedule="linear", beta_start=1e-4, beta_end=0.02)
     pipeline = PixArtAlphaPipeline(
@@ -47,8 +48,8 @@ def save(model, folder):
 
 
 def load(folder):
-    """-> transformer, text_encoder of a pipeline folder: float32, frozen, in eval()."""
-    logging.disable_progress_bar()  # of transformers, for a model that loads in no time
+    """-> the transformer and text encoder of a pipeline folder: float32, frozen, in eval()."""
+    logging.disable_progress_bar()  # transformers' bar, needless for a model this small
     parts = (
         PixArtTransformer2DModel.from_pretrained(
             folder, subfolder="transformer", torch_dtype=torch.float32
@@ -80,11 +81,11 @@ def folder_sha256(folder):
 
 def identity_vae():
     """An AutoencoderKL, 1 -> 1 channel, whose encoder's mean and whose decoder are the identity on
-    images in -1..1.
+    images in [-1, 1].
 
-    Of its 8 channels two carry the image and its negative, two a constant and its negative, which
-    alone make up the variance (CARRIER / 2)^2 that GroupNorm divides by. The residual layers add
-    nothing; silu(z) - silu(-z) = z.
+    Two of its 8 channels carry the image and its negative, two others a constant and its negative.
+    The constant is so large that GroupNorm's variance is (CARRIER / 2)^2, whatever the image is.
+    The residual layers add nothing, and silu(z) - silu(-z) = z gives the image back.
     """
     vae = AutoencoderKL(
         in_channels=1,
@@ -110,5 +111,5 @@ def identity_vae():
             part.conv_in.bias[2:4] = torch.tensor([CARRIER, -CARRIER])
             part.conv_norm_out.weight.fill_(CARRIER / 2)
             part.conv_out.weight[0, :2, 1, 1] = torch.tensor([1.0, -1.0])
-        vae.encoder.conv_out.bias[1] = -30.0  # log variance of the latent: none
+        vae.encoder.conv_out.bias[1] = -30.0  # the latent's log variance: practically no noise
     return vae.eval()

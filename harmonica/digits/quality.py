@@ -1,4 +1,4 @@
-"""How good a small base model is, and whether it merely remembers its training images."""
+"""Measures how good a small base model is, and whether it merely memorises its training images."""
 
 import numpy as np
 import torch
@@ -11,13 +11,13 @@ from harmonica.method.precision import float32_products
 from harmonica.metrics import features, scores
 from harmonica.samplers import DDIM
 
-BATCH = 1000  # of the samples
+BATCH = 1000  # images that are sampled at once
 
 
 @torch.no_grad()
 def sampled(loaded, scale=DIGITS, sampler=None):
-    """Images (N, 1, side, side) of a Loaded, its conditions in turn, by DDIM or another sampler; N,
-    steps and guidance as the SmallScale says.
+    """Sample images (N, 1, side, side) from a Loaded, its conditions in turn, by DDIM or another
+    sampler. N, number of steps and guidance are the SmallScale's.
     """
     sampler = sampler or DDIM()
     timesteps, images = sampler.timesteps(scale.num_steps), []
@@ -33,10 +33,10 @@ def sampled(loaded, scale=DIGITS, sampler=None):
 
 
 def quality(images, scale=DIGITS, device="cpu"):
-    """Generated images, classes in turn -> FID to the training images (and that of the held-out
-    images, as a yardstick), agreement with the classes in percent, and the median distance to the
-    nearest training image of generated and of held-out images (a model that memorises has a much
-    smaller one for what it generates).
+    """Measure generated images whose classes take turns -> a dict: FID to the training images, for
+    comparison that of the held-out images, the percentage that the judge assigns to the right
+    class, and the median distance to the nearest training image, of generated and of held-out
+    images. If the model memorises, generated images are much nearer than held-out ones.
     """
     extractor = features.Extractor(scale.judge()).to(device)
     train, test = scale.load("train")[0], scale.load("test")[0]

@@ -1,5 +1,5 @@
-"""What the small scales differ in: where their images come from, who judges them, and by how many
-samples a base model is measured. The rest of this folder serves each of them.
+"""What differs between the small scales: their images, their judge, and how a base model's quality
+is measured. The rest of the code in this folder serves all of them.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ class SmallScale:
     """load("train" | "test") -> images (n, 1, side, side) float32 in [-1, 1], labels (n,) int64 of
     ten classes. judge() -> the classifier whose layers feed the metrics, frozen.
 
-    A base model's quality is that of num_images samples in num_steps of DDIM at this guidance, the
-    distance to the nearest training image that of the first num_nearest.
+    A base model's quality is measured on num_images samples, with num_steps of DDIM at this
+    guidance; the distance to the nearest training image on the first num_nearest of them.
     """
 
     load: Callable

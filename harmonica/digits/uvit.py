@@ -1,5 +1,5 @@
-"""Training of UViT-digits: U-ViT on the digits, as small as the other base models and trained as
-they are (base.py), on U-ViT's own noise schedule.
+"""Trains UViT-digits, a U-ViT on the digits. It is as small as the other base models and trained in
+the same way (base.py), but with U-ViT's own noise schedule.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from harmonica.samplers.singlestep import Singlestep, log_alphas
 
 @dataclass(frozen=True, kw_only=True)
 class UViTTraining(base.Training):
-    """What one UViT-digits is: architecture and training. depth: without the middle block."""
+    """The architecture and training of a UViT-digits. depth: blocks without the middle one."""
 
     width: int = 80
     depth: int = 8
@@ -61,8 +61,8 @@ def describe(content, config):
 
 
 def train(config, state_path, save_every=250, device="cpu"):
-    """Train from nothing, or from `state_path` where it exists -> EMA weights under official names,
-    float16.
+    """Train from scratch, or resume from `state_path` where it exists -> EMA weights under official
+    names, float16.
     """
     torch.manual_seed(config.seed)
     model = _initialised(config).to(device)
@@ -80,8 +80,8 @@ def train(config, state_path, save_every=250, device="cpu"):
 
 
 def _initialised(config):
-    """Xavier linears, as the other base models have them, and an output of zero: the official
-    normal of 0.02 is made for linears ten times as wide.
+    """An untrained model with Xavier linears, as in the other base models, and an output layer of
+    zeros. (U-ViT's own normal of 0.02 suits linears ten times as wide.)
     """
     model = UViTModel(
         Shape(
@@ -102,7 +102,7 @@ def _initialised(config):
 
 
 def _loss(backbone, alphas, x0, n, eps, labels):
-    """The n-th of the alphas, counted from 0, is at the time n + 1."""
+    """The mean squared error of the predicted eps. Entry n of alphas belongs to the time n + 1."""
     alpha = alphas[n].view(-1, 1, 1, 1)
     noised = alpha * x0 + (1 - alpha**2).sqrt() * eps
     return F.mse_loss(run_all(backbone, noised, n + 1, backbone.prepare(labels)), eps)
