@@ -49,9 +49,8 @@ class Quantised(nn.Module):
 
     def forward(self, x):
         row = self.place.row
-        return self.layer(
-            torch.fake_quantize_per_tensor_affine(x, self.scale[row], self.zero[row], 0, self.top)
-        )
+        scale, zero = self.scale.take(row), self.zero.take(row)  # indexing would wait for the GPU
+        return self.layer(torch.fake_quantize_per_tensor_affine(x, scale, zero, 0, self.top))
 
 
 class AtStep:

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from tools.gpu_evidence import wheels
 
-SHARES = {"a": 1.2, "b": 4.0, "c": 1.7, "d": 0.5, "e": 0.6}  # of the time, in minutes of 8
+SHARES = {
+    "a": 1.2,
+    "b": 4.0,
+    "c": 1.7,
+    "d": 0.5,
+    "e": 0.6,
+    "f": 0.5,
+}  # of the time, in minutes of 8
 
 
 def main(argv=None):

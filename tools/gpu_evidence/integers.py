@@ -1,0 +1,66 @@
+"""Quantised layers in 8-bit integers: what they give against simulated rounding, and their speed.
+
+One uncached step of DiT-XL/2 256 with random weights at W8A8, 8 images; the reference is the same
+model unquantised in bfloat16 (on a CPU, at toy size, float32), by the same backend.
+"""
+
+from functools import partial
+
+import torch
+
+from harmonica.bench import timing
+from harmonica.compress import adaround
+from harmonica.compress.integer import Integer, in_integers
+from harmonica.compress.quantise import install, layers
+from harmonica.compress.rounding import between
+from harmonica.fast.plan import compile_mask
+from harmonica.method import schedules
+from harmonica.method.model import Loaded
+from tools.gpu_evidence.speed import shapes
+
+BATCH, BITS, REACH = 8, 8, 6.0  # REACH: of the ranges that inputs are rounded to
+
+
+def items(sizes):
+    for backend in dict.fromkeys(["eager", sizes.graph]):
+        yield f"forward DiT-XL/2 256 W8A8, {backend}", partial(_forward, backend, sizes)
+
+
+@torch.no_grad()
+def _forward(backend, sizes):
+    case = shapes(sizes.tiny)["DiT-XL/2 256"]()
+    simulated, integer = quantised(case)
+    count = sum(type(module) is Integer for module in integer.backbone.model.modules())
+    x, keep = case.noise(BATCH), schedules.full(1, case.backbone.num_blocks)
+    t, cond = torch.full((BATCH,), 500, device=x.device), case.cond(BATCH)
+    steps = {
+        name: _step(backbone, keep, backend, x, t, cond)
+        for name, backbone in {
+            "plain": case.backbone,
+            "simulated": simulated,
+            "integers": integer,
+        }.items()
+    }
+    wanted, found = steps["simulated"]().float(), steps["integers"]().float()
+    apart = float((found - wanted).abs().median() / wanted.abs().max())
+    own = {name: timing.waiting(step) for name, step in steps.items()}
+    for name, row in timing.compare(own.pop("plain"), own, sizes.repeats).items():
+        same = {"median difference": apart, "layers": count} if name == "integers" else {}
+        yield {"way": name, "batch": BATCH, "backend": backend, **row, **same}
+
+
+def quantised(case):
+    """The backbones with simulated rounding and in integers."""
+    inputs = between(torch.tensor([-REACH]), torch.tensor([REACH]), BITS)
+    rounded = {
+        name: adaround.nearest(layer.weight, BITS, inputs)
+        for name, layer in layers(case.backbone).items()
+    }
+    loaded = Loaded(None, case.backbone, case.cond, 1)
+    simulated = install(loaded, rounded, [500])
+    return simulated.backbone, in_integers(simulated, rounded).backbone
+
+
+def _step(backbone, keep, backend, x, t, cond):
+    ctx, plan = backbone.prepare(cond), compile_mask(backbone, keep, backend)
+    return lambda: plan.step(0, x, t, ctx, plan.empty())[0]
