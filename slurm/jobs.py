@@ -8,13 +8,13 @@ from typing import Any
 from harmonica.errors import check
 from harmonica.lab.shards import missing_blocks, num_blocks
 
-KIND = {"router": "train"}  # of artefacts; all others are evaluated
+KIND = {"router": "train"}  # {kind of artefact: kind of job}; all others are "evaluate"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job, or the array of a run's shards. key: what it makes, unique in this clone; needs:
-    keys of other jobs.
+    """One job, or the array of a run's shards. key: names what it makes, unique in this clone.
+    needs: keys of the jobs that must have succeeded before it.
     """
 
     key: str
@@ -26,8 +26,8 @@ class Job:
 
 
 def jobs_of(wanted, latencies, store, resources, table=None):
-    """The jobs for what is missing of `wanted` (ids.with_needs' order: needs first) and
-    `latencies`, in such an order.
+    """[Job] for what is missing of `wanted` (needs first, as ids.with_needs orders them) and of
+    `latencies`, each after the jobs that it needs.
 
     Latency and the cost of training are measured when all else is done; `table` (key, arguments of
     `python -m analysis`) is rendered at the end.
@@ -60,9 +60,8 @@ def _jobs_of_one(artefact, store, resources, jobs):
             if missing_blocks(artefact, store, shard, num_shards)
         )
         if shards:
-            made = {
-                need.id for need in artefact.needs() if need.kind != "run"
-            }  # what it samples by
+            # sampling does not need other runs: only the evaluation compares with them
+            made = {need.id for need in artefact.needs() if need.kind != "run"}
             before = tuple(need for need in needs if need in made)
             yield Job(f"{artefact.id}.samples", "sample", before, artefact, shards)
             needs += (f"{artefact.id}.samples",)

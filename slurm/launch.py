@@ -1,10 +1,10 @@
-"""The missing artefacts of experiments as Slurm jobs: `python -m experiments run EXPERIMENT...
---where slurm`.
+"""Submits the missing artefacts of experiments as Slurm jobs: `python -m experiments run
+EXPERIMENT... --where slurm`.
 
-Nothing waits on the login node: dependencies (afterok) bring the jobs into order, and one whose
-need failed is ended by Slurm. Asking again submits what is missing and not queued, so a launcher
-may be killed at any moment: it submits and only then notes, and a queued job of this clone without
-a note is cancelled by the next launcher before its replacement goes in.
+Nothing waits on the login node: dependencies (afterok) order the jobs, and Slurm ends a job whose
+dependency failed. The same command given again submits what is missing and not queued. A launcher
+may be killed at any moment: it submits a job first and writes a note of it then, and the next
+launcher cancels a queued job of this clone that has no note before it submits that job again.
 
 The same jobs run on submitit's clusters `local` and `debug`, which have no queue: the launcher runs
 one after another.
@@ -26,7 +26,7 @@ from .squeue import Queue
 from .work import Work, failed_path
 
 POLL_S = 5
-ENDING_S = 60  # Slurm kills what does not end after KillWait, 30 s where nothing else is configured
+ENDING_S = 60  # Slurm kills what has not ended after KillWait, by default 30 s
 NEVER = "DependencyNeverSatisfied"
 
 
@@ -55,9 +55,8 @@ def main(arguments, wanted, latencies, local):
         queued = queue.live()
         live = [one for job in jobs for one in queued.get(job.key, [])]
         queue.cancel(live)
-        ending = wait(
-            jobs, queue, ENDING_S
-        )  # one that ran takes a moment, and would count as queued until then
+        # a job that was running takes a moment to end, and counts as queued until then
+        ending = wait(jobs, queue, ENDING_S)
         still = (
             f"; {ending} have not ended yet, ask again when squeue lists them no more"
             if ending
@@ -95,7 +94,7 @@ def _table(arguments):
 
 def submit_all(jobs, site, resources, queue, cluster_file):
     """Submit what is not queued yet, each job after what it needs; print what was done."""
-    live, ids, new = queue.live(), {}, set()  # the first that needs Slurm, and says so
+    live, ids, new = queue.live(), {}, set()  # without Slurm this is where it ends
     for kind in {job.kind: None for job in jobs}:
         submission.check_accepted(kind, resources[kind], site, cluster_file)
     for job in jobs:
@@ -115,9 +114,9 @@ def submit_all(jobs, site, resources, queue, cluster_file):
 
 
 def _kept_and_lost(job, live, queue, new):
-    """Of a job's queued ones those to keep, and those that will never do their work: without a note
-    (and perhaps without a pickle: the launcher was killed), or waiting for one that failed (its
-    successor was submitted just now).
+    """Split the queued jobs `live` of a Job -> those to keep, and those that will never do their
+    work: they have no note (and perhaps no pickle), as their launcher was killed; or they wait for
+    a job that failed, or for one that was submitted anew (its key is in `new`).
     """
     noted = {note["job"] for note in queue.notes(job.key)}
     lost = [
@@ -132,7 +131,9 @@ def _kept_and_lost(job, live, queue, new):
 
 
 def submit(job, todo, after, own, site, queue):
-    """Submit a job, or an array of its shards `todo` -> the ids that others can wait for."""
+    """Submit a job, or an array of its shards `todo` -> their ids, for other jobs to wait for;
+    without a queue submitit's own jobs.
+    """
     executor = submission.new_executor(queue.folder(job.key), site)
     executor.update_parameters(
         name=queue.name(job.key), **submission.parameters(job.kind, own, site)
@@ -159,8 +160,8 @@ def submit(job, todo, after, own, site, queue):
 
 
 def run_here(jobs, site, resources, queue):
-    """Clusters local and debug: every job in turn, shards as many at a time as [sample] parallel
-    says.
+    """Run the jobs one after another, for the clusters local and debug. Of a run's shards so many
+    run at a time as [sample] parallel says.
     """
     failed = set()
     for number, job in enumerate(jobs, 1):
@@ -190,8 +191,8 @@ def _error_of(submitted):
 
 
 def wait(jobs, queue, seconds=math.inf):
-    """Until none of the jobs is queued, or for so long -> how many are. Those whose need failed are
-    ended even where Slurm would let them wait.
+    """Wait until none of the jobs is queued, or for `seconds` -> how many still are. Those whose
+    need failed are cancelled, even where Slurm would let them wait.
     """
     keys, end = {job.key for job in jobs}, time.monotonic() + seconds
     while (

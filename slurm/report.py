@@ -63,13 +63,13 @@ def _named(keys):
 
 
 def status(found):
-    """Print every artefact's state, with the log of what runs or failed. found: of `states`."""
+    """Print every artefact's state, with the log of what runs or failed. found: from `states`."""
     for id_, (state, detail) in found.items():
         print(f"{state:7} {id_}" + (f"\n        {detail}" if detail else ""))
 
 
 def raise_failed(found):
-    """BadInput where something is not there, after printing all of it with its reason."""
+    """BadInput where something is not done, after printing everything that is not, with reasons."""
     lost = {id_: detail or state for id_, (state, detail) in found.items() if state != "done"}
     for id_, detail in lost.items():
         print(f"failed: {id_}: {detail}")
@@ -82,8 +82,8 @@ def raise_failed(found):
 
 
 def states(artefacts, table, store, queue):
-    """{id: (done | failed | running | queued | missing, what else there is to say)}, needs first as
-    given; a table (key, command) only while it is queued or has failed.
+    """{id: (done | failed | running | queued | missing, detail)} of artefacts, which are given with
+    needs first; of a table (key, command) only while it is queued or has failed.
     """
     live, found = queue.live(), {}
     for artefact in artefacts:
@@ -112,7 +112,7 @@ def _state_of(artefact, live, found, store, queue):
 
 
 def _state(keys, live, queue):
-    """Of what has failed with a reason or is queued; else None."""
+    """The state of jobs that failed with a reason, run or are queued; else None."""
     for key in keys:
         if (mark := failed_path(queue.root, key)).exists():
             return "failed", read_json(mark)["reason"] + (

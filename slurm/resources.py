@@ -24,9 +24,9 @@ RIGHT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """One kind of job. processes: ranks of a training, each with one GPU; cpus: of each process;
-    memory_gb: of the job; shards and parallel: into how many jobs one run's sampling is divided,
-    and how many of them run at a time; sbatch: any further option.
+    """What one kind of job asks for. processes: ranks of a training, each with one GPU; cpus: of
+    each process; memory_gb: of the whole job; shards and parallel: into how many jobs one run's
+    sampling is divided, and how many of them run at a time; sbatch: any further options.
     """
 
     partition: str = ""
@@ -47,9 +47,9 @@ class Resources:
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """How this cluster wants to be asked. time_outs: how often a job may run into its time limit
-    and go on; retries: how often one that died without a word (kill -9, out of memory) starts
-    again; warning_s: notice before the time limit.
+    """How requests are written for this cluster. time_outs: how often a job may reach its time
+    limit and go on; retries: how often one that died without giving a reason (kill -9, out of
+    memory) starts again; warning_s: how many seconds before the time limit a job is told.
     """
 
     cluster: str = "slurm"
@@ -65,13 +65,13 @@ ONLY = {
     "processes": ("train",),
     "shards": ("sample",),
     "parallel": ("sample",),
-}  # keys that mean nothing elsewhere
-LEAST = {"gpus": 0, "time_outs": 0, "retries": 0}  # whole numbers; others at least 1
+}  # {key: the only tables that may have it}
+LEAST = {"gpus": 0, "time_outs": 0, "retries": 0}  # of whole numbers; all others are at least 1
 
 
 def load(path):
-    """-> Site, {kind: Resources}. BadInput for a missing file and anything in it that cannot be
-    meant.
+    """-> Site, {kind: Resources}. BadInput for a missing file, and for anything in it that is not
+    possible.
     """
     path = Path(path)
     check(

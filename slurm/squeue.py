@@ -1,9 +1,9 @@
-"""What the cluster knows of this clone's jobs, found by name: a job's name is what it makes and
-where that lies.
+"""What the cluster knows of this clone's jobs. They are found by their names, which say what a job
+makes and in which folder.
 
 So whatever happened to a launcher, the next one finds its jobs. A note of each submission
-(results/local/jobs/KEY.json) says which shards an array holds, and where a job that left the queue
-had been.
+(results/local/jobs/KEY.json) says which shards an array has, and gives the id of a job that has
+left the queue.
 """
 
 import getpass
@@ -37,7 +37,7 @@ class Live:
 
 
 class Queue:
-    """The jobs of one set of artefacts below `root`."""
+    """The jobs of one set of artefacts below `root`. in_queue: whether the cluster has a queue."""
 
     def __init__(self, root, in_queue=True):
         self.root, self.in_queue = Path(root).resolve(), in_queue
@@ -46,7 +46,7 @@ class Queue:
         return f"{key}@{hashlib.sha256(str(self.root).encode()).hexdigest()[:8]}"
 
     def folder(self, key):
-        """Of submitit: logs and pickles."""
+        """submitit's folder of a job, with logs and pickles."""
         return self.root / "jobs" / key
 
     def live(self):
@@ -73,8 +73,8 @@ class Queue:
             client(["scancel", "--quiet", *(one.id for one in live)])
 
     def notes(self, key):
-        """What was submitted for it, oldest first: {"job": id, "shards": [[shard, number of
-        shards], ...] or []}, ...
+        """What was submitted for a key, oldest first: [{"job": id, "shards": [[shard, number of
+        shards], ...] or []}, ...]
         """
         path = self.root / "jobs" / f"{key}.json"
         return read_json(path) if path.exists() else []
@@ -85,20 +85,20 @@ class Queue:
         )
 
     def shard(self, key, live):
-        """Which shard a live job is at, (shard, number of shards); None where the job is not
+        """The shard that a live job samples, (shard, number of shards); None where the job is not
         divided.
         """
         shards = next(note["shards"] for note in self.notes(key) if note["job"] == live.job)
         return tuple(shards[live.index]) if shards else None
 
     def log(self, key):
-        """The newest log of its standard error, None where it never started."""
+        """The newest log of a job's standard error, None where it never started."""
         logs = sorted(self.folder(key).glob("*_log.err"), key=lambda path: path.stat().st_mtime)
         return logs[-1] if logs else None
 
     def how_it_ended(self, key):
-        """Of a job that left the queue without a word: what accounting says, and the end of its
-        log.
+        """How a job ended that left the queue without giving a reason: what Slurm's accounting
+        says, and the last line of its log.
         """
         id_ = self.notes(key)[-1]["job"]
         if not self.log(key):
@@ -120,7 +120,7 @@ class Queue:
 
 
 def client(command):
-    """stdout of a Slurm client. BadInput with what it said where it fails."""
+    """Run a command of Slurm -> its stdout. BadInput with its stderr where it fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=CLIENT_S)
     except FileNotFoundError:

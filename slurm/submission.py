@@ -1,4 +1,4 @@
-"""What is asked of Slurm for one job: submitit's executor and its parameters, in the site's syntax."""
+"""What a job asks Slurm for: submitit's executor and its parameters, in the site's syntax."""
 
 import tempfile
 from pathlib import Path
@@ -49,7 +49,7 @@ def parameters(kind, own, site):
 
 
 def _gpus(gpus, processes, site):
-    """The request in the site's syntax, and what srun must be told again."""
+    """-> parameters that ask for GPUs in the site's syntax, and srun's arguments that repeat it."""
     if not gpus:
         return {}, []
     if site.cluster != "slurm" or site.gpu_syntax == "gpus-per-node" and not site.gpu_type:
@@ -65,8 +65,8 @@ def _gpus(gpus, processes, site):
 
 
 def start_again(mark, retries):
-    """Lines after the work, in the batch script: a job that died without giving a reason is
-    requeued a few times.
+    """Lines of the batch script that follow the work: they requeue a job that died without giving a
+    reason (the file `mark`), at most `retries` times.
     """
     silent, again = f'[ ! -e "{mark}" ]', f'[ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ]'
     return [
@@ -79,7 +79,7 @@ def start_again(mark, retries):
 
 
 def check_accepted(kind, own, site, cluster_file):
-    """Ask Slurm whether it would take such a job. BadInput with its words."""
+    """Ask Slurm whether it would accept such a job. BadInput with its answer if not."""
     with tempfile.TemporaryDirectory() as folder:
         executor = new_executor(folder, site)
         executor.update_parameters(name="check", **parameters(kind, own, site))

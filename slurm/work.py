@@ -2,7 +2,7 @@
 every requeue.
 
 Everything it does resumes from files (training state, sample blocks) and is done once (locks), so a
-job may be stopped at any moment, announced or not, and started again, here or on another node.
+job may be stopped at any moment, with or without notice, and started again on any node.
 """
 
 import os
@@ -27,15 +27,15 @@ class Work:
         mark = failed_path(self.root, self.job.key)
         try:
             self.work()
-        except Exception as error:  # the last time-out too; not the exit by which submitit requeues
-            if not mark.exists():  # of several ranks, the first one's reason
+        except Exception as error:  # the last time-out too, but not submitit's exit to be requeued
+            if not mark.exists():  # the rank that failed first gave the reason
                 reason = str(error) if isinstance(error, (BadInput, OSError)) else repr(error)
                 write_json(mark, {"reason": reason or repr(error), "job": job_id()})
             raise
         mark.unlink(missing_ok=True)
 
     def checkpoint(self):
-        """On the polite signal: the same again. What was done lies in files already."""
+        """What runs after a time-out or preemption: the same again, which goes on from files."""
         return DelayedSubmission(self)
 
     def work(self):
@@ -57,18 +57,16 @@ class Work:
 
 
 def prepare(artefact, processes):
-    """Threads, and the group of ranks with a GPU for each."""
+    """Set the number of threads, and join the group of ranks, each of which gets its own GPU."""
     import torch
 
     from harmonica.method import ranks
 
     if artefact.model.scale != "paper":
-        torch.set_num_threads(
-            1
-        )  # as everywhere at these scales, so that records are the same in every bit
+        torch.set_num_threads(1)  # as everywhere at these scales: records are the same in every bit
     if processes > 1:
         here = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
-        if torch.cuda.is_available():  # one is visible to each task, or all are to all
+        if torch.cuda.is_available():  # a task sees its own GPU alone, or all of them
             torch.cuda.set_device(here.local_rank % torch.cuda.device_count())
         ranks.join()
 

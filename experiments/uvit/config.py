@@ -73,7 +73,7 @@ def table(scale, rows="core", num_seeds=1):
 
 
 def _at(group, cur, form):
-    """The rows trained or searched for a CUR, and an even number of fewer steps at its compute."""
+    """The rows trained or searched for a CUR, and fewer steps (an even number, no more compute)."""
     fewer = 2 * int(group.num_steps * (1 - cur / 100) / 2)
     scale = group.scale
     ltc = training(scale, LEARNING_TO_CACHE, cur, ltc_form=form)
