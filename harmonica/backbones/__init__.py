@@ -1,17 +1,17 @@
-"""The one view of a diffusion transformer that everything here runs over: a start, then N blocks
-that each add a feature.
+"""The interface of a diffusion transformer that everything here uses: a start, then N blocks that
+each add a feature, then a finish.
 
     cond = backbone.with_null(cond)      under guidance: the batch, then as many null conditions
     ctx  = backbone.prepare(cond)        once per trajectory: what no step changes
     h, c = backbone.start(x, t, ctx)     once per step; t is a (B,) tensor of model timesteps
     out  = backbone.through(h, c, at)    all blocks, then the finish: the raw model output
 
-Every cacheable block asks `at(i, compute)` for the feature that it adds. compute() gives its own:
-norm, modulation, attention or feed-forward, before the gate. Gate and sum are the backbone's and
-always run; so are long skips, pairs of streams and whatever else a family has. Learned-sigma
-channels are part of the output, guidance is not the backbone's.
+Every cacheable block asks `at(i, compute)` for the feature that it adds. compute() returns the
+block's own feature: norm, modulation, attention or feed-forward, before the gate. Gate and sum
+belong to the backbone and always run, and so do long skips, pairs of streams and whatever else a
+family of models has. The output includes learned-sigma channels. Guidance is applied outside.
 
-All of it is pure: nothing is kept on modules, nothing is written in place.
+A backbone is pure: it keeps nothing on modules and writes nothing in place.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ At = Callable[[int, Callable[[], Any]], Any]
 
 
 class Backbone(Protocol):
-    """kinds: what each transformer block's cacheable units are called, in turn. num_blocks: N.
-    guided_channels: how many of the output's first channels classifier-free guidance acts on.
-    sample_size: height and width of x.
+    """kinds: the names of a transformer block's cacheable units, in their order. num_blocks: N, the
+    units of all blocks. guided_channels: how many of the output's first channels classifier-free
+    guidance acts on. sample_size: height and width of x.
     """
 
     kinds: tuple[str, ...]

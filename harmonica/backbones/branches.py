@@ -1,10 +1,10 @@
-"""Where the residual branches of a diffusers transformer are: attention and feed-forward children
-of its repeated blocks, found by what their classes and attributes are called.
+"""Finds the residual branches of a diffusers transformer: the attention and feed-forward children of
+its repeated blocks, recognised by the names of their classes and attributes.
 
-A unit is one call of such a branch. Most units are one module. Where a block computes attention and
-feed-forward side by side and projects both at once (Flux's single blocks), or writes its
-feed-forward out as linear layers (PRX), the unit is the last of several modules: those before it
-are read by it alone.
+A unit is one call of such a branch. Most branches are one module. Where a block computes attention
+and feed-forward side by side and projects both at once (Flux's single blocks), or writes its
+feed-forward out as linear layers (PRX), a branch is several modules: the last one gives the feature,
+and only it reads the outputs of those before.
 """
 
 import re
@@ -19,13 +19,13 @@ BRANCH_NAME = re.compile(r"(^|_)(attn|attention|ff|ffn|mlp|feed_forward)\d?$")
 NO_BRANCH = re.compile(
     r"norm|modul|_mod$|embed|adaln|processor|fuser|gatedself|dropout", re.IGNORECASE
 )
-# Stacks that only prepare what the image's blocks read (the prompt, a reference, a face) or that
-# belong to a U-Net.
+# Stacks of blocks that only prepare inputs of the image's blocks (the prompt, a reference, a face),
+# or that belong to a U-Net.
 NO_STACK = re.compile(
     r"context|token_refiner|perceiver|text|txt|caption|siglip|embed|adapter|extractor|encoder|control"
     r"|guidance|projector|up_|down_|mid_|codec"
 )
-# (modules that only the last one reads, the last one), as children of one block
+# Branches of several modules, children of one block: (those that only the last one reads, the last)
 TOGETHER = (
     (("attn", "proj_mlp"), "proj_out"),
     (("gate_proj", "up_proj"), "down_proj"),
@@ -34,8 +34,8 @@ TOGETHER = (
 
 
 class Branch(NamedTuple):
-    """block: the block's path in the model; name: the branch's path in the block; module: what
-    gives the feature; before: modules that it alone reads."""
+    """block: the block's path in the model; name: the branch's path in the block; module: returns the
+    feature; before: the modules whose outputs only this module reads."""
 
     block: str
     name: str
@@ -58,7 +58,7 @@ def branches(model):
 
 
 def blocks(model, path=""):
-    """(path, block) of every member of the model's module lists that holds a branch."""
+    """Yield (path, block) for every member of the model's module lists that has a branch."""
     for name, child in model.named_children():
         inner = f"{path}{name}"
         if NO_STACK.search(name):

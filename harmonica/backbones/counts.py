@@ -1,4 +1,4 @@
-"""What a model's blocks take: multiply-accumulates and sizes of features, counted while it runs."""
+"""Multiply-accumulates and feature sizes of a model's blocks, counted while it runs."""
 
 from dataclasses import dataclass
 
@@ -9,12 +9,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True, kw_only=True)
 class Counts:
-    """Of one image, without guidance. Multiply-accumulates are those of matrix products,
+    """Multiply-accumulates (MACs) for one image, without guidance: those of matrix products,
     convolutions and attention, as published figures count them.
 
-    prompt: once per trajectory. fixed: at every step, whatever is reused (the timestep's part
-    included, which plans compute once per schedule). blocks: of each of the N blocks. elements:
-    numbers in each block's feature.
+    prompt: once per trajectory. fixed: at every step, even if everything is reused (including the
+    timestep's embedding, which plans compute once per schedule). blocks: of each of the N blocks.
+    elements: how many numbers each block's feature has.
     """
 
     prompt: int
@@ -25,10 +25,10 @@ class Counts:
 
 @torch.no_grad()
 def count(backbone, cond, side=None):
-    """Run one image through a backbone and count -> Counts.
+    """Run one image through a backbone and count its MACs -> Counts.
 
-    cond: the conditioning of one image. side: height and width of x, by default sample_size. A
-    model on the meta device is counted without being computed.
+    cond: the conditioning of one image. side: height and width of x, by default sample_size. On the
+    meta device this takes no memory and no computation.
     """
     side = side or backbone.sample_size
     weights = next(backbone.parameters())

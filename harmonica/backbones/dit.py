@@ -1,12 +1,11 @@
-"""DiT (Peebles & Xie, 2023) as 2 x depth cacheable blocks, driven from outside a loaded diffusers
-model.
+"""DiT (Peebles & Xie, 2023) as 2 x depth cacheable blocks, over a loaded diffusers model.
 
 Block 2b is the self-attention and block 2b + 1 the feed-forward of transformer block b. A block's
 cached feature is its output before the adaLN-Zero gate.
 
-diffusers' class computes something else than the official code in three places that lie inside the
-model; `NUMERICS` selects which of the two is computed. (Timestep spacing and the DDIM update differ
-as well: see samplers/ddim.py.)
+diffusers' class differs from the official code in three places inside the model; `NUMERICS` selects
+which of the two is computed. (Timestep spacing and the DDIM update differ as well: see
+samplers/ddim.py.)
 """
 
 from dataclasses import dataclass
@@ -46,9 +45,9 @@ TIME_CHANNELS = 256
 class DiT:
     """The backbone contract (see harmonica.backbones) over a DiTTransformer2DModel.
 
-    h is (B, tokens, width); c is (modulations, modulation of the output) with modulations[i] =
-    shift, 1 + scale, gate of block i and the output's shift, 1 + scale, each (B, 1, width). The
-    model's own weights are used in place and are not changed.
+    h is (B, tokens, width). c is (modulations, modulation of the output): modulations[i] is (shift,
+    1 + scale, gate) of block i, the output's is (shift, 1 + scale), each (B, 1, width). The model's
+    own weights are used in place and are not changed.
     """
 
     kinds = ("attn", "mlp")
@@ -79,14 +78,14 @@ class DiT:
         return torch.cat([labels, torch.full_like(labels, self.null_label)])
 
     def prepare(self, labels):
-        """labels (B,) int64, the null label being `null_label` -> their embeddings (B, width), one
-        per distinct embedder.
+        """labels (B,) int64, `null_label` among them -> [embeddings (B, width)], one per distinct
+        embedder.
         """
-        # the table itself: LabelEmbedding would drop labels at random in train()
+        # not by LabelEmbedding's forward, which drops labels at random in train()
         return [emb.class_embedder.embedding_table(labels) for emb in self.embedders]
 
     def time(self, t):
-        """t (B,) model timesteps -> their embeddings (B, width), one per distinct embedder."""
+        """t (B,) model timesteps -> [embeddings (B, width)], one per distinct embedder."""
         sinusoid = get_timestep_embedding(
             t,
             TIME_CHANNELS,
@@ -104,17 +103,19 @@ class DiT:
 
     @torch.no_grad()
     def starts(self, rows):
-        """One start(x, time(t), ctx) per row of a keep mask, bit-identical, for plans: shift and
-        scale only where the row computes (else None). They use a copy of the adaLN weights, all
-        blocks' gates side by side, then shift and scale of the output and of block by block: any
-        run of these is one linear, and a row that computes all or nothing has one in total.
+        """Faster starts for plans: one function (x, time(t), ctx) -> h, c per row of a keep mask, with
+        the bits of `start`. Shift and scale are None for blocks that the row reuses.
+
+        They use a copy of the adaLN weights, ordered so that neighbours are one linear: the gates of
+        all blocks, shift and scale of the output, then shift and scale of each block. So a row that
+        computes all or nothing needs one linear in total.
         """
         linears = [block.norm1.linear for block in self.model.transformer_blocks]
         plain = all(
             is_own(linear, torch.nn.Linear)  # no adapter, not quantised
             for linear in [*linears, self.model.proj_out_1]
         )
-        # in float64 MKL sums in an order of each width's own
+        # in float64 MKL's order of summation depends on the width, so the bits would differ
         if not plain or len(self.embedders) > 1 or self.model.dtype == torch.float64:
             return [self.start_at] * len(rows)
         units = [
@@ -130,12 +131,12 @@ class DiT:
         return [self._start_of(row, weight, bias, projected) for row in rows]
 
     def start_at(self, x, time, ctx):
-        """`start` from time(t), which is the same for every batch of a step."""
+        """The same as `start`, but takes time(t), which can be shared by all batches of a step."""
         h = embed_patches(self.model.pos_embed, x)
         activated = [F.silu(one + label) for one, label in zip(time, ctx, strict=True)]
         modulations = []
         for i, block in enumerate(self.model.transformer_blocks):
-            # one embedder serves every block where the per-block copies are equal
+            # where the per-block embedders are equal copies, only the first is used for all
             six = block.norm1.linear(activated[i % len(activated)]).unflatten(1, (2, 3, 1, -1))
             shift, scale, gate = (part.unbind(1) for part in six.unbind(2))
             modulations += zip(shift, (1 + one for one in scale), gate)
@@ -160,7 +161,7 @@ class DiT:
             activated = F.silu(time[0] + ctx[0])
             outs = [F.linear(activated, w, b) for w, b in linears]
             out = (torch.cat(outs, 1) if len(outs) > 1 else outs[0]).view(len(x), -1, width)
-            out = out.transpose(0, 1).contiguous()[:, :, None]  # chunks of the same strides always
+            out = out.transpose(0, 1).contiguous()[:, :, None]  # gives all chunks the same strides
             out[blocks + 1 :: 2].add_(1)  # the scales
             chunks = out.unbind(0)
             of_output, *of_computed = zip(
@@ -202,12 +203,12 @@ class DiT:
 
 
 def _chunks(linear, count):
-    """[(weight, bias)] of so many linears of equal width that are side by side in this one."""
+    """Split a linear into `count` of equal width -> [(weight, bias)]."""
     return list(zip(linear.weight.chunk(count), linear.bias.chunk(count)))
 
 
 def _distinct_embedders(model):
-    """[one] where all blocks share an embedder or hold equal copies of one, else one per block."""
+    """A list of one embedder where all blocks share it or have equal copies, else one per block."""
     embedders = [block.norm1.emb for block in model.transformer_blocks]
     first = embedders[0].state_dict()
     for emb in embedders[1:]:

@@ -1,7 +1,7 @@
-"""Weights under the official DiT's names <-> diffusers' DiTTransformer2DModel.
+"""Converts weights between the official DiT's names and diffusers' DiTTransformer2DModel.
 
-The official file keeps one timestep and one label embedder; diffusers gives every block a copy.
-Here all blocks share one module, so that the copies cannot drift and are stored once.
+The official file has one timestep and one label embedder; diffusers gives every block a copy. Here
+all blocks share one module, so that the copies cannot differ and are stored once.
 """
 
 import torch
@@ -44,8 +44,8 @@ def from_official(weights, *, heads, sample_size=None):
     """Build the model that the tensors `weights` (official names) describe and load them, as
     float32.
 
-    Everything but the number of heads can be read off the shapes. Raises ValueError naming a
-    missing or odd tensor.
+    Everything but the number of heads can be read off the shapes. ValueError naming a tensor that
+    is missing or unexpected.
     """
     try:
         width, channels, patch, _ = weights["x_embedder.proj.weight"].shape
@@ -72,8 +72,8 @@ def from_official(weights, *, heads, sample_size=None):
 
 
 def to_official(model):
-    """The state of `model` (built by `build`) under the official names: one embedder, joined qkv,
-    pos_embed.
+    """The state dict of `model` (built by `build`) under the official names: with one embedder, joined
+    qkv, and pos_embed.
     """
     own = model.state_dict()
     out = {"pos_embed": model.pos_embed.pos_embed}
@@ -115,8 +115,8 @@ def _check_shapes(weights, expected):
 
 
 def _renamed(weights, model):
-    """Official names -> `model.state_dict()` names; the shared embedder appears once per block
-    there.
+    """The tensors of `weights` (official names) under the names of `model.state_dict()`, where the
+    shared embedder appears once per block. Also copies pos_embed into the model.
     """
     out = {}
     for i in range(len(model.transformer_blocks)):

@@ -1,7 +1,7 @@
-"""Modules of diffusers' transformers, driven past what they ask and copy at every call, bit for
-bit.
+"""Lean forwards for diffusers' attention and feed-forward: the same bits, without the checks and
+copies that its modules make at every call.
 
-What is not the default (another processor, an adapter in place of a module, hooks) is called as it
+A module that is not the default (another processor, an adapter in its place, hooks) is called as it
 is.
 """
 
@@ -15,17 +15,17 @@ from harmonica.backbones.stock import is_hooked, is_own
 
 
 def scaled(x, factor, shift):
-    """x * factor + shift, (B, L, width) and (B, 1, width), or shift like x; the sum in the memory
-    of the product: large tensors cost more to place than to add.
+    """x * factor + shift. x (B, L, width), factor (B, 1, width), shift like one of them. The sum
+    overwrites the product, as allocating a large tensor takes longer than adding.
     """
     product = x * factor
     return product.add_(shift) if product.dtype == shift.dtype else product + shift
 
 
 def attend(attn, x):
-    """Self-attention, (B, L, width) -> (B, L, width), as attn(x) has it, bit for bit, without what
-    diffusers' module and processor ask and copy at every call. One that is not the default, or has
-    hooks, is called as it is; adapters are in the linear layers.
+    """attn(x), self-attention (B, L, width) -> (B, L, width), with the same bits. A module that is
+    not the default, or has hooks, is called as it is. Adapters in its linear layers do not matter,
+    as these are called in any case.
     """
     if not is_default(attn):
         return attn(x)
@@ -38,9 +38,7 @@ def attend(attn, x):
 
 
 def is_default(attn):
-    """Whether this attention of tokens computes what diffusers' default processor does without its
-    options, and nothing else.
-    """
+    """Whether this attention is diffusers' own, with the default processor and all options off."""
     if not is_own(attn, Attention) or type(attn.processor) is not AttnProcessor2_0:
         return False
     extras = attn.norm_cross, attn.norm_q, attn.norm_k, attn.group_norm, attn.spatial_norm
@@ -61,8 +59,8 @@ def by_token(attn, out):
 
 
 def feed_forward(ff, x):
-    """ff(x) of diffusers' FeedForward, (B, L, width) -> (B, L, width), bit for bit; driven as
-    `attend` drives attention.
+    """ff(x) of diffusers' FeedForward, (B, L, width) -> (B, L, width), with the same bits. A module
+    that is not the default is called as it is.
     """
     if not is_own(ff, attention.FeedForward) or len(ff.net) != 3 or is_hooked(ff.net):
         return ff(x)
@@ -73,6 +71,6 @@ def feed_forward(ff, x):
 
 
 def dropped(dropout, x):
-    """dropout(x); a module that only hands on costs as much as a small norm."""
+    """dropout(x), without the call where it does nothing: that costs as much as a small norm."""
     idle = is_own(dropout, torch.nn.Dropout) and not (dropout.training and dropout.p)
     return x if idle else dropout(x)

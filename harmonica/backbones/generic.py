@@ -6,12 +6,13 @@
 The `forward` of every branch (branches.py) is replaced on the instance, and put back by remove() or
 at the end of the `with` block. Norms, modulation, gates and sums stay the model's own code. A
 feature is what the branch returns: a tensor, or a tuple of tensors where one attention serves two
-streams. Units are numbered in the order in which the first forward calls them, so a module that is
+streams. Units are numbered in the order in which the first forward calls them; a module that is
 called twice is two units.
 
-A unit of several modules asks `at` before the first of them runs, with a compute() that stops the
-policy. If the policy answers without it, those modules return zeros that take no memory. So a
-policy may be called twice for such a unit, and must change nothing before it calls compute().
+A unit of several modules asks `at` before the first of them runs. Its feature cannot be computed
+yet, so this compute() raises an exception that ends the policy's call; the modules then run, and
+`at` is asked again at the last one. If the policy answers without compute(), the modules before the
+last return zeros that take no memory. So a policy must change nothing before it calls compute().
 """
 
 import functools
@@ -23,8 +24,8 @@ from harmonica.backbones.branches import branches
 from harmonica.backbones.hooked import check_free, holds, replace, restore
 from harmonica.errors import BadInput
 
-# Units that work on images (B, channels, H, W): policies see their features with the channels last,
-# as all others are.
+# Units whose output is (B, channels, H, W). Policies get their features with the channels last, as
+# those of all other units.
 CHANNELS_FIRST = ("GLUMBConv",)
 
 
@@ -74,7 +75,7 @@ class Units:
         self.placed = {}
 
     def check_placed(self):
-        """BadInput where a branch was exchanged since, or its forward was put back by others."""
+        """BadInput where a branch was exchanged since, or something else replaced its forward."""
         for branch in branches(self.model):
             for module in (branch.module, *branch.before):
                 if module not in self.placed or not holds(module, self.placed[module][0]):
@@ -88,14 +89,14 @@ class Units:
         self.placed[module] = replace(module, functools.partial(answer, branch, module))
 
     def _enter(self, at):
-        """The state of one forward: calls of each branch so far, units asked in advance, and what
-        these were given.
+        """Reset the state of one forward: its policy, the number of calls of each branch so far, the
+        units that asked in advance, and the features that those were given.
         """
         self.at, self.calls, self.asked, self.given = at, {}, set(), {}
 
     @contextmanager
     def answering(self, at):
-        """For one run of the model's forward that does not go through its hooks: `at` answers."""
+        """Let `at` answer within the context, for a run of the model's forward that skips its hooks."""
         self._begin(at)
         try:
             yield
@@ -120,7 +121,7 @@ class Units:
             self.model._gradient_checkpointing_func, self.checkpoint = self.checkpoint, None
 
     def _number(self, branch):
-        """i of the call of this branch that is under way."""
+        """The unit number of this branch's present call."""
         key = branch.block, branch.name, self.calls.get(branch.module, 0)
         if key not in self.index:
             self.index[key] = len(self.names)
@@ -142,7 +143,7 @@ class Units:
         return self.at(i, lambda: compute().movedim(1, -1)).movedim(-1, 1)
 
     def _before(self, branch, module, own, *args, **kwargs):
-        """A module that only the unit's last one reads."""
+        """The forward of a module whose output only the unit's last module reads."""
         if self.at is None:
             return own(*args, **kwargs)
         i = self._number(branch)
@@ -161,8 +162,8 @@ class Units:
         return out
 
     def _checkpointed(self, function, *args, **kwargs):
-        """The model's gradient checkpointing, whose second run of a block, during the backward, is
-        answered as the first.
+        """The model's gradient checkpointing. It runs a block a second time, in the backward pass;
+        for this run the state is set back to that of the first, so units have the same answers.
         """
         at, calls, runs = self.at, dict(self.calls), []
 
@@ -182,7 +183,7 @@ class Units:
 
 
 def mapped(function, *features):
-    """`function` over what units give: tensors, None, or tuples of these."""
+    """`function` applied to features: tensors, None, or tuples or lists of these."""
     first = features[0]
     if isinstance(first, (tuple, list)):
         return type(first)(mapped(function, *parts) for parts in zip(*features))
@@ -190,7 +191,7 @@ def mapped(function, *features):
 
 
 class _Wanted(BaseException):
-    """Stops a policy that wants to compute a unit of which it is asked in advance."""
+    """Ends the policy's call where a unit asks in advance and the policy wants it computed."""
 
 
 def _stop():
@@ -198,8 +199,8 @@ def _stop():
 
 
 def form(args, kwargs):
-    """What decides the shape of a module's output: of tensors their shapes, dtypes and devices, not
-    their values; of the rest words and truth values.
+    """A key for the form of a module's output: shapes, dtypes and devices of tensor arguments, and
+    the values of strings and bools.
     """
     return tuple(_form(leaf) for leaf in tree_leaves((args, kwargs)))
 

@@ -1,6 +1,6 @@
-"""Replacing a module's forward on the instance, beside the hooks of accelerate and diffusers that
-do the same: ours lies outside theirs, so a module that is not computed does not have its weights
-fetched.
+"""Replaces a module's forward on the instance, although hooks of accelerate and diffusers may have
+done so too. Our forward is called first and calls theirs only to compute, so the offloaded weights
+of a module that is not computed are not fetched.
 """
 
 import functools
@@ -10,7 +10,7 @@ import torch
 
 from harmonica.errors import BadInput, check
 
-# Hooks of diffusers that move or cast weights; all others change what a model computes.
+# Hooks of diffusers that only move or cast weights. All others change what a model computes.
 HARMLESS_HOOKS = {
     "group_offloading",
     "layer_execution_tracker",
@@ -21,7 +21,7 @@ HARMLESS_HOOKS = {
 
 
 def check_free(model):
-    """BadInput where a model is compiled, or something changes already what its modules compute."""
+    """BadInput where a model is compiled, or where something else already replaces its forwards."""
     name = type(model).__name__
     if isinstance(model, torch._dynamo.OptimizedModule):
         raise BadInput(
@@ -60,7 +60,7 @@ def check_free(model):
 
 
 def _prefetched(module):
-    """Whether diffusers' group offloading fetches this module's weights while the one before runs."""
+    """Whether diffusers' group offloading fetches this module's weights while another module runs."""
     hooks = getattr(getattr(module, "_diffusers_hook", None), "hooks", {})
     config = getattr(hooks.get("group_offloading"), "config", None)
     return bool(config and config.stream is not None and config.offload_type == "leaf_level")
@@ -71,8 +71,8 @@ def _is_plain(module):
 
 
 def replace(module, answer):
-    """Let `answer(own forward, *args, **kwargs)` answer a module's calls -> (what was put there,
-    what was there on the instance, or None).
+    """Let `answer(own forward, *args, **kwargs)` answer a module's calls -> (the new forward, the
+    forward that was on the instance before, or None).
     """
     own = vars(module).get("forward")
     placed = functools.partial(answer, own or module.forward)
@@ -81,7 +81,7 @@ def replace(module, answer):
 
 
 def restore(module, placed, own):
-    """Undo `replace`, also where a hook was added outside it since."""
+    """Undo `replace`, also where a hook was put around it since."""
     for holder, name in holders(module):
         if vars(holder).get(name) is not placed:
             continue
@@ -92,12 +92,12 @@ def restore(module, placed, own):
 
 
 def holds(module, placed):
-    """Whether a call of the module still comes to what `replace` put there."""
+    """Whether the forward that `replace` put there is still in use."""
     return any(vars(holder).get(name) is placed for holder, name in holders(module))
 
 
 def holders(module):
-    """(object, attribute) of all that may hold a module's forward: itself, and hooks around it."""
+    """Yield every (object, attribute) that may hold a module's forward: itself, and its hooks."""
     yield module, "forward"
     yield module, "_old_forward"  # accelerate
     for reference in getattr(getattr(module, "_diffusers_hook", None), "_fn_refs", ()):

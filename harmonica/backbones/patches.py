@@ -6,7 +6,7 @@ from diffusers.models.embeddings import PatchEmbed
 
 from harmonica.backbones.stock import is_own
 
-TRIED = 1, 2, 16, 100  # batch sizes: in which order a convolution sums depends on them
+TRIED = 1, 2, 16, 100  # batch sizes: a convolution's order of summation depends on the size
 
 
 def convolved(conv, x):
@@ -15,8 +15,8 @@ def convolved(conv, x):
 
 
 def by_linear(conv, x):
-    """`convolved` for patches that do not overlap, as one matrix product: (B, C, H, W) -> (B,
-    tokens, width), the same sums, perhaps in another order.
+    """`convolved` as one matrix product, (B, C, H, W) -> (B, tokens, width): for patches that do not
+    overlap. The same sums, perhaps in another order.
     """
     (patch, _), (b, c, height, width) = conv.stride, x.shape
     patches = x.reshape(b, c, height // patch, patch, width // patch, patch).permute(
@@ -26,9 +26,9 @@ def by_linear(conv, x):
 
 
 def embed_patches(embed, x, projected=convolved):
-    """embed(x) of a diffusers PatchEmbed, bit for bit, in the dtype of its weights. Contiguous
-    before the sum with the positions: the module's own is transposed, on which that sum, the first
-    norm and the first addition are slow.
+    """embed(x) of a diffusers PatchEmbed, with the same bits, in the dtype of its weights. Tokens
+    are made contiguous before the positions are added: the module's own are a transposed view, on
+    which that sum, the first norm and the first addition are slow.
     """
     x = x.to(weight_dtype(embed))
     if not is_own(embed, PatchEmbed) or embed.pos_embed_max_size or embed.layer_norm:
@@ -42,18 +42,17 @@ def embed_patches(embed, x, projected=convolved):
 
 
 def weight_dtype(embed):
-    """The dtype that a model computes in, as its patch embedding tells."""
+    """The dtype that a model computes in: that of its patch embedding's weights."""
     return next(embed.parameters()).dtype
 
 
 @torch.no_grad()
 def fastest_projection(embed):
-    """-> what `embed_patches` may use on this module: the linear where it is found to have the
-    convolution's bits.
+    """-> the faster of by_linear and convolved that `embed_patches` may use on this module: by_linear
+    where a test finds that it gives the convolution's bits.
 
-    In float32 on a CPU that is so with one channel, mostly. Setting up a convolution takes oneDNN
-    up to a quarter of a millisecond, a good part of what a small model takes for a step that reuses
-    everything.
+    In float32 on a CPU this is mostly so with one channel. There it matters: setting up a convolution
+    takes oneDNN up to 0.25 ms, a good part of a small model's step that reuses everything.
     """
     if not is_own(embed, PatchEmbed) or not is_own(embed.proj, torch.nn.Conv2d):
         return convolved

@@ -1,10 +1,10 @@
-"""PixArt-alpha and PixArt-Sigma (Chen et al., 2023, 2024) as 3 x depth cacheable blocks, driven
-from outside.
+"""PixArt-alpha and PixArt-Sigma (Chen et al., 2023, 2024) as 3 x depth cacheable blocks, over a
+loaded diffusers model.
 
 Blocks 3b, 3b + 1 and 3b + 2 are the self-attention, cross-attention and feed-forward of transformer
-block b. A block's cached feature is its output before the gate (cross-attention has none). What a
-prompt fixes for all steps is computed once, in `prepare`: the caption projection, the keys and
-values of every cross-attention, the embedding of alpha's size conditions.
+block b. A block's cached feature is its output before the gate (cross-attention has none). What
+does not change between steps is computed once, in `prepare`: the caption projection, the keys and
+values of every cross-attention, and the embedding of PixArt-alpha's size conditions.
 """
 
 import warnings
@@ -34,9 +34,9 @@ class TextCond:
     """The conditioning of a batch of B images.
 
     embeds (B, L, C): the text encoder's output. mask (B, L): 1 for text, 0 for padding; None: all
-    is text. resolution (B, 2) and aspect_ratio (B, 1): height, width in pixels and their ratio,
-    where the model has size conditions. null_embeds (1, L, C), null_mask (1 or B, L): the empty
-    prompt, needed under classifier-free guidance only.
+    is text. resolution (B, 2) and aspect_ratio (B, 1): height and width in pixels and their ratio,
+    only for models with size conditions. null_embeds (1, L, C), null_mask (1 or B, L): the empty
+    prompt, only needed under classifier-free guidance.
     """
 
     embeds: torch.Tensor
@@ -48,33 +48,31 @@ class TextCond:
 
 
 class Prompt(NamedTuple):
-    """What `prepare` gives: all that the steps of one trajectory share."""
+    """What `prepare` returns: everything that the steps of one trajectory share."""
 
     text: torch.Tensor  # (B, L, width), projected
     bias: torch.Tensor | None  # (B, 1, L): 0 for text, MASKED for padding
-    keys_values: (
-        list  # per layer (B, heads, L, head width) twice, or None: attn2 is called as it is
-    )
-    size: torch.Tensor | None  # (B, width), alpha's resolution and aspect ratio
+    # per layer keys and values, each (B, heads, L, head width); None where attn2 computes them
+    keys_values: list
+    size: torch.Tensor | None  # (B, width), the embedding of resolution and aspect ratio
 
 
 class Conditioning(NamedTuple):
     """c of one step."""
 
-    modulations: (
-        list  # per layer shift, scale, gate of attention and of feed-forward, (B, 1, width)
-    )
-    embedded: torch.Tensor  # (B, width), timestep and size
+    # per layer shift, scale, gate of attention, then of feed-forward, each (B, 1, width)
+    modulations: list
+    embedded: torch.Tensor  # (B, width), the embedding of timestep and size
     prompt: Prompt
-    grid: tuple  # patches in height and width
+    grid: tuple  # number of patches in height and in width
 
 
 class PixArt:
     """The backbone contract (see harmonica.backbones) over a PixArtTransformer2DModel.
 
-    h is (B, tokens, width), c a Conditioning. Any height and width that the patch size divides can
-    be started from. The model's own weights are used in place and are not changed. guided_channels:
-    on which guidance acts, where not on all latent ones; learned variances are no eps.
+    h is (B, tokens, width), c a Conditioning. x may have any height and width that the patch size
+    divides. The model's own weights are used in place and are not changed. guided_channels: how many
+    channels guidance acts on, by default all latent ones (never on the learned variances).
     """
 
     kinds = ("attn", "cross", "mlp")
@@ -93,8 +91,8 @@ class PixArt:
         return self.model.parameters
 
     def with_null(self, cond):
-        """Conditioning of a guided batch: the prompts, then as often the null prompt; sizes as they
-        are in both.
+        """Conditioning of a guided batch: the prompts, then as many null prompts, with the same sizes
+        in both halves.
         """
         check(
             cond.null_embeds is not None,
@@ -132,8 +130,8 @@ class PixArt:
         return Prompt(text, bias, known, self._size(cond, text.dtype))
 
     def time(self, t):
-        """t (B,) model timesteps -> their embedding (B, width); where there are no size conditions,
-        the modulations that all layers share as well, (B, 6, width).
+        """t (B,) model timesteps -> their embedding (B, width), and the modulations that all layers
+        share, (B, 6, width), or None where these depend on size conditions, too.
         """
         emb = self.model.adaln_single.emb
         embedded = emb.timestep_embedder(emb.time_proj(t).to(weight_dtype(self.model.pos_embed)))
@@ -144,14 +142,14 @@ class PixArt:
         return self.start_at(x, self.time(t), prompt)
 
     def starts(self, rows):
-        """One start(x, time(t), prompt) per row of a keep mask: as one linear serves all layers,
-        all the same.
+        """One start(x, time(t), prompt) per row of a keep mask: the same one for every row, as all
+        layers share one linear.
         """
         projected = fastest_projection(self.model.pos_embed)
         return [partial(self.start_at, projected=projected)] * len(rows)
 
     def start_at(self, x, time, prompt, projected=convolved):
-        """`start` from time(t), which is the same for every batch of a step."""
+        """The same as `start`, but takes time(t), which can be shared by all batches of a step."""
         h = embed_patches(self.model.pos_embed, x, projected)
         embedded, shared = time
         if prompt.size is not None:
@@ -225,9 +223,9 @@ def _feed_forward(block, h, shift, scale):
 
 
 def _is_plain(attn):
-    """Whether this cross-attention's keys and values are all that plain linear layers and
-    diffusers' processor make of them; queries and output are made by a call of their layers,
-    whatever these are.
+    """Whether this cross-attention's keys and values can be computed in advance: it has diffusers'
+    default processor and plain linear layers for both. The layers of query and output may be
+    anything, as they are called at every step.
     """
     return is_default(attn) and all(
         is_own(linear, torch.nn.Linear) for linear in (attn.to_k, attn.to_v)

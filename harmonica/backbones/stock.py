@@ -1,10 +1,10 @@
-"""What the hand-written backbones assume of a diffusers model, in one list, and whether it holds.
+"""Checks that a diffusers model is what the hand-written backbones assume it to be.
 
-They pass modules by: they compute themselves what a block, a norm or an embedder would have
-computed. That is right only where such a module is exactly the installed diffusers' (or torch's)
-own, with no hook, no replaced code and the values that the arithmetic assumes. Attention,
-feed-forward and patch embedding are called as they are where they are something else
-(driven.py); the rest has to be as it is listed here.
+These backbones do not call some modules, but compute themselves what a block, a norm or an embedder
+would. That is right only if such a module is exactly the installed diffusers' (or torch's) own, with
+no hook, no replaced code and the attributes that the arithmetic assumes. Attention, feed-forward
+and patch embedding may differ: then they are called as they are (driven.py). All other assumptions
+are listed here.
 """
 
 import sys
@@ -15,7 +15,7 @@ from diffusers.models import activations, attention, embeddings, normalization
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import nn
 
-# Driven without their own forward, or called as they are where an instance is something else.
+# The backbones skip the forward of these classes (instances of other classes are called as they are).
 DRIVEN = (
     Attention,
     AttnProcessor2_0,
@@ -29,8 +29,8 @@ DRIVEN = (
 
 
 def departures(model):
-    """Where a DiT or PixArt transformer is not what its backbone assumes: [sentence], most often
-    empty. Of a model that is neither there is no list: KeyError.
+    """-> [a sentence for each place where a DiT or PixArt transformer is not what its backbone
+    assumes]. KeyError for a model that is neither.
     """
     found = [f"{kind.__name__}: its class's code was replaced" for kind in DRIVEN if _patched(kind)]
     for name, module, kind, values in ASSUMED[type(model)](model):
@@ -99,7 +99,7 @@ def _departure(module, kind, values):
         return f"a {type(module).__name__} in place of a {kind.__name__}"
     if _patched(kind):
         return f"the code of class {kind.__name__} was replaced"
-    # the forward of the whole model is what a schedule replaces; it is checked there
+    # applying a schedule replaces the forward of the whole model, so that one is checked there
     if kind not in ASSUMED and "forward" in vars(module):
         return "its forward was replaced"
     if kind not in ASSUMED and is_hooked(module):
@@ -116,7 +116,7 @@ def _patched(kind):
         return True
     own = kind.forward if issubclass(kind, nn.Module) else kind.__call__
     code = getattr(own, "__code__", None)
-    # a decorator of diffusers' own lies elsewhere in diffusers
+    # anywhere in the package, as a decorator of diffusers may be defined in another of its files
     home = Path(sys.modules[kind.__module__].__file__)
     roots = {home.parents[i].name: home.parents[i] for i in range(len(home.parents))}
     root = roots.get("diffusers") or roots.get("torch")

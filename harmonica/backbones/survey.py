@@ -1,4 +1,6 @@
-"""What a model's units take and which of them do nothing, found by running it on given inputs."""
+"""Which units a model has, their MACs and feature sizes, and which of them have no effect: found by
+running it on given inputs.
+"""
 
 from dataclasses import dataclass
 
@@ -11,9 +13,9 @@ from harmonica.backbones.generic import mapped
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """Of one forward, all of its batch. names, macs (multiply-accumulates) and elements (numbers in
-    the feature): of each of the N units. fixed: multiply-accumulates outside the units. free: the
-    units whose features never reach the output.
+    """Counts for one forward of a whole batch. names, macs (multiply-accumulates) and elements
+    (numbers in the feature): of each of the N units. fixed: multiply-accumulates outside the units.
+    free: the units whose features never reach the output.
     """
 
     names: tuple[str, ...]
@@ -57,11 +59,12 @@ def count_units(units, *args, **kwargs):
 
 @torch.no_grad()
 def free_units(units, *args, **kwargs):
-    """The units of the last block whose features never reach the model's output: what the last
-    block of a model with two streams adds to the prompt's, say. Computing them or not changes
-    nothing, so they do not count in a schedule's share of computed units.
+    """The units of the last block whose features never reach the model's output; for example, in a
+    model with two streams, what the last block adds to the prompt's stream. Skipping them changes
+    nothing, so they do not count in a schedule's CUR.
 
-    Found by putting NaN in the place of each, one forward per unit: it shows wherever it is read.
+    Found by replacing each unit's feature by NaN, in one forward per unit: if the feature is used,
+    the output has NaN.
     """
     last = [i for i, block in enumerate(units.blocks) if block == units.blocks[-1]]
     kwargs = kwargs | {"return_dict": False}

@@ -1,9 +1,8 @@
 """U-ViT (Bao et al., 2023) as 2 (depth + 1) cacheable blocks: attention and feed-forward of each
-transformer block, those in, the middle one, those out.
+transformer block, in-blocks first, then the middle block and the out-blocks.
 
 No block has a gate: the cached feature is what the block adds. The linear layers of the long skips
-are no blocks of a schedule; they run at every step, on what the stream was on the way in at that
-very step.
+do not belong to a cacheable block: they run at every step, on the skips of the same step.
 """
 
 from functools import partial
@@ -14,8 +13,8 @@ import torch
 class UViT:
     """The backbone contract (see harmonica.backbones) over a UViTModel.
 
-    h is (B, tokens, width), label and time among the tokens, so c is empty. Guidance acts on all
-    channels. The model's own weights are used in place and are not changed.
+    h is (B, tokens, width); label and time are tokens, so c is empty. Guidance acts on all channels.
+    The model's own weights are used in place and are not changed.
     """
 
     kinds = ("attn", "mlp")
@@ -36,7 +35,7 @@ class UViT:
         return torch.cat([labels, torch.full_like(labels, self.null_label)])
 
     def prepare(self, labels):
-        """labels (B,) int64, the null label being `null_label` -> their tokens (B, 1, width)."""
+        """labels (B,) int64, `null_label` among them -> their tokens (B, 1, width)."""
         return self.model.label_emb(labels)[:, None]
 
     def time(self, t):
@@ -48,11 +47,11 @@ class UViT:
         return self.start_at(x, self.time(t), label)
 
     def starts(self, rows):
-        """One start(x, time(t), label) per row of a keep mask: all the same."""
+        """One start(x, time(t), label) per row of a keep mask: the same one for every row."""
         return [self.start_at] * len(rows)
 
     def start_at(self, x, time, label):
-        """`start` from time(t), which is the same for every batch of a step."""
+        """The same as `start`, but takes time(t), which can be shared by all batches of a step."""
         return self.model.tokens(x, time, label), ()
 
     def through(self, h, c, at):

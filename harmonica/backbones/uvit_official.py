@@ -1,9 +1,9 @@
-"""U-ViT (Bao et al., 2023) as a plain torch model under the official names, timm-free.
+"""U-ViT (Bao et al., 2023) as a plain torch model with the official names, without timm.
 
-Label, timestep and patches are all tokens of one sequence. depth / 2 blocks go in, one stands in
-the middle, depth / 2 go out; each block out first joins the stream with what the block of the same
-distance from the middle gave on the way in (a long skip). There is no adaLN: norms have weights of
-their own. The last class is the null one of classifier-free guidance.
+Label, timestep and patches are all tokens of one sequence. There are depth / 2 in-blocks, a middle
+block and depth / 2 out-blocks; each out-block first combines the stream with the output of the
+in-block at the same distance from the middle (a long skip). There is no adaLN: norms have weights
+of their own. The last class is the null class of classifier-free guidance.
 """
 
 import math
@@ -15,14 +15,15 @@ from torch import nn
 
 from harmonica.backbones.patches import convolved, from_patches
 
-MARK = "mid_block.attn.qkv.weight"  # a tensor that of the published models only a U-ViT has
+MARK = "mid_block.attn.qkv.weight"  # a tensor that, among the published models, only a U-ViT has
 LONGEST_PERIOD = 10_000  # of the sinusoids
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """What a U-ViT is. Widths in channels; depth is even and leaves the middle block out. The last
-    three are options of the official code, all off in the published ImageNet models of 256 px.
+    """The hyperparameters of a U-ViT. width in channels; depth is even and does not count the middle
+    block. The last three are options of the official code, off in the published ImageNet models of
+    256 px.
     """
 
     width: int
@@ -63,7 +64,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """skip_linear: of the blocks out, from stream and skip to a new stream; else None."""
+    """skip_linear: combines stream and skip into a new stream in out-blocks; None in others."""
 
     def __init__(self, shape, out=False):
         super().__init__()
@@ -114,7 +115,7 @@ class UViTModel(nn.Module):
 
     @torch.no_grad()
     def initialise(self):
-        """Linears and positions from a normal of 0.02, biases 0."""
+        """Linears and positions from a truncated normal with std 0.02, biases 0."""
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
         for module in self.modules():
             if isinstance(module, nn.Linear):
@@ -134,11 +135,11 @@ class UViTModel(nn.Module):
         return self.image(h)
 
     def time_token(self, t):
-        """(B,) timesteps, fractions too -> (B, 1, width)."""
+        """(B,) timesteps, also fractional -> (B, 1, width)."""
         return self.time_embed(sinusoids(t, self.shape.width).to(self.pos_embed.dtype))[:, None]
 
     def tokens(self, x, time, label):
-        """All tokens with their positions: label, time, patches. (B, L, width)"""
+        """All tokens, positions added: label, time, patches. (B, L, width)"""
         patches = self.patch_embed(x.to(self.pos_embed.dtype))
         return torch.cat([label, time, patches], dim=1) + self.pos_embed
 
@@ -158,9 +159,8 @@ def sinusoids(t, width):
 
 
 def shape_of(tensors, heads):
-    """The Shape that tensors of official names describe; they do not tell the number of heads.
-
-    KeyError naming a tensor that is missing.
+    """The Shape of a model, from its tensors under official names; only the number of heads cannot
+    be read off them. KeyError naming a tensor that is missing.
     """
     width, channels, patch, _ = tensors["patch_embed.proj.weight"].shape
     return Shape(
@@ -181,7 +181,7 @@ def shape_of(tensors, heads):
 def from_official(tensors, *, heads):
     """Build the model that the tensors describe and load them, as float32, in eval().
 
-    ValueError naming a missing or odd tensor.
+    ValueError naming a tensor that is missing or unexpected.
     """
     try:
         shape = shape_of(tensors, heads)
