@@ -1,3 +1,3 @@
-"""The verbs of the command line, one module each: `add(commands)` declares its options; torch is
-imported when it runs.
+"""The verbs of the command line, one module each. `add(commands)` declares a verb's options; torch
+is imported only when a verb runs.
 """

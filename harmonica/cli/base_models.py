@@ -1,9 +1,9 @@
-"""`python -m harmonica base-models`: train the base models of the small scales from nothing and
-measure their own quality.
+"""`python -m harmonica base-models`: train the base models of the small scales from scratch and
+measure their quality.
 
-They go to results/local-base-models (never over the shipped ones); HARMONICA_MODELS=that folder
-makes every experiment use them, and a copy of the shipped folder gets more seeds. A killed training
-goes on where it was saved.
+They go to results/local-base-models by default, never over the shipped ones. With
+HARMONICA_MODELS=that folder every experiment uses them. To add seeds to the shipped models, give a
+copy of their folder as --out. A killed training is resumed.
 """
 
 import json
@@ -13,8 +13,8 @@ from pathlib import Path
 from harmonica.cli.command import out_folder, whole
 from harmonica.errors import check
 
-# dit-digits-fine: four times the tokens of dit-digits, narrower to keep it trainable on a CPU in
-# half an hour
+# dit-digits-fine has four times the tokens of dit-digits; it is narrower, so that it can be trained
+# on a CPU in half an hour
 KINDS = {
     "dit-digits": {"patch": 2, "width": 96},
     "dit-digits-fine": {"patch": 1, "width": 64},
@@ -26,7 +26,7 @@ SCALES = {
     "digits": ("dit-digits", "dit-digits-fine", "pixart-digits", "uvit-digits"),
     "clothes": ("dit-clothes",),
 }
-# on one core, measured
+# training time, measured on one core
 MINUTES = {
     "dit-digits": 12,
     "dit-digits-fine": 25,
@@ -57,7 +57,7 @@ def add(commands):
 
 
 def _train_all(arguments):
-    """Train what is missing in arguments.out and write its models.json anew after each."""
+    """Train the models that are missing in arguments.out; its models.json is updated after each."""
     from harmonica.files import write_json
     from harmonica.lab.provenance import num_cores
     from harmonica.lab.words import count, duration
@@ -114,18 +114,20 @@ def _check(arguments):
 
 
 def _wanted(arguments):
-    """-> (kind, seed) pairs, once each."""
+    """-> the requested (kind, seed) pairs, each once, as the keys of a dict."""
     kinds = arguments.kinds or SCALES[arguments.scale]
     return dict.fromkeys((kind, seed) for kind in kinds for seed in arguments.seeds)
 
 
 def _kind(name):
-    """Of a base model by its name."""
+    """The kind of a base model, from its name."""
     return name.rsplit("-s", 1)[0]
 
 
 def _measured_by(out):
-    """Whether the judge of the clothes and what belongs to it lie in `out` or are shipped."""
+    """Whether the files that clothes are measured with (clothes.reference) are in `out`
+    or shipped.
+    """
     from harmonica.clothes import reference
     from harmonica.digits.manifest import CLOTHES
 

@@ -1,5 +1,6 @@
-"""How every command line of this repository begins and ends: options are compared with their ranges
-before anything starts, and what a user can mend is one sentence, exit code 2, no traceback.
+"""What all command lines of this repository have in common: the ranges of options are checked
+before anything starts, and a mistake that the user can correct gives one sentence and exit code 2,
+no traceback.
 """
 
 import _thread
@@ -16,22 +17,22 @@ from harmonica.errors import KEPT, BadInput, sentence
 
 
 def run(function, arguments):
-    """Call function(arguments) -> exit code: its own (None is 0), 2 for a mistake or an unusable
-    file, 130 for Ctrl-C, at whatever moment it comes.
+    """Call function(arguments) -> exit code: the function's own (None is 0), 2 for a mistake or an
+    unusable file, 130 for Ctrl-C at any moment.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # names of files need not be text of its encoding
+        if isinstance(stream, io.TextIOWrapper):  # names of files may not fit its encoding
             stream.reconfigure(errors="backslashreplace")
     with _interrupts() as interrupted:
         try:
             code = function(arguments) or 0
             sys.stdout.flush()
             return code
-        except BrokenPipeError:  # the reader of our output (head, say) has seen enough
+        except BrokenPipeError:  # the reader of our output has ended, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         except BaseException as error:
-            # imports of C extensions make other errors of a KeyboardInterrupt
+            # an import of a C extension may turn a KeyboardInterrupt into another error
             if interrupted or isinstance(error, KeyboardInterrupt):
                 line = f"interrupted: {KEPT}; the same command goes on from there"
                 print(line, file=sys.stderr)
@@ -44,7 +45,7 @@ def run(function, arguments):
 
 
 def call(parser, arguments):
-    """`run` the function of the verb that the arguments name. parser() -> the Parser."""
+    """Parse the arguments and `run` the function of the verb they name. parser() -> the Parser."""
 
     def function(arguments):
         given = parser().parse_args(arguments)
@@ -55,8 +56,8 @@ def call(parser, arguments):
 
 @contextmanager
 def _interrupts():
-    """Yield a list that is empty until Ctrl-C. Where Python would print and forget a Ctrl-C, in a
-    destructor say, it is raised again.
+    """Yield a list that is empty until Ctrl-C is pressed. Where Python would print a Ctrl-C and go
+    on, as in a destructor, it is raised again.
     """
     interrupted, hook, before = [], sys.unraisablehook, signal.getsignal(signal.SIGINT)
 
@@ -66,12 +67,12 @@ def _interrupts():
 
     def again(unraisable):
         if issubclass(unraisable.exc_type, KeyboardInterrupt):
-            # a moment later: here it would be forgotten again
+            # a moment later, as here it would be ignored again
             threading.Timer(0.05, _thread.interrupt_main).start()
         else:
             hook(unraisable)
 
-    ours = before in (signal.SIG_DFL, signal.default_int_handler)  # not ignored, as nohup does
+    ours = before in (signal.SIG_DFL, signal.default_int_handler)  # else Ctrl-C stays ignored
     if ours:
         signal.signal(signal.SIGINT, interrupt)
         sys.unraisablehook = again
@@ -84,13 +85,13 @@ def _interrupts():
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, as every other mistake is met. Options are written in full."""
+    """An argparse parser that raises BadInput for a mistake. Options cannot be abbreviated."""
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **{"allow_abbrev": False, **options})
 
     def parse_args(self, args=None, namespace=None):
-        """argparse takes "--option=--" for an option without a value, and gives an empty list."""
+        """As argparse's, but "--option=--" is an error: argparse would give it an empty list."""
         for given in sys.argv[1:] if args is None else args:
             if given.startswith("--") and given.endswith("=--"):
                 self.error(f"argument {given[:-3]}: expected one argument")
@@ -101,7 +102,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def whole(low, high, *, multiple_of=1):
-    """-> the type of an option that takes whole numbers of this range."""
+    """-> the argparse type of an option that takes whole numbers in this range."""
     right = f"give a whole number from {low} to {high}"
     right += f", a multiple of {multiple_of}" if multiple_of > 1 else ""
 
@@ -115,7 +116,9 @@ def whole(low, high, *, multiple_of=1):
 
 
 def real(low, high, *, ends=True):
-    """-> the type of an option that takes numbers of this range; `ends`: the ends are in it."""
+    """-> the argparse type of an option that takes numbers in this range. ends: they
+    are included.
+    """
     right = f"give a number from {low} to {high}" if ends else f"it lies between {low} and {high}"
 
     def convert(text):
@@ -135,21 +138,21 @@ def _number(kind, text, right):
 
 
 def text(given):
-    """The type of an option that takes a name or a path: anything but nothing."""
+    """The argparse type of an option that takes a name or a path: any text that is not blank."""
     if not given.strip():
         raise _refused(repr(given), "it is empty")
     return given
 
 
 def hexadecimal(given):
-    """The type of an option that takes the beginning of a sha256, 6 to 64 digits."""
+    """The argparse type of an option that takes the first 6 to 64 digits of a sha256."""
     if not 6 <= len(given) <= 64 or set(given.lower()) - set("0123456789abcdef"):
         raise _refused(repr(given), "give 6 to 64 hexadecimal digits")
     return given.lower()
 
 
 def out_file(*endings):
-    """-> the type of an option that names a file to be written, with one of these endings."""
+    """-> the argparse type of an option that names a file to write, with one of these endings."""
 
     def convert(given):
         if not given.endswith(endings) or Path(given).name in endings:
@@ -163,7 +166,7 @@ def out_file(*endings):
 
 
 def out_folder(given):
-    """The type of an option that names a folder to be written into; it need not exist."""
+    """The argparse type of an option that names a folder to write into; it need not exist."""
     if Path(text(given)).exists() and not Path(given).is_dir():
         raise _refused(repr(given), "it is a file; name a folder")
     _can_be_made(given)
@@ -171,7 +174,7 @@ def out_folder(given):
 
 
 def _can_be_made(given):
-    """Refuse what lies below a file, or in a folder that cannot be written."""
+    """Refuse a path that lies below a file, or in a folder that cannot be written."""
     try:
         there = next(
             path for path in (Path(given), *Path(given).absolute().parents) if path.exists()

@@ -1,5 +1,5 @@
-"""`python -m harmonica evaluate`: ADM's metrics of any samples (.npz or folder), and references
-made of any images.
+"""`python -m harmonica evaluate`: compute ADM's metrics of any samples (.npz or folder), or make a
+reference from any images.
 """
 
 import json
@@ -10,7 +10,7 @@ from pathlib import Path
 from harmonica.cli.command import hexadecimal, out_file, text
 from harmonica.errors import BadInput, check
 
-PUBLISHED_IMAGES = 50_000  # behind every published figure of ADM's protocol
+PUBLISHED_IMAGES = 50_000  # the number of samples that published figures are computed from
 
 
 def add(commands):
@@ -71,7 +71,7 @@ def _evaluate(arguments):
 
 
 def _check_options(arguments):
-    """--reference is read, with --samples; --out is written, with --make-reference."""
+    """BadInput unless --samples comes with --reference, or --make-reference with a new --out."""
     if arguments.make_reference:
         if arguments.reference or not arguments.out:
             raise BadInput("--make-reference: name the file to be made with --out Y.npz")
@@ -82,7 +82,7 @@ def _check_options(arguments):
 
 
 def _rounded(value):
-    """A figure with the digits that mean something."""
+    """A figure with its significant digits."""
     if not isinstance(value, float):
         return value
     return f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.3g}"
@@ -136,7 +136,7 @@ def _make_reference(arguments):
 
 
 def _inception(arguments):
-    """-> the extractor on the GPU if there is one, the folder that its weights are in."""
+    """-> the extractor, on the GPU if there is one; the folder of its weights."""
     from harmonica.weights.extractors import inception, inception_path
 
     path = Path(arguments.inception or inception_path())

@@ -1,5 +1,5 @@
-"""`python -m harmonica families`: the transformer classes of the installed diffusers, and what of
-them can be cached, as a page in Markdown.
+"""`python -m harmonica families`: print which transformer classes of the installed diffusers can be
+cached, and their units, as a page in Markdown.
 """
 
 HEAD = """# The transformers of diffusers {version}

@@ -1,4 +1,4 @@
-"""`python -m harmonica latents prepare IMAGES`: ImageNet as latents, for the training of
+"""`python -m harmonica latents prepare IMAGES`: encode ImageNet to latents, for the training of
 Learning-to-Cache.
 """
 

@@ -1,4 +1,4 @@
-"""A user's pipeline on a command line: the options that name it and its call, and how it is loaded."""
+"""Options of the command line that name a user's pipeline and its call; loading that pipeline."""
 
 import ast
 
@@ -9,7 +9,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 def add_options(verb, guidance):
-    """What every verb that runs a pipeline takes. guidance: the least possible scale."""
+    """Add the options that all verbs with a pipeline take. guidance: the lowest allowed scale."""
     verb.add_argument(
         "--model",
         required=True,
@@ -51,7 +51,7 @@ def chosen_device(name):
     name = name or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.empty(0, device=name).device
-    except Exception:  # of devices that torch was not built for it raises almost anything
+    except Exception:  # torch raises almost anything for devices that it was not built for
         device = None
     right = "choose cpu, or a GPU that is here"
     check(device and device.type in ("cpu", "cuda", "mps"), "device", name, right)
@@ -59,7 +59,7 @@ def chosen_device(name):
 
 
 def load(source, device, dtype=None, offload=False):
-    """A whole pipeline on a device. BadInput where there is none."""
+    """Load a whole pipeline onto a device. BadInput where there is none at `source`."""
     import torch
     from diffusers import DiffusionPipeline
 

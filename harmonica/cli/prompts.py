@@ -1,5 +1,5 @@
-"""`python -m harmonica prompts prepare CAPTIONS`: text embeddings of a pipeline, computed once and
-kept on disk.
+"""`python -m harmonica prompts prepare CAPTIONS`: compute the text embeddings of captions by a
+pipeline, once, and keep them on disk.
 """
 
 from pathlib import Path

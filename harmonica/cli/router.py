@@ -1,4 +1,4 @@
-"""`python -m harmonica router info|import|export`: look at router files of any known format and
+"""`python -m harmonica router info|import|export`: describe router files of any known format, and
 convert them.
 """
 
@@ -89,8 +89,8 @@ def _info(arguments):
 
 
 def figures(router, cur=None):
-    """What `router info` prints of the schedule that is used; MAC_fraction where the model is
-    known.
+    """The figures that `router info` prints, for the schedule that would be applied; MAC_fraction
+    only where the model is known.
     """
     from harmonica.lab.cost import mac_fraction
     from harmonica.method.schedules import cur_percent

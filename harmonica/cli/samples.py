@@ -1,5 +1,5 @@
-"""`python -m harmonica samples RUN X.npz`: the images of a run as the .npz that ADM's evaluator
-reads.
+"""`python -m harmonica samples RUN X.npz`: write the images of a run as an .npz for ADM's
+evaluator.
 """
 
 from harmonica.cli.command import out_file, text

@@ -1,4 +1,6 @@
-"""`python -m harmonica schedule info|plot|export`: look at cache schedules of any known format."""
+"""`python -m harmonica schedule info|plot|export`: describe, draw or convert cache schedules of any
+known format.
+"""
 
 import json
 
@@ -42,7 +44,7 @@ def _info(arguments):
 
 
 def figures(schedule):
-    """What `schedule info` prints."""
+    """The figures that `schedule info` prints."""
     about, error = schedule.about, schedule.about.get("error", {}).get("of", {})
     skipped = int((~schedule.keep).sum())
     known = ("method", "model", "model_sha256", "transformer", "sampler", "guidance")

@@ -1,4 +1,4 @@
-"""`python -m harmonica search`: a cache schedule for a diffusers pipeline of the user's own."""
+"""`python -m harmonica search`: search a cache schedule for a user's own diffusers pipeline."""
 
 from harmonica.cli.command import out_folder, real, whole
 from harmonica.cli.pipelines import add_options, chosen_device, load, settings
@@ -81,7 +81,7 @@ def _search(arguments):
 
 
 def one(pipe, arguments, captions, steps, out, options):
-    """The schedule of one number of steps."""
+    """Search the schedule for one number of steps; None for a dry run."""
     from harmonica.pipeline.search import search
 
     return search(
@@ -102,7 +102,7 @@ def one(pipe, arguments, captions, steps, out, options):
 
 
 def shown(schedule, steps, out):
-    """What was found, with its error on held-back noise."""
+    """The lines that report a schedule and its error on held-back noise."""
     error = schedule.about["error"]
     rows = [f"{name} {value:.3g}" for name, value in error["of"].items()]
     return (

@@ -1,4 +1,4 @@
-"""`python -m harmonica train`: a router for a diffusers pipeline of the user's own."""
+"""`python -m harmonica train`: train a router for a user's own diffusers pipeline."""
 
 from inspect import signature
 
@@ -83,7 +83,7 @@ def _train(arguments):
 
 
 def _by_call(arguments, device, prompts):
-    """Any pipeline, by its own call."""
+    """Train for any pipeline, by its own call."""
     from harmonica.pipeline.train import train
 
     options = settings(arguments.set)
@@ -109,7 +109,7 @@ def _by_call(arguments, device, prompts):
 
 
 def _by_backbone(arguments, device, captions, training):
-    """A DiT or PixArt, by the backbones and the loop of this package, which are faster."""
+    """Train for a DiT or PixArt by this package's own backbones and loop, which are faster."""
     from tqdm import tqdm
 
     from harmonica.method.precision import float32_products
@@ -180,8 +180,8 @@ def _print_result(arguments, trained, pipe):
 
 
 def _besides(pipe):
-    """What the call of this pipeline needs besides: PixArt's look for a table of sizes that there is
-    for some models only.
+    """A further argument that the pipeline's call needs, or "": PixArt's pipelines look up a table
+    of sizes, which exists for some models only.
     """
     binning = "use_resolution_binning" in signature(pipe.__call__).parameters
     without = pipe.transformer.config.sample_size not in BINNED

@@ -1,4 +1,4 @@
-"""`python -m harmonica weights check PATH`: what a file of weights is, and whether it is the
+"""`python -m harmonica weights check PATH`: describe a file of weights, and tell whether it is a
 published one.
 """
 

@@ -92,8 +92,8 @@ def describe(content, config, scale=DIGITS, device="cpu"):
 
 
 def train(config, state_path, save_every, scale=DIGITS, device="cpu"):
-    """Train from nothing, or from `state_path` where it exists -> EMA weights under official names,
-    float16.
+    """Train from scratch, or resume from `state_path` where it exists -> EMA weights under official
+    names, float16.
     """
     torch.manual_seed(config.seed)
     images, labels = (torch.from_numpy(a) for a in scale.load("train"))
