@@ -1,9 +1,9 @@
-"""Apply a router to a diffusers pipeline: the images stay, half of the block computations go.
+"""Apply a router to a diffusers pipeline: nearly the same images with half of the computations.
 
     .venv/bin/python examples/apply_router.py        (5 seconds)
 
 The pipeline is PixArt-digits, which ships with this repository: a real PixArtAlphaPipeline, only
-small. The router is the committed one that HarmoniCa trained for it.
+small. The router was trained for it by HarmoniCa, and is committed here.
 """
 
 import time
@@ -35,7 +35,7 @@ def sample(pipe):
 
 
 def timed(pipe):
-    """The images, and the seconds of the fastest of three calls."""
+    """-> the images, and the seconds of the fastest of three calls."""
     seconds = []
     for _ in range(3):
         begin = time.perf_counter()

@@ -1,9 +1,10 @@
-"""Make a router for a pipeline of your own: no images are needed, and a kill loses little.
+"""Train a router for a pipeline of your own. No images are needed, and a killed training is
+resumed.
 
     .venv/bin/python examples/make_router.py [FOLDER]        (20 seconds)
 
-It is the command `python -m harmonica train`, called from Python, for a pipeline that ships with
-this repository. For yours, name its folder or its id on the Hugging Face hub, your number of steps,
+This calls the command `python -m harmonica train` from Python, for a pipeline that ships with this
+repository. For yours, give its folder or its id on the Hugging Face hub and your number of steps,
 and leave --trajectories out: 100 is the default. FOLDER is where the router goes.
 """
 
@@ -20,7 +21,7 @@ PIPELINE = Path(__file__).resolve().parent.parent / "harmonica/digits/weights/pi
 
 
 def main(folder):
-    # What the training command is told: T = 10 steps, half of all block computations reused.
+    # The options of the training command: T = 10 steps, half of all block computations reused.
     options = {"--model": PIPELINE, "--steps": 10, "--cur": 50, "--guidance": 1, "--out": folder}
     words = [str(word) for option in options.items() for word in option]
     code = command(["train", *words, "--trajectories", "20"])

@@ -1,9 +1,10 @@
-"""Bring a schedule of your own: a mask of T steps x N blocks that says what is computed.
+"""Apply a schedule of your own: a mask of T steps x N blocks that says what is computed.
 
     .venv/bin/python examples/own_schedule.py        (5 seconds)
 
 Three masks are compared on PixArt-digits, at 10 steps: FORA, which computes everything at every
-second step; one that spends as much on the last steps; and one that reuses cross-attention alone.
+second step; one that computes as much, but at the last steps; and one that reuses only
+cross-attention.
 """
 
 from pathlib import Path
@@ -15,12 +16,12 @@ import harmonica
 from harmonica.method import router, schedules
 
 PIPELINE = Path(__file__).resolve().parent.parent / "harmonica/digits/weights/pixart-digits-s0"
-KINDS = ("attn", "cross", "mlp")  # the columns: these three in turn, layer after layer
+KINDS = ("attn", "cross", "mlp")  # the kinds of blocks in the columns, repeated for each layer
 T, N = 10, 12
 
 
 def masks():
-    """Name -> bool (T, N): row 0 is the first step, True = compute. Row 0 computes everything."""
+    """{name: bool (T, N)}. Row 0 is the first step and must compute everything; True = compute."""
     late = schedules.full(T, N)
     late[1 : 1 + T // 2] = False
 
@@ -46,7 +47,7 @@ def main():
     pipe = PixArtAlphaPipeline.from_pretrained(PIPELINE)
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler.set_timesteps(T)
-    timesteps = tuple(pipe.scheduler.timesteps.tolist())  # what the mask was made for
+    timesteps = tuple(pipe.scheduler.timesteps.tolist())  # those that the mask is made for
     uncached = sample(pipe)
     for name, keep in masks().items():
         own = router.from_keep(keep, timesteps=timesteps, about={"kinds": KINDS})

@@ -3,8 +3,8 @@
     .venv/bin/python examples/pixart_sigma.py           on a GPU
     .venv/bin/python examples/pixart_sigma.py --tiny    a few random weights, seconds, no download
 
-dry_run=True only says what it takes. `hf upload you/sigma-50 sigma-50` shares the folder, and
-harmonica.apply(pipe, "you/sigma-50") uses it anywhere.
+With dry_run=True the search only prints what it would cost. `hf upload you/sigma-50 sigma-50`
+shares the folder, and harmonica.apply(pipe, "you/sigma-50") uses it anywhere.
 """
 
 import sys

@@ -3,8 +3,8 @@
     .venv/bin/python examples/qwen_image.py           on a GPU
     .venv/bin/python examples/qwen_image.py --tiny    a few random weights, seconds, no download
 
-dry_run=True only says what it takes. `hf upload you/qwen-image-50 qwen-image-50` shares the folder, and
-harmonica.apply(pipe, "you/qwen-image-50") uses it anywhere.
+With dry_run=True the search only prints what it would cost. `hf upload you/qwen-image-50
+qwen-image-50` shares the folder, and harmonica.apply(pipe, "you/qwen-image-50") uses it anywhere.
 """
 
 import sys

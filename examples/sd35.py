@@ -3,8 +3,8 @@
     .venv/bin/python examples/sd35.py           on a GPU
     .venv/bin/python examples/sd35.py --tiny    a few random weights, seconds, no download
 
-dry_run=True only says what it takes. `hf upload you/sd35-50 sd35-50` shares the folder, and
-harmonica.apply(pipe, "you/sd35-50") uses it anywhere.
+With dry_run=True the search only prints what it would cost. `hf upload you/sd35-50 sd35-50` shares
+the folder, and harmonica.apply(pipe, "you/sd35-50") uses it anywhere.
 """
 
 import sys

@@ -1,10 +1,11 @@
-"""Search a cache schedule for a pipeline, and apply it: half of the computations, nearly the images.
+"""Search a cache schedule for a pipeline and apply it: nearly the same images, half the
+computation.
 
     .venv/bin/python examples/search_schedule.py [FOLDER]        (about half a minute)
 
 The pipeline is PixArt-digits, which ships with this repository: a real PixArtAlphaPipeline, only
-small. FOLDER is where the schedule goes, with a card that says how good it is; `hf upload ID FOLDER`
-shares it. For a pipeline of yours leave images and rounds out: 48 and 4 are the defaults.
+small. FOLDER is where the schedule goes, with a card that says how good it is; `hf upload ID
+FOLDER` shares it. For your pipeline leave images and rounds out: 48 and 4 are the defaults.
 """
 
 import sys

@@ -1,6 +1,7 @@
-"""What the examples of large models run on with --tiny: the same pipeline, a few random weights.
+"""Tiny pipelines, on which the examples of large models run with --tiny: the same classes with a
+few random weights.
 
-No text encoder is there: a prompt's embedding is made of random numbers.
+There is no text encoder: a prompt's embedding is made of random numbers.
 """
 
 import inspect
@@ -13,12 +14,12 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 STEPS = 4
-QUICK = {"images": 2, "rounds": 0, "quiet": True}  # of the search
+QUICK = {"images": 2, "rounds": 0, "quiet": True}  # arguments of a search that takes seconds
 
 
 def tiny(name):
-    """-> a pipeline, few steps, arguments of its calls, and how to search it in seconds, in a folder
-    for this run.
+    """-> a pipeline, a small number of steps, further arguments of its call, and the arguments of a
+    quick search into a temporary folder.
     """
     from tiny_pipelines import PIPELINES
 
@@ -32,7 +33,9 @@ def tiny(name):
 
 
 class Embedding:
-    """A pipeline's encode_prompt, of these embeddings: each prompt has them in a size of its own."""
+    """In place of a pipeline's encode_prompt: gives fixed embeddings, scaled differently for each
+    prompt.
+    """
 
     def __init__(self, encode, embeddings):
         self.encode, self.embeddings = encode, embeddings

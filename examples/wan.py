@@ -3,8 +3,8 @@
     .venv/bin/python examples/wan.py           on a GPU
     .venv/bin/python examples/wan.py --tiny    a few random weights, seconds, no download
 
-dry_run=True only says what it takes. `hf upload you/wan-50 wan-50` shares the folder, and
-harmonica.apply(pipe, "you/wan-50") uses it anywhere.
+With dry_run=True the search only prints what it would cost. `hf upload you/wan-50 wan-50` shares
+the folder, and harmonica.apply(pipe, "you/wan-50") uses it anywhere.
 """
 
 import sys

@@ -1,6 +1,7 @@
-"""Make an environment or bring it up to date: requirements.lock, then this checkout, editable.
+"""Make an environment, or update it: install requirements.lock, then this checkout as editable.
 
-python3 tools/install.py [FOLDER]; its stamp comes last, so what was interrupted is done again."""
+python3 tools/install.py [FOLDER]. A stamp is written last, so an interrupted install is
+repeated."""
 
 import re
 import shutil
@@ -37,7 +38,7 @@ def install(folder):
         return print(f"install: {folder} is up to date")
     print(f"install: {folder}: a new one takes 3 GB of downloads, 7 GB of disk (macOS: 0.5, 2)")
     conda = any(folder.glob("*")) and not (folder / "pyvenv.cfg").exists()
-    metadata = folder.glob("lib/python3*/site-packages/*.dist-info")  # a killed pip leaves halves
+    metadata = folder.glob("lib/python3*/site-packages/*.dist-info")  # some left by a killed pip
     whole = [i.name for i in metadata if conda or (i / "INSTALLER").exists() or shutil.rmtree(i)]
     if not conda and not (python.exists() and any(name.startswith("pip-") for name in whole)):
         run(sys.executable, "-m", "venv", *["--without-pip"] * bool(UV), folder)
@@ -45,8 +46,8 @@ def install(folder):
     brought = "" if kept else pins["torch"]
     stamp.write_text(f"{ROOT}\n{brought}\nunfinished")
     pip = [UV, "pip", "install", "-p", python] if UV else [python, "-m", "pip", "install"]
-    if not conda:  # there only what is missing is added, by the ranges of pyproject.toml
-        cuda = r"torch|torchvision|triton|nvidia-.*|cuda-.*" if kept else ""  # that stays
+    if not conda:  # a conda environment gets only what is missing, by pyproject.toml's ranges
+        cuda = r"torch|torchvision|triton|nvidia-.*|cuda-.*" if kept else ""  # kept as they are
         run(*pip, "--no-deps", *(f"{p}=={pins[p]}" for p in pins if not re.fullmatch(cuda, p)))
     run(*pip, "--no-build-isolation", "-e", ".[dev,notebooks]", *(f"torch=={v}" for v in kept))
     stamp.write_text(f"{ROOT}\n{brought}\n{lock}{project}")

@@ -1,6 +1,6 @@
-"""The daemons behind local_cluster: how a one-node Slurm is started, asked and stopped.
+"""Starts, queries and stops the daemons of local_cluster's one-node Slurm.
 
-Standard library only. Every function takes the folder; nothing is kept elsewhere.
+Standard library only. Every function takes the cluster's folder; no state is kept elsewhere.
 """
 
 import os
@@ -17,7 +17,7 @@ from pathlib import Path
 DAEMONS = ("slurmd", "slurmctld", "munged")  # in the order of stopping
 PROGRAMS = (*DAEMONS, "slurmstepd", "scontrol", "sinfo", "squeue", "scancel", "sbatch", "srun")
 PATH = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-START_S, CANCEL_S, STOP_S, CLIENT_S = 30, 20, 10, 15  # how long to wait
+START_S, CANCEL_S, STOP_S, CLIENT_S = 30, 20, 10, 15  # seconds to wait at most
 
 
 def start(folder):
@@ -29,13 +29,14 @@ def start(folder):
         "pid-file": "munged.pid",
         "log-file": "munged.log",
     }
-    fresh = ("-c", "-f", f"{folder}/slurm.conf")  # -c: take over no state
+    fresh = ("-c", "-f", f"{folder}/slurm.conf")  # -c: ignore saved state
     for command in (
         ("munged", *(f"--{option}={folder}/{name}" for option, name in munge.items())),
         ("slurmctld", *fresh),
         ("slurmd", *fresh, "-d", shutil.which("slurmstepd", path=PATH)),
     ):
-        with open(folder / "start.log", "ab") as log:  # a file: the daemon would keep a pipe open
+        # output goes to a file: a pipe would be kept open by the daemon, and run() would not return
+        with open(folder / "start.log", "ab") as log:
             done = subprocess.run(
                 command,
                 env=environment(folder),
@@ -58,7 +59,9 @@ def ends_of_logs(folder):
 
 
 def halt(folder):
-    """Cancel all jobs, stop the daemons, kill what a crash left. -> whether anything ran."""
+    """Cancel all jobs, stop the daemons, kill what a crash has left over -> whether
+    anything ran.
+    """
     if state(folder) and (jobs := client(folder, "squeue", "--noheader", "--format=%A").split()):
         client(folder, "scancel", *set(jobs))
         wait(CANCEL_S, lambda: not client(folder, "squeue", "--noheader"))
@@ -75,18 +78,18 @@ def halt(folder):
 
 
 def state(folder):
-    """The node's state as sinfo has it; "" where the cluster is not up: a daemon gone, no answer,
-    or the node down.
+    """The node's state as sinfo prints it; "" where the cluster is not up, because a daemon has
+    ended, gives no answer, or the node is down.
     """
     if not all(pid_of(folder, name) for name in DAEMONS) or not client(folder, "scontrol", "ping"):
-        # ping first: without a controller it gives up at once, other clients hang for seconds
+        # ping comes first: without a controller it fails at once, where other clients hang
         return ""
     found = client(folder, "sinfo", "--noheader", "--partition=ci", "--format=%T")
     return "" if found.startswith(("down", "unknown")) or found.endswith("*") else found
 
 
 def client(folder, *command):
-    """stdout of a Slurm client, "" where it fails or hangs."""
+    """The stdout of a Slurm client command; "" where it fails or hangs."""
     try:
         done = subprocess.run(
             command,
@@ -102,16 +105,16 @@ def client(folder, *command):
 
 
 def environment(folder):
-    """This process's environment with our configuration, and without the job that it may be part
-    of.
+    """This process's environment with the cluster's configuration, and without the variables of a
+    Slurm job that this process may run in.
     """
     outside = {key: value for key, value in os.environ.items() if not key.startswith("SLURM")}
     return {**outside, "PATH": PATH, "SLURM_CONF": f"{folder}/slurm.conf"}
 
 
 def pid_of(folder, name):
-    """The daemon's process id by its pid file; None where it does not run, or another process has
-    that id now.
+    """The daemon's process id, from its pid file; None where it does not run, or where that id now
+    belongs to another process.
     """
     try:
         pid = int((folder / f"{name}.pid").read_text())
@@ -121,8 +124,8 @@ def pid_of(folder, name):
 
 
 def step_daemons(folder):
-    """-> process ids of the slurmstepd that listen in our spool folder; they outlive the other
-    daemons.
+    """-> the process ids of slurmstepd processes that listen in the cluster's spool folder; they
+    outlive the other daemons.
     """
     for path in folder.glob("spool/localhost_*"):
         with socket.socket(socket.AF_UNIX) as link, suppress(OSError):

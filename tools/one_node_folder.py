@@ -1,4 +1,4 @@
-"""The private folder behind local_cluster: what a one-node Slurm reads and where it keeps itself.
+"""The private folder of local_cluster's one-node Slurm: its configuration, keys, state and logs.
 
 Standard library only.
 """
@@ -10,7 +10,7 @@ import socket
 import time
 from contextlib import suppress
 
-MARK = "# local_cluster: "  # begins every slurm.conf of ours
+MARK = "# local_cluster: "  # the beginning of every slurm.conf written here
 
 SLURM_CONF = (
     MARK
@@ -68,7 +68,9 @@ squeue --noheader --array --states=all --jobs="$ids" --format='%i|%T|%N' 2>/dev/
 
 
 def is_ours(folder):
-    """Whether a folder may be wiped: it is new, or ours and empty or laid out by `prepare`."""
+    """Whether a folder may be wiped: it does not exist, or belongs to this user and is empty or was
+    laid out by `prepare`.
+    """
     if not folder.exists():
         return True
     return folder.stat().st_uid == os.getuid() and bool(
@@ -77,15 +79,17 @@ def is_ours(folder):
 
 
 def described(folder):
-    """The node as `prepare` was given it; None where the folder has no slurm.conf of ours."""
+    """The `node` that `prepare` was given; None where the folder has no slurm.conf
+    written by it.
+    """
     with suppress(OSError):
         line = (folder / "slurm.conf").read_text().partition("\n")[0]
         return line.removeprefix(MARK) if line.startswith(MARK) else None
 
 
 def prepare(folder, node, num_gpus):
-    """Lay out the folder anew: configuration, key, fake GPUs and the sacct stand-in. node: its
-    claims, as in slurm.conf.
+    """Lay out the folder anew: configuration, key, fake GPUs and the stand-in for sacct. node: the
+    resources the node claims to have, in the syntax of slurm.conf.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -105,8 +109,8 @@ def prepare(folder, node, num_gpus):
     (folder / "gres.conf").write_text(
         f"NodeName=localhost Name=gpu File={folder}/gpu/fake[0-{num_gpus - 1}]\n"
     )
-    # No cgroup is used. But a slurmd that may choose its plugin exits where it finds no cgroups,
-    # or (22.05) only cgroup v2.
+    # No cgroup is used, but the plugin must be named: left to choose, slurmd exits where it finds
+    # no cgroups, or (22.05) only cgroup v2.
     (folder / "cgroup.conf").write_text("CgroupPlugin=cgroup/v1\n")
     for name, mode in {
         "key": 0o700,

@@ -1,15 +1,15 @@
-"""The benchmark: one module per table, each a generator of rows; `python -m harmonica.bench` runs
-and writes them.
+"""The benchmark: one module for each table, whose rows(setting) yields the rows. `python -m
+harmonica.bench` measures and writes them all. The modules' docstrings are the tables' titles.
 
-Everything that a ratio compares is timed in turn in one process after a warm-up. A time is a
-median, with its interquartile range over the repeats; a ratio is the median of the ratios within
-one repeat, so that a drift of the machine's speed cancels. Beside it stands the ratio of the
-fastest repeats, which other load touches least. Absolute times are this machine's; the ratios are
-what to quote.
+All that a ratio compares is timed alternately in one process, after a warm-up. A time is the median
+over the repeats, with the interquartile range. A ratio is the median of the ratios within a repeat,
+so that a drift of the machine's speed cancels. Beside it is the ratio of the fastest repeats, which
+other load on the machine affects least. Absolute times hold for this machine only; quote the
+ratios.
 """
 
 import os
 
 os.environ.setdefault(
     "KINETO_LOG_LEVEL", "5"
-)  # torch's profiler speaks of a missing GPU; read when torch is imported
+)  # silences the profiler where there is no GPU; torch reads it when it is imported

@@ -80,7 +80,7 @@ def parser():
 
 
 def bench(arguments):
-    """All tables, printed as they are measured, then written to arguments.out."""
+    """Measure and print all tables, then write them to arguments.out."""
     torch.set_num_threads(1)
     keep_freed()
     setting = Setting(arguments.model, arguments.repeats, arguments.backends)
@@ -115,8 +115,8 @@ def bench(arguments):
 
 
 def _measured(table, setting):
-    """-> a table's rows; of the one with the smallest ratio (of those that can be profiled), what
-    its time is made of.
+    """-> a table's rows; and, for the row with the smallest ratio among those that can be profiled,
+    its profile.
     """
     rows, worst, slowest = [], None, None
     for row, profiled in table.rows(setting):

@@ -28,7 +28,7 @@ BATCHES = (1, 8)
 
 
 def rows(setting, shapes=SHAPES):
-    """The same on every machine: `setting` is not asked."""
+    """The rows are the same on every machine, so `setting` is not used."""
     for name, of_shape in shapes.items():
         numberless = FakeTensorMode(allow_non_fake_inputs=True)
         with numberless, _default(torch.bfloat16):
@@ -48,7 +48,7 @@ def rows(setting, shapes=SHAPES):
 
 @contextmanager
 def _default(dtype):
-    """New floating-point tensors have this dtype."""
+    """Within the `with` block, new floating-point tensors have this dtype by default."""
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
@@ -68,7 +68,7 @@ def _masks(num_blocks):
 
 @torch.no_grad()
 def _peak(case, batch, plan, numberless):
-    """Of a walk, beside the weights."""
+    """The peak memory of a walk in bytes, without the weights."""
     with numberless:
         denoiser, x = replace(case, num_steps=NUM_STEPS).denoiser(batch), case.noise(batch)
         return live_peak(lambda: denoiser.walk(denoiser.begin(x), follow(denoiser, plan)))

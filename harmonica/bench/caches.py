@@ -1,4 +1,4 @@
-"""The caches of other packages that the table of peers compares (peers.py), each with its settings."""
+"""The caches of other packages that peers.py compares with, each with its settings."""
 
 import ast
 import io
@@ -17,7 +17,9 @@ THRESHOLDS = (0.1, 0.2, 0.3)
 
 @dataclass(frozen=True)
 class Cache:
-    """A cache of another package. enable(run, setting) lets run.pipe use it."""
+    """A cache of another package. enable(run, setting) applies it to run.pipe (run: a
+    peers.Run).
+    """
 
     name: str
     settings: tuple
@@ -26,7 +28,7 @@ class Cache:
 
 
 def caches():
-    """Those whose packages are here."""
+    """The caches whose packages are installed."""
     own = [
         Cache("FirstBlockCache", THRESHOLDS, first_block),
         Cache("MagCache", THRESHOLDS, mag),
@@ -49,7 +51,9 @@ def first_block(run, threshold):
 
 
 def mag(run, threshold):
-    """Calibrated on the same call, which prints what it found."""
+    """Calibrated on the same call. diffusers prints the ratios it finds, so they are read from
+    stdout.
+    """
     printed, calibrated = io.StringIO(), run.fresh()
     config = hooks.MagCacheConfig(calibrate=True, num_inference_steps=run.steps)
     hooks.apply_mag_cache(calibrated.pipe.transformer, config)
@@ -66,7 +70,7 @@ def mag(run, threshold):
 
 
 def pyramid(run, interval):
-    """Both attentions at every step of this interval, at all timesteps."""
+    """Both attentions are computed once per `interval` calls, at all timesteps."""
     now = []
     run.pipe.transformer.register_forward_pre_hook(
         lambda model, args, options: now.append(int(options["timestep"].flatten()[0])),
@@ -83,7 +87,9 @@ def pyramid(run, interval):
 
 
 def taylor(run, interval):
-    """All attentions and feed-forwards; its default patterns find nothing here."""
+    """On all attentions and feed-forwards, named here as its default patterns match
+    none of them.
+    """
     config = hooks.TaylorSeerCacheConfig(
         cache_interval=interval,
         disable_cache_before_step=2,
@@ -94,8 +100,8 @@ def taylor(run, interval):
 
 
 def cache_dit(calibrator):
-    """-> enable(run, setting): every second step by a mask, or a threshold; the first block always
-    computes, as it must there.
+    """-> enable(run, setting). setting: "1010", a mask that computes every second step, or a
+    threshold. The first block always computes, which cache-dit requires.
     """
 
     def enable(run, setting):

@@ -1,5 +1,5 @@
-"""What is timed: a digits model, or one of a published shape with random weights, on the machine's
-device.
+"""The models that are timed: a digits model, or one of a published shape with random weights, on
+the machine's device.
 """
 
 from collections.abc import Callable
@@ -25,8 +25,8 @@ TEXT_TOKENS, CAPTION_CHANNELS = 120, 4096
 
 @dataclass(frozen=True)
 class Case:
-    """One model. cond(batch); theirs(model, x, t, cond): diffusers' own forward; guidance and steps
-    of a sampling run.
+    """One model to time. cond(batch): its conditioning. theirs(model, x, t, cond): diffusers' own
+    forward. guidance, num_steps: of a sampling run.
     """
 
     name: str
@@ -54,8 +54,8 @@ class Case:
         )
 
     def schedules(self):
-        """name -> Schedule: random ones of three CURs, FORA at interval 2, the random one of 50 %
-        with every skipped block predicted from two features; and the case's own.
+        """{name: Schedule}: random ones at three CURs, FORA at interval 2, the random one of 50 %
+        with all skipped blocks predicted from two features, and those in `more`.
         """
         blocks = self.backbone.num_blocks
         found = {
@@ -71,8 +71,8 @@ class Case:
         return found | predicted | (self.more or {})
 
     def _predicted(self, keep):
-        """A mask whose skipped blocks are predicted, from two features where two are there; the
-        values do not matter.
+        """A Schedule whose skipped blocks are predicted, from two features once a block has
+        computed twice. The values of the weights do not matter for timing.
         """
         line = torch.tensor([1.5, -0.5, 0.0], dtype=torch.float16)
         same = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float16)
@@ -84,8 +84,8 @@ class Case:
         return Schedule(keep=keep, weights=weights)
 
     def modules(self, backend):
-        """The backbone where this backend calls its modules, else None: hooks on them would be
-        nothing or a recompilation.
+        """The backbone if this backend calls its modules, else None: hooks on them would do
+        nothing, or cause a recompilation.
         """
         return self.backbone if backend == "eager" else None
 
@@ -97,8 +97,8 @@ class Case:
 
 
 def dit_s2():
-    """DiT-S/2 at 256 px: 256 tokens. Four steps: a ratio does not depend on how often they are
-    repeated.
+    """DiT-S/2 at 256 px, 256 tokens. Four steps are enough, as ratios hardly depend on their
+    number.
     """
     return dit(384, depth=12, heads=6, name="DiT-S/2", num_steps=4, guidance=1.0)
 
@@ -117,7 +117,7 @@ def dit(width, *, depth, heads, sample_size=32, name="DiT", num_steps=20, guidan
 
 
 def pixart(sample_size, depth=28, heads=16):
-    """PixArt-alpha's shape; at 1024 px it has size conditions."""
+    """A PixArt of PixArt-alpha's shape with random weights; at 1024 px it has size conditions."""
     torch.manual_seed(0)
     sized = sample_size == 128
     model = _placed(
@@ -148,8 +148,8 @@ def pixart(sample_size, depth=28, heads=16):
 
 
 def _texts(like, side, batch):
-    """One random text for the whole batch, as its null text, too. like: a tensor of its dtype and on
-    its device. side: in pixels, where the model knows the size.
+    """The conditioning of a batch: one random text for all images and for the null text. like: a
+    tensor with the wanted dtype and device. side: in pixels, for a model with size conditions.
     """
     text = torch.randn(1, TEXT_TOKENS, CAPTION_CHANNELS, generator=_seeded(1)).to(like)
     mask, sizes = torch.ones(1, TEXT_TOKENS, device=like.device), (None, None)
@@ -171,8 +171,8 @@ def _theirs_of_pixart(model, x, t, cond):
 
 
 def of_dit(name, model, **settings):
-    """The Case of a DiT of diffusers, in diffusers' numerics: the same work as the official ones,
-    and bits to compare with.
+    """The Case of a diffusers DiT, in diffusers' numerics: these take the same work as the official
+    ones, and their output can be compared bit for bit.
     """
     backbone, device = DiT(model, "diffusers"), next(model.parameters()).device
     return Case(
@@ -185,7 +185,7 @@ def of_dit(name, model, **settings):
 
 
 def _placed(model):
-    """On the GPU in bfloat16 where there is one, frozen."""
+    """The model, frozen, on the GPU in bfloat16 if there is one."""
     if torch.cuda.is_available():
         model = model.to(device="cuda", dtype=torch.bfloat16)
     return model.eval().requires_grad_(False)

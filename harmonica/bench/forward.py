@@ -43,7 +43,7 @@ def rows(setting):
 
 def _compiled(model):
     """A copy of diffusers' model, each block compiled, as its documentation advises."""
-    torch._dynamo.config.recompile_limit = MANY  # one function serves the blocks of all shapes
+    torch._dynamo.config.recompile_limit = MANY  # all blocks of all shapes share one code object
     model = deepcopy(model)
     for block in model.transformer_blocks:
         block.compile(fullgraph=True, dynamic=False)

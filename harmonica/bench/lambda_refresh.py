@@ -9,7 +9,7 @@ from harmonica.method import iepo
 from harmonica.method.train import initial_logits
 
 TAU, REPEATS = 0.1, 7
-FORKS = (1, 4)  # walked together
+FORKS = (1, 4)  # how many forks are walked as one batch
 
 
 def rows(setting, repeats=REPEATS):

@@ -5,8 +5,8 @@ SHARE of all attentions and feed-forwards, a context of its own for each call, a
 earlier one. For each number of steps and guidance two schedules are searched: one computes no more
 than the cache that computes least, one no more than the cache whose error is least. Beside a cache
 stands that of the two which computes more, but not more than the cache. error: mean squared
-difference of the final latents from the uncached ones. ratio: their time over ours, whole calls, all
-timed in turn; speedup: uncached over ours.
+difference of the final latents from the uncached ones. ratio: their time over ours, whole calls,
+all timed in turn; speedup: uncached over ours.
 """
 
 import copy
@@ -32,8 +32,8 @@ CALLS = ((10, 1.0), (10, 4.5), (20, 1.0), (20, 4.5))  # steps, guidance
 
 @dataclass(frozen=True)
 class Candidate:
-    """One cache with its setting, or one schedule. share: of all attentions and feed-forwards that
-    it computes. call(): the pipeline's call.
+    """One cache with its setting, or one schedule. share: the share of all attentions and
+    feed-forwards that it computes. call(): calls the pipeline.
     """
 
     package: str
@@ -45,14 +45,16 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Run:
-    """One pipeline, and the call that is compared."""
+    """One pipeline, and the call of it that is compared."""
 
     pipe: PixArtAlphaPipeline
     steps: int
     guidance: float
 
     def fresh(self):
-        """The same of a pipeline of its own, and of a class of its own, which some caches patch."""
+        """The same Run on a copy of the pipeline, with a class of its own, as some caches patch
+        that.
+        """
         kind = type("PixArtAlphaPipeline", (PixArtAlphaPipeline,), {})
         parts = {
             **self.pipe.components,
@@ -71,7 +73,7 @@ class Run:
             return self.ours()
 
     def ours(self):
-        """The call alone: no cache of diffusers is at work."""
+        """The bare call, for runs that use no cache of diffusers."""
         size = self.pipe.transformer.config.sample_size
         shape = IMAGES, self.pipe.transformer.config.in_channels, size, size
         return self.pipe(
@@ -85,7 +87,7 @@ class Run:
         ).images
 
     def computed(self):
-        """-> latents, and the share of attentions and feed-forwards that ran."""
+        """-> the latents, and the share of attentions and feed-forwards that were computed."""
         blocks, calls = self.pipe.transformer.transformer_blocks, []
         inner = [part for b in blocks for part in (b.attn1.to_q, b.attn2.to_q, b.ff.net[0])]
         handles = [part.register_forward_hook(lambda *_: calls.append(1)) for part in inner]
@@ -110,7 +112,9 @@ def rows(setting):
 
 
 def compared(run, theirs, ours):
-    """-> a row for each of theirs. ours: schedules, those that compute less first."""
+    """-> a row for each Candidate in `theirs`. ours: schedules, the ones that compute
+    less first.
+    """
     calls = {id(one): timing.waiting(one.call) for one in (*theirs, *ours)}
     seconds = interleaved({None: timing.waiting(run.ours), **calls}, REPEATS)
     for cache in theirs:
@@ -128,8 +132,8 @@ def compared(run, theirs, ours):
 
 
 def chosen(cache, run, exact):
-    """The Candidate of the setting that computes nearest to SHARE. None where every setting
-    computes everything.
+    """The Candidate of a cache with the setting whose computed share is nearest to SHARE; None
+    where every setting computes everything. exact: the uncached latents.
     """
     tried = []
     for setting in cache.settings:

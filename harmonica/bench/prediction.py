@@ -6,7 +6,7 @@ import torch
 
 from harmonica.bench import timing
 
-STEPS = [True, True, False]  # which compute all; the last one is timed, and the one before it
+STEPS = [True, True, False]  # True: all blocks compute. The last two steps are timed
 
 
 def rows(setting):
@@ -64,8 +64,8 @@ def step_of(plan, step, x, t, ctx):
 
 
 def compared(steps, blocks, repeats):
-    """The times of a predicted and a computed step beside a reused one, and per block what they
-    take beyond it, by the ratios within one repeat.
+    """A row: the times of a predicted and a computed step beside a reused one, and what they take
+    more per block, from the ratios within a repeat.
     """
     count = timing.times_at_least(steps["reused"])
     own = {name: timing.repeated(step, count) for name, step in steps.items()}

@@ -1,5 +1,5 @@
-"""What a step's time is made of: operations or kernels launched, and the share outside attention
-and feed-forward.
+"""Profiles a step: how many operations or kernels it launches, and the share of its time outside
+attention and feed-forward.
 """
 
 from contextlib import contextmanager, nullcontext
@@ -15,9 +15,10 @@ def profile(function, steps, backbone):
     """Run function (`steps` calls of the model) under torch.profiler -> {"launched_per_step",
     "share_outside"}.
 
-    Launched: CUDA kernels on a GPU, on a CPU operations that call no other. share_outside: of the
-    time that the device works, what is not spent in attention and feed-forward; None for a function
-    in which these do not run as modules (compiled, captured): its backbone is None.
+    Launched are CUDA kernels, or on a CPU operations that call no others. share_outside: the share
+    of the device's working time that is not spent in attention and feed-forward. backbone: None for
+    a function in which these do not run as modules (compiled, captured); share_outside is None,
+    too.
     """
     on_cpu, on_gpu = torch.autograd.DeviceType.CPU, torch.autograd.DeviceType.CUDA
     cuda = torch.cuda.is_available()
@@ -52,8 +53,8 @@ def profile(function, steps, backbone):
 
 @contextmanager
 def _labelled(backbone):
-    """Within, every attention, from its queries to its output's dropout, and every feed-forward is
-    a range of its own.
+    """Within the `with` block, each attention (from its queries to its output's dropout) and each
+    feed-forward is recorded as a range of the name INSIDE.
     """
     blocks = backbone.model.transformer_blocks
     attentions = [

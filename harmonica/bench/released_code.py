@@ -27,7 +27,9 @@ BATCHES, TAU = (1, 16), 0.1
 
 
 def of(path):
-    """-> the table of a checkout. BadInput where it is not one, or cannot be imported."""
+    """-> the table for a checkout at `path`. BadInput where it is not one, or cannot be
+    imported.
+    """
     for file in ("models/dynamic_models.py", "diffusion/__init__.py"):
         check(
             (path / file).is_file(),

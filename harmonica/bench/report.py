@@ -1,4 +1,4 @@
-"""Rows as text: one line each while measuring, Markdown tables at the end."""
+"""Writes rows as text: one line each while measuring, Markdown tables at the end."""
 
 import torch
 
@@ -10,7 +10,9 @@ def line(row):
 
 
 def markdown(titles, rows, profiles):
-    """titles: table -> what it compares; rows: table -> list of dicts; profiles: list of dicts."""
+    """The page in Markdown. titles: {table: what it compares}, of which the first line is used.
+    rows: {table: list of dicts}. profiles: list of dicts.
+    """
     dtype = "bfloat16; digits float32" if torch.cuda.is_available() else "float32"
     lines = [
         f"# Benchmark on {device_name()}",

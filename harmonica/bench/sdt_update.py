@@ -59,8 +59,8 @@ def rows(setting):
 
 
 def _released(case, batch, point, logits):
-    """-> a function that makes one update as the released code does: its weights have gradients,
-    nothing is shared.
+    """-> a function that makes one update as the released code does: the model's weights get
+    gradients, and teacher and student share nothing.
     """
     backbone = deepcopy(case.backbone)
     for parameter in backbone.parameters():
@@ -92,7 +92,7 @@ def _released(case, batch, point, logits):
 
 
 def saved_bytes(function):
-    """Bytes that autograd keeps for backward."""
+    """The bytes that autograd saves for the backward pass while `function` runs."""
     kept = {}
     with saved_tensors(kept):
         function()

@@ -1,4 +1,4 @@
-"""What this machine measures: which cases at which batch sizes, on which backends."""
+"""Decides what this machine measures: which cases, at which batch sizes, on which backends."""
 
 from functools import cached_property, partial
 
@@ -11,12 +11,13 @@ from harmonica.fast.plan import BACKENDS, compile_mask
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 
-FEW_ROWS = 2  # distinct rows up to which a mask is compiled here: torch.compile takes long for each
+FEW_ROWS = 2  # masks with more distinct rows are not compiled: each row takes torch.compile long
 
 
 class Setting:
-    """What this machine measures. backends: None for all that the device has. compiled: for which
-    batch sizes diffusers' own model is compiled, too (on a GPU).
+    """What this machine measures. model: a digits base model. backends: None for all that the
+    device has. compiled: the batch sizes at which diffusers' own compiled model is timed, too (on a
+    GPU).
     """
 
     compiled = (1, 8)
@@ -44,7 +45,7 @@ class Setting:
         return cases.of_dit(name, model, num_steps=20, repeats=self.repeats)
 
     def forward_cases(self):
-        """-> (case, batch sizes); large models are made one at a time."""
+        """-> pairs (case, batch sizes). On a GPU, where models are large, they are made lazily."""
         if not self.cuda:
             return [(self.digits, (1, 16, 128)), (cases.dit_s2(), (1, 8))]
         makers = [partial(cases.dit_xl2, side) for side in (32, 64)]
@@ -52,7 +53,7 @@ class Setting:
         return ((make(), (1, 8)) for make in makers)
 
     def sampling_cases(self):
-        """-> (case, batch sizes, batch sizes to compile for)."""
+        """-> triples (case, batch sizes, batch sizes to compile for), on a GPU made lazily."""
         if not self.cuda:
             return [(self.digits, (1, 8, 16, 32), (1,)), (cases.dit_s2(), (1, 16), ())]
         makers = [cases.dit_xl2, partial(cases.pixart, 64)]
@@ -63,8 +64,8 @@ class Setting:
         return (cases.dit_xl2(), 32) if self.cuda else (self.digits, 16)
 
     def plans(self, case, batch, compiled_batches, keep, weights=None):
-        """The Plan of a mask, and of the weights of its predicted entries, per backend of this
-        machine.
+        """{backend: Plan} of a mask, with the weights of its predicted entries. "compile" is left
+        out at other batch sizes than compiled_batches, and for masks of many distinct rows.
         """
         return {
             backend: compile_mask(case.backbone, keep, backend, weights)

@@ -1,20 +1,20 @@
-"""How it is timed: functions in turn with a reference, until the device is done."""
+"""Times functions alternately with a reference; a time ends when the device has finished."""
 
 import torch
 
 from harmonica.lab.cost import interleaved, quartiles
 
-AT_LEAST_MS = 30  # a measurement repeats what is shorter
-MOST_REPEATS = 15  # of measurements that repeat
+AT_LEAST_MS = 30  # one measurement calls a shorter function several times, to take this long
+MOST_REPEATS = 15  # the most repeats of such a measurement
 
 
 def waiting(function):
-    """As synchronized, without gradients."""
+    """The same as `synchronized`, with gradients off."""
     return torch.no_grad()(synchronized(function))
 
 
 def synchronized(function):
-    """A function that returns when the device is done."""
+    """-> a function that calls `function` and returns when the device has finished."""
 
     def run():
         function()
@@ -25,7 +25,7 @@ def synchronized(function):
 
 
 def compare(reference, functions, repeats):
-    """Time `reference` and the functions in turn -> per function its row: both medians in ms, ratio
+    """Time `reference` and the functions alternately -> {name: row} (see `row`), with the ratios
     reference / function.
     """
     seconds = interleaved({None: reference, **functions}, repeats, warmup=1)
@@ -33,7 +33,7 @@ def compare(reference, functions, repeats):
 
 
 def row(reference, own):
-    """Both medians in ms and their ratio, of the seconds of each repeat."""
+    """The medians in ms and the ratio of two functions. reference, own: seconds of each repeat."""
     ms, iqr = quartiles([1000 * s for s in own])
     ratio, ratio_iqr = quartiles([r / s for r, s in zip(reference, own)])
     return {
@@ -48,7 +48,7 @@ def row(reference, own):
 
 
 def times_at_least(function):
-    """How often a function is called in one measurement: for AT_LEAST_MS."""
+    """How many calls of a function one measurement makes, so that it takes about AT_LEAST_MS."""
     function()
     seconds = interleaved({"": function}, 2)[""]
     return max(1, round(AT_LEAST_MS / (1000 * min(seconds))))
@@ -59,7 +59,7 @@ def repeated(function, count):
 
 
 def per_call(row, count):
-    """A row of compare's with its times divided by `count`."""
+    """A row of `compare` with its times divided by `count`."""
     times = {
         key: [v / count for v in value] if isinstance(value, list) else value / count
         for key, value in row.items()

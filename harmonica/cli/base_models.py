@@ -34,7 +34,7 @@ MINUTES = {
     "uvit-digits": 12,
     "dit-clothes": 95,  # estimated from a step and from a forward of the 10 000 samples
 }
-# of training, of the shipped models
+# training steps of the shipped models
 STEPS = {**dict.fromkeys(SCALES["digits"], 4500), "dit-clothes": 7500}
 
 

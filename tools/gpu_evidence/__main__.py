@@ -13,7 +13,7 @@ SHARES = {
     "d": 0.5,
     "e": 0.6,
     "f": 0.5,
-}  # of the time, in minutes of 8
+}  # minutes of each part; --minutes is shared out in these proportions
 
 
 def main(argv=None):

@@ -53,7 +53,7 @@ def _timed(function):
 
 
 def decoder(sizes):
-    """sd-vae-ft-ema's shape."""
+    """An autoencoder of sd-vae-ft-ema's shape with random weights."""
     from diffusers import AutoencoderKL
 
     widths = (8, 8) if sizes.tiny else (128, 256, 512, 512)
@@ -72,7 +72,9 @@ def decoder(sizes):
 
 
 def inception(sizes):
-    """Inception with random weights: torch-fidelity's class, which reads a file, is given none."""
+    """Inception with random weights: torch-fidelity's class insists on reading a file, so it is
+    given one without weights, and loading them is switched off.
+    """
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     nothing = io.BytesIO()

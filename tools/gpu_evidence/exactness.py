@@ -32,7 +32,7 @@ from tools.gpu_evidence.tiny import tiny
 
 BOUND = {torch.float32: 2e-5, torch.bfloat16: 0.05}
 STEPS, IMAGES, WINDOW = 5, range(4), 3
-PIPELINES = ("DiT", "PixArt-Sigma", "Flux", "Wan")  # a family by plans, two by the generic backbone
+PIPELINES = ("DiT", "PixArt-Sigma", "Flux", "Wan")  # two run by plans, two by the generic backbone
 
 
 def items(sizes):
@@ -99,7 +99,7 @@ def _backends(family, dtype, backends, sizes, mask=half):
 
 
 def _planned(model, walk, plan):
-    """The images that ModelWalk gives, by a plan; twice, so that what is kept is used again."""
+    """The images of a ModelWalk, made by a plan, from the second walk: it reuses what is kept."""
     for _ in range(2):
         rngs = seeds.generators(seeds.SEARCH, 7, indices=IMAGES)
         x = seeds.normal(rngs, model.shape).to(model.device)
@@ -142,7 +142,7 @@ def _units(pipe, call):
 
 
 def _derivatives(sizes):
-    """dE by the backward sweep against differences of whole walks, float32."""
+    """Compare dE from the search's backward sweep with differences of whole walks, in float32."""
     model = loaded("DiT", torch.float32, sizes.device)
     walk = ModelWalk(model, samplers.load("ddim"), STEPS, 1.5)
     schedule = Schedule(keep=half(STEPS, walk.num_blocks))
@@ -163,8 +163,8 @@ def _derivatives(sizes):
 
 
 def moved(schedule, step, block, amount):
-    """A schedule's policy but for one entry, whose feature moves by so much of the way to the
-    computed one. Only its use there moves, not what is kept for later steps.
+    """The policy of a schedule with one entry changed: its feature is moved towards the computed
+    one by the share `amount`. The feature that is kept for later steps is not moved.
     """
     keep = schedule.keep.tolist()
 
@@ -184,7 +184,7 @@ def moved(schedule, step, block, amount):
 
 
 def _sdt(sizes):
-    """The same logits as on the CPU."""
+    """Train a router on the device and on the CPU, which must give the same logits."""
     training = RouterTraining(
         walk="sdt",
         objective="leave-one-out",

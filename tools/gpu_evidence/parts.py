@@ -1,4 +1,4 @@
-"""Running the parts: one process each, item by item, with what is left of its time."""
+"""Runs the parts: each in its own process, item by item, as long as the part has time left."""
 
 import gc
 import multiprocessing
@@ -16,12 +16,14 @@ from harmonica.lab.words import duration
 from tools.gpu_evidence import chain, digits, exactness, integers, speed, training
 
 PARTS = {"a": exactness, "b": speed, "c": training, "d": chain, "e": digits, "f": integers}
-GRACE_S = 30  # beyond a part's time, for the item at work
+GRACE_S = 30  # seconds beyond a part's time in which its current item may finish
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large everything is. tiny: seconds on a CPU. router: a published one's path, or None."""
+    """The sizes of what is measured. tiny: toy sizes, which take seconds on a CPU. router: the path
+    of a published router to time, or None.
+    """
 
     tiny: bool = False
     repeats: int = 5
@@ -33,12 +35,12 @@ class Sizes:
 
     @property
     def graph(self):
-        """The quickest backend of a plan on this device."""
+        """The fastest backend for a plan on this device."""
         return "cudagraph" if self.device.type == "cuda" else "eager"
 
 
 def in_process(part, sizes, out, seconds):
-    """Run one part in a process of its own: an error of the GPU spoils no other part."""
+    """Run one part in its own process, so that an error of the GPU does not affect other parts."""
     process = multiprocessing.get_context("spawn").Process(
         target=run, args=(part, sizes, out, seconds)
     )
@@ -54,7 +56,7 @@ def in_process(part, sizes, out, seconds):
 
 
 def _note(part, out, words):
-    """Into the part's file: the item at work and those after it are missing."""
+    """Note in the part's file that the current item and those after it are missing."""
     path = out / f"{part}.json"
     if path.exists():
         content = read_json(path)
@@ -63,7 +65,7 @@ def _note(part, out, words):
 
 
 def run(part, sizes, out, seconds):
-    """All items of a part -> out/<part>.json, written anew after each item."""
+    """Run all items of a part, and write out/<part>.json again after each."""
     end, items = time.monotonic() + seconds, {}
     for name, function in PARTS[part].items(sizes):
         begin = time.monotonic()
@@ -83,13 +85,13 @@ def run(part, sizes, out, seconds):
 def _tried(function):
     try:
         return {"rows": list(function())}
-    except Exception as error:  # whatever it is, the other items are worth their time
+    except Exception as error:  # after any error the other items are still to be measured
         traceback.print_exc()
         return {"failed": f"{type(error).__name__}: {str(error).splitlines()[0][:300]}"}
 
 
 def brief(item):
-    """An item in a line or a few."""
+    """The lines that are printed for an item."""
     for reason in ("left_out", "failed"):
         if reason in item:
             return f"{reason.replace('_', ' ')}: {item[reason]}"

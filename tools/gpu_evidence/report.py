@@ -1,4 +1,4 @@
-"""The parts' JSON files as one JSON and one Markdown page, named by the device."""
+"""Joins the parts' JSON files into one JSON file and one Markdown page, named after the device."""
 
 from harmonica.bench.report import table
 from harmonica.errors import check
@@ -22,7 +22,7 @@ HIDDEN = ("iqr_ms", "ratio_iqr", "ratio_fastest", "achieved_fastest", "repeats")
 
 
 def write(out, parts):
-    """-> the path of <device>.json; <device>.md lies beside it. The parts' own files go."""
+    """Write <device>.json and <device>.md, and delete the parts' own files -> path of the JSON."""
     known = {part: read_json(out / f"{part}.json") for part in parts if _path(out, part).exists()}
     check(known, "out", str(out), "no part wrote its file; see the errors above")
     device = next(iter(known.values()))["device"]

@@ -17,7 +17,7 @@ SAMPLED = {"DiT-XL/2 512": 4, "PixArt 512": 4, "PixArt 1024": 1}  # images, befo
 
 
 class One(Setting):
-    """The benchmark's setting with one case."""
+    """A setting of the benchmark with one case only."""
 
     def __init__(self, case, batches, backends, compiled=()):
         super().__init__("dit-digits-s0", case.repeats, backends)

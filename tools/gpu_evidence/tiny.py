@@ -10,7 +10,7 @@ TESTS = Path(__file__).resolve().parents[2] / "tests"
 
 
 def tiny(name, device):
-    """-> pipeline, call(): its latents from the same noise, steps."""
+    """-> a pipeline; call(), which returns its latents, always from the same noise; its steps."""
     if str(TESTS) not in sys.path:
         sys.path.insert(0, str(TESTS))
     from tiny_pipelines import PIPELINES, run

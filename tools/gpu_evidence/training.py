@@ -23,7 +23,7 @@ from harmonica.search.settings import Settings
 from harmonica.search.walks import ModelWalk, uncached
 from tools.gpu_evidence.speed import shapes
 
-BATCHES = (64, 32)  # images before guidance; the second where the first does not fit
+BATCHES = (64, 32)  # images, before guidance doubles them; the second if the first does not fit
 SEARCHED = 8  # images of a linearisation
 
 
@@ -64,7 +64,9 @@ def _lambda(make, sizes):
 
 
 def _linearisation(make, sizes):
-    """Memory and time of one linearisation, and the time in walks of the uncached model."""
+    """Measure memory and time of one linearisation, the latter also in walks of the
+    uncached model.
+    """
     case, count_ = make(), 2 if sizes.tiny else SEARCHED
     images, settings = range(count_), Settings(images=count_, check_images=count_)
     walk = _walk(case, case.backbone)
@@ -111,7 +113,7 @@ def _half(walk):
 
 
 def _features(case):
-    """Bytes of all features of one image's walk."""
+    """The bytes of all features in the walk of one image."""
     own = next(case.backbone.parameters())
     counts = count(case.backbone, case.cond(1))
     halves = 1 if case.guidance == 1 else 2

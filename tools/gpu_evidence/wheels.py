@@ -1,4 +1,4 @@
-"""The packages that a machine with torch but without a network is given as wheels."""
+"""Installs the packages that are missing on a machine with torch but no network, from wheels."""
 
 import subprocess
 import sys
@@ -9,8 +9,8 @@ NEEDED = ("diffusers", "torch-fidelity", "clean-fid", "submitit")
 
 
 def install(argv):
-    """Where --wheels names a folder, install its wheels into a temporary one that Python looks at
-    first. No package index is asked, and what is installed already is not touched.
+    """If --wheels names a folder, install its wheels into a temporary folder at the front of
+    sys.path. No package index is used, and installed packages are not changed.
     """
     folder = _given(argv)
     if folder is None:
