@@ -1,4 +1,4 @@
-"""Quantised linear layers computed in 8-bit integers, in place of simulated rounding."""
+"""Quantised linear layers that compute in 8-bit integers, instead of simulating the rounding."""
 
 from copy import deepcopy
 from dataclasses import replace
@@ -6,15 +6,17 @@ from dataclasses import replace
 import torch
 from torch import nn
 
-MIDDLE = 128  # taken off codes 0..255, so that they fit signed bytes
-LEAST_ROWS, MULTIPLE = 17, 8  # what torch's product of bytes asks for on a GPU: rows; features
+MIDDLE = 128  # subtracted from the codes 0..255, so that they fit signed bytes
+# torch._int_mm needs at least so many rows on a GPU, and features in such multiples
+LEAST_ROWS, MULTIPLE = 17, 8
 
 
 class Integer(nn.Module):
-    """A linear layer of weights and inputs of at most 8 bits: a product of bytes, summed in int32.
+    """A linear layer with weights and inputs of at most 8 bits, which multiplies bytes and sums
+    them in int32.
 
-    With input codes q (scale s, zero z) and weight codes w (scale r, zero y, per output) it gives
-    s r sum (q - z)(w - y) + bias, the same as Quantised gives to float rounding.
+    With input codes q (scale s, zero z) and weight codes w (scale r, zero y, per output) the result
+    is s r sum (q - z)(w - y) + bias. It equals that of Quantised up to float rounding.
     """
 
     def __init__(self, rounded, bias, inputs, place):
@@ -44,8 +46,9 @@ class Integer(nn.Module):
 
 
 def in_integers(loaded, rounded):
-    """A model of quantise.install in integers where that is possible -> Loaded: linear layers
-    whose codes are at most 8 bits wide and whose inputs are rounded. Others stay simulated.
+    """A copy of a model from quantise.install that computes in integers where it can -> Loaded.
+    Those are the linear layers whose inputs are rounded and for which `possible` is true; the
+    others keep simulating.
     """
     backbone = deepcopy(loaded.backbone)
     model = backbone.backbone.model
@@ -58,7 +61,9 @@ def in_integers(loaded, rounded):
 
 
 def possible(own):
-    """Whether a Rounded is of a linear layer and of a size that torch multiplies in bytes."""
+    """Whether torch can multiply this layer in bytes. own: the Rounded of a linear layer or
+    convolution.
+    """
     codes = own.codes
     whole = codes.ndim == 2 and not any(size % MULTIPLE for size in codes.shape)
     return whole and max(own.range.bits, own.inputs.bits) <= 8

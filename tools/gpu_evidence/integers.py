@@ -18,7 +18,7 @@ from harmonica.method import schedules
 from harmonica.method.model import Loaded
 from tools.gpu_evidence.speed import shapes
 
-BATCH, BITS, REACH = 8, 8, 6.0  # REACH: of the ranges that inputs are rounded to
+BATCH, BITS, REACH = 8, 8, 6.0  # inputs are rounded with the range -REACH to REACH
 
 
 def items(sizes):
@@ -50,7 +50,7 @@ def _forward(backend, sizes):
 
 
 def quantised(case):
-    """The backbones with simulated rounding and in integers."""
+    """-> the backbone with simulated rounding, and the one that computes in integers."""
     inputs = between(torch.tensor([-REACH]), torch.tensor([REACH]), BITS)
     rounded = {
         name: adaround.nearest(layer.weight, BITS, inputs)
