@@ -62,7 +62,7 @@ def read_json(path, field="record", remedy="delete it to have it made again"):
 
 
 def sha256(path):
-    """The sha256 of a file, in hex. Remembered as long as the file's modification time is the same."""
+    """The sha256 of a file, in hex. Computed once per modification time of the file."""
     return _sha256(path, os.stat(path).st_mtime_ns)
 
 
@@ -73,7 +73,7 @@ def _sha256(path, changed):
 
 
 def save_array(path, array):
-    """Write a .npy file. Through Python's own write, because numpy's does not report a full disk."""
+    """Write a .npy file, through Python's own write: numpy's does not report a full disk."""
     array = np.asarray(array)
     if not array.flags.c_contiguous:
         array = np.ascontiguousarray(array)
@@ -123,8 +123,8 @@ def first_line(error):
 
 
 def save_state(path, tensors, about):
-    """Save what an interrupted training or search resumes from: tensors {name: tensor}, and `about`,
-    anything that JSON can hold.
+    """Save what an interrupted training or search resumes from: tensors {name: tensor}, and
+    `about`, anything that JSON can hold.
     """
     from safetensors.torch import save
 
@@ -183,7 +183,7 @@ def at_work(folder, name):
 
 
 def holders(folder):
-    """-> a sentence for each lock in `folder` that is held: which process holds it, and its name."""
+    """-> for each lock in `folder` that is held, a sentence with its process and its name."""
     found = []
     for path in sorted(folder.glob("*.lock")):
         lock = FileLock(path)

@@ -93,8 +93,8 @@ def heat_map(router, path, cur=None):
 
 
 def schedule_map(schedule, path):
-    """Draw a Schedule as PNG or PDF, a row for each step and a column for each unit: computed, reused
-    or predicted.
+    """Draw a Schedule as PNG or PDF, a row for each step and a column for each unit: computed,
+    reused or predicted.
     """
     predicted = np.zeros(schedule.keep.shape, dtype=bool)
     for entry in schedule.weights:

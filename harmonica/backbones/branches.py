@@ -1,10 +1,10 @@
-"""Finds the residual branches of a diffusers transformer: the attention and feed-forward children of
-its repeated blocks, recognised by the names of their classes and attributes.
+"""Finds the residual branches of a diffusers transformer: the attention and feed-forward children
+of its repeated blocks, recognised by the names of their classes and attributes.
 
 A unit is one call of such a branch. Most branches are one module. Where a block computes attention
 and feed-forward side by side and projects both at once (Flux's single blocks), or writes its
-feed-forward out as linear layers (PRX), a branch is several modules: the last one gives the feature,
-and only it reads the outputs of those before.
+feed-forward out as linear layers (PRX), a branch is several modules: the last one gives the
+feature, and only it reads the outputs of those before.
 """
 
 import re
@@ -34,8 +34,9 @@ TOGETHER = (
 
 
 class Branch(NamedTuple):
-    """block: the block's path in the model; name: the branch's path in the block; module: returns the
-    feature; before: the modules whose outputs only this module reads."""
+    """block: the block's path in the model; name: the branch's path in the block; module: returns
+    the feature; before: the modules whose outputs only this module reads.
+    """
 
     block: str
     name: str

@@ -103,12 +103,12 @@ class DiT:
 
     @torch.no_grad()
     def starts(self, rows):
-        """Faster starts for plans: one function (x, time(t), ctx) -> h, c per row of a keep mask, with
-        the bits of `start`. Shift and scale are None for blocks that the row reuses.
+        """Faster starts for plans: one function (x, time(t), ctx) -> h, c per row of a keep mask,
+        with the bits of `start`. Shift and scale are None for blocks that the row reuses.
 
-        They use a copy of the adaLN weights, ordered so that neighbours are one linear: the gates of
-        all blocks, shift and scale of the output, then shift and scale of each block. So a row that
-        computes all or nothing needs one linear in total.
+        They use a copy of the adaLN weights, ordered so that neighbours are one linear: the gates
+        of all blocks, shift and scale of the output, then shift and scale of each block. So a row
+        that computes all or nothing needs one linear in total.
         """
         linears = [block.norm1.linear for block in self.model.transformer_blocks]
         plain = all(

@@ -72,8 +72,8 @@ def from_official(weights, *, heads, sample_size=None):
 
 
 def to_official(model):
-    """The state dict of `model` (built by `build`) under the official names: with one embedder, joined
-    qkv, and pos_embed.
+    """The state dict of `model` (built by `build`) under the official names: with one embedder,
+    joined qkv, and pos_embed.
     """
     own = model.state_dict()
     out = {"pos_embed": model.pos_embed.pos_embed}

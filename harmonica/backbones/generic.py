@@ -89,14 +89,14 @@ class Units:
         self.placed[module] = replace(module, functools.partial(answer, branch, module))
 
     def _enter(self, at):
-        """Reset the state of one forward: its policy, the number of calls of each branch so far, the
-        units that asked in advance, and the features that those were given.
+        """Reset the state of one forward: its policy, the number of calls of each branch so far,
+        the units that asked in advance, and the features that those were given.
         """
         self.at, self.calls, self.asked, self.given = at, {}, set(), {}
 
     @contextmanager
     def answering(self, at):
-        """Let `at` answer within the context, for a run of the model's forward that skips its hooks."""
+        """Let `at` answer within the context, for a forward that does not run the model's hooks."""
         self._begin(at)
         try:
             yield

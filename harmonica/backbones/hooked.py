@@ -60,7 +60,7 @@ def check_free(model):
 
 
 def _prefetched(module):
-    """Whether diffusers' group offloading fetches this module's weights while another module runs."""
+    """Whether diffusers' group offloading fetches this module's weights in advance."""
     hooks = getattr(getattr(module, "_diffusers_hook", None), "hooks", {})
     config = getattr(hooks.get("group_offloading"), "config", None)
     return bool(config and config.stream is not None and config.offload_type == "leaf_level")

@@ -15,8 +15,8 @@ def convolved(conv, x):
 
 
 def by_linear(conv, x):
-    """`convolved` as one matrix product, (B, C, H, W) -> (B, tokens, width): for patches that do not
-    overlap. The same sums, perhaps in another order.
+    """`convolved` as one matrix product, (B, C, H, W) -> (B, tokens, width): for patches that do
+    not overlap. The same sums, perhaps in another order.
     """
     (patch, _), (b, c, height, width) = conv.stride, x.shape
     patches = x.reshape(b, c, height // patch, patch, width // patch, patch).permute(
@@ -48,11 +48,11 @@ def weight_dtype(embed):
 
 @torch.no_grad()
 def fastest_projection(embed):
-    """-> the faster of by_linear and convolved that `embed_patches` may use on this module: by_linear
-    where a test finds that it gives the convolution's bits.
+    """-> the faster of by_linear and convolved that `embed_patches` may use on this module:
+    by_linear where a test finds that it gives the convolution's bits.
 
-    In float32 on a CPU this is mostly so with one channel. There it matters: setting up a convolution
-    takes oneDNN up to 0.25 ms, a good part of a small model's step that reuses everything.
+    In float32 on a CPU this is mostly so with one channel. There it matters: setting up a
+    convolution takes oneDNN up to 0.25 ms, much of a small model's step that reuses everything.
     """
     if not is_own(embed, PatchEmbed) or not is_own(embed.proj, torch.nn.Conv2d):
         return convolved

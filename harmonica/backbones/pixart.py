@@ -71,8 +71,8 @@ class PixArt:
     """The backbone contract (see harmonica.backbones) over a PixArtTransformer2DModel.
 
     h is (B, tokens, width), c a Conditioning. x may have any height and width that the patch size
-    divides. The model's own weights are used in place and are not changed. guided_channels: how many
-    channels guidance acts on, by default all latent ones (never on the learned variances).
+    divides. The model's own weights are used in place and are not changed. guided_channels: how
+    many channels guidance acts on, by default all latent ones (never on the learned variances).
     """
 
     kinds = ("attn", "cross", "mlp")
@@ -91,8 +91,8 @@ class PixArt:
         return self.model.parameters
 
     def with_null(self, cond):
-        """Conditioning of a guided batch: the prompts, then as many null prompts, with the same sizes
-        in both halves.
+        """Conditioning of a guided batch: the prompts, then as many null prompts, with the same
+        sizes in both halves.
         """
         check(
             cond.null_embeds is not None,

@@ -1,10 +1,10 @@
 """Checks that a diffusers model is what the hand-written backbones assume it to be.
 
 These backbones do not call some modules, but compute themselves what a block, a norm or an embedder
-would. That is right only if such a module is exactly the installed diffusers' (or torch's) own, with
-no hook, no replaced code and the attributes that the arithmetic assumes. Attention, feed-forward
-and patch embedding may differ: then they are called as they are (driven.py). All other assumptions
-are listed here.
+would. That is right only if such a module is exactly the installed diffusers' (or torch's) own,
+with no hook, no replaced code and the attributes that the arithmetic assumes. Attention,
+feed-forward and patch embedding may differ: then they are called as they are (driven.py). All other
+assumptions are listed here.
 """
 
 import sys
@@ -15,7 +15,7 @@ from diffusers.models import activations, attention, embeddings, normalization
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import nn
 
-# The backbones skip the forward of these classes (instances of other classes are called as they are).
+# Classes whose forward the backbones skip. Instances of other classes are called as they are.
 DRIVEN = (
     Attention,
     AttnProcessor2_0,

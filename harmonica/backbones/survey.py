@@ -26,7 +26,7 @@ class Survey:
 
 
 def survey(units, *args, **kwargs):
-    """Run the model of `units` once to count, and once more per unit of its last block -> Survey."""
+    """Run the model once to count, and once more per unit of its last block -> Survey."""
     macs, elements, fixed = count_units(units, *args, **kwargs)
     return Survey(
         names=tuple(units.names),

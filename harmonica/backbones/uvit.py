@@ -13,8 +13,8 @@ import torch
 class UViT:
     """The backbone contract (see harmonica.backbones) over a UViTModel.
 
-    h is (B, tokens, width); label and time are tokens, so c is empty. Guidance acts on all channels.
-    The model's own weights are used in place and are not changed.
+    h is (B, tokens, width); label and time are tokens, so c is empty. Guidance acts on all
+    channels. The model's own weights are used in place and are not changed.
     """
 
     kinds = ("attn", "mlp")

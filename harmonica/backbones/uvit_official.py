@@ -21,9 +21,9 @@ LONGEST_PERIOD = 10_000  # of the sinusoids
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """The hyperparameters of a U-ViT. width in channels; depth is even and does not count the middle
-    block. The last three are options of the official code, off in the published ImageNet models of
-    256 px.
+    """The hyperparameters of a U-ViT. width in channels; depth is even and does not count the
+    middle block. The last three are options of the official code, off in the published ImageNet
+    models of 256 px.
     """
 
     width: int

@@ -1,3 +1,3 @@
-"""Speed, applied from outside: a schedule and a backbone become specialised steps. The method never
-imports it.
+"""Faster execution: turns a schedule and a backbone into specialised steps. harmonica.method works
+without it and never imports it.
 """

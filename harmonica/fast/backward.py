@@ -1,13 +1,13 @@
-"""A training step's forward and backward pass, on a GPU as one CUDA graph: a small model's kernels
-take less time than their launches.
+"""A training step's forward and backward pass, which can be captured as one CUDA graph: for a small
+model the kernels take less time than their launches.
 """
 
 from harmonica.fast.cudagraph import Capture, Static
 
 
 def backward(loss, parameters):
-    """-> run(*batch), which computes loss(*batch) and its gradients in the parameters' .grad (what
-    was there is dropped) and returns the loss, ().
+    """-> run(*batch), which computes loss(*batch), replaces the parameters' .grad by its gradients
+    and returns the loss, a detached scalar.
     """
 
     def run(*batch):
@@ -21,9 +21,10 @@ def backward(loss, parameters):
 
 
 def captured(run, batch):
-    """run of `backward` as a CUDA graph. `batch`: tensors on the GPU like those it will be given.
+    """Capture the `run` that `backward` returns as a CUDA graph -> a function like it. batch:
+    tensors on the GPU with the shapes and dtypes of all later batches.
 
-    The loss that it returns and the gradients lie in memory that the next call writes into.
+    The next call overwrites the memory of the returned loss and of the gradients.
     """
     static = Static(batch)
     replay, value = Capture()(lambda: run(*static.tree), batch[0].device)

@@ -1,10 +1,10 @@
 """Plans as CUDA graphs: every distinct row is captured once per input shape and replayed on static
 buffers.
 
-Inputs are copied into the buffers and the output out of them. A feature lives in one slot per block
-that is ever held, written inside the graph that computes it and read by those that reuse it: so the
-slots are the union over the steps of the live sets. One trajectory at a time: a step must be given
-the cache that the last one returned.
+Inputs are copied into the buffers, and the output out of them. Every block whose features are ever
+reused has static memory for them ("slots"): the graph that computes the block writes there, and the
+graphs that reuse it read there. Therefore only one trajectory can be walked at a time: each step
+must get the cache that the step before returned.
 """
 
 import torch
@@ -14,14 +14,13 @@ from harmonica.errors import check
 from harmonica.fast.steps import Plan
 from harmonica.method.cache import predicted
 
-WARM_UP = (
-    3  # runs before a capture: libraries choose kernels and allocate workspaces in the first ones
-)
+# Runs before a capture: in the first ones libraries choose kernels and allocate workspaces.
+WARM_UP = 3
 
 
 class GraphPlan(Plan):
-    """A Plan with captured steps. capture(function, device) -> (replay, what the function returned,
-    in static memory).
+    """A Plan whose steps are CUDA graphs. capture(function, device) -> (replay, the function's
+    output in static memory), by default Capture.
     """
 
     def __init__(self, backbone, keep, weights=None, capture=None, predict=predicted):
@@ -30,11 +29,11 @@ class GraphPlan(Plan):
         self.capture = capture or Capture()
         self.buffers, self.own, self.ctx, self.shape, self.cache = {}, None, None, None, None
 
-    @torch.inference_mode(False)  # tensors made inside it could not be written into outside
+    @torch.inference_mode(False)  # a buffer made in inference mode cannot be written outside of it
     @torch.no_grad()
     def run(self, step, x, time, ctx, cache):
-        """As Plan.run. BadInput where `cache` is not what the last step returned, for this shape
-        of x.
+        """As Plan.run. BadInput where `cache` is needed but is not what the last call returned, for
+        inputs of the same shapes.
         """
         known = ctx is self.ctx and (x.shape, x.dtype) == self.shape
         own = self.own if known else self._buffers(x, time, ctx)
@@ -58,7 +57,7 @@ class GraphPlan(Plan):
         return out.clone(), self.cache
 
     def _key(self, step):
-        """Steps share a graph where they share a function and have no weights of their own."""
+        """Steps share a graph if they share a function and have no prediction weights."""
         return self.functions[step], step if self.weights[step] else None
 
     def _buffers(self, x, time, ctx):
@@ -96,8 +95,8 @@ class Buffers:
         self.slots, self.graphs = {}, {}
 
     def age(self, blocks):
-        """Before blocks compute anew: what they computed last becomes the one before. Not part of
-        a graph, as a capture runs it several times.
+        """Shift the stored features of blocks that are about to compute: the last becomes the one
+        before. Not part of a graph, because a capture runs its function several times.
         """
         for slots in (self.slots[i] for i in blocks if i in self.slots):
             for older, newer in zip(slots[:0:-1], slots[-2::-1]):
@@ -105,7 +104,7 @@ class Buffers:
 
 
 class Static:
-    """Tensors of its own in a structure like the given one."""
+    """Copies of a structure's tensors at fixed addresses. `fill` copies new values into them."""
 
     def __init__(self, tree):
         leaves, spec = tree_flatten(tree)
@@ -119,15 +118,15 @@ class Static:
 
 
 class Capture:
-    """torch.cuda.CUDAGraph, all graphs of one plan in one memory pool: they never run at the same
-    time.
+    """Captures functions as CUDA graphs. All graphs of a plan share one memory pool, as they never
+    run at the same time.
     """
 
     def __init__(self):
         self.pool = torch.cuda.graph_pool_handle()
 
     def __call__(self, function, device):
-        with torch.cuda.device(device):  # perhaps not the current one
+        with torch.cuda.device(device):  # it may not be the current device
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):

@@ -1,9 +1,9 @@
-"""A backbone whose units are compiled functions: norm, modulation, activation, and gate and sum run
-as few kernels.
+"""A backbone whose units are compiled by torch.compile, so that norm, modulation, activation, gate
+and sum run as a few kernels.
 
-A compiled row would have to be compiled anew for every row of every schedule. A unit is compiled
+Compiling whole steps would take a compilation for every row of every schedule. A unit is compiled
 once per kind and shape: its weights are arguments, so one compilation serves all blocks of all
-schedules, with gradients too.
+schedules, also with gradients.
 """
 
 import copy
@@ -14,12 +14,13 @@ from torch.utils._pytree import tree_leaves
 
 from harmonica.fast.steps import compiled
 
-_known = {}  # (function, sizes, strides and dtypes of what it is given) -> compiled function
+_known = {}  # (function, shapes, strides, dtypes and devices of its arguments) -> compiled function
 
 
 def fused(backbone):
-    """The same backbone, its units and gates compiled. It may have `gated`, how a feature joins the
-    stream, a function of tensors; each compute() must be a functools.partial.
+    """A copy of the backbone with compiled units and gates. Each of its compute() must be a
+    functools.partial. Its `gated`, if it has one, is the function that adds a feature to the
+    stream.
     """
     own = copy.copy(backbone)
     if hasattr(backbone, "gated"):
@@ -40,7 +41,7 @@ def _unit(compute):
 
 
 def run(function, *args):
-    """function(*args), compiled for such sizes."""
+    """function(*args), compiled for arguments of these shapes."""
     tensors = [one for one in tree_leaves(args) if isinstance(one, torch.Tensor)]
     key = function, *((one.shape, one.stride(), one.dtype, one.device) for one in tensors)
     if key not in _known:

@@ -1,13 +1,13 @@
-"""A keep mask compiled into fast steps: a learned schedule does not depend on the input, so each
-step is a fixed list.
+"""Compiles a keep mask into fast steps: a schedule does not depend on the input, so which blocks a
+step computes is known in advance.
 
     plan = compile_mask(backbone, keep, backend="eager")       # keep: bool (T, N), True = compute
     cache = plan.empty()
     out, cache = plan.step(step, x, t, ctx, cache)             # the raw output of the model
 
-Backends: "eager" is bit-identical to the loop of cache.py at the caller's batch shape on CPU;
-"compile" gives every distinct row to torch.compile once; "cudagraph" captures every distinct row
-once per input shape (cudagraph.py), its units compiled once for all rows (fused.py).
+Backends: "eager" gives the bits of method/cache.py's policies, on a CPU at the same batch shape;
+"compile" compiles every distinct row once by torch.compile; "cudagraph" captures every distinct row
+once per input shape (cudagraph.py), with units that are compiled once for all rows (fused.py).
 """
 
 import os
@@ -27,9 +27,9 @@ BACKENDS = ("eager", "compile", "cudagraph")
 
 
 def compile_mask(backbone, keep, backend="eager", weights=None):
-    """The Plan of a mask (T, N) on a backbone whose weights will not change any more.
+    """-> the Plan of a mask (T, N) on a backbone, whose weights must not change any more.
 
-    weights: of predicted entries, as a Schedule has them. BadInput for a wrong argument.
+    weights: of predicted entries, as in Schedule. BadInput for a wrong argument.
     """
     check(backend in BACKENDS, "backend", backend, f"choose one of {', '.join(BACKENDS)}")
     check(
@@ -64,8 +64,8 @@ def compile_mask(backbone, keep, backend="eager", weights=None):
 def follow(denoiser, plan):
     """The forward of Denoiser.advance that follows a Plan.
 
-    What the timestep decides is computed once per schedule. The output is in x's dtype, whatever
-    the weights are in: guidance and sampler work in that.
+    The timesteps' embeddings are computed once per schedule. The output is cast to x's dtype, in
+    which guidance and sampler work.
     """
 
     def forward(step, x, cache):

@@ -1,29 +1,32 @@
-"""The start of a step for weights that change no more.
+"""The start of a step, for weights that no longer change.
 
-A backbone may have `time(t)`, all that the timestep alone decides, `start_at(x, time(t), ctx)`, and
-`starts(rows)`: one function (x, time(t), ctx) -> h, c per row of a keep mask, which can leave out
-of c what only the blocks that reuse would read. Everything is bit-identical to `start`.
+A backbone may have three optional methods, which together give the same bits as `start`: `time(t)`,
+everything that depends on the timestep alone; `start_at(x, time(t), ctx)`; and `starts(rows)`, one
+function (x, time(t), ctx) -> h, c per row of a keep mask, whose c may lack what only skipped blocks
+would read.
 """
 
 import torch
 
 
 def starts(backbone, rows):
-    """One start(x, time, ctx) per row of a keep mask; `time` is what Times gives."""
+    """One start(x, time, ctx) per row of a keep mask; `time` comes from Times."""
     if hasattr(backbone, "starts"):
         return backbone.starts(rows)
     return [backbone.start] * len(rows)
 
 
 class Times:
-    """What the timestep alone decides, computed once per timestep, batch size and device."""
+    """The backbone's time(t), computed once per timestep, batch size and device."""
 
     def __init__(self, backbone):
         self.known = {}
         self.of = getattr(backbone, "time", lambda t: t)
 
     def __call__(self, timestep, count, device):
-        """timestep: a number. Of a backbone without `time` it is the (count,) timesteps."""
+        """time(t) for a timestep (a number) and a batch of `count`. For a backbone without `time`
+        just the tensor of timesteps, (count,).
+        """
         key = timestep, count, device
         if key not in self.known:
             self.known[key] = self.at(torch.full((count,), timestep, device=device))
@@ -31,5 +34,5 @@ class Times:
 
     @torch.no_grad()
     def at(self, t):
-        """Of a tensor (B,), computed anew."""
+        """time(t) of a tensor (B,), computed each time."""
         return self.of(t)

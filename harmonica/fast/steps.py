@@ -1,10 +1,10 @@
 """The specialised steps of one schedule: one function per distinct row.
 
-It computes the blocks that run, and gates and sums of all; blocks that are skipped add a cached
-feature, or one predicted from the block's last computed features. It hands back only what later
-steps need: between two steps nothing else is held. The cache is a list of N slots: None, or a tuple
-of the block's last computed features, newest first, no longer than needed. It is never changed, so
-an eager or compiled walk can be forked.
+It computes the blocks that run, and the gates and sums of all blocks. A skipped block adds a cached
+feature, or one predicted from its last computed features. Only features that later steps need are
+held between steps. The cache is a list of N slots: None, or a tuple of the block's last computed
+features, newest first, no longer than needed. It is never changed in place, so an eager or compiled
+walk can be forked.
 """
 
 import itertools
@@ -15,15 +15,15 @@ import torch
 from harmonica.fast.start import Times, starts
 from harmonica.method.cache import predicted
 
-COMPUTED, REUSED = 0, 1  # codes of a row's entries; -k: predicted from k features
+COMPUTED, REUSED = 0, 1  # codes of a row's entries; code -k: predicted from k features
 
 
 class Plan:
     """The specialised steps of a keep mask (T, N).
 
     weights: {(step, block): (K + 1, channels)} of the skipped entries that are predicted (see
-    method/schedule.py); the others reuse. translate(function) -> function, or None: what becomes of
-    each distinct row. predict: method.cache.predicted, or a faster one.
+    method/schedule.py); the others reuse. translate(function) -> function, or None: applied to the
+    function of each distinct row, to compile it. predict: method.cache.predicted, or a faster one.
     """
 
     def __init__(self, backbone, keep, weights=None, translate=None, predict=predicted):
@@ -41,9 +41,8 @@ class Plan:
             [i for i, depth in enumerate(depths) if depth and row[i]]
             for row, depths in zip(self.rows, self.depths)
         ]
-        if (
-            translate
-        ):  # one translation serves every step of its codes: it hands back what any holds
+        # steps with the same codes share one compiled function: it returns what any of them holds
+        if translate:
             together = {}
             for codes, held in zip(self.codes, self.held):
                 together.setdefault(codes, set()).update(held)
@@ -52,7 +51,7 @@ class Plan:
         self.kept = [self._kept(step) for step in range(len(self.rows))]
 
     def _functions(self, translate):
-        """One function per step, the same for steps that compute and hand back the same."""
+        """One function per step; steps that compute and return the same blocks share it."""
         distinct = list(dict.fromkeys(self.rows))
         start_of = dict(zip(distinct, starts(self.backbone, distinct)))
         made = {}
@@ -63,8 +62,8 @@ class Plan:
         return [made[codes, *held] for codes, held in zip(self.codes, self.held)]
 
     def _kept(self, step):
-        """Per block that is held after a step: block, its place in what the step's function hands
-        back (None: held before), how many features.
+        """For each block that is held after a step: (block, the place of its feature in what the
+        step's function returns, or None if it was held before, how many features are held).
         """
         held = self.held[step]
         return [
@@ -74,7 +73,7 @@ class Plan:
         ]
 
     def row(self, step):
-        """What step `step` computes: N bools."""
+        """The keep row of a step: N bools."""
         return self.rows[step]
 
     def empty(self):
@@ -90,7 +89,7 @@ class Plan:
 
     @torch.no_grad()
     def run(self, step, x, time, ctx, cache):
-        """As `step`, from what the plan's Times give for the timestep."""
+        """The same as `step`, but takes `time`, what the plan's Times return for the timestep."""
         given = [feature for i, count in self.skipped[step] for feature in cache[i][:count]]
         weights = self.weights_of(step, x.device)
         out, features = self.functions[step](x, time, ctx, given, weights)
@@ -101,7 +100,7 @@ class Plan:
         return out, following
 
     def weights_of(self, step, device):
-        """The weights of a step's predicted entries, in the order of the blocks."""
+        """The weights of a step's predicted entries on this device, in the order of the blocks."""
         if not self.weights[step]:
             return []
         if (step, device) not in self.on_device:
@@ -110,14 +109,14 @@ class Plan:
 
 
 def held_features(keep, weights=None):
-    """How many features of each block a plan holds before each step. -> (T, N) int64"""
+    """-> (T, N) int64: how many features of each block a plan holds before each step."""
     rows = [tuple(row) for row in keep.tolist()]
     depths = _depths([_codes(step, row, weights or {}) for step, row in enumerate(rows)])
     return torch.tensor([[0] * keep.shape[1], *depths[:-1]])
 
 
 def _codes(step, row, weights):
-    """What each block does at a step, as a tuple of codes."""
+    """The codes of a step: what each block does."""
     return tuple(
         COMPUTED if computed else _code(weights.get((step, i))) for i, computed in enumerate(row)
     )
@@ -131,14 +130,16 @@ def _code(weights):
 
 
 def _of_step(step, codes, weights):
-    """In float32: a prediction's terms nearly cancel each other."""
+    """The weights of a step's predicted entries, without features that are not used. In float32, as
+    a prediction's terms nearly cancel each other.
+    """
     return [
         weights[step, i][[*range(-code), -1]].float() for i, code in enumerate(codes) if code < 0
     ]
 
 
 def _depths(codes):
-    """How many of each block's last computed features are held after each step. -> (T, N) lists"""
+    """-> (T, N) lists: how many of each block's last computed features are held after each step."""
     depths = [[0] * len(codes[0])]
     for row in reversed(codes[1:]):
         after = depths[-1]
@@ -152,7 +153,7 @@ def _depths(codes):
 
 
 def row_function(backbone, start, codes, held, predict):
-    """One row as a function of tensors alone.
+    """One row as a function of tensors only, which can be compiled or captured.
 
     (x, time, ctx, the features that the skipped blocks need, the weights of the predicted ones) ->
     raw output, features of the blocks `held`.
@@ -179,9 +180,9 @@ def row_function(backbone, start, codes, held, predict):
 
 
 def compiled(function, **options):
-    """torch.compile of one function. A code object of its own, as torch keeps (and limits) what it
-    compiled per code object; and a name of its own, by which it remembers sizes: those of another
-    model would make it compile for any size, slower.
+    """torch.compile of one function, as a copy with its own code object and name. torch limits how
+    often it compiles one code object; and it remembers sizes by name, so the sizes of another model
+    would make it compile for dynamic sizes, which is slower.
     """
     code = function.__code__.replace(co_name=f"{function.__name__}_{next(_names)}")
     own = types.FunctionType(code, function.__globals__, code.co_name, None, function.__closure__)

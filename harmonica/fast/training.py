@@ -1,4 +1,4 @@
-"""Faster pairs of teacher and student for sdt.update_by."""
+"""Faster functions for the `pair` argument of sdt.update_by: teacher and student of one step."""
 
 from functools import partial
 
@@ -9,11 +9,11 @@ from harmonica.method.sdt import compare
 
 
 def fast_pair(backbone, recompute=False, compile=False):
-    """A pair(x, timestep, ctx, r, cache) for many updates of routers on one model.
+    """-> pair(x, timestep, ctx, r, cache), for many router updates on one model.
 
-    It copies the weights of the modulations (see DiT.starts), which must change no more.
-    recompute: activations are computed again in the backward pass. compile: units, gates and mixes
-    are compiled functions (fused.py).
+    It copies the weights of the modulations (see DiT.starts), so the model's must not change any
+    more. recompute: activations are computed again in the backward pass. compile: units, gates and
+    mixes are compiled (fused.py).
     """
     times, blend = Times(backbone), blended
     if compile:

@@ -41,9 +41,9 @@ def mix(scores, write, cache, blend=blended, kept=torch.Tensor.detach):
     """One step of the student in training: o_i = r_i f_i(h) + (1 - r_i) cache_i.
 
     Where cache_i is empty, o_i = f_i. scores: (N,) the router's row r, with or without a graph.
-    write: N Python bools, r_i > tau: these slots, and empty ones, are overwritten with kept(o_i), by
-    default o_i detached. blend: `blended`, or a faster one. Returns at, new cache. A block may ask
-    `at` twice (a checkpointed one does) and gets the same answer.
+    write: N Python bools, r_i > tau: these slots, and empty ones, are overwritten with kept(o_i),
+    by default o_i detached. blend: `blended`, or a faster one. Returns at, new cache. A block may
+    ask `at` twice (a checkpointed one does) and gets the same answer.
     """
     earlier, cache = cache, list(cache)
     of_new, of_old = scores.unbind(), (1 - scores).unbind()  # one node of the graph for all blocks

@@ -61,7 +61,7 @@ class Denoiser:
         return Point(step + 1, x, state, cache)
 
     def walk(self, point, forward):
-        """Advance to the end -> the last Point; its x are the images (both halves under guidance)."""
+        """Advance to the end -> the last Point, whose x holds the images (under guidance twice)."""
         while point.step < len(self.timesteps):
             point = self.advance(point, forward)
         return point
@@ -96,8 +96,8 @@ class Denoiser:
         return forward
 
     def soft(self, scores, tau):
-        """The forward that mixes new and cached features by router scores (T, N). A block's cache is
-        overwritten where its score > tau.
+        """The forward that mixes new and cached features by router scores (T, N). A block's cache
+        is overwritten where its score > tau.
         """
         write = (scores > tau).tolist()
 

@@ -70,9 +70,9 @@ DEFINITIONS = {"leave-one-out": leave_one_out, "cumulative": cumulative}
 
 
 def _forks(denoiser, x, scores, tau, after, together):
-    """-> the final Point of a walk for each step t >= 1, which follows the scores before t, computes
-    everything at t and continues with `after`; and that of the walk that follows the scores
-    throughout. after(denoiser) -> forward.
+    """-> the final Point of a walk for each step t >= 1, which follows the scores before t,
+    computes everything at t and continues with `after`; and that of the walk that follows the
+    scores throughout. after(denoiser) -> forward.
     """
     on = denoiser.soft(scores, tau)
     point = denoiser.advance(denoiser.begin(x), denoiser.computed)

@@ -77,8 +77,8 @@ class Learner:
         return schedules.cur_percent(torch.sigmoid(self.logits()) > self.tau)
 
     def ascend(self, target_percent):
-        """Adjust beta as the multiplier of a constraint on the CUR: by a factor above 1 while the CUR
-        is too low, below 1 while it is too high.
+        """Adjust beta as the multiplier of a constraint on the CUR: by a factor above 1 while the
+        CUR is too low, below 1 while it is too high.
         """
         self.beta *= exp(DUAL_RATE * (target_percent - self.cur_percent()) / 100)
 
@@ -86,8 +86,8 @@ class Learner:
         """Set beta so that the wanted share of all T N entries settles below tau.
 
         Suppose an entry's error is quadratic in 1 - r. Then its slope is k (1 - r), and the minimum
-        of lambda * error + beta r lies below tau exactly where beta > lambda k (1 - tau). So beta is
-        (1 - tau) times a quantile of lambda k over the entries. With `correct` the quantile is
+        of lambda * error + beta r lies below tau exactly where beta > lambda k (1 - tau). So beta
+        is (1 - tau) times a quantile of lambda k over the entries. With `correct` the quantile is
         moved by how far the hard CUR is from the target. Rows with lambda = 0 (with hard scores:
         those that reuse nothing yet) tell nothing and are left out; if all have 0, lambda counts as
         1 everywhere.

@@ -9,11 +9,11 @@ from typing import Any
 class Loaded:
     """A model ready to be sampled and trained on.
 
-    cond(indices): the conditioning of the images with these indices. Classes or captions take turns:
-    every num_conds consecutive images hold each of them once. images: training images (n, C, H, W)
-    and their conditioning indices, or None. device: where the backbone and the conditioning are.
-    sampler: replaces the one that specs name (a pipeline's own scheduler), or None. features(images)
-    -> (B, F): the features of the classifier that judges such images, or None.
+    cond(indices): the conditioning of the images with these indices. Classes or captions take
+    turns: every num_conds consecutive images hold each of them once. images: training images (n, C,
+    H, W) and their conditioning indices, or None. device: where the backbone and the conditioning
+    are. sampler: replaces the one that specs name (a pipeline's own scheduler), or None.
+    features(images) -> (B, F): the features of the classifier that judges such images, or None.
     """
 
     spec: Any

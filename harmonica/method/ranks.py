@@ -69,8 +69,8 @@ def only_first(context):
 
 
 def agree(value):
-    """The first rank's value, on all ranks: for what one rank has to decide for all, such as whether
-    a file exists.
+    """The first rank's value, on all ranks: for what one rank has to decide for all, such as
+    whether a file exists.
     """
     if count() == 1:
         return value

@@ -98,10 +98,10 @@ class Router:
         return cur if isinstance(cur, (int, float)) else None
 
     def keep(self, cur_percent=None):
-        """The mask (T, N). Without a CUR the natural one, r > tau; else exactly round(CUR T N) entries
-        are reused, those of lowest score. Units that never reach the image (schedule.counted) are
-        not counted. BadInput where another CUR is asked of a router that was made from a mask: its
-        logits, all -CLAMP or CLAMP, rank nothing.
+        """The mask (T, N). Without a CUR the natural one, r > tau; else exactly round(CUR T N)
+        entries are reused, those of lowest score. Units that never reach the image
+        (schedule.counted) are not counted. BadInput where another CUR is asked of a router that was
+        made from a mask: its logits, all -CLAMP or CLAMP, rank nothing.
         """
         natural = self.scores > self.tau
         natural[0] = True
@@ -149,7 +149,7 @@ class Router:
 
 
 def load(path):
-    """Read a router saved by Router.save. BadInput where the file is missing, cut off or no router."""
+    """Read a router saved by Router.save. BadInput where the file is missing, cut off or foreign."""
     try:
         with safe_open(path, "pt") as file:
             logits, metadata = file.get_tensor("logits"), file.metadata() or {}

@@ -41,8 +41,8 @@ def faster_diffusion(num_steps, num_blocks, interval=2):
 
 
 def deepcache(num_steps, num_blocks, interval=2, outer=1):
-    """DeepCache (Ma et al., 2024) on a U-ViT, as a mask: every interval-th step computes everything;
-    in between only the first `outer` in-blocks and the last `outer` out-blocks run.
+    """DeepCache (Ma et al., 2024) on a U-ViT, as a mask: every interval-th step computes
+    everything; in between only the first `outer` in-blocks and the last `outer` out-blocks run.
 
     The authors cache the stream between those two groups; a mask caches what each block adds, so
     here the linear layers of all long skips run.

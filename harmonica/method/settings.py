@@ -29,9 +29,9 @@ class RouterTraining:
     beta is adjusted as a Lagrange multiplier: it rises while the CUR is too low, else it falls.
 
     For walk ltc only, as its authors run it. label_dropout: the share of images that are given the
-    null label, the same images in all passes of an update. drawn_steps: every update draws this many
-    steps at random, each for an equal part of the batch (theirs: one per GPU); without it every
-    trained step takes its turn.
+    null label, the same images in all passes of an update. drawn_steps: every update draws this
+    many steps at random, each for an equal part of the batch (theirs: one per GPU); without it
+    every trained step takes its turn.
     """
 
     walk: str

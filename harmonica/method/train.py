@@ -1,5 +1,5 @@
-"""Training a router: the loop over trajectories, and what a trajectory is (Work). learner.py has the
-rows, the optimizer and beta.
+"""Training a router: the loop over trajectories, and what a trajectory is (Work). learner.py has
+the rows, the optimizer and beta.
 
 A RouterTraining selects the walk (SDT, Learning-to-Cache, direct) and the objective (MSE, IEPO). A
 trajectory's noise and labels depend only on (training seed, trajectory, sample), and the state is
@@ -78,7 +78,7 @@ def learn(work, config, logits, state_path, *, save_every=1, progress=iter):
 
 
 class Work:
-    """The trajectories of one router's training: their noise and labels, and how they are walked."""
+    """The trajectories of one router's training: their noise, labels and walks."""
 
     def __init__(self, loaded, router, pair=None):
         self.loaded, self.router, self.config = loaded, router, router.training
@@ -145,8 +145,8 @@ class Work:
                 yield (turn, step), step, times * self.config.batch // drawn
 
     def trained(self, logits):
-        """The logits, with rows that were never trained set to "compute everything" in place of their
-        initial values.
+        """The logits, with rows that were never trained set to "compute everything" in place of
+        their initial values.
         """
         if self.config.walk == "ltc":
             steps = set(self.ltc_steps())

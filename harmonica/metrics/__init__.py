@@ -1,10 +1,10 @@
-"""Image metrics by the protocol of ADM's evaluator (Dhariwal & Nichol, 2021, guided-diffusion),
-which the paper's IS, FID, sFID, precision and recall follow: every number is torch-fidelity's, none
-is computed by code of ours.
+"""Image metrics by the protocol of ADM's evaluator (Dhariwal & Nichol, 2021, guided-diffusion), as
+in the paper: IS, FID, sFID, precision and recall, all computed by torch-fidelity.
 
-IS is over splits of 5000 unshuffled images; FID is on pooled features; sFID is FID on 7 channels of
-a middle map; precision and recall are k-nearest-neighbour ones (k = 3) on pooled features.
-features.py turns images into those features, by Inception at the paper scale and by the judge at
-the digits scale; scores.py turns features into numbers. adm.py is the whole protocol at the paper
-scale, over the files that images.py reads and writes; clean.py is clean-fid's second opinion.
+IS is the mean over splits of 5000 images in their order. FID is on pooled features, sFID on 7
+channels of an intermediate feature map. Precision and recall use the 3 nearest neighbours in pooled
+features. features.py turns images into features, by Inception at the paper scale and by the judge
+(a small classifier) at the digits scale; scores.py turns features into numbers. adm.py is the whole
+protocol at the paper scale, over the files that images.py reads and writes. clean.py has the
+features of clean-fid, clip.py the CLIP score.
 """

@@ -1,9 +1,9 @@
-"""ADM's evaluation protocol (Dhariwal & Nichol, 2021): a set of images against a reference file, in
-one pass over them.
+"""ADM's evaluation protocol (Dhariwal & Nichol, 2021): scores a set of images against a reference
+file, in one pass over them.
 
-A reference is an .npz such as ADM publishes (VIRTUAL_imagenet256_labeled.npz): arr_0, images for
-precision and recall alone, and the statistics that FID (mu, sigma) and sFID (mu_s, sigma_s) compare
-with, which are those of many more images.
+A reference is an .npz as published by ADM (VIRTUAL_imagenet256_labeled.npz). Its arr_0 holds
+images, used for precision and recall only; FID and sFID use its statistics, (mu, sigma) and (mu_s,
+sigma_s), which are those of many more images.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from harmonica.metrics.images import ImageSet, counted, open_images, reading, wr
 from harmonica.metrics.scores import frechet, scores, statistics, warn_if_few
 
 STATISTICS = {"pool": ("mu", "sigma"), "spatial": ("mu_s", "sigma_s")}
-REFERENCE_IMAGES = 10_000  # that ADM's own references hold
+REFERENCE_IMAGES = 10_000  # how many images ADM's own references hold
 FEWEST = 4  # an image and its 3 nearest neighbours
 
 
@@ -38,11 +38,11 @@ def evaluate_images(batches, reference_path, *, inception, num_images, clean=Non
     """IS, FID, sFID, precision and recall (percent) of `num_images` images against a reference
     file.
 
-    batches: uint8 arrays (n, 3, H, W) in the order of the images (IS depends on it); only their
-    features are kept, 40 KB an image. inception: the extractor, on the device that is to compute.
-    clean: CleanInception adds clean_FID, against the images of the reference, as it holds no such
-    statistics. BadInput where the number of images, their resolution or the reference's arrays are
-    not what they must be. Warns where there are too few images.
+    batches: uint8 arrays (n, 3, H, W) in the order of the images, on which IS depends. Memory holds
+    their features, 40 KB per image. inception: the extractor, on the device that shall compute.
+    clean: a CleanInception adds clean_FID, against the images of the reference, as a reference has
+    no statistics for it. BadInput where the number of images, their resolution or the reference's
+    arrays are wrong. Warns where there are too few images.
     """
     check(
         num_images >= FEWEST,
@@ -66,9 +66,7 @@ def evaluate_images(batches, reference_path, *, inception, num_images, clean=Non
 
 
 def read_reference(path):
-    """-> Reference. BadInput names the array that is missing, or of another type or shape than it
-    must have.
-    """
+    """-> Reference. BadInput names an array that is missing or has a wrong type or shape."""
     path = Path(path)
     check(
         path.is_file(),
@@ -84,10 +82,8 @@ def read_reference(path):
 
 
 def write_reference(path, images, inception):
-    """Make a reference file of an ImageSet: statistics over all its images, arr_0 up to 10 000 of
-    them evenly spread.
-
-    Keeps 40 KB an image in memory.
+    """Make a reference file of an ImageSet: statistics over all its images, and in arr_0 up to 10
+    000 of them, evenly spread. Holds 40 KB per image in memory.
     """
     _enough(images)
     features = _features(images.batches(), images.num_images, images.resolution, inception)
@@ -99,10 +95,10 @@ def write_reference(path, images, inception):
     write_npz(path, _evenly(images, kept), kept, **arrays)
 
 
-@lru_cache(maxsize=1)  # the runs of a table share it
+@lru_cache(maxsize=1)  # all runs of a table use the same reference
 def _reference(path, inception, clean):
-    """-> Reference, its images' features. The layers' widths are compared on one image, before the
-    long work.
+    """-> Reference, the features of its images. Before this long work, the sizes of its statistics
+    are checked against the features of one image.
     """
     reference = read_reference(path)
     one = extract(next(reference.images.batches())[:1], inception)
@@ -121,7 +117,7 @@ def _reference(path, inception, clean):
 
 
 def _features(batches, num_images, resolution, inception, clean=None):
-    """-> {layer: (num_images, D) float64}, with the layer "clean" where asked for."""
+    """-> {layer: (num_images, D) float64}, with a layer "clean" if `clean` is given."""
     kept, start = {}, 0
     for batch in counted(batches, num_images, resolution):
         found = extract(batch, inception) | ({"clean": clean(batch)} if clean else {})
@@ -139,7 +135,7 @@ def _enough(images):
 
 
 def _moments(path, arrays, mean, covariance):
-    """-> mu (D,), sigma (D, D) float64."""
+    """Read and check two arrays of a reference -> mu (D,), sigma (D, D) float64."""
     found = []
     for name, ndim in ((mean, 1), (covariance, 2)):
         check(
@@ -171,7 +167,7 @@ def _moments(path, arrays, mean, covariance):
 
 
 def _evenly(images, wanted):
-    """The batches of an ImageSet, thinned out to `wanted` images."""
+    """Yield the batches of an ImageSet, reduced to `wanted` images that are evenly spread."""
     start = 0
     for batch in images.batches():
         indices = np.arange(start, start + len(batch))

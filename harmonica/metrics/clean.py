@@ -1,7 +1,7 @@
-"""clean-fid's features (Parmar et al., 2022), a second opinion on FID: images are shrunk with
-antialiasing first.
+"""The features of clean-fid (Parmar et al., 2022), for a second kind of FID: images are resized
+with antialiasing first.
 
-Its numbers are other ones than ADM's by design and never stand in the FID column.
+Its numbers differ from ADM's by design, so they have a column of their own.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from harmonica.method.precision import float32_products
 class CleanInception:
     """uint8 images (n, 3, H, W) -> (n, 2048) float64, by the inception-2015-12-05.pt in `folder`.
 
-    The file is TorchScript, which is code: the caller compares its sha256 first.
+    The file is TorchScript, which is code: check its sha256 before.
     """
 
     def __init__(self, folder, device="cpu"):

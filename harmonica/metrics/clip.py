@@ -1,8 +1,9 @@
 """CLIP score (Hessel et al., 2021) without its factor 2.5: 100 x the mean cosine of image and
-caption, negative ones as 0.
+caption, where a negative cosine counts as 0.
 
-Which checkpoint the paper used is not known, and its choice moves the score by several points: it
-is configured, and recorded with every score. Captions are cut at the checkpoint's 77 tokens.
+The paper does not say which checkpoint it used, and the choice changes the score by several points:
+so it is set in the config and recorded with every score. Captions are cut at the checkpoint's limit
+of tokens (77).
 """
 
 import torch
@@ -13,8 +14,8 @@ from harmonica.method.precision import float32_products
 
 
 class Clip:
-    """The checkpoint in the folder `path`, float32, on the GPU if there is one. `name` goes into
-    the record. BadInput where it holds none.
+    """The CLIP checkpoint in the folder `path`, in float32, on the GPU if there is one. name: what
+    records call it. BadInput where the folder holds none.
     """
 
     def __init__(self, path, name):
@@ -48,8 +49,8 @@ class Clip:
 
 
 def clip_score(batches, captions, clip, num_images):
-    """The score of `num_images` images in uint8 batches (n, 3, H, W); image k has caption k,
-    counted round and round.
+    """The score of the first `num_images` images in uint8 batches (n, 3, H, W). Image k has caption
+    k modulo their number.
     """
     total, seen = 0.0, 0
     for images in batches:

@@ -1,5 +1,5 @@
-"""Images -> the features that the scores read, by one of two extractors: Inception (paper scale) or
-a judge (digits).
+"""Turns images into the features of the scores, by one of two extractors: Inception (paper scale)
+or the judge, a small classifier (digits scale).
 
 Both give three layers: "pool" (FID, precision, recall), "spatial" (sFID) and "logits" (IS).
 """
@@ -19,15 +19,14 @@ from harmonica.errors import BadInput
 from harmonica.method.precision import float32_products
 
 LAYERS = ("pool", "spatial", "logits")
-SPATIAL_CHANNELS = 7  # of the 192 of mixed_6/conv, as ADM's evaluator takes
+SPATIAL_CHANNELS = 7  # ADM's evaluator uses the first 7 of the 192 channels of mixed_6/conv
 
 
 class Extractor(FeatureExtractorBase):
-    """A torch-fidelity extractor over `network`: uint8 images (B, C, H, W) -> a dict holding
-    LAYERS, each (B, D).
+    """A torch-fidelity extractor: uint8 images (B, C, H, W) -> features (B, D) of each of LAYERS.
 
-    Extractor(judge.load()) is the digits scale's. Puts `network` in eval(). sha256: of its weights
-    file.
+    network: images -> {layer: features}; it is put in eval(). Extractor(judge.load()) is the one of
+    the digits scale. sha256: of the network's weights file.
     """
 
     def __init__(self, network, sha256=None):
@@ -49,10 +48,11 @@ class Extractor(FeatureExtractorBase):
 
 
 class InceptionLayers(nn.Module):
-    """TensorFlow's 2015 InceptionV3 as ADM reads it: uint8 RGB (B, 3, H, W) -> 2048-d, 2023-d
-    (17x17x7, NHWC), 1008-d.
+    """TensorFlow's 2015 InceptionV3 as ADM uses it: uint8 RGB (B, 3, H, W) -> {"pool": (B, 2048),
+    "spatial": (B, 2023), 17 x 17 x 7 in the order NHWC, "logits": (B, 1008)}.
 
-    weights: a file-like object, for the library opens it without weights_only.
+    weights: a file-like object that is known to be safe, as torch-fidelity loads it without
+    weights_only.
     """
 
     def __init__(self, weights):
@@ -79,8 +79,8 @@ class InceptionLayers(nn.Module):
 def inception(path):
     """The paper scale's extractor, from a weights file, on the GPU if there is one.
 
-    Scores by other than the published weights compare with nothing published: the caller compares
-    its sha256. BadInput where the file holds no InceptionV3. Nothing in it is executed.
+    Only scores by the published weights can be compared with published scores: check `sha256` of
+    the result. BadInput where the file holds no InceptionV3. No code in it is executed.
     """
     clean = io.BytesIO()
     try:
@@ -96,11 +96,11 @@ def inception(path):
 
 
 def extract(images, extractor, batch=128):
-    """uint8 images (N, C, H, W), a numpy array (a memory map will do) -> {layer: (N, D) float64}
-    for all LAYERS.
+    """uint8 images (N, C, H, W), a numpy array or memory map -> {layer: (N, D) float64} for all
+    LAYERS.
 
-    Runs in float32 on the device that holds `extractor`, `batch` images at a time; the result does
-    not depend on `batch` beyond rounding.
+    Runs in float32 on the extractor's device, `batch` images at a time; apart from rounding the
+    result does not depend on `batch`.
     """
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ValueError(
@@ -108,7 +108,7 @@ def extract(images, extractor, batch=128):
             "(N, C, H, W)"
         )
     on_gpu = extractor.device.type == "cuda"
-    # a GPU's convolutions use TF32 by default, which moves the features
+    # by default a GPU's convolutions use TF32, which changes the features
     with float32_products("ieee"):
         features = get_featuresdict_from_dataset(
             _Images(images), extractor, batch, on_gpu, save_cpu_ram=True, verbose=False
@@ -117,7 +117,7 @@ def extract(images, extractor, batch=128):
 
 
 class _Images(Dataset):
-    """Bare uint8 tensors (C, H, W), the form torch-fidelity asks for."""
+    """A data set of uint8 tensors (C, H, W) without labels, as torch-fidelity needs it."""
 
     def __init__(self, images):
         self.images = images

@@ -1,8 +1,8 @@
-"""Sets of uint8 images on disk, read and written as a stream: the .npz of ADM's evaluator, or a
+"""Sets of uint8 images on disk, read and written batch by batch: the .npz of ADM's evaluator, or a
 folder of image files.
 
-An .npz of ADM's holds arr_0, uint8 (N, H, W, 3), and a reference further arrays; batches in memory
-are (n, 3, H, W). No more than one batch is in memory at a time.
+ADM's .npz holds arr_0, uint8 (N, H, W, 3), and for a reference further arrays. Batches in memory
+are (n, 3, H, W), at most one at a time.
 """
 
 import os
@@ -27,8 +27,8 @@ HEADERS = {
 
 @dataclass(frozen=True)
 class ImageSet:
-    """`num_images` square RGB images of `resolution` pixels: an .npz file, or a folder's files in
-    order of their names. left_out: a sentence about what else is in the folder, or None.
+    """`num_images` square RGB images of side `resolution`: an .npz file, or the files of a folder
+    in the order of their names. left_out: a sentence about its other files, or None.
     """
 
     path: Path
@@ -45,8 +45,8 @@ class ImageSet:
 
 
 def open_images(path, field="samples"):
-    """-> ImageSet of an .npz file or a folder, its form checked without reading the images.
-    BadInput names `field`.
+    """-> ImageSet of an .npz file or a folder. Only the header or the first image is read.
+    BadInput, naming `field`, where it is neither.
     """
     path = Path(path)
     check(
@@ -65,8 +65,8 @@ def open_images(path, field="samples"):
 
 
 def images_below(folder):
-    """-> the image files below a folder in the order of their names, by their endings; a sentence
-    about the other files, or None. Links are followed.
+    """-> the image files below a folder, recognised by their endings, in the order of their names;
+    a sentence about the other files, or None. Links are followed.
     """
     images, others = [], []
     for path in files_below(Path(folder)):
@@ -75,8 +75,9 @@ def images_below(folder):
 
 
 def files_below(folder, above=()):
-    """The files below a folder, in the order of their names. Links are followed, but not to a
-    folder that they lie in; a broken link is a file, to be named where it is read.
+    """Yield the files below a folder, in the order of their names. Links are followed, except to a
+    folder that contains them. A broken link is yielded too, so that reading it names it in an
+    error.
     """
     own = folder.resolve()
     if own in above:
@@ -91,7 +92,7 @@ def files_below(folder, above=()):
 
 
 def left_out(folder, files):
-    """-> how many files of which kind are left out, as a sentence; None where there are none."""
+    """-> a sentence that says how many files of which kinds are left out, or None for no files."""
     if not files:
         return None
     kinds = Counter(path.suffix.lower() or path.name for path in files).most_common()
@@ -104,9 +105,8 @@ def left_out(folder, files):
 def write_npz(path, batches, num_images, **arrays):
     """Write the .npz that ADM's evaluator reads: arr_0 of `num_images` images, and `arrays`.
 
-    batches: uint8 arrays (n, 3, H, H). The same images give the same bytes, however they are
-    batched. The file is whole or absent. BadInput where the batches hold more or fewer images, or
-    other ones.
+    batches: uint8 arrays (n, 3, H, H). The bytes do not depend on how the images are batched. The
+    file is whole or absent. BadInput where the number of images or their form is wrong.
     """
     resolution = None
     with atomic(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
@@ -124,8 +124,8 @@ def write_npz(path, batches, num_images, **arrays):
 
 
 def counted(batches, num_images, resolution=None):
-    """Pass on `batches`, checked: uint8 (n, 3, H, H), H = `resolution` (else the first batch's),
-    `num_images` in all.
+    """Yield `batches` unchanged. BadInput unless each is uint8 (n, 3, H, H) with H = `resolution`
+    (by default the first batch's), `num_images` in all.
     """
     check(num_images >= 1, "num_images", num_images, "it must be at least 1")
     count = 0
@@ -147,7 +147,9 @@ def counted(batches, num_images, resolution=None):
 
 @contextmanager
 def reading(path, name):
-    """Turn whatever reading the array `name` of an .npz raises into a BadInput that names both."""
+    """A context that turns any error of reading array `name` of an .npz into a BadInput naming
+    both.
+    """
     try:
         yield
     except BadInput:
@@ -156,7 +158,7 @@ def reading(path, name):
         raise BadInput(f"{path} has no {name}") from None
     except Exception as error:  # zipfile, its decompressors and numpy raise almost anything
         if isinstance(error, OSError) and error.filename:
-            raise  # it says itself which file, and why
+            raise  # its message already names the file and the reason
         raise BadInput(
             f"{path} is damaged or no .npz file: its {name} cannot be read ({first_line(error)}); "
             "write or copy it anew"
@@ -165,7 +167,9 @@ def reading(path, name):
 
 @contextmanager
 def _arr_0(path):
-    """Open arr_0 of an .npz -> (file at its first pixel, its shape). Nothing is unpickled."""
+    """Open arr_0 of an .npz -> (file, positioned at its first pixel; its shape). Nothing is
+    unpickled.
+    """
     with (
         reading(path, "arr_0"),
         zipfile.ZipFile(path) as archive,

@@ -1,5 +1,5 @@
-"""Image files as RGB pixels: turned as EXIF says, greys of 16 bits scaled. What Pillow would clip,
-guess or leave out is refused.
+"""Reads image files as RGB pixels: rotated as EXIF says, 16-bit greys scaled to 8 bits. Images of
+which Pillow would clip, guess or drop something are refused.
 """
 
 import warnings
@@ -14,11 +14,11 @@ from harmonica.files import first_line
 ENDINGS = tuple(
     ".png .jpg .jpeg .jfif .webp .bmp .gif .tif .tiff .ppm .pgm .pnm .jp2 .avif".split()
 )
-# whatever a file's ending says, no other reader of Pillow's is tried: that of EPS starts a program
+# The only readers of Pillow that are tried, whatever the ending: its EPS reader starts a program.
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 PLAIN = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
 WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
-ORIENTATION, BITS, PHOTOMETRIC = 0x112, 258, 262  # of EXIF, of TIFF
+ORIENTATION, BITS, PHOTOMETRIC = 0x112, 258, 262  # tags of EXIF and TIFF
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -31,12 +31,12 @@ TURNS = {
 
 
 def read_rgb(source, name):
-    """A path or a file of bytes -> a Pillow image of mode RGB. BadInput calls it `name` where it is
-    damaged, holds several images, is transparent or of a range that is not known.
+    """A path or binary file -> a Pillow image of mode RGB. BadInput, calling it `name`, where it is
+    damaged, holds several images, is transparent, or has an unknown range of values.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of Pillow's: what matters of them is refused below
+            warnings.simplefilter("ignore")  # Pillow's; what they warn of is refused below
             with Image.open(source, formats=_formats()) as image:
                 _one(image, name)
                 image.load()
@@ -57,12 +57,12 @@ def _formats():
 
 def _one(image, name):
     frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # a camera's: the first is the picture
+    if frames > 1 and image.format != "MPO":  # cameras write MPO; its first image is the picture
         raise BadInput(f"{name} holds {frames} images; save the one that is meant")
 
 
 def _rgb(image, name):
-    """The image in mode RGB, nothing clipped."""
+    """The image in mode RGB, without clipping."""
     sixteen = image.mode.startswith("I;16")
     if sixteen or image.mode == "I" and image.format in ("PNG", "PPM"):
         return _of_16_bits(image, name)
@@ -90,7 +90,7 @@ def _of_16_bits(image, name):
 
 
 def _turned(rgb, image):
-    """As EXIF says that it is to be seen. What cannot be read of EXIF says nothing."""
+    """The image, rotated or flipped as its EXIF orientation says. Unreadable EXIF is ignored."""
     try:
         orientation = image.getexif().get(ORIENTATION)
     except Exception:

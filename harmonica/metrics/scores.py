@@ -1,4 +1,4 @@
-"""Features -> scores: pure functions on float64 arrays (N, D), each a call of torch-fidelity's with
+"""Scores from features: pure functions on float64 arrays (N, D), which call torch-fidelity with
 ADM's settings.
 """
 
@@ -20,18 +20,17 @@ from torch_fidelity.metric_prc import (
 
 IMAGES_PER_SPLIT = 5000  # of the Inception Score
 NEIGHBOURS = 3
-# of the distance matrix of precision and recall: bounds memory, changes nothing
+# rows of the distance matrix of precision and recall: limits memory, the result is the same
 ROWS_AT_ONCE = 2500
 
 
 def scores(generated, reference, reference_statistics=None):
-    """The columns of the paper's tables, from what features.extract gives for generated and for
-    real images.
+    """-> {"IS", "FID", "sFID", "precision", "recall"}, the last two in percent, from the results of
+    features.extract for generated and for real images.
 
-    `reference_statistics` {"pool": (mu, sigma), "spatial": (mu, sigma)} replaces the reference's
-    own in FID and sFID (ADM's reference files hold those of more images than they hold images);
-    reference["spatial"] is then not read. -> {"IS", "FID", "sFID", "precision", "recall"}, the last
-    two in percent.
+    `reference_statistics` {"pool": (mu, sigma), "spatial": (mu, sigma)}, if given, are used for FID
+    and sFID in place of the statistics of `reference`, whose "spatial" is then not read: the
+    statistics in ADM's reference files are those of more images than the files hold.
     """
     real = reference_statistics or {
         layer: statistics(reference[layer]) for layer in ("pool", "spatial")
@@ -51,11 +50,11 @@ def scores(generated, reference, reference_statistics=None):
 
 
 def inception_score(logits):
-    """exp E KL(p(y|x) || p(y)), the mean over splits of 5000 images in their order (one split below
-    10 000). (N, K)
+    """exp E KL(p(y|x) || p(y)) of logits (N, K), the mean over splits of 5000 images in their order
+    (one split below 10 000 images).
 
-    Logits more than 700 apart make probabilities underflow to 0 and the score nan; those of both
-    extractors are not.
+    nan where an image's logits differ by more than 700, as probabilities then underflow to 0. The
+    logits of both extractors are far from that.
     """
     splits = max(1, len(logits) // IMAGES_PER_SPLIT)
     return isc_features_to_metric(torch.from_numpy(logits), splits=splits, shuffle=False)[
@@ -79,15 +78,15 @@ def frechet_of_statistics(a, b):
 
 
 def frechet(features_a, features_b):
-    """Frechet distance of the Gaussians fitted to two sets (N, D): FID on "pool", sFID on
-    "spatial". Symmetric.
+    """Frechet distance of the Gaussians fitted to two sets of features, (N, D) and (M, D). FID on
+    "pool", sFID on "spatial".
     """
     return frechet_of_statistics(statistics(features_a), statistics(features_b))
 
 
 def precision_recall(generated, reference):
-    """-> (precision, recall) in percent: generated in the reference's 3-neighbour balls, and the
-    reverse. (N, D), (M, D)
+    """Features (N, D), (M, D) -> precision, recall in percent: the share of generated images that
+    lie in a 3-nearest-neighbour ball of the reference, and the reverse.
     """
     found = prc_features_to_metric(
         torch.from_numpy(generated),

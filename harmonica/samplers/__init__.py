@@ -2,9 +2,9 @@
 noise) -> (x, state)`.
 
 `step` counts 0..T-1 from the noise end; `timesteps[step]` is the model's timestep. State is plain
-numbers and tensors, never changed in place, so a trajectory forks by keeping a reference. No
-sampler draws noise: where `stochastic`, it is passed in. `calls` steps make one update of x (most
-often one), and a walk may begin where such an update does.
+numbers and tensors, never changed in place, so a trajectory is forked by keeping a reference. No
+sampler draws noise; a `stochastic` one gets it as an argument. `calls` consecutive steps make one
+update of x (mostly one), and a walk may begin only where an update begins.
 """
 
 from harmonica.samplers import pixart
@@ -15,8 +15,8 @@ from harmonica.samplers.singlestep import Singlestep
 
 def load(name):
     """A sampler by the name that configs use: "ddim", "ddim-diffusers", "dpm++", "iddpm",
-    "sa-solver", "dpm-singlestep", or as PixArt's own code has it "dpm++-pixart" or
-    "sa-solver-pixart" (its IDDPM is "iddpm").
+    "sa-solver", "dpm-singlestep"; or the variants of PixArt's own code, "dpm++-pixart" and
+    "sa-solver-pixart" (its IDDPM is the same as "iddpm"). ValueError for another name.
     """
     known = {
         "ddim": lambda: DDIM("official"),
@@ -34,8 +34,8 @@ def load(name):
 
 
 def _dpm_solver():
-    """DPM-Solver++ (Lu et al., 2022), multistep, second order, an Euler step at the end: the
-    default of PixArt's pipelines.
+    """DPM-Solver++ (Lu et al., 2022), multistep, second order, with an Euler step at the end: the
+    default of diffusers' PixArt pipelines.
     """
     from diffusers import DPMSolverMultistepScheduler
 
@@ -45,8 +45,8 @@ def _dpm_solver():
 
 
 def _iddpm():
-    """IDDPM (Nichol and Dhariwal, 2021): ancestral sampling with learned variance, timesteps
-    respaced evenly to 999 .. 0: the official list, which DDIM has too.
+    """IDDPM (Nichol and Dhariwal, 2021): ancestral sampling with learned variance. The timesteps
+    are spaced evenly over 999 .. 0 as in the official code, the same as in DDIM("official").
     """
     from diffusers import DDPMScheduler
 
@@ -59,8 +59,8 @@ def _iddpm():
 
 
 def _sa_solver():
-    """SA-Solver (Xue et al., 2023), predictor and corrector of order 2, tau = 1 for 200 <= t <=
-    800: diffusers' defaults.
+    """SA-Solver (Xue et al., 2023) with diffusers' defaults: predictor and corrector of order 2,
+    tau = 1 for 200 <= t <= 800.
     """
     from diffusers import SASolverScheduler
 

@@ -1,4 +1,4 @@
-"""DDIM with eta 0 as the official DiT has it, and as diffusers' DDIMScheduler has it."""
+"""DDIM with eta 0, as in the official DiT code and as in diffusers' DDIMScheduler."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ def alphas_cumprod():
 class DDIM:
     """DDIM (Song et al., 2021) with eta 0, no clipping, final alpha 1, on an eps-prediction model.
 
-    numerics "official": T timesteps evenly from 999 to 0, each step going to the next one on that
-    list, as the official DiT does. "diffusers": `leading` spacing and previous timestep t -
-    1000 // T, as its DDIMScheduler does.
+    numerics "official": T timesteps evenly from 999 to 0; each step leads to the next of them, as
+    in the official DiT. "diffusers": `leading` spacing, each step leads to t - 1000 // T, as in its
+    DDIMScheduler.
     """
 
     numerics: str = "official"
@@ -33,7 +33,7 @@ class DDIM:
         return [int(t) for t in spaced[::-1]]
 
     def init(self, timesteps):
-        """-> per step the factors (of x, of eps) of the update x' = f x + g eps."""
+        """-> the state: for each step the factors (f, g) of the update x' = f x + g eps."""
         a = alphas_cumprod()
         if self.numerics == "official":
             following = list(timesteps[1:]) + [-1]
@@ -42,7 +42,7 @@ class DDIM:
         return tuple(_factors(a[t], a[p] if p >= 0 else 1.0) for t, p in zip(timesteps, following))
 
     def step(self, state, out, step, x, noise=None):
-        """out: model output (B, >= C, H, W), eps first; x (B, C, H, W) -> the less noisy x, state."""
+        """out: model output (B, >= C, H, W), eps first; x (B, C, H, W) -> less noisy x, state."""
         of_x, of_eps = state[step]
         return of_x * x + of_eps * out[:, : x.shape[1]], state
 
@@ -53,8 +53,8 @@ class DDIM:
 
 
 def _accumulated(num_steps):
-    """T timesteps from 0 to 999, a stride added up in floats and each sum rounded, as the official
-    code does. At T = 39 and 56 others up to 250 one of them is not that of round(linspace).
+    """T timesteps from 0 to 999. As in the official code the stride is added up in floats and each
+    sum is rounded; for 57 values of T up to 250, such as 39, this differs from round(linspace).
     """
     stride, place, found = (TRAIN_STEPS - 1) / max(num_steps - 1, 1), 0.0, []
     for _ in range(num_steps):

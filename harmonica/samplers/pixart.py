@@ -1,9 +1,9 @@
-"""DPM-Solver++ and SA-Solver on the times of PixArt's own code (scripts/inference.py of
-github.com/PixArt-alpha/PixArt-alpha, and of PixArt-sigma), made by diffusers' schedulers.
+"""DPM-Solver++ and SA-Solver at the times of PixArt's own code (scripts/inference.py of
+github.com/PixArt-alpha/PixArt-alpha, and of PixArt-sigma), computed by diffusers' schedulers.
 
-Where diffusers rounds timesteps, there T steps lead evenly from t = 1 to t = 1e-3, and the model is
-asked at 1000 t - 1: at T = 20 these are 999, 949.05, 899.1, ... The logarithm of alpha is linear
-between the 1000 known ones. A walk ends at t = 1e-3, where a little noise is left.
+diffusers rounds timesteps. In PixArt's code T steps lead evenly from t = 1 to t = 1e-3, and the
+model is called at 1000 t - 1: for T = 20 at 999, 949.05, 899.1, ... Between the 1000 known values
+log alpha is interpolated linearly. A walk ends at t = 1e-3, where a little noise is left.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ import torch
 from harmonica.samplers.ddim import TRAIN_STEPS, alphas_cumprod
 from harmonica.samplers.scheduled import LINEAR, from_scheduler
 
-STOCHASTIC = (199, 799)  # model timesteps of t = 0.2 and 0.8, between which SA-Solver adds noise
+STOCHASTIC = (199, 799)  # SA-Solver adds noise between t = 0.2 and 0.8; here as model timesteps
 
 
 def dpm_solver():
-    """DPM-Solver++ (Lu et al., 2022), multistep, of second order to the end; the last one of fewer
-    than 10 steps is of first order.
+    """DPM-Solver++ (Lu et al., 2022), multistep, second order. With fewer than 10 steps the last
+    one is of first order.
     """
     from diffusers import DPMSolverMultistepScheduler
 
@@ -34,7 +34,7 @@ def dpm_solver():
 
 def sa_solver():
     """SA-Solver (Xue et al., 2023), predictor and corrector of order 2. tau is 1 in a step that
-    leads to a time between 0.2 and 0.8; diffusers goes by where a step begins.
+    ends at a time between 0.2 and 0.8; in diffusers what counts is where the step begins.
     """
     from diffusers import SASolverScheduler
 
@@ -52,7 +52,7 @@ def sa_solver():
 
 
 def _set_times(scheduler, num_steps):
-    """Timesteps and noise levels sigma / alpha of T steps, in float64."""
+    """Set a scheduler's timesteps and noise levels sigma / alpha for T steps, in float64."""
     scheduler.set_timesteps(num_steps)
     times = np.linspace(TRAIN_STEPS - 1, 0, num_steps + 1)
     log_alphas = np.interp(times, np.arange(TRAIN_STEPS), np.log(alphas_cumprod()))

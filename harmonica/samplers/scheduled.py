@@ -1,11 +1,10 @@
-"""A diffusers scheduler as a function over explicit state: its history is copied in and out of it
-at every step.
+"""A diffusers scheduler as a function over explicit state.
 
-Schedulers keep the history of a multistep method (model outputs, orders, last sample, step index)
-on themselves and draw their noise inside. Here each step runs on a fresh shallow copy that is given
-the history and, in place of a random draw, the noise that the caller made; what the step changed on
-the copy is the next state. A scheduler never changes a tensor in place, so state can be shared by
-forks.
+Schedulers store the history of a multistep method (model outputs, orders, last sample, step index)
+in their attributes and draw noise themselves. Here each step runs on a new shallow copy. The copy
+gets the history from the state and, in place of a random draw, the noise that the caller made; the
+attributes that the step changed become the next state. A scheduler never changes a tensor in place,
+so forks can share state.
 """
 
 import copy
@@ -18,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from harmonica.errors import BadInput, check
 from harmonica.samplers.ddim import TRAIN_STEPS
 
-# as the scheduler_config.json of the published PixArt pipelines has them; DiT has the same betas
+# from the scheduler_config.json of the published PixArt pipelines; DiT has the same betas
 LINEAR = {
     "num_train_timesteps": TRAIN_STEPS,
     "beta_schedule": "linear",
@@ -32,9 +31,9 @@ class Scheduled:
     """The sampler contract (see harmonica.samplers) over a diffusers scheduler of the given class
     and config.
 
-    stochastic: whether its steps draw noise. prepare(scheduler, num_steps): sets its timesteps, if
-    not by its own method. BadInput where its loop is more than one model call and one step() per
-    timestep on samples of unit noise (second-order, sigma-scaled and warm-up schedulers).
+    stochastic: whether its steps draw noise. prepare(scheduler, num_steps): sets its timesteps, in
+    place of its set_timesteps. BadInput for schedulers that need more than one model call and one
+    step() per timestep, or do not begin with unit noise (second-order, warm-up, sigma-scaled ones).
     """
 
     calls = 1
@@ -55,12 +54,10 @@ class Scheduled:
         )
         self._set_timesteps = prepare or type(scheduler).set_timesteps
         self._prepared = cache(self._prepare)
-        # IDDPM alone reads the learned variance; the others are given eps, as the pipelines do
+        # only IDDPM reads the learned variance; all others get eps only, as in the pipelines
         self._reads_variance = vars(scheduler).get("variance_type") in LEARNED
-        self.stochastic, noise = (
-            True,
-            _Noise(torch.zeros(1, 1, 1, 1)),
-        )  # until the first step is tried
+        # whether it is stochastic is found by trying one step
+        self.stochastic, noise = True, _Noise(torch.zeros(1, 1, 1, 1))
         self._step(self._prepare(4), torch.zeros(1, 2, 1, 1), 0, torch.zeros(1, 1, 1, 1), noise)
         self.stochastic = noise.draws > 0
 
@@ -69,8 +66,8 @@ class Scheduled:
         return self._prepared(num_steps).timesteps.tolist()
 
     def init(self, timesteps):
-        """-> the state before the first step: (T, history), the history empty. A walk may begin at
-        any step.
+        """-> the state before the first step: (T, empty history). A walk may begin at any step.
+        BadInput where these are not the scheduler's own timesteps.
         """
         check(
             list(timesteps) == self.timesteps(len(timesteps)),
@@ -99,8 +96,8 @@ class Scheduled:
         )
 
     def noised(self, x0, eps, timestep):
-        """The forward process q(x_t | x_0) at a model timestep; between two of them log alpha is
-        linear.
+        """The forward process q(x_t | x_0) at a model timestep. For a fractional one log alpha is
+        interpolated linearly.
         """
         known, below = self._prepared(1).alphas_cumprod.tolist(), int(timestep)
         share = timestep - below
@@ -126,14 +123,14 @@ class Scheduled:
 
 
 def from_scheduler(scheduler, prepare=None):
-    """A sampler that computes what this scheduler (a pipeline's own, say) does; the scheduler
-    itself is not touched. prepare: see Scheduled.
+    """A sampler that does what this scheduler does, a pipeline's own for example. The scheduler
+    itself is not changed. prepare: see Scheduled.
     """
     return Scheduled(scheduler, prepare)
 
 
 class _Noise(TorchFunctionMode):
-    """Within it, the one torch.randn call of a scheduler's step returns the given noise."""
+    """A context in which the one torch.randn call of a scheduler's step returns the given noise."""
 
     def __init__(self, noise):
         super().__init__()
@@ -154,7 +151,7 @@ class _Noise(TorchFunctionMode):
 
 
 def _with_own_lists(attributes):
-    """Attributes of a scheduler, its lists copied: they are what it writes into."""
+    """A scheduler's attributes with copied lists, as a scheduler writes into its lists."""
     return {
         name: list(value) if isinstance(value, list) else value
         for name, value in attributes.items()

@@ -1,14 +1,14 @@
 """DPM-Solver++ (Lu et al., 2022), singlestep, of second order, in continuous time: U-ViT's sampler.
 
-Two model calls make one update of the ODE, from time s over the middle s1 (in log-SNR) to t:
+Two model calls make one update of the ODE, from time s over s1, the middle in log-SNR, to t:
 
     x_s1 = (sigma_s1 / sigma_s) x_s - alpha_s1 (exp(-h / 2) - 1) x0(x_s, s)
     x_t  = (sigma_t  / sigma_s) x_s - alpha_t  (exp(-h) - 1)     x0(x_s1, s1)
 
-where h = lambda_t - lambda_s, lambda = log(alpha / sigma). Each call is a step, as schedules count
-them: even steps are at the times s, evenly spaced, odd ones at the middles. alpha is Stable
-Diffusion's 1000 discrete ones, its logarithm interpolated linearly; the time of the n-th is n, so
-the model is asked at fractions between 1000 and 1, and the walk ends at 1.
+where h = lambda_t - lambda_s, lambda = log(alpha / sigma). A schedule counts each call as a step:
+even steps are at the times s, evenly spaced, odd ones at the middles. log alpha is interpolated
+linearly between Stable Diffusion's 1000 discrete values, the n-th at time n. So the model is called
+at fractional timesteps between 1000 and 1, and the walk ends at 1.
 """
 
 import numpy as np
@@ -19,13 +19,13 @@ TRAIN_STEPS, END = 1000, 1.0
 
 
 def log_alphas():
-    """log alpha at the times 1..1000, float64: betas from 0.00085 to 0.012, evenly in their roots."""
+    """log alpha at the times 1..1000, float64: sqrt(beta) is linear, beta from 0.00085 to 0.012."""
     betas = np.linspace(0.00085**0.5, 0.012**0.5, TRAIN_STEPS) ** 2
     return 0.5 * np.log(1 - betas).cumsum()
 
 
 def log_alpha(t):
-    """At times between 1 and 1000."""
+    """log alpha at times between 1 and 1000, interpolated linearly."""
     return np.interp(t, np.arange(1, TRAIN_STEPS + 1), log_alphas())
 
 
@@ -36,20 +36,18 @@ def log_snr(t):
 
 
 def time_of(lambda_):
-    """The time whose lambda this is."""
+    """The time at which log_snr has this value."""
     at = -0.5 * np.logaddexp(0, -2 * lambda_)
     return np.interp(at, log_alphas()[::-1], np.arange(TRAIN_STEPS, 0, -1))
 
 
 class Singlestep:
-    """The sampler contract (see harmonica.samplers). calls: how many steps make one update; a walk
-    may begin where one does.
-    """
+    """The sampler contract (see harmonica.samplers). A walk may begin at any even step."""
 
     stochastic, calls = False, 2
 
     def timesteps(self, num_steps):
-        """-> T model timesteps in sampling order, descending, every second one a fraction."""
+        """-> T model timesteps in sampling order, descending, as floats. T must be even."""
         check(num_steps % 2 == 0, "num_steps", num_steps, "two steps make one update: choose even")
         times = np.linspace(TRAIN_STEPS, END, num_steps // 2 + 1)
         lambdas = log_snr(times)
@@ -57,8 +55,8 @@ class Singlestep:
         return np.stack([times[:-1], middles], axis=1).flatten().tolist()
 
     def init(self, timesteps):
-        """-> per step alpha, sigma and the factors of x_s and x0 in its update; then x_s, which an
-        even step leaves for the odd one after it.
+        """-> the state: for each step (alpha, sigma, the factors of x_s and of x0 in its update);
+        and x_s, which an even step leaves for the odd step after it, None before.
         """
         return tuple(
             _factors(list(timesteps) + [END], step) for step in range(len(timesteps))

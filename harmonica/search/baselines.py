@@ -70,8 +70,8 @@ def smoothcache(walk, seed, indices, reused, kinds):
 
     After a computed step i the next j steps reuse: the largest j <= 3 with e_j(i) <= alpha, where e
     is the relative L1 change of the features from step i to i + j, mean over images and the blocks
-    of a kind. alpha is the largest at which at most `reused` entries are reused. kinds: the kinds of
-    block that alternate in the columns.
+    of a kind. alpha is the largest at which at most `reused` entries are reused. kinds: the kinds
+    of block that alternate in the columns.
     """
     changes = feature_changes(walk, seed, indices).unflatten(2, (-1, len(kinds))).mean(2)
     found = [_smooth(changes, alpha) for alpha in changes.unique().tolist()]
@@ -84,8 +84,8 @@ def smoothcache(walk, seed, indices, reused, kinds):
 
 
 def feature_changes(walk, seed, indices):
-    """-> [j - 1, i, block], (3, T, N): |F_i - F_{i+j}|_1 / |F_{i+j}|_1 between the features of steps
-    i and i + j, mean over images; inf where i + j is beyond the last step.
+    """-> [j - 1, i, block], (3, T, N): |F_i - F_{i+j}|_1 / |F_{i+j}|_1 between the features of
+    steps i and i + j, mean over images; inf where i + j is beyond the last step.
     """
     shape = LONGEST_REUSE, walk.num_steps, walk.num_blocks
     changes = torch.full(shape, torch.inf, dtype=torch.float64)
@@ -132,7 +132,7 @@ def evolve(walk, reused, walks, seed, *, images=48, population=24):
     crossover and random flips; fitness is the true error of the final latents. -> Schedule.
 
     It begins with FORA, brought to the budget, and random masks. walks: the budget of compute, in
-    uncached walks of one image. The first population counts as uncached, a child by what it computes.
+    uncached walks of one image; the first population counts as uncached, a child by what it runs.
     """
     rng, shape = np.random.default_rng(seed), (walk.num_steps, walk.num_blocks)
     exact = walk(uncached, seed, range(images))

@@ -1,4 +1,4 @@
-"""One step and block of a linearised walk: turns the gradient of its feature into q of every option.
+"""One step and block of a linearised walk: turns its feature's gradient into q of every option.
 
 Every option, and the feature in use, is per channel a weighted sum of the same few features and of
 the constant 1. Let G be the gradient times each of these, summed over tokens: then all q of an
@@ -38,8 +38,8 @@ class Entry:
         return self.linear.fetched([feature[k] for feature in self.features])
 
     def fitted(self, values):
-        """-> the weights of the first feature, of the second and the bias, each (options, channels):
-        the options are ages 1, 2, ... (second weight 0), then pairs of ages.
+        """-> the weights of the first feature, of the second and the bias, each (options,
+        channels): the options are ages 1, 2, ... (second weight 0), then pairs of ages.
         """
         mean, cov = moments(values, self.linear.guided, ROWS)
         mean, cov = mean.T, cov.permute(1, 2, 0)  # ages first

@@ -16,8 +16,8 @@ RIDGE = 1e-4  # times the mean variance of the inputs
 
 
 def fit(walk, keep, seed, *batches, features=2, about=None):
-    """Fit the weights of every skipped entry of keep (T, N), on one walk for each of these batches of
-    image indices -> Schedule.
+    """Fit the weights of every skipped entry of keep (T, N), on one walk for each of these batches
+    of image indices -> Schedule.
 
     The weights are fitted to the images of all batches and ranks, although a walk's own predictions
     come from a fit to its batch alone.
@@ -31,8 +31,8 @@ def fit(walk, keep, seed, *batches, features=2, about=None):
 
 
 class Fit:
-    """The fit on one walk. weights: {(step, block): weights} of the skipped entries, fitted step after
-    step. seen: {(step, block): the moments of the features that they were fitted by}.
+    """The fit on one walk. weights: {(step, block): weights} of the skipped entries, fitted step
+    after step. seen: {(step, block): the moments of the features that they were fitted by}.
     """
 
     def __init__(self, walk, keep, seed, indices, features):
@@ -65,8 +65,8 @@ class Fit:
 
 
 def solved(seen, features):
-    """The weights of one entry from the moments of several walks -> float16 (features + 1, channels),
-    0 for features that do not exist yet.
+    """The weights of one entry from the moments of several walks -> float16 (features + 1,
+    channels), 0 for features that do not exist yet.
     """
     parts = []
     for leaves in zip(*seen):
@@ -88,8 +88,8 @@ def pooled(found):
 
 
 def moments(tensors, guided=None, rows=None):
-    """-> means (channels, k) and covariances (channels, k, k) in float64 of k features, over samples,
-    tokens and ranks.
+    """-> means (channels, k) and covariances (channels, k, k) in float64 of k features, over
+    samples, tokens and ranks.
 
     guided: a function that applies guidance to the two halves of the samples. Its result is added
     to the data, as that is what reaches the image: an error that both halves share counts once

@@ -1,9 +1,9 @@
-"""Estimates what every other choice at every step and block would do to the final image, by one walk
-and one backward pass per direction.
+"""Estimates what every other choice at every step and block would do to the final image, by one
+walk and one backward pass per direction.
 
-At step t block i adds a feature u to the stream. For a random direction v the backward pass gives
-g = d<v, x_0> / du. Here u is the feature AS USED AT STEP t; the copy that is kept for later steps is
-another node of the graph, as each later use has a u of its own. If the entry added f in place of u,
+At step t block i adds a feature u to the stream. Along a random direction v the backward pass gives
+g = d<v, x_0> / du. Here u is the feature AS USED AT STEP t; the copy kept for later steps is another
+node of the graph, as each later use has a u of its own. If the entry added f in place of u, then
 <v, x_0> would change by q = <g, f - u>, to first order. To know f where blocks are skipped, these
 are computed as well, without gradient.
 
@@ -58,8 +58,8 @@ def random_directions(seed, indices, like, count):
 @dataclass(frozen=True)
 class Held:
     """What is kept of one block, newest first. history: (step, feature) of the steps at which the
-    schedule computes it, with graph. past: the computed feature of each of the last steps, detached,
-    whether the schedule uses it or not.
+    schedule computes it, with graph. past: the computed feature of each of the last steps,
+    detached, whether the schedule uses it or not.
     """
 
     history: tuple = ()
@@ -101,9 +101,9 @@ class Linearised:
         following, asked, runs = list(state), Counter(), []
 
         def skipped(i, compute):
-            """What a skipped block would have computed. None when the step runs a second time, where
-            it is not needed; but a unit that asks in advance (backbones.generic) asks twice per run
-            if it is computed, and then has to be computed in the second run too.
+            """What a skipped block would have computed. None when the step runs a second time,
+            where it is not needed; but a unit that asks in advance (backbones.generic) asks twice
+            per run if it is computed, and then has to be computed in the second run too.
             """
             asked[i] += len(runs) == 1
             if len(runs) == 1 or asked[i] > 1:

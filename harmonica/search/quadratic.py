@@ -45,8 +45,8 @@ def options(columns, window, paired):
 
 
 class Quadratic:
-    """The model E. r (S,) and Q (S, T, options, N), where S = images x directions. fixed: steps that
-    compute everything.
+    """The model E. r (S,) and Q (S, T, options, N), where S = images x directions. fixed: steps
+    that compute everything.
     """
 
     def __init__(self, r, Q, window, fixed=(0,)):
@@ -56,8 +56,8 @@ class Quadratic:
         self.window, self.paired = window, Q.shape[2] > window + 1
 
     def sums(self, columns, i):
-        """For each of these columns (M, T) of block i: what the block adds to r, (M, S), and whether
-        the column is possible, (M,).
+        """For each of these columns (M, T) of block i: what the block adds to r, (M, S), and
+        whether the column is possible, (M,).
         """
         option = options(columns, self.window, self.paired)
         steps = np.arange(columns.shape[1])

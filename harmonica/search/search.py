@@ -88,7 +88,7 @@ class Search:
         return {target: self.best(target) for target in self.targets}
 
     def plan(self):
-        """Yield the parts of the search in order, as (method, *arguments). Each changes the state."""
+        """Yield the parts of the search in order, as (method, *arguments)."""
         settings = self.settings
         for start in settings.grown:
             yield from ((self.grow, start, stage, goal) for stage, goal in enumerate(self.goals()))

@@ -12,13 +12,14 @@ FEWER = 4  # where some swaps do not help, a quarter as many are tried
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """images: how many images a linearisation uses; predictions are fitted on half as many. batch:
-    how many images are walked at once (by all ranks together), by default all. directions: along how
-    many random directions of the final image each image is probed. check_images: on how many other
-    images a schedule's error is measured. window: how old, in steps, a feature may be that a skipped
-    block uses. predict: skipped blocks are predicted from two features, else they reuse one. stages:
-    the shares of the budget up to which the schedule grows between linearisations. rounds: how
-    often, at most, the best schedule is linearised again and improved, by at most `swaps` swaps and
-    with the samples of the last `memory` rounds; before that each start has two such rounds.
+    how many images are walked at once (by all ranks together), by default all. directions: along
+    how many random directions of the final image each image is probed. check_images: on how many
+    other images a schedule's error is measured. window: how old, in steps, a feature may be that a
+    skipped block uses. predict: skipped blocks are predicted from two features, else they reuse
+    one. stages: the shares of the budget up to which the schedule grows between linearisations.
+    rounds: how often, at most, the best schedule is linearised again and improved, by at most
+    `swaps` swaps and with the samples of the last `memory` rounds; before that each start has two
+    such rounds.
     """
 
     images: int = 48
@@ -82,8 +83,9 @@ class Settings:
         return min(TRIES, self.rounds)
 
     def forwards(self, num_steps, goals=None, budgets=1):
-        """The number of forwards of one image that a search needs at most. goals: how often a growing
-        schedule is linearised, by default once per stage; with several budgets it is more often.
+        """The number of forwards of one image that a search needs at most. goals: how often a
+        growing schedule is linearised, by default once per stage; with several budgets it is more
+        often.
         """
         goals, begun = goals or len(self.stages), len(self.starts) * budgets
         rounds = begun * self.tries + budgets * self.rounds

@@ -1,4 +1,4 @@
-"""What a search has found so far, saved as one file: a killed search resumes from its last stage."""
+"""What a search has found so far, in one file: a killed search resumes from its last stage."""
 
 import json
 
