@@ -61,7 +61,7 @@ def _table(arguments):
 
 def _render(table, scale, which, seeds):
     """Print this clone's table -> whether it has anything at this scale. Without latency records
-    the cells of speed stay empty; all others must be there.
+    the cells of speed stay empty; all other records must be there.
     """
     from . import cost, paper_scale, records, report
 
@@ -113,7 +113,7 @@ def _render_committed():
 
 
 def _show(paths, text):
-    """Print a text, and where the files lie: of a folder of many their number."""
+    """Print a text and the paths of the files; of a folder with many files only their number."""
     folders = {}
     for path in paths:
         folders.setdefault(path.parent, []).append(str(path))

@@ -1,4 +1,4 @@
-"""The ablations: their experiments and the questions that each is asked."""
+"""The tables of the ablations: their experiments, and the questions asked of each."""
 
 from .compare import PUBLISHED
 from .methods import (

@@ -25,8 +25,8 @@ MARKS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """marks: WINS, LOSES or OPEN, one for each comparison that counts. rows: of text, below
-    headings.
+    """A verdict with its sentence and its table, whose cells are text. marks: WINS, LOSES or OPEN,
+    one for each comparison that counts.
     """
 
     title: str
@@ -44,7 +44,7 @@ class Claim:
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """Two records.Line in one setting, and the tables that show both."""
+    """Two records.Line in one setting. where: links to the tables that show both."""
 
     setting: object
     left: object
@@ -61,12 +61,12 @@ class Case:
 
     @property
     def runs(self):
-        """What makes two cases the same, wherever they are shown."""
+        """Cases with the same runs are one and the same, in whichever tables they are shown."""
         return self.left.row.runs, self.right.row.runs
 
     @property
     def cells(self):
-        """Text below COMPARED, and below SHOWN where the case came with a table."""
+        """The cells of the columns COMPARED, and of SHOWN where the case has links to tables."""
         found = self.comparisons
         errors = [found[metric].cell if metric in found else "" for metric in CARRYING]
         speeds = " / ".join(
@@ -77,8 +77,8 @@ class Case:
 
 
 def claims(groups, table):
-    """[Claim] that the records.Group's of a tables.Table give; where plain baselines win comes
-    first.
+    """[Claim] that the groups (records.Group) of a Table give. First comes where plain baselines
+    win.
     """
     found = found_in(groups)
     said = [plain_wins(found, table.plain_wins)] if table.plain_wins else []
@@ -95,13 +95,13 @@ def claims(groups, table):
 
 
 def found_in(groups, where=""):
-    """[(Setting, where)] of records.Group's. where: a link to their table, to be shown."""
+    """[(Setting, where)] of records.Groups. where: a link to their table, to show beside them."""
     return [(setting, where) for group in groups for setting in settings(group)]
 
 
 def questions_of(table, found):
-    """The Questions of a tables.Table that settings [(Setting, where)] are asked: those of the core
-    rows, and others where both methods are there.
+    """The Questions of a Table to ask of settings [(Setting, where)]: all about core rows, and
+    others if both methods are there.
     """
     return [
         question
@@ -113,7 +113,7 @@ def questions_of(table, found):
 def answer(found, question, table):
     """The Claim that settings [(Setting, where)] of a table give to a Question.
 
-    BadInput where no setting has both methods: one of them is called otherwise by now.
+    BadInput where no setting has both methods: one of them has another name by now.
     """
     met = cases(found, question.left, question.right)
     check(
@@ -133,8 +133,8 @@ def cases(found, left, right):
 
 
 def _distinct(met):
-    """[Case] of (Setting, left, right, where), by place and CUR. Two tables that show the same runs
-    give one case.
+    """[Case] of (Setting, left, right, where), ordered by place and CUR. Two tables that show the
+    same runs give one case.
     """
     by_runs = {}
     for setting, left, right, where in met:
@@ -151,7 +151,7 @@ def _distinct(met):
 
 
 def better(met, left, title):
-    """Is a method better than what stands against it in the given Cases? -> Claim"""
+    """The Claim on whether the left method of the given Cases is better than the right one."""
     marks = tuple(mark for case in met for mark in case.marks)
     return Claim(
         title=title,
@@ -184,7 +184,7 @@ def why_not(groups):
 
 
 def overall(marks):
-    """One verdict for many comparisons. In part: more are won than lost, and half are decided."""
+    """One verdict for many comparisons. In part: more won than lost, and at least half decided."""
     won, lost = marks.count(WINS), marks.count(LOSES)
     if won == len(marks):
         return "holds"
@@ -194,8 +194,8 @@ def overall(marks):
 
 
 def plain_wins(found, title, learned=()):
-    """Where a plain baseline has a lower error than a method that is trained or searched for: than
-    those named in `learned`, or than any.
+    """The Claim on where a plain baseline has a lower error than a trained or searched method: than
+    one of those named in `learned`, or than any.
     """
     met = _distinct(_plain_pairs(found, learned))
     compared = [c for case in met for c in case.comparisons.values()]
@@ -225,8 +225,8 @@ def _plain_pairs(found, learned):
 
 
 def nearly_lossless(met, title, over=UNCACHED):
-    """Cases of a method against the uncached model, or what else it is laid over (its name), by the
-    bounds of lossless.py. -> Claim
+    """The Claim on whether a method is nearly lossless, by the bounds of lossless.py. met: Cases of
+    the method against `over`, the uncached model or the method that caching was added to.
     """
     judged = [bounds(case.left, case.right) for case in met]
     rows = [_bounds_row(case, own) for case, own in zip(met, judged)]
@@ -249,7 +249,7 @@ def nearly_lossless(met, title, over=UNCACHED):
 
 
 def _bounds_row(case, judged):
-    """The last cell: in how many replicates all three bounds are kept."""
+    """Cells of a Case and its Bounds, with the number of replicates in which all three are kept."""
     kept_in = [all(marks) for marks in zip(*(bound.kept_in for bound in judged))]
     whole = "**kept**" if all(bound.kept for bound in judged) else "**broken**"
     return (

@@ -1,5 +1,5 @@
-"""What is committed below results/: which tables, that every record behind them is there, and that
-there is no other.
+"""What is committed below results/: the tables, and the check that every record behind them is
+there and no other.
 """
 
 import re
@@ -24,13 +24,13 @@ def rows(table):
 
 @cache
 def artefacts(table):
-    """All that a table rests on."""
+    """All artefacts that a table needs."""
     return records.artefacts(rows(table), table.costs(table.scale))
 
 
 def begun(results):
-    """{tables.Table: its rows} of the tables that are rendered, or of which a record is committed
-    that no other table rests on.
+    """{Table: its rows} of the tables that are rendered already, or of which a record is committed
+    that no other table needs.
     """
     store = Store(results)
     needed = {table: {a.id: a for a in artefacts(table)} for table in COMMITTED}
@@ -44,12 +44,12 @@ def begun(results):
 
 
 def named():
-    """{id: the first tables.Table that rests on it} of everything that may be committed."""
+    """{id: the first Table that needs it} of all artefacts that may be committed."""
     return {a.id: table for table in reversed(COMMITTED) for a in artefacts(table)}
 
 
 def command(table):
-    """What makes and commits a table, to stand between backticks."""
+    """The two commands that make and commit a table, for a place between backticks."""
     return f"{table.committed_command()}` and then `make publish"
 
 
@@ -83,7 +83,7 @@ def _paths(store):
 
 
 def _stale(path):
-    """Why nothing names a record."""
+    """Why no experiment names a record any more, as a clause."""
     found = read_json(path)
     found = found if isinstance(found, dict) else {}
     if found.get("schema") != SCHEMA:
@@ -96,7 +96,7 @@ def _stale(path):
 
 
 def _instead(id_, known):
-    """Which command makes the record of the same name but for its hash, if there is one."""
+    """The command that makes a record whose id has only another hash, as a clause; or ""."""
     slug = re.sub(r"-[0-9a-f]{8}$", "", id_)
     tables = [table for other, table in known.items() if other.rsplit("-", 1)[0] == slug]
     return f", `{command(tables[0])}` makes what takes its place" if tables else ""

@@ -10,7 +10,7 @@ from .methods import FEWER, FORA, RELEASED, UNCACHED
 
 CARRYING = {"rFID": "rFID", "x0_mse": "x_0 error"}  # the metrics that carry comparisons, in words
 NEEDED = 3  # replicates below which no ordering is claimed
-ONE_SAMPLER = "DDIM"  # it goes without saying
+ONE_SAMPLER = "DDIM"  # the usual one, which names leave out
 PUBLISHED = "Learning-to-Cache as published"  # released, or FORA where the two are the same
 WINS, LOSES, OPEN = "wins", "loses", "open"
 
@@ -53,7 +53,7 @@ class Comparison:
 class Setting:
     """The rows of a group that are compared with each other: those of one CUR, or all of them.
 
-    methods: {name: records.Line}. cur: None where every row has its own, which its scores give.
+    methods: {name: records.Line}. cur: None where every row has its own CUR, from its scores.
     """
 
     cur: float | None
@@ -128,8 +128,9 @@ def settings(group):
 
 
 def _setting(group, cur, alone):
-    """The rows of this CUR, methods without a CUR of their own (FORA) that happen to have it, and
-    of the rows with fewer steps the one nearest to T (1 - CUR), of two the slower.
+    """The Setting of the rows with this CUR (all rows if `alone`), of methods that happen to have
+    it (FORA), and of the row whose fewer steps are nearest to T (1 - CUR), of two the one with
+    more.
     """
     uncached, *rest = group.lines
     found = {
@@ -147,5 +148,5 @@ def _setting(group, cur, alone):
 
 
 def _natural(line):
-    """The CUR of a row that was asked for none."""
+    """The CUR of a row for which none was given, else None."""
     return line.mean("cur_percent") if line.row.cur_percent is None else None

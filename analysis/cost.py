@@ -67,7 +67,7 @@ class Cost:
 
     @property
     def per_update_ms(self):
-        """Median, first and third quartile, with the share of lambda's measurements."""
+        """Median, first and third quartile; each update has its share of measuring lambda."""
         middle, quartiles = self.measured["seconds_per_trajectory"], self.measured["seconds_iqr"]
         return [
             1000
@@ -145,8 +145,8 @@ def _plain(cost):
 
 
 def claim(groups):
-    """-> Claim: HarmoniCa's training draws no images, and its updates (as many in the paper) take
-    less time. BadInput where a method is missing.
+    """The Claim that HarmoniCa's training draws no images and that an update takes less time (in
+    the paper all methods have equally many). BadInput where a method is missing.
     """
     rows, marks = [], []
     for group in groups:

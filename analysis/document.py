@@ -21,7 +21,7 @@ def text(blocks):
 
 
 def listed(words):
-    """a; a and b; a, b and c."""
+    """Words as a list within a sentence: a; a and b; a, b and c."""
     *most, last = words
     return f"{', '.join(most)} and {last}" if most else last
 

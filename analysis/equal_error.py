@@ -18,7 +18,7 @@ ABOUT = (
 
 
 def blocks(groups):
-    """Heading, words and a table of records.Group's in the columns; [] where nothing can be said."""
+    """Blocks: a heading, a text and a table with a column for each group; [] without anything."""
     found = {group.name: needed(group) for group in groups}
     found = {name: own for name, own in found.items() if len(own) > 1}
     if not found:
@@ -47,7 +47,9 @@ def needed(group):
 
 
 def _at(points, goal):
-    """Where a method's (compute, error), by rising compute, first come down to `goal`."""
+    """The compute at which a method first reaches the error `goal`, as text. points: [(compute,
+    error)] by rising compute.
+    """
     least, error = points[0]
     if error <= goal:
         return "< " * (error < goal) + f"{least:.1f}"

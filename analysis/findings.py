@@ -1,6 +1,6 @@
-"""Blocks of pages that say what the committed tables come to: verdicts, counts of comparisons, and
-what so many replicates can tell apart. Functions of ({a table's name: its records.Group's}, the
-folder of results).
+"""Blocks of pages that sum up the committed tables: verdicts, counts of comparisons, and which
+differences so many replicates can show. They are functions of groups, {a table's name:
+[records.Group]}, and of the folder of results, and return Markdown.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ SHARES = {"median": 0.5, "90th percentile": 0.9}
 
 
 def in_short(groups, results):
-    """Over all settings of Table 1: whom HarmoniCa beats and who beats it, and what ours does."""
+    """Over all settings of Table 1: how often HarmoniCa beats the others, and ours HarmoniCa."""
     found = found_in(groups["table1"])
     asked = (
         (HARMONICA, "Learning-to-Cache as published (where half is reused: FORA)", PUBLISHED),
@@ -39,14 +39,14 @@ def in_short(groups, results):
 
 
 def tally(met, metric):
-    """In how many settings of Cases the first method is lower, higher, and neither."""
+    """In how many of the Cases the left method's error is lower, higher, and open, as text."""
     marks = [case.comparisons[metric].mark for case in met if metric in case.comparisons]
     return ", ".join(str(marks.count(mark)) for mark in (WINS, LOSES, OPEN))
 
 
 def of_table(name, groups, results):
-    """What a table says: its claims, each with its verdict, as a list; and where which plain
-    baseline is ahead of HarmoniCa.
+    """What a table says, as a list: its claims with their verdicts, and for each plain baseline
+    where it is ahead of HarmoniCa.
     """
     said = [
         f"**{claim.title}: {claim.verdict}.** {claim.whole_sentence}"
@@ -97,8 +97,8 @@ def of_frontier(groups, results):
 
 
 def power(groups, results):
-    """What the committed replicates can tell, and what a full set would, by the spread that was
-    found: of all comparisons that the tables are asked, each pair of rows once.
+    """Which ratios the committed replicates can tell from 1, and which a full set could: by the
+    spread over replicates of all comparisons in the tables' questions, each pair of rows once.
     """
     met = {
         case.runs: case

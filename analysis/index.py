@@ -1,4 +1,4 @@
-"""The index of tables in results/README.md: the files of each table, what lies behind and its
+"""The index of tables in results/README.md: each table's files, the records behind it and its
 command.
 """
 

@@ -1,4 +1,4 @@
-"""95 % intervals over replicates, by Student's t; and which ratio so many replicates can tell from 1.
+"""95 % intervals over replicates, by Student's t; and which ratios so many replicates tell from 1.
 
 A replicate is a whole repetition: its own base model, router or search seed and evaluation noise.
 Two methods share all of these within a replicate, so they are compared replicate by replicate.
@@ -28,7 +28,7 @@ METHOD = (
 
 
 def interval(values):
-    """The interval (low, high) of the mean of values (replicates,); of one value no width."""
+    """The interval (low, high) of the mean of values (replicates,); a single value has no width."""
     values = np.asarray(values, dtype=np.float64)
     half = 0.0
     if len(values) > 1:

@@ -10,7 +10,7 @@ from .intervals import interval, log_ratios
 from .methods import UNCACHED
 
 FID_FACTOR = 1.10  # FID over the uncached model's; the paper's own rows lie between 1.04 and 1.39
-FLOOR_FACTOR = 2.0  # rFID over its floor: as much again as finitely many images leave uncertain
+FLOOR_FACTOR = 2.0  # rFID over its floor: caching may add as much as finitely many images do
 AGREEMENT_LOSS = 1.0  # percentage points of classifier agreement
 CRITERION = (
     f"The bounds were fixed beforehand: FID to the data rises by at most {FID_FACTOR - 1:.0%}, "
@@ -20,8 +20,8 @@ CRITERION = (
 
 
 def headings(over=UNCACHED):
-    """Of the cells of `bounds`. over: what the first of the two is laid over; the uncached model's
-    rFID is the floor.
+    """The headings over the cells of `bounds`. over: the method that caching was added to; if that
+    is the uncached model, its rFID is called the floor.
     """
     floor = "its floor" if over == UNCACHED else over
     return (
@@ -33,8 +33,8 @@ def headings(over=UNCACHED):
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """text: the number with its interval. kept: whether the end of the interval keeps the bound;
-    kept_in: whether each replicate does.
+    """Whether one bound is kept. text: the number with its interval. kept: by the end of the
+    interval; kept_in: by each replicate.
     """
 
     text: str
@@ -47,7 +47,7 @@ class Bound:
 
 
 def bounds(cached, uncached):
-    """[Bound] below `headings`: a cached records.Line against the uncached one."""
+    """[Bound] of a cached records.Line against the uncached one, in the order of `headings`."""
     change = cached.values["agreement"] - uncached.values["agreement"]
     return [
         _factor("FID", cached, uncached, FID_FACTOR),
@@ -70,8 +70,8 @@ def _factor(metric, cached, uncached, most):
 
 
 def _numbers(values, form, back=float):
-    """Mean and, of more than one, interval of values (replicates,), each put back on its own scale
-    by `back`.
+    """The mean of values (replicates,) and, for more than one, its interval, as text. back: from
+    the scale of the values to the one that is shown.
     """
     text = f"{back(values.mean()):{form}}"
     if values.size == 1:

@@ -1,5 +1,5 @@
-"""What a row's schedules took to make, and the cache that its runs hold: a block of the document and
-columns of the CSV.
+"""What a row's schedules took to make, and the cache that its runs hold: a block of the document
+and columns of the CSV.
 """
 
 from dataclasses import dataclass
@@ -38,12 +38,12 @@ class Making:
 
     @property
     def cells(self):
-        """Of the CSV, below COLUMNS."""
+        """Texts for the columns COLUMNS of the CSV."""
         return [f"{n:.6g}" for n in (self.cache_kb, self.seconds, self.forwards)]
 
 
 def makings(root, groups):
-    """[[Making] of each line] of records.Group's, whose records lie below `root`."""
+    """For each group (records.Group) the Makings of its lines, from the records below `root`."""
     store = Store(root)
     return [[_of(store, line.row.runs) for line in group.lines] for group in groups]
 
@@ -59,7 +59,7 @@ def _of(store, runs):
 
 
 def _made(store, spec):
-    """Seconds and forwards of a router or schedule, with those that it rests on."""
+    """Seconds and forwards of a router or schedule, with those of the artefacts that it needs."""
     parts = [need for need in with_needs([spec] if spec else []) if need.kind != "compressed"]
     found = [record(store, part) for part in parts]
     forwards = [
@@ -79,6 +79,6 @@ def block(group, made):
 
 
 def columns(made):
-    """{column: texts} of the CSV for all lines of all groups."""
+    """{column of the CSV: its texts} for all lines of all groups."""
     rows = [own.cells for group in made for own in group]
     return dict(zip(COLUMNS, zip(*rows)))

@@ -119,7 +119,7 @@ def label(row):
 
 
 def called(row):
-    """A row's method where it is one of two that are compared."""
+    """A row's method as comparisons call it: `label` for uncached rows, else `name`."""
     return label(row) if row.uncached else name(row)
 
 

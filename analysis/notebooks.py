@@ -27,8 +27,8 @@ def execute(results, folder=FOLDER):
 
 
 def executed(path, root):
-    """The text of a notebook after its cells ran in the folder `root`. Only its sources are read,
-    so what an earlier run left in the file decides nothing.
+    """The text of a notebook after its cells ran in the folder `root`. Only its sources are read:
+    outputs of an earlier run make no difference.
     """
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata = {"kernelspec": KERNEL}

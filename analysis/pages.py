@@ -21,7 +21,7 @@ WIDTH = 120
 MARKED = re.compile(r"<!-- made: ([^\n]+) -->\n(.*?)<!-- end -->", re.S)
 NOT_YET = "Not measured yet."
 TWO = ("ablation_iepo_vs_mse", "ablation_sdt_vs_standard")
-# name: (function of {a table's name: its records.Group's} and the folder of results, what it needs)
+# {name: (function of {a table's name: [records.Group]} and the folder of results, tables it needs)}
 BLOCKS = {
     "headline": (quotes.headline, "table1"),
     "table 1, half reused": (quotes.table1_half, "table1"),
@@ -51,9 +51,9 @@ BLOCKS = {
 
 
 def stale(root):
-    """{page: its text as the committed records have it} of the pages below `root` that differ from
-    that. BadInput where a record is missing, a page has a block that nothing makes, or a block
-    stands on no page.
+    """{page: the text that it should have} of the pages below `root` that quote other numbers than
+    the committed records give. BadInput where a record is missing, a page has a block that nothing
+    makes, or a block is on no page.
     """
     root = Path(root)
     made = _made(root / "results")
@@ -86,7 +86,7 @@ def _block(name, made):
 
 
 def wrapped(text):
-    """Markdown whose paragraphs and items of lists are no wider than a page; tables stay."""
+    """Markdown with paragraphs and list items wrapped to the width of a page; tables stay."""
     return "\n".join(map(_wrapped, text.split("\n")))
 
 

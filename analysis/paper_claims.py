@@ -29,8 +29,8 @@ PAIRS_FORM = "against its all-pairs form (this repository's own)"
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """`left` against `right` in some tables (their names). words: how the sentence begins, where a
-    claim has several parts.
+    """A comparison of method `left` with `right` in some tables (their names). words: how its
+    sentence begins, where a claim has several parts.
     """
 
     left: str
@@ -41,9 +41,9 @@ class Part:
 
 @dataclass(frozen=True, kw_only=True)
 class PaperClaim:
-    """paper: its numbers in a line. parts: what is compared, and lossless: whether the first of the
-    two is nearly as good as the second, instead of better; costs: whether the records of training
-    cost test it instead. Where nothing does: `verdict`, and `untested` with the reason.
+    """A claim of the paper, and what tests it. paper: its own numbers, as a sentence. parts: the
+    comparisons; lossless: they ask whether `left` is nearly as good as `right`, not better. costs:
+    the records of training cost test it instead. If nothing does: `verdict`, and why (`untested`).
     """
 
     title: str

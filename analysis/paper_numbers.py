@@ -9,7 +9,7 @@ from .document import markdown, write
 
 FOLDER = Path(__file__).resolve().parent.parent / "results" / "paper"
 NUM_TABLES, NUM_FIGURES = 23, 17  # in the paper
-REENACTED = {  # a file of the paper's numbers: what it is called, and its tables.Table here
+REENACTED = {  # {file of the paper's numbers: (its title, name of the table here)}
     "table1_class_conditional": ("Table 1", "table1"),
     "table2_text_to_image": ("Table 2", "table2"),
     "table_training_cost": ("what training costs", "ablation_training_cost"),
@@ -30,15 +30,15 @@ def published(name):
 
 
 def only_cited(there):
-    """{file of the paper's numbers: its title} of which no record is committed. there: names of the
-    tables.Table that are.
+    """{file of the paper's numbers: its title} of those tables of the paper that are not committed
+    here. there: names of the committed tables.
     """
     return {name: title for name, (title, table) in REENACTED.items() if table not in there}
 
 
 def coverage(there):
-    """How much of the paper is known here and how much is re-enacted, as a sentence. there: as
-    only_cited's.
+    """How much of the paper is known here and how much is re-enacted, as text. there: see
+    only_cited.
     """
     known = [path.stem for path in FOLDER.glob("*.csv")]
     tables = [name for name in known if name.startswith("table")]
@@ -84,7 +84,7 @@ def table(name):
 
 def cited(out, there):
     """Write tables/cited.md: what the paper prints and no committed record measures again -> its
-    path. there: as only_cited's.
+    path. there: see only_cited.
     """
     blocks = [
         ("heading", 1, "Tables of the paper that are cited only"),

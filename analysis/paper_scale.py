@@ -2,8 +2,8 @@
 what the paper prints.
 
 There is one base model, and a replicate is a router seed and an evaluation noise. No ordering is
-claimed: the reader compares. The files are named
-*.paper.*, and no number of theirs stands beside one of digits scale.
+claimed: the reader compares. The files are named *.paper.*, and none of their numbers is shown
+beside one of digits scale.
 """
 
 from pathlib import Path
@@ -93,15 +93,15 @@ def _cells(store, row, latency, table):
 
 
 def _in_paper(row, table):
-    """FID of the same method at the same T in the paper, "" where it has none. A form that others
-    published or chose is another row.
+    """The paper's FID of the same method at the same T, "" where it has none. Rows of a published
+    router or beta and rows at equal compute are none of the paper's.
     """
     if not _has_rows(table) or row.form.startswith(("published", "equal")):
         return ""
     for line in published(table.published):
-        sampler = line.get("sampler", "")  # Table 2 has several, and calls no cache "none"
+        sampler = line.get("sampler", "")  # Table 2 has several, and the method "none"
         method = sampler if line["method"] == "none" else line["method"]
-        method, steps = method.split(" (")[0], str(row.num_steps)  # without a published beta
+        method, steps = method.split(" (")[0], str(row.num_steps)  # without a beta in brackets
         same = (line["model"], method, line.get("T", steps)) == (row.model, row.method, steps)
         if same and sampler in row.group:
             return line["FID"]
@@ -146,7 +146,7 @@ def _plain(row, columns):
 
 
 def _how(cells, latency):
-    """What one group's numbers rest on."""
+    """How one group was measured, as text."""
     count = cells[0]["num_replicates"]
     said = f"{cells[0]['num_images']} images per cell, {count} replicate{'s' * (count > 1)}."
     if cells[0]["clip"]:

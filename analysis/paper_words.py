@@ -5,8 +5,8 @@ from .paper_numbers import published
 
 
 def _blocks(name):
-    """The published rows under one uncached model, that first: a row without speedup begins a
-    block.
+    """[[row]]: the published rows of each uncached model, itself first. A row without speedup
+    begins a block.
     """
     found = []
     for row in published(name):

@@ -24,8 +24,8 @@ def publish(local, results, tables, pictured):
     """Copy the records of whole tables from `local` to `results`, and the images of the `pictured`
     runs that figures show -> (paths written, {reason: ids that were not copied}).
 
-    tables: {title: all artefacts that it rests on}. A table is whole where every record is
-    committed already or may be. Records of artefacts that no table names stay where they are.
+    tables: {title: all artefacts that the table needs}. A table is whole if every record of it is
+    committed already or may be copied. Records that no table needs stay where they are.
     """
     here, there = Store(local), Store(results)
     named = {a.id: a for own in tables.values() for a in own}
@@ -52,7 +52,7 @@ def publish(local, results, tables, pictured):
 
 
 def refusal(artefact, here, there):
-    """Why a local record is not copied, None where it may be."""
+    """Why a local record is not copied; None where it may be."""
     if there.record_path(artefact).exists():
         return THERE
     try:
@@ -70,7 +70,7 @@ def refusal(artefact, here, there):
 
 
 def _copy(artefact, here, there):
-    """Copy an artefact's files, the record last: where it is, all of them are. -> the new paths"""
+    """Copy an artefact's file, then its record: no record is ever without it. -> the new paths"""
     pairs = [(here.record_path(artefact), there.record_path(artefact))]
     if here.committed_path(artefact) is not None:
         pairs.insert(0, (here.committed_path(artefact), there.committed_path(artefact)))

@@ -1,5 +1,5 @@
-"""Blocks of pages that quote the committed tables: functions of ({a table's name: its
-records.Group's}, the folder of results) that give Markdown.
+"""Blocks of pages that quote the committed tables: functions of groups, {a table's name:
+[records.Group]}, and of the folder of results, that return Markdown.
 """
 
 from harmonica.digits.manifest import SHIPPED
@@ -33,8 +33,8 @@ FOUR_DIGITS = ("CUR_percent", "agreement")
 
 
 def rows_of(lines, columns, first=()):
-    """A Markdown table of records.Line's. first: more columns before the method, {heading: function
-    of a line}.
+    """A Markdown table of records.Lines. first: columns to show before the method, {heading:
+    function of a line}.
     """
     first = dict(first)
     rows = [
@@ -49,7 +49,7 @@ def rows_of(lines, columns, first=()):
 
 
 def _with_base(text, line):
-    """A table, and over how many replicates it is."""
+    """A table, followed by how many replicates and images its means are over."""
     images = f"{line.mean('num_images'):.0f} images in each"
     return f"{text}\n\nMeans over {line.replicates} replicates, {images}."
 
@@ -71,7 +71,7 @@ def table1_half(groups, results):
 
 
 def _half(groups, steps):
-    """The lines of the setting of the first page, in the order of the table."""
+    """The lines of the setting that README shows, in the order of the table."""
     (group,) = [group for group in groups if group.lines[0].row.num_steps == steps]
     (setting,) = [setting for setting in settings(group) if setting.cur == HALF]
     own = [setting.uncached, *setting.methods.values()]
@@ -79,7 +79,7 @@ def _half(groups, steps):
 
 
 def headline(groups, results):
-    """What our search comes to at half reuse."""
+    """The error of our two methods over HarmoniCa's where half of all blocks are skipped."""
     said = []
     for left in (SEARCH, SEARCH_PREDICTION):
         said.append(

@@ -1,4 +1,4 @@
-"""From the rows of an experiment to numbers: arrays (replicates,) of finished records."""
+"""Reads the finished records behind the rows of an experiment, as arrays (replicates,)."""
 
 import json
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Line:
 
     @property
     def replicates(self):
-        """How many."""
+        """How many there are."""
         return len(self.row.runs)
 
 
@@ -57,8 +57,8 @@ class Group:
 
 
 def groups_of(rows):
-    """-> [(name, rows)] in order. A row that has the method and the runs of another (two CURs, one
-    number of steps) is left out.
+    """-> [(name of the group, rows)] in order. A row with the method and runs of another one is
+    left out: two CURs may ask for the same number of fewer steps.
     """
 
     def distinct(rows):
@@ -68,7 +68,7 @@ def groups_of(rows):
 
 
 def artefacts(rows, costs=()):
-    """Every run, router, latency and training cost that rows rest on, once each."""
+    """Every artefact that rows and training costs need, and the latencies of rows, once each."""
     return with_needs([run for row in rows for run in row.runs] + latency_specs(rows) + list(costs))
 
 
@@ -113,7 +113,7 @@ def load(root, rows):
 
 
 def same(root, rows):
-    """{row.runs: Line} of the rows of which every run has its record below `root`."""
+    """{row.runs: Line} of those rows whose runs all have their records below `root`."""
     store = Store(root)
     there = [row for row in rows if all(store.record_path(run).exists() for run in row.runs)]
     return {row.runs: _line(row, [record(store, run) for run in row.runs], None) for row in there}
@@ -136,7 +136,7 @@ def _stored(store, row):
 
 
 def _line(row, found, latency, stored=None):
-    method(name(row))  # an unknown method ends here
+    method(name(row))  # BadInput for an unknown method
     values = {metric: _array([r["metrics"][metric] for r in found]) for metric in METRICS}
     values |= {metric: _array([r["cost"][metric] for r in found]) for metric in COSTS}
     if row.stochastic and row.num_steps != row.runs[0].against:

@@ -1,4 +1,4 @@
-"""A table whole: its document, its CSV and its figures, made of the records of its rows."""
+"""All files of a table: its document, its CSV and its figures, from the records of its rows."""
 
 from itertools import zip_longest
 from pathlib import Path
@@ -46,7 +46,7 @@ def csv_path(out, which, scale):
 
 
 def frontier(which, scale):
-    """What the picture of a table over all its groups is named after."""
+    """The beginning of the name of a table's picture over all its groups."""
     return which.name if scale == SCALE else f"{which.name}.{scale}"
 
 
@@ -108,7 +108,7 @@ def heading(group, scale):
 
 
 def how(group):
-    """What one group's numbers rest on, and on which machine latency was taken."""
+    """Over how many images and replicates a group's numbers are, and how latency was measured."""
     line = group.lines[0]
     count = line.replicates
     base = f"{line.mean('num_images'):.0f} images per cell, {count} replicate{'s' * (count > 1)}."
@@ -163,8 +163,8 @@ def _picture(words, name):
 
 
 def findings(which, groups):
-    """Blocks: what the table says. Comparisons of few settings share one table, and so do all of
-    them where no ordering may be claimed.
+    """Blocks: what the table says, or why no ordering may be claimed. Comparisons of few settings
+    share one table.
     """
     refused = why_not(groups)
     if refused:
@@ -177,7 +177,7 @@ def findings(which, groups):
 
 
 def verdicts(which, groups):
-    """Blocks: the same without the tables behind, for the terminal."""
+    """Blocks: as `findings`, without the tables behind the verdicts, for the terminal."""
     refused = why_not(groups)
     return [("text", refused)] if refused else [said(claim)[0] for claim in claims(groups, which)]
 

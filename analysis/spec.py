@@ -1,4 +1,4 @@
-"""What a table is: its experiments, and the questions that it is asked."""
+"""What a table is: its experiments, and the questions asked of it."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,8 +10,8 @@ SCALE, NUM_SEEDS = "digits", 3  # of what is committed, where a table says nothi
 class Question:
     """Is `left` better than `right` in a table's settings? Against UNCACHED: is it nearly lossless?
 
-    title: what it is called where the table's findings are listed. core: whether the table's core
-    rows have both; else it is asked where they are there.
+    title: its name in the list of the table's findings. core: whether the table's core rows have
+    both methods; if not, it is asked only where both are there.
     """
 
     left: str
@@ -24,14 +24,14 @@ class Question:
 class Table:
     """One table.
 
-    target: make's. committed: which rows are, core or all (ablations have one set). questions: what
-    the rows are compared for. plain_wins: the title of where a plain baseline wins, in a table that
-    has some. published: the file of the paper's own numbers in results/paper. measured: the metrics
-    at paper scale, in the order of the paper's columns. about, about_paper: what a reader must know
-    of this table alone, at digits and at paper scale. frontier: whether it has a picture of error
-    against speedup over all its groups, and of the compute at equal error. making: whether it shows
-    what its schedules took to make. scale, num_seeds: of what is committed of it; a seed is a whole
-    replicate.
+    target: the target of make. committed: which rows are committed, core or all (ablations have one
+    set). questions: how the rows are compared. plain_wins: title of the finding that says where a
+    plain baseline wins, in a table that has some. published: the file of the paper's own numbers in
+    results/paper. measured: the metrics at paper scale, in the order of the paper's columns. about,
+    about_paper: what a reader must know about this table, at digits and at paper scale. frontier:
+    whether error against speedup over all groups is drawn, and the compute at equal error shown.
+    making: whether it shows what its schedules took to make. scale, num_seeds: those of the
+    committed rows; a seed is a whole replicate.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Table:
 
 
 def ask(*questions, core=True):
-    """core: whether the table's core rows have the methods of these questions."""
+    """[Question] of (left, right, title). core: whether the core rows have both methods."""
     return tuple(
         Question(left=left, right=right, title=title, core=core) for left, right, title in questions
     )

@@ -1,5 +1,5 @@
-"""Blocks of pages that quote speed: of the tables' latencies and of the committed benchmarks.
-Functions of ({a table's name: its records.Group's}, the folder of results).
+"""Blocks of pages that quote speeds, from the tables' latencies and the committed benchmarks. They
+are functions of groups, {a table's name: [records.Group]}, and of the folder of results.
 """
 
 from statistics import median
@@ -15,7 +15,7 @@ GB = 1e9
 
 
 def cpu(groups, results):
-    """On a CPU: cached sampling by Table 1's own latencies, the rest by the benchmark."""
+    """On a CPU: cached sampling from Table 1's own latencies, the rest from the benchmark."""
     tables = read_json(results / "bench" / f"{CPU}.json")["tables"]
     update = next(row for row in tables["sdt-update"] if row["way"] == "lean")
     walks = {row["forks at a time"]: row["time_share"] for row in tables["lambda-refresh"]}

@@ -40,7 +40,7 @@ MEASURED = {
     for column in COLUMNS
     if RENAMED.get(column, column) in METRICS + COSTS
 }
-# heading: column. The first block carries the comparison, the second stands beside it.
+# {heading: column}. CARRYING and SPEED make a group's first block, BESIDE and SIZE its second.
 CARRYING = {"rFID": "rFID", "x_0 error": "x0_mse", "FID": "FID", "agreement %": "agreement"}
 SPEED = {"speedup": "speedup", "by MACs": "speedup_theoretical"}
 SIZE = {"size MB": "size_MB", "smaller by": "size_ratio"}  # of compressed models
@@ -104,7 +104,9 @@ def value(line, column):
 
 
 def _size(line):
-    """Of what is stored of a compressed model, and the float32 model over it."""
+    """Of a compressed model {column: number}: MB that are stored; the float32 model's size over
+    it.
+    """
     own, original = line.stored["stored_bytes"], line.stored["original_bytes"]
     return {"size_MB": own / 1e6, "size_ratio": original / own}
 
@@ -155,7 +157,7 @@ def _short(line, column):
 
 
 def repeats(groups, committed):
-    """How many of the means that carry the comparison are their committed values, as a sentence."""
+    """How many means in the columns CARRYING equal the committed ones, as a sentence."""
     pairs = [
         (line, committed[line.row.runs], column)
         for line in (line for group in groups for line in group.lines)
@@ -188,8 +190,8 @@ def _with_spread(line, column):
 
 
 def _spread(line, column):
-    """The interval over replicates, of what is timed that between the quartiles of repeats; None where
-    all values are equal.
+    """The interval to show beside a mean: over replicates, or, for timings, the quartiles of the
+    repeats. None where all values are equal.
     """
     if column in ("latency_ms", "speedup"):
         return line.latency["latency_iqr_ms" if column == "latency_ms" else "speedup_iqr"]

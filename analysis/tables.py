@@ -1,4 +1,4 @@
-"""Which tables there are, with their experiments and the questions that each is asked."""
+"""Which tables there are, with their experiments and the questions asked of each."""
 
 from dataclasses import replace
 

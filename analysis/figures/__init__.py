@@ -21,8 +21,8 @@ FIGURES = {
     "sweep": sweep,
 }
 TABLE = ("samples", "routers", "error", "training", "speedup")
-# An ablation has the figures that tell something of it, by the first words of its group's name. The
-# first that fit count.
+# The figures of an ablation, by the first words of its group's name; the first entry that fits
+# counts.
 ABLATIONS = {
     "SDT against standard training": ("error", "samples", "routers", "training", "methods"),
     "IEPO against MSE, last step reused": ("error", "methods"),
@@ -36,8 +36,8 @@ ABLATIONS = {
 
 
 def names(group):
-    """The figures that a group of this name has; of a records.Group those that have something to
-    show.
+    """The figures of a group: by its name, all that it may have; of a records.Group those that have
+    something to show.
     """
     if isinstance(group, str):
         return next((own for start, own in ABLATIONS.items() if group.startswith(start)), TABLE)
@@ -45,8 +45,8 @@ def names(group):
 
 
 def draw(root, groups, folder):
-    """Draw all figures of records.Group's below `folder` -> their paths. BadInput where samples or
-    a router are missing.
+    """Draw all figures of the groups (records.Group) below `folder` -> their paths. BadInput where
+    samples or a router are missing.
     """
     paths = []
     for group in groups:
@@ -58,8 +58,8 @@ def draw(root, groups, folder):
 
 
 def draw_frontier(groups, folder, table):
-    """Draw the frontier of all groups of a table (its name) -> its paths, none without anything to
-    show.
+    """Draw the frontier of all groups of a table (its name) -> the paths; [] where there is nothing
+    to show.
     """
     if not frontier.shows(groups):
         return []
@@ -73,7 +73,7 @@ def frontier_name(table, suffix="png"):
 
 
 def file_name(group, figure, suffix="png"):
-    """Of a records.Group, or of whatever else has a group's name."""
+    """group: a records.Group, or any object with a group's name."""
     return f"{words(group.name)}.{figure}.{suffix}"
 
 

@@ -39,8 +39,8 @@ def draw(root, group, paths):
 
 
 def _curve(ax, method, curves):
-    """curves (replicates, T). They are zero after first steps that compute everything, and a log axis
-    does not show that.
+    """curves (replicates, T). They are zero as long as all steps compute everything; a log axis
+    cannot show that, so zeros are left out.
     """
     shown, own = np.where(curves > 0, curves, np.nan), look(method)
     steps = np.arange(1, curves.shape[1] + 1)

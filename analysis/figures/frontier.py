@@ -1,5 +1,5 @@
-"""Error of the final image against theoretical and against measured speedup: all methods, a panel
-of each for every group.
+"""Error of the final image against theoretical and against measured speedup: all methods, with a
+panel of each kind for every group.
 
 The grey line is the frontier: the lowest error that any method has at a speedup or beyond it. Each
 panel is as wide as its own speedups.
@@ -18,7 +18,7 @@ from .style import GRID, PANEL, WIDTH, legend, log_ticks
 
 METRIC = "x0_mse"
 BESIDE = 4  # groups side by side; further ones go below
-LETTERS = 104  # of the titles of a line of panels
+LETTERS = 104  # that fit into all titles of a line of panels
 MARKER = {"markersize": 5.5, "markeredgewidth": 0.8}
 FRONTIER = {"color": "#cccccc", "linewidth": 2.5, "zorder": 0, "solid_capstyle": "butt"}
 BEST = "frontier: lowest error"
@@ -30,7 +30,7 @@ def shows(groups):
 
 
 def draw(groups, paths):
-    """Of each records.Group theory above measurement; of a single one the two side by side."""
+    """Theory above measurement for each records.Group; for a single group the two side by side."""
     beside = min(len(groups), BESIDE)
     rows = len(SPEEDS) * -(-len(groups) // beside)
     shape = (1, len(SPEEDS)) if len(groups) == 1 else (rows, beside)

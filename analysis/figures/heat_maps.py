@@ -1,5 +1,5 @@
-"""Scores of the learned methods at each CUR, and the searched schedules beside them: steps by blocks,
-a panel for each kind of block.
+"""Scores of the learned methods at each CUR, and the searched schedules beside them: steps by
+blocks, a panel for each kind of block.
 """
 
 from harmonica import plot
@@ -50,7 +50,7 @@ def draw(root, group, paths):
 
 
 def _beside(count, most):
-    """How many of `count` maps in a line, so that few places stay empty."""
+    """How many of `count` maps to put in a line, at most `most`, so that few places stay empty."""
     most = min(count, max(1, most))
     return min(range(most, most // 2, -1), key=lambda beside: -count % beside)
 

@@ -1,5 +1,5 @@
-"""Both errors of every row against measured and theoretical speedup. Of DDIM with T = 10 the
-paper's own points stand beside them, in panels of their own.
+"""Both errors of every row against measured and theoretical speedup. For DDIM with T = 10 the
+paper's own points are shown too, in separate panels.
 """
 
 import numpy as np
@@ -44,18 +44,18 @@ def draw(root, group, paths):
 
 
 def theoretical(line):
-    """A line's speedup by MACs, as `measured` gives it."""
+    """A line's speedup by MACs as a triple like that of `measured`: it has no spread."""
     return (line.mean("speedup_theoretical"),) * 3
 
 
 def measured(line):
-    """A line's -> (median speedup, first quartile, third quartile), or None."""
+    """-> (median, first quartile, third quartile) of a line's measured speedup, or None."""
     return line.latency and (line.latency["speedup"], *line.latency["speedup_iqr"])
 
 
 def by_series(group):
-    """{name of a series: its lines}: the intervals of a method are one, and so are all numbers of
-    steps.
+    """{name of a series: its lines}. All intervals of a method are one series, and so are all
+    numbers of steps.
     """
     found = {}
     for line in group.lines[1:]:
@@ -64,7 +64,7 @@ def by_series(group):
 
 
 def _told(method, lines):
-    """A series with what its points differ in, where that is not the CUR."""
+    """A series' name for the legend, with what its points differ in where that is not the CUR."""
     rows = [line.row for line in lines]
     if rows[0].uncached:
         return f"{rows[0].sampler}, {', '.join(str(row.num_steps) for row in rows)} steps"
@@ -98,7 +98,7 @@ def draw_series(ax, lines, metric, speed, **how):
 
 
 def _paper(group):
-    """The paper's points, where the group is of as many steps: {method: [row]}."""
+    """The paper's points, {method: [row]}; {} where the group has another sampler or T."""
     uncached = group.lines[0].row
     found = {}
     if uncached.num_steps == PAPER_STEPS and uncached.sampler == "DDIM":

@@ -12,7 +12,7 @@ FLOOR = {
 GRID = {"which": "both", "linewidth": 0.3, "color": "#dddddd"}
 WIDTH = 7.6  # inches: a README's column, read without zooming
 PANEL = 2.3
-LETTER = 0.062  # inches, of a legend's text on average
+LETTER = 0.062  # inches: mean width of a letter of a legend
 
 
 def legend(figure, axes):
@@ -38,8 +38,8 @@ def legend(figure, axes):
 
 
 def log_ticks(axis):
-    """Of a log axis whose limits are final: powers of ten, or where fewer than two of them fit 1,
-    2, 5 in plain numbers.
+    """Set the ticks of a log axis whose limits are final: powers of ten, or, where fewer than two
+    of them fit, plain numbers in between.
     """
     low, high = np.log10(axis.get_view_interval())
     axis.set_minor_formatter(NullFormatter())
