@@ -10,6 +10,5 @@ ratios.
 
 import os
 
-os.environ.setdefault(
-    "KINETO_LOG_LEVEL", "5"
-)  # silences the profiler where there is no GPU; torch reads it when it is imported
+# silences torch's profiler where there is no GPU; torch reads this when it is imported
+os.environ.setdefault("KINETO_LOG_LEVEL", "5")

@@ -112,7 +112,8 @@ def _codes(steps, own):
 
 def _undecided(chosen, done):
     """The pull: a weight counts 1 if its choice is open and 0 if it is made; the mean over weights.
-    done: 0..1, the share of training with a pull, which grows towards its end.
+    done: how far training with a pull is, 0..1. At first it only moves weights whose choice is
+    nearly made, later all.
     """
     first, last = SHARPNESS
     exponent = last + (first - last) * 0.5 * (1 + np.cos(np.pi * done))

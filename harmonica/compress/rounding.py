@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-SHRINKS, POWER = (
-    80,
-    2.4,
-)  # number of ranges tried, in steps of 1 % of the widest; power of the error
+# number of ranges tried, in steps of 1 % of the widest; power of the rounding error
+SHRINKS, POWER = 80, 2.4
 MOST = 2**12  # the most columns that are used to compare ranges
 
 

@@ -68,9 +68,8 @@ def with_captions(spec, transformer, text_encoder):
         return TextCond(embeds[k], mask[k], null_embeds=embeds[-1:], null_mask=mask[-1:])
 
     images, labels = data.load("train")
-    of_image = torch.from_numpy(labels) + data.NUM_CLASSES * torch.arange(
-        len(labels)
-    )  # caption k names class k mod 10: each image gets one that names its label
+    # caption k names class k mod 10, so each image gets a caption that names its label
+    of_image = torch.from_numpy(labels) + data.NUM_CLASSES * torch.arange(len(labels))
     return Loaded(
         spec,
         PixArt(transformer),

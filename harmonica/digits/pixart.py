@@ -147,13 +147,11 @@ def hybrid_loss(model, x0, t, eps, ids, mask):
     a = torch.from_numpy(alphas_cumprod())
     a_before = torch.cat([torch.ones(1, dtype=a.dtype), a[:-1]])
     beta = 1 - a / a_before
-    least = (beta * (1 - a_before) / (1 - a))[
-        t.clamp(min=1)
-    ].log()  # log variance of the posterior q(x_t-1 | x_t, x_0)
+    # log variance of the posterior q(x_t-1 | x_t, x_0)
+    least = (beta * (1 - a_before) / (1 - a))[t.clamp(min=1)].log()
     most = beta[t].log()
-    to_mean = (
-        beta[t] / ((1 - beta[t]) * (1 - a[t])).sqrt()
-    )  # the mean is linear in eps with this factor
+    # the mean is linear in eps with this factor
+    to_mean = beta[t] / ((1 - beta[t]) * (1 - a[t])).sqrt()
     least, most, to_mean, a = (v.float().view(-1, 1, 1, 1) for v in (least, most, to_mean, a[t]))
     x = a.sqrt() * x0 + (1 - a).sqrt() * eps
     text = model["text_encoder"](ids, attention_mask=mask).last_hidden_state

@@ -24,8 +24,7 @@ from torch import nn
 from transformers import ByT5Tokenizer, T5EncoderModel
 from transformers.utils import logging
 
-# of a caption, with its end mark. The pipelines pad to 120, which makes no difference under the
-# mask
+# bytes of the longest caption, with its end mark; the pipelines pad to 120 and mask the rest
 MOST_BYTES = 24
 CARRIER = 256.0  # the constant that decides the variance in the VAE's GroupNorm (see identity_vae)
 

@@ -1,1 +1,1 @@
-"""For a user's own diffusers pipeline: apply a schedule to it, train a router for it."""
+"""For a user's own diffusers pipeline: search a schedule or train a router, and apply it."""

@@ -20,8 +20,8 @@ DIFFERENTIABLE = "its result has no gradient: call the pipeline without torch.no
 
 
 class Sampling:
-    """A walk over draw(seed, indices) -> latents, which calls `pipe`; until the end of the `with`
-    block. num_steps, num_blocks, first, names, passes and timesteps are known after learn().
+    """A walk over draw(seed, indices) -> latents, a function that calls `pipe`. To be used within a
+    `with` block. num_steps, num_blocks, first, names, passes, timesteps are known after learn().
 
     free: the units that no output depends on (see backbones.survey); they are always computed, and
     no policy sees them. num_blocks counts only the others.

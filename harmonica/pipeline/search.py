@@ -51,8 +51,9 @@ def search(
     64 captions of this package, or all classes. steps: num_inference_steps. cur: the share of unit
     computations that is skipped, in percent. guidance: the scale; None for the pipeline's default.
     images: how many the search looks at. predict: skipped units are predicted from their last two
-    computed features; otherwise they reuse the last one. out: a folder for the schedule; a killed
-    search is resumed there. arguments: further ones of the pipeline's call (height=, width=, ...).
+    computed features; otherwise they reuse the last one. seed: of the noise. out: a folder for the
+    schedule; a killed search is resumed there. arguments: further ones of the pipeline's call
+    (height=, width=, num_frames=, ...).
 
     call(pipe, seed, count) -> latents (count, ...): replaces prompts, steps and arguments, for a
     pipeline that is called differently. It must call `pipe` and return its latents; give also the

@@ -44,7 +44,7 @@ class PipelineRouter:
     conds: str
     training: RouterTraining
 
-    id = "router"  # of its lock in the folder it is trained in
+    id = "router"
 
 
 def router_training(num_steps, cur_percent, trajectories, batch, seed):
@@ -117,9 +117,8 @@ def cost(loaded, router):
         config.trajectories * (steps - 1),
         -(-config.trajectories // config.refresh),
     )
-    forwards = (
-        refreshes * steps * (steps + 1) // 2
-    )  # of lambda: the walk, and at each step a fork to the end
+    # for lambda: one walk, and from each step a fork to the end
+    forwards = refreshes * steps * (steps + 1) // 2
     return {
         "updates": updates,
         "lambda_forwards": forwards,

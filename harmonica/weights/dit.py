@@ -29,9 +29,7 @@ def load(spec, precision=None):
     or holds no such model.
     """
     if spec.prompts:
-        from harmonica.weights import (
-            pixart as published_pixart,
-        )  # only models with prompts need it
+        from harmonica.weights import pixart as published_pixart  # only models with prompts need it
 
         return published_pixart.load(spec, precision)
     path = weights.checked(spec.name, spec.sha256, "model")

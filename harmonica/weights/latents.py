@@ -69,9 +69,8 @@ def prepare(images, out, vae, *, size, mode="sample", batch=32, progress=iter):
                     ]
                 ),
             )
-    save_array(
-        out / LABELS, np.array([label[source.group] for source in images])
-    )  # written last: without it the folder is not complete
+    # written last: without it the folder is not complete
+    save_array(out / LABELS, np.array([label[source.group] for source in images]))
     return about
 
 

@@ -31,9 +31,8 @@ class Vae:
         # image by image: limits memory, and makes an image's bytes independent of its batch
         self.model.enable_slicing()
         self.sha256 = spec.sha256
-        self.scale = (
-            model.config.scaling_factor
-        )  # 0.18215, as in DiT, where the folder's config does not give it
+        # 0.18215, as in DiT, where the folder's config does not give it
+        self.scale = model.config.scaling_factor
 
     def decode(self, latents):
         """-> uint8 numpy (B, 3, H, W)."""
