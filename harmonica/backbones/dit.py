@@ -78,14 +78,12 @@ class DiT:
         return torch.cat([labels, torch.full_like(labels, self.null_label)])
 
     def prepare(self, labels):
-        """labels (B,) int64, `null_label` among them -> [embeddings (B, width)], one per distinct
-        embedder.
-        """
+        """labels (B,) int64, also `null_label` -> [embeddings (B, width)], one per embedder."""
         # not by LabelEmbedding's forward, which drops labels at random in train()
         return [emb.class_embedder.embedding_table(labels) for emb in self.embedders]
 
     def time(self, t):
-        """t (B,) model timesteps -> [embeddings (B, width)], one per distinct embedder."""
+        """t (B,) model timesteps -> [embeddings (B, width)], one per embedder."""
         sinusoid = get_timestep_embedding(
             t,
             TIME_CHANNELS,

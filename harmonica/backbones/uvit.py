@@ -35,7 +35,7 @@ class UViT:
         return torch.cat([labels, torch.full_like(labels, self.null_label)])
 
     def prepare(self, labels):
-        """labels (B,) int64, `null_label` among them -> their tokens (B, 1, width)."""
+        """labels (B,) int64, also `null_label` -> their tokens (B, 1, width)."""
         return self.model.label_emb(labels)[:, None]
 
     def time(self, t):

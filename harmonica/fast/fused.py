@@ -14,13 +14,12 @@ from torch.utils._pytree import tree_leaves
 
 from harmonica.fast.steps import compiled
 
-_known = {}  # (function, shapes, strides, dtypes and devices of its arguments) -> compiled function
+_known = {}  # (function, shapes, strides, dtypes, devices of its arguments) -> compiled function
 
 
 def fused(backbone):
     """A copy of the backbone with compiled units and gates. Each of its compute() must be a
-    functools.partial. Its `gated`, if it has one, is the function that adds a feature to the
-    stream.
+    functools.partial; `gated`, if it has one, is its function that adds a feature to the stream.
     """
     own = copy.copy(backbone)
     if hasattr(backbone, "gated"):

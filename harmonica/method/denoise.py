@@ -42,9 +42,7 @@ class Denoiser:
         self.ctx = backbone.prepare(cond if self.halves == 1 else backbone.with_null(cond))
 
     def begin(self, x, step=0):
-        """The Point at which a walk begins, its cache empty. x (B, C, H, W) has the noise level of
-        `step`.
-        """
+        """The Point at which a walk begins, its cache empty. x (B, C, H, W): noise of `step`."""
         state = self.sampler.init(self.timesteps)
         return Point(step, x.repeat(self.halves, 1, 1, 1), state, [None] * self.backbone.num_blocks)
 
@@ -118,8 +116,7 @@ def guide(out, scale, channels):
     """Classifier-free guidance on the first `channels` of out (2B, C_out, H, W), conditional half
     first.
 
-    Both halves get the guided channels; each keeps its own remaining ones, as the official DiT
-    does.
+    Both halves get the guided channels; each keeps its other channels, as in the official DiT.
     """
     cond, null = out[:, :channels].chunk(2)
     guided = null + scale * (cond - null)

@@ -49,9 +49,7 @@ class Learner:
         self.data_losses.append(data_loss.detach())
 
     def update_all(self, rows, data_loss):
-        """One update of every row in {step: r}, by one backward pass of a loss that depends on all
-        of them.
-        """
+        """One update of every row in {step: r}, by one backward pass of a loss of all of them."""
         slopes = torch.autograd.grad(data_loss, list(rows.values()))
         for (step, r), slope in zip(rows.items(), slopes):
             self._move(step, r, slope)

@@ -40,9 +40,7 @@ def is_first():
 
 
 def part(batch):
-    """-> the range of this rank's samples in a batch of this size. BadInput where the ranks cannot
-    have equal parts.
-    """
+    """-> the range of this rank's samples in a batch. BadInput where the parts cannot be equal."""
     if count() == 1:
         return range(batch)
     if batch % count():
@@ -69,9 +67,7 @@ def only_first(context):
 
 
 def agree(value):
-    """The first rank's value, on all ranks: for what one rank has to decide for all, such as
-    whether a file exists.
-    """
+    """The first rank's value, on all ranks: for what one decides for all, say if a file exists."""
     if count() == 1:
         return value
     values = [value]

@@ -139,7 +139,7 @@ class Router:
             temporary.write_bytes(content)
 
     def save_pretrained(self, folder):
-        """Save as folder/router.safetensors, which `hf upload ID folder` brings to the hub."""
+        """Save as folder/router.safetensors. `hf upload ID folder` publishes it on the hub."""
         self.save(Path(folder) / FILE)
 
     @classmethod
@@ -149,7 +149,7 @@ class Router:
 
 
 def load(path):
-    """Read a router saved by Router.save. BadInput where the file is missing, cut off or foreign."""
+    """Read a file of Router.save. BadInput where it is missing, cut off or something else."""
     try:
         with safe_open(path, "pt") as file:
             logits, metadata = file.get_tensor("logits"), file.metadata() or {}

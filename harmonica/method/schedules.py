@@ -19,8 +19,7 @@ def fora(num_steps, num_blocks, interval=2):
     """FORA (Selvaraju et al., 2024): compute everything at every interval-th step, nothing in
     between.
 
-    Its CUR is 1 - ceil(T / interval) / T: 50 % for interval 2 and even T. Other shares in between
-    are not possible.
+    Its CUR is 1 - ceil(T / interval) / T: 50 % for interval 2 and even T, next 67 % for interval 3.
     """
     keep = torch.zeros(num_steps, num_blocks, dtype=torch.bool)
     keep[::interval] = True

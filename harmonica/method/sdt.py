@@ -53,9 +53,7 @@ def update_by(denoiser, learner, pair=None):
 
 
 def plain_pair(backbone, x, timestep, ctx, r, cache):
-    """-> the raw outputs of teacher and student at a step, and the student's N mixed features,
-    detached.
-    """
+    """-> the raw outputs of teacher and student at a step, the student's N detached mixes."""
     t = torch.full((len(x),), timestep, device=x.device)
     return compare(backbone, *backbone.start(x, t, ctx), r, cache)
 

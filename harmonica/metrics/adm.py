@@ -2,8 +2,8 @@
 file, in one pass over them.
 
 A reference is an .npz as published by ADM (VIRTUAL_imagenet256_labeled.npz). Its arr_0 holds
-images, used for precision and recall only; FID and sFID use its statistics, (mu, sigma) and (mu_s,
-sigma_s), which are those of many more images.
+images, used for precision and recall only. FID and sFID use its statistics, which are those of many
+more images: mu and sigma, mu_s and sigma_s.
 """
 
 from dataclasses import dataclass
@@ -82,8 +82,8 @@ def read_reference(path):
 
 
 def write_reference(path, images, inception):
-    """Make a reference file of an ImageSet: statistics over all its images, and in arr_0 up to 10
-    000 of them, evenly spread. Holds 40 KB per image in memory.
+    """Make a reference file of an ImageSet: statistics over all its images, and in arr_0 at most
+    10 000 of them, evenly spread. Memory holds 40 KB per image.
     """
     _enough(images)
     features = _features(images.batches(), images.num_images, images.resolution, inception)

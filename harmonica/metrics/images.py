@@ -76,8 +76,7 @@ def images_below(folder):
 
 def files_below(folder, above=()):
     """Yield the files below a folder, in the order of their names. Links are followed, except to a
-    folder that contains them. A broken link is yielded too, so that reading it names it in an
-    error.
+    folder that contains them. A broken link is yielded too: reading it then fails by its name.
     """
     own = folder.resolve()
     if own in above:
@@ -147,9 +146,7 @@ def counted(batches, num_images, resolution=None):
 
 @contextmanager
 def reading(path, name):
-    """A context that turns any error of reading array `name` of an .npz into a BadInput naming
-    both.
-    """
+    """Turn any error of reading the array `name` of an .npz into a BadInput that names both."""
     try:
         yield
     except BadInput:
@@ -167,9 +164,7 @@ def reading(path, name):
 
 @contextmanager
 def _arr_0(path):
-    """Open arr_0 of an .npz -> (file, positioned at its first pixel; its shape). Nothing is
-    unpickled.
-    """
+    """Open arr_0 of an .npz -> (file, which is at the first pixel; shape). Nothing is unpickled."""
     with (
         reading(path, "arr_0"),
         zipfile.ZipFile(path) as archive,

@@ -2,7 +2,7 @@
 walk and one backward pass per direction.
 
 At step t block i adds a feature u to the stream. Along a random direction v the backward pass gives
-g = d<v, x_0> / du. Here u is the feature AS USED AT STEP t; the copy kept for later steps is another
+g = d<v, x_0> / du. Here u is the feature AS USED AT STEP t; the one kept for later steps is another
 node of the graph, as each later use has a u of its own. If the entry added f in place of u, then
 <v, x_0> would change by q = <g, f - u>, to first order. To know f where blocks are skipped, these
 are computed as well, without gradient.
@@ -87,9 +87,7 @@ class Linearised:
         self.found = {}
 
     def changes(self):
-        """(count, T, options, N) of the last backward pass; 0 where the image does not depend on an
-        entry.
-        """
+        """q of the last backward pass, (count, T, options, N); 0 where an entry has no effect."""
         (T, N), some = self.schedule.keep.shape, next(iter(self.found.values()))
         Q = some.new_zeros(self.count, T, some.shape[1], N)
         for (step, i), q in self.found.items():

@@ -177,9 +177,7 @@ class Descent:
         return True
 
     def _best_across(self, target):
-        """The best swap between two blocks -> change of E, ((step, block) to skip, the one to
-        compute).
-        """
+        """-> change of E, ((step, block) to skip, the one to compute): best swap of two blocks."""
         (N, T), change = self.allowed.shape, self.flipped().ravel()
         kept = self.keep.T.ravel()
         off, on = (_lowest(np.where(kept == skip, change, np.inf)) for skip in (True, False))

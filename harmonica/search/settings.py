@@ -84,8 +84,7 @@ class Settings:
 
     def forwards(self, num_steps, goals=None, budgets=1):
         """The number of forwards of one image that a search needs at most. goals: how often a
-        growing schedule is linearised, by default once per stage; with several budgets it is more
-        often.
+        growing schedule is linearised, by default once per stage (several budgets need more).
         """
         goals, begun = goals or len(self.stages), len(self.starts) * budgets
         rounds = begun * self.tries + budgets * self.rounds
