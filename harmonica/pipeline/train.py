@@ -56,7 +56,8 @@ def train(
     pipe, prompts, steps, cur, guidance, call, quiet and arguments: as in harmonica.search.
     trajectories: how many training walks; each updates every row of the router once. batch: images
     in a trajectory. seed: of noise and initial logits. out: a folder for the router; a killed
-    training is resumed there. offload: the transformer's blocks are checkpointed. dry_run: print what it would cost, and return None.
+    training is resumed there. offload: the transformer's blocks are checkpointed. dry_run: print
+    what it would cost, and return None.
     """
     training = router_training(steps, cur, trajectories, batch, seed)
     draw = (
