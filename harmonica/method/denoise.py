@@ -42,7 +42,7 @@ class Denoiser:
         self.ctx = backbone.prepare(cond if self.halves == 1 else backbone.with_null(cond))
 
     def begin(self, x, step=0):
-        """The Point at which a walk begins, its cache empty. x (B, C, H, W): noise of `step`."""
+        """The Point at which a walk begins, its cache empty. x (B, C, H, W), noised to `step`."""
         state = self.sampler.init(self.timesteps)
         return Point(step, x.repeat(self.halves, 1, 1, 1), state, [None] * self.backbone.num_blocks)
 
