@@ -77,8 +77,8 @@ class Case:
 
 
 def claims(groups, table):
-    """[Claim] that the groups (records.Group) of a Table give. First comes where plain baselines
-    win.
+    """[Claim] that the groups (records.Group) of a Table give. The first one says where plain
+    baselines win.
     """
     found = found_in(groups)
     said = [plain_wins(found, table.plain_wins)] if table.plain_wins else []
@@ -177,7 +177,7 @@ def counts(met, left):
 
 
 def why_not(groups):
-    """Why these records.Group's claim no ordering, as a sentence; "" where they may."""
+    """Why no ordering may be claimed from records.Groups, as a sentence; "" where one may."""
     reasons = {setting.why_not for group in groups for setting in settings(group)} - {""}
     words = f"{'; '.join(sorted(reasons))}: no ordering is claimed."
     return words[0].upper() + words[1:] if reasons else ""

@@ -12,7 +12,7 @@ HEADINGS = ["item", "files", "records behind it", "command"]
 
 
 def tables(groups, results):
-    """A line for each table. groups: {a table's name: its records.Group's} of those with rows."""
+    """A line for each table. groups: {a table's name: [records.Group]} of those with rows."""
     there, rows, last = committed.begun(results), [], None
     for table in COMMITTED:
         files = _files(table, groups) if table in there else f"`{_csv(table)}`: not measured yet"

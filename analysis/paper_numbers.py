@@ -62,7 +62,7 @@ def coverage(there):
 
 
 def block(name):
-    """Document blocks of one published table, none where there is none."""
+    """Document blocks of one published table; [] where its name is None."""
     if name is None:
         return []
     return [

@@ -93,13 +93,13 @@ def _cells(store, row, latency, table):
 
 
 def _in_paper(row, table):
-    """The paper's FID of the same method at the same T, "" where it has none. Rows of a published
-    router or beta and rows at equal compute are none of the paper's.
+    """The paper's FID of the same method at the same T, "" where it has none. A row of a published
+    router or beta, or at equal compute, is none of the paper's.
     """
     if not _has_rows(table) or row.form.startswith(("published", "equal")):
         return ""
     for line in published(table.published):
-        sampler = line.get("sampler", "")  # Table 2 has several, and the method "none"
+        sampler = line.get("sampler", "")  # only Table 2 has it; there "none" is uncached
         method = sampler if line["method"] == "none" else line["method"]
         method, steps = method.split(" (")[0], str(row.num_steps)  # without a beta in brackets
         same = (line["model"], method, line.get("T", steps)) == (row.model, row.method, steps)
@@ -135,7 +135,7 @@ def _shown(values):
 
 
 def _plain(row, columns):
-    """A row of the CSV: means."""
+    """A row of the CSV, with means over replicates."""
 
     def one(value):
         if not isinstance(value, list):

@@ -68,7 +68,7 @@ def groups_of(rows):
 
 
 def artefacts(rows, costs=()):
-    """Every artefact that rows and training costs need, and the latencies of rows, once each."""
+    """Every artefact behind rows and training costs, the latencies of rows included, once each."""
     return with_needs([run for row in rows for run in row.runs] + latency_specs(rows) + list(costs))
 
 

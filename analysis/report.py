@@ -51,7 +51,7 @@ def frontier(which, scale):
 
 
 def document(which, groups, scale, committed, made=()):
-    """All blocks of the .md. made: [[making.Making] of each line] of the groups, or nothing."""
+    """All blocks of the .md. made: for each group the Makings of its lines, or nothing."""
     blocks = [("heading", 1, f"{which.title} at {scale} scale"), ("text", ABOUT)]
     blocks += [
         ("text", words)

@@ -39,7 +39,7 @@ def cpu(groups, results):
 
 
 def _of_theory(groups):
-    """The measured over the theoretical speedup of all cached rows."""
+    """How much of their theoretical speedup the cached rows reach, as a sentence."""
     lines = [line for group in groups for line in group.lines if not line.row.uncached]
     shares = [
         100 * line.latency["speedup"] / line.mean("speedup_theoretical")
@@ -122,7 +122,7 @@ def _forward(parts, model, batch):
 
 
 def _sampled(parts, predicted):
-    """Measured over theoretical speedup of all cached sampling."""
+    """The measured over the theoretical speedup, for all cached sampling."""
     return [
         row["achieved"]
         for item, rows in parts["b"].items()

@@ -125,7 +125,7 @@ def beside_block(group, committed):
 
 
 def means_block(group, committed):
-    """carrying_block without intervals: as wide as a terminal."""
+    """carrying_block without intervals, so that it fits a terminal."""
     return _block(group, CARRYING | SPEED, committed, lambda line, column: _short(line, column))
 
 

@@ -87,7 +87,7 @@ class Group:
         return self.models[replicate % len(self.models)]
 
     def uncached(self, num_steps=None, form=""):
-        """Every block computed, perhaps in fewer steps."""
+        """A row in which every block is computed, perhaps in fewer steps."""
         return self.row(SAMPLERS[self.sampler], num_steps=num_steps, form=form)
 
     def fora(self, interval=2):

@@ -1,4 +1,4 @@
-"""The jobs that make missing artefacts: what each does, and which must have ended well before it.
+"""The jobs that make missing artefacts: what each does, and which must have succeeded before it.
 Imports no torch.
 """
 

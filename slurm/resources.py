@@ -61,11 +61,8 @@ class Site:
     warning_s: int = 120
 
 
-ONLY = {
-    "processes": ("train",),
-    "shards": ("sample",),
-    "parallel": ("sample",),
-}  # {key: the only tables that may have it}
+# {key: the only tables that may have it}
+ONLY = {"processes": ("train",), "shards": ("sample",), "parallel": ("sample",)}
 LEAST = {"gpus": 0, "time_outs": 0, "retries": 0}  # of whole numbers; all others are at least 1
 
 

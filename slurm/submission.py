@@ -65,8 +65,8 @@ def _gpus(gpus, processes, site):
 
 
 def start_again(mark, retries):
-    """Lines of the batch script that follow the work: they requeue a job that died without giving a
-    reason (the file `mark`), at most `retries` times.
+    """Lines of the batch script after the work, which requeue a job that died without giving a
+    reason (in the file `mark`), at most `retries` times.
     """
     silent, again = f'[ ! -e "{mark}" ]', f'[ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ]'
     return [

@@ -56,7 +56,7 @@ def _read(path, what):
 
 
 def searched_mask(root, run):
-    """Of a run whose schedule was searched: keep and predicted, bool (T, N)."""
+    """-> keep and predicted, bool (T, N), of a run whose schedule was searched."""
     tensors, _ = _read(Store(root).schedule_path(run.made), "schedule")
     return tensors["keep"], tensors.get("predicted", np.zeros_like(tensors["keep"]))
 

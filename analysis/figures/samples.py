@@ -13,7 +13,7 @@ from .style import LETTER, WIDTH
 
 DIGITS = 10  # images k = 0 .. 9 of a run have the labels 0 .. 9
 SMALL = 8  # pixels
-SCALES = (0.1, 0.25, 0.5)  # of the differences: the first that nearly all of them fit
+SCALES = (0.1, 0.25, 0.5)  # of the differences: the first into which nearly all of them fit
 
 
 def shows(group):
@@ -30,7 +30,7 @@ def draw(root, group, paths):
 
 
 def _draw_large(grids, group, paths):
-    """The images alone, as wide as the page: a reader looks at what they show."""
+    """The images alone, without differences, as wide as the page: here details can be seen."""
     names = [_where(line, group) for line in group.lines]
     size = (WIDTH - 0.2 - LETTER * max(map(len, names))) / DIGITS
     with plot.drawing(paths, WIDTH, size * len(grids) + 0.3) as figure:

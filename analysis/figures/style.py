@@ -4,11 +4,8 @@ import numpy as np
 from matplotlib.container import ErrorbarContainer
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-FLOOR = {
-    "color": "#000000",
-    "linewidth": 0.8,
-    "linestyle": (0, (1, 3)),
-}  # the uncached model's own rFID
+# the line of the uncached model's own rFID
+FLOOR = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 3))}
 GRID = {"which": "both", "linewidth": 0.3, "color": "#dddddd"}
 WIDTH = 7.6  # inches: a README's column, read without zooming
 PANEL = 2.3

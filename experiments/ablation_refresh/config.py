@@ -3,12 +3,8 @@
 from ..ablation import HARMONICA, group_of, learned, training
 
 CUR = 50
-FACTORS = (
-    0.2,
-    1,
-    5,
-    10,
-)  # of the interval that the tables use; at digits scale the last is "once, before training"
+# of the interval that the tables use; at digits scale the last one is "once, before training"
+FACTORS = (0.2, 1, 5, 10)
 
 
 def table(scale, rows="core", num_seeds=1):

@@ -1,5 +1,5 @@
-"""How a router begins, how fast it learns, and how beta is found: each beside what the tables use;
-and the paper's Lagrangian, beta given, over a range of betas.
+"""How a router is initialised, how fast it learns and how beta is found, each beside what the
+tables use; and the paper's Lagrangian with a given beta, over a range of betas.
 """
 
 from ..ablation import HARMONICA, group_of, learned

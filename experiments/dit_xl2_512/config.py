@@ -1,5 +1,5 @@
-"""Table 1, DiT-XL/2 512x512: T = 20. At digits scale T = 20 on DiT-digits-fine (64 tokens), the
-patch-1 sibling.
+"""Table 1, DiT-XL/2 512x512: T = 20. At digits scale T = 20 on DiT-digits-fine (64 tokens),
+whose patch size is 1.
 """
 
 from .. import paper_scale

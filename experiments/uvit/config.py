@@ -42,8 +42,8 @@ PUBLISHED_LTC = {
 
 
 def table(scale, rows="core", num_seeds=1):
-    """The rows of the table. core: all methods at one CUR; all: also at FORA's 50 % (digits), or
-    what was trained here beside the published router, and FORA (paper).
+    """The rows of the table. core: all methods at one CUR. all: at digits scale also at FORA's
+    50 %; at paper scale also Learning-to-Cache trained here, FORA, and 10 steps.
     """
     check_scale(scale, *NUM_STEPS)
     if scale == "paper":

@@ -88,7 +88,7 @@ def _of_uvit(own):
 
 
 def _of_pixart(model, own):
-    from diffusers import PixArtTransformer2DModel  # brings T5's library: only where there is text
+    from diffusers import PixArtTransformer2DModel  # also imports T5's library, so only for text
 
     from harmonica.backbones.pixart import PixArt, TextCond
     from harmonica.digits.pixart_folder import MOST_BYTES

@@ -13,8 +13,11 @@ from harmonica.weights import catalogue
 WIDTH, DEPTH = 1152, 28  # of DiT-XL/2 and of the published PixArts
 SMOKE = {"width": 32, "depth": 2, "patch": 2}
 PIXELS_PER_TOKEN = 16 * 16
-DECODER_MACS = {256: 311.1e9, 1024: 1257.3e9}  # of an image, counted, by tokens: 256 px, 512 px
-DECODER_MACS_PER_TOKEN = 1257.3e9 / 1024  # of larger images, attention in the decoder left out
+DECODER_MACS = {
+    256: 311.1e9,
+    1024: 1257.3e9,
+}  # {tokens: MACs of one image}, counted: 256 px, 512 px
+DECODER_MACS_PER_TOKEN = 1257.3e9 / 1024  # for larger images, without the decoder's attention
 # Memory of one update per layer, in numbers per token and channel. SAVED: activations kept for the
 # backward pass {checkpointing: number}, counted on small models, rounded up. CACHE: the new cache.
 SAVED_PER_LAYER, CACHE_PER_LAYER = {False: 14.5, True: 6.7}, 2

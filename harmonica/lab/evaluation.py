@@ -62,7 +62,7 @@ def by_judge(run, store):
     reference = _features(load_samples(run.reference(), store), scale)
     labels = np.arange(len(images)) % data.NUM_CLASSES
     with warnings.catch_warnings():
-        if scale == "smoke":  # 32 images: nobody reads these figures
+        if scale == "smoke":  # 32 images: the scores warn, and mean nothing
             warnings.simplefilter("ignore")
         against_data = scores.scores(generated, *_of_data(scale))
     return {

@@ -53,8 +53,8 @@ def _sampler_of(run, batch, store):
         sampler.timesteps(run.num_steps),
         loaded.cond(range(batch)),
         scale=run.guidance,
-        noise=lambda step: x,
-    )  # x serves as every step's noise: drawing noise is not timed
+        noise=lambda step: x,  # the same at every step: drawing noise is not timed
+    )
     forward = follow(
         denoiser, compile_mask(loaded.backbone, own.keep, run.backend or "eager", own.weights)
     )

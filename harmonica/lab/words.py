@@ -2,7 +2,7 @@
 
 
 def duration(seconds):
-    """Two digits that matter: 40 s, 25 minutes, 3.5 hours, 12 days."""
+    """In about two digits: 40 s, 25 minutes, 3.5 hours, 12 days."""
     for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 1.5 * length:
             return f"{_short(seconds / length)} {unit}"
