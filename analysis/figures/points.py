@@ -1,4 +1,4 @@
-"""Every row of a group as a point: its two errors with their intervals, and each replicate's own."""
+"""Every row of a group as a point: its two errors with intervals, and those of each replicate."""
 
 from harmonica import plot
 

@@ -12,8 +12,8 @@ SMALL = {"digits": ("DiT-digits 16 tokens", "dit-digits", 10), "smoke": ("smoke"
 
 
 def table(scale, rows="core", num_seeds=1):
-    """The paper's five rows; all: fewer steps, searched schedules and four-bit weights as well. None
-    at other scales.
+    """The paper's five rows; all: fewer steps, searched schedules and four-bit weights as well. At
+    paper scale the five rows alone, at clothes scale none.
     """
     if scale == "paper":
         return _paper(num_seeds)
