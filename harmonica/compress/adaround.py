@@ -24,8 +24,8 @@ HEADROOM = 1.6
 def nearest(weight, bits, inputs=None):
     """Round a weight with the ranges of least error, each number to its nearest code -> Rounded."""
     rows = weight.detach().float().flatten(1)
-    own = search(rows, bits)
-    return Rounded(codes(rows, own).view(weight.shape), own, inputs)
+    range_ = search(rows, bits)
+    return Rounded(codes(rows, range_).view(weight.shape), range_, inputs)
 
 
 def ranges(seen, name, bits, each_step):
@@ -40,10 +40,10 @@ def ranges(seen, name, bits, each_step):
     if not each_step:
         rows, ends = rows.flatten()[None], (seen.low.min()[None], seen.high.max()[None])
     if is_inner(name):
-        found = search(rows, bits, ends)
+        range_ = search(rows, bits, ends)
     else:
-        found = between(*(HEADROOM * end for end in ends), bits)
-    return found if each_step else found.repeat(len(seen.rows))
+        range_ = between(*(HEADROOM * end for end in ends), bits)
+    return range_ if each_step else range_.repeat(len(seen.rows))
 
 
 def learn(layers, seen, nearest_of, settings, state_path, progress=iter):
@@ -53,50 +53,51 @@ def learn(layers, seen, nearest_of, settings, state_path, progress=iter):
     Resumes from `state_path` where it exists.
     """
     saved = load_state(state_path, "state of a compression")
-    found = saved[0] if saved else {}
+    codes_by_name = saved[0] if saved else {}
     for number, name in enumerate(progress(list(seen))):
-        if name not in found:
-            found[name] = _learned(layers[name], seen[name], nearest_of[name], settings)
+        if name not in codes_by_name:
+            codes_by_name[name] = _learned(layers[name], seen[name], nearest_of[name], settings)
             if (number + 1) % SAVE_EVERY == 0:
-                save_state(state_path, found, {})
+                save_state(state_path, codes_by_name, {})
     learned = {
         name: Rounded(values, nearest_of[name].range, nearest_of[name].inputs)
-        for name, values in found.items()
+        for name, values in codes_by_name.items()
     }
     return nearest_of | learned
 
 
-def _learned(layer, seen, own, settings):
+def _learned(layer, seen, start, settings):
     """The learned codes of one layer's weight."""
     rounding, device = settings.rounding, layer.weight.device
-    rng = np.random.default_rng([settings.seed, own.codes.numel()])
-    given = seen.rows.flatten(0, 1)
+    rng = np.random.default_rng([settings.seed, start.codes.numel()])
+    inputs = seen.rows.flatten(0, 1)
     rough = rounded(
-        given.flatten()[None], Range(own.inputs.scale[:1], own.inputs.zero[:1], own.inputs.bits)
+        inputs.flatten()[None],
+        Range(start.inputs.scale[:1], start.inputs.zero[:1], start.inputs.bits),
     )
-    rough = rough.view(given.shape)
-    weight, scale = layer.weight.detach().float(), own.range.scale[:, None]
+    rough = rough.view(inputs.shape)
+    weight, scale = layer.weight.detach().float(), start.range.scale[:, None]
     below = (weight.flatten(1) / scale).floor()
     low, high = STRETCH
     share = weight.flatten(1) / scale - below
     up = torch.logit((share - low) / (high - low)).requires_grad_()
     optimizer = torch.optim.Adam([up], lr=rounding.lr)
     for update in range(rounding.iterations):
-        pick = torch.from_numpy(rng.integers(len(given), size=rounding.batch)).to(device)
+        pick = torch.from_numpy(rng.integers(len(inputs), size=rounding.batch)).to(device)
         chosen = _chosen(up)
-        soft = _codes(below + chosen, own.range)
-        value = ((soft - own.range.zero[:, None]) * scale).view(weight.shape)
+        soft = _codes(below + chosen, start.range)
+        value = ((soft - start.range.zero[:, None]) * scale).view(weight.shape)
         with torch.no_grad():
-            wanted = layer(given[pick])
-        error = F.mse_loss(functional_call(layer, {"weight": value}, (rough[pick],)), wanted)
+            target = layer(inputs[pick])
+        error = F.mse_loss(functional_call(layer, {"weight": value}, (rough[pick],)), target)
         done = update / rounding.iterations
-        loss = error / wanted.square().mean().clamp(min=1e-12)
+        loss = error / target.square().mean().clamp(min=1e-12)
         if done >= WARM_UP:
             loss = loss + rounding.pull * _undecided(chosen, (done - WARM_UP) / (1 - WARM_UP))
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    final = _codes(below + (_chosen(up.detach()) > 0.5), own.range)
+    final = _codes(below + (_chosen(up.detach()) > 0.5), start.range)
     return final.to(torch.int32).view(weight.shape)
 
 
@@ -106,8 +107,8 @@ def _chosen(up):
     return (torch.sigmoid(up) * (high - low) + low).clamp(0, 1)
 
 
-def _codes(steps, own):
-    return (steps + own.zero[:, None]).clamp(0, own.top)
+def _codes(steps, range_):
+    return (steps + range_.zero[:, None]).clamp(0, range_.top)
 
 
 def _undecided(chosen, done):

@@ -25,14 +25,14 @@ LEAST_SCALE = 1e-8
 class Tuned(nn.Module):
     """A layer whose rounding is learned. rank: that of the low-rank update, None for no update."""
 
-    def __init__(self, layer, own, rank, place):
+    def __init__(self, layer, rounded, rank, place):
         super().__init__()
         self.layer, self.place = layer, place
-        self.bits, self.input_bits = own.range.bits, own.inputs.bits
-        self.scale = nn.Parameter(own.range.scale.clone())
-        self.register_buffer("zero", own.range.zero.float())
-        self.input_scale = nn.Parameter(own.inputs.scale.clone())
-        self.input_zero = nn.Parameter(own.inputs.zero.float())
+        self.bits, self.input_bits = rounded.range.bits, rounded.inputs.bits
+        self.scale = nn.Parameter(rounded.range.scale.clone())
+        self.register_buffer("zero", rounded.range.zero.float())
+        self.input_scale = nn.Parameter(rounded.inputs.scale.clone())
+        self.input_zero = nn.Parameter(rounded.inputs.zero.float())
         self.down = self.up = None
         if rank:
             rows, columns = layer.weight.flatten(1).shape
@@ -46,18 +46,19 @@ class Tuned(nn.Module):
         return rows if self.up is None else rows + self.up @ self.down
 
     def forward(self, x):
-        row, scale = self.place.row, self.scale[:, None].clamp(min=LEAST_SCALE)
-        own = self.input_scale[row].clamp(min=LEAST_SCALE), self.input_zero[row]
+        row = self.place.row
+        scale = self.scale[:, None].clamp(min=LEAST_SCALE)
+        input_range = self.input_scale[row].clamp(min=LEAST_SCALE), self.input_zero[row]
         weight = trainable(self.updated(), scale, self.zero[:, None], 2**self.bits - 1)
-        x = trainable(x, *own, 2**self.input_bits - 1)
+        x = trainable(x, *input_range, 2**self.input_bits - 1)
         return functional_call(self.layer, {"weight": weight.view(self.layer.weight.shape)}, (x,))
 
     @torch.no_grad()
     def rounded(self):
         """The learned weight and input range -> Rounded."""
-        own = _range(self.scale, self.zero, self.bits)
+        range_ = _range(self.scale, self.zero, self.bits)
         inputs = _range(self.input_scale, self.input_zero, self.input_bits)
-        return Rounded(codes(self.updated(), own).view(self.layer.weight.shape), own, inputs)
+        return Rounded(codes(self.updated(), range_).view(self.layer.weight.shape), range_, inputs)
 
 
 def _range(scale, zero, bits):
@@ -89,14 +90,16 @@ def learn(loaded, nearest_of, settings, state_path, save_every=10, progress=iter
 
 def _quantised(loaded, nearest_of, rank, timesteps):
     """-> a copy of the backbone with Tuned layers, and these layers by name."""
-    backbone, place, tuned = deepcopy(loaded.backbone), Place(timesteps), {}
+    backbone = deepcopy(loaded.backbone)
+    place = Place(timesteps)
+    tuned = {}
     backbone.model.requires_grad_(False)
-    for name, own in nearest_of.items():
+    for name, rounded in nearest_of.items():
         layer = backbone.model.get_submodule(name)
-        if own.inputs is None:
-            layer.weight.copy_(own.weight())
+        if rounded.inputs is None:
+            layer.weight.copy_(rounded.weight())
         else:
-            tuned[name] = Tuned(layer, own, rank if is_inner(name) else None, place)
+            tuned[name] = Tuned(layer, rounded, rank if is_inner(name) else None, place)
             tuned[name].to(layer.weight.device)
             backbone.model.set_submodule(name, tuned[name])
     return AtStep(backbone, place), tuned
@@ -122,20 +125,22 @@ def _updating(teacher, backbone, optimizer, trajectory, rounding):
     """The forward of one training step. It updates the quantised model once and returns the output
     of the teacher.
     """
-    student, channels = copy(teacher), teacher.backbone.in_channels
-    student.backbone, steps = backbone, len(teacher.timesteps)
+    student = copy(teacher)
+    channels = teacher.backbone.in_channels
+    student.backbone = backbone
+    steps = len(teacher.timesteps)
 
     def learn(step, x, cache):
         with torch.no_grad():
-            wanted = teacher.run(step, x, compute_all)
+            target = teacher.run(step, x, compute_all)
         done = (trajectory * steps + step) / (rounding.trajectories * steps)
         for group in optimizer.param_groups:
             group["lr"] = group["first_lr"] * (1 - done)
         out = student.run(step, x, compute_all)
-        loss = (out[:, :channels] - wanted[:, :channels]).square().sum()
+        loss = (out[:, :channels] - target[:, :channels]).square().sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        return wanted, cache
+        return target, cache
 
     return learn

@@ -21,13 +21,14 @@ class Integer(nn.Module):
 
     def __init__(self, rounded, bias, inputs, place):
         super().__init__()
-        own, self.place, self.bias, self.top = rounded.range, place, bias, inputs.top
+        range_ = rounded.range
+        self.place, self.bias, self.top = place, bias, inputs.top
         codes = (rounded.codes - MIDDLE).to(torch.int8)
-        zero = own.zero - MIDDLE
+        zero = range_.zero - MIDDLE
         self.register_buffer("codes", codes, persistent=False)
         self.register_buffer("sums", codes.sum(1, dtype=torch.int32) - codes.shape[1] * zero)
         self.register_buffer("weight_zero", zero, persistent=False)
-        self.register_buffer("weight_scale", own.scale, persistent=False)
+        self.register_buffer("weight_scale", range_.scale, persistent=False)
         self.register_buffer("scale", inputs.scale, persistent=False)
         self.register_buffer("zero", inputs.zero, persistent=False)
 
@@ -52,18 +53,18 @@ def in_integers(loaded, rounded):
     """
     backbone = deepcopy(loaded.backbone)
     model = backbone.backbone.model
-    for name, own in rounded.items():
+    for name, rounding in rounded.items():
         module = model.get_submodule(name)
-        if own.inputs and possible(own):
-            layer = Integer(own, module.layer.bias, own.inputs, backbone.place)
+        if rounding.inputs and possible(rounding):
+            layer = Integer(rounding, module.layer.bias, rounding.inputs, backbone.place)
             model.set_submodule(name, layer.to(module.layer.weight.device))
     return replace(loaded, backbone=backbone)
 
 
-def possible(own):
-    """Whether torch can multiply this layer in bytes. own: the Rounded of a linear layer or
+def possible(rounded):
+    """Whether torch can multiply this layer in bytes. rounded: the Rounded of a linear layer or
     convolution.
     """
-    codes = own.codes
-    whole = codes.ndim == 2 and not any(size % MULTIPLE for size in codes.shape)
-    return whole and max(own.range.bits, own.inputs.bits) <= 8
+    codes = rounded.codes
+    fits = codes.ndim == 2 and not any(size % MULTIPLE for size in codes.shape)
+    return fits and max(rounded.range.bits, rounded.inputs.bits) <= 8

@@ -22,8 +22,8 @@ def walk(loaded, settings, trajectory, count):
     sampler = samplers.load(settings.sampler)
     timesteps = sampler.timesteps(settings.num_steps)
     noise = seeds.step_noise(seeds.COMPRESSION, *key, indices=range(count), shape=loaded.shape)
-    own = {"scale": settings.guidance, "noise": noise}
-    return Denoiser(loaded.backbone, sampler, timesteps, cond, **own), x
+    options = {"scale": settings.guidance, "noise": noise}
+    return Denoiser(loaded.backbone, sampler, timesteps, cond, **options), x
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,9 @@ def inputs(loaded, settings):
     """
     denoiser, x = walk(loaded, settings, 0, settings.images)
     watched = {n: layer for n, layer in layers(loaded.backbone).items() if not is_of_prompt(n)}
-    given = {name: [] for name in watched}
+    calls_by_name = {name: [] for name in watched}
     hooks = [
-        layer.register_forward_pre_hook(partial(_see, given[name], settings.rows))
+        layer.register_forward_pre_hook(partial(_see, calls_by_name[name], settings.rows))
         for name, layer in watched.items()
     ]
     try:
@@ -56,13 +56,13 @@ def inputs(loaded, settings):
         for hook in hooks:
             hook.remove()
     return {
-        name: Seen(*(torch.stack(parts) for parts in zip(*own)))
-        for name, own in given.items()
-        if len(own) == settings.num_steps
+        name: Seen(*(torch.stack(parts) for parts in zip(*calls)))
+        for name, calls in calls_by_name.items()
+        if len(calls) == settings.num_steps
     }
 
 
-def _see(given, count, layer, arguments):
+def _see(calls, count, layer, arguments):
     x = arguments[0]
     rows = x if x.dim() == 4 else x.flatten(0, -2)
-    given.append((rows[:: max(1, len(rows) // count)][:count].clone(), x.min(), x.max()))
+    calls.append((rows[:: max(1, len(rows) // count)][:count].clone(), x.min(), x.max()))

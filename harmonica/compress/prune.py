@@ -36,13 +36,13 @@ def prune(loaded, settings):
     backbone = deepcopy(loaded.backbone)
     blocks = backbone.model.transformer_blocks
     of_heads, of_units = _scores(loaded, settings)
-    before = _of_blocks(loaded.backbone, loaded)
+    base_macs = _of_blocks(loaded.backbone, loaded)
     share = settings.removed_percent / 100
     for block, kept in zip(blocks, even(of_heads, round(share * of_heads.numel()))):
         keep_heads(block.attn1, kept)
-    left = _of_blocks(backbone, loaded)
-    of_unit = sum(left[1::2]) / of_units.numel()
-    removed = round((sum(left) - (1 - share) * sum(before)) / of_unit)
+    left_macs = _of_blocks(backbone, loaded)
+    of_unit = sum(left_macs[1::2]) / of_units.numel()
+    removed = round((sum(left_macs) - (1 - share) * sum(base_macs)) / of_unit)
     for block, kept in zip(blocks, even(of_units, removed)):
         keep_units(block.ff, kept)
     return replace(loaded, backbone=backbone)
@@ -62,8 +62,8 @@ def even(scores, removed):
     order, fewest = scores.argsort(1), removed // blocks
     out = torch.zeros(blocks, units, dtype=torch.bool)
     out.scatter_(1, order[:, :fewest], True)
-    following = scores.gather(1, order[:, fewest : fewest + 1])[:, 0] / scores.mean(1)
-    for block in following.argsort()[: removed - fewest * blocks].tolist():
+    next_scores = scores.gather(1, order[:, fewest : fewest + 1])[:, 0] / scores.mean(1)
+    for block in next_scores.argsort()[: removed - fewest * blocks].tolist():
         out[block, order[block, fewest]] = True
     return ~out
 
@@ -95,11 +95,11 @@ def smaller(linear, rows=None, columns=None):
     bias = linear.bias
     if bias is not None and rows is not None:
         bias = bias[rows.to(bias.device)]
-    made = nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
-    made.weight = nn.Parameter(weight.clone(), requires_grad=False)
+    layer = nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
+    layer.weight = nn.Parameter(weight.clone(), requires_grad=False)
     if bias is not None:
-        made.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
-    return made
+        layer.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
+    return layer
 
 
 def _scores(loaded, settings):
@@ -111,11 +111,12 @@ def _scores(loaded, settings):
         parameter.requires_grad_(True)
     x0, cond, rngs = drawn(loaded, settings, 0, settings.score_batch)
     eps = seeds.normal(rngs, loaded.shape).to(loaded.device)
-    ctx, most = backbone.prepare(cond), 0.0
+    ctx = backbone.prepare(cond)
+    max_loss = 0.0
     for timestep in range(TRAIN_STEPS):
         loss = eps_loss(backbone, x0, eps, torch.full((len(x0),), timestep), ctx)
-        most = max(most, loss.item())
-        if timestep and loss.item() < settings.threshold * most:
+        max_loss = max(max_loss, loss.item())
+        if timestep and loss.item() < settings.threshold * max_loss:
             break
         loss.backward()
     of_heads = torch.stack([_of_heads(block.attn1) for block in blocks])

@@ -86,7 +86,7 @@ class AtStep:
         return h, (c, time[1])
 
     def through(self, h, c, at):
-        own, row = c
+        backbone_c, row = c
         self.place.row = row
 
         def placed(i, compute):
@@ -94,7 +94,7 @@ class AtStep:
             function, args = (compute.func, compute.args) if of_partial else (compute, ())
             return at(i, partial(self._compute, row, function, *args))
 
-        return self.backbone.through(h, own, placed)
+        return self.backbone.through(h, backbone_c, placed)
 
     def _compute(self, row, function, *args):
         self.place.row = row
@@ -128,10 +128,10 @@ def install(loaded, rounded, timesteps):
     """A copy of the model with its layers rounded -> Loaded. rounded: {layer name: Rounded}."""
     backbone = deepcopy(loaded.backbone)
     place = Place(timesteps)
-    for name, own in rounded.items():
+    for name, rounding in rounded.items():
         layer = backbone.model.get_submodule(name)
-        layer.weight.copy_(own.weight())
-        if own.inputs:
-            own_layer = Quantised(layer, own.inputs, place).to(layer.weight.device)
-            backbone.model.set_submodule(name, own_layer)
+        layer.weight.copy_(rounding.weight())
+        if rounding.inputs:
+            quantised = Quantised(layer, rounding.inputs, place).to(layer.weight.device)
+            backbone.model.set_submodule(name, quantised)
     return replace(loaded, backbone=AtStep(backbone, place))

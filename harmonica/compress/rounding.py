@@ -42,8 +42,8 @@ class Rounded:
 
     def weight(self):
         """The weight that the codes stand for, float32."""
-        own = self.range
-        rows = (self.codes.flatten(1) - own.zero[:, None]) * own.scale[:, None]
+        range_ = self.range
+        rows = (self.codes.flatten(1) - range_.zero[:, None]) * range_.scale[:, None]
         return rows.view(self.codes.shape)
 
 
@@ -58,14 +58,14 @@ def search(rows, bits, ends=None):
     if rows.shape[1] > MOST:
         order = torch.randperm(rows.shape[1], generator=torch.Generator().manual_seed(0))
         rows = torch.cat([rows[:, order[:MOST].to(rows.device)], low[:, None], high[:, None]], 1)
-    best, found = torch.full_like(rows[:, 0], torch.inf), None
+    least, best = torch.full_like(rows[:, 0], torch.inf), None
     for k in range(SHRINKS):
-        tried = between((1 - k / 100) * low, (1 - k / 100) * high, bits)
-        error = (rounded(rows, tried) - rows).abs().pow(POWER).sum(1)
-        better = error < best
-        best = torch.where(better, error, best)
-        found = tried if found is None else _chosen(better, tried, found)
-    return found
+        candidate = between((1 - k / 100) * low, (1 - k / 100) * high, bits)
+        error = (rounded(rows, candidate) - rows).abs().pow(POWER).sum(1)
+        better = error < least
+        least = torch.where(better, error, least)
+        best = candidate if best is None else _chosen(better, candidate, best)
+    return best
 
 
 def between(low, high, bits):
@@ -75,20 +75,20 @@ def between(low, high, bits):
     return Range(scale, (-low / scale).round().to(torch.int32), bits)
 
 
-def _chosen(better, tried, found):
-    pairs = ((tried.scale, found.scale), (tried.zero, found.zero))
-    return Range(*(torch.where(better, new, old) for new, old in pairs), found.bits)
+def _chosen(better, candidate, best):
+    pairs = ((candidate.scale, best.scale), (candidate.zero, best.zero))
+    return Range(*(torch.where(better, new, old) for new, old in pairs), best.bits)
 
 
-def codes(rows, own):
+def codes(rows, range_):
     """The codes of rows (R, n) by their Range -> (R, n) int32."""
-    nearest = (rows / own.scale[:, None]).round() + own.zero[:, None]
-    return nearest.clamp(0, own.top).to(torch.int32)
+    nearest = (rows / range_.scale[:, None]).round() + range_.zero[:, None]
+    return nearest.clamp(0, range_.top).to(torch.int32)
 
 
-def rounded(rows, own):
+def rounded(rows, range_):
     """Rows (R, n) rounded to the numbers that their codes stand for."""
-    return (codes(rows, own) - own.zero[:, None]) * own.scale[:, None]
+    return (codes(rows, range_) - range_.zero[:, None]) * range_.scale[:, None]
 
 
 def trainable(x, scale, zero, top):
@@ -104,15 +104,15 @@ def _straight(x):
 
 
 def pack(values, bits):
-    """Pack n codes, `bits` bits each, into bytes -> uint8 (ceil(n bits / 8),)."""
+    """Pack n codes, `bits` bits binary, into bytes -> uint8 (ceil(n bits / 8),)."""
     flat = values.flatten().cpu().numpy().astype(np.uint16)
-    each = (flat[:, None] >> np.arange(bits, dtype=np.uint16)) & 1
-    return torch.from_numpy(np.packbits(each.astype(np.uint8)))
+    binary = (flat[:, None] >> np.arange(bits, dtype=np.uint16)) & 1
+    return torch.from_numpy(np.packbits(binary.astype(np.uint8)))
 
 
 def unpack(packed, bits, shape):
     count = int(np.prod(shape))
-    each = np.unpackbits(packed.numpy(), count=count * bits).reshape(count, bits).astype(np.int32)
-    return torch.from_numpy((each << np.arange(bits, dtype=np.int32)).sum(1, dtype=np.int32)).view(
-        *shape
-    )
+    binary = np.unpackbits(packed.numpy(), count=count * bits).reshape(count, bits).astype(np.int32)
+    return torch.from_numpy(
+        (binary << np.arange(bits, dtype=np.int32)).sum(1, dtype=np.int32)
+    ).view(*shape)

@@ -24,24 +24,29 @@ def quantised(loaded, rounded):
     inputs]}, which reading them needs (None: inputs are not rounded).
     """
     tensors, bits = {}, {}
-    for name, own in rounded.items():
-        parts = [pack(own.codes, own.range.bits), own.range.scale, own.range.zero]
-        parts += [own.inputs.scale, own.inputs.zero] if own.inputs else []
+    for name, rounding in rounded.items():
+        parts = [
+            pack(rounding.codes, rounding.range.bits),
+            rounding.range.scale,
+            rounding.range.zero,
+        ]
+        parts += [rounding.inputs.scale, rounding.inputs.zero] if rounding.inputs else []
         tensors |= {f"{part}/{name}": value.cpu() for part, value in zip(PARTS, parts)}
-        bits[name] = [own.range.bits, own.inputs and own.inputs.bits]
+        bits[name] = [rounding.range.bits, rounding.inputs and rounding.inputs.bits]
     replaced = {f"{name}.weight" for name in rounded}
     return tensors | _others(loaded, replaced), bits
 
 
 def with_quantised(loaded, tensors, bits, timesteps):
     """The base model with the tensors that `quantised` returned -> Loaded."""
-    device, rounded = loaded.device, {}
-    for name, (own, of_inputs) in bits.items():
+    device = loaded.device
+    rounded = {}
+    for name, (of_weights, of_inputs) in bits.items():
         layer = loaded.backbone.model.get_submodule(name)
-        codes = unpack(tensors[f"codes/{name}"], own, layer.weight.shape).to(device)
+        codes = unpack(tensors[f"codes/{name}"], of_weights, layer.weight.shape).to(device)
         inputs = _range(tensors, ("input_scale", "input_zero"), name, of_inputs, device)
-        found = _range(tensors, ("scale", "zero"), name, own, device)
-        rounded[name] = Rounded(codes, found, inputs)
+        range_ = _range(tensors, ("scale", "zero"), name, of_weights, device)
+        rounded[name] = Rounded(codes, range_, inputs)
     return install(loaded, rounded, timesteps)
 
 
@@ -62,10 +67,10 @@ def with_pruned(loaded, tensors):
     backbone = deepcopy(loaded.backbone)
     model = backbone.model
     for name, layer in list(model.named_modules()):
-        own = tensors.get(f"{name}.weight")
-        if type(layer) is nn.Linear and own is not None and own.shape != layer.weight.shape:
-            made = nn.Linear(*reversed(own.shape), layer.bias is not None)
-            model.set_submodule(name, made.to(layer.weight).requires_grad_(False))
+        weight = tensors.get(f"{name}.weight")
+        if type(layer) is nn.Linear and weight is not None and weight.shape != layer.weight.shape:
+            linear = nn.Linear(*reversed(weight.shape), layer.bias is not None)
+            model.set_submodule(name, linear.to(layer.weight).requires_grad_(False))
     for block in model.transformer_blocks:
         attn = block.attn1
         head_width = attn.inner_dim // attn.heads

@@ -27,7 +27,8 @@ def quantise(loaded, settings, state_path, progress=iter):
     """-> {layer name: Rounded}, by the way of rounding that the settings name. Layers that the walk
     does not call are left as they are, but for those of the prompt.
     """
-    own, seen = layers(loaded.backbone), inputs(loaded, settings)
+    layer_of = layers(loaded.backbone)
+    seen = inputs(loaded, settings)
     tuned = isinstance(settings.rounding, EfficientDM)
     begin = {
         name: adaround.nearest(
@@ -37,12 +38,12 @@ def quantise(loaded, settings, state_path, progress=iter):
             if name in seen
             else None,
         )
-        for name, layer in own.items()
+        for name, layer in layer_of.items()
         if name in seen or is_of_prompt(name)
     }
     if tuned:
         return efficientdm.learn(loaded, begin, settings, state_path, progress=progress)
-    return adaround.learn(own, seen, begin, settings, state_path, progress=progress)
+    return adaround.learn(layer_of, seen, begin, settings, state_path, progress=progress)
 
 
 def save(path, tensors, about):
@@ -53,10 +54,10 @@ def restore(loaded, path):
     """Make a compressed model of the base model and the tensors in a file -> Loaded. BadInput where
     the file is missing or incomplete.
     """
-    found = load_state(path, "compressed model", "have it made again")
-    if found is None:
+    saved = load_state(path, "compressed model", "have it made again")
+    if saved is None:
         raise BadInput(f"model: {path} does not exist; the command of its runs makes it")
-    tensors, about = found
+    tensors, about = saved
     if about["kind"] == "pruned":
         return stored.with_pruned(loaded, tensors)
     return stored.with_quantised(loaded, tensors, about["bits"], about["timesteps"])
