@@ -46,16 +46,16 @@ class Branch(NamedTuple):
 
 def branches(model):
     """All branches of a model, in the order of its modules. BadInput where it has none."""
-    found = [
+    model_branches = [
         Branch(path, *branch) for path, block in blocks(model) for branch in branches_of(block)
     ]
-    if not found:
+    if not model_branches:
         raise BadInput(
             f"transformer: {type(model).__name__} has no repeated transformer blocks whose "
             "features could be kept; "
             "models that serve are listed by python -m harmonica families"
         )
-    return found
+    return model_branches
 
 
 def blocks(model, path=""):
@@ -71,17 +71,20 @@ def blocks(model, path=""):
 
 def branches_of(block, path=""):
     """[(name, module, before)] of one block."""
-    children, found = dict(block.named_children()), []
+    children = dict(block.named_children())
+    triples = []
     groups = {last: before for before, last in TOGETHER if {*before, last} <= set(children)}
-    inside = {name for before in groups.values() for name in before}
+    grouped = {name for before in groups.values() for name in before}
     for name, child in children.items():
         kind = type(child).__name__
         if name in groups:
-            found.append((path + name, child, tuple(children[other] for other in groups[name])))
-        elif name in inside or NO_BRANCH.search(f"{kind} {name}") or not list(child.children()):
+            triples.append(
+                (path + name, child, tuple(children[earlier] for earlier in groups[name]))
+            )
+        elif name in grouped or NO_BRANCH.search(f"{kind} {name}") or not list(child.children()):
             continue
         elif BRANCH_CLASS.search(kind) or BRANCH_NAME.search(name):
-            found.append((path + name, child, ()))
+            triples.append((path + name, child, ()))
         else:
-            found.extend(branches_of(child, f"{path}{name}."))
-    return found
+            triples.extend(branches_of(child, f"{path}{name}."))
+    return triples

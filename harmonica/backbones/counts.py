@@ -41,8 +41,9 @@ def count(backbone, cond, side=None):
             return counter.get_total_flops() // 2
 
         def at(i, compute):
-            before, feature = macs(), compute()
-            blocks.append(macs() - before)
+            macs_before = macs()
+            feature = compute()
+            blocks.append(macs() - macs_before)
             elements.append(sum(leaf.numel() for leaf in tree_leaves(feature)))
             return feature
 

@@ -58,7 +58,8 @@ class DiT:
             raise ValueError(
                 f"numerics: {numerics!r} is not known; choose one of {sorted(NUMERICS)}"
             )
-        self.model, self.numerics, config = model, NUMERICS[numerics], model.config
+        self.model, self.numerics = model, NUMERICS[numerics]
+        config = model.config
         self.in_channels, self.out_channels = config.in_channels, model.out_channels
         self.sample_size, self.num_classes = config.sample_size, config.num_embeds_ada_norm
         self.null_label = self.num_classes
@@ -131,18 +132,19 @@ class DiT:
     def start_at(self, x, time, ctx):
         """The same as `start`, but takes time(t), which can be shared by all batches of a step."""
         h = embed_patches(self.model.pos_embed, x)
-        activated = [F.silu(one + label) for one, label in zip(time, ctx, strict=True)]
+        activated = [F.silu(embedding + label) for embedding, label in zip(time, ctx, strict=True)]
         modulations = []
         for i, block in enumerate(self.model.transformer_blocks):
             # where the per-block embedders are equal copies, only the first is used for all
             six = block.norm1.linear(activated[i % len(activated)]).unflatten(1, (2, 3, 1, -1))
             shift, scale, gate = (part.unbind(1) for part in six.unbind(2))
-            modulations += zip(shift, (1 + one for one in scale), gate)
+            modulations += zip(shift, (1 + part for part in scale), gate)
         shift, scale = self.model.proj_out_1(activated[0])[:, None].chunk(2, dim=2)
         return h, (modulations, (shift, 1 + scale))
 
     def _start_of(self, row, weight, bias, projected):
-        blocks, width, linears = len(row), weight.shape[1], []
+        blocks, width = len(row), weight.shape[1]
+        linears = []
         needed = [True] * (blocks + 2) + [computed for computed in row for _ in ("shift", "scale")]
         for computed, run in groupby(range(len(needed)), needed.__getitem__):
             if computed:

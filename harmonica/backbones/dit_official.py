@@ -75,14 +75,14 @@ def to_official(model):
     """The state dict of `model` (built by `build`) under the official names: with one embedder,
     joined qkv, and pos_embed.
     """
-    own = model.state_dict()
+    state = model.state_dict()
     out = {"pos_embed": model.pos_embed.pos_embed}
-    for name, theirs in OUTER_NAMES.items():
+    for name, diffusers_name in OUTER_NAMES.items():
         out.update(
             {
-                f"{name}.{kind}": own[f"{theirs}.{kind}"]
+                f"{name}.{kind}": state[f"{diffusers_name}.{kind}"]
                 for kind in ("weight", "bias")
-                if f"{theirs}.{kind}" in own
+                if f"{diffusers_name}.{kind}" in state
             }
         )
     for i in range(len(model.transformer_blocks)):
@@ -90,27 +90,27 @@ def to_official(model):
             prefix = f"transformer_blocks.{i}."
             out.update(
                 {
-                    f"blocks.{i}.{name}.{kind}": own[f"{prefix}{theirs}.{kind}"]
-                    for name, theirs in BLOCK_NAMES.items()
+                    f"blocks.{i}.{name}.{kind}": state[f"{prefix}{diffusers_name}.{kind}"]
+                    for name, diffusers_name in BLOCK_NAMES.items()
                 }
             )
             out[f"blocks.{i}.attn.qkv.{kind}"] = torch.cat(
-                [own[f"{prefix}attn1.to_{p}.{kind}"] for p in "qkv"]
+                [state[f"{prefix}attn1.to_{p}.{kind}"] for p in "qkv"]
             )
     return {name: value.detach().contiguous() for name, value in out.items()}
 
 
 def _check_shapes(weights, expected):
     for name in sorted(weights.keys() | expected.keys()):
-        own, right = (
+        shape, needed = (
             tuple(tensors[name].shape) if name in tensors else None
             for tensors in (weights, expected)
         )
-        if own != right:
+        if shape != needed:
             raise ValueError(
-                f"weights: tensor {name!r} is {'missing' if own is None else own}; the official "
-                "DiT that the "
-                f"other tensors describe has {'none' if right is None else right}"
+                f"weights: tensor {name!r} is {'missing' if shape is None else shape}; the "
+                "official DiT that the "
+                f"other tensors describe has {'none' if needed is None else needed}"
             )
 
 
@@ -122,14 +122,14 @@ def _renamed(weights, model):
     for i in range(len(model.transformer_blocks)):
         prefix = f"transformer_blocks.{i}."
         for kind in ("weight", "bias"):
-            for name, theirs in BLOCK_NAMES.items():
-                out[f"{prefix}{theirs}.{kind}"] = weights[f"blocks.{i}.{name}.{kind}"]
+            for name, diffusers_name in BLOCK_NAMES.items():
+                out[f"{prefix}{diffusers_name}.{kind}"] = weights[f"blocks.{i}.{name}.{kind}"]
             for part, value in zip("qkv", weights[f"blocks.{i}.attn.qkv.{kind}"].chunk(3)):
                 out[f"{prefix}attn1.to_{part}.{kind}"] = value
-            for name, theirs in OUTER_NAMES.items():
+            for name, diffusers_name in OUTER_NAMES.items():
                 if f"{name}.{kind}" in weights:
-                    out[theirs.replace("transformer_blocks.0.", prefix) + f".{kind}"] = weights[
-                        f"{name}.{kind}"
-                    ]
+                    out[diffusers_name.replace("transformer_blocks.0.", prefix) + f".{kind}"] = (
+                        weights[f"{name}.{kind}"]
+                    )
     model.pos_embed.pos_embed.copy_(weights["pos_embed"])
     return {name: value.float() for name, value in out.items()}

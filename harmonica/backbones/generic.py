@@ -70,8 +70,8 @@ class Units:
         """Put every forward back. A second call does nothing."""
         for handle in self.handles:
             handle.remove()
-        for module, (placed, own) in self.placed.items():
-            restore(module, placed, own)
+        for module, (placed, earlier) in self.placed.items():
+            restore(module, placed, earlier)
         self.placed = {}
 
     def check_placed(self):
@@ -125,27 +125,27 @@ class Units:
         key = branch.block, branch.name, self.calls.get(branch.module, 0)
         if key not in self.index:
             self.index[key] = len(self.names)
-            again = f" (call {key[2] + 1})" if key[2] else ""
-            self.names.append(f"{branch.block}.{branch.name}{again}")
+            suffix = f" (call {key[2] + 1})" if key[2] else ""
+            self.names.append(f"{branch.block}.{branch.name}{suffix}")
             self.blocks.append(branch.block)
         return self.index[key]
 
-    def _unit(self, branch, module, own, *args, **kwargs):
+    def _unit(self, branch, module, forward, *args, **kwargs):
         if self.at is None:
-            return own(*args, **kwargs)
+            return forward(*args, **kwargs)
         i = self._number(branch)
         self.calls[module] = self.calls.get(module, 0) + 1
         if i in self.given:
             return self.given.pop(i)
-        compute = functools.partial(own, *args, **kwargs)
+        compute = functools.partial(forward, *args, **kwargs)
         if type(module).__name__ not in CHANNELS_FIRST:
             return self.at(i, compute)
         return self.at(i, lambda: compute().movedim(1, -1)).movedim(-1, 1)
 
-    def _before(self, branch, module, own, *args, **kwargs):
+    def _before(self, branch, module, forward, *args, **kwargs):
         """The forward of a module whose output only the unit's last module reads."""
         if self.at is None:
-            return own(*args, **kwargs)
+            return forward(*args, **kwargs)
         i = self._number(branch)
         if i not in self.asked:
             self.asked.add(i)
@@ -156,7 +156,7 @@ class Units:
         key = module, form(args, kwargs)
         if i in self.given and key in self.zeros:
             return self.zeros[key]
-        out = own(*args, **kwargs)
+        out = forward(*args, **kwargs)
         if key not in self.zeros:
             self.zeros[key] = mapped(lambda tensor: tensor.new_zeros(()).expand(tensor.shape), out)
         return out
@@ -165,19 +165,20 @@ class Units:
         """The model's gradient checkpointing. It runs a block a second time, in the backward pass;
         for this run the state is set back to that of the first, so units have the same answers.
         """
-        at, calls, runs = self.at, dict(self.calls), []
+        at, calls = self.at, dict(self.calls)
+        runs = []
 
         def block(*args, **kwargs):
             runs.append(None)
             if len(runs) == 1:
                 return function(*args, **kwargs)
-            now = self.at, self.calls, self.asked, self.given
+            state = self.at, self.calls, self.asked, self.given
             self._enter(at)
             self.calls = dict(calls)
             try:
                 return function(*args, **kwargs)
             finally:
-                self.at, self.calls, self.asked, self.given = now
+                self.at, self.calls, self.asked, self.given = state
 
         return self.checkpoint(block, *args, **kwargs)
 

@@ -30,23 +30,23 @@ def check_free(model):
             "(pipe.transformer = pipe.transformer._orig_mod)"
         )
     for path, module in model.named_modules():
-        where = f"{name}.{path}" if path else name
+        full_path = f"{name}.{path}" if path else name
         if module._compiled_call_impl is not None:
             raise BadInput(
-                f"transformer: {where} is compiled; load the model again and leave it so"
+                f"transformer: {full_path} is compiled; load the model again and leave it so"
             )
         hooks = set(getattr(getattr(module, "_diffusers_hook", None), "hooks", ()))
         check(
             hooks <= HARMLESS_HOOKS,
             "transformer",
-            where,
+            full_path,
             f"another caching method is at work on it ({', '.join(sorted(hooks))}); disable that "
             "first",
         )
         check(
             not _prefetched(module),
             "transformer",
-            where,
+            full_path,
             "its weights are fetched ahead leaf by leaf, in an order that reuse breaks; offload by "
             "block, or without "
             "use_stream",
@@ -54,7 +54,7 @@ def check_free(model):
         check(
             _is_plain(module) or hooks or hasattr(module, "_hf_hook"),
             "transformer",
-            where,
+            full_path,
             "its forward is replaced already, by another caching method or hook; remove that first",
         )
 
@@ -74,21 +74,21 @@ def replace(module, answer):
     """Let `answer(own forward, *args, **kwargs)` answer a module's calls -> (the new forward, the
     forward that was on the instance before, or None).
     """
-    own = vars(module).get("forward")
-    placed = functools.partial(answer, own or module.forward)
-    module.forward = functools.update_wrapper(placed, own or module.forward)
-    return placed, own
+    earlier = vars(module).get("forward")
+    placed = functools.partial(answer, earlier or module.forward)
+    module.forward = functools.update_wrapper(placed, earlier or module.forward)
+    return placed, earlier
 
 
-def restore(module, placed, own):
+def restore(module, placed, earlier):
     """Undo `replace`, also where a hook was put around it since."""
     for holder, name in holders(module):
         if vars(holder).get(name) is not placed:
             continue
-        if own is None and holder is module and name == "forward":
+        if earlier is None and holder is module and name == "forward":
             del module.forward
         else:
-            setattr(holder, name, own or MethodType(type(module).forward, module))
+            setattr(holder, name, earlier or MethodType(type(module).forward, module))
 
 
 def holds(module, placed):

@@ -36,8 +36,8 @@ def embed_patches(embed, x, projected=convolved):
     fits = x.shape[2:] == (embed.patch_size * embed.height, embed.patch_size * embed.width)
     if not fits or embed.pos_embed is None or not embed.flatten:
         return embed(x)
-    own = is_own(embed.proj, torch.nn.Conv2d)
-    h = (projected if own else convolved)(embed.proj, x)
+    plain_conv = is_own(embed.proj, torch.nn.Conv2d)
+    h = (projected if plain_conv else convolved)(embed.proj, x)
     return (h + embed.pos_embed).to(h.dtype)
 
 
@@ -62,11 +62,11 @@ def fastest_projection(embed):
     shape = conv.in_channels, embed.patch_size * embed.height, embed.patch_size * embed.width
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(max(TRIED), *shape, generator=generator, dtype=weight.dtype)
-    same = all(
+    equal = all(
         torch.equal(by_linear(conv, noise[:batch]), convolved(conv, noise[:batch]))
         for batch in TRIED
     )
-    return by_linear if same else convolved
+    return by_linear if equal else convolved
 
 
 def from_patches(h, grid, patch):

@@ -101,8 +101,8 @@ class PixArt:
             "guidance needs the embedding of the empty prompt",
         )
 
-        def joined(own, null):
-            return None if own is None else torch.cat([own, null.expand_as(own)])
+        def joined(value, null):
+            return None if value is None else torch.cat([value, null.expand_as(value)])
 
         return TextCond(
             joined(cond.embeds, cond.null_embeds),
@@ -118,16 +118,16 @@ class PixArt:
             text = model.caption_projection(text)
         bias = None if cond.mask is None else ((1 - cond.mask.to(text.dtype)) * MASKED).unsqueeze(1)
         cross = [block.attn2 for block in model.transformer_blocks]
-        known = [_keys_values(attn, text) if _is_plain(attn) else None for attn in cross]
-        if None in known and not self._warned:
+        keys_values = [_keys_values(attn, text) if _is_plain(attn) else None for attn in cross]
+        if None in keys_values and not self._warned:
             self._warned = True
             warnings.warn(
-                f"cross-attention of {known.count(None)} of {len(known)} blocks has another "
-                "processor than "
+                f"cross-attention of {keys_values.count(None)} of {len(keys_values)} blocks "
+                "has another processor than "
                 "diffusers' default or an adapter: its keys and values are computed at every step",
                 stacklevel=3,
             )
-        return Prompt(text, bias, known, self._size(cond, text.dtype))
+        return Prompt(text, bias, keys_values, self._size(cond, text.dtype))
 
     def time(self, t):
         """t (B,) model timesteps -> their embedding (B, width), and the modulations that all layers
@@ -168,11 +168,11 @@ class PixArt:
 
     def through(self, h, c, at):
         """All blocks and the finish -> (B, C_out, H, W), learned-sigma channels included."""
-        model, (text, bias, known, _) = self.model, c.prompt
+        model, (text, bias, keys_values, _) = self.model, c.prompt
         for b, block in enumerate(model.transformer_blocks):
             shift, scale, gate, *of_mlp = c.modulations[b]
             h = self.gated(at(3 * b, partial(_attention, block, h, shift, scale)), gate, h)
-            h = at(3 * b + 1, partial(_cross, block, h, text, bias, known[b])) + h
+            h = at(3 * b + 1, partial(_cross, block, h, text, bias, keys_values[b])) + h
             shift, scale, gate = of_mlp
             h = self.gated(at(3 * b + 2, partial(_feed_forward, block, h, shift, scale)), gate, h)
         shift, scale = (model.scale_shift_table[None] + c.embedded[:, None]).chunk(2, dim=1)
@@ -183,12 +183,13 @@ class PixArt:
         """The embedding of resolution and aspect ratio (B, width), or None where the model has
         none.
         """
-        emb, sizes = self.model.adaln_single.emb, (cond.resolution, cond.aspect_ratio)
+        emb = self.model.adaln_single.emb
+        sizes = cond.resolution, cond.aspect_ratio
         if not self.model.use_additional_conditions:
             return None
-        for field, given in zip(("resolution", "aspect_ratio"), sizes):
+        for field, size in zip(("resolution", "aspect_ratio"), sizes):
             check(
-                given is not None,
+                size is not None,
                 field,
                 None,
                 "this model has size conditions: give (B, 2) pixels and (B, 1) ratios",
@@ -209,13 +210,13 @@ def _attention(block, h, shift, scale):
     return attend(block.attn1, scaled(block.norm1(h), 1 + scale, shift))
 
 
-def _cross(block, h, text, bias, known):
+def _cross(block, h, text, bias, keys_values):
     attn = block.attn2
-    if known is None:
+    if keys_values is None:
         return attn(h, encoder_hidden_states=text, attention_mask=bias)
     bias = None if bias is None else bias[:, None]  # for all heads
     query = by_head(attn, attn.to_q(h))
-    return by_token(attn, F.scaled_dot_product_attention(query, *known, attn_mask=bias))
+    return by_token(attn, F.scaled_dot_product_attention(query, *keys_values, attn_mask=bias))
 
 
 def _feed_forward(block, h, shift, scale):

@@ -32,11 +32,13 @@ def departures(model):
     """-> [a sentence for each place where a DiT or PixArt transformer is not what its backbone
     assumes]. KeyError for a model that is neither.
     """
-    found = [f"{kind.__name__}: its class's code was replaced" for kind in DRIVEN if _patched(kind)]
+    sentences = [
+        f"{kind.__name__}: its class's code was replaced" for kind in DRIVEN if _patched(kind)
+    ]
     for name, module, kind, values in ASSUMED[type(model)](model):
-        said = _departure(module, kind, values)
-        found += [f"{name}: {said}"] if said else []
-    return found
+        sentence = _departure(module, kind, values)
+        sentences += [f"{name}: {sentence}"] if sentence else []
+    return sentences
 
 
 def is_own(module, kind):
@@ -48,12 +50,12 @@ def is_hooked(module):
     """Whether a call of the module does more than its class's forward. Hooks on all modules of the
     process (profilers have them) do not count.
     """
-    own = vars(module)
+    attributes = vars(module)
     return bool(
-        "forward" in own
-        or own["_forward_hooks"]
-        or own["_forward_pre_hooks"]
-        or own.get("_compiled_call_impl")
+        "forward" in attributes
+        or attributes["_forward_hooks"]
+        or attributes["_forward_pre_hooks"]
+        or attributes.get("_compiled_call_impl")
     )
 
 
@@ -114,10 +116,10 @@ def _patched(kind):
     """Whether a class's forward or __call__ is not that of the file that defines the class."""
     if issubclass(kind, nn.Module) and kind.__call__ is not nn.Module.__call__:
         return True
-    own = kind.forward if issubclass(kind, nn.Module) else kind.__call__
-    code = getattr(own, "__code__", None)
+    method = kind.forward if issubclass(kind, nn.Module) else kind.__call__
+    code = getattr(method, "__code__", None)
     # anywhere in the package, as a decorator of diffusers may be defined in another of its files
-    home = Path(sys.modules[kind.__module__].__file__)
-    roots = {home.parents[i].name: home.parents[i] for i in range(len(home.parents))}
+    file = Path(sys.modules[kind.__module__].__file__)
+    roots = {file.parents[i].name: file.parents[i] for i in range(len(file.parents))}
     root = roots.get("diffusers") or roots.get("torch")
     return code is None or not Path(code.co_filename).is_relative_to(root)

@@ -56,7 +56,8 @@ class UViT:
 
     def through(self, h, c, at):
         """All blocks and the finish -> (B, C, H, W)."""
-        model, skips = self.model, []
+        model = self.model
+        skips = []
         for b, block in enumerate([*model.in_blocks, model.mid_block, *model.out_blocks]):
             if block.skip_linear is not None:
                 h = block.skip_linear(torch.cat([h, skips.pop()], dim=2))

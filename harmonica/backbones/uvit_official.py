@@ -125,7 +125,8 @@ class UViTModel(nn.Module):
 
     def forward(self, x, t, labels):
         """x (B, C, H, W), t (B,) timesteps, labels (B,) int64 -> the predicted noise, like x."""
-        h, skips = self.tokens(x, self.time_token(t), self.label_emb(labels)[:, None]), []
+        h = self.tokens(x, self.time_token(t), self.label_emb(labels)[:, None])
+        skips = []
         for block in self.in_blocks:
             h = block(h)
             skips.append(h)
@@ -194,11 +195,11 @@ def from_official(tensors, *, heads):
         model = UViTModel(shape)
     expected = {name: value.shape for name, value in model.state_dict().items()}
     for name in sorted(expected.keys() | tensors.keys()):
-        own = tuple(tensors[name].shape) if name in tensors else "missing"
+        actual = tuple(tensors[name].shape) if name in tensors else "missing"
         right = tuple(expected[name]) if name in expected else "none"
-        if own != right:
+        if actual != right:
             raise ValueError(
-                f"weights: tensor {name!r} is {own}; the U-ViT that the other tensors describe "
+                f"weights: tensor {name!r} is {actual}; the U-ViT that the other tensors describe "
                 f"has {right}"
             )
     model.load_state_dict({name: value.float() for name, value in tensors.items()}, assign=True)

@@ -104,7 +104,7 @@ def _straight(x):
 
 
 def pack(values, bits):
-    """Pack n codes, `bits` bits binary, into bytes -> uint8 (ceil(n bits / 8),)."""
+    """Pack n codes, `bits` bits each, into bytes -> uint8 (ceil(n bits / 8),)."""
     flat = values.flatten().cpu().numpy().astype(np.uint16)
     binary = (flat[:, None] >> np.arange(bits, dtype=np.uint16)) & 1
     return torch.from_numpy(np.packbits(binary.astype(np.uint8)))
