@@ -32,8 +32,8 @@ def parser():
         "ablations": "all ablations, one after another",
         "compression": "this clone's tables of compressed models, from results/local",
     }
-    for name, words in {**titles, **several}.items():
-        table = commands.add_parser(name, help=words)
+    for name, description in {**titles, **several}.items():
+        table = commands.add_parser(name, help=description)
         table.add_argument("--scale", default="digits", choices=SCALES, help="default %(default)s")
         table.add_argument("--rows", default="core", choices=ROWS, help="default %(default)s")
         seeds = "how many replicates; default %(default)s"
@@ -51,12 +51,12 @@ def parser():
 def _table(arguments):
     together = {"ablations": ABLATIONS, "compression": (COMPRESSION, QUANTISATION)}
     names = [table.name for table in together.get(arguments.name, ())] or [arguments.name]
-    shown = [
+    rendered = [
         _render(table_of(name, arguments.scale), arguments.scale, arguments.rows, arguments.seeds)
         for name in names
     ]
-    right = f"{arguments.name} has no {arguments.rows} rows there"
-    check(any(shown), "scale", arguments.scale, right)
+    message = f"{arguments.name} has no {arguments.rows} rows there"
+    check(any(rendered), "scale", arguments.scale, message)
 
 
 def _render(table, scale, which, seeds):
@@ -83,8 +83,8 @@ def _publish(arguments):
     from .publish import THERE, publish
 
     rows = [row for table in COMMITTED for row in committed.rows(table)]
-    wanted = {table.called: committed.artefacts(table) for table in COMMITTED}
-    written, skipped = publish(LOCAL, RESULTS, wanted, committed.pictured(rows))
+    artefacts = {table.called: committed.artefacts(table) for table in COMMITTED}
+    written, skipped = publish(LOCAL, RESULTS, artefacts, committed.pictured(rows))
     print(f"{len(written)} files copied to {RESULTS}")
     for reason, ids in skipped.items():
         names = "" if reason == THERE else ":\n  " + "\n  ".join(ids)
@@ -118,8 +118,10 @@ def _show(paths, text):
     for path in paths:
         folders.setdefault(path.parent, []).append(str(path))
     print(f"{text}\nFiles:")
-    for folder, own in folders.items():
-        print("  " + ("\n  ".join(own) if len(own) <= FEW else f"{len(own)} files in {folder}"))
+    for folder, files in folders.items():
+        print(
+            "  " + ("\n  ".join(files) if len(files) <= FEW else f"{len(files)} files in {folder}")
+        )
 
 
 if __name__ == "__main__":

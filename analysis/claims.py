@@ -67,82 +67,84 @@ class Case:
     @property
     def cells(self):
         """The cells of the columns COMPARED, and of SHOWN where the case has links to tables."""
-        found = self.comparisons
-        errors = [found[metric].cell if metric in found else "" for metric in CARRYING]
+        comparisons = self.comparisons
+        errors = [comparisons[metric].cell if metric in comparisons else "" for metric in CARRYING]
         speeds = " / ".join(
             f"{line.mean('speedup_theoretical'):.2f}x" for line in (self.left, self.right)
         )
-        where = [", ".join(self.where)] if self.where else []
-        return (self.setting.name, methods.called(self.right.row), speeds, *errors, *where)
+        links = [", ".join(self.where)] if self.where else []
+        return (self.setting.name, methods.called(self.right.row), speeds, *errors, *links)
 
 
 def claims(groups, table):
     """[Claim] that the groups (records.Group) of a Table give. The first one says where plain
     baselines win.
     """
-    found = found_in(groups)
-    said = [plain_wins(found, table.plain_wins)] if table.plain_wins else []
-    said += [answer(found, question, table.title) for question in questions_of(table, found)]
-    if any(setting.cur is None for setting, _ in found):
-        said.append(
+    linked = found_in(groups)
+    answers = [plain_wins(linked, table.plain_wins)] if table.plain_wins else []
+    answers += [answer(linked, question, table.title) for question in questions_of(table, linked)]
+    if any(setting.cur is None for setting, _ in linked):
+        answers.append(
             Claim(
                 title="CUR and quality as the scores give them",
                 verdict=NOT_CLAIMED,
                 sentence="CUR differs from row to row, so no ordering is claimed",
             )
         )
-    return said
+    return answers
 
 
-def found_in(groups, where=""):
-    """[(Setting, where)] of records.Groups. where: a link to their table, to show beside them."""
-    return [(setting, where) for group in groups for setting in settings(group)]
+def found_in(groups, link=""):
+    """[(Setting, link)] of records.Groups. link: to their table, to show beside them."""
+    return [(setting, link) for group in groups for setting in settings(group)]
 
 
-def questions_of(table, found):
-    """The Questions of a Table to ask of settings [(Setting, where)]: all about core rows, and
+def questions_of(table, linked):
+    """The Questions of a Table to ask of settings [(Setting, link)]: all about core rows, and
     others if both methods are there.
     """
     return [
         question
         for question in table.questions
-        if question.core or cases(found, question.left, question.right)
+        if question.core or cases(linked, question.left, question.right)
     ]
 
 
-def answer(found, question, table):
-    """The Claim that settings [(Setting, where)] of a table give to a Question.
+def answer(linked, question, table):
+    """The Claim that settings [(Setting, link)] of a table give to a Question.
 
     BadInput where no setting has both methods: one of them has another name by now.
     """
-    met = cases(found, question.left, question.right)
+    compared = cases(linked, question.left, question.right)
     check(
-        met,
+        compared,
         "claim",
         question.title,
         f"no setting of {table} has both {question.left!r} and {question.right!r}",
     )
     if question.right == UNCACHED:
-        return nearly_lossless(met, question.title)
-    return better(met, question.left, question.title)
+        return nearly_lossless(compared, question.title)
+    return better(compared, question.left, question.title)
 
 
-def cases(found, left, right):
-    """[Case] of every setting of [(Setting, where)] that has both methods."""
-    return _distinct((setting, setting.line(left), setting.line(right), w) for setting, w in found)
+def cases(linked, left, right):
+    """[Case] of every setting of [(Setting, link)] that has both methods."""
+    return _distinct(
+        (setting, setting.line(left), setting.line(right), link) for setting, link in linked
+    )
 
 
-def _distinct(met):
-    """[Case] of (Setting, left, right, where), ordered by place and CUR. Two tables that show the
+def _distinct(pairs):
+    """[Case] of (Setting, left, right, link), ordered by place and CUR. Two tables that show the
     same runs give one case.
     """
     by_runs = {}
-    for setting, left, right, where in met:
+    for setting, left, right, link in pairs:
         if left and right:
             case = Case(setting=setting, left=left, right=right)
             case = by_runs.setdefault(case.runs, case)
-            if where and where not in case.where:
-                case.where.append(where)
+            if link and link not in case.where:
+                case.where.append(link)
     places = list(dict.fromkeys(case.setting.place for case in by_runs.values()))
     return sorted(
         by_runs.values(),
@@ -150,37 +152,39 @@ def _distinct(met):
     )
 
 
-def better(met, left, title):
+def better(compared, left, title):
     """The Claim on whether the left method of the given Cases is better than the right one."""
-    marks = tuple(mark for case in met for mark in case.marks)
+    marks = tuple(mark for case in compared for mark in case.marks)
     return Claim(
         title=title,
         verdict=overall(marks),
-        sentence=counts(met, left),
+        sentence=counts(compared, left),
         marks=marks,
-        headings=COMPARED + (SHOWN,) * any(case.where for case in met),
-        rows=tuple(case.cells for case in met),
+        headings=COMPARED + (SHOWN,) * any(case.where for case in compared),
+        rows=tuple(case.cells for case in compared),
     )
 
 
-def counts(met, left):
+def counts(compared, left):
     """In how many settings a method has the lower error, metric by metric, as a clause."""
-    said = []
-    for metric, words in CARRYING.items():
-        found = Counter(case.comparisons[metric].mark for case in met if metric in case.comparisons)
-        if found:
-            said.append(
-                f"the lower {words} in {found[WINS]} of {found.total()} settings (the higher in "
-                f"{found[LOSES]}, open in {found[OPEN]})"
+    clauses = []
+    for metric, name in CARRYING.items():
+        marks = Counter(
+            case.comparisons[metric].mark for case in compared if metric in case.comparisons
+        )
+        if marks:
+            clauses.append(
+                f"the lower {name} in {marks[WINS]} of {marks.total()} settings (the higher in "
+                f"{marks[LOSES]}, open in {marks[OPEN]})"
             )
-    return f"{left} has {' and '.join(said)}"
+    return f"{left} has {' and '.join(clauses)}"
 
 
 def why_not(groups):
     """Why no ordering may be claimed from records.Groups, as a sentence; "" where one may."""
     reasons = {setting.why_not for group in groups for setting in settings(group)} - {""}
-    words = f"{'; '.join(sorted(reasons))}: no ordering is claimed."
-    return words[0].upper() + words[1:] if reasons else ""
+    sentence = f"{'; '.join(sorted(reasons))}: no ordering is claimed."
+    return sentence[0].upper() + sentence[1:] if reasons else ""
 
 
 def overall(marks):
@@ -193,15 +197,15 @@ def overall(marks):
     return "holds in part" if won and 2 * (won + lost) >= len(marks) else "undecided"
 
 
-def plain_wins(found, title, learned=()):
+def plain_wins(linked, title, learned=()):
     """The Claim on where a plain baseline has a lower error than a trained or searched method: than
     one of those named in `learned`, or than any.
     """
-    met = _distinct(_plain_pairs(found, learned))
-    compared = [c for case in met for c in case.comparisons.values()]
-    marks = tuple(c.mark for c in compared)
-    lower = sum(c.mark == OPEN and c.ratio < 1 for c in compared)
-    won = [case for case in met if WINS in case.marks]
+    compared = _distinct(_plain_pairs(linked, learned))
+    comparisons = [c for case in compared for c in case.comparisons.values()]
+    marks = tuple(c.mark for c in comparisons)
+    lower = sum(c.mark == OPEN and c.ratio < 1 for c in comparisons)
+    won = [case for case in compared if WINS in case.marks]
     return Claim(
         title=title,
         verdict="somewhere" if won else "nowhere",
@@ -214,28 +218,28 @@ def plain_wins(found, title, learned=()):
     )
 
 
-def _plain_pairs(found, learned):
-    """(Setting, a plain baseline's line, another method's line, where) of all pairs."""
-    for setting, where in found:
+def _plain_pairs(linked, learned):
+    """(Setting, a plain baseline's line, another method's line, link) of all pairs."""
+    for setting, link in linked:
         plain = [name for name in setting.methods if methods.method(name).plain]
         others = [name for name in setting.methods if name not in plain]
         for baseline, other in product(plain, others):
             if other in learned or not learned:
-                yield setting, setting.methods[baseline], setting.methods[other], where
+                yield setting, setting.methods[baseline], setting.methods[other], link
 
 
-def nearly_lossless(met, title, over=UNCACHED):
-    """The Claim on whether a method is nearly lossless, by the bounds of lossless.py. met: Cases of
-    the method against `over`, the uncached model or the method that caching was added to.
+def nearly_lossless(compared, title, over=UNCACHED):
+    """The Claim on whether a method is nearly lossless, by the bounds of lossless.py. compared:
+    Cases of the method against `over`, the uncached model or the method that caching was added to.
     """
-    judged = [bounds(case.left, case.right) for case in met]
-    rows = [_bounds_row(case, own) for case, own in zip(met, judged)]
-    kept = [all(bound.kept for bound in own) for own in judged]
-    marks = tuple(WINS if own else LOSES for own in kept)
-    each = [sum(own[index].kept for own in judged) for index in range(3)]
+    triples = [bounds(case.left, case.right) for case in compared]
+    rows = [_bounds_row(case, triple) for case, triple in zip(compared, triples)]
+    kept = [all(bound.kept for bound in triple) for triple in triples]
+    marks = tuple(WINS if all_three else LOSES for all_three in kept)
+    per_bound = [sum(triple[index].kept for triple in triples) for index in range(3)]
     sentence = (
-        f"all three bounds are kept in {sum(kept)} of {len(kept)} settings (FID in {each[0]}, "
-        f"rFID in {each[1]}, agreement in {each[2]})"
+        f"all three bounds are kept in {sum(kept)} of {len(kept)} settings (FID in {per_bound[0]}, "
+        f"rFID in {per_bound[1]}, agreement in {per_bound[2]})"
     )
     return Claim(
         title=title,
@@ -243,20 +247,20 @@ def nearly_lossless(met, title, over=UNCACHED):
         sentence=f"{sentence}. {CRITERION}",
         marks=marks,
         headings=("setting", "speedup by MACs", *headings(over), "all three", "kept in replicates")
-        + (SHOWN,) * any(case.where for case in met),
+        + (SHOWN,) * any(case.where for case in compared),
         rows=tuple(rows),
     )
 
 
-def _bounds_row(case, judged):
+def _bounds_row(case, triple):
     """Cells of a Case and its Bounds, with the number of replicates in which all three are kept."""
-    kept_in = [all(marks) for marks in zip(*(bound.kept_in for bound in judged))]
-    whole = "**kept**" if all(bound.kept for bound in judged) else "**broken**"
+    kept_in = [all(marks) for marks in zip(*(bound.kept_in for bound in triple))]
+    verdict = "**kept**" if all(bound.kept for bound in triple) else "**broken**"
     return (
         case.setting.name,
         f"{case.left.mean('speedup_theoretical'):.2f}x",
-        *(bound.cell for bound in judged),
-        whole,
+        *(bound.cell for bound in triple),
+        verdict,
         f"{sum(kept_in)} of {len(kept_in)}",
         *([", ".join(case.where)] if case.where else []),
     )

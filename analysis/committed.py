@@ -34,12 +34,12 @@ def begun(results):
     """
     store = Store(results)
     needed = {table: {a.id: a for a in artefacts(table)} for table in COMMITTED}
-    uses = Counter(id_ for own in needed.values() for id_ in own)
+    uses = Counter(id_ for by_id in needed.values() for id_ in by_id)
     return {
         table: rows(table)
-        for table, own in needed.items()
+        for table, by_id in needed.items()
         if report.csv_path(results, table, table.scale).exists()
-        or any(store.record_path(a).exists() for id_, a in own.items() if uses[id_] == 1)
+        or any(store.record_path(a).exists() for id_, a in by_id.items() if uses[id_] == 1)
     }
 
 
@@ -58,21 +58,21 @@ def check(results):
     names any more.
     """
     store = Store(results)
-    for table, own in begun(results).items():
-        wanted = artefacts(table)
-        records.require(results, wanted, command(table))
-        files = [path for path in map(store.committed_path, wanted) if path]
-        files += [records.committed_images(results, run) for run in pictured(own)]
+    for table, table_rows in begun(results).items():
+        needed = artefacts(table)
+        records.require(results, needed, command(table))
+        files = [path for path in map(store.committed_path, needed) if path]
+        files += [records.committed_images(results, run) for run in pictured(table_rows)]
         missing = [path for path in files if not path.exists()]
         if missing:
             raise BadInput(
                 f"file: {missing[0]} is missing; `git checkout -- {missing[0]}` restores it"
             )
-    known = named()
+    by_id = named()
     for path in _paths(store):
-        if path.stem not in known:
+        if path.stem not in by_id:
             raise BadInput(
-                f"record: {path} is stale, {_stale(path)}; delete it{_instead(path.stem, known)}"
+                f"record: {path} is stale, {_stale(path)}; delete it{_instead(path.stem, by_id)}"
             )
 
 
@@ -84,30 +84,30 @@ def _paths(store):
 
 def _stale(path):
     """Why no experiment names a record any more, as a clause."""
-    found = read_json(path)
-    found = found if isinstance(found, dict) else {}
-    if found.get("schema") != SCHEMA:
-        return f"it has schema {found.get('schema')!r}, not {SCHEMA}"
-    model = found.get("config", {}).get("model", {})
+    record = read_json(path)
+    record = record if isinstance(record, dict) else {}
+    if record.get("schema") != SCHEMA:
+        return f"it has schema {record.get('schema')!r}, not {SCHEMA}"
+    model = record.get("config", {}).get("model", {})
     for run in (artefact for table in COMMITTED for artefact in artefacts(table)):
         if run.model.name == model.get("name") and run.model.sha256 != model.get("sha256"):
             return f"it was made with other weights of {run.model.name} than the shipped ones"
     return "no experiment names it now"
 
 
-def _instead(id_, known):
+def _instead(id_, by_id):
     """The command that makes a record whose id has only another hash, as a clause; or ""."""
     slug = re.sub(r"-[0-9a-f]{8}$", "", id_)
-    tables = [table for other, table in known.items() if other.rsplit("-", 1)[0] == slug]
+    tables = [table for other_id, table in by_id.items() if other_id.rsplit("-", 1)[0] == slug]
     return f", `{command(tables[0])}` makes what takes its place" if tables else ""
 
 
 def other_code(results):
     """How many committed records were made by other code than this checkout's, as a sentence."""
-    made = [read_json(path)["provenance"]["code_sha"] for path in _paths(Store(results))]
-    others = sum(sha != code_sha() for sha in made)
+    shas = [read_json(path)["provenance"]["code_sha"] for path in _paths(Store(results))]
+    count = sum(sha != code_sha() for sha in shas)
     return (
-        f"{others} of {len(made)} records were made by other code than this checkout's "
+        f"{count} of {len(shas)} records were made by other code than this checkout's "
         f"{code_sha()[:12]} (code_sha)."
     )
 
@@ -117,18 +117,19 @@ def render(results):
     `results` -> (paths, text to print).
     """
     check(results)
-    there = begun(results)
+    tables = begun(results)
     with ProcessPoolExecutor() as pool:  # drawing is nearly all of the time
-        made = list(pool.map(_render, [results] * len(there), there.keys(), there.values()))
-    paths, texts = [path for own, _ in made for path in own], [text for _, text in made]
+        rendered = list(pool.map(_render, [results] * len(tables), tables.keys(), tables.values()))
+    paths = [path for written, _ in rendered for path in written]
+    texts = [text for _, text in rendered]
     texts += [
         f"{table.called}: no record is committed; `{command(table)}` makes them."
         for table in COMMITTED
-        if table not in there
+        if table not in tables
     ]
     paths += [
-        paper_numbers.cited(results, {table.name for table in there}),
-        verdicts.write_page(results, there),
+        paper_numbers.cited(results, {table.name for table in tables}),
+        verdicts.write_page(results, tables),
     ]
     return paths + notebooks.execute(results), "\n".join([*texts, other_code(results)])
 

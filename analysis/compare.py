@@ -99,8 +99,8 @@ class Setting:
         """{metric: Comparison} of two records.Line in the metrics that carry comparisons. A metric
         is left out where one of the lines does not have it, or where an error is zero.
         """
-        found = {metric: self._compare(left, right, metric) for metric in CARRYING}
-        return {metric: comparison for metric, comparison in found.items() if comparison}
+        comparisons = {metric: self._compare(left, right, metric) for metric in CARRYING}
+        return {metric: comparison for metric, comparison in comparisons.items() if comparison}
 
     def _compare(self, left, right, metric):
         a, b = left.values[metric], right.values[metric]
@@ -132,19 +132,19 @@ def _setting(group, cur, alone):
     it (FORA), and of the row whose fewer steps are nearest to T (1 - CUR), of two the one with
     more.
     """
-    uncached, *rest = group.lines
-    found = {
+    uncached, *lines = group.lines
+    by_name = {
         methods.name(line.row): line
-        for line in rest
+        for line in lines
         if not line.row.uncached and (alone or cur in (line.row.cur_percent, _natural(line)))
     }
-    fewer = [line for line in rest if line.row.uncached]
+    fewer = [line for line in lines if line.row.uncached]
     if fewer and cur is not None:
         equal = uncached.row.num_steps * (1 - cur / 100)
-        found[FEWER] = min(
+        by_name[FEWER] = min(
             fewer, key=lambda line: (abs(line.row.num_steps - equal), -line.row.num_steps)
         )
-    return Setting(cur=cur, uncached=uncached, methods=found)
+    return Setting(cur=cur, uncached=uncached, methods=by_name)
 
 
 def _natural(line):

@@ -81,15 +81,15 @@ def load(root, specs):
     """-> ([[Cost] of each TrainingCostSpec], their provenances). The records must be there
     (records.require).
     """
-    found = [record(Store(root), spec) for spec in specs]
+    records = [record(Store(root), spec) for spec in specs]
     groups = [
         [
-            Cost(group=spec.group, method=method, router=router, measured=made["rows"][router.id])
+            Cost(group=spec.group, method=method, router=router, measured=stored["rows"][router.id])
             for method, router in spec.rows
         ]
-        for spec, made in zip(specs, found)
+        for spec, stored in zip(specs, records)
     ]
-    return groups, [made["provenance"] for made in found]
+    return groups, [stored["provenance"] for stored in records]
 
 
 def render(table, root, out, scale):
@@ -101,18 +101,20 @@ def render(table, root, out, scale):
     blocks += document(groups, provenances, memory)
     rows = [_plain(cost) for group in groups for cost in group]
     csv = pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
-    whole = markdown(blocks + paper_block(table.published) + origins(provenances))
+    content = markdown(blocks + paper_block(table.published) + origins(provenances))
     path = csv_path(out, table, scale)
-    return [write(path, csv), write(path.with_suffix(".md"), whole)], text(blocks)
+    return [write(path, csv), write(path.with_suffix(".md"), content)], text(blocks)
 
 
 def document(groups, provenances, memory=OF_UPDATE):
     """Blocks: a table for each group, and what they say."""
     blocks = [("text", ABOUT.format(memory=memory))]
-    for group, made in zip(groups, provenances):
-        where = f"On {made['device']}, {made['threads']} thread{'s' * (made['threads'] > 1)}."
+    for group, origin in zip(groups, provenances):
+        machine = (
+            f"On {origin['device']}, {origin['threads']} thread{'s' * (origin['threads'] > 1)}."
+        )
         rows = [_cells(cost) for cost in group]
-        blocks += [("heading", 2, group[0].group), ("text", where), ("table", list(SHOWN), rows)]
+        blocks += [("heading", 2, group[0].group), ("text", machine), ("table", list(SHOWN), rows)]
     return blocks + [("heading", 2, SAID), *said(claim(groups))]
 
 
@@ -154,9 +156,9 @@ def claim(groups):
         for name in (HARMONICA, RELEASED, ALL_PAIRS):
             check(name in methods, "claim", name, f"{group[0].group} has no such method")
         for name in (RELEASED, ALL_PAIRS):
-            row, own = _compared(methods[HARMONICA], methods[name])
+            row, row_marks = _compared(methods[HARMONICA], methods[name])
             rows.append(row)
-            marks += own
+            marks += row_marks
     return Claim(
         title="Training HarmoniCa draws no images, and an update takes less time",
         verdict=overall(marks),
@@ -171,16 +173,17 @@ def claim(groups):
 
 def _compared(ours, other):
     """-> (cells below COMPARED, marks) of HarmoniCa against another method."""
-    (own, low, high), (theirs, other_low, other_high) = ours.per_update_ms, other.per_update_ms
+    middle, low, high = ours.per_update_ms
+    theirs, other_low, other_high = other.per_update_ms
     time = WINS if high < other_low else LOSES if low > other_high else OPEN
     images = WINS if ours.measured["images"] < other.measured["images"] else LOSES
-    said = OPEN if time == OPEN else f"**{time}**"
+    mark = OPEN if time == OPEN else f"**{time}**"
     memory = ours.measured["memory_bytes"] / other.measured["memory_bytes"]
     row = (
         ours.group,
         other.method,
         f"**{images}** {ours.measured['images']} / {other.measured['images']}",
-        f"{said} {own / theirs:.3g}: {own:.3g} ms [{low:.3g}, {high:.3g}] / {theirs:.3g} ms "
+        f"{mark} {middle / theirs:.3g}: {middle:.3g} ms [{low:.3g}, {high:.3g}] / {theirs:.3g} ms "
         f"[{other_low:.3g}, {other_high:.3g}]",
         f"ratio {memory:.3g}",
     )

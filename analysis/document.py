@@ -20,9 +20,9 @@ def text(blocks):
     return "\n\n".join(_TEXT[kind](*content) for kind, *content in blocks) + "\n"
 
 
-def listed(words):
+def listed(items):
     """Words as a list within a sentence: a; a and b; a, b and c."""
-    *most, last = words
+    *most, last = items
     return f"{', '.join(most)} and {last}" if most else last
 
 
@@ -49,29 +49,29 @@ def _aligned(headings, rows):
     )
 
 
-def _wrapped(paragraph, first="", rest=""):
+def _wrapped(paragraph, first_indent="", other_indent=""):
     return textwrap.fill(
         _plain(paragraph),
         WIDTH,
-        initial_indent=first,
-        subsequent_indent=rest,
+        initial_indent=first_indent,
+        subsequent_indent=other_indent,
         break_on_hyphens=False,
         break_long_words=False,
     )
 
 
-def _plain(words):
-    return words.replace("**", "")
+def _plain(string):
+    return string.replace("**", "")
 
 
 _MARKDOWN = {
-    "heading": lambda level, words: f"{'#' * level} {words}",
+    "heading": lambda level, title: f"{'#' * level} {title}",
     "text": str,
     "table": _pipes,
     "list": lambda items: "\n".join(f"- {item}" for item in items),
 }
 _TEXT = {
-    "heading": lambda level, words: words.upper() if level == 1 else f"{words}\n{'=' * len(words)}",
+    "heading": lambda level, title: title.upper() if level == 1 else f"{title}\n{'=' * len(title)}",
     "text": _wrapped,
     "table": _aligned,
     "list": lambda items: "\n".join(_wrapped(item, "- ", "  ") for item in items),

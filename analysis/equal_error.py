@@ -19,20 +19,21 @@ ABOUT = (
 
 def blocks(groups):
     """Blocks: a heading, a text and a table with a column for each group; [] without anything."""
-    found = {group.name: needed(group) for group in groups}
-    found = {name: own for name, own in found.items() if len(own) > 1}
-    if not found:
+    by_group = {group.name: needed(group) for group in groups}
+    by_group = {name: by_method for name, by_method in by_group.items() if len(by_method) > 1}
+    if not by_group:
         return []
-    names = dict.fromkeys(name for own in found.values() for name in own)
-    rows = [[name, *(own.get(name, "") for own in found.values())] for name in names]
-    return [("heading", 2, TITLE), ("text", ABOUT), ("table", ["method", *found], rows)]
+    names = dict.fromkeys(name for by_method in by_group.values() for name in by_method)
+    rows = [[name, *(by_method.get(name, "") for by_method in by_group.values())] for name in names]
+    return [("heading", 2, TITLE), ("text", ABOUT), ("table", ["method", *by_group], rows)]
 
 
 def needed(group):
     """{method: per cent of the uncached model's compute, as text} in a records.Group; {} where
     HarmoniCa has no row at this CUR.
     """
-    points, goal = {}, None
+    points = {}
+    goal = None
     for line in group.lines[1:]:
         if line.values[METRIC] is None:
             continue
@@ -42,8 +43,8 @@ def needed(group):
             goal = error
     if goal is None:
         return {}
-    told = {name: own for name, own in points.items() if len(own) > 1 or name == HARMONICA}
-    return {name: _at(sorted(own), goal) for name, own in told.items()}
+    curves = {name: curve for name, curve in points.items() if len(curve) > 1 or name == HARMONICA}
+    return {name: _at(sorted(curve), goal) for name, curve in curves.items()}
 
 
 def _at(points, goal):

@@ -13,19 +13,20 @@ HEADINGS = ["item", "files", "records behind it", "command"]
 
 def tables(groups, results):
     """A line for each table. groups: {a table's name: [records.Group]} of those with rows."""
-    there, rows, last = committed.begun(results), [], None
+    begun = committed.begun(results)
+    rows, previous = [], None
     for table in COMMITTED:
-        files = _files(table, groups) if table in there else f"`{_csv(table)}`: not measured yet"
+        files = _files(table, groups) if table in begun else f"`{_csv(table)}`: not measured yet"
         command = f"`{table.committed_command()}`"
         rows.append(
             [
                 table.title.removeprefix("Ablation: "),
                 files,
                 _behind(table),
-                "the same" if command == last else command,
+                "the same" if command == previous else command,
             ]
         )
-        last = command
+        previous = command
     return markdown([("table", HEADINGS, rows)]).strip()
 
 
@@ -35,23 +36,23 @@ def _csv(table):
 
 def _files(table, groups):
     csv = _csv(table)
-    found = [f"[{csv}](tables/{csv})", f"[.md](tables/{csv.removesuffix('csv')}md)"]
+    links = [f"[{csv}](tables/{csv})", f"[.md](tables/{csv.removesuffix('csv')}md)"]
     if table.name in NOTEBOOKS:
-        found.append(f"[notebook](../analysis/{NOTEBOOKS[table.name]}.ipynb)")
+        links.append(f"[notebook](../analysis/{NOTEBOOKS[table.name]}.ipynb)")
     drawn = [
         f"[{figure}](figures/{figures.file_name(group, figure)})"
         for group in (groups.get(table.name, ()) if table.title.startswith("Ablation") else ())
         for figure in figures.names(group)
     ]
     if drawn:
-        found.append(f"figures {', '.join(drawn)}")
+        links.append(f"figures {', '.join(drawn)}")
     if table.frontier:
-        found.append(f"[frontier](figures/{figures.frontier_name(table.name)})")
-    return ", ".join(found)
+        links.append(f"[frontier](figures/{figures.frontier_name(table.name)})")
+    return ", ".join(links)
 
 
 def _behind(table):
-    where = listed(f"[{name}](../experiments/{name})" for name in table.experiments)
+    folders = listed(f"[{name}](../experiments/{name})" for name in table.experiments)
     if table.costs(SCALE):
-        return f"the record in training/ of {where}, one machine"
-    return f"{table.committed} rows of {where}, {table.num_seeds} replicates"
+        return f"the record in training/ of {folders}, one machine"
+    return f"{table.committed} rows of {folders}, {table.num_seeds} replicates"

@@ -55,7 +55,7 @@ def bounds(cached, uncached):
         Bound(
             text=_numbers(change, "+.2f"),
             kept=interval(change)[0] >= -AGREEMENT_LOSS,
-            kept_in=tuple(bool(own >= -AGREEMENT_LOSS) for own in change),
+            kept_in=tuple(bool(difference >= -AGREEMENT_LOSS) for difference in change),
         ),
     ]
 
@@ -65,7 +65,7 @@ def _factor(metric, cached, uncached, most):
     return Bound(
         text=_numbers(logs, ".2f", np.exp),
         kept=bool(np.exp(interval(logs)[1]) <= most),
-        kept_in=tuple(bool(own <= most) for own in np.exp(logs)),
+        kept_in=tuple(bool(ratio <= most) for ratio in np.exp(logs)),
     )
 
 

@@ -50,35 +50,35 @@ def makings(root, groups):
 
 def _of(store, runs):
     elements = [record(store, run)["cost"]["cache_elements_per_image"] for run in runs]
-    made = np.array([_made(store, run.router or run.made) for run in runs])
+    efforts = np.array([_made(store, run.router or run.made) for run in runs])
     return Making(
         cache_kb=FLOAT_BYTES * float(np.mean(elements)) / 1000,
-        seconds=float(made[:, 0].mean()),
-        forwards=float(made[:, 1].mean()),
+        seconds=float(efforts[:, 0].mean()),
+        forwards=float(efforts[:, 1].mean()),
     )
 
 
 def _made(store, spec):
     """Seconds and forwards of a router or schedule, with those of the artefacts that it needs."""
     parts = [need for need in with_needs([spec] if spec else []) if need.kind != "compressed"]
-    found = [record(store, part) for part in parts]
+    records = [record(store, part) for part in parts]
     forwards = [
-        training_forwards(part) if part.kind == "router" else own["metrics"]["forwards"]
-        for part, own in zip(parts, found)
+        training_forwards(part) if part.kind == "router" else stored["metrics"]["forwards"]
+        for part, stored in zip(parts, records)
     ]
-    return sum(own["provenance"]["wall_s"] for own in found), sum(forwards)
+    return sum(stored["provenance"]["wall_s"] for stored in records), sum(forwards)
 
 
-def block(group, made):
-    """The table of a records.Group. made: [Making] of its lines."""
+def block(group, line_makings):
+    """The table of a records.Group. line_makings: [Making] of its lines."""
     rows = [
-        [methods.label(line.row), line.row.form, f"{line.mean('cur_percent'):.4g}", *own.texts]
-        for line, own in zip(group.lines, made)
+        [methods.label(line.row), line.row.form, f"{line.mean('cur_percent'):.4g}", *effort.texts]
+        for line, effort in zip(group.lines, line_makings)
     ]
     return "table", list(HEADINGS), rows
 
 
-def columns(made):
+def columns(makings_by_group):
     """{column of the CSV: its texts} for all lines of all groups."""
-    rows = [own.cells for group in made for own in group]
+    rows = [effort.cells for group in makings_by_group for effort in group]
     return dict(zip(COLUMNS, zip(*rows)))

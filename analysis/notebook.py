@@ -45,17 +45,19 @@ def _there():
 
 def measured(name):
     """A table's cells with their intervals and what they say; or which command makes them."""
-    which = TABLES[name]
-    if which not in _there():
-        return Shown(("text", f"No record is committed: `{committed.command(which)}` makes them."))
-    if which.costs(SCALE):
-        return Shown(*cost.document(*cost.load(RESULTS, which.costs(SCALE))))
-    groups = load(RESULTS, _there()[which])
+    definition = TABLES[name]
+    if definition not in _there():
+        return Shown(
+            ("text", f"No record is committed: `{committed.command(definition)}` makes them.")
+        )
+    if definition.costs(SCALE):
+        return Shown(*cost.document(*cost.load(RESULTS, definition.costs(SCALE))))
+    groups = load(RESULTS, _there()[definition])
     blocks = []
     for group in groups:
         heading = ("heading", 3, report.heading(group, SCALE))
         blocks += [heading, table.carrying_block(group, {})]
-    return Shown(*blocks, ("heading", 3, report.SAID), *report.findings(which, groups))
+    return Shown(*blocks, ("heading", 3, report.SAID), *report.findings(definition, groups))
 
 
 def paper(name):

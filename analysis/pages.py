@@ -56,12 +56,14 @@ def stale(root):
     makes, or a block is on no page.
     """
     root = Path(root)
-    made = _made(root / "results")
+    blocks = _made(root / "results")
     texts = {root / page: (root / page).read_text() for page in PAGES}
-    found = [name for text in texts.values() for name, _ in MARKED.findall(text)]
-    check(sorted(found) == sorted(made), "blocks of pages", sorted(found), f"each of {[*made]}")
-    wanted = {page: MARKED.sub(lambda m: _block(m[1], made), text) for page, text in texts.items()}
-    return {page: text for page, text in wanted.items() if text != texts[page]}
+    names = [name for text in texts.values() for name, _ in MARKED.findall(text)]
+    check(sorted(names) == sorted(blocks), "blocks of pages", sorted(names), f"each of {[*blocks]}")
+    expected = {
+        page: MARKED.sub(lambda m: _block(m[1], blocks), text) for page, text in texts.items()
+    }
+    return {page: text for page, text in expected.items() if text != texts[page]}
 
 
 def fill(root):
@@ -81,8 +83,8 @@ def _made(results):
     }
 
 
-def _block(name, made):
-    return f"<!-- made: {name} -->\n{wrapped(made[name])}\n<!-- end -->"
+def _block(name, blocks):
+    return f"<!-- made: {name} -->\n{wrapped(blocks[name])}\n<!-- end -->"
 
 
 def wrapped(text):
@@ -94,8 +96,8 @@ def _wrapped(line):
     if line.startswith("|"):
         return line
     indent = "  " if line.startswith("- ") else ""
-    whole = line.replace(" = ", "\xa0=\xa0").replace(" %", "\xa0%")  # these stay together
+    unbroken = line.replace(" = ", "\xa0=\xa0").replace(" %", "\xa0%")  # these stay together
     filled = textwrap.fill(
-        whole, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        unbroken, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
     return filled.replace("\xa0", " ")

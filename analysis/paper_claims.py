@@ -68,7 +68,7 @@ def _contributions():
         words=PUBLISHED_FORM.replace("its", "Learning-to-Cache's"),
     )
     pairs_form = Part(left=SDT, right=ALL_PAIRS, tables=(STANDARD, MSE, BETA), words=PAIRS_FORM)
-    both = Part(left=HARMONICA, right=SDT, tables=(MSE, BETA))
+    iepo = Part(left=HARMONICA, right=SDT, tables=(MSE, BETA))
     return [
         PaperClaim(
             title="SDT beats standard training",
@@ -78,7 +78,7 @@ def _contributions():
         PaperClaim(
             title="IEPO beats MSE",
             paper="Sample grids of SDT with and without IEPO; its numbers are not known to us.",
-            parts=(both,),
+            parts=(iepo,),
         ),
     ]
 
@@ -135,7 +135,7 @@ def _elsewhere():
     """Compression, and another family of models."""
     pruned = "against pruning to equal compute (Diff-Pruning)"
     quantised = "against quantisation after training (PTQ, W8A8)"
-    both = Part(
+    with_quantisation = Part(
         left=f"{QUANTISED_HARMONICA}, W8A8",
         right=f"{EFFICIENTDM}, W8A8",
         tables=("quantisation",),
@@ -157,7 +157,7 @@ def _elsewhere():
         PaperClaim(
             title="Caching goes together with quantisation",
             paper=cited("table_quantization", "FID", "speedup"),
-            parts=(both,),
+            parts=(with_quantisation,),
             lossless=True,
         ),
         PaperClaim(

@@ -29,30 +29,30 @@ def published(name):
         return list(csv.DictReader(file))
 
 
-def only_cited(there):
+def only_cited(committed):
     """{file of the paper's numbers: its title} of those tables of the paper that are not committed
-    here. there: names of the committed tables.
+    here. committed: names of the committed tables.
     """
-    return {name: title for name, (title, table) in REENACTED.items() if table not in there}
+    return {name: title for name, (title, table) in REENACTED.items() if table not in committed}
 
 
-def coverage(there):
-    """How much of the paper is known here and how much is re-enacted, as text. there: see
+def coverage(committed):
+    """How much of the paper is known here and how much is re-enacted, as text. committed: see
     only_cited.
     """
-    known = [path.stem for path in FOLDER.glob("*.csv")]
-    tables = [name for name in known if name.startswith("table")]
-    figures = [name for name in known if name.startswith("figure")]
-    cited = only_cited(there)
+    names = [path.stem for path in FOLDER.glob("*.csv")]
+    tables = [name for name in names if name.startswith("table")]
+    figures = [name for name in names if name.startswith("figure")]
+    cited = only_cited(committed)
     again = [title for name, (title, _) in REENACTED.items() if name not in cited]
-    others = (
+    clause = (
         f"; of {len(cited)} ({', '.join(cited.values())}) no record is committed "
         "([cited.md](tables/cited.md))"
     )
     return (
         f"Of the paper's {NUM_TABLES} tables and {NUM_FIGURES} figures we know the numbers of "
         f"{len(tables)} tables and {len(figures)} figures ([paper/](paper)). {len(again)} of these "
-        f"tables ({', '.join(again)}) are re-enacted here at a small scale{others * bool(cited)}. "
+        f"tables ({', '.join(again)}) are re-enacted here at a small scale{clause * bool(cited)}. "
         "The known figures "
         f"({', '.join(FIGURES[name] for name in sorted(figures))}) are drawn of the runs here, "
         "and so are three kinds whose numbers are unknown to us: sample grids, router maps, "
@@ -82,9 +82,9 @@ def table(name):
     return "table", list(rows[0]), [list(row.values()) for row in rows]
 
 
-def cited(out, there):
+def cited(out, committed):
     """Write tables/cited.md: what the paper prints and no committed record measures again -> its
-    path. there: see only_cited.
+    path. committed: see only_cited.
     """
     blocks = [
         ("heading", 1, "Tables of the paper that are cited only"),
@@ -94,6 +94,6 @@ def cited(out, there):
             "reported.",
         ),
     ]
-    for name, title in only_cited(there).items():
+    for name, title in only_cited(committed).items():
         blocks += [("heading", 2, title[0].upper() + title[1:]), table(name)]
     return write(Path(out) / "tables" / "cited.md", markdown(blocks))

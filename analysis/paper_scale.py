@@ -43,22 +43,24 @@ def render(root, out, rows, table):
     store = Store(root)
     latencies = {spec.group: record(store, spec) for spec in latency_specs(rows)}
     groups = [
-        (name, [_cells(store, row, latencies[name], table) for row in own])
-        for name, own in groups_of(rows)
+        (name, [_cells(store, row, latencies[name], table) for row in group_rows])
+        for name, group_rows in groups_of(rows)
     ]
     about = " ".join(
         filter(None, [ABOUT, _has_rows(table) * BESIDE, table.about_paper or table.about])
     )
     blocks = [("heading", 1, f"{table.title} at paper scale"), ("text", about)]
     for name, cells in groups:
-        how = _how(cells, latencies[name])
-        blocks += [("heading", 2, name), _table(cells, table), ("text", how)]
+        note = _how(cells, latencies[name])
+        blocks += [("heading", 2, name), _table(cells, table), ("text", note)]
     columns = BEFORE + table.measured + AFTER + LAST
     plain = [_plain(row, columns) for _, cells in groups for row in cells]
     csv = pd.DataFrame(plain, columns=columns).to_csv(index=False, lineterminator="\n")
     contents = {"csv": csv, "md": markdown(blocks + paper_block(table.published))}
     folder = Path(out) / "tables"
-    paths = [write(folder / f"{table.name}.paper.{kind}", own) for kind, own in contents.items()]
+    paths = [
+        write(folder / f"{table.name}.paper.{kind}", content) for kind, content in contents.items()
+    ]
     return paths, text(blocks)
 
 
@@ -69,8 +71,8 @@ def _has_rows(table):
 
 def _cells(store, row, latency, table):
     """{column: its values over replicates, or one value}; None for what was not measured."""
-    found = [record(store, run) for run in row.runs]
-    timed = (latency or {"rows": {}})["rows"].get(row.runs[0].id, {})
+    records = [record(store, run) for run in row.runs]
+    timings = (latency or {"rows": {}})["rows"].get(row.runs[0].id, {})
     metrics = (*table.measured, "clean_FID")
     return {
         "label": label(row),
@@ -79,16 +81,16 @@ def _cells(store, row, latency, table):
         "T": row.num_steps,
         "method": row.method,
         "form": row.form,
-        "CUR_percent": [made["cost"]["cur_percent"] for made in found],
-        **{name: [made["metrics"].get(name) for made in found] for name in metrics},
-        "latency_ms": timed.get("latency_ms"),
-        "speedup": timed.get("speedup"),
-        "speedup_theoretical": [made["cost"]["speedup_theoretical"] for made in found],
-        "num_images": found[0]["metrics"]["num_images"],
-        "num_replicates": len(found),
+        "CUR_percent": [stored["cost"]["cur_percent"] for stored in records],
+        **{name: [stored["metrics"].get(name) for stored in records] for name in metrics},
+        "latency_ms": timings.get("latency_ms"),
+        "speedup": timings.get("speedup"),
+        "speedup_theoretical": [stored["cost"]["speedup_theoretical"] for stored in records],
+        "num_images": records[0]["metrics"]["num_images"],
+        "num_replicates": len(records),
         "run_ids": " ".join(run.id for run in row.runs),
         PAPER: _in_paper(row, table),
-        "clip": found[0]["metrics"].get("clip_checkpoint"),
+        "clip": records[0]["metrics"].get("clip_checkpoint"),
     }
 
 
@@ -101,15 +103,16 @@ def _in_paper(row, table):
     for line in published(table.published):
         sampler = line.get("sampler", "")  # only Table 2 has it; there "none" is uncached
         method = sampler if line["method"] == "none" else line["method"]
-        method, steps = method.split(" (")[0], str(row.num_steps)  # without a beta in brackets
-        same = (line["model"], method, line.get("T", steps)) == (row.model, row.method, steps)
-        if same and sampler in row.group:
+        method = method.split(" (")[0]  # without a beta in brackets
+        steps = str(row.num_steps)
+        equal = (line["model"], method, line.get("T", steps)) == (row.model, row.method, steps)
+        if equal and sampler in row.group:
             return line["FID"]
     return ""
 
 
 def _table(cells, table):
-    shown = {
+    columns = {
         "CUR %": "CUR_percent",
         **{name: name for name in table.measured},
         "speedup": "speedup",
@@ -117,10 +120,10 @@ def _table(cells, table):
         **({PAPER: PAPER} if _has_rows(table) else {}),
     }
     rows = [
-        [row["label"], row["form"], *(_shown(row[column]) for column in shown.values())]
+        [row["label"], row["form"], *(_shown(row[column]) for column in columns.values())]
         for row in cells
     ]
-    return "table", ["method", "form", *shown], rows
+    return "table", ["method", "form", *columns], rows
 
 
 def _shown(values):
@@ -148,12 +151,12 @@ def _plain(row, columns):
 def _how(cells, latency):
     """How one group was measured, as text."""
     count = cells[0]["num_replicates"]
-    said = f"{cells[0]['num_images']} images per cell, {count} replicate{'s' * (count > 1)}."
+    summary = f"{cells[0]['num_images']} images per cell, {count} replicate{'s' * (count > 1)}."
     if cells[0]["clip"]:
-        said += f" CLIP: {cells[0]['clip']}."
+        summary += f" CLIP: {cells[0]['clip']}."
     if not latency:
-        return f"{said} Speedup is empty: there is no finished latency record of this group."
+        return f"{summary} Speedup is empty: there is no finished latency record of this group."
     return (
-        f"{said} Speedup: a batch of {latency['config']['batch']} on "
+        f"{summary} Speedup: a batch of {latency['config']['batch']} on "
         f"{latency['provenance']['device']}, decoding left out."
     )

@@ -27,72 +27,78 @@ def publish(local, results, tables, pictured):
     tables: {title: all artefacts that the table needs}. A table is whole if every record of it is
     committed already or may be copied. Records that no table needs stay where they are.
     """
-    here, there = Store(local), Store(results)
-    named = {a.id: a for own in tables.values() for a in own}
-    reasons = {id_: refusal(artefact, here, there) for id_, artefact in named.items()}
-    lacking = {
-        title: [a.id for a in own if reasons[a.id] not in (None, THERE)]
-        for title, own in tables.items()
+    local_store, committed_store = Store(local), Store(results)
+    artefacts = {a.id: a for needed in tables.values() for a in needed}
+    reasons = {
+        id_: refusal(artefact, local_store, committed_store) for id_, artefact in artefacts.items()
     }
-    whole = {a.id for title, own in tables.items() if not lacking[title] for a in own}
+    lacking = {
+        title: [a.id for a in needed if reasons[a.id] not in (None, THERE)]
+        for title, needed in tables.items()
+    }
+    complete = {a.id for title, needed in tables.items() if not lacking[title] for a in needed}
     written, skipped = [], defaultdict(list)
-    for id_, artefact in named.items():
-        if id_ in whole and reasons[id_] is None:
-            written += _copy(artefact, here, there)
-        elif here.record_path(artefact).exists():
+    for id_, artefact in artefacts.items():
+        if id_ in complete and reasons[id_] is None:
+            written += _copy(artefact, local_store, committed_store)
+        elif local_store.record_path(artefact).exists():
             skipped[reasons[id_] or HELD].append(id_)
-    for title, own in tables.items():
+    for title, needed in tables.items():
         missing = [id_ for id_ in lacking[title] if reasons[id_] == ABSENT]
-        if 0 < len(missing) < len(own):
+        if 0 < len(missing) < len(needed):
             skipped[f"{title} is not whole, these are not measured yet"] += missing
-    unnamed = [id_ for id_ in _recorded(here) if id_ not in named]
+    unnamed = [id_ for id_ in _recorded(local_store) if id_ not in artefacts]
     if unnamed:
         skipped["no experiment names it at this scale"] = unnamed
-    return written + _copy_images(pictured, here, there), dict(skipped)
+    return written + _copy_images(pictured, local_store, committed_store), dict(skipped)
 
 
-def refusal(artefact, here, there):
+def refusal(artefact, local_store, committed_store):
     """Why a local record is not copied; None where it may be."""
-    if there.record_path(artefact).exists():
+    if committed_store.record_path(artefact).exists():
         return THERE
     try:
-        found = record(here, artefact)
+        stored = record(local_store, artefact)
     except BadInput as error:
         return str(error)
-    if found is None:
+    if stored is None:
         return ABSENT
-    if found["provenance"].get("code_clean") is not True:
+    if stored["provenance"].get("code_clean") is not True:
         return UNCLEAN
-    path = here.committed_path(artefact)
+    path = local_store.committed_path(artefact)
     if path is not None and not path.exists():
         return "its .safetensors is not there"
     return None
 
 
-def _copy(artefact, here, there):
+def _copy(artefact, local_store, committed_store):
     """Copy an artefact's file, then its record: no record is ever without it. -> the new paths"""
-    pairs = [(here.record_path(artefact), there.record_path(artefact))]
-    if here.committed_path(artefact) is not None:
-        pairs.insert(0, (here.committed_path(artefact), there.committed_path(artefact)))
+    pairs = [(local_store.record_path(artefact), committed_store.record_path(artefact))]
+    if local_store.committed_path(artefact) is not None:
+        pairs.insert(
+            0, (local_store.committed_path(artefact), committed_store.committed_path(artefact))
+        )
     for source, target in pairs:
         with atomic(target) as temporary:
             shutil.copyfile(source, temporary)
     return [target for _, target in pairs]
 
 
-def _copy_images(pictured, here, there):
+def _copy_images(pictured, local_store, committed_store):
     """Write the images that figures show, of runs whose committed record is this clone's own. ->
     the new paths
     """
     written = []
     for run in pictured:
-        path = committed_images(there.root, run)
-        own, committed = here.record_path(run), there.record_path(run)
-        ours = committed.exists() and own.exists() and committed.read_bytes() == own.read_bytes()
-        if ours and not path.exists() and here.samples(run).is_dir():
-            shown = images(here.root, run, DIGITS)
+        path = committed_images(committed_store.root, run)
+        local, committed = local_store.record_path(run), committed_store.record_path(run)
+        ours = (
+            committed.exists() and local.exists() and committed.read_bytes() == local.read_bytes()
+        )
+        if ours and not path.exists() and local_store.samples(run).is_dir():
+            pixels = images(local_store.root, run, DIGITS)
             with atomic(path) as temporary, open(temporary, "wb") as file:
-                np.savez_compressed(file, images=shown)
+                np.savez_compressed(file, images=pixels)
             written.append(path)
     return written
 

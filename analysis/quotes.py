@@ -32,20 +32,20 @@ FIRST = {
 FOUR_DIGITS = ("CUR_percent", "agreement")
 
 
-def rows_of(lines, columns, first=()):
-    """A Markdown table of records.Lines. first: columns to show before the method, {heading:
+def rows_of(lines, columns, leading=()):
+    """A Markdown table of records.Lines. leading: columns to show before the method, {heading:
     function of a line}.
     """
-    first = dict(first)
+    leading = dict(leading)
     rows = [
         [
-            *(cell(line) for cell in first.values()),
+            *(cell(line) for cell in leading.values()),
             _called(line),
             *_numbers(line, columns),
         ]
         for line in lines
     ]
-    return markdown([("table", [*first, "method", *columns], rows)]).strip()
+    return markdown([("table", [*leading, "method", *columns], rows)]).strip()
 
 
 def _with_base(text, line):
@@ -60,9 +60,9 @@ def _called(line):
 
 
 def _numbers(line, columns):
-    found = [table.value(line, column) for column in columns.values()]
+    numbers = [table.value(line, column) for column in columns.values()]
     digits = [4 if column in FOUR_DIGITS else 3 for column in columns.values()]
-    return ["" if n is None else f"{float(f'{n:.6g}'):.{d}g}" for n, d in zip(found, digits)]
+    return ["" if n is None else f"{float(f'{n:.6g}'):.{d}g}" for n, d in zip(numbers, digits)]
 
 
 def table1_half(groups, results):
@@ -74,31 +74,31 @@ def _half(groups, steps):
     """The lines of the setting that README shows, in the order of the table."""
     (group,) = [group for group in groups if group.lines[0].row.num_steps == steps]
     (setting,) = [setting for setting in settings(group) if setting.cur == HALF]
-    own = [setting.uncached, *setting.methods.values()]
-    return [line for line in group.lines if line in own]
+    chosen = [setting.uncached, *setting.methods.values()]
+    return [line for line in group.lines if line in chosen]
 
 
 def headline(groups, results):
     """The error of our two methods over HarmoniCa's where half of all blocks are skipped."""
-    said = []
+    ratios = []
     for left in (SEARCH, SEARCH_PREDICTION):
-        said.append(
+        ratios.append(
             listed(
                 f"{case.comparisons['x0_mse'].ratio:.2g} (T = {case.left.row.num_steps})"
                 for case in _at_half(groups, left, HARMONICA)
             )
         )
     return (
-        f"With half of all blocks skipped its x_0 error is {said[0]} of HarmoniCa's; with skipped "
-        f"blocks predicted {said[1]}."
+        f"With half of all blocks skipped its x_0 error is {ratios[0]} of HarmoniCa's; with "
+        f"skipped blocks predicted {ratios[1]}."
     )
 
 
 def _at_half(groups, left, right):
-    found = [pair for name in ("table1", "frontier") for pair in found_in(groups.get(name, ()))]
+    linked = [pair for name in ("table1", "frontier") for pair in found_in(groups.get(name, ()))]
     return [
         case
-        for case in cases(found, left, right)
+        for case in cases(linked, left, right)
         if case.setting.cur == HALF and case.left.row.model == MODEL
     ]
 
@@ -112,11 +112,11 @@ def base_models(groups, results):
     rows = [
         [
             kind,
-            listed(f"{own['FID']:.2f}" for own in found),
-            listed(f"{own['agreement']:.1f}" for own in found),
-            f"{found[0]['FID_held_out']:.2f}",
+            listed(f"{quality['FID']:.2f}" for quality in qualities),
+            listed(f"{quality['agreement']:.1f}" for quality in qualities),
+            f"{qualities[0]['FID_held_out']:.2f}",
         ]
-        for kind, found in kinds.items()
+        for kind, qualities in kinds.items()
     ]
     headings = ["base models", "FID of seed 0, 1, ...", "agreement %", "FID of held-out images"]
     return markdown([("table", headings, rows)]).strip()
@@ -157,11 +157,11 @@ def ablations(groups, results):
     plain, forced = groups["ablation_iepo_vs_mse"]
     standard, *_ = groups["ablation_sdt_vs_standard"]
     lines = {methods.name(line.row): line for line in (*_at(standard), *_at(plain))}
-    last = {methods.name(line.row): line for line in _at(forced)}
+    forced_lines = {methods.name(line.row): line for line in _at(forced)}
     columns = {heading: SHOWN[heading] for heading in ("rFID", "x_0 error")}
     rows = [
-        [words, *_numbers(lines[name], columns), *_numbers(last[name], columns)]
-        for words, name in TRAINED_BY.items()
+        [training, *_numbers(lines[name], columns), *_numbers(forced_lines[name], columns)]
+        for training, name in TRAINED_BY.items()
     ]
     headings = ["trained by", *columns, *(f"{name}, last step reused" for name in columns)]
     return _with_base(markdown([("table", headings, rows)]).strip(), plain.lines[0])
@@ -183,8 +183,8 @@ def frontier(groups, results):
 def what_it_takes(groups, results):
     """What the schedules of the frontier took to make."""
     rows = []
-    for group, made in zip(groups["frontier"], making.makings(results, groups["frontier"])):
-        for line, own in zip(group.lines, made):
-            if own.seconds:
-                rows.append([str(line.row.num_steps), _called(line), *own.texts])
+    for group, efforts in zip(groups["frontier"], making.makings(results, groups["frontier"])):
+        for line, effort in zip(group.lines, efforts):
+            if effort.seconds:
+                rows.append([str(line.row.num_steps), _called(line), *effort.texts])
     return markdown([("table", ["T", "method", "cache kB", "seconds", "forwards"], rows)]).strip()

@@ -72,12 +72,12 @@ def artefacts(rows, costs=()):
     return with_needs([run for row in rows for run in row.runs] + latency_specs(rows) + list(costs))
 
 
-def require(root, wanted, command):
-    """BadInput naming the first of `wanted` whose record is not below `root`, and the command that
+def require(root, needed, command):
+    """BadInput naming the first of `needed` whose record is not below `root`, and the command that
     makes it.
     """
     store = Store(root)
-    missing = [artefact for artefact in wanted if record(store, artefact) is None]
+    missing = [artefact for artefact in needed if record(store, artefact) is None]
     if missing:
         others = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
         raise BadInput(
@@ -90,58 +90,62 @@ def record(store, artefact):
     """The record of an artefact, or None. BadInput for one that is damaged, or that was made with
     another schema, scale or config.
     """
-    found = store.record(artefact)
-    if found is None:
+    stored = store.record(artefact)
+    if stored is None:
         return None
-    wanted = json.loads(canonical(artefact))
-    for field in sorted({*wanted, *found.get("config", {})}):
-        own = found.get("config", {}).get(field)
-        if own != wanted.get(field):
+    config = json.loads(canonical(artefact))
+    for field in sorted({*config, *stored.get("config", {})}):
+        value = stored.get("config", {}).get(field)
+        if value != config.get(field):
             raise BadInput(
                 f"record: {store.record_path(artefact)} was made with {field} = "
-                f"{json.dumps(own)}, not {json.dumps(wanted.get(field))}; delete it to have it "
+                f"{json.dumps(value)}, not {json.dumps(config.get(field))}; delete it to have it "
                 "made again"
             )
-    return found
+    return stored
 
 
 def load(root, rows):
     """Read all records behind rows -> [Group]. The runs' records must be there (see `require`)."""
     store = Store(root)
     specs = {spec.group: spec for spec in latency_specs(rows)}
-    return [_group(store, group, own, specs[group]) for group, own in groups_of(rows)]
+    return [_group(store, group, group_rows, specs[group]) for group, group_rows in groups_of(rows)]
 
 
 def same(root, rows):
     """{row.runs: Line} of those rows whose runs all have their records below `root`."""
     store = Store(root)
-    there = [row for row in rows if all(store.record_path(run).exists() for run in row.runs)]
-    return {row.runs: _line(row, [record(store, run) for run in row.runs], None) for row in there}
+    finished = [row for row in rows if all(store.record_path(run).exists() for run in row.runs)]
+    return {
+        row.runs: _line(row, [record(store, run) for run in row.runs], None) for row in finished
+    }
 
 
 def _group(store, name, rows, spec):
     _check_pairs(rows)
     latency = record(store, spec)
     cells = {row: [record(store, run) for run in row.runs] for row in rows}
-    lines = tuple(_line(row, found, latency, _stored(store, row)) for row, found in cells.items())
-    provenances = [made["provenance"] for found in cells.values() for made in found]
+    lines = tuple(
+        _line(row, records, latency, _stored(store, row)) for row, records in cells.items()
+    )
+    provenances = [stored["provenance"] for records in cells.values() for stored in records]
     return Group(
         name=name, lines=lines, latency=latency, latency_id=spec.id, provenances=tuple(provenances)
     )
 
 
 def _stored(store, row):
-    found = [record(store, spec) for spec in row.runs[0].model.needs()]
-    return found[0]["metrics"] if found else None
+    records = [record(store, spec) for spec in row.runs[0].model.needs()]
+    return records[0]["metrics"] if records else None
 
 
-def _line(row, found, latency, stored=None):
+def _line(row, records, latency, stored=None):
     method(name(row))  # BadInput for an unknown method
-    values = {metric: _array([r["metrics"][metric] for r in found]) for metric in METRICS}
-    values |= {metric: _array([r["cost"][metric] for r in found]) for metric in COSTS}
+    values = {metric: _array([r["metrics"][metric] for r in records]) for metric in METRICS}
+    values |= {metric: _array([r["cost"][metric] for r in records]) for metric in COSTS}
     if row.stochastic and row.num_steps != row.runs[0].against:
         values["x0_mse"] = None  # another realisation: its distance says nothing of its quality
-    curves = [r["metrics"]["x_mse_curve"] for r in found]
+    curves = [r["metrics"]["x_mse_curve"] for r in records]
     return Line(
         row=row,
         values=values,
@@ -153,10 +157,10 @@ def _line(row, found, latency, stored=None):
 
 def _check_pairs(rows):
     """BadInput where the replicates of two rows of a group differ: then nothing is paired."""
-    first, *rest = [[(run.model.name, run.seed) for run in row.runs] for row in rows]
-    for row, own in zip(rows[1:], rest):
-        right = f"those of the group's first row, {first}, are needed, or nothing is paired"
-        check(own == first, f"replicates of {row.group}, {row.method}", own, right)
+    expected, *others = [[(run.model.name, run.seed) for run in row.runs] for row in rows]
+    for row, pairs in zip(rows[1:], others):
+        message = f"those of the group's first row, {expected}, are needed, or nothing is paired"
+        check(pairs == expected, f"replicates of {row.group}, {row.method}", pairs, message)
 
 
 def _array(values):

@@ -22,7 +22,7 @@ ABOUT = (
 )
 
 
-def render(which, records_root, out, rows, scale, *, committed):
+def render(definition, records_root, out, rows, scale, *, committed):
     """Write tables/ and figures/ of a tables.Table below `out` from the records of its rows below
     `records_root` -> (paths written, text to print).
 
@@ -30,76 +30,76 @@ def render(which, records_root, out, rows, scale, *, committed):
     or {}.
     """
     groups = load(records_root, rows)
-    made = making.makings(records_root, groups) if which.making else []
-    path = csv_path(out, which, scale)
-    blocks = document(which, groups, scale, committed, made)
-    csv = table.csv_text(groups, making.columns(made))
+    makings = making.makings(records_root, groups) if definition.making else []
+    path = csv_path(out, definition, scale)
+    blocks = document(definition, groups, scale, committed, makings)
+    csv = table.csv_text(groups, making.columns(makings))
     paths = [write(path, csv), write(path.with_suffix(".md"), markdown(blocks))]
     paths += figures.draw(records_root, groups, Path(out) / "figures")
-    if which.frontier:
-        paths += figures.draw_frontier(groups, Path(out) / "figures", frontier(which, scale))
-    return paths, text(short(which, groups, scale, committed))
+    if definition.frontier:
+        paths += figures.draw_frontier(groups, Path(out) / "figures", frontier(definition, scale))
+    return paths, text(short(definition, groups, scale, committed))
 
 
-def csv_path(out, which, scale):
-    return Path(out) / "tables" / f"{which.name}.{scale}.csv"
+def csv_path(out, definition, scale):
+    return Path(out) / "tables" / f"{definition.name}.{scale}.csv"
 
 
-def frontier(which, scale):
+def frontier(definition, scale):
     """The beginning of the name of a table's picture over all its groups."""
-    return which.name if scale == SCALE else f"{which.name}.{scale}"
+    return definition.name if scale == SCALE else f"{definition.name}.{scale}"
 
 
-def document(which, groups, scale, committed, made=()):
-    """All blocks of the .md. made: for each group the Makings of its lines, or nothing."""
-    blocks = [("heading", 1, f"{which.title} at {scale} scale"), ("text", ABOUT)]
+def document(definition, groups, scale, committed, makings=()):
+    """All blocks of the .md. makings: for each group the Makings of its lines, or nothing."""
+    blocks = [("heading", 1, f"{definition.title} at {scale} scale"), ("text", ABOUT)]
     blocks += [
-        ("text", words)
-        for words in (which.about, *beside(which, groups, scale, committed))
-        if words
+        ("text", paragraph)
+        for paragraph in (definition.about, *beside(definition, groups, scale, committed))
+        if paragraph
     ]
-    blocks += [("text", making.ABOUT)] if made else []
-    for group, own in zip_longest(groups, made):
+    blocks += [("text", making.ABOUT)] if makings else []
+    for group, line_makings in zip_longest(groups, makings):
         blocks += [
             ("heading", 2, heading(group, scale)),
             ("text", how(group)),
             table.carrying_block(group, committed),
             table.beside_block(group, committed),
-            *([making.block(group, own)] if own else []),
+            *([making.block(group, line_makings)] if line_makings else []),
             ("list", missing(group)),
             *pictures(group),
         ]
-    if which.frontier:
-        name = figures.frontier_name(frontier(which, scale))
-        blocks += [_picture(f"{which.title}: frontier", name), *equal_error.blocks(groups)]
-    blocks += [("heading", 2, SAID), *findings(which, groups)]
-    made = [provenance for group in groups for provenance in group.provenances]
-    return blocks + paper_block(which.published) + origins(made)
+    if definition.frontier:
+        name = figures.frontier_name(frontier(definition, scale))
+        blocks += [_picture(f"{definition.title}: frontier", name), *equal_error.blocks(groups)]
+    blocks += [("heading", 2, SAID), *findings(definition, groups)]
+    provenances = [provenance for group in groups for provenance in group.provenances]
+    return blocks + paper_block(definition.published) + origins(provenances)
 
 
-def short(which, groups, scale, committed):
+def short(definition, groups, scale, committed):
     """The blocks that the terminal shows."""
-    blocks = [("heading", 1, f"{which.title} at {scale} scale")]
+    blocks = [("heading", 1, f"{definition.title} at {scale} scale")]
     brackets = ", in round brackets the committed value of the same cell" if committed else ""
     count = groups[0].lines[0].replicates
     base = "One replicate" if count == 1 else f"Means over {count} replicates"
     blocks += [("text", f"{base}{brackets}; the rest is in the .md.")]
     for group in groups:
         blocks += [("heading", 2, heading(group, scale)), table.means_block(group, committed)]
-    blocks += [("text", words) for words in beside(which, groups, scale, committed)]
-    return blocks + [("heading", 2, SAID)] + verdicts(which, groups)
+    blocks += [("text", sentence) for sentence in beside(definition, groups, scale, committed)]
+    return blocks + [("heading", 2, SAID)] + verdicts(definition, groups)
 
 
-def beside(which, groups, scale, committed):
+def beside(definition, groups, scale, committed):
     """What stands in round brackets and how well these numbers repeat it, in sentences."""
     if not committed:
         return []
     count = next(iter(committed.values())).replicates
-    same = "replicate" if count == 1 else f"{count} replicates"
+    replicates = "replicate" if count == 1 else f"{count} replicates"
     return [
-        f"In round brackets: the committed value of the same cell in the same {same}. "
+        f"In round brackets: the committed value of the same cell in the same {replicates}. "
         f"{table.repeats(groups, committed)} Speedups are those of this machine. The committed "
-        f"table is results/tables/{which.name}.{scale}.md."
+        f"table is results/tables/{definition.name}.{scale}.md."
     ]
 
 
@@ -114,10 +114,10 @@ def how(group):
     base = f"{line.mean('num_images'):.0f} images per cell, {count} replicate{'s' * (count > 1)}."
     if not group.latency:
         return base
-    config, made = group.latency["config"], group.latency["provenance"]
+    config, origin = group.latency["config"], group.latency["provenance"]
     return (
-        f"{base} Latency: a batch of {config['batch']} over all steps on {made['device']}, "
-        f"{made['threads']} thread, median [interquartile range] of {config['repeats']} repeats "
+        f"{base} Latency: a batch of {config['batch']} over all steps on {origin['device']}, "
+        f"{origin['threads']} thread, median [interquartile range] of {config['repeats']} repeats "
         "interleaved with the uncached model."
     )
 
@@ -158,28 +158,30 @@ def pictures(group):
     ]
 
 
-def _picture(words, name):
-    return "text", f"![{words}](../figures/{name})"
+def _picture(title, name):
+    return "text", f"![{title}](../figures/{name})"
 
 
-def findings(which, groups):
+def findings(definition, groups):
     """Blocks: what the table says, or why no ordering may be claimed. Comparisons of few settings
     share one table.
     """
     refused = why_not(groups)
     if refused:
         return [("text", refused)]
-    made = claims(groups, which)
-    few = [claim for claim in made if claim.headings == COMPARED and len(claim.rows) <= FEW]
+    answers = claims(groups, definition)
+    few = [claim for claim in answers if claim.headings == COMPARED and len(claim.rows) <= FEW]
     shared = [together(few)] if few else []
-    explained = [("text", f"{MARKS} {intervals.METHOD}")] if any(c.rows for c in made) else []
-    return explained + [b for c in made if c not in few for b in said(c)] + shared
+    explained = [("text", f"{MARKS} {intervals.METHOD}")] if any(c.rows for c in answers) else []
+    return explained + [b for c in answers if c not in few for b in said(c)] + shared
 
 
-def verdicts(which, groups):
+def verdicts(definition, groups):
     """Blocks: as `findings`, without the tables behind the verdicts, for the terminal."""
     refused = why_not(groups)
-    return [("text", refused)] if refused else [said(claim)[0] for claim in claims(groups, which)]
+    return (
+        [("text", refused)] if refused else [said(claim)[0] for claim in claims(groups, definition)]
+    )
 
 
 def said(claim):
@@ -199,15 +201,16 @@ def together(claims):
     return "table", ["comparison", "verdict", *claims[0].headings], rows
 
 
-def origins(made):
+def origins(provenances):
     """Blocks: the versions and the code that the provenances behind the table name."""
 
     def each(values):
         return ", ".join(sorted(set(values)))
 
     versions = [
-        f"{name}: {each(p['versions'][name] for p in made)}" for name in sorted(made[0]["versions"])
+        f"{name}: {each(p['versions'][name] for p in provenances)}"
+        for name in sorted(provenances[0]["versions"])
     ]
-    devices = f"devices: {each(p['device'] for p in made)}"
-    code = f"code_sha: {each(p['code_sha'][:12] for p in made)}"
+    devices = f"devices: {each(p['device'] for p in provenances)}"
+    code = f"code_sha: {each(p['code_sha'][:12] for p in provenances)}"
     return [("heading", 2, "Made with"), ("list", [devices, *versions, code])]

@@ -26,7 +26,7 @@ def cpu(groups, results):
         )
         for model in (DIGITS, SMALL)
     }
-    said = [
+    sentences = [
         _of_theory(groups["table1"]),
         f"An SDT update takes {update['time_share']:.2f} of the time and "
         f"{update['memory_share']:.2f} of the activation memory of the released way; a "
@@ -35,7 +35,7 @@ def cpu(groups, results):
         "Diffusers' own uncached step takes longer by these factors: "
         f"{ratios[DIGITS]} for the digits model, {ratios[SMALL]} in the shape of DiT-S/2.",
     ]
-    return "\n".join(f"- {sentence}" for sentence in said)
+    return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def _of_theory(groups):
@@ -48,11 +48,11 @@ def _of_theory(groups):
     ]
     if not shares:
         return "The latencies of Table 1 are not measured yet."
-    made = {group.latency["provenance"]["device"] for group in groups if group.latency}
+    devices = {group.latency["provenance"]["device"] for group in groups if group.latency}
     return (
         f"Cached rows of Table 1 reach {min(shares):.0f} to {max(shares):.0f} % of their "
         f"theoretical speedup, {median(shares):.0f} % in the median of {len(shares)}: a batch of "
-        f"16 on one thread of {listed(sorted(made))}."
+        f"16 on one thread of {listed(sorted(devices))}."
     )
 
 
@@ -70,19 +70,22 @@ def gpu_short(groups, results):
 def gpu(groups, results):
     """On an H200, in published shapes with random weights."""
     parts = _parts(results)
-    many, one = (_forward(parts, "DiT-XL/2 256", batch) for batch in (8, 1))
+    eight_images, one_image = (_forward(parts, "DiT-XL/2 256", batch) for batch in (8, 1))
     large = [
         _forward(parts, model, 8)["cudagraph"]["ratio"] for model in ("DiT-XL/2 512", "PixArt 512")
     ]
-    own, small = many["cudagraph"], one["cudagraph"]
-    compiled = [each["diffusers, compiled"]["ms"] / each["cudagraph"]["ms"] for each in (many, one)]
+    graph, single = eight_images["cudagraph"], one_image["cudagraph"]
+    compiled = [
+        backends["diffusers, compiled"]["ms"] / backends["cudagraph"]["ms"]
+        for backends in (eight_images, one_image)
+    ]
     update = next(row for row in parts["c"]["SDT update (first run)"] if row["way"] == "lean")
     walks = {row["forks at a time"]: row["time_share"] for row in parts["c"]["lambda (first run)"]}
     linear = {row["way"]: row for row in parts["c"]["linearisation"]}
-    said = [
-        f"A step of DiT-XL/2 256 as a CUDA graph takes {own['ms']:.2g} ms for 8 images and "
-        f"{small['ms']:.2g} ms for one: {own['ratio']:.1f} and {small['ratio']:.1f} times as fast "
-        f"as diffusers' eager forward, {compiled[0]:.1f} and {compiled[1]:.1f} times as fast as "
+    sentences = [
+        f"A step of DiT-XL/2 256 as a CUDA graph takes {graph['ms']:.2g} ms for 8 images and "
+        f"{single['ms']:.2g} ms for one: {graph['ratio']:.1f} and {single['ratio']:.1f} times as "
+        f"fast as diffusers' eager forward, {compiled[0]:.1f} and {compiled[1]:.1f} times as fast as "
         "diffusers with compiled blocks. Most of this is the time of launching kernels; where "
         f"arithmetic dominates, the ratio to eager is {large[0]:.1f} (DiT-XL/2 512) and "
         f"{large[1]:.1f} (PixArt 512), at 8 images.",
@@ -103,14 +106,14 @@ def gpu(groups, results):
         f"{linear['predicted']['peak_bytes'] / GB:.1f} GB, of which "
         f"{linear['predicted']['features_bytes'] / GB:.1f} are features.",
     ]
-    return "\n".join(f"- {sentence}" for sentence in said)
+    return "\n".join(f"- {sentence}" for sentence in sentences)
 
 
 def _parts(results):
     """{part: {item: rows}} of the GPU's measurements."""
     parts = read_json(results / "bench" / f"{GPU}.json")["parts"]
     return {
-        name: {item: made.get("rows", []) for item, made in part["items"].items()}
+        name: {item: result.get("rows", []) for item, result in part["items"].items()}
         for name, part in parts.items()
     }
 
@@ -132,13 +135,13 @@ def _sampled(parts, predicted):
 
 
 def _achieved(parts):
-    said = []
+    ranges = []
     for item, rows in parts["b"].items():
         if item.startswith("sampling "):
             shares = [r["achieved"] for r in rows if not r["schedule"].endswith(PREDICTED)]
             model = item.removeprefix("sampling ").removesuffix(", one image")
-            said.append(f"{_range(shares)} ({model}, batch {rows[0]['batch']})")
-    return ", ".join(said)
+            ranges.append(f"{_range(shares)} ({model}, batch {rows[0]['batch']})")
+    return ", ".join(ranges)
 
 
 def _range(shares):

@@ -61,8 +61,8 @@ def csv_text(groups, beside=None):
     """
     rows = [row for group in groups for row in cells(group)]
     frame = pd.DataFrame(rows, columns=COLUMNS)
-    first = [group.lines[0].row for group in groups]
-    if len({(row.model, row.sampler, row.num_steps) for row in first}) == len(groups):
+    first_rows = [group.lines[0].row for group in groups]
+    if len({(row.model, row.sampler, row.num_steps) for row in first_rows}) == len(groups):
         frame = frame.drop(columns="group")
     if set(frame["sampler"]) == {ONE_SAMPLER}:
         frame = frame.drop(columns="sampler")
@@ -107,8 +107,8 @@ def _size(line):
     """Of a compressed model {column: number}: MB that are stored; the float32 model's size over
     it.
     """
-    own, original = line.stored["stored_bytes"], line.stored["original_bytes"]
-    return {"size_MB": own / 1e6, "size_ratio": original / own}
+    stored, original = line.stored["stored_bytes"], line.stored["original_bytes"]
+    return {"size_MB": stored / 1e6, "size_ratio": original / stored}
 
 
 def _has_compressed(group):
@@ -129,25 +129,25 @@ def means_block(group, committed):
     return _block(group, CARRYING | SPEED, committed, lambda line, column: _short(line, column))
 
 
-def _block(group, columns, committed, shown):
-    """("table", headings, rows): each cell as `shown(line, column)` has it, then (committed value)
-    where there is one.
+def _block(group, columns, committed, cell_text):
+    """("table", headings, rows): each cell as `cell_text(line, column)` has it, then (committed
+    value) where there is one.
     """
     rows = []
     for line in group.lines:
-        known = committed.get(line.row.runs)
-        texts = [_cell(line, known, column, shown) for column in columns.values()]
+        committed_line = committed.get(line.row.runs)
+        texts = [_cell(line, committed_line, column, cell_text) for column in columns.values()]
         cur = f"{line.mean('cur_percent'):.4g}"
         rows.append([methods.label(line.row), line.row.form, cur, *texts])
     return "table", ["method", "form", "CUR %", *columns], rows
 
 
-def _cell(line, known, column, shown):
+def _cell(line, committed_line, column, cell_text):
     if value(line, column) is None:
         return ""
-    own = known and column in MEASURED and column not in SPEED.values()
-    there = _short(known, column) if own else ""
-    return shown(line, column) + (f" ({there})" if there else "")
+    repeated = committed_line and column in MEASURED and column not in SPEED.values()
+    committed_text = _short(committed_line, column) if repeated else ""
+    return cell_text(line, column) + (f" ({committed_text})" if committed_text else "")
 
 
 def _short(line, column):
@@ -165,22 +165,28 @@ def repeats(groups, committed):
         for column in CARRYING.values()
     ]
     pairs = [pair for pair in pairs if value(pair[0], pair[2]) is not None]
-    equal = sum(_short(here, column) == _short(there, column) for here, there, column in pairs)
-    said = f"{equal} of {len(pairs)} are equal to the digits shown"
-    apart = [(_apart(here, there, column), here, column) for here, there, column in pairs]
+    equal = sum(
+        _short(line, column) == _short(committed_line, column)
+        for line, committed_line, column in pairs
+    )
+    summary = f"{equal} of {len(pairs)} are equal to the digits shown"
+    apart = [
+        (_apart(line, committed_line, column), line, column)
+        for line, committed_line, column in pairs
+    ]
     most, line, column = max(apart, key=lambda entry: entry[0])
     if equal == len(pairs):
-        return f"{said}."
+        return f"{summary}."
     return (
-        f"{said}; furthest apart is {column} of {methods.label(line.row)} in {line.row.group}, by "
-        f"{most:.2g} %."
+        f"{summary}; furthest apart is {column} of {methods.label(line.row)} in {line.row.group}, "
+        f"by {most:.2g} %."
     )
 
 
-def _apart(here, there, column):
+def _apart(line, committed_line, column):
     """Percent by which a mean differs from the committed one."""
-    own, known = value(here, column), value(there, column)
-    return 0.0 if own == known else 100 * abs(own - known) / abs(known)
+    mean, committed_mean = value(line, column), value(committed_line, column)
+    return 0.0 if mean == committed_mean else 100 * abs(mean - committed_mean) / abs(committed_mean)
 
 
 def _with_spread(line, column):

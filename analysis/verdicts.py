@@ -45,13 +45,19 @@ ABOUT = (
 )
 
 
-def write_page(results, there):
-    """Write CLAIMS.md below `results` from the tables that are there, {Table: rows} -> its path."""
+def write_page(results, tables):
+    """Write CLAIMS.md below `results` from the committed tables, {Table: rows} -> its path."""
     usual, clothes = (
-        {table.name: load(results, rows) for table, rows in there.items() if rows and own(table)}
-        for own in (lambda table: table.scale == SCALE, lambda table: table.scale == "clothes")
+        {
+            table.name: load(results, rows)
+            for table, rows in tables.items()
+            if rows and of_scale(table)
+        }
+        for of_scale in (lambda table: table.scale == SCALE, lambda table: table.scale == "clothes")
     )
-    costs = [cost.load(results, table.costs(SCALE))[0] for table, rows in there.items() if not rows]
+    costs = [
+        cost.load(results, table.costs(SCALE))[0] for table, rows in tables.items() if not rows
+    ]
     blocks = page(usual, costs[0] if costs else None, clothes)
     return write(Path(results) / "CLAIMS.md", markdown(blocks))
 
@@ -60,25 +66,25 @@ def page(groups, costs, clothes=None):
     """Blocks of the page. groups: {a table's name: [records.Group]}; costs: the groups of
     cost.load, or None; clothes: as groups, at that scale.
     """
-    for name, own in [*groups.items(), *(clothes or {}).items()]:
+    for name, table_groups in [*groups.items(), *(clothes or {}).items()]:
         check(
-            not why_not(own),
+            not why_not(table_groups),
             "table",
             name,
-            f"{why_not(own)} The page of verdicts needs all replicates",
+            f"{why_not(table_groups)} The page of verdicts needs all replicates",
         )
     plain = plain_ahead(groups)
-    judged = [(asked, judge(asked, groups, costs)) for asked in paper_claims()]
-    there = {*groups, *(["ablation_training_cost"] if costs else [])}
-    blocks = [("heading", 1, TITLE), ("text", ABOUT), ("text", coverage(there))]
+    judged = [(paper_claim, judge(paper_claim, groups, costs)) for paper_claim in paper_claims()]
+    names = {*groups, *(["ablation_training_cost"] if costs else [])}
+    blocks = [("heading", 1, TITLE), ("text", ABOUT), ("text", coverage(names))]
     blocks += [_overview(plain, judged, groups), ("text", f"{MARKS} {intervals.METHOD}")]
     if plain:
         blocks += [("heading", 2, plain.title), *_evidence(plain)]
-    for asked, claim in judged:
+    for paper_claim, claim in judged:
         blocks += [
             ("heading", 2, f"{claim.title}: {claim.verdict}"),
             *_evidence(claim),
-            ("text", f"The paper: {asked.paper}"),
+            ("text", f"The paper: {paper_claim.paper}"),
         ]
     return blocks + other_findings(groups) + side_by_side(groups, clothes) + _measured_by(groups)
 
@@ -88,11 +94,11 @@ def _overview(plain, judged, groups):
     lost and open.
     """
     rows = [_overview_row(plain)] if plain else []
-    for asked, claim in judged:
+    for paper_claim, claim in judged:
         rows.append(_overview_row(claim))
-        for part in asked.parts if len(asked.parts) > 1 and claim.marks else ():
-            own = better(_cases(asked, part, groups), part.left, f"... {part.words}")
-            rows += [_overview_row(own)] if own.marks else []
+        for part in paper_claim.parts if len(paper_claim.parts) > 1 and claim.marks else ():
+            part_claim = better(_cases(paper_claim, part, groups), part.left, f"... {part.words}")
+            rows += [_overview_row(part_claim)] if part_claim.marks else []
     return "table", ["claim", "verdict", "won", "lost", "open"], rows
 
 
@@ -111,31 +117,35 @@ def plain_ahead(groups):
     """The Claim on where FORA, fewer steps or another plain baseline beat a method of LEADING; None
     where no table has any of these.
     """
-    found = _found(groups, groups)
-    leading = [name for name in LEADING if any(name in setting.methods for setting, _ in found)]
-    return plain_wins(found, "Where plain baselines win", leading) if leading else None
+    linked = _found(groups, groups)
+    leading = [name for name in LEADING if any(name in setting.methods for setting, _ in linked)]
+    return plain_wins(linked, "Where plain baselines win", leading) if leading else None
 
 
-def judge(asked, groups, costs):
+def judge(paper_claim, groups, costs):
     """The Claim that the records give to a PaperClaim, over all its parts together."""
-    if asked.costs and costs is not None:
-        return replace(cost.claim(costs), title=asked.title)
-    parts = [(part, _cases(asked, part, groups)) for part in asked.parts]
-    parts = [(part, met) for part, met in parts if met]
+    if paper_claim.costs and costs is not None:
+        return replace(cost.claim(costs), title=paper_claim.title)
+    parts = [(part, _cases(paper_claim, part, groups)) for part in paper_claim.parts]
+    parts = [(part, part_cases) for part, part_cases in parts if part_cases]
     if not parts:
-        why = asked.untested or "`make publish` after its tables' commands (below) does it"
-        verdict = asked.verdict or NOT_YET
+        why = paper_claim.untested or "`make publish` after its tables' commands (below) does it"
+        verdict = paper_claim.verdict or NOT_YET
         return Claim(
-            title=asked.title, verdict=verdict, sentence=f"{verdict.split(' (')[0]}: {why}"
+            title=paper_claim.title, verdict=verdict, sentence=f"{verdict.split(' (')[0]}: {why}"
         )
-    met = [case for _, own in parts for case in own]
-    if asked.lossless:
-        return nearly_lossless(met, asked.title, asked.parts[0].right)
-    sentence = "; ".join(f"{part.words} {counts(own, part.left)}".strip() for part, own in parts)
-    return replace(better(met, asked.parts[0].left, asked.title), sentence=sentence)
+    compared = [case for _, part_cases in parts for case in part_cases]
+    if paper_claim.lossless:
+        return nearly_lossless(compared, paper_claim.title, paper_claim.parts[0].right)
+    sentence = "; ".join(
+        f"{part.words} {counts(part_cases, part.left)}".strip() for part, part_cases in parts
+    )
+    return replace(
+        better(compared, paper_claim.parts[0].left, paper_claim.title), sentence=sentence
+    )
 
 
-def _cases(asked, part, groups):
+def _cases(paper_claim, part, groups):
     """[Case] of a Part in its committed tables. BadInput for a table in which no setting has both
     methods: one of them has another name by now.
     """
@@ -143,7 +153,7 @@ def _cases(asked, part, groups):
         check(
             name not in groups or cases(_found(groups, [name]), part.left, part.right),
             "claim",
-            asked.title,
+            paper_claim.title,
             f"no setting of {name} has both {part.left!r} and {part.right!r}",
         )
     return cases(_found(groups, part.tables), part.left, part.right)
@@ -151,29 +161,31 @@ def _cases(asked, part, groups):
 
 def _found(groups, names):
     """[(Setting, a link to the table)] of the tables that are committed."""
-    there = [(name, groups[name]) for name in names if name in groups]
-    return [pair for name, own in there for pair in found_in(own, _link(name))]
+    committed = [(name, groups[name]) for name in names if name in groups]
+    return [
+        pair for name, table_groups in committed for pair in found_in(table_groups, _link(name))
+    ]
 
 
 def other_findings(groups):
     """Blocks: the answers to the tables' questions beyond the paper's claims, in one table."""
-    told = {
+    covered = {
         case.runs
-        for asked in paper_claims()
-        for part in asked.parts
-        for case in _cases(asked, part, groups)
+        for paper_claim in paper_claims()
+        for part in paper_claim.parts
+        for case in _cases(paper_claim, part, groups)
     }
-    made = []
+    other_claims = []
     for name in groups:
-        found = _found(groups, [name])
-        for question in questions_of(TABLES[name], found):
-            claim = answer(found, question, TABLES[name].title)
-            if not {case.runs for case in cases(found, question.left, question.right)} <= told:
-                made.append(claim)
-    if not made:
+        linked = _found(groups, [name])
+        for question in questions_of(TABLES[name], linked):
+            claim = answer(linked, question, TABLES[name].title)
+            if not {case.runs for case in cases(linked, question.left, question.right)} <= covered:
+                other_claims.append(claim)
+    if not other_claims:
         return []
-    words = "Not claims of the paper: what was found on the way."
-    return [("heading", 2, "Other findings"), ("text", words), together(made)]
+    sentence = "Not claims of the paper: what was found on the way."
+    return [("heading", 2, "Other findings"), ("text", sentence), together(other_claims)]
 
 
 def side_by_side(groups, clothes):
@@ -181,13 +193,13 @@ def side_by_side(groups, clothes):
     table; none where nothing is measured there.
     """
     rows = [
-        [question.title, *_two(groups.get(name), question), *_two(own, question)]
-        for name, own in (clothes or {}).items()
+        [question.title, *_two(groups.get(name), question), *_two(table_groups, question)]
+        for name, table_groups in (clothes or {}).items()
         for question in CLOTHES[name].questions
     ]
     headings = ["question", "digits", "won, lost, open", "clothes", "won, lost, open"]
-    words = "The same questions at two scales, each to the table of the same name."
-    beside = [("heading", 2, "Digits and clothes"), ("text", words), ("table", headings, rows)]
+    sentence = "The same questions at two scales, each to the table of the same name."
+    beside = [("heading", 2, "Digits and clothes"), ("text", sentence), ("table", headings, rows)]
     return beside if rows else []
 
 
@@ -195,19 +207,19 @@ def _two(groups, question):
     """Verdict and marks, as text, that records.Groups give to a question; empty where they do not
     have both methods.
     """
-    found = found_in(groups or ())
-    if not cases(found, question.left, question.right):
+    linked = found_in(groups or ())
+    if not cases(linked, question.left, question.right):
         return "", ""
-    claim = answer(found, question, "")
+    claim = answer(linked, question, "")
     return f"**{claim.verdict}**", ", ".join(str(claim.marks.count(m)) for m in (WINS, LOSES, OPEN))
 
 
 def _measured_by(groups):
     """Blocks: over how many replicates each table was measured, and by which command."""
     items = []
-    for name, own in groups.items():
+    for name, table_groups in groups.items():
         items.append(
-            f"{_link(name)}: {own[0].lines[0].replicates} replicates, "
+            f"{_link(name)}: {table_groups[0].lines[0].replicates} replicates, "
             f"`{TABLES[name].committed_command()}`"
         )
     absent = [table for table in TABLES.values() if table.name not in groups and table.rows(SCALE)]
