@@ -64,16 +64,17 @@ def _train_all(arguments):
     from harmonica.lab.workers import submit, workers
 
     _check(arguments)
-    out, steps = Path(arguments.out), arguments.steps
+    out = Path(arguments.out)
+    steps = arguments.steps
     missing = [
         (kind, seed) for kind, seed in _wanted(arguments) if f"{kind}-s{seed}" not in _known(out)
     ]
     jobs = min(arguments.jobs or num_cores(), max(1, len(missing)))
     seconds = sum(60 * MINUTES[kind] * (steps or STEPS[kind]) / STEPS[kind] for kind, _ in missing)
-    took = ""
+    estimate = ""
     if missing and arguments.device == "cpu":
-        took = f", about {duration(seconds / jobs)} with {count(jobs, 'process')}"
-    print(f"{count(len(missing), 'base model')} to train{took}; they go to {out}", flush=True)
+        estimate = f", about {duration(seconds / jobs)} with {count(jobs, 'process')}"
+    print(f"{count(len(missing), 'base model')} to train{estimate}; they go to {out}", flush=True)
     with workers(jobs) as pool:
         if any(kind in SCALES["clothes"] for kind, _ in missing) and not _measured_by(out):
             print("first what the clothes are measured by: half an hour on a core", flush=True)
@@ -101,9 +102,9 @@ def _check(arguments):
         name: about for name, about in _known(Path(arguments.out)).items() if about["training"]
     }
     for name, about in trained_here.items():
-        trained, asked = about["training"]["steps"], arguments.steps or STEPS[_kind(name)]
+        trained, steps = about["training"]["steps"], arguments.steps or STEPS[_kind(name)]
         right = f"{arguments.out} holds {name} trained with {trained}; give another --out"
-        check(trained == asked, "steps", asked, right)
+        check(trained == steps, "steps", steps, right)
     if arguments.device == "cuda":
         import torch
 
@@ -144,7 +145,8 @@ def _make(kind, seed, steps, out, device):
     from harmonica.clothes import base as clothes
     from harmonica.digits import base, pixart, uvit
 
-    name, settings = f"{kind}-s{seed}", {"seed": seed, "steps": steps, **KINDS[kind]}
+    name = f"{kind}-s{seed}"
+    settings = {"seed": seed, "steps": steps, **KINDS[kind]}
     if kind == "pixart-digits":
         return pixart.make(name, settings, out)
     if kind == "uvit-digits":

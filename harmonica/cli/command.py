@@ -48,8 +48,8 @@ def call(parser, arguments):
     """Parse the arguments and `run` the function of the verb they name. parser() -> the Parser."""
 
     def function(arguments):
-        given = parser().parse_args(arguments)
-        return given.function(given)
+        parsed = parser().parse_args(arguments)
+        return parsed.function(parsed)
 
     return run(function, arguments)
 
@@ -59,7 +59,8 @@ def _interrupts():
     """Yield a list that is empty until Ctrl-C is pressed. Where Python would print a Ctrl-C and go
     on, as in a destructor, it is raised again.
     """
-    interrupted, hook, before = [], sys.unraisablehook, signal.getsignal(signal.SIGINT)
+    interrupted = []
+    hook, before = sys.unraisablehook, signal.getsignal(signal.SIGINT)
 
     def interrupt(*_):
         interrupted.append(True)
@@ -92,9 +93,9 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, args=None, namespace=None):
         """As argparse's, but "--option=--" is an error: argparse would give it an empty list."""
-        for given in sys.argv[1:] if args is None else args:
-            if given.startswith("--") and given.endswith("=--"):
-                self.error(f"argument {given[:-3]}: expected one argument")
+        for argument in sys.argv[1:] if args is None else args:
+            if argument.startswith("--") and argument.endswith("=--"):
+                self.error(f"argument {argument[:-3]}: expected one argument")
         return super().parse_args(args, namespace)
 
     def error(self, message):
@@ -137,56 +138,56 @@ def _number(kind, text, right):
         raise _refused(repr(text), right) from None
 
 
-def text(given):
+def text(value):
     """The argparse type of an option that takes a name or a path: any text that is not blank."""
-    if not given.strip():
-        raise _refused(repr(given), "it is empty")
-    return given
+    if not value.strip():
+        raise _refused(repr(value), "it is empty")
+    return value
 
 
-def hexadecimal(given):
+def hexadecimal(digits):
     """The argparse type of an option that takes the first 6 to 64 digits of a sha256."""
-    if not 6 <= len(given) <= 64 or set(given.lower()) - set("0123456789abcdef"):
-        raise _refused(repr(given), "give 6 to 64 hexadecimal digits")
-    return given.lower()
+    if not 6 <= len(digits) <= 64 or set(digits.lower()) - set("0123456789abcdef"):
+        raise _refused(repr(digits), "give 6 to 64 hexadecimal digits")
+    return digits.lower()
 
 
 def out_file(*endings):
     """-> the argparse type of an option that names a file to write, with one of these endings."""
 
-    def convert(given):
-        if not given.endswith(endings) or Path(given).name in endings:
-            raise _refused(repr(given), f"its name must end in {' or '.join(endings)}")
-        if Path(given).is_dir():
-            raise _refused(repr(given), "it is a folder; name a file")
-        _can_be_made(given)
-        return given
+    def convert(name):
+        if not name.endswith(endings) or Path(name).name in endings:
+            raise _refused(repr(name), f"its name must end in {' or '.join(endings)}")
+        if Path(name).is_dir():
+            raise _refused(repr(name), "it is a folder; name a file")
+        _can_be_made(name)
+        return name
 
     return convert
 
 
-def out_folder(given):
+def out_folder(name):
     """The argparse type of an option that names a folder to write into; it need not exist."""
-    if Path(text(given)).exists() and not Path(given).is_dir():
-        raise _refused(repr(given), "it is a file; name a folder")
-    _can_be_made(given)
-    return given
+    if Path(text(name)).exists() and not Path(name).is_dir():
+        raise _refused(repr(name), "it is a file; name a folder")
+    _can_be_made(name)
+    return name
 
 
-def _can_be_made(given):
+def _can_be_made(name):
     """Refuse a path that lies below a file, or in a folder that cannot be written."""
     try:
-        there = next(
-            path for path in (Path(given), *Path(given).absolute().parents) if path.exists()
+        nearest = next(
+            path for path in (Path(name), *Path(name).absolute().parents) if path.exists()
         )
     except OSError as error:
-        raise _refused(repr(given), error.strerror) from None
-    folder = there if there.is_dir() else there.parent
-    if there.is_file() and there != Path(given):
-        raise _refused(repr(given), f"{there} is a file, no folder")
+        raise _refused(repr(name), error.strerror) from None
+    folder = nearest if nearest.is_dir() else nearest.parent
+    if nearest.is_file() and nearest != Path(name):
+        raise _refused(repr(name), f"{nearest} is a file, no folder")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise _refused(repr(given), f"the folder {folder} cannot be written")
+        raise _refused(repr(name), f"the folder {folder} cannot be written")
 
 
-def _refused(given, right):
-    return argparse.ArgumentTypeError(f"{given} is not possible; {right}")
+def _refused(value, right):
+    return argparse.ArgumentTypeError(f"{value} is not possible; {right}")

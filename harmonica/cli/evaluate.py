@@ -125,13 +125,13 @@ def _make_reference(arguments):
 
     images = open_images(arguments.make_reference, "make-reference")
     write_reference(arguments.out, images, _inception(arguments)[0])
-    made = read_reference(arguments.out)
+    reference = read_reference(arguments.out)
     return {
         "reference": arguments.out,
         "num_images": images.num_images,
-        "reference_images": made.images.num_images,
+        "reference_images": reference.images.num_images,
         "resolution": images.resolution,
-        "reference_sha256": made.sha256,
+        "reference_sha256": reference.sha256,
     }, [images.left_out] if images.left_out else []
 
 

@@ -31,10 +31,10 @@ def page():
 
     from harmonica.pipeline.families import NOT_TRIED, families
 
-    found = families()
-    rows = [row(family) for family in found if family.units]
+    classes = families()
+    rows = [row(family) for family in classes if family.units]
     reasons = [
-        f"- {family.name}: {NOT_TRIED[family.name]}\n" for family in found if not family.units
+        f"- {family.name}: {NOT_TRIED[family.name]}\n" for family in classes if not family.units
     ]
     head = HEAD.format(version=diffusers.__version__)
     return head + "".join(rows) + TAIL + "".join(reasons)

@@ -74,15 +74,15 @@ def load(source, device, dtype=None, offload=False):
     return pipe
 
 
-def settings(words):
+def settings(assignments):
     """["height=512", ...] -> {"height": 512, ...}"""
-    found = {}
-    for word in words:
-        name, equals, value = word.partition("=")
+    arguments = {}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
         if not (equals and name.isidentifier()):
-            raise BadInput(f"set: {word!r} is not possible; give NAME=VALUE, as height=512")
+            raise BadInput(f"set: {assignment!r} is not possible; give NAME=VALUE, as height=512")
         try:
-            found[name] = ast.literal_eval(value)
+            arguments[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
-            found[name] = value
-    return found
+            arguments[name] = value
+    return arguments

@@ -36,7 +36,8 @@ def _prepare(arguments):
     from harmonica.pipeline.loading import encoder
     from harmonica.weights import prompts
 
-    captions, out = prompts.read_captions(arguments.captions), Path(arguments.out)
+    captions = prompts.read_captions(arguments.captions)
+    out = Path(arguments.out)
     about = {"captions_sha256": files.sha256(arguments.captions), "pipeline": arguments.model}
     if not prompts.is_whole(about, out):
         encode = encoder(arguments.model, "cuda" if torch.cuda.is_available() else "cpu")

@@ -24,11 +24,11 @@ def add(commands):
         help="draw scores and mask, steps x blocks (FILE.pdf: as PDF)",
     )
     info.set_defaults(function=_info)
-    for name, words in (
+    for name, description in (
         ("import", "published .pt or SmoothCache .json -> this package's .safetensors"),
         ("export", "any known format -> .pt or SmoothCache .json, by the ending of OUT"),
     ):
-        convert = routers.add_parser(name, help=words)
+        convert = routers.add_parser(name, help=description)
         convert.add_argument("file", type=text, help=KNOWN)
         convert.add_argument(
             "out",
@@ -74,15 +74,15 @@ def _read(arguments):
 
 def _info(arguments):
     router = _read(arguments)
-    shown = figures(router, arguments.cur)
+    values = figures(router, arguments.cur)
     if arguments.plot:
         from harmonica.plot import heat_map
 
         heat_map(router, arguments.plot, arguments.cur)
     if arguments.json:
-        print(json.dumps(shown, indent=1))
+        print(json.dumps(values, indent=1))
     else:
-        for key, value in shown.items():
+        for key, value in values.items():
             print(f"{key:19} {value}")
         if arguments.plot:
             print(f"heat map            {arguments.plot}")
@@ -97,9 +97,9 @@ def figures(router, cur=None):
 
     keep = router.schedule(cur).keep
     fraction = mac_fraction(str(router.about.get("model")), keep)
-    known, trained = {}, {}
+    costs, trained = {}, {}
     if fraction is not None:
-        known = {"MAC_fraction": round(fraction, 4), "speedup_theoretical": round(1 / fraction, 3)}
+        costs = {"MAC_fraction": round(fraction, 4), "speedup_theoretical": round(1 / fraction, 3)}
     if router.cur_percent is not None:
         trained = {
             "trained_for_CUR": router.cur_percent,
@@ -116,7 +116,7 @@ def figures(router, cur=None):
         "distinct_rows": len({tuple(row) for row in keep.tolist()}),
         "format": router.about.get("format", "harmonica"),
         **{key: router.about[key] for key in ("model", "sampler") if key in router.about},
-        **known,
+        **costs,
     }
 
 

@@ -35,11 +35,11 @@ def _read(arguments):
 
 
 def _info(arguments):
-    shown = figures(_read(arguments))
+    values = figures(_read(arguments))
     if arguments.json:
-        print(json.dumps(shown, indent=1))
+        print(json.dumps(values, indent=1))
         return
-    for key, value in shown.items():
+    for key, value in values.items():
         print(f"{key:16} {value}")
 
 
@@ -47,7 +47,7 @@ def figures(schedule):
     """The figures that `schedule info` prints."""
     about, error = schedule.about, schedule.about.get("error", {}).get("of", {})
     skipped = int((~schedule.keep).sum())
-    known = ("method", "model", "model_sha256", "transformer", "sampler", "guidance")
+    keys = ("method", "model", "model_sha256", "transformer", "sampler", "guidance")
     return {
         "T": schedule.num_steps,
         "N": schedule.num_blocks,
@@ -56,7 +56,7 @@ def figures(schedule):
         "skipped_percent": round(schedule.cur_percent, 2),
         "predicted": len(schedule.weights),
         "features_held": schedule.features,
-        **{key: about[key] for key in known if about.get(key) is not None},
+        **{key: about[key] for key in keys if about.get(key) is not None},
         "timesteps": schedule.timesteps and ", ".join(f"{t:g}" for t in schedule.timesteps),
         **{f"error, {name}": float(f"{value:.4g}") for name, value in error.items()},
     }

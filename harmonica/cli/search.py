@@ -62,16 +62,17 @@ def _search(arguments):
     from harmonica.weights.prompts import read_captions
 
     captions = arguments.captions and read_captions(arguments.captions)  # before anything is loaded
-    options, device = settings(arguments.set), chosen_device(arguments.device)
+    options = settings(arguments.set)
+    device = chosen_device(arguments.device)
     right = "the number of steps is what --steps says"
     check("num_inference_steps" not in options, "set", "num_inference_steps", right)
     pipe = load(arguments.model, device, arguments.dtype, arguments.offload)
     several = len(set(arguments.steps)) > 1
     for steps in sorted(set(arguments.steps)):
         out = f"{arguments.out}/{steps}" if several else arguments.out
-        found = one(pipe, arguments, captions, steps, out, options)
-        if found is not None:
-            print(shown(found, steps, out))
+        schedule = one(pipe, arguments, captions, steps, out, options)
+        if schedule is not None:
+            print(shown(schedule, steps, out))
     if not arguments.dry_run:
         guidance = "" if arguments.guidance is None else f", guidance_scale={arguments.guidance:g}"
         print(

@@ -69,7 +69,8 @@ def _train(arguments):
     from harmonica.pipeline.train_stock import router_training
     from harmonica.weights.prompts import read_captions
 
-    device, captions = chosen_device(arguments.device), arguments.captions or CAPTIONS
+    device = chosen_device(arguments.device)
+    captions = arguments.captions or CAPTIONS
     prompts = read_captions(captions)  # before anything is loaded
     training = router_training(
         arguments.steps, arguments.cur, arguments.trajectories, arguments.batch, arguments.seed
@@ -117,7 +118,8 @@ def _by_backbone(arguments, device, captions, training):
     from harmonica.pipeline.train_stock import cost, describe, train_router
 
     loaded, pipe = load_pipeline(arguments.model, arguments.sampler, captions, device)
-    most, right = pipe.scheduler.config.num_train_timesteps, "the scheduler's num_train_timesteps"
+    most = pipe.scheduler.config.num_train_timesteps
+    right = "the scheduler's num_train_timesteps"
     check(arguments.steps <= most, "steps", arguments.steps, f"{right} is {most}")
     router = describe(
         arguments.model,
@@ -168,10 +170,10 @@ def _print_result(arguments, trained, pipe):
     )
     if arguments.sampler:
         scheduler, options = SCHEDULERS[arguments.sampler]
-        said = "".join(f", {name}={value!r}" for name, value in options.items())
+        changes = "".join(f", {name}={value!r}" for name, value in options.items())
         print(
             f"use        pipe.scheduler = diffusers.{scheduler.__name__}"
-            f".from_config(pipe.scheduler.config{said})"
+            f".from_config(pipe.scheduler.config{changes})"
         )
     print(
         f"use        with harmonica.apply_router(pipe, {out!r}, cur={cur:g}): "

@@ -23,9 +23,9 @@ def add(commands):
 def _check(arguments):
     from harmonica.weights.checkpoints import describe
 
-    found = describe(arguments.path)
+    description = describe(arguments.path)
     if arguments.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(description, indent=1))
         return
-    for key, value in found.items():
+    for key, value in description.items():
         print(f"{key:16} {'-' if value is None else value}")
