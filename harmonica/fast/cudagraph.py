@@ -27,7 +27,7 @@ class GraphPlan(Plan):
         super().__init__(backbone, keep, weights, lambda row: row, predict)
         self.deepest = [max(column) for column in zip(*self.depths)]
         self.capture = capture or Capture()
-        self.buffers, self.own, self.ctx, self.shape, self.cache = {}, None, None, None, None
+        self.buffers, self.current, self.ctx, self.shape, self.cache = {}, None, None, None, None
 
     @torch.inference_mode(False)  # a buffer made in inference mode cannot be written outside of it
     @torch.no_grad()
@@ -35,25 +35,25 @@ class GraphPlan(Plan):
         """As Plan.run. BadInput where `cache` is needed but is not what the last call returned, for
         inputs of the same shapes.
         """
-        known = ctx is self.ctx and (x.shape, x.dtype) == self.shape
-        own = self.own if known else self._buffers(x, time, ctx)
+        same_inputs = ctx is self.ctx and (x.shape, x.dtype) == self.shape
+        buffers = self.current if same_inputs else self._buffers(x, time, ctx)
         check(
-            not self.skipped[step] or cache is self.cache and own is self.own,
+            not self.skipped[step] or cache is self.cache and buffers is self.current,
             "cache",
             "of another walk",
             "with CUDA graphs one trajectory is walked at a time: pass the cache that the last "
             "step returned",
         )
-        if not known:
-            self.own, self.ctx, self.shape = own, ctx, (x.shape, x.dtype)
-            own.fixed.fill(ctx)
-        own.moving.fill((x, time))
-        own.age(i for i in self.held[step] if self.deepest[i] > 1)
-        replay, out = own.graphs.get(self._key(step)) or self._captured(step)
+        if not same_inputs:
+            self.current, self.ctx, self.shape = buffers, ctx, (x.shape, x.dtype)
+            buffers.fixed.fill(ctx)
+        buffers.moving.fill((x, time))
+        buffers.age(i for i in self.held[step] if self.deepest[i] > 1)
+        replay, out = buffers.graphs.get(self._key(step)) or self._captured(step)
         replay()
         self.cache = self.empty()
         for i, _, depth in self.kept[step]:
-            self.cache[i] = tuple(own.slots[i][:depth])
+            self.cache[i] = tuple(buffers.slots[i][:depth])
         return out.clone(), self.cache
 
     def _key(self, step):
@@ -71,20 +71,21 @@ class GraphPlan(Plan):
         return self.buffers[key]
 
     def _captured(self, step):
-        own, function, device = self.own, self.functions[step], self.own.moving.leaves[0].device
-        read = [slot for i, count in self.skipped[step] for slot in own.slots[i][:count]]
+        buffers, function = self.current, self.functions[step]
+        device = self.current.moving.leaves[0].device
+        read = [slot for i, count in self.skipped[step] for slot in buffers.slots[i][:count]]
         weights = self.weights_of(step, device)
 
         def run():
-            out, features = function(*own.moving.tree, own.fixed.tree, read, weights)
+            out, features = function(*buffers.moving.tree, buffers.fixed.tree, read, weights)
             for i, feature in zip(self.held[step], features):
-                if i not in own.slots:
-                    own.slots[i] = [torch.zeros_like(feature) for _ in range(self.deepest[i])]
-                own.slots[i][0].copy_(feature)
+                if i not in buffers.slots:
+                    buffers.slots[i] = [torch.zeros_like(feature) for _ in range(self.deepest[i])]
+                buffers.slots[i][0].copy_(feature)
             return out
 
-        own.graphs[self._key(step)] = self.capture(run, device)
-        return own.graphs[self._key(step)]
+        buffers.graphs[self._key(step)] = self.capture(run, device)
+        return buffers.graphs[self._key(step)]
 
 
 class Buffers:
@@ -112,9 +113,9 @@ class Static:
         self.tree = tree_unflatten(self.leaves, spec)
 
     def fill(self, tree):
-        for own, leaf in zip(self.leaves, tree_leaves(tree)):
-            if isinstance(own, torch.Tensor):
-                own.copy_(leaf)
+        for static, leaf in zip(self.leaves, tree_leaves(tree)):
+            if isinstance(static, torch.Tensor):
+                static.copy_(leaf)
 
 
 class Capture:

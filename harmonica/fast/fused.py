@@ -14,22 +14,24 @@ from torch.utils._pytree import tree_leaves
 
 from harmonica.fast.steps import compiled
 
-_known = {}  # (function, shapes, strides, dtypes, devices of its arguments) -> compiled function
+_compiled = {}  # (function, shapes, strides, dtypes, devices of its arguments) -> compiled function
 
 
 def fused(backbone):
     """A copy of the backbone with compiled units and gates. Each of its compute() must be a
     functools.partial; `gated`, if it has one, is its function that adds a feature to the stream.
     """
-    own = copy.copy(backbone)
+    fused_backbone = copy.copy(backbone)
     if hasattr(backbone, "gated"):
-        own.gated = partial(run, backbone.gated)
+        fused_backbone.gated = partial(run, backbone.gated)
 
     def through(h, c, at):
-        return type(backbone).through(own, h, c, lambda i, compute: at(i, partial(_unit, compute)))
+        return type(backbone).through(
+            fused_backbone, h, c, lambda i, compute: at(i, partial(_unit, compute))
+        )
 
-    own.through = through
-    return own
+    fused_backbone.through = through
+    return fused_backbone
 
 
 def _unit(compute):
@@ -41,8 +43,11 @@ def _unit(compute):
 
 def run(function, *args):
     """function(*args), compiled for arguments of these shapes."""
-    tensors = [one for one in tree_leaves(args) if isinstance(one, torch.Tensor)]
-    key = function, *((one.shape, one.stride(), one.dtype, one.device) for one in tensors)
-    if key not in _known:
-        _known[key] = compiled(function, dynamic=False)
-    return _known[key](*args)
+    tensors = [tensor for tensor in tree_leaves(args) if isinstance(tensor, torch.Tensor)]
+    key = (
+        function,
+        *((tensor.shape, tensor.stride(), tensor.dtype, tensor.device) for tensor in tensors),
+    )
+    if key not in _compiled:
+        _compiled[key] = compiled(function, dynamic=False)
+    return _compiled[key](*args)

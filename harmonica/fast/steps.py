@@ -27,7 +27,8 @@ class Plan:
     """
 
     def __init__(self, backbone, keep, weights=None, translate=None, predict=predicted):
-        self.backbone, self.predict, weights = backbone, predict, weights or {}
+        self.backbone, self.predict = backbone, predict
+        weights = weights or {}
         self.rows = [tuple(row) for row in keep.tolist()]
         self.codes = [_codes(step, row, weights) for step, row in enumerate(self.rows)]
         self.depths = _depths(self.codes)
@@ -47,19 +48,20 @@ class Plan:
             for codes, held in zip(self.codes, self.held):
                 together.setdefault(codes, set()).update(held)
             self.held = [sorted(together[codes]) for codes in self.codes]
-        self.times, self.functions = Times(backbone), self._functions(translate)
+        self.times = Times(backbone)
+        self.functions = self._functions(translate)
         self.kept = [self._kept(step) for step in range(len(self.rows))]
 
     def _functions(self, translate):
         """One function per step; steps that compute and return the same blocks share it."""
         distinct = list(dict.fromkeys(self.rows))
         start_of = dict(zip(distinct, starts(self.backbone, distinct)))
-        made = {}
+        functions = {}
         for row, codes, held in zip(self.rows, self.codes, self.held):
-            if (codes, *held) not in made:
+            if (codes, *held) not in functions:
                 function = row_function(self.backbone, start_of[row], codes, held, self.predict)
-                made[codes, *held] = translate(function) if translate else function
-        return [made[codes, *held] for codes, held in zip(self.codes, self.held)]
+                functions[codes, *held] = translate(function) if translate else function
+        return [functions[codes, *held] for codes, held in zip(self.codes, self.held)]
 
     def _kept(self, step):
         """For each block that is held after a step: (block, the place of its feature in what the
@@ -90,21 +92,21 @@ class Plan:
     @torch.no_grad()
     def run(self, step, x, time, ctx, cache):
         """The same as `step`, but takes `time`, what the plan's Times return for the timestep."""
-        given = [feature for i, count in self.skipped[step] for feature in cache[i][:count]]
+        cached = [feature for i, count in self.skipped[step] for feature in cache[i][:count]]
         weights = self.weights_of(step, x.device)
-        out, features = self.functions[step](x, time, ctx, given, weights)
-        following = self.empty()
+        out, features = self.functions[step](x, time, ctx, cached, weights)
+        next_cache = self.empty()
         for i, place, depth in self.kept[step]:
             old = cache[i] or ()
-            following[i] = old[:depth] if place is None else (features[place], *old[: depth - 1])
-        return out, following
+            next_cache[i] = old[:depth] if place is None else (features[place], *old[: depth - 1])
+        return out, next_cache
 
     def weights_of(self, step, device):
         """The weights of a step's predicted entries on this device, in the order of the blocks."""
         if not self.weights[step]:
             return []
         if (step, device) not in self.on_device:
-            self.on_device[step, device] = [own.to(device) for own in self.weights[step]]
+            self.on_device[step, device] = [tensor.to(device) for tensor in self.weights[step]]
         return self.on_device[step, device]
 
 
@@ -142,11 +144,11 @@ def _depths(codes):
     """-> (T, N) lists: how many of each block's last computed features are held after each step."""
     depths = [[0] * len(codes[0])]
     for row in reversed(codes[1:]):
-        after = depths[-1]
+        next_depths = depths[-1]
         depths.append(
             [
                 max(0, depth - 1) if code == COMPUTED else max(abs(code), depth)
-                for code, depth in zip(row, after)
+                for code, depth in zip(row, next_depths)
             ]
         )
     return depths[::-1]
@@ -158,19 +160,20 @@ def row_function(backbone, start, codes, held, predict):
     (x, time, ctx, the features that the skipped blocks need, the weights of the predicted ones) ->
     raw output, features of the blocks `held`.
     """
-    hold = [i in held for i in range(len(codes))]
+    is_held = [i in held for i in range(len(codes))]
 
-    def step(x, time, ctx, given, weights):
-        given, weights, features = iter(given), iter(weights), []
+    def step(x, time, ctx, cached, weights):
+        cached, weights = iter(cached), iter(weights)
+        features = []
 
         def at(i, compute):
             if codes[i] == COMPUTED:
                 feature = compute()
             elif codes[i] == REUSED:
-                feature = next(given)
+                feature = next(cached)
             else:
-                feature = predict(next(weights), [next(given) for _ in range(-codes[i])])
-            if hold[i]:
+                feature = predict(next(weights), [next(cached) for _ in range(-codes[i])])
+            if is_held[i]:
                 features.append(feature)
             return feature
 
@@ -185,8 +188,10 @@ def compiled(function, **options):
     would make it compile for dynamic sizes, which is slower.
     """
     code = function.__code__.replace(co_name=f"{function.__name__}_{next(_names)}")
-    own = types.FunctionType(code, function.__globals__, code.co_name, None, function.__closure__)
-    return torch.compile(own, fullgraph=True, **options)
+    copied = types.FunctionType(
+        code, function.__globals__, code.co_name, None, function.__closure__
+    )
+    return torch.compile(copied, fullgraph=True, **options)
 
 
 _names = itertools.count()

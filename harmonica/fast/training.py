@@ -15,9 +15,11 @@ def fast_pair(backbone, recompute=False, compile=False):
     more. recompute: activations are computed again in the backward pass. compile: units, gates and
     mixes are compiled (fused.py).
     """
-    times, blend = Times(backbone), blended
+    times = Times(backbone)
+    blend = blended
     if compile:
-        backbone, blend = fused(backbone), partial(run, blend)
+        backbone = fused(backbone)
+        blend = partial(run, blend)
     (start,) = starts(backbone, [(True,) * backbone.num_blocks])
 
     def pair(x, timestep, ctx, r, cache):

@@ -30,20 +30,21 @@ def taylor(keep, channels, order):
     weights = {}
     for step, i in (~keep).nonzero().tolist():
         computed = [s for s in range(step) if keep[s, i]][::-1]
-        row, used = torch.zeros(order + 2), min(len(computed), order + 1)
-        row[:used] = torch.tensor(taylor_weights(step, computed, order))[:used]
+        row = torch.zeros(order + 2)
+        num_used = min(len(computed), order + 1)
+        row[:num_used] = torch.tensor(taylor_weights(step, computed, order))[:num_used]
         weights[step, i] = row[:, None].expand(-1, channels[i]).half()
     return Schedule(keep=keep, weights=weights, about={"method": f"Taylor {order}"})
 
 
 def taylor_weights(step, computed, order):
     """The weights of the computed steps' features, newest first; 0 after the first order + 1."""
-    known = computed[: order + 1]
-    # differences[j] is D^m at known[j], written as weights of the features
-    differences, total = np.eye(len(computed))[: len(known)], np.zeros(len(computed))
-    for m in range(len(known)):
-        total += differences[0] * (step - known[0]) ** m / math.factorial(m)
-        gaps = [known[j] - known[j + 1] for j in range(len(differences) - 1)]
+    newest = computed[: order + 1]
+    # differences[j] is D^m at newest[j], written as weights of the features
+    differences, total = np.eye(len(computed))[: len(newest)], np.zeros(len(computed))
+    for m in range(len(newest)):
+        total += differences[0] * (step - newest[0]) ** m / math.factorial(m)
+        gaps = [newest[j] - newest[j + 1] for j in range(len(differences) - 1)]
         differences = [(a - b) / gap for a, b, gap in zip(differences, differences[1:], gaps)]
     return total
 
@@ -74,8 +75,10 @@ def smoothcache(walk, seed, indices, reused, kinds):
     of block that alternate in the columns.
     """
     changes = feature_changes(walk, seed, indices).unflatten(2, (-1, len(kinds))).mean(2)
-    found = [_smooth(changes, alpha) for alpha in changes.unique().tolist()]
-    fitting = [keep for keep in found if walk.num_blocks // len(kinds) * (~keep).sum() <= reused]
+    candidates = [_smooth(changes, alpha) for alpha in changes.unique().tolist()]
+    fitting = [
+        keep for keep in candidates if walk.num_blocks // len(kinds) * (~keep).sum() <= reused
+    ]
     if not fitting:
         raise BadInput(f"reused: {reused} entries are fewer than SmoothCache's smallest step")
     keep = max(fitting, key=lambda keep: int((~keep).sum()))
@@ -134,7 +137,8 @@ def evolve(walk, reused, walks, seed, *, images=48, population=24):
     It begins with FORA, brought to the budget, and random masks. walks: the budget of compute, in
     uncached walks of one image; the first population counts as uncached, a child by what it runs.
     """
-    rng, shape = np.random.default_rng(seed), (walk.num_steps, walk.num_blocks)
+    rng = np.random.default_rng(seed)
+    shape = walk.num_steps, walk.num_blocks
     exact = walk(uncached, seed, range(images))
 
     def error(keep):
@@ -147,9 +151,10 @@ def evolve(walk, reused, walks, seed, *, images=48, population=24):
         for _ in range(population - 1)
     ]
     living = sorted(
-        ((error(keep), k, keep) for k, keep in enumerate(first)), key=lambda one: one[0]
+        ((error(keep), k, keep) for k, keep in enumerate(first)), key=lambda member: member[0]
     )
-    spent, share = images * (1 + population), reused / (shape[0] * shape[1])
+    spent = images * (1 + population)
+    share = reused / (shape[0] * shape[1])
     number = population
     while spent < walks:
         mother, father = (living[min(rng.integers(population, size=2))][2] for _ in range(2))
@@ -158,7 +163,7 @@ def evolve(walk, reused, walks, seed, *, images=48, population=24):
         flips[0] = False
         child = repaired(child ^ flips, reused, rng)
         living.append((error(child), number, child))
-        living = sorted(living, key=lambda one: one[:2])[:population]
+        living = sorted(living, key=lambda member: member[:2])[:population]
         number, spent = number + 1, spent + images * (1 - share)
     return Schedule(keep=torch.from_numpy(living[0][2]), about={"method": "evolution"})
 
@@ -167,8 +172,8 @@ def repaired(keep, reused, rng):
     """The mask with random entries flipped until exactly `reused` are skipped."""
     keep = keep.copy()
     surplus = int((~keep).sum()) - reused
-    where = np.argwhere(~keep if surplus > 0 else keep)
-    where = where[where[:, 0] > 0]
-    for t, i in where[rng.permutation(len(where))[: abs(surplus)]]:
+    entries = np.argwhere(~keep if surplus > 0 else keep)
+    entries = entries[entries[:, 0] > 0]
+    for t, i in entries[rng.permutation(len(entries))[: abs(surplus)]]:
         keep[t, i] = surplus > 0
     return keep

@@ -20,7 +20,7 @@ class Entry:
     """
 
     def __init__(self, linear, step, i, past, history):
-        self.linear, self.key, self.own = linear, (step, i), int(linear.own[step, i])
+        self.linear, self.key, self.option = linear, (step, i), int(linear.option[step, i])
         self.features = [tree_flatten(feature)[0] for feature in past]
         self.ages = len(past) - 1
         self.places = []  # where the features in `history` are among self.features
@@ -58,12 +58,13 @@ class Entry:
 
     def pairs_here(self):
         """The pairs of ages (a, b) that exist at this step -> (2, pairs)."""
-        known = [(a, b) for a, b in self.linear.pairs if b <= self.ages]
-        return torch.tensor(known, dtype=torch.long).reshape(-1, 2).T
+        pairs = [(a, b) for a, b in self.linear.pairs if b <= self.ages]
+        return torch.tensor(pairs, dtype=torch.long).reshape(-1, 2).T
 
     def record(self, k, gradient):
         """Add the contribution of tensor k of the feature to this entry's q, (count, options)."""
-        values, linear = self.values(k), self.linear
+        values = self.values(k)
+        linear = self.linear
         wide = torch.promote_types(gradient.dtype, torch.float32)
         gradient = gradient.to(wide)
         G = [over_tokens(gradient * value.to(wide)) for value in values]
@@ -87,22 +88,22 @@ class Entry:
             matrix[torch.cat([singles, a]), :, option] = first
             matrix[b, :, paired] = second[self.ages :]
             matrix[-1, :, option] = bias.T
-        own = self.in_use(k, G)
-        matrix[:, :, self.own] = own
-        return matrix - own[..., None]
+        in_use = self.in_use(k, G)
+        matrix[:, :, self.option] = in_use
+        return matrix - in_use[..., None]
 
     def in_use(self, k, G):
         """(features + 1, channels): the weights of the feature in use."""
-        own = G.new_zeros(G.shape[1:])
+        in_use = G.new_zeros(G.shape[1:])
         weights = self.linear.schedule.weights.get(self.key)
         if weights is None:
-            own[self.places[0]] = 1
-            return own
-        weights = weights.split([leaf.shape[-1] for leaf in self.features[0]], 1)[k].to(own)
+            in_use[self.places[0]] = 1
+            return in_use
+        weights = weights.split([leaf.shape[-1] for leaf in self.features[0]], 1)[k].to(in_use)
         for place, weight in zip(self.places, weights):
-            own[place] += weight
-        own[-1] = weights[-1]
-        return own
+            in_use[place] += weight
+        in_use[-1] = weights[-1]
+        return in_use
 
 
 def over_tokens(product):

@@ -45,7 +45,8 @@ class Fit:
         state = list(state or [()] * len(self.kept[0]))
 
         def at(i, compute):
-            feature, entry = compute(), (step, i)
+            feature = compute()
+            entry = step, i
             if self.kept[step][i] or not state[i]:
                 state[i] = (feature, *state[i][: self.features - 1])
                 return feature
@@ -60,16 +61,16 @@ class Fit:
 
     def moments(self, history, feature):
         """The moments of a feature and the last computed ones, for each of its tensors."""
-        leaves = zip(tree_flatten(feature)[0], *(tree_flatten(one)[0] for one in history))
-        return [moments([*known, target], self.guided) for target, *known in leaves]
+        leaves = zip(tree_flatten(feature)[0], *(tree_flatten(old)[0] for old in history))
+        return [moments([*past, target], self.guided) for target, *past in leaves]
 
 
-def solved(seen, features):
+def solved(of_walks, features):
     """The weights of one entry from the moments of several walks -> float16 (features + 1,
     channels), 0 for features that do not exist yet.
     """
     parts = []
-    for leaves in zip(*seen):
+    for leaves in zip(*of_walks):
         mean, cov = pooled(leaves)
         weights = least_squares(cov[:, :-1, :-1], cov[:, :-1, -1])
         bias = mean[:, -1] - (weights * mean[:, :-1]).sum(1)
@@ -78,11 +79,11 @@ def solved(seen, features):
     return torch.cat(parts, 1).half()
 
 
-def pooled(found):
+def pooled(parts):
     """The mean and covariance of all data, from those of several equally large parts."""
-    if len(found) == 1:
-        return found[0]
-    means, covs = (torch.stack(parts) for parts in zip(*found))
+    if len(parts) == 1:
+        return parts[0]
+    means, covs = (torch.stack(values) for values in zip(*parts))
     apart = means - means.mean(0)
     return means.mean(0), (covs + apart[..., :, None] * apart[..., None]).mean(0)
 
@@ -101,8 +102,8 @@ def moments(tensors, guided=None, rows=None):
         tensors = [torch.cat([tensor, guided(tensor)]) for tensor in tensors]
     tensors = [tensor.flatten(0, -2) for tensor in tensors]
     # an odd stride visits every token, also where their number is a power of two
-    every = 1 if rows is None else max(1, len(tensors[0]) // rows) | 1
-    data = torch.stack([tensor[::every].to(wide) for tensor in tensors])  # (k, n, channels)
+    stride = 1 if rows is None else max(1, len(tensors[0]) // rows) | 1
+    data = torch.stack([tensor[::stride].to(wide) for tensor in tensors])  # (k, n, channels)
     mean = data.mean(1, keepdim=True)
     data = (data - mean).permute(2, 0, 1).contiguous()
     cov, mean = (data @ data.mT / data.shape[2]).double(), mean[:, 0].T.double()

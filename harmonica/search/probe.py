@@ -48,11 +48,11 @@ def probe(walk, schedule, seed, indices, *, directions=2, window=8, paired=False
     return torch.stack(r, 1), torch.stack(Q, 1)
 
 
-def random_directions(seed, indices, like, count):
+def random_directions(seed, indices, latents, count):
     """`count` batches of directions like the latents, v ~ N(0, 1 / elements of an image)."""
     rngs = seeds.generators(seeds.SEARCH, seed, 1, indices=indices)
-    size = like[0].numel()
-    return [seeds.normal(rngs, like.shape[1:]).to(like) / size**0.5 for _ in range(count)]
+    size = latents[0].numel()
+    return [seeds.normal(rngs, latents.shape[1:]).to(latents) / size**0.5 for _ in range(count)]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Linearised:
         self.schedule, self.keep = schedule, schedule.keep.tolist()
         self.count, self.window, self.paired, self.guided = count, window, paired, guided
         self.offload, self.device = offload, None
-        self.own = options(schedule.keep.T.numpy(), window, paired).T  # (T, N)
+        self.option = options(schedule.keep.T.numpy(), window, paired).T  # (T, N)
         self.pairs = pairs(window) if paired else []
         self.num_options = 1 + window + len(self.pairs)
         self.leaf = torch.zeros((), requires_grad=True)  # makes autograd build a graph, see Tap
@@ -88,15 +88,17 @@ class Linearised:
 
     def changes(self):
         """q of the last backward pass, (count, T, options, N); 0 where an entry has no effect."""
-        (T, N), some = self.schedule.keep.shape, next(iter(self.found.values()))
-        Q = some.new_zeros(self.count, T, some.shape[1], N)
+        T, N = self.schedule.keep.shape
+        first = next(iter(self.found.values()))
+        Q = first.new_zeros(self.count, T, first.shape[1], N)
         for (step, i), q in self.found.items():
             Q[:, step, :, i] = q
         return Q
 
     def __call__(self, step, call, state):
         state = state or [Held()] * len(self.keep[0])
-        following, asked, runs = list(state), Counter(), []
+        next_state = list(state)
+        asked, runs = Counter(), []
 
         def skipped(i, compute):
             """What a skipped block would have computed. None when the step runs a second time,
@@ -111,26 +113,26 @@ class Linearised:
         def at(i, compute):
             history = state[i].history
             if self.keep[step][i] or not history:  # no history: a pass that begins at a later step
-                used = compute()
-                new = tree_map(torch.Tensor.detach, used)
-                history = ((step, self.parked(used)), *history[: self.schedule.features - 1])
+                feature = compute()
+                new = tree_map(torch.Tensor.detach, feature)
+                history = ((step, self.parked(feature)), *history[: self.schedule.features - 1])
             else:
-                own = self.schedule.weights.get((step, i))
-                known = [self.fetched(feature) for _, feature in history]
-                used = known[0] if own is None else predicted(own, known)
+                weights = self.schedule.weights.get((step, i))
+                features = [self.fetched(old) for _, old in history]
+                feature = features[0] if weights is None else predicted(weights, features)
                 new = skipped(i, compute)
             if len(runs) > 1:
-                return self.tapped(used, None)
-            self.device = tree_flatten(used)[0][0].device
+                return self.tapped(feature, None)
+            self.device = tree_flatten(feature)[0][0].device
             past = (self.parked(new), *state[i].past)
-            following[i] = Held(history, past[: self.window])
-            return self.tapped(used, Entry(self, step, i, past, history) if step else None)
+            next_state[i] = Held(history, past[: self.window])
+            return self.tapped(feature, Entry(self, step, i, past, history) if step else None)
 
         def run():
             runs.append(None)
             return call(at)
 
-        return checkpoint(run, use_reentrant=False, preserve_rng_state=False), following
+        return checkpoint(run, use_reentrant=False, preserve_rng_state=False), next_state
 
     def parked(self, feature):
         """A feature as it is kept for later steps: in CPU memory where the walk offloads."""
@@ -140,10 +142,10 @@ class Linearised:
         """Kept features, moved back to the device on which the model computes."""
         return tree_map(lambda leaf: leaf.to(self.device), features) if self.offload else features
 
-    def tapped(self, used, entry):
-        leaves, spec = tree_flatten(used)
-        record = [entry and partial(entry.record, k) for k in range(len(leaves))]
-        tapped = [Tap.apply(leaf, self.leaf, one) for leaf, one in zip(leaves, record)]
+    def tapped(self, feature, entry):
+        leaves, spec = tree_flatten(feature)
+        recorders = [entry and partial(entry.record, k) for k in range(len(leaves))]
+        tapped = [Tap.apply(leaf, self.leaf, recorder) for leaf, recorder in zip(leaves, recorders)]
         return tree_unflatten(tapped, spec)
 
 

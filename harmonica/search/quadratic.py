@@ -37,11 +37,11 @@ def options(columns, window, paired):
     option = np.where(age > window, -1, age)
     if not paired:
         return option
-    before = np.take_along_axis(last, np.maximum(last - 1, 0), axis=-1)
-    second = steps - before
-    both = (age >= 1) & (last >= 1) & (second <= window)
+    previous = np.take_along_axis(last, np.maximum(last - 1, 0), axis=-1)
+    second = steps - previous
+    has_pair = (age >= 1) & (last >= 1) & (second <= window)
     pair = window + 1 + (second - 1) * (second - 2) // 2 + age - 1
-    return np.where(both, pair, option)
+    return np.where(has_pair, pair, option)
 
 
 class Quadratic:
@@ -82,8 +82,8 @@ def descend(quadratic, keep, target, costs=None, swaps=400):
     each block; by default 1, so exactly `target` entries are skipped.
     """
     costs = np.ones(keep.shape[1], np.int64) if costs is None else np.asarray(costs, np.int64)
-    most = int(costs.sum() * (len(keep) - len(quadratic.fixed)))
-    check(0 <= target <= most, "target", target, f"skipped entries can save 0..{most}")
+    max_saving = int(costs.sum() * (len(keep) - len(quadratic.fixed)))
+    check(0 <= target <= max_saving, "target", target, f"skipped entries can save 0..{max_saving}")
     state = Descent(quadratic, keep, costs)
     while state.saved < target:
         state.flip_best(skip=True)
@@ -113,7 +113,8 @@ class Descent:
 
     def look(self, i):
         """Compute the values of column i again."""
-        column, T = self.keep[:, i], len(self.keep)
+        column = self.keep[:, i]
+        T = len(self.keep)
         flipped = column ^ np.eye(T, dtype=bool)
         added, possible = self.quadratic.sums(np.concatenate([column[None], flipped]), i)
         check(possible[0], "window", self.quadratic.window, "an entry reuses an older feature")
@@ -178,9 +179,10 @@ class Descent:
 
     def _best_across(self, target):
         """-> change of E, ((step, block) to skip, the one to compute): best swap of two blocks."""
-        (N, T), change = self.allowed.shape, self.flipped().ravel()
-        kept = self.keep.T.ravel()
-        off, on = (_lowest(np.where(kept == skip, change, np.inf)) for skip in (True, False))
+        N, T = self.allowed.shape
+        change = self.flipped().ravel()
+        keep = self.keep.T.ravel()
+        off, on = (_lowest(np.where(keep == skip, change, np.inf)) for skip in (True, False))
         if not (len(off) and len(on)):
             return np.inf, None
         flips = self.change.reshape(N * T, -1)
@@ -195,7 +197,8 @@ class Descent:
         """The best swap within one block, as above. Its two flips do not add up, so `look` has
         evaluated the whole column of each swap.
         """
-        best, e = (np.inf, None), self.e
+        best = np.inf, None
+        e = self.e
         for i, (off, on, moved) in enumerate(self.moves):
             if not len(off):
                 continue

@@ -69,8 +69,8 @@ class Search:
 
     def goals(self):
         """The budgets of the growing stages, one linearisation each."""
-        most = self.targets[-1]
-        return sorted({round(share * most) for share in self.settings.stages} | {*self.targets})
+        largest = self.targets[-1]
+        return sorted({round(share * largest) for share in self.settings.stages} | {*self.targets})
 
     def run(self):
         """-> {target: Schedule}, the best found for each."""
@@ -78,10 +78,10 @@ class Search:
             self.state.restore(self.state_path)
         if self.bar is not None:
             self.bar.total = self.forwards()
-        for number, (work, *what) in enumerate(self.plan()):
+        for number, (method, *arguments) in enumerate(self.plan()):
             if number < self.state.values["done"]:
                 continue
-            work(*what)
+            method(*arguments)
             self.state.values["done"] = number + 1
             if self.state_path and ranks.is_first():
                 self.state.save(self.state_path)
@@ -124,33 +124,33 @@ class Search:
 
     def begin(self, target, start):
         name = f"{target} {start}"
-        own = {"swaps": self.settings.swaps, "failed": 0, "round": 0}
+        tally = {"swaps": self.settings.swaps, "failed": 0, "round": 0}
         keep = self.fora(target) if start == "fora" else self.state.masks[name]
         if not 0 <= self.saved(keep) - target < self.costs.min():
             keep = self.descend(name, keep, target, self.key(target, start, 0), swaps=0)[-1]
-            own["round"] = 1
-        own["error"] = self.error(self.schedule(keep))
-        self.state.masks[name], self.state.values[name] = keep, own
-        self.tell(f"{start} start", own["error"])
+            tally["round"] = 1
+        tally["error"] = self.error(self.schedule(keep))
+        self.state.masks[name], self.state.values[name] = keep, tally
+        self.tell(f"{start} start", tally["error"])
 
     def polish(self, target, start):
         """One round: linearise once, then accept the largest number of swaps that lowers the true
         error. Does nothing after two rounds in a row without success.
         """
         name = f"{target} {start}" if start else self.leading(target)
-        own, keep = self.state.values[name], self.state.masks[name]
-        if own["failed"] == 2:
+        tally, keep = self.state.values[name], self.state.masks[name]
+        if tally["failed"] == 2:
             return
-        key = self.key(target, name.split()[1], own["round"])
-        path = self.descend(name, keep, target, key, own["swaps"])
-        own |= {"round": own["round"] + 1, "failed": own["failed"] + 1}
+        key = self.key(target, name.split()[1], tally["round"])
+        path = self.descend(name, keep, target, key, tally["swaps"])
+        tally |= {"round": tally["round"] + 1, "failed": tally["failed"] + 1}
         for swaps in self.settings.tried(len(path) - 1):
             error = self.error(self.schedule(path[swaps]))
-            if error < own["error"]:
+            if error < tally["error"]:
                 self.state.masks[name] = path[swaps]
-                own |= {"error": error, "swaps": min(2 * swaps, self.settings.swaps), "failed": 0}
+                tally |= {"error": error, "swaps": min(2 * swaps, self.settings.swaps), "failed": 0}
                 break
-        self.tell(f"{name}, round {own['round']}", own["error"])
+        self.tell(f"{name}, round {tally['round']}", tally["error"])
 
     # what these parts use
 
@@ -187,15 +187,15 @@ class Search:
 
     def schedule(self, keep, predict=True):
         """-> the Schedule of keep, with fitted prediction weights where the search predicts."""
-        mask, known = torch.from_numpy(keep), keep.tobytes()
+        mask, key = torch.from_numpy(keep), keep.tobytes()
         if not (predict and self.settings.predict) or keep.all():
             return Schedule(keep=mask)
-        if known not in self.fits:
+        if key not in self.fits:
             images = self.settings.fit_images
             self.count(images)
-            found = fit(self.walk, mask, self.noise(FIT), *self.batches(images))
-            self.fits = dict([*self.fits.items(), (known, found)][-KNOWN:])
-        return self.fits[known]
+            fitted = fit(self.walk, mask, self.noise(FIT), *self.batches(images))
+            self.fits = dict([*self.fits.items(), (key, fitted)][-KNOWN:])
+        return self.fits[key]
 
     def error(self, schedule, purpose=CHECK):
         """Mean squared difference of the final latents from the uncached ones."""
@@ -243,8 +243,8 @@ class Search:
         if self.bar is not None:
             self.bar.update(walks * self.T)
 
-    def tell(self, what, error=None):
+    def tell(self, text, error=None):
         if self.bar is not None:
-            self.bar.set_description(what)
+            self.bar.set_description(text)
             if error is not None:
                 self.bar.set_postfix(error=f"{error:.2e}")

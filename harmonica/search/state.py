@@ -22,10 +22,10 @@ class State:
         for name, samples in self.samples.items():
             for k, (r, Q) in enumerate(samples):
                 arrays |= {f"r {k} {name}": r, f"Q {k} {name}": Q}
-        held = {name: len(samples) for name, samples in self.samples.items()}
+        counts = {name: len(samples) for name, samples in self.samples.items()}
         # copied, as two names may share one mask, and safetensors refuses shared memory
         tensors = {name: torch.tensor(array) for name, array in arrays.items()}
-        save_state(path, tensors, {"what": self.what, "values": self.values, "samples": held})
+        save_state(path, tensors, {"what": self.what, "values": self.values, "samples": counts})
 
     def restore(self, path):
         """Read what was saved, if anything was. BadInput where the file is damaged or belongs to
@@ -34,7 +34,8 @@ class State:
         saved = load_state(path, "state of a search", "begin again")
         if saved is None:
             return
-        arrays, about = {name: tensor.numpy() for name, tensor in saved[0].items()}, saved[1]
+        arrays = {name: tensor.numpy() for name, tensor in saved[0].items()}
+        about = saved[1]
         check(
             isinstance(about, dict) and about.get("what") == json.loads(json.dumps(self.what)),
             "state",
@@ -43,8 +44,8 @@ class State:
         )
         self.values = about["values"]
         self.samples = {
-            name: [(arrays[f"r {k} {name}"], arrays[f"Q {k} {name}"]) for k in range(held)]
-            for name, held in about["samples"].items()
+            name: [(arrays[f"r {k} {name}"], arrays[f"Q {k} {name}"]) for k in range(count)]
+            for name, count in about["samples"].items()
         }
         self.masks = {
             name.removeprefix("mask "): mask

@@ -59,8 +59,8 @@ def follow(schedule):
 
         def at(i, compute):
             if not keep[step][i] and state[i]:
-                own = weights.get((step, i))
-                return state[i][0] if own is None else predicted(own, state[i])
+                entry_weights = weights.get((step, i))
+                return state[i][0] if entry_weights is None else predicted(entry_weights, state[i])
             state[i] = (compute(), *state[i][: features - 1])
             return state[i][0]
 
