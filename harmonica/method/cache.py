@@ -45,7 +45,8 @@ def mix(scores, write, cache, blend=blended, kept=torch.Tensor.detach):
     by default o_i detached. blend: `blended`, or a faster one. Returns at, new cache. A block may
     ask `at` twice (a checkpointed one does) and gets the same answer.
     """
-    earlier, cache = cache, list(cache)
+    earlier = cache
+    cache = list(cache)
     of_new, of_old = scores.unbind(), (1 - scores).unbind()  # one node of the graph for all blocks
 
     def at(i, compute):
@@ -77,7 +78,7 @@ def predicted(weights, features):
     """
     if isinstance(features[0], tuple):
         parts = weights.split([stream.shape[-1] for stream in features[0]], 1)
-        return tuple(predicted(own, streams) for own, *streams in zip(parts, *features))
+        return tuple(predicted(part, streams) for part, *streams in zip(parts, *features))
     wide = torch.promote_types(features[0].dtype, torch.float32)
     weights = weights.to(features[0].device, wide)
     out = weights[-1]

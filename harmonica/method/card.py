@@ -57,8 +57,8 @@ def _table(schedule, model, guidance):
         "features held per block": schedule.features,
         "made by": about.get("method"),
     }
-    shown = [f"| {name} | {value} |" for name, value in rows.items() if value is not None]
-    return ["| | |", "| --- | --- |", *shown]
+    lines = [f"| {name} | {value} |" for name, value in rows.items() if value is not None]
+    return ["| | |", "| --- | --- |", *lines]
 
 
 def _errors(error):

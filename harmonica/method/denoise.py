@@ -50,8 +50,8 @@ class Denoiser:
         """One step: the model as `forward` runs it, then the sampler."""
         x, step = point.x, point.step
         # the model sees the conditional half twice, as in the official DiT
-        fed = x if self.halves == 1 else x[: len(x) // self.halves].repeat(self.halves, 1, 1, 1)
-        out, cache = forward(step, fed, point.cache)
+        model_x = x if self.halves == 1 else x[: len(x) // self.halves].repeat(self.halves, 1, 1, 1)
+        out, cache = forward(step, model_x, point.cache)
         noise = None
         if self.sampler.stochastic:
             noise = self.noise(step).to(x.device).repeat(self.halves, 1, 1, 1)

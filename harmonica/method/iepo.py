@@ -74,13 +74,14 @@ def _forks(denoiser, x, scores, tau, after, together):
     computes everything at t and continues with `after`; and that of the walk that follows the
     scores throughout. after(denoiser) -> forward.
     """
-    on = denoiser.soft(scores, tau)
+    soft = denoiser.soft(scores, tau)
     point = denoiser.advance(denoiser.begin(x), denoiser.computed)
-    finals, forks = [], Together(denoiser, after)
+    finals = []
+    forks = Together(denoiser, after)
     while point.step < len(denoiser.timesteps):
         forks.advance()
         forks.points.append(denoiser.advance(point, denoiser.computed))
-        point = denoiser.advance(point, on)
+        point = denoiser.advance(point, soft)
         if len(forks.points) == together or point.step == len(denoiser.timesteps):
             finals += forks.finish()
     return finals, point

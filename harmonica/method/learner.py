@@ -57,14 +57,15 @@ class Learner:
 
     def _move(self, step, r, slope):
         slope = ranks.mean(slope)
-        r, row = r.detach(), self.rows[step]
+        r = r.detach()
+        row = self.rows[step]
         row.grad = (self.lambda_[step] * slope + self.beta) * r * (1 - r)  # through the sigmoid
         self.optimizer.step()
         row.grad = None
         with torch.no_grad():
             row.clamp_(-CLAMP, CLAMP)
-        known = torch.where(self.slopes[step].isnan(), -slope, self.slopes[step])
-        self.slopes[step] = known.lerp(-slope, SLOPE_WEIGHT)
+        slopes = torch.where(self.slopes[step].isnan(), -slope, self.slopes[step])
+        self.slopes[step] = slopes.lerp(-slope, SLOPE_WEIGHT)
 
     def logits(self):
         """(T, N), detached."""
@@ -96,9 +97,9 @@ class Learner:
         reuse = (1 - torch.sigmoid(self.logits())).clamp(min=LEAST_REUSE)
         known, weighed = ~self.slopes.isnan(), (self.lambda_ > 0)[:, None]
         share = (target_percent / 100 + self.excess) * self.slopes.numel() / known.sum().item()
-        some = bool((known & weighed).any())
-        k = ((self.lambda_[:, None] if some else 1) * self.slopes / reuse)[
-            known & weighed if some else known
+        any_weighed = bool((known & weighed).any())
+        k = ((self.lambda_[:, None] if any_weighed else 1) * self.slopes / reuse)[
+            known & weighed if any_weighed else known
         ]
         self.beta = (1 - self.tau) * float(k.quantile(min(max(share, 0.0), 1.0)).clamp(min=0))
 

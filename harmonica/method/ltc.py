@@ -30,9 +30,9 @@ def update_pair(denoiser, x0, eps, step, learner, pair=None):
     guidance. pair: as in sdt.update_by.
     """
     calls = denoiser.sampler.calls
-    begun = (step - 1) // calls * calls
-    noised = denoiser.sampler.noised(x0, eps, denoiser.timesteps[begun])
-    point = denoiser.begin(noised, begun)
+    start = (step - 1) // calls * calls
+    noised = denoiser.sampler.noised(x0, eps, denoiser.timesteps[start])
+    point = denoiser.begin(noised, start)
     while point.step < step:
         point = denoiser.advance(point, denoiser.computed)
     denoiser.advance(point, update_by(denoiser, learner, pair))

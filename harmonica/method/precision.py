@@ -13,11 +13,11 @@ def float32_products(precision):
     torch's own default is TF32 for convolutions only.
     """
     settings = torch.backends.cudnn.conv, torch.backends.cuda.matmul
-    before = [setting.fp32_precision for setting in settings]
+    precisions = [setting.fp32_precision for setting in settings]
     try:
         for setting in settings:
             setting.fp32_precision = precision
         yield
     finally:
-        for setting, earlier in zip(settings, before):
+        for setting, earlier in zip(settings, precisions):
             setting.fp32_precision = earlier

@@ -48,8 +48,9 @@ def part(batch):
             f"batch: {batch} samples cannot be divided over {count()} ranks; choose a number that "
             "divides it"
         )
-    each, rank = batch // count(), distributed.get_rank()
-    return range(rank * each, (rank + 1) * each)
+    size = batch // count()
+    rank = distributed.get_rank()
+    return range(rank * size, (rank + 1) * size)
 
 
 def mean(tensor):

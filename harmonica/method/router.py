@@ -107,13 +107,14 @@ class Router:
         natural[0] = True
         if cur_percent is None:
             return natural
-        columns, keep = counted(self.about, self.num_blocks), natural.clone()
+        columns = counted(self.about, self.num_blocks)
+        keep = natural.clone()
         reused = schedules.budget(cur_percent, self.num_steps, len(columns))
         scored = bool((self.logits.abs() != CLAMP).any())
-        own = schedules.cur_percent(natural[:, columns])
-        right = f"it is a schedule without scores, and reuses {own:g} percent"
-        there = int((~natural[:, columns]).sum())
-        check(scored or reused == there, "cur", cur_percent, right)
+        natural_cur = schedules.cur_percent(natural[:, columns])
+        right = f"it is a schedule without scores, and reuses {natural_cur:g} percent"
+        natural_reused = int((~natural[:, columns]).sum())
+        check(scored or reused == natural_reused, "cur", cur_percent, right)
         keep[:, columns] = schedules.lowest(self.scores[:, columns], reused)
         return keep
 
@@ -152,7 +153,8 @@ def load(path):
     """Read a file of Router.save. BadInput where it is missing, cut off or something else."""
     try:
         with safe_open(path, "pt") as file:
-            logits, metadata = file.get_tensor("logits"), file.metadata() or {}
+            logits = file.get_tensor("logits")
+            metadata = file.metadata() or {}
         about = json.loads(metadata["about"])
         if not isinstance(about, dict):
             raise TypeError("what it says about itself is no JSON object")

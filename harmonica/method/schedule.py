@@ -65,14 +65,14 @@ class Schedule:
 
     def _check_weights(self):
         """The number of channels may differ between blocks, but K is the same for all entries."""
-        known = self.keep.cumsum(0).tolist()  # how often a block was computed, up to each step
+        computed = self.keep.cumsum(0).tolist()  # how often a block was computed, up to each step
         channels = {}
         for (step, i), weights in self.weights.items():
-            where = f"weights of step {step}, block {i}"
+            entry = f"weights of step {step}, block {i}"
             check(
                 0 < step < self.num_steps and 0 <= i < self.num_blocks and not self.keep[step, i],
                 "schedule",
-                where,
+                entry,
                 "only a skipped entry has weights",
             )
             check(
@@ -81,21 +81,21 @@ class Schedule:
                 and len(weights) == self.features + 1
                 and channels.setdefault(i, weights.shape[1]) == weights.shape[1],
                 "schedule",
-                f"{where}: {weights.dtype} {tuple(weights.shape)}",
+                f"{entry}: {weights.dtype} {tuple(weights.shape)}",
                 f"they must be torch.float16 ({self.features + 1}, channels), the same for a whole "
                 "block",
             )
             check(
                 bool(torch.isfinite(weights).all()),
                 "schedule",
-                f"{where}: NaN or infinite",
+                f"{entry}: NaN or infinite",
                 "every weight must be finite",
             )
             check(
-                not weights[known[step][i] : -1].any(),
+                not weights[computed[step][i] : -1].any(),
                 "schedule",
-                where,
-                f"only {known[step][i]} features of the block are there by then: the other weights "
+                entry,
+                f"only {computed[step][i]} features of the block are there by then: the other weights "
                 "must be 0",
             )
 
@@ -152,7 +152,8 @@ class Schedule:
 
 def counted(about, num_blocks):
     """The columns of the units that reach the image; about["free"] names the units that do not."""
-    free, units = set(about.get("free", ())), about.get("units", ())
+    free = set(about.get("free", ()))
+    units = about.get("units", ())
     return [i for i in range(num_blocks) if i >= len(units) or units[i] not in free]
 
 
@@ -200,9 +201,9 @@ def _by_entry(tensors):
     return weights
 
 
-def pretrained_file(source, file, what, revision=None):
+def pretrained_file(source, file, label, revision=None):
     """-> the path of `file` in a local folder, or in a hub repository (downloaded). BadInput where
-    the repository has none. what: what the file is called in the message.
+    the repository has none. label: what the file is called in the message.
     """
     if Path(source).is_dir():
         return Path(source) / file
@@ -210,7 +211,7 @@ def pretrained_file(source, file, what, revision=None):
         return hf_hub_download(str(source), file, revision=revision)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise BadInput(
-            f"{what}: {source} is no folder here, and no hub repository with a {file} that could "
+            f"{label}: {source} is no folder here, and no hub repository with a {file} that could "
             "be reached "
             f"({str(error).strip().splitlines()[0]})"
         ) from None

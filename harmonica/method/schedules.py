@@ -46,7 +46,8 @@ def deepcache(num_steps, num_blocks, interval=2, outer=1):
     The authors cache the stream between those two groups; a mask caches what each block adds, so
     here the linear layers of all long skips run.
     """
-    keep, computed = fora(num_steps, num_blocks, interval), outer * UNITS
+    keep = fora(num_steps, num_blocks, interval)
+    computed = outer * UNITS
     check(computed <= _blocks_in(num_blocks), "outer", outer, "there are not so many blocks in")
     keep[:, :computed] = True
     keep[:, -computed:] = True
@@ -67,11 +68,11 @@ def budget(cur_percent, num_steps, num_blocks):
 
     BadInput where no schedule can have this CUR, as the first of the T rows is always computed.
     """
-    most = 100 * (num_steps - 1) / num_steps
-    if not 0 <= cur_percent <= most:
+    max_percent = 100 * (num_steps - 1) / num_steps
+    if not 0 <= cur_percent <= max_percent:
         raise BadInput(
             f"cur: {cur_percent} percent is not possible; with T = {num_steps} it lies in "
-            f"0..{most:g}"
+            f"0..{max_percent:g}"
         )
     return round(cur_percent / 100 * num_steps * num_blocks)
 

@@ -103,8 +103,8 @@ class RouterTraining:
         self._check(forks is None or iepo and forks >= 1, "lambda_forks", right)
         distance = self.lambda_distance
         right = f"leave-one-out takes {', '.join(DISTANCES)}, other objectives none"
-        known = distance is None or of_paper and distance in DISTANCES
-        self._check(known, "lambda_distance", right)
+        allowed = distance is None or of_paper and distance in DISTANCES
+        self._check(allowed, "lambda_distance", right)
 
     def _check_reuse(self):
         """tau, and what decides how much is reused."""

@@ -60,7 +60,8 @@ class Together:
 
     def _times(self, count):
         """The denoiser for a batch that is repeated `count` times."""
-        joined, noise = copy(self.denoiser), self.denoiser.noise
+        joined = copy(self.denoiser)
+        noise = self.denoiser.noise
         joined.ctx = tree_map(lambda leaf: self._joined(*[leaf] * count), self.denoiser.ctx)
         joined.noise = noise and (lambda step: noise(step).repeat(count, 1, 1, 1))
         return joined

@@ -132,7 +132,8 @@ class Work:
         Without drawn_steps: every trained step once. With it: as many turns, in each of which
         drawn_steps steps are drawn; a step drawn twice gets one update with twice the images.
         """
-        steps, drawn = self.ltc_steps(), self.config.drawn_steps
+        steps = self.ltc_steps()
+        drawn = self.config.drawn_steps
         if drawn is None:
             yield from (((step,), step, self.config.batch) for step in steps)
             return
@@ -140,8 +141,8 @@ class Work:
             rngs = seeds.generators(
                 seeds.DATA, self.config.seed, trajectory, turn, indices=range(drawn)
             )
-            found = Counter(steps[k] for k in seeds.choices(rngs, len(steps)).tolist())
-            for step, times in sorted(found.items()):
+            counts = Counter(steps[k] for k in seeds.choices(rngs, len(steps)).tolist())
+            for step, times in sorted(counts.items()):
                 yield (turn, step), step, times * self.config.batch // drawn
 
     def trained(self, logits):
@@ -177,9 +178,10 @@ class Work:
         """-> the distance(images, others) of two batches of images that lambda is measured in."""
         if self.config.lambda_distance != "features":
             return iepo.DISTANCES.get(self.config.lambda_distance, iepo.squared)
-        seen, right = self.loaded.features, "no judge is known that sees this model's images"
-        check(seen is not None, "lambda_distance", "features", right)
-        return lambda images, others: iepo.squared(seen(images), seen(others))
+        features = self.loaded.features
+        right = "no judge is known that sees this model's images"
+        check(features is not None, "lambda_distance", "features", right)
+        return lambda images, others: iepo.squared(features(images), features(others))
 
     def draw(self, domain, trajectory, count):
         """-> this rank's part of `count` samples: noise (part, C, H, W) and conditioning."""

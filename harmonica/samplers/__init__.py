@@ -18,7 +18,7 @@ def load(name):
     "sa-solver", "dpm-singlestep"; or the variants of PixArt's own code, "dpm++-pixart" and
     "sa-solver-pixart" (its IDDPM is the same as "iddpm"). ValueError for another name.
     """
-    known = {
+    samplers = {
         "ddim": lambda: DDIM("official"),
         "ddim-diffusers": lambda: DDIM("diffusers"),
         "dpm++": _dpm_solver,
@@ -28,9 +28,9 @@ def load(name):
         "dpm++-pixart": pixart.dpm_solver,
         "sa-solver-pixart": pixart.sa_solver,
     }
-    if name not in known:
-        raise ValueError(f"sampler: {name!r} is not known; choose one of {sorted(known)}")
-    return known[name]()
+    if name not in samplers:
+        raise ValueError(f"sampler: {name!r} is not known; choose one of {sorted(samplers)}")
+    return samplers[name]()
 
 
 def _dpm_solver():

@@ -36,10 +36,12 @@ class DDIM:
         """-> the state: for each step the factors (f, g) of the update x' = f x + g eps."""
         a = alphas_cumprod()
         if self.numerics == "official":
-            following = list(timesteps[1:]) + [-1]
+            next_timesteps = list(timesteps[1:]) + [-1]
         else:
-            following = [t - TRAIN_STEPS // len(timesteps) for t in timesteps]
-        return tuple(_factors(a[t], a[p] if p >= 0 else 1.0) for t, p in zip(timesteps, following))
+            next_timesteps = [t - TRAIN_STEPS // len(timesteps) for t in timesteps]
+        return tuple(
+            _factors(a[t], a[p] if p >= 0 else 1.0) for t, p in zip(timesteps, next_timesteps)
+        )
 
     def step(self, state, out, step, x, noise=None):
         """out: model output (B, >= C, H, W), eps first; x (B, C, H, W) -> less noisy x, state."""
@@ -56,11 +58,13 @@ def _accumulated(num_steps):
     """T timesteps from 0 to 999. As in the official code the stride is added up in floats and each
     sum is rounded; for 57 values of T up to 250, such as 39, this differs from round(linspace).
     """
-    stride, place, found = (TRAIN_STEPS - 1) / max(num_steps - 1, 1), 0.0, []
+    stride = (TRAIN_STEPS - 1) / max(num_steps - 1, 1)
+    place = 0.0
+    timesteps = []
     for _ in range(num_steps):
-        found.append(round(place))
+        timesteps.append(round(place))
         place += stride
-    return np.array(found)
+    return np.array(timesteps)
 
 
 def _factors(a, a_next):

@@ -44,9 +44,9 @@ def sa_solver():
 
     def prepare(scheduler, num_steps):
         _set_times(scheduler, num_steps)
-        least, most = STOCHASTIC
+        first, last = STOCHASTIC
         stride = (TRAIN_STEPS - 1) / num_steps
-        scheduler.tau_func = lambda timestep: int(least <= timestep - stride <= most)
+        scheduler.tau_func = lambda timestep: int(first <= timestep - stride <= last)
 
     return from_scheduler(scheduler, prepare)
 

@@ -57,7 +57,8 @@ class Scheduled:
         # only IDDPM reads the learned variance; all others get eps only, as in the pipelines
         self._reads_variance = vars(scheduler).get("variance_type") in LEARNED
         # whether it is stochastic is found by trying one step
-        self.stochastic, noise = True, _Noise(torch.zeros(1, 1, 1, 1))
+        self.stochastic = True
+        noise = _Noise(torch.zeros(1, 1, 1, 1))
         self._step(self._prepare(4), torch.zeros(1, 2, 1, 1), 0, torch.zeros(1, 1, 1, 1), noise)
         self.stochastic = noise.draws > 0
 
@@ -99,15 +100,16 @@ class Scheduled:
         """The forward process q(x_t | x_0) at a model timestep. For a fractional one log alpha is
         interpolated linearly.
         """
-        known, below = self._prepared(1).alphas_cumprod.tolist(), int(timestep)
+        alphas = self._prepared(1).alphas_cumprod.tolist()
+        below = int(timestep)
         share = timestep - below
-        a = known[below] ** (1 - share) * known[min(below + 1, len(known) - 1)] ** share
+        a = alphas[below] ** (1 - share) * alphas[min(below + 1, len(alphas) - 1)] ** share
         return a**0.5 * x0 + (1 - a) ** 0.5 * eps
 
     def _step(self, scheduler, out, step, x, noise):
-        given = out if self._reads_variance else out[:, : x.shape[1]]
+        prediction = out if self._reads_variance else out[:, : x.shape[1]]
         with noise if self.stochastic else nullcontext():
-            return scheduler.step(given, scheduler.timesteps[step], x, return_dict=False)[0]
+            return scheduler.step(prediction, scheduler.timesteps[step], x, return_dict=False)[0]
 
     def _prepare(self, num_steps):
         scheduler = self._class.from_config(self._config)

@@ -31,8 +31,8 @@ def log_alpha(t):
 
 def log_snr(t):
     """lambda = log(alpha / sigma)."""
-    at = log_alpha(t)
-    return at - 0.5 * np.log(-np.expm1(2 * at))
+    log_a = log_alpha(t)
+    return log_a - 0.5 * np.log(-np.expm1(2 * log_a))
 
 
 def time_of(lambda_):
@@ -64,13 +64,13 @@ class Singlestep:
 
     def step(self, state, out, step, x, noise=None):
         """out: model output (B, >= C, H, W), eps first; x (B, C, H, W) -> the next x, state."""
-        factors, begun = state
+        factors, begin_x = state
         alpha, sigma, of_begun, of_x0 = factors[step]
         x0 = (x - sigma * out[:, : x.shape[1]]) / alpha
         if step % 2 == 0:
             return of_begun * x + of_x0 * x0, (factors, x)
-        check(begun is not None, "step", step, "a walk begins at an even step")
-        return of_begun * begun + of_x0 * x0, (factors, None)
+        check(begin_x is not None, "step", step, "a walk begins at an even step")
+        return of_begun * begin_x + of_x0 * x0, (factors, None)
 
     def noised(self, x0, eps, timestep):
         """The forward process q(x_t | x_0) at a model timestep."""
@@ -85,9 +85,9 @@ def alpha_sigma(t):
 
 
 def _factors(times, step):
-    begun = step - step % 2
-    h = log_snr(times[step + 1]) - log_snr(times[begun])
+    begin = step - step % 2
+    h = log_snr(times[step + 1]) - log_snr(times[begin])
     alpha, sigma = alpha_sigma(times[step])
     next_alpha, next_sigma = alpha_sigma(times[step + 1])
-    of_begun = next_sigma / alpha_sigma(times[begun])[1]
+    of_begun = next_sigma / alpha_sigma(times[begin])[1]
     return alpha, sigma, of_begun, float(-next_alpha * np.expm1(-h))
