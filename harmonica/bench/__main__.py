@@ -118,7 +118,8 @@ def _measured(table, setting):
     """-> a table's rows; and, for the row with the smallest ratio among those that can be profiled,
     its profile.
     """
-    rows, worst, slowest = [], None, None
+    rows = []
+    worst = slowest = None
     for row, profiled in table.rows(setting):
         rows.append(row)
         print(f"  {line(row)}", flush=True)

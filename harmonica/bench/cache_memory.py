@@ -36,8 +36,9 @@ def rows(setting, shapes=SHAPES):
         weights = sum(p.untyped_storage().nbytes() for p in case.backbone.parameters())
         for batch in BATCHES:
             peaks = {
-                words: weights + _peak(case, batch, compile_mask(case.backbone, keep), numberless)
-                for words, keep in _masks(case.backbone.num_blocks).items()
+                schedule: weights
+                + _peak(case, batch, compile_mask(case.backbone, keep), numberless)
+                for schedule, keep in _masks(case.backbone.num_blocks).items()
             }
             reference = peaks.pop("uncached")
             for schedule, peak in peaks.items():

@@ -29,20 +29,24 @@ class Cache:
 
 def caches():
     """The caches whose packages are installed."""
-    own = [
+    installed = [
         Cache("FirstBlockCache", THRESHOLDS, first_block),
         Cache("MagCache", THRESHOLDS, mag),
         Cache("PyramidAttentionBroadcast", (2, 3, 4), pyramid),
         Cache("TaylorSeer", (1, 2, 3), taylor),
     ]
     if not find_spec("cache_dit"):
-        return own
-    more = {"": None, " TaylorSeer": "TaylorSeerCalibratorConfig", " DMD": "DMDCalibratorConfig"}
-    for name, calibrator in more.items():
+        return installed
+    calibrators = {
+        "": None,
+        " TaylorSeer": "TaylorSeerCalibratorConfig",
+        " DMD": "DMDCalibratorConfig",
+    }
+    for name, calibrator in calibrators.items():
         enable = cache_dit(calibrator)
-        own.append(Cache(f"mask{name}", ("1010",), enable, "cache-dit"))
-        own.append(Cache(f"DBCache{name}", THRESHOLDS, enable, "cache-dit"))
-    return own
+        installed.append(Cache(f"mask{name}", ("1010",), enable, "cache-dit"))
+        installed.append(Cache(f"DBCache{name}", THRESHOLDS, enable, "cache-dit"))
+    return installed
 
 
 def first_block(run, threshold):
@@ -54,7 +58,8 @@ def mag(run, threshold):
     """Calibrated on the same call. diffusers prints the ratios it finds, so they are read from
     stdout.
     """
-    printed, calibrated = io.StringIO(), run.fresh()
+    printed = io.StringIO()
+    calibrated = run.fresh()
     config = hooks.MagCacheConfig(calibrate=True, num_inference_steps=run.steps)
     hooks.apply_mag_cache(calibrated.pipe.transformer, config)
     with redirect_stdout(printed):
@@ -106,12 +111,12 @@ def cache_dit(calibrator):
 
     def enable(run, setting):
         package = import_module("cache_dit")
-        how = {"residual_diff_threshold": setting, "max_warmup_steps": 2}
+        options = {"residual_diff_threshold": setting, "max_warmup_steps": 2}
         if setting == "1010":
             mask = [1, 0] * (run.steps // 2)
-            how = {"steps_computation_mask": mask, "steps_computation_policy": "static"}
+            options = {"steps_computation_mask": mask, "steps_computation_policy": "static"}
         config = package.DBCacheConfig(
-            Fn_compute_blocks=1, Bn_compute_blocks=0, num_inference_steps=run.steps, **how
+            Fn_compute_blocks=1, Bn_compute_blocks=0, num_inference_steps=run.steps, **options
         )
         calibrated = calibrator and getattr(package, calibrator)()
         package.enable_cache(run.pipe, cache_config=config, calibrator_config=calibrated)

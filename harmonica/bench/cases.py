@@ -58,27 +58,28 @@ class Case:
         with all skipped blocks predicted from two features, and those in `more`.
         """
         blocks = self.backbone.num_blocks
-        found = {
+        by_name = {
             f"random CUR {cur:g} %": schedules.random(
                 self.num_steps, blocks, schedules.budget(cur, self.num_steps, blocks), 0
             )
             for cur in (25, 37.5, 50)
         }
-        half = found["random CUR 50 %"]
-        found["FORA 2"] = schedules.fora(self.num_steps, blocks)
-        found = {name: Schedule(keep=keep) for name, keep in found.items()}
+        half = by_name["random CUR 50 %"]
+        by_name["FORA 2"] = schedules.fora(self.num_steps, blocks)
+        by_name = {name: Schedule(keep=keep) for name, keep in by_name.items()}
         predicted = {"random CUR 50 %, predicted": self._predicted(half)}
-        return found | predicted | (self.more or {})
+        return by_name | predicted | (self.more or {})
 
     def _predicted(self, keep):
         """A Schedule whose skipped blocks are predicted, from two features once a block has
         computed twice. The values of the weights do not matter for timing.
         """
         line = torch.tensor([1.5, -0.5, 0.0], dtype=torch.float16)
-        same = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float16)
-        known, width = keep.cumsum(0), self.backbone.model.inner_dim
+        reused = torch.tensor([1.0, 0.0, 0.0], dtype=torch.float16)
+        num_computed = keep.cumsum(0)
+        width = self.backbone.model.inner_dim
         weights = {
-            (step, i): (line if known[step, i] > 1 else same)[:, None].expand(3, width)
+            (step, i): (line if num_computed[step, i] > 1 else reused)[:, None].expand(3, width)
             for step, i in (~keep).nonzero().tolist()
         }
         return Schedule(keep=keep, weights=weights)
@@ -152,7 +153,8 @@ def _texts(like, side, batch):
     tensor with the wanted dtype and device. side: in pixels, for a model with size conditions.
     """
     text = torch.randn(1, TEXT_TOKENS, CAPTION_CHANNELS, generator=_seeded(1)).to(like)
-    mask, sizes = torch.ones(1, TEXT_TOKENS, device=like.device), (None, None)
+    mask = torch.ones(1, TEXT_TOKENS, device=like.device)
+    sizes = (None, None)
     if side:
         resolution = torch.full((batch, 2), side, device=like.device)
         sizes = resolution, resolution[:, :1] / resolution[:, 1:]

@@ -17,19 +17,22 @@ def rows(setting):
         for batch in batches:
             x, cond = case.noise(batch), case.cond(batch)
             t = torch.full((batch,), 500, device=x.device)
-            keep, own = schedules.full(1, case.backbone.num_blocks), {}
+            keep = schedules.full(1, case.backbone.num_blocks)
+            functions = {}
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)
             for backend, plan in setting.plans(case, batch, batches[:1], keep).items():
-                own[backend] = timing.waiting(
+                functions[backend] = timing.waiting(
                     lambda plan=plan: plan.step(0, x, t, ctx, plan.empty())
                 )
             theirs = timing.waiting(lambda: case.theirs(case.backbone.model, x, t, cond))
             if setting.cuda and batch in setting.compiled:
                 model = _compiled(case.backbone.model)
-                own[COMPILED] = timing.waiting(lambda: case.theirs(model, x, t, cond))
+                functions[COMPILED] = timing.waiting(lambda: case.theirs(model, x, t, cond))
             count = timing.times_at_least(theirs)
-            counted = {name: timing.repeated(one, count) for name, one in own.items()}
+            counted = {
+                name: timing.repeated(function, count) for name, function in functions.items()
+            }
             times = timing.compare(
                 timing.repeated(theirs, count), counted, min(setting.repeats, timing.MOST_REPEATS)
             )
@@ -37,7 +40,7 @@ def rows(setting):
                 row = timing.per_call(row, count)
                 yield (
                     {"model": case.name, "batch": batch, "backend": backend, **row},
-                    None if backend == COMPILED else (own[backend], 1, case.modules(backend)),
+                    None if backend == COMPILED else (functions[backend], 1, case.modules(backend)),
                 )
 
 

@@ -25,13 +25,13 @@ def rows(setting, repeats=REPEATS):
             masked[step] = 1
             denoiser.walk(denoiser.begin(x), denoiser.soft(masked, TAU))
 
-    own = {
+    functions = {
         forks: timing.waiting(
             lambda forks=forks: iepo.leave_one_out(denoiser, x, scores, TAU, forks)
         )
         for forks in FORKS
     }
-    for forks, row in timing.compare(timing.waiting(brute_force), own, repeats).items():
+    for forks, row in timing.compare(timing.waiting(brute_force), functions, repeats).items():
         yield (
             {
                 "model": case.name,

@@ -88,7 +88,8 @@ class Run:
 
     def computed(self):
         """-> the latents, and the share of attentions and feed-forwards that were computed."""
-        blocks, calls = self.pipe.transformer.transformer_blocks, []
+        blocks = self.pipe.transformer.transformer_blocks
+        calls = []
         inner = [part for b in blocks for part in (b.attn1.to_q, b.attn2.to_q, b.ff.net[0])]
         handles = [part.register_forward_hook(lambda *_: calls.append(1)) for part in inner]
         x = self.latents()
@@ -103,9 +104,9 @@ def rows(setting):
     for steps, guidance in CALLS:
         run = Run(pipe, steps, guidance)
         exact = run.ours()
-        theirs = [one for cache in caches() if (one := chosen(cache, run, exact))]
-        closest = min(theirs, key=lambda one: one.error)
-        shares = {min(one.share for one in theirs), closest.share}
+        theirs = [candidate for cache in caches() if (candidate := chosen(cache, run, exact))]
+        closest = min(theirs, key=lambda candidate: candidate.error)
+        shares = {min(candidate.share for candidate in theirs), closest.share}
         ours = [searched(run, exact, share) for share in sorted(shares)]
         for row in compared(run, theirs, ours):
             yield {"T": steps, "guidance": guidance, **row}, None
@@ -115,19 +116,19 @@ def compared(run, theirs, ours):
     """-> a row for each Candidate in `theirs`. ours: schedules, the ones that compute
     less first.
     """
-    calls = {id(one): timing.waiting(one.call) for one in (*theirs, *ours)}
+    calls = {id(candidate): timing.waiting(candidate.call) for candidate in (*theirs, *ours)}
     seconds = interleaved({None: timing.waiting(run.ours), **calls}, REPEATS)
     for cache in theirs:
-        own = [one for one in ours if one.share <= cache.share + 1e-6][-1]
+        schedule = [candidate for candidate in ours if candidate.share <= cache.share + 1e-6][-1]
         yield {
             "package": cache.package,
             "cache": cache.name,
             "computed_percent": 100 * cache.share,
             "error": cache.error,
-            "our_computed_percent": 100 * own.share,
-            "our_error": own.error,
-            "speedup": timing.row(seconds[None], seconds[id(own)])["ratio"],
-            **timing.row(seconds[id(cache)], seconds[id(own)]),
+            "our_computed_percent": 100 * schedule.share,
+            "our_error": schedule.error,
+            "speedup": timing.row(seconds[None], seconds[id(schedule)])["ratio"],
+            **timing.row(seconds[id(cache)], seconds[id(schedule)]),
         }
 
 
@@ -135,25 +136,26 @@ def chosen(cache, run, exact):
     """The Candidate of a cache with the setting whose computed share is nearest to SHARE; None
     where every setting computes everything. exact: the uncached latents.
     """
-    tried = []
+    candidates = []
     for setting in cache.settings:
-        own = run.fresh()
-        cache.enable(own, setting)
-        x, share = own.computed()
+        fresh = run.fresh()
+        cache.enable(fresh, setting)
+        x, share = fresh.computed()
         if share < 1:
             package = f"{cache.package} {version(cache.package)}"
-            name, error = f"{cache.name} {setting}", mean_square(x - exact)
-            tried.append(Candidate(package, name, share, error, own.latents))
-    return min(tried, key=lambda one: abs(one.share - SHARE), default=None)
+            name = f"{cache.name} {setting}"
+            error = mean_square(x - exact)
+            candidates.append(Candidate(package, name, share, error, fresh.latents))
+    return min(candidates, key=lambda candidate: abs(candidate.share - SHARE), default=None)
 
 
 def searched(run, exact, share):
     """The Candidate of a schedule that computes at most this share."""
-    whole = run.steps * len(run.pipe.transformer.transformer_blocks) * 3
-    cur = 100 * (whole - int(share * whole + 1e-6)) / whole
-    own = run.fresh()
+    units = run.steps * len(run.pipe.transformer.transformer_blocks) * 3
+    cur = 100 * (units - int(share * units + 1e-6)) / units
+    fresh = run.fresh()
     schedule = harmonica.search(
-        own.pipe,
+        fresh.pipe,
         [caption(k) for k in range(IMAGES)],
         steps=run.steps,
         cur=cur,
@@ -162,9 +164,10 @@ def searched(run, exact, share):
         rounds=0,
         quiet=True,
     )
-    harmonica.apply(own.pipe, schedule)
-    share, error = 1 - schedule.cur_percent / 100, mean_square(own.ours() - exact)
-    return Candidate("harmonica", "search", share, error, own.ours)
+    harmonica.apply(fresh.pipe, schedule)
+    share = 1 - schedule.cur_percent / 100
+    error = mean_square(fresh.ours() - exact)
+    return Candidate("harmonica", "search", share, error, fresh.ours)
 
 
 def mean_square(difference):

@@ -20,7 +20,8 @@ def rows(setting):
                 ctx = case.backbone.prepare(cond)
                 weights = some_weights(case.backbone, x, t, ctx)
             reused, predicted = (
-                setting.plans(case, batch, compiled_batches, keep, own) for own in (None, weights)
+                setting.plans(case, batch, compiled_batches, keep, mask_weights)
+                for mask_weights in (None, weights)
             )
             for backend in reused:
                 steps = {
@@ -50,8 +51,9 @@ def some_weights(backbone, x, t, ctx):
         return feature
 
     backbone.through(*backbone.start(x, t, ctx), at)
-    last, some = len(STEPS) - 1, torch.tensor([[0.8], [0.2], [0.01]]).half()
-    return {(last, i): some.repeat(1, width) for i, width in enumerate(channels)}
+    last = len(STEPS) - 1
+    column = torch.tensor([[0.8], [0.2], [0.01]]).half()
+    return {(last, i): column.repeat(1, width) for i, width in enumerate(channels)}
 
 
 def step_of(plan, step, x, t, ctx):
@@ -68,16 +70,18 @@ def compared(steps, blocks, repeats):
     more per block, from the ratios within a repeat.
     """
     count = timing.times_at_least(steps["reused"])
-    own = {name: timing.repeated(step, count) for name, step in steps.items()}
-    reused = own.pop("reused")
+    functions = {name: timing.repeated(step, count) for name, step in steps.items()}
+    reused = functions.pop("reused")
     times = {
         name: timing.per_call(row, count)
-        for name, row in timing.compare(reused, own, min(repeats, timing.MOST_REPEATS)).items()
+        for name, row in timing.compare(
+            reused, functions, min(repeats, timing.MOST_REPEATS)
+        ).items()
     }
     row, computed = times["predicted"], times["computed"]
     beyond = {
-        name: 1000 * one["reference_ms"] * (1 / one["ratio"] - 1) / blocks
-        for name, one in times.items()
+        name: 1000 * timed["reference_ms"] * (1 / timed["ratio"] - 1) / blocks
+        for name, timed in times.items()
     }
     return {
         **row,

@@ -26,28 +26,28 @@ def profile(function, steps, backbone):
     function()
     with (
         _labelled(backbone) if backbone else nullcontext(),
-        torch_profile(activities=activities) as run,
+        torch_profile(activities=activities) as profiler,
     ):
         with record_function("harmonica: all"):
             function()
-    events = run.events()
+    events = profiler.events()
     if cuda:
         kernels = [
             e for e in events if e.device_type == on_gpu and not e.name.startswith("harmonica: ")
         ]
-        launched, whole = len(kernels), sum(e.device_time_total for e in kernels)
+        launched, total = len(kernels), sum(e.device_time_total for e in kernels)
         inside = sum(
             e.device_time_total for e in events if e.name == INSIDE and e.device_type == on_cpu
         )
     else:
         launched = sum(e.name.startswith("aten::") and not e.cpu_children for e in events)
-        whole, inside = (
+        total, inside = (
             sum(e.cpu_time_total for e in events if e.name == name)
             for name in ("harmonica: all", INSIDE)
         )
     return {
         "launched_per_step": round(launched / steps),
-        "share_outside": 1 - inside / whole if inside else None,
+        "share_outside": 1 - inside / total if inside else None,
     }
 
 

@@ -94,7 +94,8 @@ def _ours(case, batch):
 
 def _theirs(case, batch, keep, models, diffusion):
     """-> a function that samples one batch with the released code, and its images."""
-    ours, own = case.backbone, next(case.backbone.parameters())
+    ours = case.backbone
+    parameter = next(ours.parameters())
     learned_sigma = ours.out_channels == 2 * ours.in_channels
     model = models.DiT(
         input_size=ours.sample_size,
@@ -107,7 +108,7 @@ def _theirs(case, batch, keep, models, diffusion):
         learn_sigma=learned_sigma,
     )
     model.load_state_dict(to_official(ours.model))
-    model = model.to(own.device, own.dtype).eval()
+    model = model.to(parameter.device, parameter.dtype).eval()
     walk = diffusion.create_diffusion(str(case.num_steps), learn_sigma=learned_sigma)
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         path = Path(folder) / "router.pt"
@@ -135,7 +136,7 @@ def _theirs(case, batch, keep, models, diffusion):
             x,
             clip_denoised=False,
             progress=False,
-            device=own.device,
+            device=parameter.device,
             model_kwargs={"y": labels, **options},
         )[:batch]
 

@@ -23,8 +23,10 @@ def markdown(titles, rows, profiles):
         "on the machine touches least. Brackets: first and third quartile.",
         "",
     ]
-    for name, own in rows.items():
-        lines += [f"## {name}", "", titles[name].strip().splitlines()[0], ""] + table(own) + [""]
+    for name, table_rows in rows.items():
+        lines += (
+            [f"## {name}", "", titles[name].strip().splitlines()[0], ""] + table(table_rows) + [""]
+        )
     if profiles:
         lines += [
             "## profiles",
@@ -39,12 +41,12 @@ def markdown(titles, rows, profiles):
 
 def _profile(profile):
     figures = "ratio", "launched_per_step", "share_outside"
-    what = [
+    description = [
         f"{key} {text(value)}" for key, value in profile.items() if key not in ("table", *figures)
     ]
     return {
         "table": profile["table"],
-        "what": ", ".join(what),
+        "what": ", ".join(description),
         **{key: profile[key] for key in figures},
     }
 

@@ -15,20 +15,20 @@ def rows(setting):
         element_bytes = next(case.backbone.parameters()).element_size()
         full = schedules.full(case.num_steps, case.backbone.num_blocks)
         for batch in batches:
-            known = case.schedules()
+            by_name = case.schedules()
             plans = {
-                name: setting.plans(case, batch, compiled_batches, own.keep, own.weights)
-                for name, own in known.items()
+                name: setting.plans(case, batch, compiled_batches, schedule.keep, schedule.weights)
+                for name, schedule in by_name.items()
             }
             for backend, uncached in setting.plans(case, batch, compiled_batches, full).items():
-                own = {
+                functions = {
                     name: case.sampled(batch, plan[backend])
                     for name, plan in plans.items()
                     if backend in plan
                 }
-                times = timing.compare(case.sampled(batch, uncached), own, case.repeats)
+                times = timing.compare(case.sampled(batch, uncached), functions, case.repeats)
                 for name, row in times.items():
-                    keep, weights = known[name].keep, known[name].weights
+                    keep, weights = by_name[name].keep, by_name[name].weights
                     costs = cost.summary(
                         counts, keep, case.num_steps, halves, element_bytes, weights
                     )
@@ -46,5 +46,5 @@ def rows(setting):
                             "achieved_fastest": row["ratio_fastest"] / theoretical,
                             "cache_bytes_per_image": costs["cache_bytes_per_image"],
                         },
-                        (own[name], case.num_steps, case.modules(backend)),
+                        (functions[name], case.num_steps, case.modules(backend)),
                     )

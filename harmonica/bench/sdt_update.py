@@ -33,16 +33,16 @@ def rows(setting):
     }
     if "compile" in setting.backends:
         ways["lean, compiled"] = fast_pair(case.backbone, compile=True)
-    own = {
+    functions = {
         name: timing.synchronized(
-            lambda run=run: denoiser.advance(point, update_by(denoiser, learner, run))
+            lambda pair=pair: denoiser.advance(point, update_by(denoiser, learner, pair))
         )
-        for name, run in ways.items()
+        for name, pair in ways.items()
     }
     memory = peak_bytes if setting.cuda else saved_bytes
-    whole = memory(reference)
-    for name, row in timing.compare(reference, own, case.repeats).items():
-        bytes_ = memory(own[name])
+    reference_bytes = memory(reference)
+    for name, row in timing.compare(reference, functions, case.repeats).items():
+        bytes_ = memory(functions[name])
         yield (
             {
                 "model": case.name,
@@ -50,11 +50,11 @@ def rows(setting):
                 "way": name,
                 **row,
                 "time_share": 1 / row["ratio"],
-                "memory_share": bytes_ / whole,
-                "reference_bytes": whole,
+                "memory_share": bytes_ / reference_bytes,
+                "reference_bytes": reference_bytes,
                 "bytes": bytes_,
             },
-            (own[name], 1, case.backbone) if name == "lean" else None,
+            (functions[name], 1, case.backbone) if name == "lean" else None,
         )
 
 
@@ -93,7 +93,7 @@ def _released(case, batch, point, logits):
 
 def saved_bytes(function):
     """The bytes that autograd saves for the backward pass while `function` runs."""
-    kept = {}
-    with saved_tensors(kept):
+    saved = {}
+    with saved_tensors(saved):
         function()
-    return sum(kept.values())
+    return sum(saved.values())

@@ -36,7 +36,9 @@ def rows(setting):
                 {
                     "processes": count,
                     "images_per_s": BLOCKS * BATCH / median(seconds[count]),
-                    "ratio": median(one / own for one, own in zip(seconds[1], seconds[count])),
+                    "ratio": median(
+                        single / several for single, several in zip(seconds[1], seconds[count])
+                    ),
                 },
                 None,
             )

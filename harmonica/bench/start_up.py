@@ -15,8 +15,8 @@ def rows(setting):
         "python -m harmonica --help": ["-m", "harmonica", "--help"],
         "import harmonica": ["-c", "import harmonica"],
     }
-    own = {name: _run(arguments) for name, arguments in commands.items()}
-    for name, row in timing.compare(_run(["-c", "import torch"]), own, REPEATS).items():
+    functions = {name: _run(arguments) for name, arguments in commands.items()}
+    for name, row in timing.compare(_run(["-c", "import torch"]), functions, REPEATS).items():
         yield {"command": name, **row}, None
 
 

@@ -32,18 +32,18 @@ def compare(reference, functions, repeats):
     return {name: row(seconds[None], seconds[name]) for name in functions}
 
 
-def row(reference, own):
-    """The medians in ms and the ratio of two functions. reference, own: seconds of each repeat."""
-    ms, iqr = quartiles([1000 * s for s in own])
-    ratio, ratio_iqr = quartiles([r / s for r, s in zip(reference, own)])
+def row(reference, ours):
+    """The medians in ms and the ratio of two functions. reference, ours: seconds of each repeat."""
+    ms, iqr = quartiles([1000 * s for s in ours])
+    ratio, ratio_iqr = quartiles([r / s for r, s in zip(reference, ours)])
     return {
         "reference_ms": 1000 * quartiles(reference)[0],
         "ms": ms,
         "iqr_ms": iqr,
         "ratio": ratio,
         "ratio_iqr": ratio_iqr,
-        "ratio_fastest": min(reference) / min(own),
-        "repeats": len(own),
+        "ratio_fastest": min(reference) / min(ours),
+        "repeats": len(ours),
     }
 
 
