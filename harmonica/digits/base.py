@@ -65,7 +65,8 @@ def make(name, config, out, scale=DIGITS, device="cpu"):
     entry.
     """
     torch.set_num_threads(1)
-    begin, state = time.perf_counter(), Path(out) / f"{name}.state.safetensors"
+    begin = time.perf_counter()
+    state = Path(out) / f"{name}.state.safetensors"
     content = save(train(config, state, SAVE_EVERY[device], scale, device))
     with atomic(Path(out) / f"{name}.safetensors") as temporary:
         temporary.write_bytes(content)
@@ -99,7 +100,8 @@ def train(config, state_path, save_every, scale=DIGITS, device="cpu"):
     images, labels = (torch.from_numpy(a) for a in scale.load("train"))
     model = _initialised(config, images.shape[-1]).to(device)
     noise_share = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).neg().add(1).cumprod(0)
-    backbone, noise_share = DiT(model), noise_share.to(device)
+    noise_share = noise_share.to(device)
+    backbone = DiT(model)
     fit(
         model,
         lambda step: draw(images, labels, backbone.null_label, config, step),
@@ -214,8 +216,8 @@ def _save(path, step, params, ema, optimizer, config):
     tensors = {}
     for i, p in enumerate(params):
         moments = {key: optimizer.state[p][key] for key in MOMENTS}
-        kept = {"p": p, "ema": ema[i], **moments}
-        tensors.update({f"{key}.{i}": value for key, value in kept.items()})
+        state = {"p": p, "ema": ema[i], **moments}
+        tensors.update({f"{key}.{i}": value for key, value in state.items()})
     save_state(path, tensors, [step, asdict(config)])
 
 

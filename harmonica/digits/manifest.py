@@ -15,16 +15,16 @@ CLOTHES = SHIPPED.parents[1] / "clothes" / "weights"
 
 
 def folders():
-    given = os.environ.get("HARMONICA_MODELS")
-    return [Path(given)] if given else [SHIPPED, CLOTHES]
+    path = os.environ.get("HARMONICA_MODELS")
+    return [Path(path)] if path else [SHIPPED, CLOTHES]
 
 
 def folder(name):
     """The folder with the base model of this name; where there is none, the folder it
     should be in.
     """
-    there = [f for f in folders() if (f / name).is_dir() or (f / f"{name}.safetensors").is_file()]
-    return (there or folders())[0]
+    holders = [f for f in folders() if (f / name).is_dir() or (f / f"{name}.safetensors").is_file()]
+    return (holders or folders())[0]
 
 
 def manifest():

@@ -45,11 +45,9 @@ def make(name, settings, out):
     name, its manifest entry.
     """
     torch.set_num_threads(1)
-    config, begin, state = (
-        PixArtTraining(**settings),
-        time.perf_counter(),
-        Path(out) / f"{name}.state.safetensors",
-    )
+    config = PixArtTraining(**settings)
+    begin = time.perf_counter()
+    state = Path(out) / f"{name}.state.safetensors"
     folder = Path(out) / name
     save(train(config, state), folder)
     state.unlink(missing_ok=True)

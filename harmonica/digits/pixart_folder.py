@@ -71,11 +71,12 @@ def tokenize(prompts, length=MOST_BYTES):
 
 def folder_sha256(folder):
     """sha256 over the names and contents of all files below a folder."""
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
-        name, own = path.relative_to(folder).as_posix(), hashlib.sha256(path.read_bytes())
-        whole.update(f"{name} {own.hexdigest()}\n".encode())
-    return whole.hexdigest()
+        name = path.relative_to(folder).as_posix()
+        file_digest = hashlib.sha256(path.read_bytes())
+        digest.update(f"{name} {file_digest.hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def identity_vae():

@@ -20,15 +20,16 @@ def sampled(loaded, scale=DIGITS, sampler=None):
     sampler. N, number of steps and guidance are the SmallScale's.
     """
     sampler = sampler or DDIM()
-    timesteps, images = sampler.timesteps(scale.num_steps), []
+    timesteps = sampler.timesteps(scale.num_steps)
+    images = []
     for start in range(0, scale.num_images, BATCH):
         indices = range(start, min(start + BATCH, scale.num_images))
         noise = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=indices), loaded.shape)
         cond = loaded.cond(indices)
         denoiser = Denoiser(loaded.backbone, sampler, timesteps, cond, scale=scale.guidance)
         with float32_products("ieee"):
-            last = denoiser.walk(denoiser.begin(noise.to(loaded.device)), denoiser.computed)
-        images.append(denoiser.images(last).cpu().numpy())
+            point = denoiser.walk(denoiser.begin(noise.to(loaded.device)), denoiser.computed)
+        images.append(denoiser.images(point).cpu().numpy())
     return np.concatenate(images)
 
 
@@ -40,7 +41,7 @@ def quality(images, scale=DIGITS, device="cpu"):
     """
     extractor = features.Extractor(scale.judge()).to(device)
     train, test = scale.load("train")[0], scale.load("test")[0]
-    own, of_train, of_test = (
+    generated, of_train, of_test = (
         features.extract(data.to_uint8(x), extractor) for x in (images, train, test)
     )
     labels = np.arange(len(images)) % data.NUM_CLASSES
@@ -48,9 +49,9 @@ def quality(images, scale=DIGITS, device="cpu"):
         "num_images": len(images),
         "num_steps": scale.num_steps,
         "guidance": scale.guidance,
-        "FID": scores.frechet(own["pool"], of_train["pool"]),
+        "FID": scores.frechet(generated["pool"], of_train["pool"]),
         "FID_held_out": scores.frechet(of_test["pool"], of_train["pool"]),
-        "agreement": 100 * float((own["logits"].argmax(1) == labels).mean()),
+        "agreement": 100 * float((generated["logits"].argmax(1) == labels).mean()),
         "nearest_generated": _nearest(images[: scale.num_nearest], train),
         "nearest_held_out": _nearest(test[: scale.num_nearest], train),
     }
@@ -58,8 +59,9 @@ def quality(images, scale=DIGITS, device="cpu"):
 
 def _nearest(images, train):
     """Median Euclidean distance to the nearest training image."""
-    own, train = (x.reshape(len(x), -1).astype(np.float64) for x in (images, train))
-    of_train, squared = (train**2).sum(1), []
-    for part in np.array_split(own, -(-len(own) // 100)):
+    points, train = (x.reshape(len(x), -1).astype(np.float64) for x in (images, train))
+    of_train = (train**2).sum(1)
+    squared = []
+    for part in np.array_split(points, -(-len(points) // 100)):
         squared.append(((part**2).sum(1)[:, None] + of_train - 2 * part @ train.T).min(1))
     return float(np.median(np.sqrt(np.concatenate(squared).clip(0))))

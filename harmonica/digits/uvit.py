@@ -38,7 +38,8 @@ def make(name, settings, out, device="cpu"):
     manifest entry.
     """
     torch.set_num_threads(1)
-    config, begin = UViTTraining(**settings), time.perf_counter()
+    config = UViTTraining(**settings)
+    begin = time.perf_counter()
     state = Path(out) / f"{name}.state.safetensors"
     content = save(train(config, state, device=device))
     with atomic(Path(out) / f"{name}.safetensors") as temporary:
@@ -67,7 +68,8 @@ def train(config, state_path, save_every=250, device="cpu"):
     torch.manual_seed(config.seed)
     model = _initialised(config).to(device)
     images, labels = (torch.from_numpy(a) for a in data.load("train"))
-    alphas, backbone = torch.from_numpy(np.exp(log_alphas())).float().to(device), UViT(model)
+    alphas = torch.from_numpy(np.exp(log_alphas())).float().to(device)
+    backbone = UViT(model)
     base.fit(
         model,
         lambda step: base.draw(images, labels, backbone.null_label, config, step),
