@@ -36,7 +36,8 @@ def make(name, settings, out, device="cpu"):
     manifest entry. Its quality is measured by the judge in `out`, if there is one, else by
     reference.load_judge's.
     """
-    scale, own = CLOTHES, Path(out) / reference.JUDGE
-    if own.is_file():
-        scale = replace(CLOTHES, judge=partial(judge.load, own))
+    scale = CLOTHES
+    judge_path = Path(out) / reference.JUDGE
+    if judge_path.is_file():
+        scale = replace(CLOTHES, judge=partial(judge.load, judge_path))
     return base.make(name, ClothesTraining(**settings), out, scale, device)

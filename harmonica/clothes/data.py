@@ -50,9 +50,9 @@ def _read(name, shape):
     except (OSError, EOFError, zlib.error) as error:
         check(False, "HARMONICA_CLOTHES", str(path), f"it is no whole gzip file ({error})")
     header = bytes([0, 0, UNSIGNED_BYTES, len(shape)]) + np.array(shape, ">u4").tobytes()
-    whole = len(content) == len(header) + np.prod(shape)
+    complete = len(content) == len(header) + np.prod(shape)
     right = f"it is no whole idx file of unsigned bytes, {' x '.join(map(str, shape))}"
-    check(whole and content.startswith(header), "HARMONICA_CLOTHES", str(path), right)
+    check(complete and content.startswith(header), "HARMONICA_CLOTHES", str(path), right)
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)
 
 

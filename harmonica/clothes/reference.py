@@ -31,10 +31,10 @@ def folder():
     """The folder of these files: the one that HARMONICA_MODELS names, or the shipped one. BadInput
     where they have not been made.
     """
-    there = [place for place in (*folders(), CLOTHES) if is_whole(place)]
+    places = [place for place in (*folders(), CLOTHES) if is_whole(place)]
     right = f"it holds no {JUDGED}; `make base-models SCALE=clothes` makes it"
-    check(there, "clothes", str(folders()[-1]), right)
-    return there[0]
+    check(places, "clothes", str(folders()[-1]), right)
+    return places[0]
 
 
 def make(place, device="cpu"):
@@ -47,7 +47,7 @@ def make(place, device="cpu"):
         with atomic(place / JUDGE) as temporary:
             temporary.write_bytes(save_weights(judge.train(0, device)))
     extractor = features.Extractor(judge.load(place / JUDGE)).to(device)
-    (images, labels), (held_out, theirs) = data.load("train"), data.load("test")
+    (images, labels), (held_out, held_out_labels) = data.load("train"), data.load("test")
     of_all, of_held_out = (
         features.extract(to_uint8(part), extractor) for part in (images, held_out)
     )
@@ -58,10 +58,10 @@ def make(place, device="cpu"):
         judged[f"{layer}_mu"], judged[f"{layer}_sigma"] = scores.statistics(of_all[layer])
     with atomic(place / JUDGED) as temporary:
         temporary.write_bytes(save(judged))
-    kept = {"images": to_uint8(images[chosen]), "labels": labels[chosen].astype(np.uint8)}
+    arrays = {"images": to_uint8(images[chosen]), "labels": labels[chosen].astype(np.uint8)}
     with atomic(place / IMAGES) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, **kept)
-    return 100 * float((of_held_out["logits"].argmax(1) == theirs).mean())
+        np.savez_compressed(file, **arrays)
+    return 100 * float((of_held_out["logits"].argmax(1) == held_out_labels).mean())
 
 
 def load_judge():
