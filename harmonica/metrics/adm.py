@@ -77,8 +77,8 @@ def read_reference(path):
     images = open_images(path, "reference")
     _enough(images)
     with reading(path, "statistics"), np.load(path, allow_pickle=False) as arrays:
-        found = {layer: _moments(path, arrays, *names) for layer, names in STATISTICS.items()}
-    return Reference(images, found, files.sha256(path))
+        moments = {layer: _moments(path, arrays, *names) for layer, names in STATISTICS.items()}
+    return Reference(images, moments, files.sha256(path))
 
 
 def write_reference(path, images, inception):
@@ -91,8 +91,8 @@ def write_reference(path, images, inception):
     for layer, names in STATISTICS.items():
         warn_if_few("reference", layer, features[layer])
         arrays |= dict(zip(names, statistics(features[layer])))
-    kept = min(images.num_images, REFERENCE_IMAGES)
-    write_npz(path, _evenly(images, kept), kept, **arrays)
+    num_kept = min(images.num_images, REFERENCE_IMAGES)
+    write_npz(path, _evenly(images, num_kept), num_kept, **arrays)
 
 
 @lru_cache(maxsize=1)  # all runs of a table use the same reference
@@ -101,9 +101,10 @@ def _reference(path, inception, clean):
     are checked against the features of one image.
     """
     reference = read_reference(path)
-    one = extract(next(reference.images.batches())[:1], inception)
+    first_features = extract(next(reference.images.batches())[:1], inception)
     for layer, (mean, _) in STATISTICS.items():
-        width, needed = len(reference.statistics[layer][0]), one[layer].shape[1]
+        width = len(reference.statistics[layer][0])
+        needed = first_features[layer].shape[1]
         check(
             width == needed,
             f"{path}'s {mean}",
@@ -118,15 +119,16 @@ def _reference(path, inception, clean):
 
 def _features(batches, num_images, resolution, inception, clean=None):
     """-> {layer: (num_images, D) float64}, with a layer "clean" if `clean` is given."""
-    kept, start = {}, 0
+    features = {}
+    start = 0
     for batch in counted(batches, num_images, resolution):
-        found = extract(batch, inception) | ({"clean": clean(batch)} if clean else {})
-        for layer, values in found.items():
-            kept.setdefault(layer, np.empty((num_images, values.shape[1])))[
+        extracted = extract(batch, inception) | ({"clean": clean(batch)} if clean else {})
+        for layer, values in extracted.items():
+            features.setdefault(layer, np.empty((num_images, values.shape[1])))[
                 start : start + len(batch)
             ] = values
         start += len(batch)
-    return kept
+    return features
 
 
 def _enough(images):
@@ -136,7 +138,7 @@ def _enough(images):
 
 def _moments(path, arrays, mean, covariance):
     """Read and check two arrays of a reference -> mu (D,), sigma (D, D) float64."""
-    found = []
+    moments = []
     for name, ndim in ((mean, 1), (covariance, 2)):
         check(
             name in arrays.files,
@@ -146,32 +148,30 @@ def _moments(path, arrays, mean, covariance):
         )
         with reading(path, name):
             array = arrays[name]
-        form, right = (
-            f"{array.dtype} {array.shape}",
-            f"float32 or float64 ({', '.join('DD'[:ndim])}) is needed",
-        )
+        form = f"{array.dtype} {array.shape}"
+        right = f"float32 or float64 ({', '.join('DD'[:ndim])}) is needed"
         real = array.dtype.kind == "f" and array.dtype.itemsize in (4, 8)
         square = array.ndim == ndim and len(set(array.shape)) == 1
         check(real and square, f"{path}'s {name}", form, right)
         right = "all must be finite; copy the file anew"
         check(np.isfinite(array).all(), f"{path}'s {name}", "nan or inf", right)
-        found.append(array.astype(np.float64))
-    width = len(found[0])
+        moments.append(array.astype(np.float64))
+    width = len(moments[0])
     check(
-        width == len(found[1]),
+        width == len(moments[1]),
         f"{path}'s {covariance}",
-        found[1].shape,
+        moments[1].shape,
         f"its {mean} has {width} values",
     )
-    return tuple(found)
+    return tuple(moments)
 
 
-def _evenly(images, wanted):
-    """Yield the batches of an ImageSet, reduced to `wanted` images that are evenly spread."""
+def _evenly(images, count):
+    """Yield the batches of an ImageSet, reduced to `count` images that are evenly spread."""
     start = 0
     for batch in images.batches():
         indices = np.arange(start, start + len(batch))
         start += len(batch)
         yield batch[
-            (indices + 1) * wanted // images.num_images > indices * wanted // images.num_images
+            (indices + 1) * count // images.num_images > indices * count // images.num_images
         ]

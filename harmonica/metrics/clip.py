@@ -33,29 +33,29 @@ class Clip:
     @torch.no_grad()
     def cosines(self, images, captions):
         """uint8 numpy (B, 3, H, W), B captions -> (B,) float64."""
-        longest = self.model.config.text_config.max_position_embeddings
-        given = self.processor(
+        max_length = self.model.config.text_config.max_position_embeddings
+        inputs = self.processor(
             text=captions,
             images=list(images),
             return_tensors="pt",
             padding=True,
             truncation=True,
-            max_length=longest,
+            max_length=max_length,
             input_data_format="channels_first",
         )
         with float32_products("ieee"):
-            found = self.model(**given.to(self.device))
-        return (found.image_embeds * found.text_embeds).sum(-1).double().cpu()
+            output = self.model(**inputs.to(self.device))
+        return (output.image_embeds * output.text_embeds).sum(-1).double().cpu()
 
 
 def clip_score(batches, captions, clip, num_images):
     """The score of the first `num_images` images in uint8 batches (n, 3, H, W). Image k has caption
     k modulo their number.
     """
-    total, seen = 0.0, 0
+    total, scored = 0.0, 0
     for images in batches:
-        images = images[: num_images - seen]
-        chosen = [captions[(seen + k) % len(captions)] for k in range(len(images))]
+        images = images[: num_images - scored]
+        chosen = [captions[(scored + k) % len(captions)] for k in range(len(images))]
         total += float(clip.cosines(images, chosen).clamp(min=0).sum())
-        seen += len(images)
-    return 100 * total / seen
+        scored += len(images)
+    return 100 * total / scored

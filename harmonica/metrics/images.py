@@ -68,24 +68,24 @@ def images_below(folder):
     """-> the image files below a folder, recognised by their endings, in the order of their names;
     a sentence about the other files, or None. Links are followed.
     """
-    images, others = [], []
+    images, other_files = [], []
     for path in files_below(Path(folder)):
-        (images if path.suffix.lower() in ENDINGS else others).append(path)
-    return images, left_out(folder, others)
+        (images if path.suffix.lower() in ENDINGS else other_files).append(path)
+    return images, left_out(folder, other_files)
 
 
 def files_below(folder, above=()):
     """Yield the files below a folder, in the order of their names. Links are followed, except to a
     folder that contains them. A broken link is yielded too: reading it then fails by its name.
     """
-    own = folder.resolve()
-    if own in above:
+    resolved = folder.resolve()
+    if resolved in above:
         return
     with os.scandir(folder) as entries:
         entries = sorted(entries, key=lambda entry: entry.name)
     for entry in entries:
         if entry.is_dir():
-            yield from files_below(folder / entry.name, (*above, own))
+            yield from files_below(folder / entry.name, (*above, resolved))
         elif entry.is_file() or entry.is_symlink():
             yield folder / entry.name
 

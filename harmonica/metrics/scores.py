@@ -64,8 +64,8 @@ def inception_score(logits):
 
 def statistics(features):
     """-> mu (D,), sigma (D, D) float64: all that a Frechet distance needs of `features` (N, D)."""
-    found = fid_features_to_statistics(torch.from_numpy(features.astype(np.float64, copy=False)))
-    return found["mu"], found["sigma"]
+    moments = fid_features_to_statistics(torch.from_numpy(features.astype(np.float64, copy=False)))
+    return moments["mu"], moments["sigma"]
 
 
 def frechet_of_statistics(a, b):
@@ -88,7 +88,7 @@ def precision_recall(generated, reference):
     """Features (N, D), (M, D) -> precision, recall in percent: the share of generated images that
     lie in a 3-nearest-neighbour ball of the reference, and the reverse.
     """
-    found = prc_features_to_metric(
+    scores = prc_features_to_metric(
         torch.from_numpy(generated),
         torch.from_numpy(reference),
         prc_neighborhood=NEIGHBOURS,
@@ -96,7 +96,7 @@ def precision_recall(generated, reference):
         save_cpu_ram=True,
         verbose=False,
     )
-    return 100 * found[KEY_METRIC_PRECISION], 100 * found[KEY_METRIC_RECALL]
+    return 100 * scores[KEY_METRIC_PRECISION], 100 * scores[KEY_METRIC_RECALL]
 
 
 def warn_if_few(name, layer, features):

@@ -52,19 +52,26 @@ def embeddings(prompts):
     return path
 
 
-def find(name, field="weights", below=None):
+def find(name, field="weights", root=None):
     """-> the file or folder of that name. Where it is missing, BadInput gives its source and the
     folder to put it into.
     """
-    below, known = below or folder(), PUBLISHED.get(name)
-    if (below / name).exists():
-        return below / name
+    root = root or folder()
+    published = PUBLISHED.get(name)
+    if (root / name).exists():
+        return root / name
     cached = _in_hub_cache(name) if "/" in name else None
     if cached:
         return cached
-    said = f"it is published at {known.source}" if known else "no published file has that name"
-    hub = f", or fetch it once with `hf download {name}`" if known and known.source == HUB else ""
-    raise BadInput(f"{field}: {below / name} does not exist; {said}; put it there{hub}")
+    sentence = (
+        f"it is published at {published.source}" if published else "no published file has that name"
+    )
+    hub = (
+        f", or fetch it once with `hf download {name}`"
+        if published and published.source == HUB
+        else ""
+    )
+    raise BadInput(f"{field}: {root / name} does not exist; {sentence}; put it there{hub}")
 
 
 def file_of(path):
@@ -75,15 +82,15 @@ def file_of(path):
     check(path.exists(), "weights", str(path), "it does not exist")
     if path.is_file():
         return path
-    tried = [path / sub / name for sub in ("", "transformer") for name in IN_FOLDER]
-    found = next((file for file in tried if file.is_file()), None)
+    candidates = [path / sub / name for sub in ("", "transformer") for name in IN_FOLDER]
+    weights_file = next((file for file in candidates if file.is_file()), None)
     check(
-        found,
+        weights_file,
         "weights",
         str(path),
         f"a diffusers folder holds config.json and {' or '.join(IN_FOLDER)}",
     )
-    return found
+    return weights_file
 
 
 def sha256(path):
@@ -103,11 +110,11 @@ def published_sha256(name):
         return ABSENT
 
 
-def checked(name, expected, field="weights", below=None):
+def checked(name, expected, field="weights", root=None):
     """-> the path of a published name. BadInput where it is missing, or where its sha256 neither is
     `expected` nor begins with it.
     """
-    path = find(name, field, below)
+    path = find(name, field, root)
     digest = sha256(path)
     check(
         expected != ABSENT,
@@ -129,12 +136,12 @@ def checked_router(name, expected):
     """-> the path of a published router in routers_folder(). If no file has that name, a file of
     another name with the sha256 `expected` is taken.
     """
-    below = routers_folder()
-    if not (below / name).exists():
-        for path in sorted(below.glob("*.pt*")):
+    root = routers_folder()
+    if not (root / name).exists():
+        for path in sorted(root.glob("*.pt*")):
             if sha256(path) == expected:
                 return path
-    return checked(name, expected, "router", below)
+    return checked(name, expected, "router", root)
 
 
 def _in_hub_cache(name):

@@ -87,10 +87,10 @@ def _config(file, name):
     right = "a diffusers folder holds it beside its weights"
     check(config.is_file(), "model", str(config), f"it does not exist; {right}")
     content = read_json(config, "model", "fetch it anew")
-    found = content.get("_class_name") if isinstance(content, dict) else None
+    class_name = content.get("_class_name") if isinstance(content, dict) else None
     # Transformer2DModel: diffusers' name for both classes when the models were published
     right = f"a {name} is expected in {file.parent}"
-    check(found in (name, "Transformer2DModel"), "model", found, right)
+    check(class_name in (name, "Transformer2DModel"), "model", class_name, right)
     return content
 
 
@@ -114,14 +114,17 @@ def describe(path):
     path = Path(path) if Path(path).exists() else weights.find(str(path))
     file = weights.file_of(path)
     digest = weights.sha256(file)
-    name = next((name for name, own in catalogue.PUBLISHED.items() if own.sha256 == digest), None)
+    name = next(
+        (name for name, published in catalogue.PUBLISHED.items() if published.sha256 == digest),
+        None,
+    )
     if name == catalogue.CLEAN_INCEPTION:  # TorchScript, which is code: its hash must do
         form, tensors = ("Inception", "clean-fid"), {}
     else:
         tensors = read_tensors(file)
         form = next((form for form, tensor in FORMS.items() if tensor in tensors), None)
-    known = ", ".join(" ".join(form) for form in FORMS)
-    right = f"expected the tensors of {known}; a router is for `router info`"
+    forms = ", ".join(" ".join(form) for form in FORMS)
+    right = f"expected the tensors of {forms}; a router is for `router info`"
     check(form, "weights", str(file), right)
     return {
         "path": str(path),
@@ -167,8 +170,8 @@ def _sizes_of_config(config):
 def _sizes_of_uvit(tensors):
     heads = HEADS.get(tensors[MARK].shape[1])
     sizes = asdict(shape_of(tensors, heads))
-    kept = ("width", "depth", "heads", "patch", "sample_size")
-    return {name: sizes[name] for name in kept} | {"num_classes": sizes["num_classes"] - 1}
+    names = ("width", "depth", "heads", "patch", "sample_size")
+    return {name: sizes[name] for name in names} | {"num_classes": sizes["num_classes"] - 1}
 
 
 def _sizes_of_official(tensors):

@@ -23,8 +23,9 @@ def inception(path=None, sha256=None):
     sha256: the whole hash of the file, or its beginning; by default the published one. BadInput
     where the file is missing, has another hash or holds no InceptionV3.
     """
-    path, known = Path(path or inception_path()), catalogue.PUBLISHED[catalogue.INCEPTION]
-    weights.checked(path.name, sha256 or known.sha256, "inception", path.parent)
+    path = Path(path or inception_path())
+    published = catalogue.PUBLISHED[catalogue.INCEPTION]
+    weights.checked(path.name, sha256 or published.sha256, "inception", path.parent)
     return features.inception(path)
 
 
@@ -32,10 +33,10 @@ def clean_inception(folder, device):
     """-> clean-fid's extractor and None, or, where its weights are not in `folder`, None and a
     sentence that says so. BadInput where the file has another hash.
     """
-    known = catalogue.PUBLISHED[catalogue.CLEAN_INCEPTION]
-    if not (folder / known.name).is_file():
-        return None, f"clean_FID is left out: {known.name} of {known.source} is not in {folder}"
-    weights.checked(known.name, known.sha256, "inception", folder)
+    entry = catalogue.PUBLISHED[catalogue.CLEAN_INCEPTION]
+    if not (folder / entry.name).is_file():
+        return None, f"clean_FID is left out: {entry.name} of {entry.source} is not in {folder}"
+    weights.checked(entry.name, entry.sha256, "inception", folder)
     from harmonica.metrics.clean import CleanInception
 
     return CleanInception(folder, device), None

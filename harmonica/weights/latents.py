@@ -34,7 +34,8 @@ def prepare(images, out, vae, *, size, mode="sample", batch=32, progress=iter):
     was begun with other images, size, weights or mode.
     """
     check(mode in MODES, "mode", mode, f"choose one of {', '.join(MODES)}")
-    out, groups = Path(out), sorted({source.group for source in images}, key=_number_or_name)
+    out = Path(out)
+    groups = sorted({source.group for source in images}, key=_number_or_name)
     listing = "\n".join(f"{source.path.name} {source.member} {source.group}" for source in images)
     about = {
         "num_images": len(images),
@@ -45,14 +46,14 @@ def prepare(images, out, vae, *, size, mode="sample", batch=32, progress=iter):
         "vae_sha256": vae.sha256,
         "images_sha256": hashlib.sha256(listing.encode()).hexdigest(),
     }
-    begun = read_json(out / ABOUT) if (out / ABOUT).exists() else about
-    check(isinstance(begun, dict), "out", str(out), f"its {ABOUT} is no record of latents")
-    other = [key for key in about if begun.get(key) != about[key]]
+    stored = read_json(out / ABOUT) if (out / ABOUT).exists() else about
+    check(isinstance(stored, dict), "out", str(out), f"its {ABOUT} is no record of latents")
+    differing = [key for key in about if stored.get(key) != about[key]]
     check(
-        not other,
+        not differing,
         "out",
         str(out),
-        f"it was begun with another {' and '.join(other)}; choose an empty folder",
+        f"it was begun with another {' and '.join(differing)}; choose an empty folder",
     )
     write_json(out / ABOUT, about)
     label = {group: i for i, group in enumerate(groups)}
@@ -132,8 +133,8 @@ def training_images(channels, sample_size):
     count = about.get("num_images") if isinstance(about, dict) else None
     check(isinstance(count, int) and count > 0, "latents", str(folder / ABOUT), AGAIN)
     images, labels = Latents(folder, count), read_array(folder / LABELS, "latents", AGAIN)
-    whole = labels.shape == (count,) and sum(map(len, images.parts)) == count
-    check(whole, "latents", str(folder), f"it is not whole; {AGAIN}")
-    shape, wanted = images.parts[0].shape[1:], (channels, sample_size, sample_size)
-    check(shape == wanted, "latents", shape, f"the model has {wanted}")
+    complete = labels.shape == (count,) and sum(map(len, images.parts)) == count
+    check(complete, "latents", str(folder), f"it is not whole; {AGAIN}")
+    shape, needed = images.parts[0].shape[1:], (channels, sample_size, sample_size)
+    check(shape == needed, "latents", shape, f"the model has {needed}")
     return images, labels

@@ -78,7 +78,8 @@ def prepare(encode, captions, about, out, batch=16, progress=iter):
     write_json(out / "origin.json", about)
     prompts = [*captions, ""]
     for first in progress(range(0, len(prompts), PART)):
-        path, counts = _part(out, first // PART), []
+        path = _part(out, first // PART)
+        counts = []
         if path.exists() and path.with_suffix(".counts.npy").exists():
             continue
         packed = []
@@ -102,15 +103,16 @@ class Prompts:
     """
 
     def __init__(self, spec):
-        self.folder, self.pixels = weights.embeddings(spec), spec.pixels
+        self.folder = weights.embeddings(spec)
+        self.pixels = spec.pixels
         self.about = read_json(self.folder / "about.json")
-        known = (
+        complete = (
             isinstance(self.about, dict)
             and "captions_sha256" in self.about
             and all(isinstance(self.about.get(key), int) for key in ("count", "tokens"))
         )
         check(
-            known,
+            complete,
             "embeddings",
             str(self.folder / "about.json"),
             f"it does not say of what they are; {AGAIN}",
@@ -174,24 +176,27 @@ def _part(folder, number):
 
 
 @lru_cache
-def _open(folder, number, num_captions, most):
+def _open(folder, number, num_captions, longest):
     """Open a part -> its embeddings (tokens, C), memory-mapped, and the num_captions + 1 boundaries
-    between captions in it. most: the largest number of tokens that a caption may have.
+    between captions in it. longest: the largest number of tokens that a caption may have.
     """
     path = _part(folder, number)
     packed = read_array(path, "embeddings", AGAIN, mapped=True)
     counts = read_array(path.with_suffix(".counts.npy"), "embeddings", AGAIN)
-    whole = (
+    consistent = (
         packed.ndim == 2
         and packed.dtype == np.float16
         and counts.shape == (num_captions,)
         and counts.dtype.kind == "i"
     )
     check(
-        whole and 0 <= counts.min() and counts.max() <= most and counts.sum() == len(packed),
+        consistent
+        and 0 <= counts.min()
+        and counts.max() <= longest
+        and counts.sum() == len(packed),
         "embeddings",
         str(path),
-        f"it and its .counts.npy are not those of {num_captions} captions of up to {most} tokens; "
+        f"it and its .counts.npy are not those of {num_captions} captions of up to {longest} tokens; "
         f"{AGAIN}",
     )
     return packed, np.concatenate([[0], np.cumsum(counts)])

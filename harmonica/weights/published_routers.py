@@ -131,13 +131,14 @@ def _cut_at_a_tenth(logits, keep):
     on the wrong side, or too near the threshold, are moved individually. The first row is CLAMP, as
     in HarmoniCa's files.
     """
-    cut, logits = log(TAU / (1 - TAU)), logits.clone()
+    cut = log(TAU / (1 - TAU))
+    logits = logits.clone()
     logits[0] = CLAMP
     if torch.equal(Router(logits=logits, tau=TAU).keep(), keep):
         return logits
-    kept, reused = logits[1:][keep[1:]], logits[1:][~keep[1:]]
-    low = float(reused.max()) if len(reused) else float(kept.min()) - 1
-    high = float(kept.min()) if len(kept) else low + 1
+    computed, reused = logits[1:][keep[1:]], logits[1:][~keep[1:]]
+    low = float(reused.max()) if len(reused) else float(computed.min()) - 1
+    high = float(computed.min()) if len(computed) else low + 1
     logits = logits + (cut - (low + high) / 2)
     logits = torch.where(keep, logits.clamp(min=cut + MARGIN), logits.clamp(max=cut - MARGIN))
     logits[0] = CLAMP

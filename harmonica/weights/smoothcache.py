@@ -21,16 +21,17 @@ PIXART_KINDS = ("attn", "cross", "mlp")
 
 def write(path, router, cur=None):
     """Write a SmoothCache schedule, one list for each block, named by its kind."""
-    keep, kinds = router.schedule(cur).keep, tuple(router.kinds or KINDS)
+    keep = router.schedule(cur).keep
+    kinds = tuple(router.kinds or KINDS)
     names = [f"{kinds[i % len(kinds)]}-{i // len(kinds)}" for i in range(router.num_blocks)]
     lists = {name: keep[:, i].int().tolist() for i, name in enumerate(names)}
     try:
-        same, read_kinds = _mask(lists, path, None, None)
-        whole = read_kinds == kinds and torch.equal(same, keep)
+        read_keep, read_kinds = _mask(lists, path, None, None)
+        matches = read_kinds == kinds and torch.equal(read_keep, keep)
     except BadInput:
-        whole = False
+        matches = False
     right = "SmoothCache's lists are of whole blocks of attn, mlp or of attn, cross, mlp"
-    check(whole, "out", f"{router.num_blocks} blocks of {', '.join(kinds)}", right)
+    check(matches, "out", f"{router.num_blocks} blocks of {', '.join(kinds)}", right)
     write_json(path, lists)
 
 

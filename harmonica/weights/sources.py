@@ -37,17 +37,22 @@ def below(folder):
     files = list(files_below(folder))
     tars = [path for path in files if path.suffix == ".tar" and path.parent == folder]
     if tars:
-        used, parts = tars, [_of_tar(tar) for tar in tars]
-        found = [source for part, _ in parts for source in part]
-        others = [other for _, part in parts for other in part]
+        used_files = tars
+        parts = [_of_tar(tar) for tar in tars]
+        sources = [source for part, _ in parts for source in part]
+        other_files = [path for _, part in parts for path in part]
     else:
-        used = [path for path in files if path.parent != folder and path.suffix.lower() in ENDINGS]
-        found = [Source(path, None, path.relative_to(folder).parts[0]) for path in used]
-        others = []
+        used_files = [
+            path for path in files if path.parent != folder and path.suffix.lower() in ENDINGS
+        ]
+        sources = [Source(path, None, path.relative_to(folder).parts[0]) for path in used_files]
+        other_files = []
     right = f"there are no class folders with {', '.join(ENDINGS)} files in it, and no tars"
-    check(found, "images", str(folder), right)
-    used = set(used)
-    return found, left_out(folder, [path for path in files if path not in used] + others)
+    check(sources, "images", str(folder), right)
+    used_files = set(used_files)
+    return sources, left_out(
+        folder, [path for path in files if path not in used_files] + other_files
+    )
 
 
 def read(source):
@@ -61,7 +66,7 @@ def read(source):
 
 def _of_tar(path):
     """-> the images in a tar, the names of its other files."""
-    names, classes, others = [], {}, []
+    names, classes, other_files = [], {}, []
     with _reading(path), tarfile.open(path) as tar:
         for member in tar:
             stem, ending = os.path.splitext(member.name)
@@ -71,7 +76,7 @@ def _of_tar(path):
             elif ending.lower() in ENDINGS:
                 names.append(member.name)
             elif not member.isdir():
-                others.append(Path(member.name))
+                other_files.append(Path(member.name))
         _whole(tar)
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     check(not twice, f"images: {path}", twice, "it holds two files of that name")
@@ -79,7 +84,7 @@ def _of_tar(path):
         classes.get(os.path.splitext(name)[0]) or Path(name).parent.name or path.stem
         for name in sorted(names)
     ]
-    return [Source(path, name, group) for name, group in zip(sorted(names), groups)], others
+    return [Source(path, name, group) for name, group in zip(sorted(names), groups)], other_files
 
 
 def _whole(tar):
@@ -104,7 +109,7 @@ def _reading(path, member=""):
     except BadInput:
         raise
     except Exception as error:  # tarfile and its decompressors raise almost anything
-        where = f"{path} {member}".strip()
+        label = f"{path} {member}".strip()
         raise BadInput(
-            f"images: {where} cannot be read ({first_line(error)}); copy it anew or take it out"
+            f"images: {label} cannot be read ({first_line(error)}); copy it anew or take it out"
         ) from None

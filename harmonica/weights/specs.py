@@ -30,8 +30,8 @@ class PromptSpec(FileSpec):
 
     def __post_init__(self):
         right = "it must be at least 1, or left out"
-        known = self.guided_channels is None or self.guided_channels >= 1
-        check(known, "guided_channels", self.guided_channels, right)
+        allowed = self.guided_channels is None or self.guided_channels >= 1
+        check(allowed, "guided_channels", self.guided_channels, right)
 
 
 @dataclass(frozen=True, kw_only=True)

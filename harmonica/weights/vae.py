@@ -46,12 +46,12 @@ class Vae:
         x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float() / 127.5 - 1
         with float32_products("ieee"):
             posterior = self.model.encode(x).latent_dist
-        found = (
+        latents = (
             posterior.mean
             if noise is None
             else posterior.mean + posterior.std * noise.to(self.device)
         )
-        return (self.scale * found).cpu().numpy()
+        return (self.scale * latents).cpu().numpy()
 
 
 @torch.no_grad()
