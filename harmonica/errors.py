@@ -23,9 +23,9 @@ def sentence(error):
     if isinstance(error, BadInput):
         return " ".join(str(error).splitlines())
     if isinstance(error, OSError):
-        where = error.filename or "the system"
-        return " ".join(f"{where}: {error.strerror or error}; {KEPT}".splitlines())
-    if isinstance(error, MemoryError) or any(words in str(error) for words in MEMORY):
+        source = error.filename or "the system"
+        return " ".join(f"{source}: {error.strerror or error}; {KEPT}".splitlines())
+    if isinstance(error, MemoryError) or any(phrase in str(error) for phrase in MEMORY):
         first = (str(error).splitlines() or ["none is left"])[0][:200]
         return f"memory: {first}; a smaller batch or fewer processes need less; {KEPT}"
     return None

@@ -36,8 +36,8 @@ def atomic(path):
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
-        own = (None, temporary, *path.parents)
-        if error.errno is None or error.filename not in (*own, *map(str, own)):
+        own_paths = (None, temporary, *path.parents)
+        if error.errno is None or error.filename not in (*own_paths, *map(str, own_paths)):
             raise  # an error about another file, raised inside the `with` block
         reason = f"cannot be written: {error.strerror}"
         raise OSError(error.errno, reason, str(path)) from None
@@ -118,8 +118,8 @@ def is_whole_tensors(path):
 
 def first_line(error):
     """An error's message on one line, cut to 150 characters."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return said[:150]
+    message = " ".join(str(error).split()) or type(error).__name__
+    return message[:150]
 
 
 def save_state(path, tensors, about):
@@ -133,9 +133,9 @@ def save_state(path, tensors, about):
         temporary.write_bytes(save(tensors, {"about": json.dumps(about)}))
 
 
-def load_state(path, what="training state", again="train from the start"):
+def load_state(path, kind="training state", remedy="train from the start"):
     """-> {name: tensor}, about; None where there is no such file. BadInput where it is damaged; its
-    message calls the file `what` and says that deleting it means to `again`.
+    message calls the file `kind` and says that deleting it means to `remedy`.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -147,7 +147,7 @@ def load_state(path, what="training state", again="train from the start"):
             return tensors, json.loads(file.metadata()["about"])
     except (SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
         raise BadInput(
-            f"state: {path} is not a whole {what} ({error}); delete it to {again}"
+            f"state: {path} is not a whole {kind} ({error}); delete it to {remedy}"
         ) from None
 
 
@@ -184,15 +184,15 @@ def at_work(folder, name):
 
 def holders(folder):
     """-> for each lock in `folder` that is held, a sentence with its process and its name."""
-    found = []
+    sentences = []
     for path in sorted(folder.glob("*.lock")):
         lock = FileLock(path)
         try:
             lock.acquire(timeout=0)
             lock.release()
         except Timeout:
-            found.append(f"{_holder(folder, path.stem)} ({path.stem})")
-    return found
+            sentences.append(f"{_holder(folder, path.stem)} ({path.stem})")
+    return sentences
 
 
 @contextmanager

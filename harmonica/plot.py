@@ -80,10 +80,12 @@ def heat_map(router, path, cur=None):
     """
     ending = str(path).rpartition(".")[2]
     check(ending in ("png", "pdf"), "plot", str(path), "its name must end in .png or .pdf")
-    scores, kinds = np.asarray(router.scores), kinds_of(router)
+    scores = np.asarray(router.scores)
+    kinds = kinds_of(router)
     trained_for = router.about.get("training", {}).get("cur_percent")
     reused = ~np.asarray(router.keep(trained_for if cur is None else cur))
-    panels, num_steps = len(kinds), len(scores)
+    panels = len(kinds)
+    num_steps = len(scores)
     columns = scores.shape[1] // panels
     with drawing([path], 1.4 + panels * (0.5 + 0.16 * columns), 1.3 + 0.16 * num_steps) as figure:
         axes = figure.subplots(1, panels, sharey=True, squeeze=False)[0]
@@ -122,13 +124,13 @@ def draw_scores(axes, scores, *, tau, reused, kinds):
     with a line around the entries r <= tau. -> the last image, for a colour bar.
     """
     for offset, (ax, kind) in enumerate(zip(axes, kinds)):
-        own = scores[:, offset :: len(kinds)]
+        kind_scores = scores[:, offset :: len(kinds)]
         image = ax.imshow(
-            own, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest"
+            kind_scores, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest"
         )
         _hatch(ax, reused[:, offset :: len(kinds)])
-        _outline(ax, own <= tau)
-        _label(ax, kind, own.shape)
+        _outline(ax, kind_scores <= tau)
+        _label(ax, kind, kind_scores.shape)
     return image
 
 
@@ -137,17 +139,17 @@ def draw_mask(axes, keep, predicted, *, kinds):
     score (computed) and the lowest (reused): hatched where skipped, a lighter blue where predicted.
     """
     for offset, (ax, kind) in enumerate(zip(axes, kinds)):
-        own = keep[:, offset :: len(kinds)]
-        _entries(ax, own, predicted[:, offset :: len(kinds)])
-        _hatch(ax, ~own)
-        _label(ax, kind, own.shape)
+        kind_keep = keep[:, offset :: len(kinds)]
+        _entries(ax, kind_keep, predicted[:, offset :: len(kinds)])
+        _hatch(ax, ~kind_keep)
+        _label(ax, kind, kind_keep.shape)
 
 
 def _entries(ax, keep, predicted):
     """Draw the entries (T, n) in the colours of FILLS."""
-    what = np.where(keep, 0, np.where(predicted, 2, 1))
+    fills = np.where(keep, 0, np.where(predicted, 2, 1))
     colours = ListedColormap(list(FILLS.values()))
-    ax.imshow(what, cmap=colours, vmin=0, vmax=2, aspect="auto", interpolation="nearest")
+    ax.imshow(fills, cmap=colours, vmin=0, vmax=2, aspect="auto", interpolation="nearest")
 
 
 def _label(ax, kind, shape):
@@ -189,22 +191,22 @@ def _patch(fill, hatch=None):
     return Rectangle((0, 0), 1, 1, facecolor=fill, hatch=hatch, edgecolor="white", linewidth=0)
 
 
-def _hatch(ax, inside):
+def _hatch(ax, mask):
     """Hatch the cells that are True in a mask (T, n), as one patch."""
     cells = [
         Path.unit_rectangle().vertices + (block - 0.5, step - 0.5)
-        for step, block in np.argwhere(inside)
+        for step, block in np.argwhere(mask)
     ]
     if cells:
-        whole = Path.make_compound_path(
+        patch = Path.make_compound_path(
             *(Path(cell, Path.unit_rectangle().codes) for cell in cells)
         )
-        ax.add_patch(PathPatch(whole, fill=False, hatch="////", edgecolor="white", linewidth=0))
+        ax.add_patch(PathPatch(patch, fill=False, hatch="////", edgecolor="white", linewidth=0))
 
 
-def _outline(ax, inside):
+def _outline(ax, mask):
     """Draw a line along the border of the cells that are True in a mask (T, n)."""
-    padded = np.pad(inside, 1)
+    padded = np.pad(mask, 1)
     lines = [
         ((x - 0.5, y - 0.5), (x - 0.5, y + 0.5))
         for y, x in np.argwhere(padded[1:-1, 1:] != padded[1:-1, :-1])

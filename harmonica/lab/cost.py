@@ -19,7 +19,8 @@ from harmonica.fast.steps import held_features
 from harmonica.method.schedules import cur_percent, full
 from harmonica.weights import catalogue
 
-DIT_XL, HEADS = {"width": 1152, "depth": 28, "patch": 2, "heads": 16}, 4
+DIT_XL = {"width": 1152, "depth": 28, "patch": 2, "heads": 16}
+HEADS = 4
 TOKENS = {"DiT-XL/2 256": 256, "DiT-XL/2 512": 1024}
 TOKENS |= {name: file.tokens for name, file in catalogue.PUBLISHED.items() if file.tokens}
 
@@ -47,19 +48,24 @@ def counts_of(model):
     model is built on the meta device, so no weights are needed and nothing is computed.
     """
     about = manifest().get(model, {})
-    own = about.get("training")
-    text = own and "text_width" in own or model in TOKENS and model.startswith("PixArt-alpha/")
-    if not own and model not in TOKENS:
+    training = about.get("training")
+    text = (
+        training
+        and "text_width" in training
+        or model in TOKENS
+        and model.startswith("PixArt-alpha/")
+    )
+    if not training and model not in TOKENS:
         return None
     with torch.device("meta"):
         if about.get("family") == "uvit" or model == catalogue.UVIT:
-            return _of_uvit(own)
-        return _of_pixart(model, own) if text else _of_dit(model, own)
+            return _of_uvit(training)
+        return _of_pixart(model, training) if text else _of_dit(model, training)
 
 
-def _of_dit(model, own):
-    if own:
-        shape = {name: own[name] for name in ("width", "depth", "patch")}
+def _of_dit(model, training):
+    if training:
+        shape = {name: training[name] for name in ("width", "depth", "patch")}
         built = build(
             **shape,
             heads=HEADS,
@@ -79,37 +85,39 @@ def _of_dit(model, own):
     return count(DiT(built.to("meta")), torch.zeros(1, dtype=torch.long))
 
 
-def _of_uvit(own):
+def _of_uvit(training):
     sizes = {"sample_size": 32, "channels": 4, "num_classes": 1001}
-    if own:
+    if training:
         sizes = {"sample_size": 8, "channels": 1, "num_classes": 11}
-    shape = {name: (own or DIT_XL)[name] for name in ("width", "depth", "patch", "heads")}
+    shape = {name: (training or DIT_XL)[name] for name in ("width", "depth", "patch", "heads")}
     return count(UViT(UViTModel(Shape(**shape, **sizes))), torch.zeros(1, dtype=torch.long))
 
 
-def _of_pixart(model, own):
+def _of_pixart(model, shape):
     from diffusers import PixArtTransformer2DModel  # also imports T5's library, so only for text
 
     from harmonica.backbones.pixart import PixArt, TextCond
     from harmonica.digits.pixart_folder import MOST_BYTES
 
-    sizes, sigma = {}, "Sigma" in model
-    if own:
-        size, channels, captions, tokens = 8, 1, own["text_width"], MOST_BYTES
+    sizes = {}
+    sigma = "Sigma" in model
+    if shape:
+        size, channels, captions, tokens = 8, 1, shape["text_width"], MOST_BYTES
     else:
-        own, size = DIT_XL, 2 * isqrt(TOKENS[model])
+        shape = DIT_XL
+        size = 2 * isqrt(TOKENS[model])
         channels, captions, tokens = 4, 4096, 300 if sigma else 120
         if size == 128 and not sigma:
             sizes = {"resolution": torch.ones(1, 2), "aspect_ratio": torch.ones(1, 1)}
     transformer = PixArtTransformer2DModel(
-        num_attention_heads=own["heads"],
-        attention_head_dim=own["width"] // own["heads"],
+        num_attention_heads=shape["heads"],
+        attention_head_dim=shape["width"] // shape["heads"],
         in_channels=channels,
         out_channels=2 * channels,
-        num_layers=own["depth"],
-        cross_attention_dim=own["width"],
+        num_layers=shape["depth"],
+        cross_attention_dim=shape["width"],
         sample_size=size,
-        patch_size=own["patch"],
+        patch_size=shape["patch"],
         caption_channels=captions,
         interpolation_scale=1,
         use_additional_conditions=bool(sizes),
@@ -123,13 +131,13 @@ def summary(counts, keep, against, halves=1, element_bytes=4, weights=None, orig
     refers to. element_bytes: bytes of one number of a feature. weights: those of a Schedule, for
     predicted entries. original: of a compressed model, the Counts of the uncompressed one.
     """
-    plain = macs(original or counts, full(against, len(counts.blocks)), halves)
-    own = macs(counts, keep, halves)
+    uncached_macs = macs(original or counts, full(against, len(counts.blocks)), halves)
+    cached_macs = macs(counts, keep, halves)
     elements = int(live_elements(counts, keep, weights).max()) * halves
     return {
-        "macs": own,
+        "macs": cached_macs,
         "cur_percent": cur_percent(keep),
-        "speedup_theoretical": plain / own,
+        "speedup_theoretical": uncached_macs / cached_macs,
         "cache_elements_per_image": elements,
         "cache_bytes_per_image": elements * element_bytes,
     }

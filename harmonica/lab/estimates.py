@@ -63,8 +63,8 @@ def seconds(artefact):
     if artefact.kind == "compressed":
         return machine.start_s + _compressing_s(artefact.model, machine)
     if artefact.kind == "run":
-        one = _sampling_s(artefact, machine) + _decoding_s(artefact, machine)
-        return machine.start_s + artefact.num_images * one
+        image_s = _sampling_s(artefact, machine) + _decoding_s(artefact, machine)
+        return machine.start_s + artefact.num_images * image_s
     times = (artefact.repeats + 1) * machine.overhead
     if artefact.kind == "training":
         return machine.start_s + times * sum(
@@ -157,8 +157,8 @@ def forward_macs(model):
 def _shape(model):
     """-> tokens, width, depth, whether the model has cross-attention to text."""
     if model.scale == "paper":
-        known = catalogue.PUBLISHED.get(model.name)
-        count = known.tokens if known and known.tokens else 256
+        published = catalogue.PUBLISHED.get(model.name)
+        count = published.tokens if published and published.tokens else 256
         depth = DEPTH + (model.name == catalogue.UVIT)
         return count, WIDTH, depth, model.prompts is not None
     about = manifest()[model.name]
@@ -182,7 +182,8 @@ def search_bytes(schedule):
     """Bytes that a search with a published model takes if all features stay on the GPU: weights,
     features of a batch of walks (predicted and computed ones), autograd's graph of one step.
     """
-    settings, blocks = schedule.settings, DEPTH * (3 if schedule.model.prompts else 2)
+    settings = schedule.settings
+    blocks = DEPTH * (3 if schedule.model.prompts else 2)
     share = settings.predict * schedule.cur_percent / 100
     walked = schedule.num_steps * blocks * (1 + share)
     graph = SAVED_PER_LAYER[False] * blocks / 2

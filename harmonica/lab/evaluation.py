@@ -35,7 +35,7 @@ def by_adm(run, store):
         reference = extractors.reference(next(blocks_of(run, store)).shape[-1])
     inception = _inception(run.images and run.images.inception)
     second_opinion, left_out = _clean(inception.device)
-    found = adm.evaluate_images(
+    metrics = adm.evaluate_images(
         blocks_of(run, store),
         reference,
         inception=inception,
@@ -43,9 +43,9 @@ def by_adm(run, store):
         clean=second_opinion,
     )
     if run.images and run.images.clip:
-        found |= _clip_score(run, store)
+        metrics |= _clip_score(run, store)
     return (
-        found
+        metrics
         | ({"clean_FID_left_out": left_out} if left_out else {})
         | ({"x_mse_curve": _curve(run, store)} if run.images else {})
     )
@@ -56,7 +56,8 @@ def by_judge(run, store):
     model's images from independent noise; x0_mse and its curve against the uncached run from the
     same noise; agreement: per cent of the images that the judge classifies as their label.
     """
-    images, scale = load_samples(run, store), run.model.scale
+    images = load_samples(run, store)
+    scale = run.model.scale
     generated = _features(images, scale)
     uncached = load_samples(run.baseline(), store)
     reference = _features(load_samples(run.reference(), store), scale)
@@ -81,11 +82,11 @@ def _curve(run, store):
     """
     if run.num_steps != run.against:
         return None
-    own, uncached = (
+    latents, uncached = (
         read_array(trajectory_path(store.samples(r)), "samples", "give the command again")
         for r in (run, run.baseline())
     )
-    return np.square(own - uncached, dtype=np.float64).mean(axis=(1, 2, 3, 4)).tolist()
+    return np.square(latents - uncached, dtype=np.float64).mean(axis=(1, 2, 3, 4)).tolist()
 
 
 def _clip_score(run, store):

@@ -27,9 +27,9 @@ def measure(spec, store):
     )
     uncached = seconds[spec.runs[0].id]
     rows = {}
-    for run_id, own in seconds.items():
-        latency, latency_iqr = cost.quartiles([1000 * s for s in own])
-        speedup, speedup_iqr = cost.quartiles([u / s for u, s in zip(uncached, own)])
+    for run_id, run_seconds in seconds.items():
+        latency, latency_iqr = cost.quartiles([1000 * s for s in run_seconds])
+        speedup, speedup_iqr = cost.quartiles([u / s for u, s in zip(uncached, run_seconds)])
         rows[run_id] = {
             "latency_ms": latency,
             "latency_iqr_ms": latency_iqr,
@@ -42,7 +42,7 @@ def measure(spec, store):
 def _sampler_of(run, batch, store):
     """-> a function that generates one batch under the run's schedule."""
     loaded = load_model(run.model, run.precision, store)
-    own, _ = schedule_of(run, store, loaded.backbone.num_blocks)
+    schedule, _ = schedule_of(run, store, loaded.backbone.num_blocks)
     sampler = samplers.load(run.sampler)
     x = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=range(batch)), loaded.shape).to(
         loaded.device
@@ -56,7 +56,8 @@ def _sampler_of(run, batch, store):
         noise=lambda step: x,  # the same at every step: drawing noise is not timed
     )
     forward = follow(
-        denoiser, compile_mask(loaded.backbone, own.keep, run.backend or "eager", own.weights)
+        denoiser,
+        compile_mask(loaded.backbone, schedule.keep, run.backend or "eager", schedule.weights),
     )
 
     def sample():

@@ -87,25 +87,26 @@ def make_shard(run, store, shard, num_shards, progress=iter):
 def _sample(run, store, progress=iter, shard=0, num_shards=1):
     """Sample what is missing of a run or shard -> its model, schedule and natural CUR."""
     loaded = load_model(run.model, run.precision, store)
-    own, natural = schedule_of(run, store, loaded.backbone.num_blocks)
-    plan = compile_mask(loaded.backbone, own.keep, run.backend or "eager", own.weights)
+    schedule, natural = schedule_of(run, store, loaded.backbone.num_blocks)
+    plan = compile_mask(loaded.backbone, schedule.keep, run.backend or "eager", schedule.weights)
     for block in progress(missing_blocks(run, store, shard, num_shards)):
         make_block(loaded, run, plan, block, store.samples(run))
-    return loaded, own, natural
+    return loaded, schedule, natural
 
 
 def _compressed(spec, store, progress):
-    loaded, path = load_model(spec.model.original), store.compressed_path(spec)
+    loaded = load_model(spec.model.original)
+    path = store.compressed_path(spec)
     settings = spec.model.compression
     with float32_products("ieee"):
-        made = transform.compress(loaded, settings, store.state_path(spec), progress)
+        compressed = transform.compress(loaded, settings, store.state_path(spec), progress)
     if ranks.is_first():
-        transform.save(path, *made)
+        transform.save(path, *compressed)
     smaller = load_model(spec.model, store=store) if ranks.is_first() else loaded
     return {
         "metrics": {
             "bits": settings.bits,
-            "stored_bytes": num_bytes(made[0]),
+            "stored_bytes": num_bytes(compressed[0]),
             "original_bytes": num_bytes(dict(loaded.backbone.model.named_parameters())),
             "block_macs": sum(_counted(smaller).blocks),
             "original_block_macs": sum(_counted(loaded).blocks),
@@ -146,21 +147,22 @@ def _router(spec, store, progress):
 
 def _schedule(spec, store, progress):
     with float32_products("ieee"):
-        own, metrics = make_schedule(spec, store, progress)
+        schedule, metrics = make_schedule(spec, store, progress)
     if ranks.is_first():
-        own.save(store.schedule_path(spec))
+        schedule.save(store.schedule_path(spec))
     return {"metrics": metrics}
 
 
 def _run(run, store, progress):
-    loaded, own, natural = _sample(run, store, progress)
+    loaded, schedule, natural = _sample(run, store, progress)
     halves = 1 if run.guidance == 1 else 2
-    counts, original = _counted(loaded), None
+    counts = _counted(loaded)
+    original = None
     if run.model.compression:
         original = _counted(load_model(run.model.original, run.precision))
     element_bytes = next(loaded.backbone.parameters()).element_size()
     spent = cost.summary(
-        counts, own.keep, run.against, halves, element_bytes, own.weights, original
+        counts, schedule.keep, run.against, halves, element_bytes, schedule.weights, original
     )
     if run.noise == "reference":
         return {"metrics": {"num_images": run.num_images}, "cost": spent}
@@ -168,7 +170,7 @@ def _run(run, store, progress):
 
     return {
         "metrics": evaluate(run, store),
-        "keep": ["".join(str(int(k)) for k in row) for row in own.keep.tolist()],
+        "keep": ["".join(str(int(k)) for k in row) for row in schedule.keep.tolist()],
         "cost": {**spent, "cur_natural_percent": natural},
     }
 

@@ -172,9 +172,9 @@ class ScheduleSpec:
         base = f"fora{self.interval}" if self.interval else ""
         base += self.router.training.method if self.router else ""
         base += self.mask.method if self.mask else ""
-        own = f"taylor{self.order}" if self.order else self.making
+        making = f"taylor{self.order}" if self.order else self.making
         predicted = "-predicted" * (self.making == "search" and self.settings.predict)
-        return f"{base}-{own}".strip("-") + predicted + "-macs" * self.by_macs
+        return f"{base}-{making}".strip("-") + predicted + "-macs" * self.by_macs
 
     @property
     def id(self):
@@ -185,16 +185,19 @@ class ScheduleSpec:
         return self.model.needs() + [need for need in (self.router, self.mask) if need]
 
 
-def check_choice(spec, field, known, optional=False):
-    value, right = getattr(spec, field), f"choose one of {', '.join(known)}"
+def check_choice(spec, field, choices, optional=False):
+    value, right = getattr(spec, field), f"choose one of {', '.join(choices)}"
     if not (optional and value is None):
-        check(value in known, field, value, right + (", or leave it out" if optional else ""))
+        check(value in choices, field, value, right + (", or leave it out" if optional else ""))
 
 
 def check_cur(percent, num_steps):
-    most = 100 * (num_steps - 1) / num_steps
+    max_percent = 100 * (num_steps - 1) / num_steps
     check(
-        0 <= percent <= most, "cur_percent", percent, f"with T = {num_steps} it lies in 0..{most:g}"
+        0 <= percent <= max_percent,
+        "cur_percent",
+        percent,
+        f"with T = {num_steps} it lies in 0..{max_percent:g}",
     )
 
 

@@ -14,14 +14,14 @@ def missing_files(artefacts):
     artefacts are not looked at: they read what their runs read.
     """
     kinds = ("compressed", "router", "run")
-    wanted = [a for a in artefacts if a.kind in kinds and a.model.scale == "paper"]
-    sentences = _missing_latents(wanted)
-    lookups = [(weights.find, name, "file") for name in names(wanted)]
+    of_paper = [a for a in artefacts if a.kind in kinds and a.model.scale == "paper"]
+    sentences = _missing_latents(of_paper)
+    lookups = [(weights.find, name, "file") for name in names(of_paper)]
     lookups += [
         (weights.checked_router, router.name, router.sha256)
-        for router in _published_routers(wanted)
+        for router in _published_routers(of_paper)
     ]
-    prompts = {a.model.prompts for a in wanted if a.model.prompts}
+    prompts = {a.model.prompts for a in of_paper if a.model.prompts}
     lookups += [(weights.embeddings, captions) for captions in prompts]
     for find, *arguments in lookups:
         try:
@@ -33,7 +33,7 @@ def missing_files(artefacts):
 
 def names(artefacts):
     """-> names below weights.folder() of everything that these artefacts read there, once each."""
-    found = {}
+    read_names = {}
     for artefact in artefacts:
         null = artefact.model.prompts and artefact.model.prompts.null
         read = [artefact.model.name, null and null.name]
@@ -42,8 +42,8 @@ def names(artefacts):
             inception = images.inception or catalogue.PUBLISHED[catalogue.INCEPTION]
             read += [images.decoder.name, inception.name, images.reference]
             read += [images.clip and images.clip.name, prompts and prompts.name]
-        found |= {name: True for name in read if name}
-    return list(found)
+        read_names |= {name: True for name in read if name}
+    return list(read_names)
 
 
 def _missing_latents(artefacts):
@@ -67,5 +67,5 @@ def _reads_images(artefact):
 
 
 def _published_routers(artefacts):
-    found = {a.published for a in artefacts if a.kind == "run" and a.published}
-    return sorted(found, key=lambda router: router.name)
+    routers = {a.published for a in artefacts if a.kind == "run" and a.published}
+    return sorted(routers, key=lambda router: router.name)

@@ -27,10 +27,10 @@ def make_all(artefacts, root, jobs):
     if not missing:
         return {}
     jobs = min(jobs, len(missing))
-    left = duration(sum(map(estimates.seconds, missing)) / jobs)
+    remaining = duration(sum(map(estimates.seconds, missing)) / jobs)
     print(
-        f"{count(len(missing), 'artefact')} to make, about {left} with {count(jobs, 'process')}; "
-        f"records go to {root}",
+        f"{count(len(missing), 'artefact')} to make, about {remaining} with "
+        f"{count(jobs, 'process')}; records go to {root}",
         flush=True,
     )
     try:
@@ -49,7 +49,8 @@ class _Making:
         self.root, self.jobs, self.total = root, jobs, len(missing)
         longest_first = sorted(missing, key=estimates.seconds, reverse=True)  # all end together
         self.todo = {artefact.id: artefact for artefact in longest_first}
-        self.running, self.failed, self.begin = {}, {}, time.monotonic()
+        self.running, self.failed = {}, {}
+        self.begin = time.monotonic()
 
     def run(self):
         """-> {id: reason} of what failed."""
@@ -58,11 +59,11 @@ class _Making:
             while self.todo or self.running:
                 self._start_ready(pool)
                 seconds = REPORT_S if bar.disable else None  # no bar: a line now and then
-                done = wait(self.running, seconds, FIRST_COMPLETED).done
-                for future in done:
+                ended = wait(self.running, seconds, FIRST_COMPLETED).done
+                for future in ended:
                     self._ended(future)
                     bar.update()
-                if not done:
+                if not ended:
                     self._say(f"at work: {', '.join(self.running.values())}")
         return self.failed
 
@@ -84,16 +85,16 @@ class _Making:
     def _fail(self, id_, reason):
         """Note as failed an artefact and everything that needs it."""
         self.failed[id_] = reason
-        for other in with_needs(self.todo.values()):
-            blocked = [need.id for need in other.needs() if need.id in self.failed]
-            if blocked and other.id in self.todo:
-                del self.todo[other.id]
-                self.failed[other.id] = f"needs {blocked[0]}, which failed"
+        for dependant in with_needs(self.todo.values()):
+            blocked = [need.id for need in dependant.needs() if need.id in self.failed]
+            if blocked and dependant.id in self.todo:
+                del self.todo[dependant.id]
+                self.failed[dependant.id] = f"needs {blocked[0]}, which failed"
 
-    def _say(self, what):
-        done = self.total - len(self.todo) - len(self.running)
+    def _say(self, text):
+        num_done = self.total - len(self.todo) - len(self.running)
         seconds = time.monotonic() - self.begin
-        tqdm.write(f"[{done}/{self.total}] {what}  ({seconds:.0f} s)", file=sys.stdout)
+        tqdm.write(f"[{num_done}/{self.total}] {text}  ({seconds:.0f} s)", file=sys.stdout)
         sys.stdout.flush()
 
 

@@ -33,7 +33,7 @@ def make_schedule(spec, store, progress=iter):
     """Make the schedule of a ScheduleSpec, whose needs are there -> Schedule, metrics to record."""
     loaded = load_model(spec.model, store=store)
     walk = ModelWalk(loaded, samplers.load(spec.sampler), spec.num_steps, spec.guidance)
-    own, metrics = MAKINGS[spec.making](spec, store, loaded, walk, progress)
+    schedule, metrics = MAKINGS[spec.making](spec, store, loaded, walk, progress)
     about = {
         "method": spec.method,
         "model": spec.model.label,
@@ -45,12 +45,15 @@ def make_schedule(spec, store, progress=iter):
         **metrics,
     }
     timesteps = tuple(walk.timesteps)
-    made = Schedule(keep=own.keep, weights=own.weights, timesteps=timesteps, about=about)
-    return made, {"cur_percent": made.cur_percent, **metrics}
+    described = Schedule(
+        keep=schedule.keep, weights=schedule.weights, timesteps=timesteps, about=about
+    )
+    return described, {"cur_percent": described.cur_percent, **metrics}
 
 
 def _search(spec, store, loaded, walk, progress):
-    blocks, costs = walk.num_blocks, None
+    blocks = walk.num_blocks
+    costs = None
     target = schedules.budget(spec.cur_percent, spec.num_steps, blocks)
     if spec.by_macs:
         costs = np.array(count(loaded.backbone, loaded.cond([0])).blocks)
@@ -65,9 +68,9 @@ def _search(spec, store, loaded, walk, progress):
         state_path=store.state_path(spec),
         bar=bar if hasattr(bar, "set_description") else None,
     )
-    own = search.run()[target]
+    schedule = search.run()[target]
     forwards = search.state.values["forwards"]
-    return own, {"error_held_back": search.held_back(own), "forwards": forwards}
+    return schedule, {"error_held_back": search.held_back(schedule), "forwards": forwards}
 
 
 def _too_large(spec, device):
@@ -90,8 +93,8 @@ def _mask(spec, store, walk):
 
 def _fitted(spec, store, loaded, walk, progress):
     images = spec.settings.images
-    own = fit(walk, _mask(spec, store, walk), spec.settings.seed, range(images))
-    return own, {"forwards": images * spec.num_steps}
+    schedule = fit(walk, _mask(spec, store, walk), spec.settings.seed, range(images))
+    return schedule, {"forwards": images * spec.num_steps}
 
 
 def _taylor(spec, store, loaded, walk, progress):
@@ -102,15 +105,16 @@ def _taylor(spec, store, loaded, walk, progress):
 def _smoothcache(spec, store, loaded, walk, progress):
     reused = schedules.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
     images, seed = spec.settings.images, spec.settings.seed
-    own = baselines.smoothcache(walk, seed, range(images), reused, loaded.backbone.kinds)
-    return own, {"forwards": images * spec.num_steps}
+    schedule = baselines.smoothcache(walk, seed, range(images), reused, loaded.backbone.kinds)
+    return schedule, {"forwards": images * spec.num_steps}
 
 
 def _evolution(spec, store, loaded, walk, progress):
     reused = schedules.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
-    walks, settings = spec.forwards // spec.num_steps, spec.settings
-    own = baselines.evolve(walk, reused, walks, settings.seed, images=settings.images)
-    return own, {"forwards": spec.forwards}
+    walks = spec.forwards // spec.num_steps
+    settings = spec.settings
+    schedule = baselines.evolve(walk, reused, walks, settings.seed, images=settings.images)
+    return schedule, {"forwards": spec.forwards}
 
 
 MAKINGS = {
@@ -146,10 +150,10 @@ def schedule_of(run, store, num_blocks):
 
 def _made(run, store, num_blocks):
     path = store.schedule_path(run.made)
-    own = schedule_files.load(path)
-    _check_shape("schedule", path, own.keep.shape, run, num_blocks)
-    _check_model(path, own.about, run.made, store)
-    return own
+    schedule = schedule_files.load(path)
+    _check_shape("schedule", path, schedule.keep.shape, run, num_blocks)
+    _check_model(path, schedule.about, run.made, store)
+    return schedule
 
 
 def _router(run, store, num_blocks):

@@ -99,10 +99,10 @@ class RunSpec:
             self.interval,
             f"only {', '.join(AT_INTERVALS)} take one, 3 or more; without one it is 2",
         )
-        free = self.router is not None and self.router.training.beta is not None
+        fixed_beta = self.router is not None and self.router.training.beta is not None
         needed = self.schedule == "random" or self.router is not None
         check(
-            free or (self.cur_percent is not None) == needed,
+            fixed_beta or (self.cur_percent is not None) == needed,
             "cur_percent",
             self.cur_percent,
             "random schedules and routers steered to one need one, and no other schedule takes one",
@@ -111,11 +111,11 @@ class RunSpec:
             check_cur(self.cur_percent, self.num_steps)
         for field in ("reuse_last_step", "transferred"):
             value = getattr(self, field)
-            given = self.router if field == "reuse_last_step" else self.router or self.made
+            source = self.router if field == "reuse_last_step" else self.router or self.made
             right = (
                 "it is True or False, and True only with a router (or a made schedule, transferred)"
             )
-            check(value is False or value is True and given is not None, field, value, right)
+            check(value is False or value is True and source is not None, field, value, right)
         check(
             not self.reuse_last_step or (self.cur_percent or 0) * self.num_steps >= 100,
             "reuse_last_step",
@@ -139,8 +139,8 @@ class RunSpec:
     def _check_made(self):
         fields = ("model", "sampler", "guidance")
         for field in ("num_steps", *(() if self.transferred else fields)):
-            own, theirs = getattr(self, field), getattr(self.made, field)
-            check(theirs == own, f"made's {field}", theirs, f"the run has {own!r}")
+            value, made_value = getattr(self, field), getattr(self.made, field)
+            check(made_value == value, f"made's {field}", made_value, f"the run has {value!r}")
         same = all(getattr(self.made, field) == getattr(self, field) for field in fields)
         right = "the schedule was made for this very model, sampler and guidance"
         check(not (self.transferred and same), "transferred", True, right)
@@ -155,9 +155,9 @@ class RunSpec:
         if self.made:
             method = self.made.method + ids.cur(self.made.cur_percent)
         fewer = f"of{self.against}" if self.num_steps != self.against else ""
-        how = "-last-reused" * self.reuse_last_step + "-transferred" * self.transferred
+        suffix = "-last-reused" * self.reuse_last_step + "-transferred" * self.transferred
         slug = f"{self.model.label}-t{self.num_steps}{fewer}-{method}{ids.cur(self.cur_percent)}"
-        return ids.make_id(self, f"{slug}{how}-{self.noise[0]}{self.seed}")
+        return ids.make_id(self, f"{slug}{suffix}-{self.noise[0]}{self.seed}")
 
     def baseline(self):
         """The uncached run from the same noise, by the model before compression."""
@@ -184,8 +184,8 @@ class RunSpec:
             return []
         independent = [] if self.images else [self.reference()]
         uncached = [] if self == self.baseline() else [self.baseline()]
-        own = [spec for spec in (self.router, self.made) if spec]
-        return independent + self.model.needs() + own + uncached
+        sources = [spec for spec in (self.router, self.made) if spec]
+        return independent + self.model.needs() + sources + uncached
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,8 +208,8 @@ class LatencySpec:
         return ids.make_id(self, f"{ids.words(self.group)}-latency")
 
     def needs(self):
-        made = [spec for run in self.runs for spec in (run.router, run.made) if spec]
-        return [need for run in self.runs for need in run.model.needs()] + made
+        sources = [spec for run in self.runs for spec in (run.router, run.made) if spec]
+        return [need for run in self.runs for need in run.model.needs()] + sources
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,12 +47,12 @@ class Store:
 
     def file_path(self, artefact):
         """The file that a router, schedule or compressed model is kept in; None for other kinds."""
-        own = {
+        path_of = {
             "router": self.router_path,
             "schedule": self.schedule_path,
             "compressed": self.compressed_path,
         }.get(artefact.kind)
-        return own(artefact) if own else None
+        return path_of(artefact) if path_of else None
 
     def committed_path(self, artefact):
         """The file that is committed beside a record, or None. A compressed model's is too large:

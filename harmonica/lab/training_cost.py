@@ -22,11 +22,11 @@ def measure(spec, progress=iter):
         measured = {
             router.id: Measured(router, spec.whole_memory) for _, router in progress(spec.rows)
         }
-        walks = cost.interleaved({id_: own.walk for id_, own in measured.items()}, spec.repeats)
+        walks = cost.interleaved({id_: timed.walk for id_, timed in measured.items()}, spec.repeats)
         lambdas = cost.interleaved(
-            {id_: own.refresh for id_, own in measured.items() if own.refreshes}, spec.repeats
+            {id_: timed.refresh for id_, timed in measured.items() if timed.refreshes}, spec.repeats
         )
-    return {id_: own.row(walks[id_], lambdas.get(id_)) for id_, own in measured.items()}
+    return {id_: timed.row(walks[id_], lambdas.get(id_)) for id_, timed in measured.items()}
 
 
 class Measured:
@@ -34,14 +34,13 @@ class Measured:
 
     def __init__(self, router, whole_memory=False):
         self.whole_memory = whole_memory
-        loaded, self.config, steps = load_model(router.model), router.training, router.num_steps
+        loaded = load_model(router.model)
+        self.config, steps = router.training, router.num_steps
         logits = initial_logits(steps, loaded.backbone.num_blocks, self.config.seed).to(
             loaded.device
         )
-        self.work, self.peak = (
-            Work(loaded, router, training_pair(loaded.backbone, self.config)),
-            None,
-        )
+        self.work = Work(loaded, router, training_pair(loaded.backbone, self.config))
+        self.peak = None
         self.learner = Watched(
             logits, tau=self.config.tau, lr=self.config.lr, adam_eps=self.config.adam_eps
         )
@@ -108,15 +107,15 @@ class Watched(Learner):
         super().update(step, r, data_loss)
 
 
-def saved_tensors(kept):
-    """A context that adds to `kept` {address: bytes} each storage that autograd keeps for the
+def saved_tensors(storages):
+    """A context that adds to `storages` {address: bytes} each storage that autograd keeps for the
     backward pass. Weights are left out.
     """
 
     def pack(tensor):
         owner = tensor._base if tensor._is_view() else tensor
         if not isinstance(owner, torch.nn.Parameter):
-            kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
     return torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
@@ -126,9 +125,9 @@ def peak_bytes(function):
     """Most memory on the GPU while it runs, above what was allocated before."""
     torch.cuda.synchronize()
     torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
+    allocated = torch.cuda.memory_allocated()
     function()
-    return torch.cuda.max_memory_allocated() - before
+    return torch.cuda.max_memory_allocated() - allocated
 
 
 def _synchronize():
