@@ -13,7 +13,8 @@ from harmonica.pipeline.walk import transformers_of
 def origin(pipe, walk):
     """-> the description, a JSON-serialisable dict. walk: a sampling.Sampling after its learn()."""
     model = next(iter(transformers_of(pipe).values()))
-    name, kinds = pipe.name_or_path or type(pipe).__name__, KINDS.get(type(model))
+    name = pipe.name_or_path or type(pipe).__name__
+    kinds = KINDS.get(type(model))
     return {
         "model": Path(name).name if Path(name).exists() else name,
         "model_sha256": sha256(model),
@@ -30,11 +31,11 @@ def origin(pipe, walk):
 
 def sha256(module):
     """The hash of a module's parameters and buffers: their names and their bytes in memory."""
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         content = tensor.cpu().contiguous().flatten().view(torch.uint8)
-        whole.update(name.encode() + content.numpy().tobytes())
-    return whole.hexdigest()
+        digest.update(name.encode() + content.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def gigabytes(count):

@@ -37,10 +37,11 @@ def apply(pipe, schedule, *, cur=None, assume_timesteps=False, backend="eager"):
     right = "caching is applied to it already; harmonica.remove(pipe) first"
     check(find_applied(pipe) is None, "pipe", type(pipe).__name__, right)
     model = next(iter(transformers_of(pipe).values()))
-    schedules, found = Schedules(schedule, model, cur, assume_timesteps), obstacle(model)
-    if found is None:
+    schedules = Schedules(schedule, model, cur, assume_timesteps)
+    reason = obstacle(model)
+    if reason is None:
         return Planned(pipe, schedules, backend)
-    right = f"the transformer is or has {found}, whose blocks are called as they are: choose eager"
+    right = f"the transformer is or has {reason}, whose blocks are called as they are: choose eager"
     check(backend == "eager", "backend", backend, right)
     return Walked(pipe, schedules)
 
@@ -62,4 +63,4 @@ def find_applied(pipe):
     counting = getattr(getattr(scheduler, "set_timesteps", None), "func", None)
     functions = getattr(transformer, "forward", None), counting, getattr(pipe, "progress_bar", None)
     owners = map(owner, functions)
-    return next((found for found in owners if isinstance(found, (Planned, Walked))), None)
+    return next((applied for applied in owners if isinstance(applied, (Planned, Walked))), None)

@@ -62,10 +62,10 @@ class Call:
     def __call__(self, seed, indices):
         chosen = [self.prompts[k % len(self.prompts)] for k in indices]
         generators = [torch.Generator().manual_seed(noise_seed(seed, k)) for k in indices]
-        more = {}
+        negative = {}
         if "negative_prompt" in self.arguments:
-            more["negative_prompt"] = [self.arguments["negative_prompt"]] * len(chosen)
-        arguments = {**self.arguments, **more, self.names: chosen, "generator": generators}
+            negative["negative_prompt"] = [self.arguments["negative_prompt"]] * len(chosen)
+        arguments = {**self.arguments, **negative, self.names: chosen, "generator": generators}
         if self.arguments.get("output_type") != "latent":
             return last_latents(self.pipe, arguments, len(chosen))
         return self.pipe(**arguments, return_dict=False)[0]
@@ -86,7 +86,8 @@ class Call:
 
     def _fixed(self):
         """The arguments that make the pipeline return its latents unchanged, at any image size."""
-        fixed, source = {}, inspect.getsource(inspect.unwrap(type(self.pipe).__call__))
+        source = inspect.getsource(inspect.unwrap(type(self.pipe).__call__))
+        fixed = {}
         if "output_type" in self.parameters and '"latent"' in source:
             fixed["output_type"] = "latent"
         if "use_resolution_binning" in self.parameters:
@@ -120,8 +121,8 @@ def guidance_name(pipe, parameters):
 
 
 def parameters_of(pipe):
-    found = dict(inspect.signature(inspect.unwrap(type(pipe).__call__)).parameters)
-    return {name: value for name, value in found.items() if name != "self"}
+    parameters = dict(inspect.signature(inspect.unwrap(type(pipe).__call__)).parameters)
+    return {name: value for name, value in parameters.items() if name != "self"}
 
 
 def noise_seed(seed, index):
@@ -131,7 +132,8 @@ def noise_seed(seed, index):
 
 def last_latents(pipe, arguments, count):
     """The latents after a pipeline's last step, for pipelines that would decode them."""
-    scheduler, step, last = pipe.scheduler, pipe.scheduler.step, []
+    scheduler, step = pipe.scheduler, pipe.scheduler.step
+    last = []
 
     def stepped(*args, **kwargs):
         out = step(*args, **kwargs)
@@ -155,12 +157,12 @@ class _Decoding(BaseException):
 @contextmanager
 def replaced(holder, name, function):
     """Within the `with` block, a method of this instance is replaced by `function`."""
-    own = vars(holder).get(name)
+    earlier = vars(holder).get(name)
     setattr(holder, name, functools.update_wrapper(function, getattr(holder, name)))
     try:
         yield
     finally:
-        if own is None:
+        if earlier is None:
             delattr(holder, name)
         else:
-            setattr(holder, name, own)
+            setattr(holder, name, earlier)

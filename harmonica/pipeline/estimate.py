@@ -47,9 +47,9 @@ class Memory:
         if self.offload:
             return 1
         most = SHARE * memory_of(device) - self.weights
-        one = self.features + self.graph
+        per_image = self.features + self.graph
         return max(
-            n for n in range(1, images + 1) if images % n == 0 and (n == 1 or n * one < most)
+            n for n in range(1, images + 1) if images % n == 0 and (n == 1 or n * per_image < most)
         )
 
 
@@ -78,14 +78,14 @@ def graph_bytes(units, args, kwargs):
     features. The graph itself is thrown away. A tensor that is saved several times counts once, if
     fewer than RECENT others come between.
     """
-    own = {parameter.untyped_storage().data_ptr() for parameter in units.model.parameters()}
+    weights = {parameter.untyped_storage().data_ptr() for parameter in units.model.parameters()}
     leaf, total, features = torch.zeros((), requires_grad=True), [0], [0]
     recent = deque(maxlen=RECENT)
 
     def saved(tensor):
         storage = tensor.untyped_storage()
-        known = own | {one.data_ptr() for one in recent}
-        if storage.data_ptr() not in known:
+        counted = weights | {earlier.data_ptr() for earlier in recent}
+        if storage.data_ptr() not in counted:
             total[0] += storage.nbytes()
             recent.append(storage)
 

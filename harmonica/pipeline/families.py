@@ -93,14 +93,14 @@ def families():
 
 def transformer_classes():
     """{name: class} of all models defined among diffusers' transformers."""
-    found = {}
+    classes = {}
     for module in pkgutil.iter_modules(transformers.__path__):
         module = import_module(f"{transformers.__name__}.{module.name}")
         for name, kind in vars(module).items():
-            here = inspect.isclass(kind) and kind.__module__ == module.__name__
-            if here and issubclass(kind, diffusers.ModelMixin):
-                found[name] = kind
-    return found
+            defined_here = inspect.isclass(kind) and kind.__module__ == module.__name__
+            if defined_here and issubclass(kind, diffusers.ModelMixin):
+                classes[name] = kind
+    return classes
 
 
 def units_per_block(kind):
@@ -124,7 +124,7 @@ def _called(branch, twice):
 
 def pipelines_of():
     """{transformer class: {pipeline class: calls of the transformer in a step, or None}}."""
-    found = defaultdict(dict)
+    pipelines = defaultdict(dict)
     for name in dir(diffusers):
         kind = getattr(diffusers, name, None) if "Pipeline" in name else None
         if not (inspect.isclass(kind) and issubclass(kind, diffusers.DiffusionPipeline)):
@@ -133,8 +133,8 @@ def pipelines_of():
         if transformer is None or ".deprecated." in kind.__module__:
             continue
         for model in re.findall(r"\w+", str(transformer.annotation)):
-            found[model][name] = calls_in_step(kind)
-    return found
+            pipelines[model][name] = calls_in_step(kind)
+    return pipelines
 
 
 def calls_in_step(kind):

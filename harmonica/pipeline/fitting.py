@@ -62,15 +62,19 @@ class Schedules:
 
         timesteps: all that the scheduler has set; the call leaves out the `first` ones.
         """
-        steps, run = len(timesteps), len(timesteps) - first
-        found = [self.by_steps[count] for count in (steps, run) if count in self.by_steps]
-        if not found:
+        steps, remaining = len(timesteps), len(timesteps) - first
+        candidates = [
+            self.by_steps[count] for count in (steps, remaining) if count in self.by_steps
+        ]
+        if not candidates:
             several = len(self.by_steps) > 1
-            there = ", ".join(map(str, sorted(self.by_steps)))
-            said = f"these schedules are for {there}" if several else f"this router is for {there}"
-            right = f"{said} calls of the transformer: use as many, or another router"
+            counts = ", ".join(map(str, sorted(self.by_steps)))
+            subject = (
+                f"these schedules are for {counts}" if several else f"this router is for {counts}"
+            )
+            right = f"{subject} calls of the transformer: use as many, or another router"
             check(False, "num_inference_steps", steps, right)
-        schedule = found[0]
+        schedule = candidates[0]
         start = steps - schedule.num_steps
         self._check_timesteps(schedule, timesteps[start:], scheduler)
         return schedule, start
@@ -79,25 +83,27 @@ class Schedules:
         expected = schedule.timesteps or timesteps
         if all(map(math.isclose, timesteps, expected)):
             return
-        given = f"the scheduler gives {_shown(timesteps)}"
-        made = f"the router was trained for {_shown(expected)}"
+        actual = f"the scheduler gives {_shown(timesteps)}"
+        recorded = f"the router was trained for {_shown(expected)}"
         if self.assume:
-            said = f"timesteps differ, as accepted: {given}, {made}"
+            message = f"timesteps differ, as accepted: {actual}, {recorded}"
         elif is_shifting(scheduler):
-            made = (
+            recorded = (
                 f"the schedule was made for {_shown(expected)}, a shift of {shift_of(expected):.3g}"
             )
-            said = f"timesteps are shifted: {given} (shift {shift_of(timesteps):.3g}), {made}"
+            message = (
+                f"timesteps are shifted: {actual} (shift {shift_of(timesteps):.3g}), {recorded}"
+            )
         else:
             raise BadInput(
-                f"timesteps: {given}, {made}; train a router on this pipeline (python -m harmonica "
-                "train), set the "
+                f"timesteps: {actual}, {recorded}; train a router on this pipeline (python -m "
+                "harmonica train), set the "
                 "scheduler's timestep_spacing to the router's, or accept it with "
                 "assume_timesteps=True"
             )
-        if said not in self.warned:
-            self.warned.add(said)
-            warnings.warn(said, stacklevel=6)
+        if message not in self.warned:
+            self.warned.add(message)
+            warnings.warn(message, stacklevel=6)
 
 
 def is_shifting(scheduler):
@@ -134,17 +140,17 @@ def read_schedules(source, transformer, cur=None):
     if not path.is_dir() or any((path / name).exists() for name in (SCHEDULE, ROUTER)):
         schedule = read_schedule(path, transformer, cur)
         return {schedule.num_steps: schedule}
-    found = {}
+    by_steps = {}
     for child in sorted(path.iterdir()):
         if not _may_hold_one(child):
             continue
         schedule = read_schedule(child, transformer, cur)
         right = f"{path} holds two schedules of this number of steps; name one of them"
-        check(schedule.num_steps not in found, "schedule", schedule.num_steps, right)
-        found[schedule.num_steps] = schedule
+        check(schedule.num_steps not in by_steps, "schedule", schedule.num_steps, right)
+        by_steps[schedule.num_steps] = schedule
     right = f"a folder with {SCHEDULE} or {ROUTER}, or with one folder or file of these for each number of steps"
-    check(found, "schedule", str(path), right)
-    return found
+    check(by_steps, "schedule", str(path), right)
+    return by_steps
 
 
 def read_schedule(path, transformer=None, cur=None):
@@ -162,15 +168,19 @@ def check_kinds(schedule, transformer):
     """BadInput where a schedule was made for another model. Only the kinds and the number of blocks
     are known before the model has run; check_units compares the units later.
     """
-    kinds, own = schedule.about.get("kinds"), KINDS.get(type(transformer))
-    right = f"this {type(transformer).__name__} has {', '.join(own)} in turn" if own else ""
-    if own and kinds:
-        check(tuple(kinds) == own, "router", f"blocks {', '.join(kinds)}", right)
-    if own:
-        blocks = len(own) * len(transformer.transformer_blocks)
+    kinds, model_kinds = schedule.about.get("kinds"), KINDS.get(type(transformer))
+    right = (
+        f"this {type(transformer).__name__} has {', '.join(model_kinds)} in turn"
+        if model_kinds
+        else ""
+    )
+    if model_kinds and kinds:
+        check(tuple(kinds) == model_kinds, "router", f"blocks {', '.join(kinds)}", right)
+    if model_kinds:
+        blocks = len(model_kinds) * len(transformer.transformer_blocks)
         right = f"this {type(transformer).__name__} has {blocks} cacheable blocks"
         check(schedule.num_blocks == blocks, "router", f"N = {schedule.num_blocks}", right)
-    if not own and kinds and "units" not in schedule.about:
+    if not model_kinds and kinds and "units" not in schedule.about:
         right = f"it is of a DiT or PixArt, this is a {type(transformer).__name__}"
         check(False, "router", f"blocks {', '.join(kinds)}", right)
 
@@ -183,8 +193,8 @@ def check_units(schedule, transformer, names):
     units = schedule.about.get("units") or names
     differing = [pair for pair in zip(units, names) if pair[0] != pair[1]]
     if differing:
-        given, own = differing[0]
-        check(False, "schedule", f"unit {given}", f"this {model} has {own} in its place")
+        recorded, actual = differing[0]
+        check(False, "schedule", f"unit {recorded}", f"this {model} has {actual} in its place")
 
 
 def _is_schedule(path):

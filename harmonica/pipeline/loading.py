@@ -115,7 +115,8 @@ def _captions(source, transformer, embeddings, device):
     """-> for a PixArt pipeline the function cond(indices) -> TextCond, which goes through the
     captions in turn at the image size the transformer was trained for; the number of captions.
     """
-    (embeds, masks), sizes = embeddings, (None, None)
+    embeds, masks = embeddings
+    sizes = (None, None)
     if transformer.use_additional_conditions:
         levels = len(
             from_pretrained(AutoencoderKL.load_config, source, subfolder="vae")[

@@ -61,9 +61,11 @@ class Planned:
                 "first",
             )
             self.transformer.forward = self.forward
-        own = self.scheduler.set_timesteps
+        set_timesteps = self.scheduler.set_timesteps
         # pipelines look at its signature
-        self.begins = functools.update_wrapper(functools.partial(self.begin, own), own)
+        self.begins = functools.update_wrapper(
+            functools.partial(self.begin, set_timesteps), set_timesteps
+        )
         self.scheduler.set_timesteps = self.begins
         self.bar = pipe.progress_bar
         pipe.progress_bar = self.progress_bar
@@ -204,9 +206,9 @@ def _remembered(tensor):
 
 
 def _unchanged(tensor, remembered):
-    same, version = remembered
-    if tensor is not same or not isinstance(tensor, torch.Tensor):
-        return tensor is same
+    before, version = remembered
+    if tensor is not before or not isinstance(tensor, torch.Tensor):
+        return tensor is before
     return torch.equal(tensor, version) if tensor.is_inference() else tensor._version == version
 
 

@@ -62,8 +62,8 @@ class Replay:
         """One step -> Point, and the model output that the pipeline passes to its scheduler, with
         guidance applied, flattened. It has a graph where the forward's output has one.
         """
-        after, given = self._run(point, forward, point.step + 1)
-        return after, torch.cat([output.flatten() for output in given])
+        after, model_outputs = self._run(point, forward, point.step + 1)
+        return after, torch.cat([output.flatten() for output in model_outputs])
 
     def computed(self, step, call, cache):
         """The forward of the uncached model; it keeps every feature."""
@@ -83,7 +83,8 @@ class Replay:
         """Walk from a point to just before step `until` -> Point, the model outputs that the
         scheduler was given on the way.
         """
-        states, given, now = dict(point.states), [], [0]
+        states = dict(point.states)
+        model_outputs, current = [], [0]
 
         def policy(step, call, state):
             outputs, cache = state or ({}, None)
@@ -91,14 +92,14 @@ class Replay:
                 return _mapped(torch.clone, outputs[step]), state
             if step >= until:
                 raise _Enough
-            now[0] = step
+            current[0] = step
             output, cache = forward(step, call, cache)
             return output, (outputs | {step: _mapped(_copy, output)}, cache)
 
-        def step(own, *args, **kwargs):
-            if now[0] >= point.step:
-                given.append(args[0] if args else kwargs["model_output"])
-            return own(*args, **kwargs)
+        def step(scheduler_step, *args, **kwargs):
+            if current[0] >= point.step:
+                model_outputs.append(args[0] if args else kwargs["model_output"])
+            return scheduler_step(*args, **kwargs)
 
         scheduler, images = self.sampling.pipe.scheduler, None
         with replaced(scheduler, "step", partial(step, scheduler.step)):
@@ -106,7 +107,7 @@ class Replay:
                 images = self.sampling.run(policy, *point.x, states).detach()
             except _Enough:
                 pass
-        return Point(until, point.x, states, images), given
+        return Point(until, point.x, states, images), model_outputs
 
 
 def uncached(step, call, cache):

@@ -36,8 +36,8 @@ class Sampling:
             stack.enter_context(differentiable(self.pipe))
             self.walk = stack.enter_context(PipelineWalk(self.pipe, self._begin))
             for units in self.walk.units.values():
-                placed, own = replace(units.model, partial(self._forward, units))
-                stack.callback(restore, units.model, placed, own)
+                placed, earlier = replace(units.model, partial(self._forward, units))
+                stack.callback(restore, units.model, placed, earlier)
             self.undo = stack.pop_all()
         return self
 
@@ -113,16 +113,16 @@ class Sampling:
         """
         self.asked = step - self.first, turn
 
-    def _forward(self, units, own, *args, **kwargs):
+    def _forward(self, units, forward, *args, **kwargs):
         if self.policy is None or self.asked is None:
-            return own(*args, **kwargs)
+            return forward(*args, **kwargs)
         (step, turn), self.asked = self.asked, None
         if self.place is None:
             self.seen.append((step, turn))
 
         def call(at):
             with units.answering(self._searched(at)):
-                return own(*args, **kwargs)
+                return forward(*args, **kwargs)
 
         out, self.states[turn] = self.policy(step, call, self.states.get(turn))
         return out
@@ -155,14 +155,17 @@ def differentiable(pipe):
     """Within the `with` block the pipeline's call does not switch gradients off, its weights
     require none, embedded prompts are remembered, and no progress bar is shown.
     """
-    kind, bar = type(pipe), getattr(pipe, "_progress_bar_config", None)
+    kind = type(pipe)
+    bar = getattr(pipe, "_progress_bar_config", None)
     models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
-    wanted = [one for model in models for one in model.parameters() if one.requires_grad]
-    own = inspect.unwrap(kind.__call__)
-    pipe.__class__ = type(kind.__name__, (kind,), {"__call__": own, "__module__": kind.__module__})
+    trainable = [
+        parameter for model in models for parameter in model.parameters() if parameter.requires_grad
+    ]
+    call = inspect.unwrap(kind.__call__)
+    pipe.__class__ = type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__})
     encode = vars(pipe).get("encode_prompt")
     try:
-        for parameter in wanted:
+        for parameter in trainable:
             parameter.requires_grad_(False)
         if hasattr(kind, "encode_prompt"):
             pipe.encode_prompt = Remembered(pipe.encode_prompt)
@@ -170,7 +173,7 @@ def differentiable(pipe):
         yield
     finally:
         pipe.__class__ = kind
-        for parameter in wanted:
+        for parameter in trainable:
             parameter.requires_grad_(True)
         if encode is None:
             vars(pipe).pop("encode_prompt", None)

@@ -71,7 +71,7 @@ def search(
         OwnCall(pipe, call, guidance) if call else Call(pipe, prompts, steps, guidance, arguments)
     )
     tell = (
-        (lambda *_: None) if quiet else (lambda *words: print(*words, file=sys.stderr, flush=True))
+        (lambda *_: None) if quiet else (lambda *lines: print(*lines, file=sys.stderr, flush=True))
     )
     with ExitStack() as stack:
         stack.enter_context(checkpointed(pipe) if offload else nullcontext())
@@ -91,10 +91,10 @@ class PipelineSearch:
         self.model = next(iter(transformers_of(pipe).values()))
 
     def __enter__(self):
-        one = lambda: self.draw(0, range(1))  # noqa: E731
+        draw_one = lambda: self.draw(0, range(1))  # noqa: E731
         with differentiable(self.pipe), torch.no_grad():
-            self.survey = survey_of(self.pipe, one)
-            self.memory = measure(self.pipe, one, self.offload)
+            self.survey = survey_of(self.pipe, draw_one)
+            self.memory = measure(self.pipe, draw_one, self.offload)
         self.walk = Sampling(self.pipe, self.draw, self.survey.free, self.offload)
         self.walk.__enter__()
         return self
@@ -146,25 +146,25 @@ class PipelineSearch:
             search = Search(
                 self.walk, [target], self.settings, state_path=path, bar=bar, fixed=fixed
             )
-            found = search.run()[target]
-        schedule = self.whole(found, {**about, "error": self.errors(search, found, target)})
+            best = search.run()[target]
+        schedule = self.whole(best, {**about, "error": self.errors(search, best, target)})
         if out:
             schedule.save_pretrained(out)
             (out / "state.safetensors").unlink(missing_ok=True)
         return schedule
 
-    def errors(self, search, found, target):
+    def errors(self, search, best, target):
         """The errors of the found schedule and of FORA, on noise that the search has not used."""
         fora = search.fora(target)
         share = 100 * search.saved(fora) / fora.size
         reuse, fitted = Schedule(keep=torch.from_numpy(fora)), search.schedule(fora)
-        errors = {"this schedule": found, f"FORA, {share:.3g} % reused": reuse}
+        errors = {"this schedule": best, f"FORA, {share:.3g} % reused": reuse}
         if self.settings.predict:
             errors[f"FORA, {share:.3g} % predicted"] = fitted
         of = {name: search.held_back(schedule) for name, schedule in errors.items()}
         return {"images": self.settings.check_images, "of": of}
 
-    def whole(self, found, about):
+    def whole(self, best, about):
         """Extend a schedule of the searched units to all units. Those that no output depends on are
         skipped after the first step.
         """
@@ -172,9 +172,11 @@ class PipelineSearch:
         keep = torch.zeros(T, len(walk.names), dtype=torch.bool)
         keep[0] = True
         for i, k in walk.place.items():
-            keep[:, i] = found.keep[:, k]
+            keep[:, i] = best.keep[:, k]
         at = {k: i for i, k in walk.place.items()}
-        weights = {(step, at[k]): own.cpu() for (step, k), own in found.weights.items()}
+        weights = {
+            (step, at[k]): entry_weights.cpu() for (step, k), entry_weights in best.weights.items()
+        }
         return Schedule(keep=keep, weights=weights, timesteps=walk.timesteps, about=about)
 
     def about(self):
@@ -204,9 +206,9 @@ def agreed(about, out):
     if not path.exists():
         write_json(path, about)
         return False
-    there = read_json(path, "out", "delete it to begin again")
-    about, there = ({**whole, **whole.get("search", {})} for whole in (about, there))
-    differing = [name for name in about if there.get(name) != about[name]]
+    stored = read_json(path, "out", "delete it to begin again")
+    about, stored = ({**fields, **fields.get("search", {})} for fields in (about, stored))
+    differing = [name for name in about if stored.get(name) != about[name]]
     differing = [name for name in differing if name not in ("model", "search")]
     right = f"it holds a search with another {', '.join(differing)}; choose another folder"
     check(not differing, "out", str(out), right)

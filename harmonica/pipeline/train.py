@@ -65,10 +65,10 @@ def train(
     )
     with ExitStack() as stack:
         stack.enter_context(checkpointed(pipe) if offload else nullcontext())
-        one = lambda: draw(0, range(1))  # noqa: E731
+        draw_one = lambda: draw(0, range(1))  # noqa: E731
         with differentiable(pipe), torch.no_grad():
-            free = survey_of(pipe, one).free
-            memory = measure(pipe, one, offload)
+            free = survey_of(pipe, draw_one).free
+            memory = measure(pipe, draw_one, offload)
         work = Trajectories(stack.enter_context(Sampling(pipe, draw, free)), training)
         if not quiet:
             print(work.told(replace(memory, offload=False)), file=sys.stderr, flush=True)
@@ -86,7 +86,8 @@ class Trajectories:
         sampling.learn(0, range(training.batch))
         self.sampling, self.training, self.replay = sampling, training, Replay(sampling)
         T, N, fixed = sampling.num_steps, sampling.num_blocks, len(sampling.fixed)
-        cur, right = training.cur_percent, f"{fixed} of {T} steps compute everything"
+        cur = training.cur_percent
+        right = f"{fixed} of {T} steps compute everything"
         check(budget(cur, T, N) <= (T - fixed) * N, "cur", cur, right)
         self.about = {
             **origin(sampling.pipe, sampling),
@@ -139,12 +140,12 @@ class Trajectories:
         """
         logits, log = learn(self, self.training, self.initial(), state, progress=bar)
         sampling = self.sampling
-        whole = torch.full((sampling.num_steps, len(sampling.names)), -CLAMP)
-        whole[0] = CLAMP
+        all_logits = torch.full((sampling.num_steps, len(sampling.names)), -CLAMP)
+        all_logits[0] = CLAMP
         for i, k in sampling.place.items():
-            whole[:, i] = logits[:, k]
+            all_logits[:, i] = logits[:, k]
         router = Router(
-            logits=whole,
+            logits=all_logits,
             tau=self.training.tau,
             timesteps=sampling.timesteps,
             about=self.about,
@@ -158,10 +159,10 @@ class Trajectories:
         point, forward = timed(lambda: self.first(0))
         while point.step in sampling.fixed:
             point = self.replay.advance(point, self.replay.computed)
-        _, one = timed(lambda: update(self.replay, learner, point))
+        _, update_seconds = timed(lambda: update(self.replay, learner, point))
         updates = training.trajectories * (T - len(sampling.fixed))
         forwards = -(-training.trajectories // training.refresh) * T * (T + 1) // 2
-        seconds = updates * one + (forwards + training.trajectories) * forward
+        seconds = updates * update_seconds + (forwards + training.trajectories) * forward
         memory = memory.walked(2, sampling.passes, predicted=0)  # the cache, and the new mixes
         free = f", {len(sampling.free)} more that reach nothing" if sampling.free else ""
         return (
@@ -169,7 +170,7 @@ class Trajectories:
             f"N = {sampling.num_blocks} units{free}, {sampling.passes:g} calls a step\n"
             f"training   {updates} updates and {forwards} forwards, {training.batch} images at once\n"
             f"memory     about {gigabytes(memory.on_device(training.batch))}\n"
-            f"time       about {minutes(seconds)} ({one:.2g} s for an update)"
+            f"time       about {minutes(seconds)} ({update_seconds:.2g} s for an update)"
         )
 
 

@@ -98,7 +98,8 @@ def cost(loaded, router):
     """Estimate what training will take, from one timed update and one timed forward -> a dict of
     counts, seconds and bytes.
     """
-    config, steps, work = router.training, router.num_steps, Work(loaded, router)
+    config, steps = router.training, router.num_steps
+    work = Work(loaded, router)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()  # forget the text encoder's peak
     x, cond = work.draw(seeds.TRAJECTORY, 0, config.batch)
@@ -107,16 +108,15 @@ def cost(loaded, router):
     )
     logits = initial_logits(steps, loaded.backbone.num_blocks, config.seed).to(loaded.device)
     learner = Learner(logits, tau=config.tau, lr=config.lr)
-    first = denoiser.advance(denoiser.begin(x), denoiser.computed)
+    point = denoiser.advance(denoiser.begin(x), denoiser.computed)
     learn = sdt.update_by(denoiser, learner, fast_pair(loaded.backbone))
     forward = torch.no_grad()(denoiser.computed)
     update_s, forward_s = (
-        min(_seconds(denoiser.advance, first, one) for _ in range(2)) for one in (learn, forward)
+        min(_seconds(denoiser.advance, point, function) for _ in range(2))
+        for function in (learn, forward)
     )
-    updates, refreshes = (
-        config.trajectories * (steps - 1),
-        -(-config.trajectories // config.refresh),
-    )
+    updates = config.trajectories * (steps - 1)
+    refreshes = -(-config.trajectories // config.refresh)
     # for lambda: one walk, and from each step a fork to the end
     forwards = refreshes * steps * (steps + 1) // 2
     return {
@@ -138,13 +138,13 @@ def train_router(loaded, router, out, progress=iter):
         # saved after each trajectory: here they are long, and the state is small
         pair = fast_pair(loaded.backbone)
         logits, log = train(loaded, router, state, pair=pair, save_every=1, progress=progress)
-        made = Router(
+        result = Router(
             logits=logits,
             tau=router.training.tau,
             timesteps=tuple(loaded.sampler.timesteps(router.num_steps)),
             about={**asdict(router), "kinds": loaded.backbone.kinds},
         )
-        return made, log
+        return result, log
 
     return in_folder(Path(out), asdict(router), trained)
 
@@ -166,10 +166,10 @@ def in_folder(out, config, trained):
 
 def _sha256(module):
     """The hash of a module's parameters and buffers: their names and their bytes in memory."""
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
-        whole.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
-    return whole.hexdigest()
+        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _agree(config, path):
@@ -179,12 +179,12 @@ def _agree(config, path):
     config = json.loads(json.dumps(config))
     if not path.exists():
         return write_json(path, config)
-    there = read_json(path)
-    flat, there = ({**own, **own.get("training", {})} for own in (config, there))
+    stored = read_json(path)
+    flat, stored = ({**fields, **fields.get("training", {})} for fields in (config, stored))
     differing = [
         field
         for field in flat
-        if field not in ("model", "training") and there.get(field) != flat[field]
+        if field not in ("model", "training") and stored.get(field) != flat[field]
     ]
     check(
         not differing,

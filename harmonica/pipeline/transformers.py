@@ -46,7 +46,7 @@ def backbone_of(pipe):
         "pipe",
         type(pipe).__name__,
         "a router can be applied where the transformer is a (not "
-        "compiled) " + " or ".join(own.__name__ for own in KNOWN),
+        "compiled) " + " or ".join(kind.__name__ for kind in KNOWN),
     )
     check_drivable(transformer)
     return KNOWN[type(transformer)][0](transformer)
@@ -72,9 +72,9 @@ def obstacle(transformer):
     """
     if type(transformer) not in KNOWN:
         return f"a {type(transformer).__name__}"
-    found = departures(transformer)
-    if found:
-        return found[0] + (f" (and {len(found) - 1} more)" if len(found) > 1 else "")
+    changes = departures(transformer)
+    if changes:
+        return changes[0] + (f" (and {len(changes) - 1} more)" if len(changes) > 1 else "")
     if any(parameter.is_meta for parameter in transformer.parameters()):
         return "weights that are loaded one by one"
     return None
@@ -88,11 +88,11 @@ def check_drivable(transformer):
     bypassed.
     """
     check_not_compiled(transformer)
-    found = obstacle(transformer)
-    if found:
+    reason = obstacle(transformer)
+    if reason:
         raise BadInput(
-            f"transformer: {found}; a plan passes this code by, so what was changed there would do "
-            "nothing: take it "
+            f"transformer: {reason}; a plan passes this code by, so what was changed there would "
+            "do nothing: take it "
             "off, or apply the schedule after the change, which then calls every block as it is"
         )
 

@@ -129,10 +129,10 @@ class PipelineWalk:
         return self.answer(step, Turn(name, place, form(args, kwargs)))
 
     @contextmanager
-    def _in_context(self, own, name, **more):
+    def _in_context(self, cache_context, name, **options):
         before, self.context = self.context, name
         try:
-            with own(name, **more):
+            with cache_context(name, **options):
                 yield
         finally:
             self.context = before
@@ -140,15 +140,15 @@ class PipelineWalk:
 
 def transformers_of(pipe):
     """{name: model} of a pipeline's transformers. BadInput where it has none."""
-    found = {
+    models = {
         name: model
         for name, model in getattr(pipe, "components", {}).items()
         if name.startswith("transformer") and isinstance(model, torch.nn.Module)
     }
     check(
-        found, "pipe", type(pipe).__name__, "a pipeline with a transformer is needed, not a U-Net"
+        models, "pipe", type(pipe).__name__, "a pipeline with a transformer is needed, not a U-Net"
     )
-    return found
+    return models
 
 
 def survey_of(pipe, call):

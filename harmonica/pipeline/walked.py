@@ -45,8 +45,8 @@ class Following:
     def __init__(self, schedule, start, units):
         self.schedule, self.start, self.units = schedule, start, units
         self.keep = schedule.keep.tolist()
-        held = held_features(schedule.keep, schedule.weights).tolist()
-        self.depths = [*held[1:], [0] * schedule.num_blocks]  # after each step
+        counts = held_features(schedule.keep, schedule.weights).tolist()
+        self.depths = [*counts[1:], [0] * schedule.num_blocks]  # after each step
         self.needed = {entry: self._needed(*entry) for entry in schedule.weights}
         self.held, self.on_device = {}, {}
 
@@ -61,27 +61,28 @@ class Following:
         names, model = self.units[turn.transformer].names, self.units[turn.transformer].model
         if step > self.start and turn in self.held:  # after the first forward, the units are known
             check_units(self.schedule, model, names)
-        row, held = step - self.start, self.held.setdefault(turn, {})
+        row = step - self.start
+        held = self.held.setdefault(turn, {})
 
         def at(i, compute):
             right = f"this schedule has {self.schedule.num_blocks} columns"
             check(i < self.schedule.num_blocks, "transformer", f"unit {i}", right)
-            known, depth = held.get(i, ()), self.depths[row][i]
-            if self.keep[row][i] or not known:
+            stored, depth = held.get(i, ()), self.depths[row][i]
+            if self.keep[row][i] or not stored:
                 feature = compute()
-                held[i] = ((row, feature), *known)[:depth]
+                held[i] = ((row, feature), *stored)[:depth]
             else:
-                feature = self.skipped(row, i, known)
-                held[i] = known[:depth]
+                feature = self.skipped(row, i, stored)
+                held[i] = stored[:depth]
             return feature
 
         return at
 
-    def skipped(self, row, i, known):
+    def skipped(self, row, i, stored):
         """The feature of a skipped unit: predicted if the held features come from the rows that the
-        weights were fitted for, otherwise the last one again. known: (row, feature), newest first.
+        weights were fitted for, otherwise the last one again. stored: (row, feature), newest first.
         """
-        rows, features = zip(*known)
+        rows, features = zip(*stored)
         needed = self.needed.get((row, i))
         if needed is None or list(rows[: len(needed)]) != needed:
             return features[0]
