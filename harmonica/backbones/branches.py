@@ -61,12 +61,14 @@ def branches(model):
 def blocks(model, path=""):
     """Yield (path, block) for every member of the model's module lists that has a branch."""
     for name, child in model.named_children():
-        inner = f"{path}{name}"
+        child_path = f"{path}{name}"
         if NO_STACK.search(name):
             continue
         members = child.named_children() if isinstance(child, nn.ModuleList) else ()
-        holds = [(f"{inner}.{place}", member) for place, member in members if branches_of(member)]
-        yield from holds or blocks(child, f"{inner}.")
+        pairs = [
+            (f"{child_path}.{index}", member) for index, member in members if branches_of(member)
+        ]
+        yield from pairs or blocks(child, f"{child_path}.")
 
 
 def branches_of(block, path=""):

@@ -14,8 +14,8 @@ def save(path, done, parameters, optimizer):
         if parameter not in optimizer.state:  # it never had a gradient, so it never changed
             continue
         updates = float(optimizer.state[parameter]["step"])
-        kept = {"value": parameter, **{key: optimizer.state[parameter][key] for key in MOMENTS}}
-        tensors |= {f"{key}.{number}": value for key, value in kept.items()}
+        entries = {"value": parameter, **{key: optimizer.state[parameter][key] for key in MOMENTS}}
+        tensors |= {f"{key}.{number}": value for key, value in entries.items()}
     save_state(path, tensors, [done, updates])
 
 

@@ -139,13 +139,13 @@ class ScheduleSpec:
         check_sampling(self)
         check_choice(self, "making", MAKINGS)
         of_fora = self.making in MASKED and self.router is None and self.mask is None
-        takes = {
+        needed_of = {
             "interval": of_fora,
             "order": self.making == "taylor",
             "forwards": self.making == "evolution",
             "cur_percent": not of_fora,
         }
-        for field, needed in takes.items():
+        for field, needed in needed_of.items():
             value, right = getattr(self, field), "is needed" if needed else "is not taken"
             check(
                 (value is not None) == needed, field, value, f"{self.making} of this kind: {right}"

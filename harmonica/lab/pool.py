@@ -86,10 +86,10 @@ class _Making:
         """Note as failed an artefact and everything that needs it."""
         self.failed[id_] = reason
         for dependant in with_needs(self.todo.values()):
-            blocked = [need.id for need in dependant.needs() if need.id in self.failed]
-            if blocked and dependant.id in self.todo:
+            failed_needs = [need.id for need in dependant.needs() if need.id in self.failed]
+            if failed_needs and dependant.id in self.todo:
                 del self.todo[dependant.id]
-                self.failed[dependant.id] = f"needs {blocked[0]}, which failed"
+                self.failed[dependant.id] = f"needs {failed_needs[0]}, which failed"
 
     def _say(self, text):
         num_done = self.total - len(self.todo) - len(self.running)

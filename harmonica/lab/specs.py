@@ -124,8 +124,8 @@ class RunSpec:
         )
 
     def _check_router(self):
-        alike = ("num_steps", "guidance") + (() if self.transferred else ("model", "sampler"))
-        for field in alike:
+        fields = ("num_steps", "guidance") + (() if self.transferred else ("model", "sampler"))
+        for field in fields:
             check(
                 getattr(self.router, field) == getattr(self, field),
                 f"router's {field}",

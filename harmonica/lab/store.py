@@ -156,9 +156,9 @@ def set_aside(local):
             f"FRESH renames {local}, so the base models must lie elsewhere",
         )
     if local.exists():
-        busy = holders(local / "locks")
-        if busy:
-            raise BadInput(f"FRESH: {local} is in use: {busy[0]}; wait for it, or end it")
-        aside = local.with_name(f"local-{time.strftime('%Y%m%d-%H%M%S')}")
-        local.rename(aside)
-        print(f"starting a fresh set; the old one is kept as {aside}")
+        sentences = holders(local / "locks")
+        if sentences:
+            raise BadInput(f"FRESH: {local} is in use: {sentences[0]}; wait for it, or end it")
+        new_path = local.with_name(f"local-{time.strftime('%Y%m%d-%H%M%S')}")
+        local.rename(new_path)
+        print(f"starting a fresh set; the old one is kept as {new_path}")

@@ -29,8 +29,8 @@ def absolute(images, others):
 
 def relative(images, others):
     """The squared norm of the difference, divided by that of `others`, mean over images."""
-    apart, size = (part.square().flatten(1).sum(1) for part in (images - others, others))
-    return (apart / size).mean()
+    difference, size = (part.square().flatten(1).sum(1) for part in (images - others, others))
+    return (difference / size).mean()
 
 
 DISTANCES = {"absolute": absolute, "relative": relative}

@@ -37,8 +37,8 @@ def log_snr(t):
 
 def time_of(lambda_):
     """The time at which log_snr has this value."""
-    at = -0.5 * np.logaddexp(0, -2 * lambda_)
-    return np.interp(at, log_alphas()[::-1], np.arange(TRAIN_STEPS, 0, -1))
+    log_a = -0.5 * np.logaddexp(0, -2 * lambda_)
+    return np.interp(log_a, log_alphas()[::-1], np.arange(TRAIN_STEPS, 0, -1))
 
 
 class Singlestep:

@@ -111,8 +111,8 @@ def feature_changes(walk, seed, indices):
 
 def _change(old, new):
     pairs = list(zip(tree_leaves(old), tree_leaves(new)))
-    apart = sum((a - b).abs().flatten(1).sum(1).double() for a, b in pairs)
-    return float((apart / sum(b.abs().flatten(1).sum(1).double() for _, b in pairs)).mean())
+    difference = sum((a - b).abs().flatten(1).sum(1).double() for a, b in pairs)
+    return float((difference / sum(b.abs().flatten(1).sum(1).double() for _, b in pairs)).mean())
 
 
 def _smooth(changes, alpha):

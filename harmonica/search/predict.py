@@ -84,8 +84,8 @@ def pooled(parts):
     if len(parts) == 1:
         return parts[0]
     means, covs = (torch.stack(values) for values in zip(*parts))
-    apart = means - means.mean(0)
-    return means.mean(0), (covs + apart[..., :, None] * apart[..., None]).mean(0)
+    deviations = means - means.mean(0)
+    return means.mean(0), (covs + deviations[..., :, None] * deviations[..., None]).mean(0)
 
 
 def moments(tensors, guided=None, rows=None):
@@ -108,8 +108,8 @@ def moments(tensors, guided=None, rows=None):
     data = (data - mean).permute(2, 0, 1).contiguous()
     cov, mean = (data @ data.mT / data.shape[2]).double(), mean[:, 0].T.double()
     overall = ranks.mean(mean)
-    apart = mean - overall
-    return overall, ranks.mean(cov + apart[:, :, None] * apart[:, None])
+    deviations = mean - overall
+    return overall, ranks.mean(cov + deviations[:, :, None] * deviations[:, None])
 
 
 def least_squares(gram, target):

@@ -86,11 +86,12 @@ class Settings:
         """The number of forwards of one image that a search needs at most. goals: how often a
         growing schedule is linearised, by default once per stage (several budgets need more).
         """
-        goals, begun = goals or len(self.stages), len(self.starts) * budgets
-        rounds = begun * self.tries + budgets * self.rounds
-        linearised = len(self.grown) * goals + begun + rounds
-        judged = begun + rounds * len(self.tried())
-        fits = self.predict * (goals + begun + judged + 2 * budgets)
+        goals = goals or len(self.stages)
+        starts = len(self.starts) * budgets
+        rounds = starts * self.tries + budgets * self.rounds
+        linearised = len(self.grown) * goals + starts + rounds
+        judged = starts + rounds * len(self.tried())
+        fits = self.predict * (goals + starts + judged + 2 * budgets)
         walks = linearised * self.linearisation() + fits * self.fit_images
         walks += (judged + 1) * self.check_images
         return num_steps * walks

@@ -47,8 +47,8 @@ def read(path, tau, num_blocks, kinds):
 def _mask(lists, path, num_blocks, kinds):
     """-> the keep mask (T, N), the kinds that alternate in its columns."""
     named = _by_kind_and_block(lists, path)
-    crossed = any(kind == "cross" for kind, _ in named)
-    kinds = kinds or (PIXART_KINDS if crossed else KINDS)
+    has_cross = any(kind == "cross" for kind, _ in named)
+    kinds = kinds or (PIXART_KINDS if has_cross else KINDS)
     by_kind = all(block is None for _, block in named)
     if by_kind and not num_blocks:
         raise BadInput(
@@ -68,12 +68,12 @@ def _mask(lists, path, num_blocks, kinds):
                 f"router: {path} has no list '{kind}-{block}'; a schedule of {len(columns)} blocks "
                 "needs it"
             )
-    odd = next(
+    extra = next(
         (name for (kind, block), name in named.items() if (kind, block) not in columns), None
     )
-    if odd:
+    if extra:
         raise BadInput(
-            f"router: {path} has a list {odd!r}; the kinds of blocks are {', '.join(kinds)}, "
+            f"router: {path} has a list {extra!r}; the kinds of blocks are {', '.join(kinds)}, "
             f"{len(columns)} blocks in all (--kinds, --blocks)"
         )
     rows = {key: lists[name] for key, name in named.items()}

@@ -78,8 +78,8 @@ def _of_tar(path):
             elif not member.isdir():
                 other_files.append(Path(member.name))
         _whole(tar)
-    twice = next((name for name, count in Counter(names).items() if count > 1), None)
-    check(not twice, f"images: {path}", twice, "it holds two files of that name")
+    duplicate = next((name for name, count in Counter(names).items() if count > 1), None)
+    check(not duplicate, f"images: {path}", duplicate, "it holds two files of that name")
     groups = [
         classes.get(os.path.splitext(name)[0]) or Path(name).parent.name or path.stem
         for name in sorted(names)
