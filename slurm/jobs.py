@@ -25,15 +25,15 @@ class Job:
     command: tuple[str, ...] = ()
 
 
-def jobs_of(wanted, latencies, store, resources, table=None):
-    """[Job] for what is missing of `wanted` (needs first, as ids.with_needs orders them) and of
+def jobs_of(artefacts, latencies, store, resources, table=None):
+    """[Job] for what is missing of `artefacts` (needs first, as ids.with_needs orders them) and of
     `latencies`, each after the jobs that it needs.
 
     Latency and the cost of training are measured when all else is done; `table` (key, arguments of
     `python -m analysis`) is rendered at the end.
     """
     jobs = {}
-    for artefact in store.missing(wanted):
+    for artefact in store.missing(artefacts):
         for job in _jobs_of_one(artefact, store, resources, jobs):
             jobs[job.key] = job
     before = _last(jobs)
@@ -61,8 +61,8 @@ def _jobs_of_one(artefact, store, resources, jobs):
         )
         if shards:
             # sampling does not need other runs: only the evaluation compares with them
-            made = {need.id for need in artefact.needs() if need.kind != "run"}
-            before = tuple(need for need in needs if need in made)
+            ids = {need.id for need in artefact.needs() if need.kind != "run"}
+            before = tuple(need for need in needs if need in ids)
             yield Job(f"{artefact.id}.samples", "sample", before, artefact, shards)
             needs += (f"{artefact.id}.samples",)
     yield Job(artefact.id, KIND.get(artefact.kind, "evaluate"), needs, artefact)

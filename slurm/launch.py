@@ -30,7 +30,7 @@ ENDING_S = 60  # Slurm kills what has not ended after KillWait, by default 30 s
 NEVER = "DependencyNeverSatisfied"
 
 
-def main(arguments, wanted, latencies, local):
+def main(arguments, artefacts, latencies, local):
     """What the command line does on a cluster; `arguments` as in experiments/run.py. BadInput
     where something failed.
     """
@@ -46,14 +46,14 @@ def main(arguments, wanted, latencies, local):
         )
         set_aside(local)
     table = _table(arguments)
-    jobs = jobs_of(wanted, latencies, store, resources, table)
+    jobs = jobs_of(artefacts, latencies, store, resources, table)
     if arguments.dry_run:
         return report.plan(jobs, resources)
     if arguments.status:
-        return report.status(report.states(wanted + latencies, table, store, queue))
+        return report.status(report.states(artefacts + latencies, table, store, queue))
     if arguments.cancel:
         queued = queue.live()
-        live = [one for job in jobs for one in queued.get(job.key, [])]
+        live = [task for job in jobs for task in queued.get(job.key, [])]
         queue.cancel(live)
         # a job that was running takes a moment to end, and counts as queued until then
         ending = wait(jobs, queue, ENDING_S)
@@ -64,7 +64,7 @@ def main(arguments, wanted, latencies, local):
         )
         return print(f"cancelled {len(live)} jobs; what they finished is kept{still}")
     if not jobs:
-        return print(f"nothing to run: all {len(wanted + latencies)} records are in {local}")
+        return print(f"nothing to run: all {len(artefacts + latencies)} records are in {local}")
     with store.lock("launcher"):
         if site.cluster == "slurm":
             submit_all(jobs, site, resources, queue, arguments.cluster_file)
@@ -72,7 +72,7 @@ def main(arguments, wanted, latencies, local):
             run_here(jobs, site, resources, queue)
     if arguments.wait or site.cluster != "slurm":
         wait(jobs, queue)
-        report.raise_failed(report.states(wanted + latencies, table, store, queue))
+        report.raise_failed(report.states(artefacts + latencies, table, store, queue))
 
 
 def _table(arguments):
@@ -94,15 +94,16 @@ def _table(arguments):
 
 def submit_all(jobs, site, resources, queue, cluster_file):
     """Submit what is not queued yet, each job after what it needs; print what was done."""
-    live, ids, new = queue.live(), {}, set()  # without Slurm this is where it ends
+    live = queue.live()  # without Slurm this is where it ends
+    ids, new = {}, set()
     for kind in {job.kind: None for job in jobs}:
         submission.check_accepted(kind, resources[kind], site, cluster_file)
     for job in jobs:
-        own, lost = _kept_and_lost(job, live.get(job.key, []), queue, new)
+        kept, lost = _kept_and_lost(job, live.get(job.key, []), queue, new)
         queue.cancel(lost)
-        busy = {queue.shard(job.key, one) for one in own}
+        busy = {queue.shard(job.key, task) for task in kept}
         todo = [shard for shard in job.shards or (None,) if shard not in busy]
-        ids[job.key] = [one.id for one in own]
+        ids[job.key] = [task.id for task in kept]
         if todo:
             after = [id_ for need in job.needs for id_ in ids.get(need, [])]
             ids[job.key] += submit(job, todo, after, resources[job.kind], site, queue)
@@ -120,23 +121,23 @@ def _kept_and_lost(job, live, queue, new):
     """
     noted = {note["job"] for note in queue.notes(job.key)}
     lost = [
-        one
-        for one in live
-        if one.job not in noted
-        or one.reason == NEVER
-        or one.state == "PENDING"
+        task
+        for task in live
+        if task.job not in noted
+        or task.reason == NEVER
+        or task.state == "PENDING"
         and new & set(job.needs)
     ]
-    return [one for one in live if one not in lost], lost
+    return [task for task in live if task not in lost], lost
 
 
-def submit(job, todo, after, own, site, queue):
+def submit(job, todo, after, resources, site, queue):
     """Submit a job, or an array of its shards `todo` -> their ids, for other jobs to wait for;
     without a queue submitit's own jobs.
     """
     executor = submission.new_executor(queue.folder(job.key), site)
     executor.update_parameters(
-        name=queue.name(job.key), **submission.parameters(job.kind, own, site)
+        name=queue.name(job.key), **submission.parameters(job.kind, resources, site)
     )
     if after:
         executor.update_parameters(slurm_dependency="afterok:" + ":".join(after))
@@ -146,7 +147,8 @@ def submit(job, todo, after, own, site, queue):
         )
     failed_path(queue.root, job.key).unlink(missing_ok=True)
     works = [
-        Work(queue.root, job, shard, own.processes if job.kind == "train" else 1) for shard in todo
+        Work(queue.root, job, shard, resources.processes if job.kind == "train" else 1)
+        for shard in todo
     ]
     try:
         with executor.batch():
@@ -156,7 +158,7 @@ def submit(job, todo, after, own, site, queue):
             f"sbatch: {' '.join(str(error).split())}; asking again goes on from here"
         ) from None
     queue.note(job.key, submitted[0].job_id.split("_")[0], [shard for shard in todo if shard])
-    return [one.job_id for one in submitted] if site.cluster == "slurm" else submitted
+    return [slurm_job.job_id for slurm_job in submitted] if site.cluster == "slurm" else submitted
 
 
 def run_here(jobs, site, resources, queue):
@@ -169,17 +171,22 @@ def run_here(jobs, site, resources, queue):
         if failed & set(job.needs):
             failed.add(job.key)  # the report says why
             continue
-        todo, step = list(job.shards or (None,)), resources[job.kind].parallel
+        todo = list(job.shards or (None,))
+        step = resources[job.kind].parallel
         for start in range(0, len(todo), step):
-            for one in submit(
+            for slurm_job in submit(
                 job, todo[start : start + step], [], resources[job.kind], site, queue
             ):
-                if error := _error_of(one):
+                if error := _error_of(slurm_job):
                     failed.add(job.key)
                     mark = failed_path(queue.root, job.key)
                     if not mark.exists():
                         write_json(
-                            mark, {"reason": str(error).strip().splitlines()[-1], "job": one.job_id}
+                            mark,
+                            {
+                                "reason": str(error).strip().splitlines()[-1],
+                                "job": slurm_job.job_id,
+                            },
                         )
 
 
@@ -194,10 +201,11 @@ def wait(jobs, queue, seconds=math.inf):
     """Wait until none of the jobs is queued, or for `seconds` -> how many still are. Those whose
     need failed are cancelled, even where Slurm would let them wait.
     """
-    keys, end = {job.key for job in jobs}, time.monotonic() + seconds
+    keys = {job.key for job in jobs}
+    end = time.monotonic() + seconds
     while (
-        live := [one for key, own in queue.live().items() if key in keys for one in own]
+        live := [task for key, tasks in queue.live().items() if key in keys for task in tasks]
     ) and time.monotonic() < end:
-        queue.cancel([one for one in live if one.reason == NEVER])
+        queue.cancel([task for task in live if task.reason == NEVER])
         time.sleep(POLL_S)
     return len(live)

@@ -25,8 +25,8 @@ def plan(jobs, resources):
         print(f"          after {_named(job.needs)}" if job.needs else "          at once")
     print("\n" + COLUMNS.format("kind", "jobs", "GPUs", "CPUs", *HOURS))
     for kind in KINDS:
-        if own := [job for job in jobs if job.kind == kind]:
-            print(_line(kind, own, resources[kind]))
+        if of_kind := [job for job in jobs if job.kind == kind]:
+            print(_line(kind, of_kind, resources[kind]))
     print(
         "\nexpected hours: all jobs together, of one GPU at paper scale (an assumed rate, "
         "harmonica/lab/estimates.py; metrics left out), of one core else; requested: one time "
@@ -41,12 +41,12 @@ def plan(jobs, resources):
         print(f"missing {sentence}")
 
 
-def _line(kind, jobs, own):
+def _line(kind, jobs, resources):
     count = sum(max(1, len(job.shards)) for job in jobs)
-    cpus = own.cpus * (own.processes if kind == "train" else 1)
-    requested = count * own.gpus * own.minutes / 60
+    cpus = resources.cpus * (resources.processes if kind == "train" else 1)
+    requested = count * resources.gpus * resources.minutes / 60
     hours = f"{sum(map(_hours, jobs)):.3g}", f"{requested:.4g}"
-    return COLUMNS.format(kind, count, own.gpus, cpus, *hours)
+    return COLUMNS.format(kind, count, resources.gpus, cpus, *hours)
 
 
 def _hours(job):
@@ -62,15 +62,15 @@ def _named(keys):
     return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
 
 
-def status(found):
-    """Print every artefact's state, with the log of what runs or failed. found: from `states`."""
-    for id_, (state, detail) in found.items():
+def status(by_id):
+    """Print every artefact's state, with the log of what runs or failed. by_id: from `states`."""
+    for id_, (state, detail) in by_id.items():
         print(f"{state:7} {id_}" + (f"\n        {detail}" if detail else ""))
 
 
-def raise_failed(found):
+def raise_failed(by_id):
     """BadInput where something is not done, after printing everything that is not, with reasons."""
-    lost = {id_: detail or state for id_, (state, detail) in found.items() if state != "done"}
+    lost = {id_: detail or state for id_, (state, detail) in by_id.items() if state != "done"}
     for id_, detail in lost.items():
         print(f"failed: {id_}: {detail}")
     if lost:
@@ -85,26 +85,27 @@ def states(artefacts, table, store, queue):
     """{id: (done | failed | running | queued | missing, detail)} of artefacts, which are given with
     needs first; of a table (key, command) only while it is queued or has failed.
     """
-    live, found = queue.live(), {}
+    live = queue.live()
+    by_id = {}
     for artefact in artefacts:
-        found[artefact.id] = (
+        by_id[artefact.id] = (
             ("done", "")
             if store.finished(artefact)
-            else _state_of(artefact, live, found, store, queue)
+            else _state_of(artefact, live, by_id, store, queue)
         )
     if table and (state := _state([table[0]], live, queue)):
-        found[table[0]] = state
-    return found
+        by_id[table[0]] = state
+    return by_id
 
 
-def _state_of(artefact, live, found, store, queue):
+def _state_of(artefact, live, by_id, store, queue):
     keys = [artefact.id]
     if artefact.kind == "run" and missing_blocks(artefact, store):
         keys = [f"{artefact.id}.samples", artefact.id]
     if state := _state(keys, live, queue):
         return state
     for need in artefact.needs():
-        if found[need.id][0] == "failed":
+        if by_id[need.id][0] == "failed":
             return "failed", f"needs {need.id}, which failed"
     if ended := [key for key in keys if queue.notes(key)]:
         return "failed", queue.how_it_ended(ended[0])
@@ -118,8 +119,11 @@ def _state(keys, live, queue):
             return "failed", read_json(mark)["reason"] + (
                 f"; log: {queue.log(key)}" if queue.log(key) else ""
             )
-    own = [(key, one) for key in keys for one in live.get(key, [])]
-    if running := [key for key, one in own if one.state != "PENDING"]:
-        return "running", f"{len(running)} of {len(own)} queued jobs; log: {queue.log(running[0])}"
-    if own:
-        return "queued", f"job {own[0][1].id}: {own[0][1].reason}"
+    queued = [(key, task) for key in keys for task in live.get(key, [])]
+    if running := [key for key, task in queued if task.state != "PENDING"]:
+        return (
+            "running",
+            f"{len(running)} of {len(queued)} queued jobs; log: {queue.log(running[0])}",
+        )
+    if queued:
+        return "queued", f"job {queued[0][1].id}: {queued[0][1].reason}"

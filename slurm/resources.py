@@ -99,13 +99,13 @@ def load(path):
 
 
 def _read(form, path, table, values):
-    types = {one.name: one.type for one in fields(form)}
+    types = {item.name: item.type for item in fields(form)}
     for key, value in values.items():
-        where = f"{path}: [{table}]"
-        check(key in types, f"{where} key", key, f"choose one of {', '.join(types)}")
+        prefix = f"{path}: [{table}]"
+        check(key in types, f"{prefix} key", key, f"choose one of {', '.join(types)}")
         check(
             table in ("site", *ONLY.get(key, (table,))),
-            f"{where} key",
+            f"{prefix} key",
             key,
             f"it belongs to [{', '.join(ONLY.get(key, ()))}]",
         )
@@ -113,23 +113,23 @@ def _read(form, path, table, values):
         check(
             type(value) is kind
             and (kind is not list or all(isinstance(line, str) for line in value)),
-            f"{where} {key}",
+            f"{prefix} {key}",
             value,
             RIGHT[kind],
         )
         if kind is int:
             least = LEAST.get(key, 1)
-            check(value >= least, f"{where} {key}", value, f"it must be at least {least}")
+            check(value >= least, f"{prefix} {key}", value, f"it must be at least {least}")
     return form(**values)
 
 
 def _check_possible(path, tables, site, kinds):
-    for key, known in (("cluster", CLUSTERS), ("gpu_syntax", GPU_SYNTAX)):
+    for key, choices in (("cluster", CLUSTERS), ("gpu_syntax", GPU_SYNTAX)):
         check(
-            getattr(site, key) in known,
+            getattr(site, key) in choices,
             f"{path}: [site] {key}",
             getattr(site, key),
-            f"choose one of {', '.join(known)}",
+            f"choose one of {', '.join(choices)}",
         )
     train = kinds["train"]
     check(
@@ -145,17 +145,17 @@ def _check_possible(path, tables, site, kinds):
         train.processes,
         "without srun, and on cluster debug, it must be 1",
     )
-    for kind, own in kinds.items():
+    for kind, resources in kinds.items():
         check(
-            own.gpus <= 1 or kind == "train",
+            resources.gpus <= 1 or kind == "train",
             f"{path}: [{kind}] gpus",
-            own.gpus,
+            resources.gpus,
             "only training uses more than one",
         )
         check(
-            60 * own.minutes > site.warning_s,
+            60 * resources.minutes > site.warning_s,
             f"{path}: [{kind}] minutes",
-            own.minutes,
+            resources.minutes,
             f"it must be longer than the warning of {site.warning_s} s before the limit ([site] "
             "warning_s)",
         )

@@ -53,7 +53,7 @@ class Queue:
         """{key: [Live]} of all jobs of this set. BadInput where Slurm does not answer."""
         if not self.in_queue:
             return {}
-        asked = [
+        command = [
             "squeue",
             "--noheader",
             "--array",
@@ -61,16 +61,17 @@ class Queue:
             f"--states={LIVE}",
             "--format=%i|%T|%r|%j",
         ]
-        found, ending = {}, self.name("")
-        for line in client(asked).splitlines():
+        ending = self.name("")
+        jobs = {}
+        for line in client(command).splitlines():
             id_, state, reason, name = line.split("|", 3)
             if name.endswith(ending):
-                found.setdefault(name.removesuffix(ending), []).append(Live(id_, state, reason))
-        return found
+                jobs.setdefault(name.removesuffix(ending), []).append(Live(id_, state, reason))
+        return jobs
 
     def cancel(self, live):
         if live:
-            client(["scancel", "--quiet", *(one.id for one in live)])
+            client(["scancel", "--quiet", *(job.id for job in live)])
 
     def notes(self, key):
         """What was submitted for a key, oldest first: [{"job": id, "shards": [[shard, number of
@@ -110,11 +111,11 @@ class Queue:
             states = {line.split()[0] for line in lines if line}
         except BadInput:  # no accounting here
             states = set()
-        said = f"job {id_} ended {'/'.join(sorted(states - {'COMPLETED'})) or 'without a result'}"
+        text = f"job {id_} ended {'/'.join(sorted(states - {'COMPLETED'})) or 'without a result'}"
         lines = [
             line for line in self.log(key).read_text(errors="replace").splitlines() if line.strip()
         ]
-        return f"{said}; log: {self.log(key)}" + (
+        return f"{text}; log: {self.log(key)}" + (
             f", which ends: {lines[-1].strip()[:200]}" if lines else ""
         )
 
@@ -122,7 +123,7 @@ class Queue:
 def client(command):
     """Run a command of Slurm -> its stdout. BadInput with its stderr where it fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=CLIENT_S)
+        process = subprocess.run(command, capture_output=True, text=True, timeout=CLIENT_S)
     except FileNotFoundError:
         raise BadInput(
             f"{command[0]}: not found; run this on a login node of the cluster"
@@ -131,6 +132,6 @@ def client(command):
         raise BadInput(
             f"{command[0]}: no answer in {CLIENT_S} s; ask again, what was submitted is kept"
         ) from None
-    if done.returncode:
-        raise BadInput(f"{command[0]}: {' '.join(done.stderr.split()) or 'failed'}")
-    return done.stdout
+    if process.returncode:
+        raise BadInput(f"{command[0]}: {' '.join(process.stderr.split()) or 'failed'}")
+    return process.stdout

@@ -19,31 +19,35 @@ def new_executor(folder, site):
     )
 
 
-def parameters(kind, own, site):
+def parameters(kind, resources, site):
     """submitit's parameters for one kind of job."""
-    processes = own.processes if kind == "train" else 1
+    processes = resources.processes if kind == "train" else 1
     texts = {
-        f"slurm_{key}": getattr(own, key)
+        f"slurm_{key}": getattr(resources, key)
         for key in ("partition", "account", "qos", "constraint", "setup", "exclusive")
-        if getattr(own, key)
+        if getattr(resources, key)
     }
-    gpus, srun_args = _gpus(own.gpus, processes, site)
+    gpus, srun_args = _gpus(resources.gpus, processes, site)
     return {
-        "timeout_min": own.minutes,
-        "mem_gb": own.memory_gb,
-        "cpus_per_task": own.cpus,
+        "timeout_min": resources.minutes,
+        "mem_gb": resources.memory_gb,
+        "cpus_per_task": resources.cpus,
         "nodes": 1,
         "tasks_per_node": processes,
         **texts,
         **gpus,
-        "slurm_array_parallelism": own.parallel,
+        "slurm_array_parallelism": resources.parallel,
         "slurm_signal_delay_s": site.warning_s,
         "slurm_use_srun": site.srun,
-        "slurm_srun_args": [f"--cpus-per-task={own.cpus}", "--kill-on-bad-exit=1", *srun_args],
+        "slurm_srun_args": [
+            f"--cpus-per-task={resources.cpus}",
+            "--kill-on-bad-exit=1",
+            *srun_args,
+        ],
         "slurm_additional_parameters": {
             "kill-on-invalid-dep": "yes",
             "requeue": True,
-            **own.sbatch,
+            **resources.sbatch,
         },
     }
 
@@ -78,11 +82,11 @@ def start_again(mark, retries):
     ]
 
 
-def check_accepted(kind, own, site, cluster_file):
+def check_accepted(kind, resources, site, cluster_file):
     """Ask Slurm whether it would accept such a job. BadInput with its answer if not."""
     with tempfile.TemporaryDirectory() as folder:
         executor = new_executor(folder, site)
-        executor.update_parameters(name="check", **parameters(kind, own, site))
+        executor.update_parameters(name="check", **parameters(kind, resources, site))
         script = Path(folder) / "job.sh"
         script.write_text(executor._executor._make_submission_file_text("true", "check"))
         try:

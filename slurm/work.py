@@ -65,9 +65,11 @@ def prepare(artefact, processes):
     if artefact.model.scale != "paper":
         torch.set_num_threads(1)  # as everywhere at these scales: records are the same in every bit
     if processes > 1:
-        here = TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
+        environment = TorchDistributedEnvironment().export(
+            set_cuda_visible_devices=False, overwrite=True
+        )
         if torch.cuda.is_available():  # a task sees its own GPU alone, or all of them
-            torch.cuda.set_device(here.local_rank % torch.cuda.device_count())
+            torch.cuda.set_device(environment.local_rank % torch.cuda.device_count())
         ranks.join()
 
 
