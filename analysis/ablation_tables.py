@@ -3,6 +3,7 @@
 from .compare import PUBLISHED
 from .methods import (
     ALL_PAIRS,
+    AS_AUTHORS,
     BOTH,
     CUMULATIVE,
     DIRECT,
@@ -195,7 +196,7 @@ ABLATIONS = (
         "Learning-to-Cache's training",
         (
             RELEASED,
-            "Learning-to-Cache, labels dropped and steps drawn",
+            AS_AUTHORS,
             "Learning-to-Cache trained as everywhere here over as its authors do",
         ),
         about="Its authors drop a tenth of the labels, and each of their GPUs draws a step of its "

@@ -173,9 +173,11 @@ def counts(compared, left):
             case.comparisons[metric].mark for case in compared if metric in case.comparisons
         )
         if marks:
+            rest = {"higher": marks[LOSES], "open": marks[OPEN]}
+            beside = " and ".join(f"{word} in {count}" for word, count in rest.items() if count)
             clauses.append(
-                f"the lower {name} in {marks[WINS]} of {marks.total()} settings (the higher in "
-                f"{marks[LOSES]}, open in {marks[OPEN]})"
+                f"the lower {name} in {marks[WINS]} of {marks.total()} settings"
+                + (f" ({beside})" if beside else "")
             )
     return f"{left} has {' and '.join(clauses)}"
 
@@ -210,8 +212,8 @@ def plain_wins(linked, title, learned=()):
         title=title,
         verdict="somewhere" if won else "nowhere",
         sentence=f"a plain baseline beats {' or '.join(learned) or 'a trained or searched one'} "
-        f"in {marks.count(WINS)} of {len(marks)} comparisons of errors; in {lower} more it "
-        "is lower on average",
+        f"in {marks.count(WINS)} of {len(marks)} comparisons of errors"
+        + (f"; in {lower} more it is lower on average" if lower else ""),
         marks=marks,
         headings=("baseline", *COMPARED, *(SHOWN,) * any(case.where for case in won)),
         rows=tuple((methods.called(case.left.row), *case.cells) for case in won),

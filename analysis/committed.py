@@ -13,7 +13,7 @@ from harmonica.lab.ids import SCHEMA
 from harmonica.lab.provenance import code_sha
 from harmonica.lab.store import FOLDERS, Store
 
-from . import cost, notebooks, paper_numbers, records, report, verdicts
+from . import cost, notebooks, records, report, verdicts
 from .figures import pictured
 from .tables import COMMITTED
 
@@ -127,10 +127,7 @@ def render(results):
         for table in COMMITTED
         if table not in tables
     ]
-    paths += [
-        paper_numbers.cited(results, {table.name for table in tables}),
-        verdicts.write_page(results, tables),
-    ]
+    paths.append(verdicts.write_page(results, tables))
     return paths + notebooks.execute(results), "\n".join([*texts, other_code(results)])
 
 

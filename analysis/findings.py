@@ -12,10 +12,11 @@ from .document import markdown
 from .intervals import POWER, detectable
 from .methods import ALL_PAIRS, FEWER, FORA, HARMONICA, SEARCH_PREDICTION
 from .report import together
-from .spec import NUM_SEEDS
+from .spec import FULL_SET, NUM_SEEDS
 from .tables import TABLES
 
-SETS = sorted({NUM_SEEDS, 6})  # replicates that are committed, and a full set
+SETS = sorted({NUM_SEEDS, FULL_SET})  # replicates that are committed, and a full set
+COUNTED = {WINS: "lower", LOSES: "higher", OPEN: "open"}
 SHARES = {"median": 0.5, "90th percentile": 0.9}
 
 
@@ -24,7 +25,11 @@ def in_short(groups, results):
     linked = found_in(groups["table1"])
     questions = (
         (HARMONICA, "Learning-to-Cache as published (where half is reused: FORA)", PUBLISHED),
-        (HARMONICA, "the form of it that may reuse at every step, which is ours", ALL_PAIRS),
+        (
+            HARMONICA,
+            "Learning-to-Cache's all-pairs form (ours: it may reuse at every step)",
+            ALL_PAIRS,
+        ),
         (HARMONICA, "fewer steps at nearly equal compute", FEWER),
         (HARMONICA, "FORA, where half is reused", FORA),
         (SEARCH_PREDICTION, HARMONICA, HARMONICA),
@@ -36,14 +41,17 @@ def in_short(groups, results):
             rows.append(
                 [f"{left} against {description}", *(tally(compared, metric) for metric in CARRYING)]
             )
-    headings = ["", *(f"{name}: lower, higher, open" for name in CARRYING.values())]
+    headings = ["", *CARRYING.values()]
     return markdown([("table", headings, rows)]).strip()
 
 
 def tally(compared, metric):
-    """In how many of the Cases the left method's error is lower, higher, and open, as text."""
+    """In how many of the Cases the left method's error is lower, higher, and open, as text; what
+    is 0 is left out.
+    """
     marks = [case.comparisons[metric].mark for case in compared if metric in case.comparisons]
-    return ", ".join(str(marks.count(mark)) for mark in (WINS, LOSES, OPEN))
+    counts = {word: marks.count(mark) for mark, word in COUNTED.items()}
+    return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
 
 
 def of_table(name, groups, results):
@@ -123,8 +131,8 @@ def power(groups, results):
     explanation = (
         "Which ratios of two methods' errors so many replicates tell from 1, with a power of "
         f"{100 * POWER:.0f} % by the paired two-sided t test at 5 %, where the log ratio has that "
-        "standard deviation over replicates. What is nearer to 1 is mostly left open, which says "
-        "nothing against a difference."
+        "standard deviation over replicates. A ratio nearer to 1 mostly stays open: that does not mean "
+        "that the two methods are equally good."
     )
     headings = ["error", "spread", "standard deviation", *(f"{n} replicates" for n in SETS)]
     return markdown([("text", explanation), ("table", headings, rows)]).strip()

@@ -15,7 +15,7 @@ AGREEMENT_LOSS = 1.0  # percentage points of classifier agreement
 CRITERION = (
     f"The bounds were fixed beforehand: FID to the data rises by at most {FID_FACTOR - 1:.0%}, "
     f"rFID is at most {FLOOR_FACTOR:g} times its floor, and classifier agreement falls by at most "
-    f"{AGREEMENT_LOSS:g} point; the end of the interval must keep to the bound, not the mean alone"
+    f"{AGREEMENT_LOSS:g} point; not only the mean but the whole interval must keep to the bound"
 )
 
 

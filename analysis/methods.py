@@ -16,6 +16,7 @@ RANDOM, FORA = "random", "FORA"
 LEARNING_TO_CACHE = "Learning-to-Cache"
 RELEASED = "Learning-to-Cache, released"  # as published: it reuses at every second step alone
 ALL_PAIRS = "Learning-to-Cache, all pairs"  # this repository's form: it may reuse at every step
+AS_AUTHORS = "Learning-to-Cache, labels dropped and steps drawn"
 SDT, HARMONICA, DIRECT = "SDT + MSE", "HarmoniCa", "x_0 itself"
 CUMULATIVE = "SDT + IEPO, cumulative"
 HARD = "SDT + IEPO, hard scores"
@@ -69,6 +70,9 @@ METHODS = {
         Method(name=LEARNING_TO_CACHE, color=BLUE, marker="^", line="--"),
         Method(name=ALL_PAIRS, color=BLUE, marker="^", line="--"),
         Method(name=RELEASED, color=BLUE, marker="v", line=":"),
+        Method(name=f"{LEARNING_TO_CACHE}, labels dropped", color=BLUE, marker="<", line=":"),
+        Method(name=f"{LEARNING_TO_CACHE}, steps drawn", color=BLUE, marker=">", line="-."),
+        Method(name=AS_AUTHORS, color=BLUE, marker="d"),
         Method(name=SDT, color=GREEN, marker="P", line="-."),
         Method(name=DIRECT, color=GREEN, marker="H", line="--"),
         Method(name=HARMONICA, color=RED, marker="D"),

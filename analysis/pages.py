@@ -32,7 +32,7 @@ BLOCKS = {
     "compression": (partial(quotes.whole, "compression"), "compression"),
     "quantisation": (partial(quotes.whole, "quantisation"), "quantisation"),
     "ablations": (quotes.ablations, *TWO),
-    "frontier": (quotes.frontier, "frontier"),
+    "frontier": (partial(quotes.whole, "frontier"), "frontier"),
     "making": (quotes.what_it_takes, "frontier"),
     "table 1, findings": (partial(findings.of_table, "table1"), "table1"),
     "table 2, findings": (partial(findings.of_table, "table2"), "table2"),

@@ -5,8 +5,6 @@ everything measured here.
 import csv
 from pathlib import Path
 
-from .document import markdown, write
-
 FOLDER = Path(__file__).resolve().parent.parent / "results" / "paper"
 NUM_TABLES, NUM_FIGURES = 23, 17  # in the paper
 REENACTED = {  # {file of the paper's numbers: (its title, name of the table here)}
@@ -29,30 +27,20 @@ def published(name):
         return list(csv.DictReader(file))
 
 
-def only_cited(committed):
-    """{file of the paper's numbers: its title} of those tables of the paper that are not committed
-    here. committed: names of the committed tables.
-    """
-    return {name: title for name, (title, table) in REENACTED.items() if table not in committed}
-
-
 def coverage(committed):
-    """How much of the paper is known here and how much is re-enacted, as text. committed: see
-    only_cited.
+    """How much of the paper is known here and how much is re-enacted, as text. committed: names of
+    the tables with committed records.
     """
     names = [path.stem for path in FOLDER.glob("*.csv")]
     tables = [name for name in names if name.startswith("table")]
     figures = [name for name in names if name.startswith("figure")]
-    cited = only_cited(committed)
-    again = [title for name, (title, _) in REENACTED.items() if name not in cited]
-    clause = (
-        f"; of {len(cited)} ({', '.join(cited.values())}) no record is committed "
-        "([cited.md](tables/cited.md))"
-    )
+    again = [title for title, table in REENACTED.values() if table in committed]
+    others = [title for title, table in REENACTED.values() if table not in committed]
+    clause = f"; of {len(others)} ({', '.join(others)}) no record is committed" if others else ""
     return (
         f"Of the paper's {NUM_TABLES} tables and {NUM_FIGURES} figures we know the numbers of "
         f"{len(tables)} tables and {len(figures)} figures ([paper/](paper)). {len(again)} of these "
-        f"tables ({', '.join(again)}) are re-enacted here at a small scale{clause * bool(cited)}. "
+        f"tables ({', '.join(again)}) are re-enacted here at a small scale{clause}. "
         "The known figures "
         f"({', '.join(FIGURES[name] for name in sorted(figures))}) are drawn of the runs here, "
         "and so are three kinds whose numbers are unknown to us: sample grids, router maps, "
@@ -80,20 +68,3 @@ def block(name):
 def table(name):
     rows = published(name)
     return "table", list(rows[0]), [list(row.values()) for row in rows]
-
-
-def cited(out, committed):
-    """Write tables/cited.md: what the paper prints and no committed record measures again -> its
-    path. committed: see only_cited.
-    """
-    blocks = [
-        ("heading", 1, "Tables of the paper that are cited only"),
-        (
-            "text",
-            "Transcribed from the paper; no committed record measures these again. Empty = not "
-            "reported.",
-        ),
-    ]
-    for name, title in only_cited(committed).items():
-        blocks += [("heading", 2, title[0].upper() + title[1:]), table(name)]
-    return write(Path(out) / "tables" / "cited.md", markdown(blocks))

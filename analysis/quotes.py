@@ -89,8 +89,8 @@ def headline(groups, results):
             )
         )
     return (
-        f"With half of all blocks skipped its x_0 error is {ratios[0]} of HarmoniCa's; with "
-        f"skipped blocks predicted {ratios[1]}."
+        "With half of all blocks skipped, the x_0 error of a searched schedule is "
+        f"{ratios[0]} of HarmoniCa's, and with skipped blocks predicted {ratios[1]}."
     )
 
 
@@ -138,9 +138,17 @@ def table2(groups, results):
 
 
 def whole(name, groups, results):
-    """All rows of a table."""
-    lines = [line for group in groups[name] for line in group.lines]
-    return _with_base(rows_of(lines, SHOWN), lines[0])
+    """All rows of a table; where it has several groups, a Markdown table of each."""
+    texts = [_with_base(rows_of(group.lines, SHOWN), group.lines[0]) for group in groups[name]]
+    if len(texts) == 1:
+        return texts[0]
+    return "\n\n".join(
+        f"{_setting(group.lines[0].row)}:\n\n{text}" for group, text in zip(groups[name], texts)
+    )
+
+
+def _setting(row):
+    return f"{row.model}, {row.sampler}, T = {row.num_steps}"
 
 
 TRAINED_BY = {
@@ -169,15 +177,6 @@ def ablations(groups, results):
 
 def _at(group):
     return [line for line in group.lines if line.row.cur_percent == HALF]
-
-
-def frontier(groups, results):
-    """A table of all methods for each setting."""
-    return "\n\n".join(
-        f"{group.lines[0].row.model}, T = {group.lines[0].row.num_steps}:\n\n"
-        f"{_with_base(rows_of(group.lines, SHOWN), group.lines[0])}"
-        for group in groups["frontier"]
-    )
 
 
 def what_it_takes(groups, results):

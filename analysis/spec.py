@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from importlib import import_module
 
 SCALE, NUM_SEEDS = "digits", 3  # of what is committed, where a table says nothing else
+FULL_SET = 6  # replicates that a table has in the end
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,8 +62,8 @@ def gpu_short(groups, results):
     return (
         "On a GPU only speed and memory were measured so far, with random weights: a DiT-XL/2 step "
         f"for 8 images takes {step['cudagraph']['ms']:.2g} ms on an H200, diffusers' own "
-        f"{step['cudagraph']['reference_ms']:.2g}, compiled "
-        f"{step['diffusers, compiled']['ms']:.3g} ([{GPU}.md](results/bench/{GPU}.md))."
+        f"{step['cudagraph']['reference_ms']:.2g} ms, with its blocks compiled "
+        f"{step['diffusers, compiled']['ms']:.3g} ms ([{GPU}.md](results/bench/{GPU}.md))."
     )
 
 
@@ -89,10 +89,11 @@ def gpu(groups, results):
         "diffusers with compiled blocks. Most of this is the time of launching kernels; where "
         f"arithmetic dominates, the ratio to eager is {large[0]:.1f} (DiT-XL/2 512) and "
         f"{large[1]:.1f} (PixArt 512), at 8 images.",
-        f"Cached sampling reaches of its theoretical speedup: {_achieved(parts)}. The goal was 95 "
-        "%; the more is skipped the further it is, as gate and sum of a skipped block still run.",
-        f"With predicted in place of reused blocks it reached {_range(_sampled(parts, True))}. "
-        "Their prediction was several kernels then; it is one now, not measured.",
+        "Cached sampling reaches these shares of its theoretical speedup, which counts "
+        f"multiply-accumulates: {_achieved(parts)}. The goal was 95 %. Gate and sum of a skipped "
+        "block still run, so the share falls as more is skipped.",
+        f"Where skipped blocks are predicted it reached {_range(_sampled(parts, True))}, with several "
+        "kernels for each prediction; now it is one kernel, not measured yet.",
         "An SDT update at batch 64 with guidance takes "
         f"{update['time_share']:.2f} of the time of the released way (the goal was half) and "
         f"{update['memory_share']:.2f} of its memory ({update['bytes'] / GB:.0f} of "

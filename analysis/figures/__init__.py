@@ -21,9 +21,10 @@ FIGURES = {
     "sweep": sweep,
 }
 TABLE = ("samples", "routers", "error", "training", "speedup")
-# The figures of an ablation, by the first words of its group's name; the first entry that fits
+# The figures of other groups, by the first words of the group's name; the first entry that fits
 # counts.
-ABLATIONS = {
+OTHERS = {
+    "Quantisation": ("samples", "routers", "error", "training", "methods"),
     "SDT against standard training": ("error", "samples", "routers", "training", "methods"),
     "IEPO against MSE, last step reused": ("error", "methods"),
     "IEPO against MSE": ("error", "lambda", "routers", "methods"),
@@ -32,6 +33,11 @@ ABLATIONS = {
     "CUR and quality": ("speedup",),
     "transfer between": ("methods",),
     "our search": ("methods",),
+    "distance of lambda": ("methods",),
+    "router": ("methods",),
+    "beta given": ("sweep",),
+    "Learning-to-Cache's training": ("training", "methods"),
+    "what a router is trained for": ("error", "training", "methods"),
 }
 
 
@@ -40,7 +46,7 @@ def names(group):
     something to show.
     """
     if isinstance(group, str):
-        return next((own for start, own in ABLATIONS.items() if group.startswith(start)), TABLE)
+        return next((own for start, own in OTHERS.items() if group.startswith(start)), TABLE)
     return tuple(name for name in names(group.name) if FIGURES[name].shows(group))
 
 

@@ -1,5 +1,5 @@
-"""How routers were trained: CUR at tau, data loss, first and last lambda of each step. A line of
-panels for each CUR.
+"""How routers were trained: CUR at tau, data loss, and where it is weighted the first and last
+lambda of each step. A line of panels for each CUR.
 """
 
 from matplotlib.ticker import MaxNLocator
@@ -19,21 +19,26 @@ def draw(root, group, paths):
     """The routers of replicate 0."""
     lines = [line for line in group.lines if routers.own(line)]
     curs = list(dict.fromkeys(line.row.cur_percent for line in lines))
+    logs = [routers.logs(root, line.row)[0] for line in lines]
+    columns = 3 if any(map(routers.lambdas, logs)) else 2
     with plot.drawing(paths, WIDTH, 0.6 + (PANEL - 0.3) * len(curs)) as figure:
-        axes = figure.subplots(len(curs), 3, squeeze=False, sharex="col")
+        axes = figure.subplots(len(curs), columns, squeeze=False, sharex="col")
         for cur, panels in zip(curs, axes):
-            for line in (line for line in lines if line.row.cur_percent == cur):
-                _router(panels, name(line.row), routers.logs(root, line.row)[0])
+            for line, log in zip(lines, logs):
+                if line.row.cur_percent == cur:
+                    _router(panels, name(line.row), log)
             panels[0].set(
                 ylabel="CUR at tau, %", title=f"trained for CUR {cur:g} %" if cur else "natural CUR"
             )
             panels[1].set(ylabel="data loss", yscale="log")
-            panels[2].set(ylabel="lambda", yscale="log")
+            if columns > 2:
+                panels[2].set(ylabel="lambda", yscale="log")
             for ax in panels:
                 ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             for ax in panels[1:]:
                 log_ticks(ax.yaxis)
-        axes[0, 2].set_title("open: first lambda, full: last")
+        if columns > 2:
+            axes[0, 2].set_title("open: first lambda, full: last")
         for ax, label in zip(axes[-1], ("trajectory", "trajectory", "step (0 = noise)")):
             ax.set_xlabel(label)
         figure.suptitle(group.name, fontsize=8)

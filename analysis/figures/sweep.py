@@ -1,5 +1,5 @@
 """HarmoniCa's errors and CUR against one option of training that differs from row to row: how
-often lambda is measured, or tau.
+often lambda is measured, tau, or beta.
 """
 
 import numpy as np
@@ -11,7 +11,11 @@ from ..intervals import interval
 from ..methods import HARMONICA, look
 from .style import FLOOR, PANEL, WIDTH
 
-VARIED = {"refresh": "C, trajectories between two refreshes of lambda", "tau": "threshold tau"}
+VARIED = {
+    "refresh": "C, trajectories between two refreshes of lambda",
+    "tau": "threshold tau",
+    "beta": "beta",
+}
 METRICS = {
     "x0_mse": "$x_0$ error",
     "rFID": "rFID (dotted: uncached)",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from analysis import figures, methods, records
-from analysis.figures import heat_maps, lambdas, routers, speedup
+from analysis.figures import curves, heat_maps, lambdas, routers, speedup
 from analysis.tables import FRONTIER
 from experiments import ablation
 from harmonica.errors import BadInput
@@ -68,7 +68,7 @@ def test_a_table_and_each_ablation_have_the_figures_that_tell_something(measured
     assert figures.names(table) == TABLE
     found = {
         name: figures.names(group)
-        for ablation in ("iepo_vs_mse", "refresh", "threshold", "beta", "transfer")
+        for ablation in ("iepo_vs_mse", "refresh", "threshold", "beta", "transfer", "router")
         for name, group in loaded(ablation)[1].items()
     }
     assert found == {
@@ -78,7 +78,18 @@ def test_a_table_and_each_ablation_have_the_figures_that_tell_something(measured
         "threshold": ("sweep",),
         "CUR and quality": ("speedup",),
         "transfer between samplers": ("methods",),
+        "router": ("methods",),
+        "beta given": ("sweep",),
     }
+
+
+def test_where_nothing_is_weighted_there_is_no_panel_of_lambda(loaded, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(curves, "legend", lambda figure, axes: drawn.append(len(figure.axes)))
+    for name in ("ltc_training", "iepo_vs_mse"):
+        root, groups = loaded(name, folder=name)
+        curves.draw(root, next(iter(groups.values())), [tmp_path / f"{name}.png"])
+    assert drawn == [2, 3]
 
 
 def test_what_has_nothing_to_show_is_not_drawn(measured, tmp_path):
