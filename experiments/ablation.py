@@ -76,10 +76,11 @@ def training(scale, method, cur, **settings):
     """The RouterTraining of a method as in Tables 1 and 2, with `settings` changed. At paper scale
     every trained row of a router gets equally many updates, whatever the method.
     """
-    how = METHODS[method]
+    fields = METHODS[method]
     if scale != "paper":
-        return small_scale.training(scale, how, cur, **settings)
-    budget, num_steps, sdt = paper_scale.Budget(), STEPS[scale], how["walk"] != "ltc"
+        return small_scale.training(scale, fields, cur, **settings)
+    budget, num_steps = paper_scale.Budget(), STEPS[scale]
+    sdt = fields["walk"] != "ltc"
     published = paper_scale.HARMONICA if sdt else paper_scale.LEARNING_TO_CACHE
     refreshed = {"refresh": budget.refresh // num_steps, "lambda_batch": budget.sdt_batch}
     common = {
@@ -87,6 +88,6 @@ def training(scale, method, cur, **settings):
         "lr": published["lr"],
         "batch": budget.sdt_batch if sdt else budget.ltc_batch,
         "trajectories": budget.iterations // num_steps,
-        **({} if how["objective"] == "mse" else refreshed),
+        **({} if fields["objective"] == "mse" else refreshed),
     }
-    return RouterTraining(**{**common, "cur_percent": cur, **how, **settings})
+    return RouterTraining(**{**common, "cur_percent": cur, **fields, **settings})

@@ -58,9 +58,11 @@ def pruned(group, removed_percent):
 
 def _compressed(group, settings):
     """The Group over its compressed models; a replicate's number is added to the settings' seed."""
-    own = [replace(settings, seed=settings.seed + seed) for seed in range(len(group.models))]
-    models = zip(group.models, own)
-    return replace(group, models=tuple(replace(m, compression=how) for m, how in models))
+    seeded = [replace(settings, seed=settings.seed + seed) for seed in range(len(group.models))]
+    models = zip(group.models, seeded)
+    return replace(
+        group, models=tuple(replace(m, compression=compression) for m, compression in models)
+    )
 
 
 def row(group, method, **schedule):

@@ -23,8 +23,8 @@ def _outlook(missing, scale, num_processes):
     if scale != "paper":
         # timings run one at a time, alone on the machine
         alone = sum(estimates.seconds(a) for a in missing if a.kind in ("latency", "training"))
-        whole = sum(map(estimates.seconds, missing))
-        needed = alone + (whole - alone) / num_processes
+        total = sum(map(estimates.seconds, missing))
+        needed = alone + (total - alone) / num_processes
         processes = count(num_processes, "process")
         return [f"{len(missing)} missing: about {duration(needed)} with {processes}"]
     hours = {

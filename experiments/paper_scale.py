@@ -109,7 +109,7 @@ def rows_of(base, setting, budget=Budget(), rows="core", num_seeds=1):
     def learned(method, training, form="trained here", **target):
         return group.learned(method, training(budget, steps, **target), form=form)
 
-    found = [
+    table_rows = [
         group.uncached(),
         group.uncached(setting.fewer),
         learned("Learning-to-Cache", learning_to_cache, cur_percent=setting.ltc_cur),
@@ -118,19 +118,19 @@ def rows_of(base, setting, budget=Budget(), rows="core", num_seeds=1):
     ]
     if setting.published:
         router = {"schedule": "router", "published": setting.published}
-        found.append(group.row("Learning-to-Cache", form="published router", **router))
+        table_rows.append(group.row("Learning-to-Cache", form="published router", **router))
     if setting.harmonica_beta:  # that beta belongs to the released code's lambda
         target = {"objective": "cumulative", "beta": setting.harmonica_beta}
-        found.append(learned("HarmoniCa", harmonica, "published beta", **target))
+        table_rows.append(learned("HarmoniCa", harmonica, "published beta", **target))
     if rows == "all":
         equal = round(steps * (1 - setting.harmonica_cur / 100))
-        found += [group.fora(), group.uncached(equal), group.uncached(steps // 2)]
+        table_rows += [group.fora(), group.uncached(equal), group.uncached(steps // 2)]
         if setting.ltc_beta:
             target = {"beta": setting.ltc_beta}
-            found.append(
+            table_rows.append(
                 learned("Learning-to-Cache", learning_to_cache, "published beta", **target)
             )
-    return found
+    return table_rows
 
 
 def learning_to_cache(budget, num_steps, **target):

@@ -86,15 +86,15 @@ def rows_of(base, setting, budget, rows="core", num_seeds=1):
         guidance=GUIDANCE,
         images={**budget.images(base), "precision": PRECISION},
     )
-    found = [group.uncached()]
+    table_rows = [group.uncached()]
     if setting.fewer:
-        found.append(group.uncached(setting.fewer))
+        table_rows.append(group.uncached(setting.fewer))
     if setting.fora or rows == "all":
-        found.append(group.fora())
+        table_rows.append(group.fora())
     if cur:
         training = harmonica(budget, steps, cur_percent=cur)
-        found.append(group.learned("HarmoniCa", training, form="trained here"))
-        found += budget.searched(group, cur)
+        table_rows.append(group.learned("HarmoniCa", training, form="trained here"))
+        table_rows += budget.searched(group, cur)
         if rows == "all":
-            found.append(group.uncached(round(steps * (1 - cur / 100)), form="equal compute"))
-    return found
+            table_rows.append(group.uncached(round(steps * (1 - cur / 100)), form="equal compute"))
+    return table_rows

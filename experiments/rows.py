@@ -74,9 +74,9 @@ class Group:
     images: dict
 
     def __post_init__(self):
-        there = len(self.models)
-        right = f"there are {there} base models like {self.models[0].name}; `make base-models` trains more"
-        check(self.seeds <= there or there == 1, "seeds", self.seeds, right)
+        count = len(self.models)
+        right = f"there are {count} base models like {self.models[0].name}; `make base-models` trains more"
+        check(self.seeds <= count or count == 1, "seeds", self.seeds, right)
 
     @property
     def scale(self):
@@ -129,12 +129,12 @@ class Group:
             return range(self.seeds)
         return [(seed + of) % len(self.models) for seed in range(self.seeds)]
 
-    def made(self, method, making, cur=None, *, form="", of=0, guidance=None, **how):
+    def made(self, method, making, cur=None, *, form="", of=0, guidance=None, **fields):
         """A row of schedules made as a ScheduleSpec says, one for each replicate. of: replicate n
         uses the schedule of replicate n + of. guidance: the one that the schedule is made for,
-        where it is not the group's. how: see `making`.
+        where it is not the group's. fields: see `making`.
         """
-        specs = [self.making(seed, making, cur, guidance, **how) for seed in self._seeds(of)]
+        specs = [self.making(seed, making, cur, guidance, **fields) for seed in self._seeds(of)]
         transferred = {"transferred": True} if of or guidance else {}
         return self.row(method, cur, form=form, makings=specs, schedule="made", **transferred)
 
@@ -209,6 +209,6 @@ def latency_specs(rows):
     group must follow one another.
     """
     return [
-        LatencySpec(group=group, runs=tuple(row.runs[0] for row in own if row.timed))
-        for group, own in groupby(rows, key=lambda row: row.group)
+        LatencySpec(group=group, runs=tuple(row.runs[0] for row in group_rows if row.timed))
+        for group, group_rows in groupby(rows, key=lambda row: row.group)
     ]

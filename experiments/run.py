@@ -23,8 +23,8 @@ PLACES = ("local", "slurm")
 
 def add(commands):
     run = commands.add_parser("run", help="make the missing routers, images and metrics")
-    named = "folders of experiments/, e.g. dit_xl2_256"
-    run.add_argument("experiments", nargs="+", metavar="EXPERIMENT", type=text, help=named)
+    experiments = "folders of experiments/, e.g. dit_xl2_256"
+    run.add_argument("experiments", nargs="+", metavar="EXPERIMENT", type=text, help=experiments)
     run.add_argument("--scale", default="digits", choices=SCALES, help="default %(default)s")
     run.add_argument("--rows", default="core", choices=ROWS, help="default %(default)s")
     run.add_argument(
@@ -61,19 +61,19 @@ def add(commands):
 def _run(arguments):
     _check_checkout()
     _check(arguments)
-    wanted, latencies = _artefacts(arguments)
+    artefacts, latencies = _artefacts(arguments)
     makes = not (arguments.dry_run or arguments.status or arguments.cancel)
     if makes and arguments.scale == "paper":
-        _refuse_missing_files(wanted)
+        _refuse_missing_files(artefacts)
     if arguments.where == "slurm":
         from slurm import launch  # brings submitit, and torch with it
 
-        return launch.main(arguments, wanted, latencies, LOCAL)
+        return launch.main(arguments, artefacts, latencies, LOCAL)
     if not makes:
-        return listing.show(wanted + latencies, arguments.scale, _num_processes(arguments))
+        return listing.show(artefacts + latencies, arguments.scale, _num_processes(arguments))
     if arguments.fresh:
         set_aside(LOCAL)
-    _make(wanted, latencies, arguments)
+    _make(artefacts, latencies, arguments)
 
 
 def _check_checkout():
@@ -98,15 +98,17 @@ def _artefacts(arguments):
     """
     scale, which = arguments.scale, arguments.rows
     configs = _configs(arguments.experiments)
-    found = {name: _of(config, scale, which, arguments.seeds) for name, config in configs.items()}
-    without = [name for name, (rows, costs) in found.items() if not rows and not costs]
-    words = {name: f"{name} has no {which} rows at {scale} scale" for name in without}
-    if len(without) == len(found):
-        raise BadInput("; ".join(f"{words[name]}, {_elsewhere(configs[name])}" for name in without))
+    by_name = {name: _of(config, scale, which, arguments.seeds) for name, config in configs.items()}
+    without = [name for name, (rows, costs) in by_name.items() if not rows and not costs]
+    messages = {name: f"{name} has no {which} rows at {scale} scale" for name in without}
+    if len(without) == len(by_name):
+        raise BadInput(
+            "; ".join(f"{messages[name]}, {_elsewhere(configs[name])}" for name in without)
+        )
     for name in without:
-        print(words[name])
-    rows = [row for rows, _ in found.values() for row in rows]
-    costs = [spec for _, costs in found.values() for spec in costs]
+        print(messages[name])
+    rows = [row for rows, _ in by_name.values() for row in rows]
+    costs = [spec for _, costs in by_name.values() for spec in costs]
     return with_needs([run for row in rows for run in row.runs]), latency_specs(rows) + costs
 
 
@@ -131,34 +133,34 @@ def _elsewhere(config):
 
 def _configs(names):
     """Name -> config.py of each named experiment."""
-    known = sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
+    existing = sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
     for name in names:
         check(
-            name in known,
+            name in existing,
             "experiment",
             name,
-            f"choose one of {', '.join(known) or '(none: there is no experiments folder here)'}",
+            f"choose one of {', '.join(existing) or '(none: there is no experiments folder here)'}",
         )
     return {name: import_module(f"experiments.{name}.config") for name in names}
 
 
-def _refuse_missing_files(wanted):
-    missing = missing_files(Store(LOCAL).missing(wanted))
+def _refuse_missing_files(artefacts):
+    missing = missing_files(Store(LOCAL).missing(artefacts))
     if missing:
         print("\n".join(missing[1:]), end="\n" * (len(missing) > 1))
         more = f" ({len(missing) - 1} more are missing, listed above)" if missing[1:] else ""
         raise BadInput(missing[0] + more)
 
 
-def _make(wanted, latencies, arguments):
+def _make(artefacts, latencies, arguments):
     """Make what is missing, on this machine. BadInput naming what failed."""
-    if not Store(LOCAL).missing(wanted + latencies):
-        print(f"nothing to run: all {len(wanted + latencies)} records are in {LOCAL}")
+    if not Store(LOCAL).missing(artefacts + latencies):
+        print(f"nothing to run: all {len(artefacts + latencies)} records are in {LOCAL}")
         return
     from harmonica.lab.pool import make_all
 
     with at_work(LOCAL / "locks", "run"):
-        failed = make_all(wanted, LOCAL, _num_processes(arguments))
+        failed = make_all(artefacts, LOCAL, _num_processes(arguments))
         if not failed:  # what is timed comes last and alone on the machine
             failed = make_all(latencies, LOCAL, jobs=1)
     for id_, reason in failed.items():

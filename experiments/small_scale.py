@@ -37,18 +37,18 @@ HARMONICA = {"walk": "sdt", "objective": "leave-one-out", "lambda_scores": "soft
 
 def base_models(scale, prefix):
     """-> ModelSpecs of all base models whose name without the seed is `prefix`, by their seeds."""
-    found = {
+    by_seed = {
         int(name.rsplit("-s", 1)[1]): ModelSpec(name=name, sha256=about["sha256"], scale=scale)
         for name, about in manifest().items()
         if name.rsplit("-s", 1)[0] == prefix
     }
-    where = " or ".join(map(str, folders()))
+    places = " or ".join(map(str, folders()))
     right = (
-        f"there is none in {where}; `make base-models SCALE={scale}` trains them for the folder that "
-        "HARMONICA_MODELS names; unset it to use the shipped ones"
+        f"there is none in {places}; `make base-models SCALE={scale}` trains them for the folder "
+        "that HARMONICA_MODELS names; unset it to use the shipped ones"
     )
-    check(found, "base model", prefix, right)
-    return tuple(found[seed] for seed in sorted(found))
+    check(by_seed, "base model", prefix, right)
+    return tuple(by_seed[seed] for seed in sorted(by_seed))
 
 
 def check_scale(scale, *scales):

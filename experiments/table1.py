@@ -50,7 +50,7 @@ def clothes(rows, num_seeds):
     50 %, without the random schedule.
     """
     settings = [(guidance, num_steps) for guidance in GUIDANCES for num_steps in CLOTHES_CURS]
-    found = []
+    table_rows = []
     for guidance, num_steps in settings if rows == "all" else [CORE]:
         label = "DiT-clothes 49 tokens" + (f", guidance {guidance:g}" if guidance != 1 else "")
         group = Group(
@@ -62,22 +62,22 @@ def clothes(rows, num_seeds):
             guidance=guidance,
             images=IMAGES["clothes"],
         )
-        found.append(group.uncached())
+        table_rows.append(group.uncached())
         for cur in (HALF, CLOTHES_CURS[num_steps]) if rows == "all" else (HALF,):
-            found += _of_clothes(group, cur, rows)
-    return found
+            table_rows += _of_clothes(group, cur, rows)
+    return table_rows
 
 
 def _of_clothes(group, cur, rows):
     """Every method at one CUR. At 50 % Learning-to-Cache as released is FORA, so it is left out."""
-    found = [group.uncached(round(group.num_steps * (1 - cur / 100)))]
+    table_rows = [group.uncached(round(group.num_steps * (1 - cur / 100)))]
     forms = ("all-pairs",) if cur == HALF else ("released", "all-pairs")
     if cur == HALF:
-        found.append(group.fora())
+        table_rows.append(group.fora())
     if rows == "all":
-        found.append(group.row("random", cur, schedule="random"))
+        table_rows.append(group.row("random", cur, schedule="random"))
     for form in forms:
         ltc = training("clothes", LEARNING_TO_CACHE, cur, ltc_form=form)
-        found.append(group.learned("Learning-to-Cache", ltc, form=form))
-    found.append(group.learned("HarmoniCa", training("clothes", HARMONICA, cur)))
-    return found + searched(group, cur)
+        table_rows.append(group.learned("Learning-to-Cache", ltc, form=form))
+    table_rows.append(group.learned("HarmoniCa", training("clothes", HARMONICA, cur)))
+    return table_rows + searched(group, cur)

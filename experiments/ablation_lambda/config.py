@@ -16,16 +16,16 @@ DISTANCES = {
 def table(scale, rows="core", num_seeds=1):
     """At paper scale no judge of latents is known: its row is left out."""
     group = group_of("distance of lambda", scale, num_seeds)
-    there = {
-        words: distance
-        for words, distance in DISTANCES.items()
+    distances = {
+        name: distance
+        for name, distance in DISTANCES.items()
         if scale != "paper" or distance != "features"
     }
     return [
         group.uncached(),
         learned(group, HARMONICA, CUR),
         *(
-            learned(group, HARMONICA, CUR, name=f"HarmoniCa, {words}", lambda_distance=distance)
-            for words, distance in there.items()
+            learned(group, HARMONICA, CUR, name=f"HarmoniCa, {name}", lambda_distance=distance)
+            for name, distance in distances.items()
         ),
     ]

@@ -19,15 +19,18 @@ def table(scale, rows="core", num_seeds=1):
     """At one CUR; then one row for each beta, whose CUR its scores give."""
     group = group_of("router", scale, num_seeds)
     changed = {f"learning rate {lr:g}": {"lr": lr} for lr in RATES[scale]} | CHANGED
-    found = [group.uncached(), learned(group, HARMONICA, CUR)]
-    found += [
-        learned(group, HARMONICA, CUR, name=f"HarmoniCa, {words}", **settings)
-        for words, settings in changed.items()
+    table_rows = [group.uncached(), learned(group, HARMONICA, CUR)]
+    table_rows += [
+        learned(group, HARMONICA, CUR, name=f"HarmoniCa, {change}", **settings)
+        for change, settings in changed.items()
     ]
-    given, own = group_of("beta given", scale, num_seeds), SETTINGS[scale]
-    found.append(given.uncached())
+    beta_group = group_of("beta given", scale, num_seeds)
+    threshold_settings = SETTINGS[scale]
+    table_rows.append(beta_group.uncached())
     for factor in FACTORS:
-        beta = float(f"{factor * own['beta']:.3g}")
+        beta = float(f"{factor * threshold_settings['beta']:.3g}")
         name = f"HarmoniCa, beta = {beta:g}"
-        found.append(learned(given, HARMONICA, name=name, **{**own, "beta": beta}))
-    return found
+        table_rows.append(
+            learned(beta_group, HARMONICA, name=name, **{**threshold_settings, "beta": beta})
+        )
+    return table_rows

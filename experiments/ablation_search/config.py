@@ -27,7 +27,7 @@ def table(scale, rows="core", num_seeds=1):
     group = group_of("our search", scale, num_seeds)
     reuse = settings(scale, predict=False)
     changes = CHANGES | (MORE if rows == "all" else {})
-    found = [
+    table_rows = [
         *_plain(group, scale),
         learned(group, HARMONICA, CUR),
         group.made("Search", "search", CUR, settings=reuse),
@@ -37,7 +37,7 @@ def table(scale, rows="core", num_seeds=1):
         *(_searched(group, scale, name, **changed) for name, changed in changes.items()),
     ]
     if len(group.models) > 1:
-        found.append(
+        table_rows.append(
             group.made(
                 "Search + prediction, another model's",
                 "search",
@@ -47,8 +47,8 @@ def table(scale, rows="core", num_seeds=1):
             )
         )
     if rows == "all":
-        found.append(_longer(group, scale))
-    return found + _under_guidance(scale, num_seeds)
+        table_rows.append(_longer(group, scale))
+    return table_rows + _under_guidance(scale, num_seeds)
 
 
 def settings(scale, **changed):

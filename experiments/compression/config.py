@@ -28,16 +28,16 @@ def table(scale, rows="core", num_seeds=1):
         num_steps=num_steps,
         images=IMAGES[scale],
     )
-    found = [group.uncached(), group.learned("HarmoniCa", training(scale, HARMONICA, CUR))]
-    found += _compressed(group)
+    table_rows = [group.uncached(), group.learned("HarmoniCa", training(scale, HARMONICA, CUR))]
+    table_rows += _compressed(group)
     if rows == "all":
-        found += [
+        table_rows += [
             group.uncached(round(num_steps * (1 - CUR / 100))),
             *searched(group, CUR),
             row(quantised(group, "adaround", weight_bits=4), "PTQ"),
             row(quantised(group, "efficientdm", weight_bits=4), "EfficientDM"),
         ]
-    return found
+    return table_rows
 
 
 def _compressed(group):

@@ -14,11 +14,11 @@ def table(scale, rows="core", num_seeds=1):
         return []
     base = paper_scale.dit_xl2_256()
     setting = next(setting for setting in settings() if setting.num_steps == 20)
-    found = paper_scale.rows_of(
+    table_rows = paper_scale.rows_of(
         base, setting, paper_scale.Budget(num_images=5000), num_seeds=num_seeds
     )
-    both = found[0], next(row for row in found if row.form == "published router")
+    chosen = table_rows[0], next(row for row in table_rows if row.form == "published router")
     return [
         replace(row, runs=tuple(replace(run, precision="bfloat16") for run in row.runs))
-        for row in both
+        for row in chosen
     ]

@@ -43,7 +43,7 @@ def table(scale, rows="core", num_seeds=1):
     if scale == "paper":
         return []
     if scale == "smoke":
-        own = Group(
+        group = Group(
             title="Frontier, smoke",
             label="smoke",
             models=base_models(scale, "smoke"),
@@ -51,7 +51,7 @@ def table(scale, rows="core", num_seeds=1):
             num_steps=4,
             images=IMAGES[scale],
         )
-        return rows_of(own, scale, "core")
+        return rows_of(group, scale, "core")
     settings, core = (CLOTHES, 1) if scale == "clothes" else (SETTINGS, CORE)
     return [
         row
@@ -89,23 +89,26 @@ def rows_of(group, scale, which):
 
 def _of_fora(group, scale, interval):
     variant = "" if interval == 2 else f", interval {interval}"
-    own = {"interval": interval, "settings": search(scale)}
+    options = {"interval": interval, "settings": search(scale)}
     return [
         group.fora(interval),
-        group.made(f"FORA + Taylor{variant}", "taylor", order=1, **own),
-        group.made(f"FORA + prediction{variant}", "fitted", **own),
+        group.made(f"FORA + Taylor{variant}", "taylor", order=1, **options),
+        group.made(f"FORA + prediction{variant}", "fitted", **options),
     ]
 
 
 def _at(group, scale, cur, which):
-    harmonica, own = training(scale, HARMONICA, cur), {"settings": search(scale)}
+    harmonica = training(scale, HARMONICA, cur)
+    options = {"settings": search(scale)}
     rows = [
         group.uncached(round(group.num_steps * (1 - cur / 100))),
-        group.made("SmoothCache", "smoothcache", cur, **own),
+        group.made("SmoothCache", "smoothcache", cur, **options),
         group.learned("HarmoniCa", harmonica),
     ]
     if which == "all":
-        rows.append(group.made("HarmoniCa + prediction", "fitted", cur, training=harmonica, **own))
+        rows.append(
+            group.made("HarmoniCa + prediction", "fitted", cur, training=harmonica, **options)
+        )
         if cur >= 50:
             ltc = training(scale, LEARNING_TO_CACHE, cur, ltc_form="all-pairs")
             rows.append(group.learned("Learning-to-Cache", ltc, form="all-pairs"))

@@ -23,7 +23,7 @@ BATCH = {256: 32, 512: 16, 1024: 4}  # prompts in an update, for one GPU of 80 G
 
 def rows(rows="core", num_seeds=1):
     """The 23 rows that the paper prints, block by block; more with rows = "all"."""
-    found = []
+    table_rows = []
     for pixels, settings in SETTINGS.items():
         model = base(
             f"PixArt-alpha {pixels}x{pixels}",
@@ -32,9 +32,9 @@ def rows(rows="core", num_seeds=1):
             decoder="stabilityai/sd-vae-ft-ema",
             embeddings="coco/alpha",
         )
-        found += [
+        table_rows += [
             row
             for setting in settings
             for row in rows_of(model, setting, budget(BATCH[pixels]), rows, num_seeds)
         ]
-    return found
+    return table_rows

@@ -19,7 +19,7 @@ def table(scale, rows="core", num_seeds=1):
     """
     if scale != "paper":
         return []
-    found = []
+    table_rows = []
     for pixels, name in MODELS.items():
         model = base(
             f"PixArt-Sigma {pixels}x{pixels}",
@@ -29,7 +29,7 @@ def table(scale, rows="core", num_seeds=1):
             embeddings="coco/sigma",
         )
         setting = Setting(sampler="dpm++", num_steps=20, cur_percent=CUR_PERCENT)
-        found += rows_of(
+        table_rows += rows_of(
             model, setting, budget(BATCH[pixels], search=pixels in SEARCHED), rows, num_seeds
         )
-    return found
+    return table_rows

@@ -55,9 +55,9 @@ def table(scale, rows="core", num_seeds=1):
 
 
 def _rows(block, scale, rows, num_seeds):
-    named = "" if block.sampler == "ddim" else f", {SAMPLERS[block.sampler]}"
+    suffix = "" if block.sampler == "ddim" else f", {SAMPLERS[block.sampler]}"
     group = Group(
-        title=f"Quantisation, {block.label}{named}",
+        title=f"Quantisation, {block.label}{suffix}",
         label=block.label,
         models=base_models(scale, block.prefix),
         seeds=num_seeds,
@@ -66,20 +66,21 @@ def _rows(block, scale, rows, num_seeds):
         images=IMAGES[scale],
     )
     cur, core = block.cur_percent, rows == "core"
-    harmonica, text = training(scale, HARMONICA, cur), block.sampler != "ddim"
-    found = [group.uncached()]
+    harmonica = training(scale, HARMONICA, cur)
+    text = block.sampler != "ddim"
+    table_rows = [group.uncached()]
     if not core:
-        found.append(group.learned("HarmoniCa", harmonica))
+        table_rows.append(group.learned("HarmoniCa", harmonica))
     for weight_bits in (8,) if core and text else (8, 4):
-        own = quantised(group, "efficientdm", weight_bits)
-        found.append(row(own, "EfficientDM"))
+        compressed = quantised(group, "efficientdm", weight_bits)
+        table_rows.append(row(compressed, "EfficientDM"))
         if weight_bits == 8 or not core:
-            found.append(own.learned(BOTH, harmonica, form=form(own)))
+            table_rows.append(compressed.learned(BOTH, harmonica, form=form(compressed)))
         if not core or weight_bits == 8 and not text:
             settings = search(scale, predict=False)
-            made = {"settings": settings, "form": form(own)}
-            found.append(own.made("EfficientDM + search", "search", cur, **made))
-    return found
+            options = {"settings": settings, "form": form(compressed)}
+            table_rows.append(compressed.made("EfficientDM + search", "search", cur, **options))
+    return table_rows
 
 
 def _paper(rows, num_seeds):
@@ -87,13 +88,15 @@ def _paper(rows, num_seeds):
     published beta (of the released lambda) as well.
     """
     base, budget = paper_scale.dit_xl2_256(), paper_scale.Budget()
-    own = _group(base, budget, "ddim", paper_scale.GUIDANCE, num_seeds)
-    found = _pair(own, paper_scale.harmonica(budget, STEPS["paper"], cur_percent=PAPER_BETA_CUR))
+    group = _group(base, budget, "ddim", paper_scale.GUIDANCE, num_seeds)
+    table_rows = _pair(
+        group, paper_scale.harmonica(budget, STEPS["paper"], cur_percent=PAPER_BETA_CUR)
+    )
     if rows == "all":
         target = {"objective": "cumulative", "beta": PAPER_BETA}
         published = paper_scale.harmonica(budget, STEPS["paper"], **target)
-        quant = quantised(own, "efficientdm")
-        found.append(quant.learned(BOTH, published, form="published beta"))
+        compressed = quantised(group, "efficientdm")
+        table_rows.append(compressed.learned(BOTH, published, form="published beta"))
     for pixels, cur in PAPER_CUR.items():
         budget = paper_scale_text.budget(BATCH[pixels])
         base = paper_scale_text.base(
@@ -104,9 +107,9 @@ def _paper(rows, num_seeds):
             embeddings="coco/alpha",
         )
         sampler = paper_scale_text.OWN["dpm++"]
-        own = _group(base, budget, sampler, paper_scale_text.GUIDANCE, num_seeds)
-        found += _pair(own, paper_scale.harmonica(budget, STEPS["paper"], cur_percent=cur))
-    return found
+        group = _group(base, budget, sampler, paper_scale_text.GUIDANCE, num_seeds)
+        table_rows += _pair(group, paper_scale.harmonica(budget, STEPS["paper"], cur_percent=cur))
+    return table_rows
 
 
 def _group(base, budget, sampler, guidance, num_seeds):
@@ -123,5 +126,9 @@ def _group(base, budget, sampler, guidance, num_seeds):
 
 
 def _pair(group, training):
-    own = quantised(group, "efficientdm")
-    return [group.uncached(), row(own, "EfficientDM"), own.learned(BOTH, training, form=form(own))]
+    compressed = quantised(group, "efficientdm")
+    return [
+        group.uncached(),
+        row(compressed, "EfficientDM"),
+        compressed.learned(BOTH, training, form=form(compressed)),
+    ]

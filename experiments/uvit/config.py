@@ -58,18 +58,18 @@ def table(scale, rows="core", num_seeds=1):
         "num_steps": NUM_STEPS[scale],
         "images": IMAGES[scale],
     }
-    own = Group(title=label, **shared)
-    found = [
-        own.uncached(),
-        own.row("Faster Diffusion", schedule="faster-diffusion"),
-        own.row("DeepCache", schedule="deepcache"),
-        own.fora(),
-        *_at(own, CUR[scale], "released"),
+    group = Group(title=label, **shared)
+    table_rows = [
+        group.uncached(),
+        group.row("Faster Diffusion", schedule="faster-diffusion"),
+        group.row("DeepCache", schedule="deepcache"),
+        group.fora(),
+        *_at(group, CUR[scale], "released"),
     ]
     if rows == "all" and scale == "digits":
         half = Group(title=f"{label}, half of all reused", **shared)
-        found += [half.uncached(), half.fora(), *_at(half, FORA_CUR, "all-pairs")]
-    return found
+        table_rows += [half.uncached(), half.fora(), *_at(half, FORA_CUR, "all-pairs")]
+    return table_rows
 
 
 def _at(group, cur, form):
@@ -99,7 +99,7 @@ def _published(rows, num_seeds):
         images=budget.images(base),
     )
     ltc = published_router("dpm20_router.pth", tau=0.9)
-    found = [
+    table_rows = [
         group.uncached(),
         group.row("Faster Diffusion", schedule="faster-diffusion"),
         group.row("DeepCache", schedule="deepcache"),
@@ -108,10 +108,10 @@ def _published(rows, num_seeds):
         *budget.searched(group, cur),
     ]
     if rows == "all":
-        own = RouterTraining(**PUBLISHED_LTC)
-        found += [
-            group.learned("Learning-to-Cache", own, form="published beta"),
+        published = RouterTraining(**PUBLISHED_LTC)
+        table_rows += [
+            group.learned("Learning-to-Cache", published, form="published beta"),
             group.fora(),
             group.uncached(10),
         ]
-    return found
+    return table_rows
