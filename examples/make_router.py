@@ -23,8 +23,8 @@ PIPELINE = Path(__file__).resolve().parent.parent / "harmonica/digits/weights/pi
 def main(folder):
     # The options of the training command: T = 10 steps, half of all block computations reused.
     options = {"--model": PIPELINE, "--steps": 10, "--cur": 50, "--guidance": 1, "--out": folder}
-    words = [str(word) for option in options.items() for word in option]
-    code = command(["train", *words, "--trajectories", "20"])
+    arguments = [str(part) for option in options.items() for part in option]
+    code = command(["train", *arguments, "--trajectories", "20"])
     if code:
         sys.exit(code)
 

@@ -50,8 +50,9 @@ def main():
     timesteps = tuple(pipe.scheduler.timesteps.tolist())  # those that the mask is made for
     uncached = sample(pipe)
     for name, keep in masks().items():
-        own = router.from_keep(keep, timesteps=timesteps, about={"kinds": KINDS})
-        with harmonica.apply_router(pipe, own):  # own.save("mine.safetensors") keeps it
+        mask_router = router.from_keep(keep, timesteps=timesteps, about={"kinds": KINDS})
+        # mask_router.save("mine.safetensors") keeps it
+        with harmonica.apply_router(pipe, mask_router):
             error = (sample(pipe) - uncached).square().mean()
         reused = schedules.cur_percent(keep)
         print(f"{name:20} {reused:.0f} % reused, mean squared difference {error:.2g}")

@@ -38,14 +38,14 @@ def sample(pipe):
 
 def main(folder):
     pipe = PixArtAlphaPipeline.from_pretrained(PIPELINE)
-    found = harmonica.search(
+    searched = harmonica.search(
         pipe, PROMPTS, steps=STEPS, cur=50, guidance=GUIDANCE, images=16, rounds=1, out=folder
     )
 
     pipe.set_progress_bar_config(disable=True)
     uncached = sample(pipe)
     fora = harmonica.Schedule(
-        keep=schedules.fora(STEPS, found.num_blocks), timesteps=found.timesteps
+        keep=schedules.fora(STEPS, searched.num_blocks), timesteps=searched.timesteps
     )
     for name, schedule in {"FORA": fora, "searched": folder}.items():
         with harmonica.apply(pipe, schedule) as applied:

@@ -42,12 +42,12 @@ class Embedding:
         self.signature = inspect.signature(encode)
 
     def __call__(self, *args, **kwargs):
-        given = self.signature.bind(*args, **kwargs).arguments
-        prompts = given.pop("prompt")
+        arguments = self.signature.bind(*args, **kwargs).arguments
+        prompts = arguments.pop("prompt")
         prompts = [prompts] if isinstance(prompts, str) else prompts
         sizes = [1 + len(prompt) % 7 for prompt in prompts]
         for name, value in self.embeddings.items():
             if name in self.signature.parameters and value is not None:
                 parts = [value * size if value.is_floating_point() else value for size in sizes]
-                given[name] = torch.cat(parts)
-        return self.encode(prompt=None, **given)
+                arguments[name] = torch.cat(parts)
+        return self.encode(prompt=None, **arguments)
