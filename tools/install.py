@@ -21,9 +21,9 @@ REASONS = {
 
 def run(*command):
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-    said = "".join(line for line in process.stderr if sys.stderr.write(line))
+    output = "".join(line for line in process.stderr if sys.stderr.write(line))
     if process.wait():
-        sys.exit(next(REASONS[key] for key in REASONS if re.search(key, said)))
+        sys.exit(next(REASONS[key] for key in REASONS if re.search(key, output)))
 
 
 def install(folder):
@@ -39,10 +39,10 @@ def install(folder):
     print(f"install: {folder}: a new one takes 3 GB of downloads, 7 GB of disk (macOS: 0.5, 2)")
     conda = any(folder.glob("*")) and not (folder / "pyvenv.cfg").exists()
     metadata = folder.glob("lib/python3*/site-packages/*.dist-info")  # some left by a killed pip
-    whole = [i.name for i in metadata if conda or (i / "INSTALLER").exists() or shutil.rmtree(i)]
-    if not conda and not (python.exists() and any(name.startswith("pip-") for name in whole)):
+    names = [i.name for i in metadata if conda or (i / "INSTALLER").exists() or shutil.rmtree(i)]
+    if not conda and not (python.exists() and any(name.startswith("pip-") for name in names)):
         run(sys.executable, "-m", "venv", *["--without-pip"] * bool(UV), folder)
-    kept = {name[6:-10] for name in whole if name.startswith("torch-")} - {pins["torch"], brought}
+    kept = {name[6:-10] for name in names if name.startswith("torch-")} - {pins["torch"], brought}
     brought = "" if kept else pins["torch"]
     stamp.write_text(f"{ROOT}\n{brought}\nunfinished")
     pip = [UV, "pip", "install", "-p", python] if UV else [python, "-m", "pip", "install"]

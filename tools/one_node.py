@@ -37,7 +37,7 @@ def start(folder):
     ):
         # output goes to a file: a pipe would be kept open by the daemon, and run() would not return
         with open(folder / "start.log", "ab") as log:
-            done = subprocess.run(
+            process = subprocess.run(
                 command,
                 env=environment(folder),
                 cwd="/",
@@ -45,7 +45,7 @@ def start(folder):
                 stdout=log,
                 stderr=log,
             )
-        if done.returncode:
+        if process.returncode:
             return f"{command[0]} did not start{ends_of_logs(folder)}"
     if not wait(START_S, lambda: state(folder)):
         return f"the node is not idle after {START_S} s{ends_of_logs(folder)}"
@@ -70,11 +70,11 @@ def halt(folder):
         if pid := pid_of(folder, name):
             os.kill(pid, number)
             wait(STOP_S, lambda: not pid_of(folder, name))
-    left = [pid for step in step_daemons(folder) for pid in family(step)]
-    for pid in left:
+    step_pids = [pid for step in step_daemons(folder) for pid in family(step)]
+    for pid in step_pids:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    return bool(running or left)
+    return bool(running or step_pids)
 
 
 def state(folder):
@@ -84,14 +84,14 @@ def state(folder):
     if not all(pid_of(folder, name) for name in DAEMONS) or not client(folder, "scontrol", "ping"):
         # ping comes first: without a controller it fails at once, where other clients hang
         return ""
-    found = client(folder, "sinfo", "--noheader", "--partition=ci", "--format=%T")
-    return "" if found.startswith(("down", "unknown")) or found.endswith("*") else found
+    answer = client(folder, "sinfo", "--noheader", "--partition=ci", "--format=%T")
+    return "" if answer.startswith(("down", "unknown")) or answer.endswith("*") else answer
 
 
 def client(folder, *command):
     """The stdout of a Slurm client command; "" where it fails or hangs."""
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             env=environment(folder),
             capture_output=True,
@@ -99,7 +99,7 @@ def client(folder, *command):
             timeout=CLIENT_S,
             check=True,
         )
-        return done.stdout.strip()
+        return process.stdout.strip()
     except subprocess.SubprocessError:
         return ""
 
@@ -141,7 +141,7 @@ def family(pid):
     with suppress(OSError):  # it may end meanwhile
         for path in Path(f"/proc/{pid}/task").glob("*/children"):
             children += map(int, path.read_text().split())
-    return [pid, *(one for child in children for one in family(child))]
+    return [pid, *(descendant for child in children for descendant in family(child))]
 
 
 def wait(seconds, condition):

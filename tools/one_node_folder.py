@@ -132,7 +132,7 @@ def prepare(folder, node, num_gpus):
 
 def two_free_ports():
     with (
-        socket.create_server(("127.0.0.1", 0)) as one,
-        socket.create_server(("127.0.0.1", 0)) as other,
+        socket.create_server(("127.0.0.1", 0)) as first,
+        socket.create_server(("127.0.0.1", 0)) as second,
     ):
-        return one.getsockname()[1], other.getsockname()[1]
+        return first.getsockname()[1], second.getsockname()[1]

@@ -36,25 +36,30 @@ def _errors(sizes):
         check_images=2 if sizes.tiny else 24,
         rounds=0,
     )
-    found = {}
+    errors = {}
     with float32_products("ieee"):
         for device in dict.fromkeys(devices):
             walk = ModelWalk(on(device), samplers.load("ddim"), 20)
             exact = walk(uncached, 1, images)
-            made = {"HarmoniCa": router(), "FORA 2": schedules.fora(20, walk.num_blocks)}
-            made = {name: Schedule(keep=keep) for name, keep in made.items()}
-            made["FORA 2, predicted"] = fit(walk, made["FORA 2"].keep, 2, images)
+            by_name = {"HarmoniCa": router(), "FORA 2": schedules.fora(20, walk.num_blocks)}
+            by_name = {name: Schedule(keep=keep) for name, keep in by_name.items()}
+            by_name["FORA 2, predicted"] = fit(walk, by_name["FORA 2"].keep, 2, images)
             begin = time.perf_counter()
             target = schedules.budget(50, 20, walk.num_blocks)
-            made["search"] = Search(walk, [target], settings).run()[target]
+            by_name["search"] = Search(walk, [target], settings).run()[target]
             seconds = time.perf_counter() - begin
-            found[device] = {
-                name: float((walk(follow(own), 1, images) - exact).square().mean())
-                for name, own in made.items()
+            errors[device] = {
+                name: float((walk(follow(schedule), 1, images) - exact).square().mean())
+                for name, schedule in by_name.items()
             } | {"seconds": seconds}
-    cpu, own = found["cpu"], found[sizes.device.type]
+    cpu, device_errors = errors["cpu"], errors[sizes.device.type]
     for name in cpu:
-        yield {"what": name, "CPU": cpu[name], "device": own[name], "ratio": own[name] / cpu[name]}
+        yield {
+            "what": name,
+            "CPU": cpu[name],
+            "device": device_errors[name],
+            "ratio": device_errors[name] / cpu[name],
+        }
 
 
 def on(device):

@@ -90,12 +90,12 @@ def _backends(family, dtype, backends, sizes, mask=half):
     keep = mask(STEPS, walk.num_blocks)
     with float32_products("ieee"):
         plain = Schedule(keep=keep)
-        for name, own in {"reuse": plain, "predicted": fit(walk, keep, 3, IMAGES)}.items():
-            reference = walk(follow(own), 7, IMAGES).float()
+        for name, schedule in {"reuse": plain, "predicted": fit(walk, keep, 3, IMAGES)}.items():
+            reference = walk(follow(schedule), 7, IMAGES).float()
             for backend in backends:
-                plan = compile_mask(model.backbone, keep, backend, own.weights)
-                found = _planned(model, walk, plan).float()
-                yield {"schedule": name, "backend": backend, **_compared(found, reference, dtype)}
+                plan = compile_mask(model.backbone, keep, backend, schedule.weights)
+                images = _planned(model, walk, plan).float()
+                yield {"schedule": name, "backend": backend, **_compared(images, reference, dtype)}
 
 
 def _planned(model, walk, plan):
@@ -109,9 +109,9 @@ def _planned(model, walk, plan):
     return images
 
 
-def _compared(found, reference, dtype=torch.float32):
-    largest = float((found - reference).abs().max() / reference.abs().max())
-    finite = bool(found.isfinite().all())
+def _compared(actual, reference, dtype=torch.float32):
+    largest = float((actual - reference).abs().max() / reference.abs().max())
+    finite = bool(actual.isfinite().all())
     return {"largest": largest, "right": finite and largest <= BOUND[dtype]}
 
 
@@ -120,11 +120,11 @@ def _pipeline(name, device):
     plain, units = call(), _units(pipe, call)
     yield {"schedule": "none", "second as first": torch.equal(call(), plain)}
     kept, reused = schedules.full(steps, units), half(steps, units)
-    for what, keep in {"all kept": kept, "half reused": reused}.items():
+    for label, keep in {"all kept": kept, "half reused": reused}.items():
         with harmonica.apply(pipe, Schedule(keep=keep), assume_timesteps=True):
             first, second = call(), call()
         yield {
-            "schedule": what,
+            "schedule": label,
             "as untouched": torch.equal(first, plain),
             "second as first": torch.equal(first, second),
         }
@@ -156,8 +156,8 @@ def _derivatives(sizes):
                     walk(moved(schedule, step, i, amount), 7, IMAGES) for amount in (0.1, -0.1)
                 )
                 slope = (v * (plus - minus)).flatten(1).sum(1) / 0.2
-                own = Q[:, 0, step, 0, i] if not schedule.keep[step, i] else 0 * slope
-                worst = max(worst, float((own - slope).abs().max()))
+                derivative = Q[:, 0, step, 0, i] if not schedule.keep[step, i] else 0 * slope
+                worst = max(worst, float((derivative - slope).abs().max()))
                 scale = max(scale, float(slope.abs().max()))
     yield {"largest": worst / scale, "of": scale, "right": worst <= 0.02 * scale}
 
@@ -199,17 +199,17 @@ def _sdt(sizes):
         beta=1e-3,
     )
     spec = SimpleNamespace(training=training, num_steps=STEPS, guidance=1.5, sampler="ddim")
-    found = {}
+    by_device = {}
     with float32_products("ieee"):
         for device in {torch.device("cpu"), sizes.device}:
             logits, log = train(_on(device), spec, Path("not there"))
-            found[device.type] = logits.float().cpu(), log[-1]["data_loss"]
-    reference, own = found["cpu"], found[sizes.device.type]
-    moved_by = (reference[0] - own[0]).abs()[1:]
+            by_device[device.type] = logits.float().cpu(), log[-1]["data_loss"]
+    reference, result = by_device["cpu"], by_device[sizes.device.type]
+    moved_by = (reference[0] - result[0]).abs()[1:]
     yield {
         "largest logit difference": float(moved_by.max()),
         "CPU loss": reference[1],
-        "loss": own[1],
+        "loss": result[1],
         "right": float(moved_by.max()) < 2e-3,
     }
 

@@ -31,8 +31,9 @@ def _forward(backend, sizes):
     case = shapes(sizes.tiny)["DiT-XL/2 256"]()
     simulated, integer = quantised(case)
     count = sum(type(module) is Integer for module in integer.backbone.model.modules())
-    x, keep = case.noise(BATCH), schedules.full(1, case.backbone.num_blocks)
-    t, cond = torch.full((BATCH,), 500, device=x.device), case.cond(BATCH)
+    x, cond = case.noise(BATCH), case.cond(BATCH)
+    t = torch.full((BATCH,), 500, device=x.device)
+    keep = schedules.full(1, case.backbone.num_blocks)
     steps = {
         name: _step(backbone, keep, backend, x, t, cond)
         for name, backbone in {
@@ -41,12 +42,12 @@ def _forward(backend, sizes):
             "integers": integer,
         }.items()
     }
-    wanted, found = steps["simulated"]().float(), steps["integers"]().float()
-    apart = float((found - wanted).abs().median() / wanted.abs().max())
-    own = {name: timing.waiting(step) for name, step in steps.items()}
-    for name, row in timing.compare(own.pop("plain"), own, sizes.repeats).items():
-        same = {"median difference": apart, "layers": count} if name == "integers" else {}
-        yield {"way": name, "batch": BATCH, "backend": backend, **row, **same}
+    expected, actual = steps["simulated"]().float(), steps["integers"]().float()
+    apart = float((actual - expected).abs().median() / expected.abs().max())
+    functions = {name: timing.waiting(step) for name, step in steps.items()}
+    for name, row in timing.compare(functions.pop("plain"), functions, sizes.repeats).items():
+        extra = {"median difference": apart, "layers": count} if name == "integers" else {}
+        yield {"way": name, "batch": BATCH, "backend": backend, **row, **extra}
 
 
 def quantised(case):

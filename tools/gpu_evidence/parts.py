@@ -55,18 +55,19 @@ def in_process(part, sizes, out, seconds):
         print(f"  ended by itself, exit code {process.exitcode}", flush=True)
 
 
-def _note(part, out, words):
+def _note(part, out, reason):
     """Note in the part's file that the current item and those after it are missing."""
     path = out / f"{part}.json"
     if path.exists():
         content = read_json(path)
-        content["items"]["what follows"] = {"left_out": words}
+        content["items"]["what follows"] = {"left_out": reason}
         write_json(path, content)
 
 
 def run(part, sizes, out, seconds):
     """Run all items of a part, and write out/<part>.json again after each."""
-    end, items = time.monotonic() + seconds, {}
+    end = time.monotonic() + seconds
+    items = {}
     for name, function in PARTS[part].items(sizes):
         begin = time.monotonic()
         if begin > end:

@@ -23,14 +23,16 @@ HIDDEN = ("iqr_ms", "ratio_iqr", "ratio_fastest", "achieved_fastest", "repeats")
 
 def write(out, parts):
     """Write <device>.json and <device>.md, and delete the parts' own files -> path of the JSON."""
-    known = {part: read_json(out / f"{part}.json") for part in parts if _path(out, part).exists()}
-    check(known, "out", str(out), "no part wrote its file; see the errors above")
-    device = next(iter(known.values()))["device"]
+    contents = {
+        part: read_json(out / f"{part}.json") for part in parts if _path(out, part).exists()
+    }
+    check(contents, "out", str(out), "no part wrote its file; see the errors above")
+    device = next(iter(contents.values()))["device"]
     path = out / f"{words(device)}.json"
-    write_json(path, {"device": device, "parts": known})
+    write_json(path, {"device": device, "parts": contents})
     with atomic(path.with_suffix(".md")) as temporary:
-        temporary.write_text(markdown(device, known))
-    for part in known:
+        temporary.write_text(markdown(device, contents))
+    for part in contents:
         _path(out, part).unlink()
     return path
 
@@ -61,8 +63,8 @@ def _item(item):
     for reason in ("left_out", "failed"):
         if reason in item:
             return [f"{reason.replace('_', ' ')}: {item[reason]}"]
-    found = {key for row in item["rows"] for key in row if key not in HIDDEN}
-    columns = [key for key in FIRST if key in found] + sorted(found - {*FIRST})
+    keys = {key for row in item["rows"] for key in row if key not in HIDDEN}
+    columns = [key for key in FIRST if key in keys] + sorted(keys - {*FIRST})
     if not columns:
         return ["nothing"]
     return table([{column: row.get(column) for column in columns} for row in item["rows"]])

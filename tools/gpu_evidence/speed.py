@@ -44,22 +44,22 @@ def shapes(tiny):
 
 def items(sizes):
     graph = sizes.graph
-    made = shapes(sizes.tiny)
-    first, *others = list(made)[:2] if sizes.tiny else made
+    makers = shapes(sizes.tiny)
+    first, *others = list(makers)[:2] if sizes.tiny else makers
     yield (
         f"forward {first}",
-        partial(_forward, made[first], (8, 1), ["eager", graph], (8, 1), sizes),
+        partial(_forward, makers[first], (8, 1), ["eager", graph], (8, 1), sizes),
     )
-    yield f"sampling {first}", partial(_sampling, made[first], 8, graph, sizes)
+    yield f"sampling {first}", partial(_sampling, makers[first], 8, graph, sizes)
     for name in others:
         batches, backends = (8, 1), ["eager", graph]
-        yield f"forward {name}", partial(_forward, made[name], batches, backends, (8,), sizes)
-        yield f"sampling {name}", partial(_sampling, made[name], SAMPLED[name], graph, sizes)
-    yield f"sampling {first}, one image", partial(_sampling, made[first], 1, graph, sizes)
-    yield f"sampling {first}, eager", partial(_sampling, made[first], 8, "eager", sizes)
+        yield f"forward {name}", partial(_forward, makers[name], batches, backends, (8,), sizes)
+        yield f"sampling {name}", partial(_sampling, makers[name], SAMPLED[name], graph, sizes)
+    yield f"sampling {first}, one image", partial(_sampling, makers[first], 1, graph, sizes)
+    yield f"sampling {first}, eager", partial(_sampling, makers[first], 8, "eager", sizes)
     if not sizes.tiny:
-        one = partial(_forward, made[first], (8,), ["compile"], (), sizes)
-        yield f"forward {first}, compiled rows", one
+        compiled_rows = partial(_forward, makers[first], (8,), ["compile"], (), sizes)
+        yield f"forward {first}, compiled rows", compiled_rows
 
 
 def _forward(make, batches, backends, compiled, sizes):
@@ -73,7 +73,8 @@ def _sampling(make, batch, backend, sizes):
 
 
 def sized(make, sizes):
-    case, more = make(), {}
+    case = make()
+    more = {}
     if sizes.router and case.name.startswith("DiT-XL/2 256"):
         router = formats.read(sizes.router)
         check(len(router.logits) == case.num_steps, "router", sizes.router, "it must have 20 steps")

@@ -16,7 +16,7 @@ def tiny(name, device):
     from tiny_pipelines import PIPELINES, run
 
     pipe, inputs = PIPELINES[name][0]()
-    inputs = tree_map(lambda one: one.to(device) if torch.is_tensor(one) else one, inputs)
+    inputs = tree_map(lambda value: value.to(device) if torch.is_tensor(value) else value, inputs)
     pipe = pipe.to(device)
     pipe.set_progress_bar_config(disable=True)
     return pipe, lambda: run(pipe, inputs), inputs["num_inference_steps"]

@@ -67,8 +67,10 @@ def _linearisation(make, sizes):
     """Measure memory and time of one linearisation, the latter also in walks of the
     uncached model.
     """
-    case, count_ = make(), 2 if sizes.tiny else SEARCHED
-    images, settings = range(count_), Settings(images=count_, check_images=count_)
+    case = make()
+    count_ = 2 if sizes.tiny else SEARCHED
+    images = range(count_)
+    settings = Settings(images=count_, check_images=count_)
     walk = _walk(case, case.backbone)
     keep = schedules.random(*_half(walk), 0)
     ways = {
@@ -78,14 +80,14 @@ def _linearisation(make, sizes):
     }
     functions = {
         name: partial(
-            probe, own, Schedule(keep=keep), 1, images, directions=1, window=6, paired=paired
+            probe, model_walk, Schedule(keep=keep), 1, images, directions=1, window=6, paired=paired
         )
-        for name, (own, paired) in ways.items()
+        for name, (model_walk, paired) in ways.items()
         if sizes.device.type == "cuda" or name != "predicted, compiled"
     }
     timed = {name: timing.synchronized(function) for name, function in functions.items()}
     timed[None] = timing.waiting(lambda: walk(uncached, 2, images))
-    seconds = {name: min(own) for name, own in timing.interleaved(timed, 2).items()}
+    seconds = {name: min(times) for name, times in timing.interleaved(timed, 2).items()}
     for name, function in functions.items():
         yield {
             "model": case.name,
@@ -114,10 +116,10 @@ def _half(walk):
 
 def _features(case):
     """The bytes of all features in the walk of one image."""
-    own = next(case.backbone.parameters())
+    parameter = next(case.backbone.parameters())
     counts = count(case.backbone, case.cond(1))
     halves = 1 if case.guidance == 1 else 2
-    return case.num_steps * halves * sum(counts.elements) * own.element_size()
+    return case.num_steps * halves * sum(counts.elements) * parameter.element_size()
 
 
 def _classes(num_classes, device, indices):

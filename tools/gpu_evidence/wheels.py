@@ -31,5 +31,5 @@ def _given(argv):
     for option, value in zip(argv, argv[1:]):
         if option == "--wheels":
             return value
-    joined = [one.partition("=")[2] for one in argv if one.startswith("--wheels=")]
+    joined = [argument.partition("=")[2] for argument in argv if argument.startswith("--wheels=")]
     return joined[0] if joined else None
