@@ -18,7 +18,7 @@ from harmonica.__main__ import main
 from harmonica.errors import BadInput
 from harmonica.method.train import Work
 from harmonica.pipeline.loading import CAPTIONS, load_pipeline
-from harmonica.pipeline.train_stock import cost, describe, router_training, train_router
+from harmonica.pipeline.train_fast import cost, describe, router_training, train_router
 from harmonica.weights.prompts import read_captions
 
 T = 4

@@ -1,11 +1,17 @@
-"""Describes what a schedule or router was made for: model, scheduler, guidance and units."""
+"""Describes what a schedule or router was made for: model, scheduler, guidance and units. By this
+description a killed search or training is recognised when it is resumed.
+"""
 
 import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 
+from harmonica.errors import check
+from harmonica.files import read_json, write_json
 from harmonica.pipeline.fitting import KINDS
 from harmonica.pipeline.walk import transformers_of
 
@@ -33,12 +39,53 @@ def sha256(module):
     """The hash of a module's parameters and buffers: their names and their bytes in memory."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
-        content = tensor.cpu().contiguous().flatten().view(torch.uint8)
-        digest.update(name.encode() + content.numpy().tobytes())
+        digest.update(name.encode() + _bytes_of(tensor))
     return digest.hexdigest()
 
 
-def gigabytes(count):
+def by_content(value):
+    """-> words that are the same for the same value in every process: the hash of a tensor, numpy
+    array or PIL image, and the repr of anything else. (The repr of an image holds its address, and
+    that of a large tensor or array leaves out most numbers.)
+    """
+    if isinstance(value, torch.Tensor):
+        form, content = (value.dtype, tuple(value.shape)), _bytes_of(value)
+    elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        form, content = (value.dtype, value.shape), value.tobytes()
+    elif isinstance(value, Image.Image):
+        form, content = (value.mode, value.size, value.getpalette()), value.tobytes()
+    else:
+        return repr(value)
+    return hashlib.sha256(repr(form).encode() + content).hexdigest()
+
+
+def _bytes_of(tensor):
+    content = tensor.detach().cpu().contiguous().flatten()
+    return content.view(torch.uint8).numpy().tobytes()
+
+
+def agreed(about, path, settings, made):
+    """Write down at `path` what its folder is for -> False; or, where that is written there
+    already, compare -> True. BadInput where the folder is for something else. The model's name or
+    path may differ, as its hash identifies it.
+
+    settings: the key of a dict within `about` whose fields are compared one by one. made: what the
+    folder holds, for the message.
+    """
+    about = json.loads(json.dumps(about))
+    if not path.exists():
+        write_json(path, about)
+        return False
+    stored = read_json(path, "out", "delete it to begin again")
+    about, stored = ({**fields, **fields.get(settings, {})} for fields in (about, stored))
+    names = [name for name in about if name not in ("model", settings)]
+    differing = [name for name in names if stored.get(name) != about[name]]
+    right = f"it holds a {made} with another {', '.join(differing)}; choose another folder"
+    check(not differing, "out", str(path.parent), right)
+    return True
+
+
+def gibibytes(count):
     return f"{count / 2**30:.2g} GiB"
 
 

@@ -13,6 +13,7 @@ import torch
 from diffusers.utils import is_bs4_available, is_ftfy_available
 
 from harmonica.errors import check
+from harmonica.pipeline.about import by_content
 from harmonica.pipeline.loading import CAPTIONS
 from harmonica.weights.prompts import read_captions
 
@@ -21,12 +22,13 @@ GUIDANCE = ("guidance_scale", "true_cfg_scale")
 
 class OwnCall:
     """draw(seed, indices) -> latents, by the user's own function call(pipe, seed, count). guidance:
-    the scale that this function uses, None if it is not known.
+    the scale that this function uses, None if it is not known. cond_argument: as in Call.
     """
 
     def __init__(self, pipe, call, guidance=None):
         self.pipe, self.call, self.guidance = pipe, call, guidance
-        self.names = "class_labels" if "class_labels" in parameters_of(pipe) else "prompt"
+        labels = "class_labels" in parameters_of(pipe)
+        self.cond_argument = "class_labels" if labels else "prompt"
 
     def described(self):
         """The words by which a resumed search recognises this call; its code is not compared."""
@@ -42,7 +44,7 @@ class Call:
 
     prompts: captions, or class labels for a DiT. None: the captions of this package, or all
     classes. guidance: None for the pipeline's default. arguments: further arguments of the
-    pipeline's call.
+    pipeline's call. cond_argument: the name of the argument that takes the prompts or classes.
     """
 
     def __init__(self, pipe, prompts, steps, guidance, arguments):
@@ -50,9 +52,12 @@ class Call:
         for name in arguments:
             right = f"{type(pipe).__name__} takes {', '.join(self.parameters)}"
             check(name in self.parameters, "argument", name, right)
-        self.names = "prompt" if "prompt" in self.parameters else "class_labels"
-        right = "its call takes neither prompt nor class_labels; give call(pipe, seed, count) -> latents"
-        check(self.names in self.parameters, "pipe", type(pipe).__name__, right)
+        self.cond_argument = "prompt" if "prompt" in self.parameters else "class_labels"
+        right = (
+            "its call takes neither prompt nor class_labels; give call(pipe, seed, count) -> "
+            "latents"
+        )
+        check(self.cond_argument in self.parameters, "pipe", type(pipe).__name__, right)
         prompts = [prompts] if isinstance(prompts, str) else prompts
         self.prompts = list(self._default() if prompts is None else prompts)
         check(len(self.prompts) > 0, "prompts", prompts, "give at least one")
@@ -65,20 +70,21 @@ class Call:
         negative = {}
         if "negative_prompt" in self.arguments:
             negative["negative_prompt"] = [self.arguments["negative_prompt"]] * len(chosen)
-        arguments = {**self.arguments, **negative, self.names: chosen, "generator": generators}
+        conds = {self.cond_argument: chosen}
+        arguments = {**self.arguments, **negative, **conds, "generator": generators}
         if self.arguments.get("output_type") != "latent":
             return last_latents(self.pipe, arguments, len(chosen))
         return self.pipe(**arguments, return_dict=False)[0]
 
     def described(self):
         """A hash of the prompts and arguments, by which a resumed search recognises this call."""
-        content = json.dumps([self.prompts, self.arguments], default=repr, sort_keys=True)
+        content = json.dumps([self.prompts, self.arguments], default=by_content, sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()[:12]
-        return f"{len(self.prompts)} {self.names}, sha256 {digest} with the arguments"
+        return f"{len(self.prompts)} {self.cond_argument}, sha256 {digest} with the arguments"
 
     def _default(self):
         """The captions that come with this package, or all classes in random order."""
-        if self.names == "prompt":
+        if self.cond_argument == "prompt":
             return read_captions(CAPTIONS)
         count = self.pipe.transformer.config.num_embeds_ada_norm
         order = np.random.default_rng(0).permutation(count)

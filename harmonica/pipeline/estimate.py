@@ -11,6 +11,7 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from harmonica.backbones.generic import Units
+from harmonica.pipeline.about import gibibytes
 from harmonica.pipeline.walk import first_call, transformers_of
 
 SHARE = 0.6  # of the device's memory may be filled by the weights and a batch's features and graph
@@ -29,15 +30,15 @@ class Memory:
     graph: int
     offload: bool
 
-    def walked(self, steps, passes, predicted):
+    def of_walk(self, steps, passes, predicted):
         """From the features of one call to those of a whole walk, which makes steps x passes calls.
         predicted: the share of features that are kept twice, as computed and as predicted.
         """
         return replace(self, features=round(steps * passes * (1 + predicted) * self.features))
 
-    def elsewhere(self):
+    def in_cpu_memory(self):
         """The words that tell how much is kept in CPU memory; empty without offload."""
-        return f", {self.features / 2**30:.2g} GiB of features beside it" if self.offload else ""
+        return f", {gibibytes(self.features)} of features beside it" if self.offload else ""
 
     def on_device(self, batch):
         return self.weights + batch * (self.graph + (0 if self.offload else self.features))
@@ -107,9 +108,14 @@ def memory_of(device):
 
 
 def timed(function):
-    """-> the function's result, the seconds it took."""
+    """-> the function's result, the seconds it took; a GPU has finished before and after."""
+    _wait()
     begin = time.perf_counter()
     out = function()
+    _wait()
+    return out, time.perf_counter() - begin
+
+
+def _wait():
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return out, time.perf_counter() - begin

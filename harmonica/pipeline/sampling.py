@@ -10,13 +10,17 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import torch
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from harmonica.backbones.hooked import replace, restore
 from harmonica.errors import BadInput, check
+from harmonica.pipeline.about import by_content
 from harmonica.pipeline.walk import PipelineWalk
 
-DIFFERENTIABLE = "its result has no gradient: call the pipeline without torch.no_grad or inference_mode, and return its latents"
+DIFFERENTIABLE = (
+    "its result has no gradient: call the pipeline without torch.no_grad or inference_mode, and "
+    "return its latents"
+)
 
 
 class Sampling:
@@ -82,7 +86,8 @@ class Sampling:
         if len(feature) != 2 * self.count:
             return feature[:0]
         null, cond = feature.chunk(2)
-        if self.draw.names == "class_labels":  # DiT's pipeline has the conditional half first
+        # DiT's pipeline has the conditional half first
+        if self.draw.cond_argument == "class_labels":
             null, cond = cond, null
         return null + self.draw.guidance * (cond - null)
 
@@ -194,7 +199,7 @@ class Remembered:
     def __call__(self, *args, **kwargs):
         if any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves((args, kwargs))):
             return self.function(*args, **kwargs)
-        key = repr((args, sorted(kwargs.items())))
+        key = repr(tree_map(by_content, (args, sorted(kwargs.items()))))
         if key not in self.results:
             self.results[key] = self.function(*args, **kwargs)
         return self.results[key]

@@ -2,19 +2,17 @@
 uncached ones. It runs the pipeline's own call, scheduler and guidance, and needs no images.
 """
 
-import json
 import sys
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
 from harmonica.errors import check
-from harmonica.files import read_json, write_json
 from harmonica.method.schedule import FILE, Schedule
 from harmonica.method.schedules import budget
-from harmonica.pipeline.about import gigabytes, minutes, origin
+from harmonica.pipeline.about import agreed, gibibytes, minutes, origin
 from harmonica.pipeline.calls import Call, OwnCall
 from harmonica.pipeline.estimate import measure, timed
 from harmonica.pipeline.sampling import Sampling, differentiable
@@ -112,7 +110,7 @@ class PipelineSearch:
         right = f"{len(self.walk.fixed)} of {T} steps compute everything"
         check(self.budget <= most, "cur", self.cur, right)
         twice = settings["predict"] * self.cur / 100
-        self.memory = self.memory.walked(T, self.walk.passes, twice)
+        self.memory = self.memory.of_walk(T, self.walk.passes, twice)
         batch = batch or self.memory.batch(images, self.model.device)
         self.settings = Settings(
             images=images,
@@ -131,14 +129,15 @@ class PipelineSearch:
             f"search     {self.budget} of {T * N} unit computations are to be skipped; {images} "
             "images, "
             f"{batch} at once\n"
-            f"memory     about {gigabytes(self.memory.on_device(batch))} on {self.model.device}"
-            f"{self.memory.elsewhere()}\n"
+            f"memory     about {gibibytes(self.memory.on_device(batch))} on {self.model.device}"
+            f"{self.memory.in_cpu_memory()}\n"
             f"time       at most {minutes(self.seconds)} ({forward:.2g} s for a step of one image)"
         )
 
     def run(self, out, quiet=False):
         out, about = out and Path(out), self.about()
-        if out and agreed(about, out):
+        known = out and agreed(about, out / "search.json", "search", "search")
+        if known and (out / FILE).exists():
             return Schedule.from_pretrained(out)
         target, fixed = self.budget, self.walk.fixed
         with tqdm(disable=quiet, unit="forward", smoothing=0.05) as bar:
@@ -158,11 +157,11 @@ class PipelineSearch:
         fora = search.fora(target)
         share = 100 * search.saved(fora) / fora.size
         reuse, fitted = Schedule(keep=torch.from_numpy(fora)), search.schedule(fora)
-        errors = {"this schedule": best, f"FORA, {share:.3g} % reused": reuse}
+        schedules = {"this schedule": best, f"FORA, {share:.3g} % reused": reuse}
         if self.settings.predict:
-            errors[f"FORA, {share:.3g} % predicted"] = fitted
-        of = {name: search.held_back(schedule) for name, schedule in errors.items()}
-        return {"images": self.settings.check_images, "of": of}
+            schedules[f"FORA, {share:.3g} % predicted"] = fitted
+        errors = {name: search.held_back(schedule) for name, schedule in schedules.items()}
+        return {"images": self.settings.check_images, "of": errors}
 
     def whole(self, best, about):
         """Extend a schedule of the searched units to all units. Those that no output depends on are
@@ -197,41 +196,20 @@ class PipelineSearch:
         }
 
 
-def agreed(about, out):
-    """Whether the folder `out` already holds the schedule of this search. BadInput where it belongs
-    to another search.
+@contextmanager
+def checkpointed(pipe):
+    """Within the `with` block, the pipeline's transformers use gradient checkpointing if they
+    can.
     """
-    path = out / "search.json"
-    about = json.loads(json.dumps(about))
-    if not path.exists():
-        write_json(path, about)
-        return False
-    stored = read_json(path, "out", "delete it to begin again")
-    about, stored = ({**fields, **fields.get("search", {})} for fields in (about, stored))
-    differing = [name for name in about if stored.get(name) != about[name]]
-    differing = [name for name in differing if name not in ("model", "search")]
-    right = f"it holds a search with another {', '.join(differing)}; choose another folder"
-    check(not differing, "out", str(out), right)
-    return (out / FILE).exists()
-
-
-class checkpointed:  # noqa: N801
-    """Within the `with` block, the pipeline's transformers use gradient checkpointing
-    if they can.
-    """
-
-    def __init__(self, pipe):
-        models = transformers_of(pipe).values()
-        self.models = [
-            model
-            for model in models
-            if model._supports_gradient_checkpointing and not model.is_gradient_checkpointing
-        ]
-
-    def __enter__(self):
-        for model in self.models:
+    models = [
+        model
+        for model in transformers_of(pipe).values()
+        if model._supports_gradient_checkpointing and not model.is_gradient_checkpointing
+    ]
+    try:
+        for model in models:
             model.enable_gradient_checkpointing()
-
-    def __exit__(self, *error):
-        for model in self.models:
+        yield
+    finally:
+        for model in models:
             model.disable_gradient_checkpointing()

@@ -22,13 +22,13 @@ from harmonica.method.learner import Learner
 from harmonica.method.router import CLAMP, Router
 from harmonica.method.schedules import budget
 from harmonica.method.train import initial_logits, learn
-from harmonica.pipeline.about import gigabytes, minutes, origin
+from harmonica.pipeline.about import gibibytes, minutes, origin
 from harmonica.pipeline.calls import Call, OwnCall
 from harmonica.pipeline.estimate import measure, timed
 from harmonica.pipeline.replay import Replay, uncached
 from harmonica.pipeline.sampling import DIFFERENTIABLE, Sampling, differentiable
 from harmonica.pipeline.search import checkpointed
-from harmonica.pipeline.train_stock import in_folder, router_training
+from harmonica.pipeline.train_fast import in_folder, router_training
 from harmonica.pipeline.walk import survey_of
 
 
@@ -71,7 +71,7 @@ def train(
             memory = measure(pipe, draw_one, offload)
         work = Trajectories(stack.enter_context(Sampling(pipe, draw, free)), training)
         if not quiet:
-            print(work.told(replace(memory, offload=False)), file=sys.stderr, flush=True)
+            print(work.cost_words(replace(memory, offload=False)), file=sys.stderr, flush=True)
         if dry_run:
             return None
         folder = out or stack.enter_context(TemporaryDirectory())
@@ -152,7 +152,7 @@ class Trajectories:
         )
         return router, log
 
-    def told(self, memory):
+    def cost_words(self, memory):
         """The words that tell what training takes, estimated from one timed update and step."""
         sampling, training, T = self.sampling, self.training, self.sampling.num_steps
         learner = Learner(self.initial(), tau=training.tau, lr=training.lr)
@@ -163,13 +163,14 @@ class Trajectories:
         updates = training.trajectories * (T - len(sampling.fixed))
         forwards = -(-training.trajectories // training.refresh) * T * (T + 1) // 2
         seconds = updates * update_seconds + (forwards + training.trajectories) * forward
-        memory = memory.walked(2, sampling.passes, predicted=0)  # the cache, and the new mixes
+        memory = memory.of_walk(2, sampling.passes, predicted=0)  # the cache, and the new mixes
         free = f", {len(sampling.free)} more that reach nothing" if sampling.free else ""
         return (
             f"pipeline   {self.about['pipeline']}, {self.about['sampler']}, T = {T}, "
             f"N = {sampling.num_blocks} units{free}, {sampling.passes:g} calls a step\n"
-            f"training   {updates} updates and {forwards} forwards, {training.batch} images at once\n"
-            f"memory     about {gigabytes(memory.on_device(training.batch))}\n"
+            f"training   {updates} updates and {forwards} forwards, {training.batch} images at "
+            "once\n"
+            f"memory     about {gibibytes(memory.on_device(training.batch))}\n"
             f"time       about {minutes(seconds)} ({update_seconds:.2g} s for an update)"
         )
 

@@ -11,8 +11,8 @@ import inspect
 import json
 import resource
 import sys
-import time
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,13 +20,15 @@ import torch
 from harmonica.backbones.pixart import TextCond
 from harmonica.errors import check
 from harmonica.fast.training import fast_pair
-from harmonica.files import locked, read_json, write_json
+from harmonica.files import locked, write_json
 from harmonica.method import sdt, seeds
 from harmonica.method.learner import Learner
 from harmonica.method.router import FILE, Router
 from harmonica.method.schedules import budget
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import Work, initial_logits, train
+from harmonica.pipeline.about import agreed, sha256
+from harmonica.pipeline.estimate import timed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +45,6 @@ class PipelineRouter:
     guidance: float
     conds: str
     training: RouterTraining
-
-    id = "router"
 
 
 def router_training(num_steps, cur_percent, trajectories, batch, seed):
@@ -81,10 +81,11 @@ def describe(source, loaded, pipe, captions, *, num_steps, guidance, training):
         guidance = inspect.signature(pipe.__call__).parameters["guidance_scale"].default
     conds = f"{loaded.num_conds} classes"
     if isinstance(loaded.cond([0]), TextCond):
-        conds = f"{loaded.num_conds} captions, sha256 {hashlib.sha256(Path(captions).read_bytes()).hexdigest()[:12]}"
+        digest = hashlib.sha256(Path(captions).read_bytes()).hexdigest()[:12]
+        conds = f"{loaded.num_conds} captions, sha256 {digest}"
     return PipelineRouter(
         model=str(source),
-        model_sha256=_sha256(pipe.transformer),
+        model_sha256=sha256(pipe.transformer),
         sampler=type(pipe.scheduler).__name__,
         scheduler=json.loads(pipe.scheduler.to_json_string()),
         num_steps=num_steps,
@@ -112,7 +113,7 @@ def cost(loaded, router):
     learn = sdt.update_by(denoiser, learner, fast_pair(loaded.backbone))
     forward = torch.no_grad()(denoiser.computed)
     update_s, forward_s = (
-        min(_seconds(denoiser.advance, point, function) for _ in range(2))
+        min(timed(partial(denoiser.advance, point, function))[1] for _ in range(2))
         for function in (learn, forward)
     )
     updates = config.trajectories * (steps - 1)
@@ -154,7 +155,7 @@ def in_folder(out, config, trained):
     makes it, or resumes a killed training. config: must equal that of the earlier calls.
     """
     with locked(out, ".training"):
-        _agree(config, out / "config.json")
+        agreed(config, out / "config.json", "training", "router")
         if not (out / FILE).exists():
             state = out / "state.safetensors"
             router, log = trained(state)
@@ -162,46 +163,6 @@ def in_folder(out, config, trained):
             router.save_pretrained(out)
             state.unlink(missing_ok=True)
     return Router.from_pretrained(out)
-
-
-def _sha256(module):
-    """The hash of a module's parameters and buffers: their names and their bytes in memory."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(name.encode() + tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _agree(config, path):
-    """BadInput where the folder belongs to another configuration; a new folder is given this one.
-    The model's name or path may differ, as its hash identifies it.
-    """
-    config = json.loads(json.dumps(config))
-    if not path.exists():
-        return write_json(path, config)
-    stored = read_json(path)
-    flat, stored = ({**fields, **fields.get("training", {})} for fields in (config, stored))
-    differing = [
-        field
-        for field in flat
-        if field not in ("model", "training") and stored.get(field) != flat[field]
-    ]
-    check(
-        not differing,
-        "out",
-        str(path.parent),
-        f"it holds a router with another {', '.join(differing)}; choose another folder",
-    )
-
-
-def _seconds(function, *arguments):
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    begin = time.perf_counter()
-    function(*arguments)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - begin
 
 
 def _peak_bytes():
