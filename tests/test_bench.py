@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from harmonica.bench import cases, prediction, profiles, sdt_update
-from harmonica.bench.__main__ import main
+from harmonica.bench.__main__ import TABLES, main
+from harmonica.bench.report import markdown
 from harmonica.bench.setting import Setting
 from harmonica.fast.plan import compile_mask
 
@@ -49,9 +50,18 @@ def test_the_tables_are_written(tiny_cases, tmp_path, capsys):
     }
     for row in sum(content["tables"].values(), []):
         assert row["ratio"] > 0 and row["ratio_iqr"][0] <= row["ratio"] <= row["ratio_iqr"][1]
-    markdown = path.with_suffix(".md").read_text()
-    assert all(f"\n## {table}\n" in markdown for table in [*tables, "profiles"])
+    page = path.with_suffix(".md").read_text()
+    assert all(f"\n## {table}\n" in page for table in [*tables, "profiles"])
     assert "forward" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_title_is_whole_sentences_in_one_line(name):
+    docstring = TABLES[name].__doc__
+    lines = markdown({name: docstring}, {name: [{"ratio": 1.0}]}, []).splitlines()
+    title = lines[lines.index(f"## {name}") + 2]
+    assert title.endswith(".") and docstring.split()[: len(title.split())] == title.split()
+    assert lines[lines.index(title) + 2] == "| ratio |"
 
 
 @torch.no_grad()

@@ -197,6 +197,9 @@ def test_the_clip_score_of_a_row_is_that_of_its_images_and_captions(made):
     assert clip_score([images[:1], images[1:4], images[4:]], captions, clip, 6) == pytest.approx(
         clip_score([images], captions, clip, 6), abs=1e-4
     )
+    for wrong in ([images[:5]], [images, images[:1]], []):
+        with pytest.raises(BadInput, match="num_images: 6 is not possible; there are"):
+            clip_score(wrong, captions, clip, 6)
 
 
 @torch.no_grad()

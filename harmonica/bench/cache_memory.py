@@ -1,6 +1,6 @@
-"""What a cache takes of the memory of sampling, counted on the published shapes tensor by tensor,
-weights included: the most that is alive at once, above the same walk with every block computed
-(reference).
+"""The peak memory of sampling with a cache, against the same walk with every block computed
+(reference). It is counted for the published shapes: the bytes of all tensors that are alive at
+once, weights included, where they are most.
 
 Nothing is computed: tensors that have a shape and no numbers stand for real ones. bfloat16, eager,
 guidance. T = 4 stands for longer walks of the same period; a random schedule keeps all features

@@ -1,5 +1,6 @@
-"""Uncached step, labels or captions given embedded: a plan that computes all, against diffusers'
-eager forward (reference). On a GPU diffusers' own model with compiled blocks stands beside it.
+"""One step of the uncached model: a plan that computes every block, against diffusers' own eager
+forward (reference). What a plan prepares once for all steps, from labels or embedded captions, is
+not timed. On a GPU diffusers' own model with compiled blocks stands beside it.
 """
 
 from copy import deepcopy

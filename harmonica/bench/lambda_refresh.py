@@ -1,5 +1,5 @@
-"""The paper's lambda, soft scores: forked suffixes against a walk from the start for every step
-(reference).
+"""One measurement of the paper's lambda by soft scores: walks that fork off one common walk, each at
+its own step, against a whole walk from the first step on for every step (reference).
 """
 
 import torch

@@ -1,12 +1,13 @@
-"""The caches of diffusers and cache-dit against a searched schedule: error and time, same noise.
+"""The caches of diffusers and cache-dit against searched schedules: the error of the final latents
+from the same noise, and the time of whole calls.
 
-On the PixArt pipeline that ships here. Every cache is given the setting that computes nearest to
-SHARE of all attentions and feed-forwards, a context of its own for each call, and no state of an
-earlier one. For each number of steps and guidance two schedules are searched: one computes no more
-than the cache that computes least, one no more than the cache whose error is least. Beside a cache
-stands that of the two which computes more, but not more than the cache. error: mean squared
-difference of the final latents from the uncached ones. ratio: their time over ours, whole calls,
-all timed in turn; speedup: uncached over ours.
+The pipeline is the PixArt that ships here. Every cache is given the setting that computes nearest
+to SHARE of all attentions and feed-forwards; every call has a cache context of its own and no state
+of an earlier one. For each number of steps and guidance two schedules are searched: one computes no
+more than the cache that computes least, the other no more than the cache whose error is least.
+Beside a cache stands the schedule that computes more, of those that compute no more than the cache.
+error: mean squared difference of the final latents from the uncached ones. ratio: the cache's time
+over the schedule's, all timed in turn. speedup: the uncached time over the schedule's.
 """
 
 import copy
@@ -70,10 +71,12 @@ class Run:
         registry = HookRegistry.check_if_exists_or_initialize(model)
         registry.reset_stateful_hooks(recurse=True)
         with CacheMixin.cache_context(model, "call"):
-            return self.ours()
+            return self.plain_latents()
 
-    def ours(self):
-        """The bare call, for runs that use no cache of diffusers."""
+    def plain_latents(self):
+        """The latents without a cache context, for pipelines that no cache of diffusers is applied
+        to: the uncached one, and ours under a schedule.
+        """
         size = self.pipe.transformer.config.sample_size
         shape = IMAGES, self.pipe.transformer.config.in_channels, size, size
         return self.pipe(
@@ -103,7 +106,7 @@ def rows(setting):
     pipe.set_progress_bar_config(disable=True)
     for steps, guidance in CALLS:
         run = Run(pipe, steps, guidance)
-        exact = run.ours()
+        exact = run.plain_latents()
         theirs = [candidate for cache in caches() if (candidate := chosen(cache, run, exact))]
         closest = min(theirs, key=lambda candidate: candidate.error)
         shares = {min(candidate.share for candidate in theirs), closest.share}
@@ -117,7 +120,7 @@ def compared(run, theirs, ours):
     less first.
     """
     calls = {id(candidate): timing.waiting(candidate.call) for candidate in (*theirs, *ours)}
-    seconds = interleaved({None: timing.waiting(run.ours), **calls}, REPEATS)
+    seconds = interleaved({None: timing.waiting(run.plain_latents), **calls}, REPEATS)
     for cache in theirs:
         schedule = [candidate for candidate in ours if candidate.share <= cache.share + 1e-6][-1]
         yield {
@@ -166,8 +169,8 @@ def searched(run, exact, share):
     )
     harmonica.apply(fresh.pipe, schedule)
     share = 1 - schedule.cur_percent / 100
-    error = mean_square(fresh.ours() - exact)
-    return Candidate("harmonica", "search", share, error, fresh.ours)
+    error = mean_square(fresh.plain_latents() - exact)
+    return Candidate("harmonica", "search", share, error, fresh.plain_latents)
 
 
 def mean_square(difference):

@@ -1,5 +1,6 @@
-"""A step whose blocks are all predicted from two features, against one whose blocks all reuse one
-(reference); what a predicted block takes beyond a reused one, beside what a computed one takes.
+"""One step in which every block is predicted from two features, against one in which every block
+reuses its last feature (reference). Beside it stands what a predicted block takes beyond a reused
+one, and what a computed one takes beyond it.
 """
 
 import torch

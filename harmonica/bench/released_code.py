@@ -1,5 +1,5 @@
-"""Sampling by a local checkout of the paper's released code (reference), same weights, same mask,
-against a plan.
+"""Sampling by a local checkout of the paper's released code (reference), against a plan with the
+same weights and the same mask.
 """
 
 import importlib

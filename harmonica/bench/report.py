@@ -10,33 +10,34 @@ def line(row):
 
 
 def markdown(titles, rows, profiles):
-    """The page in Markdown. titles: {table: what it compares}, of which the first line is used.
-    rows: {table: list of dicts}. profiles: list of dicts.
+    """The page in Markdown. titles: {table: what it compares}, of which the first paragraph is
+    used. rows: {table: list of dicts}. profiles: list of dicts.
     """
     dtype = "bfloat16; digits float32" if torch.cuda.is_available() else "float32"
     lines = [
         f"# Benchmark on {device_name()}",
         "",
-        f"One CPU thread, {dtype}. ratio = reference / ours (> 1: ours is "
-        "faster), the median of the ratios within one repeat; fastest: the ratio of the fastest "
-        "repeats, which other load "
+        f"One CPU thread, {dtype}. ratio = reference / ours (> 1: ours is faster), the median of "
+        "the ratios within one repeat; fastest: the ratio of the fastest repeats, which other load "
         "on the machine touches least. Brackets: first and third quartile.",
         "",
     ]
     for name, table_rows in rows.items():
-        lines += (
-            [f"## {name}", "", titles[name].strip().splitlines()[0], ""] + table(table_rows) + [""]
-        )
+        lines += [f"## {name}", "", first_paragraph(titles[name]), "", *table(table_rows), ""]
     if profiles:
         lines += [
             "## profiles",
             "",
             "The smallest ratio of each table: operations (GPU: kernels) launched per step, and "
-            "the "
-            "share of the time outside attention and feed-forward.",
+            "the share of the time outside attention and feed-forward.",
             "",
         ] + table(list(map(_profile, profiles)))
     return "\n".join(lines) + "\n"
+
+
+def first_paragraph(docstring):
+    """The first paragraph of a docstring, as one line."""
+    return " ".join(docstring.strip().split("\n\n")[0].split())
 
 
 def _profile(profile):

@@ -1,5 +1,5 @@
-"""Cached sampling against the uncached plan of the same backend (reference); achieved = measured /
-theoretical speedup.
+"""Sampling by a schedule, against a plan of the same backend that computes every block (reference).
+achieved: the measured speedup, divided by the theoretical one.
 """
 
 from harmonica.backbones.counts import count

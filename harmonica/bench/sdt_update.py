@@ -1,5 +1,5 @@
-"""One SDT update: lean, against the released way (reference): weights with gradients, teacher with
-a graph.
+"""One update of a router's row by SDT: with frozen weights and a teacher without a graph (lean),
+against the released way (reference), in which weights have gradients and the teacher has a graph.
 """
 
 from copy import deepcopy

@@ -1,5 +1,5 @@
-"""Throughput of sampling in shards, digits, FORA at interval 2: one process per core (or GPU)
-against one (reference).
+"""Images per second when sampling is divided among processes, one for each core (or GPU), against a
+single process (reference). The model is the digits model, with FORA at interval 2.
 """
 
 import time

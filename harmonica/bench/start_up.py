@@ -1,5 +1,5 @@
-"""Start of the command line, against a Python that imports torch (reference): help and file
-commands must not import it.
+"""How long the command line takes to start, against a Python that imports torch (reference). Help,
+and commands that only handle files, must not import torch.
 """
 
 import subprocess

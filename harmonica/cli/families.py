@@ -6,14 +6,15 @@ HEAD = """# The transformers of diffusers {version}
 
 `python -m harmonica families` prints this page for the diffusers that is installed.
 
-A unit is one attention or feed-forward of a block: what a schedule keeps or reuses. The tests run every
-class of this table with tiny random weights: with everything computed the output is the untouched model's,
-bit for bit; reused units are not computed; gradients reach every unit; removal leaves nothing behind.
-`proj_out`, `down_proj` and `ff_out` stand for several modules whose results only they read.
+A unit is one attention or feed-forward of a block: what a schedule keeps or reuses. The tests run
+every class of this table with tiny random weights: with everything computed the output is the
+untouched model's, bit for bit; reused units are not computed; gradients reach every unit; removal
+leaves nothing behind. `proj_out`, `down_proj` and `ff_out` stand for several modules whose results
+only they read.
 
-Calls: how often the pipeline calls its transformer in one step with guidance and all its variants switched
-on. Every call of a step has a cache of its own. "-": the steps of that pipeline cannot be told apart (it
-steps other schedulers than its own, or leaves the loop to others).
+Calls: how often the pipeline calls its transformer in one step with guidance and all its variants
+switched on. Every call of a step has a cache of its own. "-": the steps of that pipeline cannot be
+told apart (it steps other schedulers than its own, or leaves the loop to others).
 
 | class | units of one block | pipelines: calls |
 |---|---|---|

@@ -6,7 +6,10 @@ import json
 
 from harmonica.cli.command import out_file, real, text
 
-KNOWN = "a file or folder of a schedule or router: .safetensors, .pt, SmoothCache's .json, or what search or train wrote"
+KNOWN = (
+    "a file or folder of a schedule or router: .safetensors, .pt, SmoothCache's .json, or what "
+    "search or train wrote"
+)
 
 
 def add(commands):

@@ -26,7 +26,8 @@ class Integer(nn.Module):
         codes = (rounded.codes - MIDDLE).to(torch.int8)
         zero = range_.zero - MIDDLE
         self.register_buffer("codes", codes, persistent=False)
-        self.register_buffer("sums", codes.sum(1, dtype=torch.int32) - codes.shape[1] * zero)
+        total = codes.sum(1, dtype=torch.int32) - codes.shape[1] * zero  # sum (w - y), per output
+        self.register_buffer("weight_total", total, persistent=False)
         self.register_buffer("weight_zero", zero, persistent=False)
         self.register_buffer("weight_scale", range_.scale, persistent=False)
         self.register_buffer("scale", inputs.scale, persistent=False)
@@ -41,7 +42,7 @@ class Integer(nn.Module):
             rows = nn.functional.pad(rows, (0, 0, 0, LEAST_ROWS - count))
         total = torch._int_mm(rows, self.codes.T)[:count]
         total = total - rows[:count].sum(1, dtype=torch.int32)[:, None] * self.weight_zero
-        total = total - (zero - MIDDLE) * self.sums
+        total = total - (zero - MIDDLE) * self.weight_total
         out = (total * (scale * self.weight_scale)).to(x.dtype)
         return (out if self.bias is None else out + self.bias).view(*x.shape[:-1], -1)
 

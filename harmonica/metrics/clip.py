@@ -11,6 +11,7 @@ from transformers import CLIPModel, CLIPProcessor
 
 from harmonica.errors import BadInput
 from harmonica.method.precision import float32_products
+from harmonica.metrics.images import counted
 
 
 class Clip:
@@ -49,12 +50,11 @@ class Clip:
 
 
 def clip_score(batches, captions, clip, num_images):
-    """The score of the first `num_images` images in uint8 batches (n, 3, H, W). Image k has caption
-    k modulo their number.
+    """The score of `num_images` images in uint8 batches (n, 3, H, H). Image k has caption k modulo
+    their number. BadInput where there are more or fewer images, or none.
     """
     total, scored = 0.0, 0
-    for images in batches:
-        images = images[: num_images - scored]
+    for images in counted(batches, num_images):
         chosen = [captions[(scored + k) % len(captions)] for k in range(len(images))]
         total += float(clip.cosines(images, chosen).clamp(min=0).sum())
         scored += len(images)

@@ -46,13 +46,13 @@ class Schedules:
     def _check_recorded(self, schedule):
         if schedule.timesteps is None and not self.assume:
             raise BadInput(
-                "router: it records no timesteps (published files hold T and N alone); if it was "
-                "made for those "
-                "of this pipeline's scheduler, say so with assume_timesteps=True"
+                "schedule: it records no timesteps (published files hold T and N alone); if it "
+                "was made for those of this pipeline's scheduler, say so with "
+                "assume_timesteps=True"
             )
         if schedule.timesteps is None:
             warnings.warn(
-                "the router records no timesteps: it is taken to fit this pipeline's scheduler",
+                "the schedule records no timesteps: it is taken to fit this pipeline's scheduler",
                 stacklevel=5,
             )
 
@@ -69,10 +69,10 @@ class Schedules:
         if not candidates:
             several = len(self.by_steps) > 1
             counts = ", ".join(map(str, sorted(self.by_steps)))
-            subject = (
-                f"these schedules are for {counts}" if several else f"this router is for {counts}"
+            subject = "these schedules are" if several else "this schedule is"
+            right = (
+                f"{subject} for {counts} calls of the transformer: use as many, or another schedule"
             )
-            right = f"{subject} calls of the transformer: use as many, or another router"
             check(False, "num_inference_steps", steps, right)
         schedule = candidates[0]
         start = steps - schedule.num_steps
@@ -84,22 +84,18 @@ class Schedules:
         if all(map(math.isclose, timesteps, expected)):
             return
         actual = f"the scheduler gives {_shown(timesteps)}"
-        recorded = f"the router was trained for {_shown(expected)}"
+        recorded = f"the schedule was made for {_shown(expected)}"
         if self.assume:
             message = f"timesteps differ, as accepted: {actual}, {recorded}"
         elif is_shifting(scheduler):
-            recorded = (
-                f"the schedule was made for {_shown(expected)}, a shift of {shift_of(expected):.3g}"
-            )
-            message = (
-                f"timesteps are shifted: {actual} (shift {shift_of(timesteps):.3g}), {recorded}"
-            )
+            actual = f"{actual} (shift {shift_of(timesteps):.3g})"
+            recorded = f"{recorded}, a shift of {shift_of(expected):.3g}"
+            message = f"timesteps are shifted: {actual}, {recorded}"
         else:
             raise BadInput(
-                f"timesteps: {actual}, {recorded}; train a router on this pipeline (python -m "
-                "harmonica train), set the "
-                "scheduler's timestep_spacing to the router's, or accept it with "
-                "assume_timesteps=True"
+                f"timesteps: {actual}, {recorded}; search or train one on this pipeline (python -m "
+                "harmonica search, ... train), set the timestep_spacing of its scheduler to the "
+                "one that the schedule was made with, or accept it with assume_timesteps=True"
             )
         if message not in self.warned:
             self.warned.add(message)
@@ -148,7 +144,10 @@ def read_schedules(source, transformer, cur=None):
         right = f"{path} holds two schedules of this number of steps; name one of them"
         check(schedule.num_steps not in by_steps, "schedule", schedule.num_steps, right)
         by_steps[schedule.num_steps] = schedule
-    right = f"a folder with {SCHEDULE} or {ROUTER}, or with one folder or file of these for each number of steps"
+    right = (
+        f"a folder with {SCHEDULE} or {ROUTER}, or with one folder or file of these for each "
+        "number of steps"
+    )
     check(by_steps, "schedule", str(path), right)
     return by_steps
 
@@ -175,14 +174,14 @@ def check_kinds(schedule, transformer):
         else ""
     )
     if model_kinds and kinds:
-        check(tuple(kinds) == model_kinds, "router", f"blocks {', '.join(kinds)}", right)
+        check(tuple(kinds) == model_kinds, "schedule", f"blocks {', '.join(kinds)}", right)
     if model_kinds:
         blocks = len(model_kinds) * len(transformer.transformer_blocks)
         right = f"this {type(transformer).__name__} has {blocks} cacheable blocks"
-        check(schedule.num_blocks == blocks, "router", f"N = {schedule.num_blocks}", right)
+        check(schedule.num_blocks == blocks, "schedule", f"N = {schedule.num_blocks}", right)
     if not model_kinds and kinds and "units" not in schedule.about:
         right = f"it is of a DiT or PixArt, this is a {type(transformer).__name__}"
-        check(False, "router", f"blocks {', '.join(kinds)}", right)
+        check(False, "schedule", f"blocks {', '.join(kinds)}", right)
 
 
 def check_units(schedule, transformer, names):
@@ -225,8 +224,7 @@ def _downloaded(source):
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise BadInput(
             f"schedule: {source} is no file or folder here, and no hub repository that could be "
-            "reached "
-            f"({str(error).strip().splitlines()[0]})"
+            f"reached ({str(error).strip().splitlines()[0]})"
         ) from None
 
 

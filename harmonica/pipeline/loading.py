@@ -147,15 +147,21 @@ def _classes(backbone, device):
 
 def class_name(source):
     """The class of the pipeline in a folder or hub repository, as model_index.json names it."""
-    index = from_pretrained(DiffusionPipeline.load_config, source)
-    return index.get("_class_name") if isinstance(index, dict) else None
+    return _model_index(source).get("_class_name")
 
 
 def _index(source):
     """-> the model_index.json of a pipeline. BadInput where its class is not one of PIPELINES."""
-    name = class_name(source)
+    index = _model_index(source)
+    name = index.get("_class_name")
     check(name in PIPELINES, "model", name, f"choose one of {', '.join(PIPELINES)}")
-    return from_pretrained(DiffusionPipeline.load_config, source)
+    return index
+
+
+def _model_index(source):
+    """-> a pipeline's model_index.json; an empty dict where that holds something else."""
+    index = from_pretrained(DiffusionPipeline.load_config, source)
+    return index if isinstance(index, dict) else {}
 
 
 def from_pretrained(load, source, **options):

@@ -24,8 +24,7 @@ from harmonica.pipeline.transformers import backbone_of, check_drivable, conditi
 
 COMPILES = (
     "harmonica: torch.compile translates the steps at the first call, and again for another batch "
-    "size or resolution "
-    "(about 40 s for a small model on two CPU cores, minutes for a large one)"
+    "size or resolution (about 40 s for a small model on two CPU cores, minutes for a large one)"
 )
 
 
@@ -92,7 +91,7 @@ class Planned:
                 vars(self.transformer).get("forward") == self.forward,
                 "transformer",
                 type(self.transformer).__name__,
-                "its forward was replaced after the router was applied; remove that first",
+                "its forward was replaced after the schedule was applied; remove that first",
             )
             del self.transformer.forward
         del self.scheduler.set_timesteps
@@ -116,7 +115,7 @@ class Planned:
             self.pipe.transformer is self.transformer and owner(self.transformer.forward) is self,
             "transformer",
             type(self.pipe.transformer).__name__,
-            "the router was applied to another; apply it again",
+            "the schedule was applied to another; apply it again",
         )
         check_drivable(self.transformer)
         check_backend(self.transformer, self.backend)
@@ -142,9 +141,8 @@ class Planned:
             self.step is not None and self.pipe.scheduler is self.scheduler,
             "transformer",
             "a call outside the steps",
-            "a router counts the steps from set_timesteps on, of the scheduler that it was applied "
-            "with; after a change "
-            "of pipe.scheduler apply it again",
+            "a schedule counts the steps from set_timesteps on, of the scheduler that it was "
+            "applied with; after a change of pipe.scheduler apply it again",
         )
         if timestep.device.type == "cpu":
             check(

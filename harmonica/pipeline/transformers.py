@@ -1,5 +1,5 @@
-"""Finds the backbone for a diffusers pipeline's transformer, and the conditioning in a
-call of it.
+"""Finds the backbone for a diffusers pipeline's transformer, and the conditioning in a call of
+it.
 """
 
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
@@ -45,8 +45,7 @@ def backbone_of(pipe):
         type(transformer) in KNOWN,
         "pipe",
         type(pipe).__name__,
-        "a router can be applied where the transformer is a (not "
-        "compiled) " + " or ".join(kind.__name__ for kind in KNOWN),
+        f"its transformer must be a {' or '.join(kind.__name__ for kind in KNOWN)}, not compiled",
     )
     check_drivable(transformer)
     return KNOWN[type(transformer)][0](transformer)
@@ -62,7 +61,7 @@ def conditioning(transformer, inputs):
         return make, read(**inputs)
     except TypeError as error:
         raise BadInput(
-            f"transformer: with a router applied it cannot be called this way ({error})"
+            f"transformer: with a schedule applied it cannot be called this way ({error})"
         ) from None
 
 
@@ -92,8 +91,8 @@ def check_drivable(transformer):
     if reason:
         raise BadInput(
             f"transformer: {reason}; a plan passes this code by, so what was changed there would "
-            "do nothing: take it "
-            "off, or apply the schedule after the change, which then calls every block as it is"
+            "do nothing: take it off, or apply the schedule after the change, which then calls "
+            "every block as it is"
         )
 
 
@@ -102,5 +101,5 @@ def check_not_compiled(transformer):
         transformer._compiled_call_impl is None,
         "transformer",
         "compiled",
-        "apply the router to one that is not",
+        "apply the schedule to one that is not",
     )

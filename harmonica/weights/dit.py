@@ -17,6 +17,7 @@ from harmonica.backbones.uvit_official import MARK
 from harmonica.backbones.uvit_official import from_official as uvit_from_official
 from harmonica.errors import BadInput, check
 from harmonica.method.model import Loaded
+from harmonica.weights import pixart
 from harmonica.weights.checkpoints import HEADS, of_folder, placed, read_tensors
 from harmonica.weights.latents import training_images
 
@@ -29,9 +30,7 @@ def load(spec, precision=None):
     or holds no such model.
     """
     if spec.prompts:
-        from harmonica.weights import pixart as published_pixart  # only models with prompts need it
-
-        return published_pixart.load(spec, precision)
+        return pixart.load(spec, precision)
     path = weights.checked(spec.name, spec.sha256, "model")
     model = placed(read(path, heads=spec.heads), precision)
     of_dit = isinstance(model, DiTTransformer2DModel)

@@ -261,6 +261,7 @@ def test_a_layer_in_integers_is_the_simulated_layer(bits, rows):
     integer = Integer(own, layer.bias, own.inputs, place)
     layer.weight.copy_(own.weight())
     torch.testing.assert_close(integer(x), Quantised(layer, own.inputs, place)(x))
+    assert integer.state_dict().keys() == {"bias"}  # all else is made of the Rounded
 
 
 def output(loaded, settings, x):

@@ -1,7 +1,8 @@
 """A small experiment as on the CPU: DiT-digits, T = 20, CUR 50 %.
 
-x_0 error against the uncached model from the same noise: committed HarmoniCa routers, FORA, and a
-search of a few images with prediction, each made on the device and on the CPU.
+x_0 error on the device and on the CPU, against the uncached model from the same noise. The router
+of HarmoniCa is a committed one, and FORA's mask is the same everywhere; the weights of FORA's
+predictions, and the search (of a few images, with prediction), are made on each of the two.
 """
 
 import time
