@@ -1,4 +1,4 @@
-"""One measurement of the paper's lambda by soft scores: walks that fork off one common walk, each at
+"""One measurement of the paper's lambda by soft scores: walks that fork off a common one, each at
 its own step, against a whole walk from the first step on for every step (reference).
 """
 
