@@ -20,7 +20,7 @@ from .methods import (
 from .spec import Table, ask
 
 
-def _ablation(name, title, *questions, committed="core", **told):
+def _ablation(name, title, *questions, committed="core", **fields):
     return Table(
         name=name,
         title=f"Ablation: {title}",
@@ -28,7 +28,7 @@ def _ablation(name, title, *questions, committed="core", **told):
         target="reproduce-ablations",
         committed=committed,
         questions=ask(*questions),
-        **told,
+        **fields,
     )
 
 
@@ -69,9 +69,9 @@ ABLATIONS = (
             (
                 HARMONICA,
                 f"HarmoniCa, C = {c}",
-                f"lambda measured every 10 trajectories over {words}",
+                f"lambda measured every 10 trajectories over {change}",
             )
-            for c, words in ((2, "every 2"), (50, "every 50"), (100, "once, before training"))
+            for c, change in ((2, "every 2"), (50, "every 50"), (100, "once, before training"))
         ),
         about="C counts trajectories, of which a training has 100; the row named HarmoniCa has "
         "C = 10.",
@@ -82,8 +82,8 @@ ABLATIONS = (
         "ablation_lambda",
         "by what lambda compares images",
         *(
-            (HARMONICA, f"HarmoniCa, lambda {words}", f"lambda by the squared norm over {words}")
-            for words in (
+            (HARMONICA, f"HarmoniCa, lambda {change}", f"lambda by the squared norm over {change}")
+            for change in (
                 "by absolute differences",
                 "relative to the image",
                 "by its logarithm",
@@ -96,8 +96,8 @@ ABLATIONS = (
         "ablation_router",
         "how a router begins, how fast it learns, how beta is found",
         *(
-            (HARMONICA, f"HarmoniCa, {words}", f"HarmoniCa as everywhere here over {words}")
-            for words in (
+            (HARMONICA, f"HarmoniCa, {change}", f"HarmoniCa as everywhere here over {change}")
+            for change in (
                 "learning rate 0.03",
                 "learning rate 0.3",
                 "all begin at 0.5",
@@ -157,9 +157,9 @@ ABLATIONS = (
             (
                 SEARCH_PREDICTION,
                 f"{SEARCH_PREDICTION}, {changed}",
-                f"Search + prediction over {words}",
+                f"Search + prediction over {description}",
             )
-            for changed, words in (
+            for changed, description in (
                 ("12 images", "a linearisation by 12 images in place of 48"),
                 ("24 images", "a linearisation by 24 images in place of 48"),
                 ("without stages", "a linearisation at the full schedule alone, then polish"),

@@ -173,8 +173,8 @@ def counts(compared, left):
             case.comparisons[metric].mark for case in compared if metric in case.comparisons
         )
         if marks:
-            rest = {"higher": marks[LOSES], "open": marks[OPEN]}
-            beside = " and ".join(f"{word} in {count}" for word, count in rest.items() if count)
+            others = {"higher": marks[LOSES], "open": marks[OPEN]}
+            beside = " and ".join(f"{word} in {count}" for word, count in others.items() if count)
             clauses.append(
                 f"the lower {name} in {marks[WINS]} of {marks.total()} settings"
                 + (f" ({beside})" if beside else "")

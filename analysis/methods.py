@@ -44,8 +44,8 @@ class Method:
     @property
     def look(self):
         """Keywords of matplotlib's plot."""
-        own = {"color": self.color, "marker": self.marker, "linestyle": self.line}
-        return own | ({"markerfacecolor": "none"} if self.open else {})
+        keywords = {"color": self.color, "marker": self.marker, "linestyle": self.line}
+        return keywords | ({"markerfacecolor": "none"} if self.open else {})
 
 
 # In the order of legends. Colours tell families apart; markers and lines tell all of them apart, in

@@ -46,7 +46,9 @@ def names(group):
     something to show.
     """
     if isinstance(group, str):
-        return next((own for start, own in OTHERS.items() if group.startswith(start)), TABLE)
+        return next(
+            (figures for start, figures in OTHERS.items() if group.startswith(start)), TABLE
+        )
     return tuple(name for name in names(group.name) if FIGURES[name].shows(group))
 
 
@@ -57,9 +59,9 @@ def draw(root, groups, folder):
     paths = []
     for group in groups:
         for name in names(group):
-            own = [Path(folder) / file_name(group, name, suffix) for suffix in ("png", "pdf")]
-            FIGURES[name].draw(root, group, own)
-            paths += own
+            files = [Path(folder) / file_name(group, name, suffix) for suffix in ("png", "pdf")]
+            FIGURES[name].draw(root, group, files)
+            paths += files
     return paths
 
 
@@ -87,5 +89,5 @@ def pictured(rows):
     """The runs whose images the sample grids show: the first of each row, in groups that have such
     a grid.
     """
-    shown = [row.runs[0] for row in rows if "samples" in names(row.group)]
-    return list({run.id: run for run in shown}.values())
+    runs = [row.runs[0] for row in rows if "samples" in names(row.group)]
+    return list({run.id: run for run in runs}.values())

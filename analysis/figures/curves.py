@@ -46,10 +46,10 @@ def draw(root, group, paths):
 
 
 def _router(panels, method, log):
-    own = look(method)
-    few = {"markevery": max(1, len(log) // 6), **own}
+    style = look(method)
+    few = {"markevery": max(1, len(log) // 6), **style}
     panels[0].plot([entry["cur_percent"] for entry in log], label=method, **few)
     panels[1].plot([entry["data_loss"] for entry in log], **few)
     lambdas = routers.lambdas(log)
-    for lambda_, fill in ((lambdas[0], "none"), (lambdas[-1], own["color"])) if lambdas else ():
-        panels[2].plot(range(1, len(lambda_)), lambda_[1:], **{**own, "markerfacecolor": fill})
+    for lambda_, fill in ((lambdas[0], "none"), (lambdas[-1], style["color"])) if lambdas else ():
+        panels[2].plot(range(1, len(lambda_)), lambda_[1:], **{**style, "markerfacecolor": fill})

@@ -16,11 +16,11 @@ def shows(group):
 
 def _panels(group):
     """[(CUR, [records.Line])] of the rows that have a curve."""
-    found = {
+    by_cur = {
         setting.cur: [line for line in setting.methods.values() if line.curve is not None]
         for setting in settings(group)
     }
-    return [(cur, lines) for cur, lines in found.items() if lines]
+    return [(cur, lines) for cur, lines in by_cur.items() if lines]
 
 
 def draw(root, group, paths):
@@ -42,16 +42,17 @@ def _curve(ax, method, curves):
     """curves (replicates, T). They are zero as long as all steps compute everything; a log axis
     cannot show that, so zeros are left out.
     """
-    shown, own = np.where(curves > 0, curves, np.nan), look(method)
+    positive = np.where(curves > 0, curves, np.nan)
+    style = look(method)
     steps = np.arange(1, curves.shape[1] + 1)
-    seen = ~np.isnan(shown).all(axis=0)
-    ax.plot(steps[seen], np.nanmean(shown[:, seen], axis=0), label=method, **own)
+    drawn = ~np.isnan(positive).all(axis=0)
+    ax.plot(steps[drawn], np.nanmean(positive[:, drawn], axis=0), label=method, **style)
     if len(curves) > 1:
         ax.fill_between(
-            steps[seen],
-            np.nanmin(shown[:, seen], axis=0),
-            np.nanmax(shown[:, seen], axis=0),
-            color=own["color"],
+            steps[drawn],
+            np.nanmin(positive[:, drawn], axis=0),
+            np.nanmax(positive[:, drawn], axis=0),
+            color=style["color"],
             alpha=0.15,
             linewidth=0,
         )

@@ -38,11 +38,11 @@ def draw(groups, paths):
         axes = figure.subplots(*shape, squeeze=False, sharey="row")
         below = axes.T if len(groups) == 1 else axes
         for index, group in enumerate(groups):
-            first, column = divmod(index, beside)
-            own = below[len(SPEEDS) * first :, column]
+            row, column = divmod(index, beside)
+            panels = below[len(SPEEDS) * row :, column]
             if len(groups) > 1:
-                own[0].set_title(_title(group, LETTERS // beside))
-            for ax, (title, speed) in zip(own, SPEEDS.items()):
+                panels[0].set_title(_title(group, LETTERS // beside))
+            for ax, (title, speed) in zip(panels, SPEEDS.items()):
                 _panel(ax, group, speed)
                 ax.set_xlabel(title)
         for ax in axes[:, 0]:
@@ -56,15 +56,15 @@ def draw(groups, paths):
 
 def _title(group, letters):
     """A group's setting in lines as wide as a panel; "T = 10" stays together."""
-    whole = settings(group)[0].place.replace(" = ", "\xa0=\xa0")
-    return textwrap.fill(whole, letters, break_on_hyphens=False)
+    unbroken = settings(group)[0].place.replace(" = ", "\xa0=\xa0")
+    return textwrap.fill(unbroken, letters, break_on_hyphens=False)
 
 
 def _panel(ax, group, speed):
     order = {name: place for place, name in enumerate(METHODS)}
-    found = by_series(group)
-    for name in sorted(found, key=lambda name: order.get(name, len(order))):
-        draw_series(ax, found[name], METRIC, speed, label=name, **look(name), **MARKER)
+    lines_by_name = by_series(group)
+    for name in sorted(lines_by_name, key=lambda name: order.get(name, len(order))):
+        draw_series(ax, lines_by_name[name], METRIC, speed, label=name, **look(name), **MARKER)
     lines = [line for line in group.lines[1:] if line.values[METRIC] is not None and speed(line)]
     if not lines:
         return

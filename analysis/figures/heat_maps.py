@@ -22,8 +22,8 @@ def draw(root, group, paths):
         for line in group.lines
         if routers.own(line) or routers.searched(line)
     ]
-    first = next(trained for _, trained in maps if trained)
-    kinds, num_steps = plot.kinds_of(first), len(first.scores)
+    router = next(trained for _, trained in maps if trained)
+    kinds, num_steps = plot.kinds_of(router), len(router.scores)
     beside = _beside(len(maps), PANELS // len(kinds))
     below = -(-len(maps) // beside)
     with plot.drawing(paths, WIDTH, 0.5 + below * max(0.55 + 0.085 * num_steps, 1.75)) as figure:
@@ -31,22 +31,22 @@ def draw(root, group, paths):
         groups_of_panels = [
             row[i : i + len(kinds)] for row in axes for i in range(0, len(row), len(kinds))
         ]
-        for (line, trained), own in zip(maps, groups_of_panels):
+        for (line, trained), panels in zip(maps, groups_of_panels):
             if trained:
-                image = _scores(own, trained, kinds)
+                image = _scores(panels, trained, kinds)
             else:
                 mask = routers.searched_mask(root, line.row.runs[0])
-                plot.draw_mask(own, *mask, kinds=kinds)
-            _titles(own, line, kinds)
-        for own in groups_of_panels[len(maps) :]:
-            for ax in own:
+                plot.draw_mask(panels, *mask, kinds=kinds)
+            _titles(panels, line, kinds)
+        for panels in groups_of_panels[len(maps) :]:
+            for ax in panels:
                 ax.set_axis_off()
         for ax in axes[:, 0]:
             ax.set_ylabel("step (0 = noise)")
         for ax in axes[-1]:
             ax.set_xlabel("block")
         masks = any(trained is None for _, trained in maps)
-        plot.explain(figure, image, axes.flat, first.tau, masks)
+        plot.explain(figure, image, axes.flat, router.tau, masks)
 
 
 def _beside(count, most):

@@ -22,7 +22,7 @@ def _weighted(line):
 
 def draw(root, group, paths):
     """The first and the last measurement: the mean over replicates, and their range as a band."""
-    found = {
+    measurements = {
         name(line.row): [routers.lambdas(log) for log in routers.logs(root, line.row)]
         for line in group.lines
         if _weighted(line)
@@ -32,8 +32,8 @@ def draw(root, group, paths):
         for ax, index, title in zip(axes, (0, -1), ("before training", "last refresh")):
             zero = [
                 method
-                for method, own in found.items()
-                if not _lines(ax, method, np.array([log[index] for log in own]))
+                for method, logs in measurements.items()
+                if not _lines(ax, method, np.array([log[index] for log in logs]))
             ]
             if zero:
                 ax.text(
@@ -56,13 +56,14 @@ def _lines(ax, method, lambdas):
     """Draw lambdas (replicates, T) -> whether there is anything to draw. Steps where all are zero,
     as the first is by definition, are left out.
     """
-    shown, own = np.where(lambdas > 0, lambdas, np.nan), look(method)
-    steps = np.flatnonzero(~np.isnan(shown).all(axis=0))
+    positive = np.where(lambdas > 0, lambdas, np.nan)
+    style = look(method)
+    steps = np.flatnonzero(~np.isnan(positive).all(axis=0))
     if len(steps):
         mean, low, high = (
-            form(shown[:, steps], axis=0) for form in (np.nanmean, np.nanmin, np.nanmax)
+            form(positive[:, steps], axis=0) for form in (np.nanmean, np.nanmin, np.nanmax)
         )
-        ax.plot(steps, mean, label=method, **own)
+        ax.plot(steps, mean, label=method, **style)
         if len(lambdas) > 1:
-            ax.fill_between(steps, low, high, color=own["color"], alpha=0.12, linewidth=0)
+            ax.fill_between(steps, low, high, color=style["color"], alpha=0.12, linewidth=0)
     return len(steps) > 0

@@ -41,14 +41,14 @@ def _name(line, group):
     return label(line.row) + (f", {cur:.3g} %" if cur else "")
 
 
-def _point(ax, place, values, own):
-    ax.plot(interval(values), [place, place], color=own["color"], linewidth=1)
-    ax.plot(values.mean(), place, **{**own, "linestyle": "none", "markersize": 5})
+def _point(ax, place, values, style):
+    ax.plot(interval(values), [place, place], color=style["color"], linewidth=1)
+    ax.plot(values.mean(), place, **{**style, "linestyle": "none", "markersize": 5})
     if len(values) > 1:
         ax.plot(
             values,
             [place + 0.28] * len(values),
-            color=own["color"],
+            color=style["color"],
             marker="|",
             linestyle="none",
         )

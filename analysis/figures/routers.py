@@ -30,8 +30,8 @@ def of_run(root, run):
     store = Store(root)
     tensors, about = _read(store.router_path(run.router), "router")
     logits = tensors["logits"]
-    made, used = record(store, run.router), record(store, run)
-    if made is None or used is None:
+    trained, used = record(store, run.router), record(store, run)
+    if trained is None or used is None:
         raise BadInput(
             f"record: {store.record_path(run if used is None else run.router)} is missing"
         )
@@ -41,18 +41,18 @@ def of_run(root, run):
         reused=reused,
         tau=about["tau"],
         about=about,
-        log=made["log"],
+        log=trained["log"],
     )
 
 
-def _read(path, what):
+def _read(path, kind):
     """-> tensors, what the file says of itself. BadInput where it is missing or damaged."""
     try:
         with safe_open(path, "np") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             return tensors, json.loads(file.metadata()["about"])
     except (FileNotFoundError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise BadInput(f"{what}: {path} is missing or not a whole {what} file ({error})") from None
+        raise BadInput(f"{kind}: {path} is missing or not a whole {kind} file ({error})") from None
 
 
 def searched_mask(root, run):
@@ -75,12 +75,13 @@ def own(line):
 
 def logs(root, row):
     """The training logs behind a row, one of each replicate. BadInput where one is missing."""
-    store, made = Store(root), dict.fromkeys(run.router for run in row.runs)
-    for router in made:
-        made[router] = record(store, router)
-        if made[router] is None:
+    store = Store(root)
+    records = dict.fromkeys(run.router for run in row.runs)
+    for router in records:
+        records[router] = record(store, router)
+        if records[router] is None:
             raise BadInput(f"record: {store.record_path(router)} is missing")
-    return [found["log"] for found in made.values()]
+    return [stored["log"] for stored in records.values()]
 
 
 def lambdas(log):

@@ -44,7 +44,7 @@ def _draw_large(grids, group, paths):
 
 
 def _draw_small(grids, group, paths):
-    differences = [own - grids[0] for own in grids]
+    differences = [grid - grids[0] for grid in grids]
     largest = np.quantile(np.abs(differences), 0.995)
     scale = next((scale for scale in SCALES if largest <= scale), SCALES[-1])
     names = [_where(line, group) for line in group.lines]

@@ -57,10 +57,10 @@ def by_series(group):
     """{name of a series: its lines}. All intervals of a method are one series, and so are all
     numbers of steps.
     """
-    found = {}
+    by_name = {}
     for line in group.lines[1:]:
-        found.setdefault(series(line.row), []).append(line)
-    return found
+        by_name.setdefault(series(line.row), []).append(line)
+    return by_name
 
 
 def _told(method, lines):
@@ -83,7 +83,7 @@ def _panel(ax, group, metric, speed):
     log_ticks(ax.yaxis)
 
 
-def draw_series(ax, lines, metric, speed, **how):
+def draw_series(ax, lines, metric, speed, **style):
     """One method's lines in the order of speedup, with the intervals of both axes."""
     drawn = [(speed(line), line.values[metric]) for line in lines]
     drawn = [(speeds, values) for speeds, values in drawn if speeds and values is not None]
@@ -94,17 +94,17 @@ def draw_series(ax, lines, metric, speed, **how):
     y = np.array([values.mean() for _, values in drawn])
     low, high = np.array([interval(values) for _, values in drawn]).T
     across, up = np.maximum([x - left, right - x], 0), np.maximum([y - low, high - y], 0)
-    ax.errorbar(x, y, yerr=up, xerr=across, elinewidth=0.6, **how)
+    ax.errorbar(x, y, yerr=up, xerr=across, elinewidth=0.6, **style)
 
 
 def _paper(group):
     """The paper's points, {method: [row]}; {} where the group has another sampler or T."""
     uncached = group.lines[0].row
-    found = {}
+    by_method = {}
     if uncached.num_steps == PAPER_STEPS and uncached.sampler == "DDIM":
         for row in published("figure_speedup_vs_quality_T10"):
-            found.setdefault(row["method"], []).append(row)
-    return found
+            by_method.setdefault(row["method"], []).append(row)
+    return by_method
 
 
 def _paper_panels(axes, paper):

@@ -30,9 +30,10 @@ def shows(group):
 
 def _varied(group):
     """The field of RouterTraining in VARIED that differs between the rows, or None."""
-    found = {field: {_setting(line, field) for line in _lines(group)} for field in VARIED}
+    settings = {field: {_setting(line, field) for line in _lines(group)} for field in VARIED}
     return next(
-        (field for field, values in found.items() if len(values) > 1 and None not in values), None
+        (field for field, values in settings.items() if len(values) > 1 and None not in values),
+        None,
     )
 
 
@@ -53,9 +54,9 @@ def draw(root, group, paths):
         axes = figure.subplots(1, len(METRICS))
         for ax, (metric, label) in zip(axes, METRICS.items()):
             values = np.array([line.values[metric] for line in lines])  # (settings, replicates)
-            for own, marker in zip(values.T if values.shape[1] > 1 else (), MARKERS):
-                ax.plot(settings, own, color=GREY, marker=marker, linewidth=0.7, markersize=3)
-            low, high = np.array([interval(own) for own in values]).T
+            for replicate, marker in zip(values.T if values.shape[1] > 1 else (), MARKERS):
+                ax.plot(settings, replicate, color=GREY, marker=marker, linewidth=0.7, markersize=3)
+            low, high = np.array([interval(replicates) for replicates in values]).T
             mean = values.mean(axis=1)
             ax.errorbar(
                 settings,
