@@ -125,14 +125,12 @@ def _measured(table, setting):
         print(f"  {line(row)}", flush=True)
         ratio = row.get("achieved", row.get("ratio"))
         if profiled and (worst is None or ratio < worst):
-            worst, slowest = (
-                ratio,
-                {
-                    **{key: value for key, value in row.items() if isinstance(value, (str, int))},
-                    "ratio": ratio,
-                    **profile(*profiled),
-                },
-            )
+            worst = ratio
+            slowest = {
+                **{key: value for key, value in row.items() if isinstance(value, (str, int))},
+                "ratio": ratio,
+                **profile(*profiled),
+            }
     return rows, slowest
 
 

@@ -176,7 +176,8 @@ def of_dit(name, model, **settings):
     """The Case of a diffusers DiT, in diffusers' numerics: these take the same work as the official
     ones, and their output can be compared bit for bit.
     """
-    backbone, device = DiT(model, "diffusers"), next(model.parameters()).device
+    backbone = DiT(model, "diffusers")
+    device = next(model.parameters()).device
     return Case(
         name,
         backbone,

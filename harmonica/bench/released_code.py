@@ -119,13 +119,11 @@ def _theirs(case, batch, keep, models, diffusion):
             ),
         )
         model.load_ranking(str(path), case.num_steps, walk.timestep_map, TAU)
-    x, labels, options = case.noise(batch), case.cond(batch), {}
+    x, labels = case.noise(batch), case.cond(batch)
+    options = {}
     if case.guidance != 1:
-        x, labels, options = (
-            x.repeat(2, 1, 1, 1),
-            ours.with_null(labels),
-            {"cfg_scale": case.guidance},
-        )
+        x, labels = x.repeat(2, 1, 1, 1), ours.with_null(labels)
+        options = {"cfg_scale": case.guidance}
 
     def sample():
         model.reset()

@@ -65,7 +65,8 @@ def _released(case, batch, point, logits):
     backbone = deepcopy(case.backbone)
     for parameter in backbone.parameters():
         parameter.requires_grad_(True)
-    denoiser, cond = replace(case, backbone=backbone).denoiser(batch), case.cond(batch)
+    denoiser = replace(case, backbone=backbone).denoiser(batch)
+    cond = case.cond(batch)
     cond = cond if case.guidance == 1 else backbone.with_null(cond)
     rows = [torch.nn.Parameter(row.clone()) for row in logits]
     optimizer = torch.optim.AdamW(rows[1:], lr=LR, weight_decay=0)

@@ -80,7 +80,8 @@ def graph_bytes(units, args, kwargs):
     fewer than RECENT others come between.
     """
     weights = {parameter.untyped_storage().data_ptr() for parameter in units.model.parameters()}
-    leaf, total, features = torch.zeros((), requires_grad=True), [0], [0]
+    leaf = torch.zeros((), requires_grad=True)
+    total, features = [0], [0]
     recent = deque(maxlen=RECENT)
 
     def saved(tensor):

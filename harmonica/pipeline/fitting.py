@@ -32,7 +32,8 @@ class Schedules:
     """
 
     def __init__(self, source, transformer, cur=None, assume_timesteps=False):
-        self.by_steps, self.assume = read_schedules(source, transformer, cur), assume_timesteps
+        self.by_steps = read_schedules(source, transformer, cur)
+        self.assume = assume_timesteps
         self.warned = set()
         for schedule in self.by_steps.values():
             check_kinds(schedule, transformer)
@@ -167,7 +168,8 @@ def check_kinds(schedule, transformer):
     """BadInput where a schedule was made for another model. Only the kinds and the number of blocks
     are known before the model has run; check_units compares the units later.
     """
-    kinds, model_kinds = schedule.about.get("kinds"), KINDS.get(type(transformer))
+    kinds = schedule.about.get("kinds")
+    model_kinds = KINDS.get(type(transformer))
     right = (
         f"this {type(transformer).__name__} has {', '.join(model_kinds)} in turn"
         if model_kinds

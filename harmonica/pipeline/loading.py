@@ -84,7 +84,8 @@ def embed(source, prompts, device, batch=16):
     """-> embeddings (n, L, C) float32 and masks (n, L) of the prompts; the last of the n is the
     empty prompt.
     """
-    encode, prompts = encoder(source, device), [*prompts, ""]
+    encode = encoder(source, device)
+    prompts = [*prompts, ""]
     parts = [encode(prompts[i : i + batch]) for i in range(0, len(prompts), batch)]
     return torch.cat([embeds for embeds, _ in parts]).float(), torch.cat(
         [mask for _, mask in parts]

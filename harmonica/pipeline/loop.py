@@ -27,7 +27,8 @@ class Loop:
 
     def __init__(self, pipe, bar, end):
         self.pipe, self.bar, self.end = pipe, bar, end
-        self.scheduler, self.own = pipe.scheduler, vars(pipe.scheduler).get("step")
+        self.scheduler = pipe.scheduler
+        self.earlier = vars(pipe.scheduler).get("step")
         self.step, self.calls, self.steps = 0, 0, 0
         inner = self.scheduler.step
         self.scheduler.step = functools.update_wrapper(functools.partial(self._step, inner), inner)
@@ -56,10 +57,10 @@ class Loop:
 
     def release(self):
         """Put scheduler.step back."""
-        if self.own is None:
+        if self.earlier is None:
             vars(self.scheduler).pop("step", None)
         else:
-            self.scheduler.step = self.own
+            self.scheduler.step = self.earlier
 
     def __enter__(self):
         self.bar.__enter__()

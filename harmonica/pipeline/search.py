@@ -135,7 +135,8 @@ class PipelineSearch:
         )
 
     def run(self, out, quiet=False):
-        out, about = out and Path(out), self.about()
+        out = out and Path(out)
+        about = self.about()
         known = out and agreed(about, out / "search.json", "search", "search")
         if known and (out / FILE).exists():
             return Schedule.from_pretrained(out)
@@ -156,7 +157,8 @@ class PipelineSearch:
         """The errors of the found schedule and of FORA, on noise that the search has not used."""
         fora = search.fora(target)
         share = 100 * search.saved(fora) / fora.size
-        reuse, fitted = Schedule(keep=torch.from_numpy(fora)), search.schedule(fora)
+        reuse = Schedule(keep=torch.from_numpy(fora))
+        fitted = search.schedule(fora)
         schedules = {"this schedule": best, f"FORA, {share:.3g} % reused": reuse}
         if self.settings.predict:
             schedules[f"FORA, {share:.3g} % predicted"] = fitted

@@ -128,7 +128,8 @@ class Trajectories:
 
     def lambda_(self, logits, trajectory):
         """IEPO's lambda (T,), on other noise than training's."""
-        scores, x = torch.sigmoid(logits), self.drawn(1, trajectory)
+        scores = torch.sigmoid(logits)
+        x = self.drawn(1, trajectory)
         return iepo.leave_one_out(self.replay, x, scores, self.training.tau).nan_to_num(0.0)
 
     def trained(self, logits):

@@ -37,7 +37,8 @@ def evidence(arguments):
     from tools.gpu_evidence.report import write
 
     sizes = Sizes(tiny=arguments.tiny, repeats=arguments.repeats, router=arguments.router)
-    out, begin = Path(arguments.out), time.time()
+    out = Path(arguments.out)
+    begin = time.time()
     share = 60 * arguments.minutes / sum(SHARES[part] for part in arguments.parts)
     for part in arguments.parts:
         print(f"\n{part}. {PARTS[part].__doc__.splitlines()[0]}", flush=True)

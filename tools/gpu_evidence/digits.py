@@ -30,7 +30,8 @@ def items(sizes):
 
 
 def _errors(sizes):
-    devices, images = ("cpu", sizes.device.type), range(4 if sizes.tiny else 64)
+    devices = ("cpu", sizes.device.type)
+    images = range(4 if sizes.tiny else 64)
     settings = Settings(
         predict=not sizes.tiny,
         images=2 if sizes.tiny else 24,

@@ -63,5 +63,6 @@ def quantised(case):
 
 
 def _step(backbone, keep, backend, x, t, cond):
-    ctx, plan = backbone.prepare(cond), compile_mask(backbone, keep, backend)
+    ctx = backbone.prepare(cond)
+    plan = compile_mask(backbone, keep, backend)
     return lambda: plan.step(0, x, t, ctx, plan.empty())[0]

@@ -63,7 +63,8 @@ def items(sizes):
 
 
 def _forward(make, batches, backends, compiled, sizes):
-    case, backends = sized(make, sizes), list(dict.fromkeys(backends))
+    case = sized(make, sizes)
+    backends = list(dict.fromkeys(backends))
     return (row for row, _ in forward.rows(One(case, batches, backends, compiled)))
 
 
