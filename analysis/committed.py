@@ -11,7 +11,7 @@ from harmonica.errors import BadInput
 from harmonica.files import read_json
 from harmonica.lab.ids import SCHEMA
 from harmonica.lab.provenance import code_sha
-from harmonica.lab.store import FOLDERS, Store
+from harmonica.lab.store import Store
 
 from . import cost, notebooks, records, report, verdicts
 from .figures import pictured
@@ -69,17 +69,11 @@ def check(results):
                 f"file: {missing[0]} is missing; `git checkout -- {missing[0]}` restores it"
             )
     by_id = named()
-    for path in _paths(store):
+    for path in store.record_paths():
         if path.stem not in by_id:
             raise BadInput(
                 f"record: {path} is stale, {_stale(path)}; delete it{_instead(path.stem, by_id)}"
             )
-
-
-def _paths(store):
-    """The files of all records."""
-    folders = [store.root / folder for folder in FOLDERS.values()]
-    return [path for folder in folders for path in sorted(folder.glob("*.json"))]
 
 
 def _stale(path):
@@ -104,7 +98,7 @@ def _instead(id_, by_id):
 
 def other_code(results):
     """How many committed records were made by other code than this checkout's, as a sentence."""
-    shas = [read_json(path)["provenance"]["code_sha"] for path in _paths(Store(results))]
+    shas = [read_json(path)["provenance"]["code_sha"] for path in Store(results).record_paths()]
     count = sum(sha != code_sha() for sha in shas)
     return (
         f"{count} of {len(shas)} records were made by other code than this checkout's "

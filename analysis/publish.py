@@ -9,7 +9,7 @@ import numpy as np
 
 from harmonica.errors import BadInput
 from harmonica.files import atomic
-from harmonica.lab.store import FOLDERS, Store
+from harmonica.lab.store import Store
 
 from .figures.samples import DIGITS
 from .records import committed_images, images, record
@@ -47,7 +47,7 @@ def publish(local, results, tables, pictured):
         missing = [id_ for id_ in lacking[title] if reasons[id_] == ABSENT]
         if 0 < len(missing) < len(needed):
             skipped[f"{title} is not whole, these are not measured yet"] += missing
-    unnamed = [id_ for id_ in _recorded(local_store) if id_ not in artefacts]
+    unnamed = [path.stem for path in local_store.record_paths() if path.stem not in artefacts]
     if unnamed:
         skipped["no experiment names it at this scale"] = unnamed
     return written + _copy_images(pictured, local_store, committed_store), dict(skipped)
@@ -101,9 +101,3 @@ def _copy_images(pictured, local_store, committed_store):
                 np.savez_compressed(file, images=pixels)
             written.append(path)
     return written
-
-
-def _recorded(store):
-    """The ids of all records of a store."""
-    folders = [store.root / folder for folder in FOLDERS.values()]
-    return [path.stem for folder in folders for path in sorted(folder.glob("*.json"))]

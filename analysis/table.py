@@ -1,5 +1,7 @@
 """A table of measured rows: its CSV, and the blocks of the document beside it."""
 
+import math
+
 import pandas as pd
 
 from . import methods
@@ -164,29 +166,34 @@ def repeats(groups, committed):
         if line.row.runs in committed
         for column in CARRYING.values()
     ]
-    pairs = [pair for pair in pairs if value(pair[0], pair[2]) is not None]
+    pairs = [
+        (line, committed_line, column)
+        for line, committed_line, column in pairs
+        if None not in (value(line, column), value(committed_line, column))
+    ]
     equal = sum(
         _short(line, column) == _short(committed_line, column)
         for line, committed_line, column in pairs
     )
     summary = f"{equal} of {len(pairs)} are equal to the digits shown"
+    if equal == len(pairs):
+        return f"{summary}."
     apart = [
         (_apart(line, committed_line, column), line, column)
         for line, committed_line, column in pairs
     ]
     most, line, column = max(apart, key=lambda entry: entry[0])
-    if equal == len(pairs):
-        return f"{summary}."
-    return (
-        f"{summary}; furthest apart is {column} of {methods.label(line.row)} in {line.row.group}, "
-        f"by {most:.2g} %."
-    )
+    by = f"by {most:.2g} %" if math.isfinite(most) else "whose committed value is 0"
+    row = f"{methods.label(line.row)} in {line.row.group}"
+    return f"{summary}; furthest apart is {column} of {row}, {by}."
 
 
 def _apart(line, committed_line, column):
-    """Percent by which a mean differs from the committed one."""
+    """Percent by which a mean differs from the committed one; infinite where that one is 0."""
     mean, committed_mean = value(line, column), value(committed_line, column)
-    return 0.0 if mean == committed_mean else 100 * abs(mean - committed_mean) / abs(committed_mean)
+    if mean == committed_mean:
+        return 0.0
+    return 100 * abs(mean - committed_mean) / abs(committed_mean) if committed_mean else math.inf
 
 
 def _with_spread(line, column):

@@ -65,9 +65,9 @@ def _compressed(group, settings):
     )
 
 
-def row(group, method, **schedule):
+def row(group, method):
     """The uncached row of a compressed Group; for quantised models its form names the bits."""
-    return group.row(method, form=form(group), **schedule)
+    return group.row(method, form=form(group))
 
 
 def form(group):

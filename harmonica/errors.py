@@ -1,7 +1,8 @@
 """The error for a user's mistake, and one-line messages for it and for errors of the system."""
 
 KEPT = "what was finished is kept"
-MEMORY = ("can't allocate memory", "out of memory", "not enough memory")  # in torch's messages
+# in the messages of torch, whose errors are RuntimeErrors
+MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
 
 
 class BadInput(ValueError):
@@ -25,7 +26,8 @@ def sentence(error):
     if isinstance(error, OSError):
         source = error.filename or "the system"
         return " ".join(f"{source}: {error.strerror or error}; {KEPT}".splitlines())
-    if isinstance(error, MemoryError) or any(phrase in str(error) for phrase in MEMORY):
+    by_torch = isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in MEMORY)
+    if isinstance(error, MemoryError) or by_torch:
         first = (str(error).splitlines() or ["none is left"])[0][:200]
         return f"memory: {first}; a smaller batch or fewer processes need less; {KEPT}"
     return None

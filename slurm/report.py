@@ -86,12 +86,13 @@ def states(artefacts, table, store, queue):
     needs first; of a table (key, command) only while it is queued or has failed.
     """
     live = queue.live()
+    missing = {artefact.id for artefact in store.missing(artefacts)}
     by_id = {}
     for artefact in artefacts:
         by_id[artefact.id] = (
-            ("done", "")
-            if store.finished(artefact)
-            else _state_of(artefact, live, by_id, store, queue)
+            _state_of(artefact, live, by_id, store, queue)
+            if artefact.id in missing
+            else ("done", "")
         )
     if table and (state := _state([table[0]], live, queue)):
         by_id[table[0]] = state

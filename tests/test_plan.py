@@ -153,6 +153,17 @@ def test_with_static_buffers_a_walk_cannot_be_forked(tiny_walk):
         denoiser.advance(point, forward)
 
 
+def test_static_buffers_belong_to_one_device(tiny_walk):
+    (denoiser, x), time = tiny_walk(scale=1.0, dtype=torch.float32), torch.zeros(1)
+    plan = GraphPlan(denoiser.backbone, MASKS["FORA"], capture=rerun)
+    here, there = (plan._buffers(x.to(device), time, ()) for device in ("cpu", "meta"))
+    assert (here.moving.leaves[0].device.type, there.moving.leaves[0].device.type) == (
+        "cpu",
+        "meta",
+    )
+    assert plan._buffers(x, time, ()) is here
+
+
 def test_with_static_buffers_a_walk_keeps_its_shape(tiny_walk):
     """Buffers of the other shape would hold another walk's features. What is refused leaves the
     walk as it was.

@@ -7,6 +7,7 @@ from safetensors.torch import save_file
 from harmonica.errors import BadInput
 from harmonica.method import schedule as schedule_files
 from harmonica.method import schedules
+from harmonica.method.card import card
 from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
 
@@ -118,6 +119,19 @@ def test_a_folder_holds_the_schedule_and_a_card_that_says_what_it_is(tmp_path):
     ):
         assert words in card
     assert "| search | 1.000e-04 |" in card and "| FORA | 2.000e-04 |" in card
+
+
+def test_the_card_says_predicted_only_of_what_is_predicted():
+    some, reusing = predicting(), Schedule(keep=schedules.fora(5, 3))
+    first = next(iter((~some.keep).nonzero().tolist()))
+    weights = {**some.weights, tuple(first): next(iter(some.weights.values()))}
+    all_of_it = Schedule(keep=some.keep, weights=weights)
+    for made, words in (
+        (some, "the others are predicted or reused from"),
+        (all_of_it, "the others are predicted from"),
+        (reusing, "the others are reused from"),
+    ):
+        assert words in card(made)
 
 
 def test_what_is_neither_folder_nor_repository_is_refused(monkeypatch):

@@ -5,6 +5,7 @@ reached.
 import functools
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -194,6 +195,23 @@ def test_logits_can_begin_alike_and_beta_can_be_a_multiplier(tiny_model, tmp_pat
     assert curs[0] == 0 and betas == sorted(betas) and betas[1] < betas[-1]
     with pytest.raises(BadInput, match="dual: True .*where beta is steered to a cur_percent"):
         spec(method, dual=True, beta=1e-4, cur_percent=None)
+
+
+@every_method
+def test_one_step_trains_nothing_and_is_refused(tiny_model, method):
+    with pytest.raises(BadInput, match="num_steps: 1 is not possible; it must be at least 2"):
+        spec(method, num_steps=1)
+    alike = SimpleNamespace(**{**vars(spec(method)), "num_steps": 1})  # a spec of no RouterSpec
+    with pytest.raises(BadInput, match="num_steps: 1 is not possible; none of these steps learns"):
+        Work(tiny_model, alike)
+
+
+def test_released_learning_to_cache_needs_two_updates_of_a_sampler_with_two_calls(tiny_model):
+    method = METHODS["Learning-to-Cache"]
+    few = replace(spec(method, num_steps=2), sampler="dpm-singlestep")
+    with pytest.raises(BadInput, match="num_steps: 2 is not possible; none of these steps learns"):
+        Work(tiny_model, few)
+    Work(tiny_model, replace(few, num_steps=4))
 
 
 @pytest.mark.parametrize(

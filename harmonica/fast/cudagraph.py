@@ -35,7 +35,7 @@ class GraphPlan(Plan):
         """As Plan.run. BadInput where `cache` is needed but is not what the last call returned, for
         inputs of the same shapes.
         """
-        same_inputs = ctx is self.ctx and (x.shape, x.dtype) == self.shape
+        same_inputs = ctx is self.ctx and (x.shape, x.dtype, x.device) == self.shape
         buffers = self.current if same_inputs else self._buffers(x, time, ctx)
         check(
             not self.skipped[step] or cache is self.cache and buffers is self.current,
@@ -45,7 +45,7 @@ class GraphPlan(Plan):
             "step returned",
         )
         if not same_inputs:
-            self.current, self.ctx, self.shape = buffers, ctx, (x.shape, x.dtype)
+            self.current, self.ctx, self.shape = buffers, ctx, (x.shape, x.dtype, x.device)
             buffers.fixed.fill(ctx)
         buffers.moving.fill((x, time))
         buffers.age(i for i in self.held[step] if self.deepest[i] > 1)
@@ -61,10 +61,12 @@ class GraphPlan(Plan):
         return self.functions[step], step if self.weights[step] else None
 
     def _buffers(self, x, time, ctx):
-        """The static buffers for inputs of these shapes."""
+        """The static buffers for inputs of these shapes, on their devices."""
         leaves = tree_leaves((x, time, ctx))
         key = tuple(
-            getattr(leaf, attribute, None) for leaf in leaves for attribute in ("shape", "dtype")
+            getattr(leaf, attribute, None)
+            for leaf in leaves
+            for attribute in ("shape", "dtype", "device")
         )
         if key not in self.buffers:
             self.buffers[key] = Buffers(x, time, ctx)

@@ -49,7 +49,7 @@ def _begin(artefact, store):
     if store.record(artefact) is None:
         return True
     if lost := store.lost(artefact):
-        print(f"{artefact.id}: its {lost} missing or damaged: made again", flush=True)
+        print(f"{artefact.id}: {lost}: made again", flush=True)
         if artefact.kind == "run":
             _sample(artefact, store)
             return False

@@ -93,7 +93,7 @@ class RouterSpec:
     kind = "router"
 
     def __post_init__(self):
-        check_sampling(self)
+        check_sampling(self, least=2)
         if self.training.cur_percent is not None:
             check_cur(self.training.cur_percent, self.num_steps)
 
@@ -136,7 +136,7 @@ class ScheduleSpec:
     kind = "schedule"
 
     def __post_init__(self):
-        check_sampling(self)
+        check_sampling(self, least=2)
         check_choice(self, "making", MAKINGS)
         of_fora = self.making in MASKED and self.router is None and self.mask is None
         needed_of = {
@@ -201,7 +201,9 @@ def check_cur(percent, num_steps):
     )
 
 
-def check_sampling(artefact):
+def check_sampling(artefact, least=1):
+    """least: the smallest number of steps; 2 where something is reused, as the first computes all."""
     check_choice(artefact, "sampler", SAMPLERS)
-    check(artefact.num_steps >= 1, "num_steps", artefact.num_steps, "it must be at least 1")
+    right = f"it must be at least {least}" + ", as the first computes all" * (least > 1)
+    check(artefact.num_steps >= least, "num_steps", artefact.num_steps, right)
     check(artefact.guidance >= 1, "guidance", artefact.guidance, "it must be at least 1 (1 = none)")

@@ -36,6 +36,11 @@ class Store:
     def record_path(self, artefact):
         return self.root / FOLDERS[artefact.kind] / f"{artefact.id}.json"
 
+    def record_paths(self):
+        """The files of all records."""
+        folders = [self.root / folder for folder in FOLDERS.values()]
+        return [path for folder in folders for path in sorted(folder.glob("*.json"))]
+
     def router_path(self, router):
         return self.root / "routers" / f"{router.id}.safetensors"
 
@@ -82,12 +87,12 @@ class Store:
         return record
 
     def lost(self, artefact):
-        """In words, which file of a record is missing or damaged; None where all are whole."""
+        """Which file of a record is missing or damaged, as a sentence; None where all are whole."""
         path = self.file_path(artefact)
         if path is not None and not is_whole_tensors(path):
-            return f"{artefact.kind} file is"
+            return f"its {artefact.kind} file is missing or damaged"
         if artefact.kind == "run" and missing_blocks(artefact, self):
-            return "images are"
+            return "its images are missing or damaged"
         return None
 
     def finished(self, artefact):

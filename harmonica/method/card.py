@@ -16,7 +16,9 @@ def card(schedule):
     """-> Markdown that says what the schedule is, what it was made for and how good it is."""
     about, steps = schedule.about, schedule.num_steps
     model = about.get("model") or "a diffusion transformer"
-    skipped = "predicted" if schedule.weights else "reused"
+    predicted, all_skipped = len(schedule.weights), int((~schedule.keep).sum())
+    skipped = "predicted" if predicted == all_skipped else "predicted or reused"
+    skipped = skipped if predicted else "reused"
     guidance = about.get("guidance")
     lines = [
         "---",

@@ -92,6 +92,9 @@ class Work:
         self.sampler = loaded.sampler or samplers.load(router.sampler)
         self.timesteps = self.sampler.timesteps(router.num_steps)
         self.pair = pair
+        rows = self.ltc_steps() if self.config.walk == "ltc" else self.timesteps[1:]
+        right = "none of these steps learns to reuse; give more"
+        check(len(rows) > 0, "num_steps", router.num_steps, right)
 
     def precision(self):
         """The autocast context for the model; router, loss and the sampler stay in float32."""
@@ -161,10 +164,8 @@ class Work:
         if self.config.lambda_scores == "hard":
             scores = (scores > self.config.tau).float()
         noise = self.step_noise(self.config.lambda_batch, seeds.LAMBDA, trajectory)
-        denoiser, measure = (
-            self.denoiser(cond, self.router.guidance, noise),
-            iepo.DEFINITIONS[self.config.objective],
-        )
+        denoiser = self.denoiser(cond, self.router.guidance, noise)
+        measure = iepo.DEFINITIONS[self.config.objective]
         named = {"distance": self.distance()} if self.config.lambda_distance else {}
         with self.precision():
             forks = self.config.lambda_forks or 1

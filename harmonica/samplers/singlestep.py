@@ -14,8 +14,9 @@ at fractional timesteps between 1000 and 1, and the walk ends at 1.
 import numpy as np
 
 from harmonica.errors import check
+from harmonica.samplers.ddim import TRAIN_STEPS
 
-TRAIN_STEPS, END = 1000, 1.0
+END = 1.0
 
 
 def log_alphas():

@@ -17,6 +17,7 @@ import numpy as np
 
 from harmonica.errors import check
 
+MOST_SWAPS = 400  # of one descent, where nothing else is said
 WIDEST = 512  # a swap across blocks tries this many skipped and as many computed entries, the best
 
 
@@ -69,12 +70,8 @@ class Quadratic:
         e = self.r + sum(self.sums(keep[None, :, i], i)[0][0] for i in range(keep.shape[1]))
         return float(np.mean(e**2))
 
-    def minimise(self, keep, target, costs=None, swaps=400):
-        """The last schedule of `descend`."""
-        return descend(self, keep, target, costs, swaps)[-1]
 
-
-def descend(quadratic, keep, target, costs=None, swaps=400):
+def descend(quadratic, keep, target, costs=None, swaps=MOST_SWAPS):
     """Skip entries of `keep` (T, N) greedily until the budget is reached, then make the best swap
     again and again, at most `swaps` times -> [the greedy schedule, then the one after each swap].
 

@@ -24,7 +24,7 @@ from harmonica.method import ranks
 from harmonica.method.schedule import Schedule
 from harmonica.search.predict import fit
 from harmonica.search.probe import probe
-from harmonica.search.quadratic import Quadratic, descend
+from harmonica.search.quadratic import MOST_SWAPS, Quadratic, descend
 from harmonica.search.settings import STARTS
 from harmonica.search.state import State
 from harmonica.search.walks import follow, uncached
@@ -154,7 +154,7 @@ class Search:
 
     # what these parts use
 
-    def descend(self, name, keep, target, key, swaps=400, predict=None):
+    def descend(self, name, keep, target, key, swaps=MOST_SWAPS, predict=None):
         """Linearise at keep, with the noise of this key, and minimise the quadratic model of these
         samples and of the last ones of schedule `name` -> path, as quadratic.descend.
         """

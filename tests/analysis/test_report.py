@@ -193,6 +193,15 @@ def test_committed_values_of_the_same_runs_stand_beside_the_cells(measured):
     assert said in report.text(report.short(TABLE1, groups, "digits", there)).replace("\n", " ")
 
 
+def test_committed_values_of_zero_and_of_other_runs_are_compared_without_a_division(measured):
+    committed, _ = measured(folder="committed", levels={"sdt": lambda m, n: 0.0})
+    root, rows = measured()
+    groups, there = records.load(root, rows), records.same(committed, rows)
+    assert "HarmoniCa in fake, T = 4, whose committed value is 0." in table.repeats(groups, there)
+    others = {(): next(iter(there.values()))}
+    assert table.repeats(groups, others) == "0 of 0 are equal to the digits shown."
+
+
 def test_what_repeats_the_committed_values_says_so_and_without_any_nothing_is_said(measured):
     root, rows = measured()
     groups = records.load(root, rows)

@@ -52,6 +52,7 @@ def test_what_a_user_can_mend_is_one_line(capfd, error, code, words):
 
 def test_what_is_ours_keeps_its_traceback():
     assert sentence(KeyError("x")) is None
+    assert sentence(ValueError("a schedule out of memory")) is None
     with pytest.raises(KeyError):
         command.run(raising(KeyError("x")), [])
 

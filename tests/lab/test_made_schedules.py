@@ -109,6 +109,11 @@ def test_a_schedule_of_another_model_is_refused(spec, tmp_path):
         schedule_of(run_of(searched), store, 4)
 
 
+def test_a_schedule_of_one_step_is_refused_as_nothing_can_be_skipped(spec):
+    with pytest.raises(BadInput, match="num_steps: 1 is not possible; it must be at least 2"):
+        replace(spec("fitted", interval=2), num_steps=1)
+
+
 @pytest.mark.parametrize(
     "making, fields, words",
     [

@@ -117,7 +117,7 @@ def test_a_record_counts_only_with_its_images(tmp_path, name, harm):
     path = store.samples(RUN) / name
     content = path.read_bytes()
     path.unlink() if harm == "gone" else path.write_bytes(content[:-5] if harm == "cut" else b"")
-    assert store.finished(RUN) is None and store.lost(RUN) == "images are"
+    assert store.finished(RUN) is None and store.lost(RUN) == "its images are missing or damaged"
 
 
 def test_images_of_paper_scale_may_be_deleted_until_something_rests_on_them(tmp_path):

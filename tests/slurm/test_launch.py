@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import pytest
 
 from harmonica.errors import BadInput
-from harmonica.lab.ids import with_needs
+from harmonica.lab.ids import SCHEMA, with_needs
 from harmonica.lab.make import make_shard
 from harmonica.lab.makings import RouterSpec
 from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.settings import RouterTraining
+from harmonica.weights.specs import FileSpec, ImageSpec
 from slurm import launch, report
 from slurm.jobs import jobs_of
 from slurm.resources import Resources, load
@@ -241,6 +242,24 @@ def test_states_without_a_queue(wanted, tmp_path):
     assert report.states(wanted, None, Store(tmp_path), queue) == {
         artefact.id: ("missing", "") for artefact in wanted
     }
+
+
+def test_a_run_of_paper_scale_is_done_when_its_images_are_deleted(wanted, tmp_path):
+    """As the command counts it: they are missed only where another run needs them."""
+    run = wanted[2]
+    large = replace(
+        run,
+        model=replace(run.model, scale="paper"),
+        images=ImageSpec(decoder=FileSpec(name="vae", sha256="1" * 64)),
+    )
+    store, queue = Store(tmp_path), launch.Queue(tmp_path, in_queue=False)
+    store.finish(large, {"schema": SCHEMA, "id": large.id})
+    found = report.states([large], None, store, queue)
+    assert found == {large.id: ("done", "")}
+    report.raise_failed(found)
+    cached = replace(large, schedule="fora")
+    states = report.states([large, cached], None, store, queue)
+    assert {state for state, _ in states.values()} == {"missing"}
 
 
 @pytest.mark.parametrize("option", [{}, {"status": True}, {"cancel": True}, {"wait": True}])
