@@ -24,7 +24,8 @@ ABOUT = (
     "training images drawn. No seeds: the intervals are those of repeats."
 )
 OF_UPDATE = "what autograd keeps of one update"
-WHOLE = "that of all tensors alive at once in one trajectory, weights left out"
+WHOLE = "that of all tensors alive at once in one trajectory, weights of linear layers included"
+ON_GPU = "the GPU's peak in one trajectory, above what was allocated before"
 COLUMNS = (
     "group",
     "method",
@@ -96,9 +97,8 @@ def render(table, root, out, scale):
     """Write tables/ of a tables.Table without rows below `out` -> (paths, text to print)."""
     specs = table.costs(scale)
     groups, provenances = load(root, specs)
-    memory = WHOLE if any(spec.whole_memory for spec in specs) else OF_UPDATE
     blocks = [("heading", 1, f"{table.title} at {scale} scale")]
-    blocks += document(groups, provenances, memory)
+    blocks += document(groups, provenances, any(spec.whole_memory for spec in specs))
     rows = [_plain(cost) for group in groups for cost in group]
     csv = pd.DataFrame(rows, columns=COLUMNS).to_csv(index=False, lineterminator="\n")
     content = markdown(blocks + paper_block(table.published) + origins(provenances))
@@ -106,8 +106,11 @@ def render(table, root, out, scale):
     return [write(path, csv), write(path.with_suffix(".md"), content)], text(blocks)
 
 
-def document(groups, provenances, memory=OF_UPDATE):
-    """Blocks: a table for each group, and what they say."""
+def document(groups, provenances, whole_memory=False):
+    """Blocks: a table for each group, and what they say. whole_memory: as in TrainingCostSpec."""
+    memory = WHOLE if whole_memory else OF_UPDATE
+    if not all(made["device"].endswith(" cores") for made in provenances):
+        memory = ON_GPU
     blocks = [("text", ABOUT.format(memory=memory))]
     for group, origin in zip(groups, provenances):
         machine = (

@@ -48,7 +48,8 @@ def _outlook(missing, scale, num_processes):
             f"{size(estimates.training_bytes(most))} on one GPU or "
             f"{size(estimates.training_bytes(most, 4))} on each of 4 (estimate)"
         )
-    if searches := [artefact for artefact in missing if artefact.kind == "schedule"]:
+    schedules = [artefact for artefact in missing if artefact.kind == "schedule"]
+    if searches := [schedule for schedule in schedules if schedule.making == "search"]:
         most = max(searches, key=estimates.search_bytes)
         lines.append(
             f"largest search: {most.id}, batch {most.settings.batch}, about "

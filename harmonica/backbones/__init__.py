@@ -12,9 +12,21 @@ belong to the backbone and always run, and so do long skips, pairs of streams an
 family of models has. The output includes learned-sigma channels. Guidance is applied outside.
 
 A backbone is pure: it keeps nothing on modules and writes nothing in place.
+
+Some members are optional. For weights that no longer change, harmonica.fast asks for three that
+together give the same bits as `start`:
+
+    time(t)                      everything that depends on the timestep alone
+    start_at(x, time(t), ctx)    as start
+    starts(rows)                 one function (x, time(t), ctx) -> h, c for each row of a keep mask;
+                                 its c may lack what only skipped blocks would read
+
+and, to compile the parts, for `gated(feature, gate, h)`, the function that adds a gated feature to
+the stream h. Every compute() must then be a functools.partial. A model that is conditioned on class
+labels also has num_classes, and null_label, the label of the null condition.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import torch
@@ -25,14 +37,18 @@ At = Callable[[int, Callable[[], Any]], Any]
 class Backbone(Protocol):
     """kinds: the names of a transformer block's cacheable units, in their order. num_blocks: N, the
     units of all blocks. guided_channels: how many of the output's first channels classifier-free
-    guidance acts on. sample_size: height and width of x.
+    guidance acts on. sample_size: height and width of x. in_channels and out_channels: of x and of
+    the output. parameters(): the weights, as of a torch.nn.Module.
     """
 
     kinds: tuple[str, ...]
     num_blocks: int
     in_channels: int
+    out_channels: int
     sample_size: int
     guided_channels: int
+
+    def parameters(self) -> Iterator[torch.nn.Parameter]: ...
 
     def with_null(self, cond: Any) -> Any: ...
 

@@ -14,7 +14,10 @@ from torch.utils._pytree import tree_leaves
 
 from harmonica.fast.steps import compiled
 
-_compiled = {}  # (function, shapes, strides, dtypes, devices of its arguments) -> compiled function
+# {(function, shapes, strides, dtypes, devices of its arguments): compiled function}. Kept as long as
+# the process, like torch.compile's own: models of these shapes that come later compile nothing. The
+# functions take modules as arguments, so no weights are kept.
+_compiled = {}
 
 
 def fused(backbone):

@@ -1,9 +1,5 @@
-"""The start of a step, for weights that no longer change.
-
-A backbone may have three optional methods, which together give the same bits as `start`: `time(t)`,
-everything that depends on the timestep alone; `start_at(x, time(t), ctx)`; and `starts(rows)`, one
-function (x, time(t), ctx) -> h, c per row of a keep mask, whose c may lack what only skipped blocks
-would read.
+"""The start of a step, for weights that no longer change: by the optional methods `time` and
+`starts` of a backbone (see harmonica.backbones), which give the same bits as `start`.
 """
 
 import torch

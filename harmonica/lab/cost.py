@@ -20,7 +20,6 @@ from harmonica.method.schedules import cur_percent, full
 from harmonica.weights import catalogue
 
 DIT_XL = {"width": 1152, "depth": 28, "patch": 2, "heads": 16}
-HEADS = 4
 TOKENS = {"DiT-XL/2 256": 256, "DiT-XL/2 512": 1024}
 TOKENS |= {name: file.tokens for name, file in catalogue.PUBLISHED.items() if file.tokens}
 
@@ -59,53 +58,44 @@ def counts_of(model):
         return None
     with torch.device("meta"):
         if about.get("family") == "uvit" or model == catalogue.UVIT:
-            return _of_uvit(training)
+            return _of_uvit(model, training)
         return _of_pixart(model, training) if text else _of_dit(model, training)
 
 
 def _of_dit(model, training):
-    if training:
-        shape = {name: training[name] for name in ("width", "depth", "patch")}
-        built = build(
-            **shape,
-            heads=HEADS,
-            sample_size=side(manifest()[model]),
-            channels=1,
-            out_channels=1,
-            num_classes=10,
-        )
-    else:
-        latent = {
-            "sample_size": 2 * isqrt(TOKENS[model]),
-            "channels": 4,
-            "out_channels": 8,
-            "num_classes": 1000,
-        }
-        built = build(**DIT_XL, **latent)
+    sizes = {"channels": 1, "out_channels": 1, "num_classes": 10}
+    if not training:
+        sizes = {"channels": 4, "out_channels": 8, "num_classes": 1000}
+    built = build(**_shape(training), sample_size=_side(model, training), **sizes)
     return count(DiT(built.to("meta")), torch.zeros(1, dtype=torch.long))
 
 
-def _of_uvit(training):
-    sizes = {"sample_size": 32, "channels": 4, "num_classes": 1001}
-    if training:
-        sizes = {"sample_size": 8, "channels": 1, "num_classes": 11}
-    shape = {name: (training or DIT_XL)[name] for name in ("width", "depth", "patch", "heads")}
-    return count(UViT(UViTModel(Shape(**shape, **sizes))), torch.zeros(1, dtype=torch.long))
+def _of_uvit(model, training):
+    sizes = {"channels": 1, "num_classes": 11} if training else {"channels": 4, "num_classes": 1001}
+    shape = Shape(**_shape(training), sample_size=_side(model, training), **sizes)
+    return count(UViT(UViTModel(shape)), torch.zeros(1, dtype=torch.long))
 
 
-def _of_pixart(model, shape):
+def _shape(training):
+    return {name: (training or DIT_XL)[name] for name in ("width", "depth", "patch", "heads")}
+
+
+def _side(model, training):
+    """Height and width of a model's images, at paper scale of its latents."""
+    return side(manifest()[model]) if training else 2 * isqrt(TOKENS[model])
+
+
+def _of_pixart(model, training):
     from diffusers import PixArtTransformer2DModel  # also imports T5's library, so only for text
 
     from harmonica.backbones.pixart import PixArt, TextCond
     from harmonica.digits.pixart_folder import MOST_BYTES
 
-    sizes = {}
-    sigma = "Sigma" in model
-    if shape:
-        size, channels, captions, tokens = 8, 1, shape["text_width"], MOST_BYTES
+    shape, size = _shape(training), _side(model, training)
+    sizes, sigma = {}, "Sigma" in model
+    if training:
+        channels, captions, tokens = 1, training["text_width"], MOST_BYTES
     else:
-        shape = DIT_XL
-        size = 2 * isqrt(TOKENS[model])
         channels, captions, tokens = 4, 4096, 300 if sigma else 120
         if size == 128 and not sigma:
             sizes = {"resolution": torch.ones(1, 2), "aspect_ratio": torch.ones(1, 1)}

@@ -19,7 +19,7 @@ DECODER_MACS = {
 }  # {tokens: MACs of one image}, counted: 256 px, 512 px
 DECODER_MACS_PER_TOKEN = 1257.3e9 / 1024  # for larger images, without the decoder's attention
 # Memory of one update per layer, in numbers per token and channel. SAVED: activations kept for the
-# backward pass {checkpointing: number}, counted on small models, rounded up. CACHE: the new cache.
+# backward pass {checkpointing: number}, counted on small DiTs, rounded up. CACHE: the new cache.
 SAVED_PER_LAYER, CACHE_PER_LAYER = {False: 14.5, True: 6.7}, 2
 FLOAT_BYTES = 4
 # The share of a forward that is computed at the steps between two full ones.
@@ -87,6 +87,8 @@ def _making_s(spec, machine):
     forwards = spec.forwards or settings.images * steps
     if spec.making == "search":
         forwards = settings.forwards(steps)
+    if spec.making == "taylor":  # its weights follow from the mask
+        forwards = 0
     return _halves(spec) * forwards * _forward_s(spec.model, machine)
 
 
@@ -179,24 +181,42 @@ def disk_bytes(artefact):
 
 
 def search_bytes(schedule):
-    """Bytes that a search with a published model takes if all features stay on the GPU: weights,
-    features of a batch of walks (predicted and computed ones), autograd's graph of one step.
+    """Bytes that a schedule of making "search", with a published model, takes if all features stay
+    on the GPU: weights, features of a batch of walks (predicted and computed ones), autograd's
+    graph of one step.
     """
-    settings = schedule.settings
-    blocks = DEPTH * (3 if schedule.model.prompts else 2)
+    settings, blocks = schedule.settings, _units(schedule.model)
     share = settings.predict * schedule.cur_percent / 100
     walked = schedule.num_steps * blocks * (1 + share)
     graph = SAVED_PER_LAYER[False] * blocks / 2
     batch = _halves(schedule) * settings.at_once(settings.images)
-    parameters = DEPTH * (12 + 2 * 6) * WIDTH**2
-    return FLOAT_BYTES * (parameters + batch * tokens(schedule.model) * WIDTH * (walked + graph))
+    features = batch * tokens(schedule.model) * WIDTH * (walked + graph)
+    return FLOAT_BYTES * (_parameters(schedule.model) + features)
 
 
 def training_bytes(router, num_gpus=1):
-    """Bytes on each of `num_gpus` for one update of DiT-XL/2: weights, saved activations, cache."""
+    """Bytes on each of `num_gpus` for one update of a published model: weights, saved activations,
+    cache. What was counted of a DiT's two units per layer is taken for every two units of others.
+    """
     t = router.training
     halves = 1 if t.walk == "ltc" else _halves(router)
+    layers = _units(router.model) / 2
     per_layer = SAVED_PER_LAYER[t.checkpoint] + CACHE_PER_LAYER
-    parameters = DEPTH * (12 + 2 * 6) * WIDTH**2  # DiT.starts copies adaLN's
-    activations = t.batch * halves / num_gpus * tokens(router.model) * WIDTH * DEPTH * per_layer
-    return FLOAT_BYTES * (parameters + activations)
+    activations = t.batch * halves / num_gpus * tokens(router.model) * WIDTH * layers * per_layer
+    return FLOAT_BYTES * (_parameters(router.model) + activations)
+
+
+def _units(model):
+    """How many cacheable units a published model has: with text, three in each layer, else two."""
+    _, _, depth, text = _shape(model)
+    return depth * (3 if text else 2)
+
+
+def _parameters(model):
+    """Numbers in the weights of a published model's layers: 12 squares of the width in each, 4 more
+    for attention to text, 2 for the long skip of every second layer of a U-ViT; a DiT's adaLN has 6
+    and is there twice, as DiT.starts copies it.
+    """
+    _, width, depth, text = _shape(model)
+    more = 4 if text else 1 if model.name == catalogue.UVIT else 2 * 6
+    return depth * (12 + more) * width**2

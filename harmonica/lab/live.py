@@ -9,7 +9,10 @@ from torch.utils._pytree import tree_leaves
 
 
 def live_peak(function):
-    """The most bytes that the tensors which operations of `function` return take at one time."""
+    """The most bytes that the tensors which operations of `function` return take at one time. So
+    tensors that were there before count as soon as an operation returns them or a view of them: the
+    weights of linear layers do (transposed), what is changed in place does, other weights do not.
+    """
     with _Live() as live:
         function()
     return live.peak

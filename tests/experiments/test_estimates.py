@@ -12,12 +12,15 @@ from harmonica import weights
 from harmonica.errors import BadInput
 from harmonica.fast.training import fast_pair
 from harmonica.lab import estimates
-from harmonica.lab.makings import ModelSpec
+from harmonica.lab.makings import ModelSpec, ScheduleSpec
 from harmonica.method import sdt
 from harmonica.method.denoise import Denoiser
 from harmonica.method.learner import Learner
 from harmonica.method.train import initial_logits
 from harmonica.samplers import DDIM
+from harmonica.search.settings import Settings
+from harmonica.weights import catalogue
+from harmonica.weights.specs import PromptSpec
 
 MODEL = ModelSpec(name="DiT-XL-2-512x512.pt", sha256="absent", scale="paper")
 
@@ -99,6 +102,32 @@ def test_a_search_fits_one_gpu_of_80_gb():
     assert all(estimates.search_bytes(spec) < 80e9 for spec in searches)
     whole = replace(searches[0], settings=replace(searches[0].settings, batch=None))
     assert estimates.search_bytes(whole) > 80e9
+
+
+def test_memory_follows_the_family_of_the_model():
+    """A U-ViT has a middle block, a PixArt a third unit in each layer; only a DiT's modulations are
+    copied.
+    """
+    router = next(row.runs[0].router for row in table() if row.runs[0].router)
+    search = next(row.runs[0].made for row in table() if row.runs[0].made)
+    texts = PromptSpec(name="c", sha256="absent", embeddings="e", pixels=256)
+    uvit = replace(router.model, name=catalogue.UVIT)
+    pixart = replace(router.model, name="PixArt-alpha/unknown", prompts=texts)
+    for bytes_of, spec in ((estimates.training_bytes, router), (estimates.search_bytes, search)):
+        dit = spec.model
+        batches = [replace(spec, model=model) for model in (dit, uvit, pixart)]
+        features = [bytes_of(one) - 4 * estimates._parameters(one.model) for one in batches]
+        assert features[1] / features[0] == pytest.approx(29 / 28)
+        assert features[2] / features[0] == pytest.approx(3 / 2)
+        assert estimates._parameters(uvit) < estimates._parameters(pixart)
+        assert estimates._parameters(pixart) < estimates._parameters(dit)
+
+
+def test_weights_by_a_formula_take_no_forwards():
+    fields = {"model": MODEL, "num_steps": 20, "interval": 2, "settings": Settings()}
+    fitted = ScheduleSpec(making="fitted", **fields)
+    assert estimates.seconds(ScheduleSpec(making="taylor", order=1, **fields)) == 0
+    assert estimates.seconds(fitted) > 0
 
 
 def test_the_dry_run_says_what_is_needed(refused_here, cli):
