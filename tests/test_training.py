@@ -16,7 +16,7 @@ from harmonica.lab.makings import ModelSpec, RouterSpec
 from harmonica.lab.models import load_model
 from harmonica.method import iepo, ltc, schedules, seeds
 from harmonica.method.learner import Learner
-from harmonica.method.settings import DISTANCES, RouterTraining
+from harmonica.method.settings import LAMBDA_DISTANCES, RouterTraining
 from harmonica.method.train import Work, initial_logits, train
 
 MODEL = ModelSpec(name="tiny", sha256="0" * 64, scale="smoke")
@@ -173,7 +173,7 @@ def test_lambda_can_be_by_another_distance(tiny_model):
     method, logits = METHODS["HarmoniCa"], initial_logits(4, 4, seed=0)
     seen = replace(tiny_model, features=lambda images: images.flatten(1)[:, :8])
     found = {}
-    for name in (None, *DISTANCES):
+    for name in (None, *LAMBDA_DISTANCES):
         work = Work(seen, spec(method, lambda_distance=name))
         found[name] = work.lambda_(logits, 0)
         assert found[name][0] == 0 and (found[name][1:] > 0).all()

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from diffusers.models.embeddings import get_timestep_embedding
 
-from harmonica.backbones.driven import attend, feed_forward, scaled
+from harmonica.backbones.lean import attend, feed_forward, scaled
 from harmonica.backbones.patches import (
     embed_patches,
     fastest_projection,

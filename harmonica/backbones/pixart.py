@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 
-from harmonica.backbones.driven import attend, by_head, by_token, feed_forward, is_default, scaled
+from harmonica.backbones.lean import attend, by_head, by_token, feed_forward, is_default, scaled
 from harmonica.backbones.patches import (
     convolved,
     embed_patches,

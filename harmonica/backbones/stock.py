@@ -3,7 +3,7 @@
 These backbones do not call some modules, but compute themselves what a block, a norm or an embedder
 would. That is right only if such a module is exactly the installed diffusers' (or torch's) own,
 with no hook, no replaced code and the attributes that the arithmetic assumes. Attention,
-feed-forward and patch embedding may differ: then they are called as they are (driven.py). All other
+feed-forward and patch embedding may differ: then they are called as they are (lean.py). All other
 assumptions are listed here.
 """
 
@@ -16,7 +16,7 @@ from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from torch import nn
 
 # Classes whose forward the backbones skip. Instances of other classes are called as they are.
-DRIVEN = (
+BYPASSED = (
     Attention,
     AttnProcessor2_0,
     attention.FeedForward,
@@ -33,7 +33,7 @@ def departures(model):
     assumes]. KeyError for a model that is neither.
     """
     sentences = [
-        f"{kind.__name__}: its class's code was replaced" for kind in DRIVEN if _patched(kind)
+        f"{kind.__name__}: its class's code was replaced" for kind in BYPASSED if _patched(kind)
     ]
     for name, module, kind, values in ASSUMED[type(model)](model):
         sentence = _departure(module, kind, values)

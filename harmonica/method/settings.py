@@ -7,7 +7,7 @@ from harmonica.errors import check
 WALKS = ("sdt", "ltc", "direct")
 LTC_FORMS = ("released", "all-pairs")
 OBJECTIVES = ("mse", "leave-one-out", "cumulative")
-DISTANCES = ("absolute", "relative", "log", "features")
+LAMBDA_DISTANCES = ("absolute", "relative", "log", "features")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,8 +102,8 @@ class RouterTraining:
         right = "it must be at least 1, and only objectives with a lambda take it"
         self._check(forks is None or iepo and forks >= 1, "lambda_forks", right)
         distance = self.lambda_distance
-        right = f"leave-one-out takes {', '.join(DISTANCES)}, other objectives none"
-        allowed = distance is None or of_paper and distance in DISTANCES
+        right = f"leave-one-out takes {', '.join(LAMBDA_DISTANCES)}, other objectives none"
+        allowed = distance is None or of_paper and distance in LAMBDA_DISTANCES
         self._check(allowed, "lambda_distance", right)
 
     def _check_reuse(self):

@@ -35,7 +35,7 @@ class Entry:
 
     def values(self, k):
         """Tensor k of each feature (a feature may be a tuple of tensors)."""
-        return self.linear.fetched([feature[k] for feature in self.features])
+        return self.linear.loaded_back([feature[k] for feature in self.features])
 
     def fitted(self, values):
         """-> the weights of the first feature, of the second and the bias, each (options,

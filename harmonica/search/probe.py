@@ -115,16 +115,16 @@ class Linearised:
             if self.keep[step][i] or not history:  # no history: a pass that begins at a later step
                 feature = compute()
                 new = tree_map(torch.Tensor.detach, feature)
-                history = ((step, self.parked(feature)), *history[: self.schedule.features - 1])
+                history = ((step, self.offloaded(feature)), *history[: self.schedule.features - 1])
             else:
                 weights = self.schedule.weights.get((step, i))
-                features = [self.fetched(old) for _, old in history]
+                features = [self.loaded_back(old) for _, old in history]
                 feature = features[0] if weights is None else predicted(weights, features)
                 new = skipped(i, compute)
             if len(runs) > 1:
                 return self.tapped(feature, None)
             self.device = tree_flatten(feature)[0][0].device
-            past = (self.parked(new), *state[i].past)
+            past = (self.offloaded(new), *state[i].past)
             next_state[i] = Held(history, past[: self.window])
             return self.tapped(feature, Entry(self, step, i, past, history) if step else None)
 
@@ -134,11 +134,11 @@ class Linearised:
 
         return checkpoint(run, use_reentrant=False, preserve_rng_state=False), next_state
 
-    def parked(self, feature):
+    def offloaded(self, feature):
         """A feature as it is kept for later steps: in CPU memory where the walk offloads."""
         return tree_map(torch.Tensor.cpu, feature) if self.offload else feature
 
-    def fetched(self, features):
+    def loaded_back(self, features):
         """Kept features, moved back to the device on which the model computes."""
         return tree_map(lambda leaf: leaf.to(self.device), features) if self.offload else features
 
