@@ -10,9 +10,10 @@ from harmonica.lab.words import count, duration, size
 
 def show(artefacts, scale, num_processes):
     missing = Store(LOCAL).missing(artefacts)
+    width = max((len(artefact.kind) for artefact in artefacts), default=0)
     for artefact in artefacts:
         state = "missing" if artefact in missing else "done   "
-        print(f"{state} {artefact.kind:6} {artefact.id}")
+        print(f"{state} {artefact.kind:{width}} {artefact.id}")
     print(f"{count(len(artefacts), 'artefact')}: {len(artefacts) - len(missing)} done")
     if missing:
         print("\n".join(_outlook(missing, scale, num_processes)))

@@ -19,6 +19,7 @@ from .rows import ROWS, latency_specs
 
 MOST_SEEDS = 100
 PLACES = ("local", "slurm")
+CLUSTER_FILE = "slurm/cluster.toml"
 
 
 def add(commands):
@@ -46,7 +47,7 @@ def add(commands):
     slurm = run.add_argument_group("with --where slurm (docs/cluster.md)")
     slurm.add_argument(
         "--cluster-file",
-        default="slurm/cluster.toml",
+        default=CLUSTER_FILE,
         metavar="FILE",
         type=text,
         help="what jobs ask for; default %(default)s",
@@ -90,6 +91,8 @@ def _check(arguments):
     for option in ("table", "wait", "cancel"):
         if getattr(arguments, option) and arguments.where != "slurm":
             raise BadInput(f"--{option}: it goes with --where slurm (make ... WHERE=slurm)")
+    if arguments.cluster_file != CLUSTER_FILE and arguments.where != "slurm":
+        raise BadInput("--cluster-file: it goes with --where slurm (make ... WHERE=slurm)")
 
 
 def _artefacts(arguments):

@@ -142,6 +142,8 @@ def things(workplace):
     Image.new("RGB", (16, 16)).save(workplace / "picture.png")
     for name in ("text.npz", "text.pt", "text.safetensors", "text.json"):
         (workplace / name).write_text("hello")
+    (workplace / "schedule.json").write_text('{"schema": 1}')
+    (workplace / "schedule.safetensors").write_text("hello")
     return workplace
 
 
@@ -149,6 +151,7 @@ MISTAKEN = [
     (["router", "info", "empty"], "empty"),
     (["router", "info", "picture.png"], "ends in '.png'"),
     (["router", "info", "text.json"], "not a whole JSON"),
+    (["schedule", "info", "schedule.json"], "is a record; give schedule.safetensors"),
     (["router", "export", "text.pt", "out.json"], "nothing of it was unpickled"),
     (["router", "export", "text.safetensors", "empty/"], "must end in"),
     (["router", "export", "text.safetensors", "text/out.pt"], "is a file, no folder"),

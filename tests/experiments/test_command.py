@@ -35,6 +35,7 @@ WRONG_WORDS = [
     (["run", ""], "'' is not possible"),
     (["run", "dit_xl2_256", "--jobs", "0"], "--jobs: 0 is not possible"),
     (["run", "dit_xl2_256", "--wait"], "--wait: it goes with --where slurm"),
+    (["run", "dit_xl2_256", "--cluster-file", "x.toml"], "--cluster-file: it goes with --where"),
     (["run", "dit_xl2_256", "--cancel"], "--cancel: it goes with --where slurm"),
     (["run", "dit_xl2_256", "--table", "table1"], "--table: it goes with --where slurm"),
     (["run", "dit_xl2_256", "--where", "slurm", "--cluster-file", "no"], "--cluster-file: 'no'"),
