@@ -158,6 +158,8 @@ def read_schedule(path, transformer=None, cur=None):
     path = Path(path)
     if path.is_dir() and (path / SCHEDULE).exists():
         path = path / SCHEDULE
+    holds_one = not path.is_dir() or (path / SCHEDULE).exists() or (path / ROUTER).exists()
+    check(holds_one, "schedule", str(path), f"give a file, or a folder with {SCHEDULE} or {ROUTER}")
     if path.suffix == ".safetensors" and _is_schedule(path):
         check(cur is None, "cur", cur, f"{path} is a schedule, which is what it is")
         return schedule_file.load(path)

@@ -151,6 +151,7 @@ MISTAKEN = [
     (["router", "info", "empty"], "empty"),
     (["router", "info", "picture.png"], "ends in '.png'"),
     (["router", "info", "text.json"], "not a whole JSON"),
+    (["schedule", "info", "empty"], "a folder with schedule.safetensors or router.safetensors"),
     (["schedule", "info", "schedule.json"], "is a record; give schedule.safetensors"),
     (["router", "export", "text.pt", "out.json"], "nothing of it was unpickled"),
     (["router", "export", "text.safetensors", "empty/"], "must end in"),
