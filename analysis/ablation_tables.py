@@ -20,20 +20,22 @@ from .methods import (
 from .spec import Table, ask
 
 
-def _ablation(name, title, *questions, committed="core", **fields):
+def _ablation(name, title, *questions, of_all=(), committed="core", **fields):
+    """of_all: questions about rows that only ROWS=all has."""
     return Table(
         name=name,
         title=f"Ablation: {title}",
         experiments=(name,),
         target="reproduce-ablations",
         committed=committed,
-        questions=ask(*questions),
+        questions=ask(*questions) + ask(*of_all, core=False),
         **fields,
     )
 
 
 ANOTHERS, DDIMS = "HarmoniCa, another model's router", "HarmoniCa, DDIM's router"
 LTC_ANOTHERS = "Learning-to-Cache, another model's router"
+LONGER = "HarmoniCa, ten times longer"
 ABLATIONS = (
     _ablation(
         "ablation_sdt_vs_standard",
@@ -82,13 +84,13 @@ ABLATIONS = (
         "ablation_lambda",
         "by what lambda compares images",
         *(
-            (HARMONICA, f"HarmoniCa, lambda {change}", f"lambda by the squared norm over {change}")
-            for change in (
-                "by absolute differences",
-                "relative to the image",
-                "by its logarithm",
-                "by the judge's features",
-            )
+            (HARMONICA, f"HarmoniCa, lambda {change}", f"lambda by the squared norm over {measure}")
+            for change, measure in {
+                "by absolute differences": "the sum of absolute differences",
+                "relative to the image": "the squared norm relative to the image's",
+                "by its logarithm": "the logarithm of lambda",
+                "by the judge's features": "the judge's features of the images",
+            }.items()
         ),
         about="The row named HarmoniCa has the paper's squared norm.",
     ),
@@ -96,14 +98,14 @@ ABLATIONS = (
         "ablation_router",
         "how a router begins, how fast it learns, how beta is found",
         *(
-            (HARMONICA, f"HarmoniCa, {change}", f"HarmoniCa as everywhere here over {change}")
-            for change in (
-                "learning rate 0.03",
-                "learning rate 0.3",
-                "all begin at 0.5",
-                "all begin at 0.88",
-                "beta as a multiplier",
-            )
+            (HARMONICA, f"HarmoniCa, {change}", f"HarmoniCa as in all tables over {other}")
+            for change, other in {
+                "learning rate 0.03": "a third of the learning rate",
+                "learning rate 0.3": "three times the learning rate",
+                "all begin at 0.5": "scores that all begin at 0.5",
+                "all begin at 0.88": "scores that all begin at 0.88",
+                "beta as a multiplier": "beta as a multiplier",
+            }.items()
         ),
         about="The row named HarmoniCa begins with standard normal logits, learns at a rate of 0.1 "
         "and has beta steered by quantiles. The second group has beta given, as the paper's "
@@ -183,6 +185,20 @@ ABLATIONS = (
             SEARCH_PREDICTION,
             FORA_PREDICTION,
             "Search + prediction over FORA's mask with prediction",
+        ),
+        of_all=(
+            (
+                f"{SEARCH_PREDICTION}, 96 images",
+                SEARCH_PREDICTION,
+                "A linearisation by 96 images over one by 48",
+            ),
+            (
+                f"{SEARCH_PREDICTION}, 2 directions",
+                SEARCH_PREDICTION,
+                "Two directions for each image over one",
+            ),
+            (LONGER, HARMONICA, "HarmoniCa trained ten times longer over HarmoniCa"),
+            (SEARCH, LONGER, "Search over HarmoniCa trained ten times longer"),
         ),
         committed="all",
         plain_wins="A plain baseline (FORA, with or without predictions) ahead of a trained or "

@@ -63,6 +63,7 @@ TABLE1 = Table(
 )
 TABLE2 = Table(
     name="table2",
+    num_seeds=FULL_SET,
     title="Table 2",
     experiments=("pixart_alpha", "pixart_sigma"),
     published="table2_text_to_image",

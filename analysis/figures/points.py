@@ -4,8 +4,8 @@ from harmonica import plot
 
 from ..compare import CARRYING
 from ..intervals import interval
-from ..methods import label, look, name
-from .style import FLOOR, GRID, WIDTH, log_ticks
+from ..methods import look, name
+from .style import FLOOR, GRID, WIDTH, line_name, log_ticks
 
 LABELS = {"rFID": "rFID (dotted: uncached)", "x0_mse": "$x_0$ error"}
 
@@ -30,15 +30,10 @@ def draw(root, group, paths):
             ax.grid(axis="x", **GRID)
         axes[0].set(
             yticks=range(len(lines)),
-            yticklabels=[_name(line, group) for line in lines],
+            yticklabels=[line_name(line) for line in lines],
             ylim=(len(lines) - 0.5, -0.5),
         )
         figure.suptitle(group.name, fontsize=8)
-
-
-def _name(line, group):
-    cur = line.row.cur_percent or line.mean("cur_percent")
-    return label(line.row) + (f", {cur:.3g} %" if cur else "")
 
 
 def _point(ax, place, values, style):

@@ -8,8 +8,7 @@ import numpy as np
 from harmonica import plot
 
 from .. import records
-from ..methods import label
-from .style import LETTER, WIDTH
+from .style import LETTER, WIDTH, line_name
 
 DIGITS = 10  # images k = 0 .. 9 of a run have the labels 0 .. 9
 SMALL = 8  # pixels
@@ -31,7 +30,7 @@ def draw(root, group, paths):
 
 def _draw_large(grids, group, paths):
     """The images alone, without differences, as wide as the page: here details can be seen."""
-    names = [_where(line, group) for line in group.lines]
+    names = [line_name(line) for line in group.lines]
     size = (WIDTH - 0.2 - LETTER * max(map(len, names))) / DIGITS
     with plot.drawing(paths, WIDTH, size * len(grids) + 0.3) as figure:
         ax = figure.subplots()
@@ -47,7 +46,7 @@ def _draw_small(grids, group, paths):
     differences = [grid - grids[0] for grid in grids]
     largest = np.quantile(np.abs(differences), 0.995)
     scale = next((scale for scale in SCALES if largest <= scale), SCALES[-1])
-    names = [_where(line, group) for line in group.lines]
+    names = [line_name(line) for line in group.lines]
     left_over = WIDTH - 1 - LETTER * max(map(len, names))  # 1 inch is the colour bar's
     size = left_over / (2 * DIGITS)  # of one image
     height = max(size * len(grids) + 0.6, 2.1)  # the colour bar's label needs room
@@ -97,9 +96,3 @@ def _strip(grids):
 def _middles(grids):
     height = grids[0].shape[1] + 1
     return [height * i + height / 2 - 1 for i in range(len(grids))]
-
-
-def _where(line, group):
-    """A row's method, with its CUR where it reuses anything."""
-    cur = line.row.cur_percent or line.mean("cur_percent")
-    return label(line.row) + (f" {cur:.4g} %" if cur else "")

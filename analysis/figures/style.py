@@ -2,7 +2,9 @@
 
 import numpy as np
 from matplotlib.container import ErrorbarContainer
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from ..methods import called
 
 # the line of the uncached model's own rFID
 FLOOR = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 3))}
@@ -34,6 +36,12 @@ def legend(figure, axes):
         )
 
 
+def line_name(line):
+    """A records.Line's method, with its CUR where it reuses anything."""
+    cur = line.row.cur_percent or line.mean("cur_percent")
+    return called(line.row) + (f", {cur:.4g} %" if cur else "")
+
+
 def log_ticks(axis):
     """Set the ticks of a log axis whose limits are final: powers of ten, or, where fewer than two
     of them fit, plain numbers in between.
@@ -41,5 +49,6 @@ def log_ticks(axis):
     low, high = np.log10(axis.get_view_interval())
     axis.set_minor_formatter(NullFormatter())
     if np.floor(high) - np.ceil(low) < 1:
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high - low > 0.5 else range(1, 10)))
+        few = MaxNLocator(3, steps=(1, 2, 2.5, 5, 10))
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)) if high - low > 0.5 else few)
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
