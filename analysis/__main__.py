@@ -15,7 +15,7 @@ from harmonica.lab.makings import SCALES
 from .tables import ABLATIONS, COMMITTED, COMPRESSION, QUANTISATION, TABLES, table_of
 
 RESULTS, LOCAL = Path("results"), Path("results/local")
-FEW = 3  # files of a folder that are listed by name
+FEW = 3  # files of a folder, or records not copied, that are listed by name
 
 
 def main(argv=None):
@@ -87,9 +87,13 @@ def _publish(arguments):
     written, skipped = publish(LOCAL, RESULTS, artefacts, committed.pictured(rows))
     print(f"{len(written)} files copied to {RESULTS}")
     for reason, ids in skipped.items():
-        names = "" if reason == THERE else ":\n  " + "\n  ".join(ids)
-        print(f"{len(ids)} records not copied: {reason}{names}")
-    _render_committed()
+        names = "" if reason == THERE else f": {', '.join(ids[:FEW])}"
+        rest = f" and {len(ids) - FEW} more" if names and len(ids) > FEW else ""
+        print(f"{len(ids)} records not copied: {reason}{names}{rest}")
+    if written:
+        _render_committed()
+    else:
+        print("Nothing is new; `make paper` renders what is committed.")
 
 
 def _paper(arguments):

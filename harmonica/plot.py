@@ -107,8 +107,11 @@ def schedule_map(schedule, path):
         _entries(axes, np.asarray(schedule.keep), predicted)
         axes.set(xlabel="unit", ylabel="step (0 = noise end)")
         axes.set(xticks=_ticks(units), yticks=_ticks(steps))
-        patches = [Rectangle((0, 0), 1, 1, facecolor=fill) for fill in FILLS.values()]
-        figure.legend(patches, FILLS.keys(), loc="outside upper center", ncols=3)
+        shown = {
+            name: fill for name, fill in FILLS.items() if name != "predicted" or schedule.weights
+        }
+        patches = [Rectangle((0, 0), 1, 1, facecolor=fill) for fill in shown.values()]
+        figure.legend(patches, shown.keys(), loc="outside upper center", ncols=3)
 
 
 def kinds_of(router):

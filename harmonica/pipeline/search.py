@@ -20,6 +20,8 @@ from harmonica.pipeline.walk import survey_of, transformers_of
 from harmonica.search.search import Search
 from harmonica.search.settings import Settings
 
+PIPED_S = 10  # seconds between two lines of the progress bar, where it goes to a file
+
 
 def search(
     pipe,
@@ -141,12 +143,15 @@ class PipelineSearch:
         if known and (out / FILE).exists():
             return Schedule.from_pretrained(out)
         target, fixed = self.budget, self.walk.fixed
-        with tqdm(disable=quiet, unit="forward", smoothing=0.05) as bar:
+        often = 0.1 if sys.stderr.isatty() else PIPED_S
+        with tqdm(disable=quiet, unit="forward", smoothing=0.05, mininterval=often) as bar:
             path = out / "state.safetensors" if out else None
             search = Search(
                 self.walk, [target], self.settings, state_path=path, bar=bar, fixed=fixed
             )
             best = search.run()[target]
+            bar.total = bar.n  # a search mostly ends before it has computed all that it may
+            bar.refresh()
         schedule = self.whole(best, {**about, "error": self.errors(search, best, target)})
         if out:
             schedule.save_pretrained(out)

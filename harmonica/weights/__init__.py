@@ -63,15 +63,11 @@ def find(name, field="weights", root=None):
     cached = _in_hub_cache(name) if "/" in name else None
     if cached:
         return cached
-    sentence = (
-        f"it is published at {published.source}" if published else "no published file has that name"
-    )
-    hub = (
-        f", or fetch it once with `hf download {name}`"
-        if published and published.source == HUB
-        else ""
-    )
-    raise BadInput(f"{field}: {root / name} does not exist; {sentence}; put it there{hub}")
+    right = "no published file has that name; give a file that is there, or a published one's name"
+    if published:
+        hub = f", or fetch it once with `hf download {name}`" if published.source == HUB else ""
+        right = f"it is published at {published.source}; put it there{hub}"
+    raise BadInput(f"{field}: {root / name} does not exist; {right}")
 
 
 def file_of(path):

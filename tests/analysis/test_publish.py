@@ -7,6 +7,7 @@ import pytest
 
 from analysis import committed, records
 from analysis import publish as publishing
+from analysis.__main__ import main
 from analysis.publish import HELD, THERE, UNCLEAN
 from analysis.tables import TABLE1, TABLES
 from harmonica.errors import BadInput
@@ -87,6 +88,15 @@ def test_damaged_and_unnamed_records_are_left_out_with_their_reason(measured, tm
         "not a whole JSON file" in reasons[damaged.stem] and "no experiment" in reasons[unnamed.id]
     )
     assert not written and reasons[rows[-1].runs[0].made.id] == HELD
+
+
+def test_where_nothing_is_new_nothing_is_rendered_and_few_names_are_printed(monkeypatch, capsys):
+    skipped = {THERE: ["a"], UNCLEAN: [f"run-{k}" for k in range(5)]}
+    monkeypatch.setattr(publishing, "publish", lambda *given: ([], skipped))
+    assert main(["publish"]) == 0
+    printed = capsys.readouterr().out
+    assert "run-2 and 2 more" in printed and "run-3" not in printed
+    assert "`make paper` renders what is committed" in printed
 
 
 def test_a_table_is_published_whole_or_not_at_all(measured, rows, tmp_path):
