@@ -1,7 +1,6 @@
 """Make an environment, or update it: install requirements.lock, then this checkout as editable.
 
-python3 tools/install.py [FOLDER]. A stamp is written last, so an interrupted install is
-repeated."""
+python3 tools/install.py [FOLDER]. A stamp is written last: an interrupted install is repeated."""
 
 import re
 import shutil

@@ -105,7 +105,7 @@ def _binary_lists(path):
     right = isinstance(lists, dict) and lists and all(map(_is_binary, lists.values()))
     if not right:
         weights = path.with_suffix(".safetensors")
-        if weights.is_file():
+        if isinstance(lists, dict) and "schema" in lists and weights.is_file():
             raise BadInput(f"router: {path} is a record; give {weights}, which lies beside it")
         raise BadInput(
             f"router: {path} is no SmoothCache schedule; expected lists of 0 and 1 named attn-0, "
