@@ -204,3 +204,9 @@ def test_the_frontier_has_the_same_bytes_each_time_and_takes_any_number_of_group
         assert [path.name for path in first] == ["beta.frontier.png", "beta.frontier.pdf"]
         assert all(a.read_bytes() == b.read_bytes() for a, b in zip(first, again))
     assert figures.draw_frontier([replace(group, lines=group.lines[:1])], tmp_path, "beta") == []
+
+
+def test_every_committed_picture_stands_in_a_table():
+    pages = "".join(path.read_text() for path in (ROOT / "results" / "tables").glob("*.md"))
+    shown = {path.stem for path in (ROOT / "results" / "figures").iterdir()}
+    assert [stem for stem in sorted(shown) if f"figures/{stem}.png" not in pages] == []
