@@ -1,13 +1,13 @@
 """What measured rows say: claims, each with a verdict, one sentence and a table of its settings."""
 
 from collections import Counter
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from itertools import product
 
 from harmonica.errors import check
 
 from . import methods
+from .cases import cases, distinct, found_in
 from .compare import CARRYING, LOSES, OPEN, WINS, settings
 from .lossless import CRITERION, bounds, headings
 from .methods import UNCACHED
@@ -18,8 +18,9 @@ COMPARED = ("setting", "against", SPEEDS, *CARRYING.values())
 MARKS = (
     "In the cells: who wins, the ratio of the errors (below 1: the first-named method has the "
     "lower one), its 95 % interval, and in how many replicates the first-named one is lower. "
-    "**wins** and **loses** speak of the first-named method; open: the interval holds 1. Empty: the sampler draws noise at each step, so fewer steps are another realisation, "
-    "not compared image by image. By MACs: theoretical speedups of the two."
+    "**wins** and **loses** speak of the first-named method; open: the interval holds 1. Empty: "
+    "the sampler draws noise at each step, so fewer steps are another realisation, not compared "
+    "image by image. By MACs: theoretical speedups of the two."
 )
 
 
@@ -42,40 +43,6 @@ class Claim:
         return f"{self.sentence[0].upper()}{self.sentence[1:]}."
 
 
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """Two records.Line in one setting. where: links to the tables that show both."""
-
-    setting: object
-    left: object
-    right: object
-    where: list = field(default_factory=list)
-
-    @cached_property
-    def comparisons(self):
-        return self.setting.compare(self.left, self.right)
-
-    @property
-    def marks(self):
-        return [comparison.mark for comparison in self.comparisons.values()]
-
-    @property
-    def runs(self):
-        """Cases with the same runs are one and the same, in whichever tables they are shown."""
-        return self.left.row.runs, self.right.row.runs
-
-    @property
-    def cells(self):
-        """The cells of the columns COMPARED, and of SHOWN where the case has links to tables."""
-        comparisons = self.comparisons
-        errors = [comparisons[metric].cell if metric in comparisons else "" for metric in CARRYING]
-        speeds = " / ".join(
-            f"{line.mean('speedup_theoretical'):.2f}x" for line in (self.left, self.right)
-        )
-        links = [", ".join(self.where)] if self.where else []
-        return (self.setting.name, methods.called(self.right.row), speeds, *errors, *links)
-
-
 def claims(groups, table):
     """[Claim] that the groups (records.Group) of a Table give. The first one says where plain
     baselines win.
@@ -92,11 +59,6 @@ def claims(groups, table):
             )
         )
     return answers
-
-
-def found_in(groups, link=""):
-    """[(Setting, link)] of records.Groups. link: to their table, to show beside them."""
-    return [(setting, link) for group in groups for setting in settings(group)]
 
 
 def questions_of(table, linked):
@@ -125,31 +87,6 @@ def answer(linked, question, table):
     if question.right == UNCACHED:
         return nearly_lossless(compared, question.title)
     return better(compared, question.left, question.title)
-
-
-def cases(linked, left, right):
-    """[Case] of every setting of [(Setting, link)] that has both methods."""
-    return _distinct(
-        (setting, setting.line(left), setting.line(right), link) for setting, link in linked
-    )
-
-
-def _distinct(pairs):
-    """[Case] of (Setting, left, right, link), ordered by place and CUR. Two tables that show the
-    same runs give one case.
-    """
-    by_runs = {}
-    for setting, left, right, link in pairs:
-        if left and right:
-            case = Case(setting=setting, left=left, right=right)
-            case = by_runs.setdefault(case.runs, case)
-            if link and link not in case.where:
-                case.where.append(link)
-    places = list(dict.fromkeys(case.setting.place for case in by_runs.values()))
-    return sorted(
-        by_runs.values(),
-        key=lambda case: (places.index(case.setting.place), case.setting.cur or 0),
-    )
 
 
 def better(compared, left, title):
@@ -203,7 +140,7 @@ def plain_wins(linked, title, learned=()):
     """The Claim on where a plain baseline has a lower error than a trained or searched method: than
     one of those named in `learned`, or than any.
     """
-    compared = _distinct(_plain_pairs(linked, learned))
+    compared = distinct(_plain_pairs(linked, learned))
     comparisons = [c for case in compared for c in case.comparisons.values()]
     marks = tuple(c.mark for c in comparisons)
     lower = sum(c.mark == OPEN and c.ratio < 1 for c in comparisons)

@@ -6,7 +6,8 @@ differences so many replicates can show. They are functions of groups, {a table'
 import numpy as np
 
 from .ablation_tables import ABLATIONS
-from .claims import SPEEDS, answer, cases, claims, found_in, questions_of
+from .cases import cases, found_in
+from .claims import SPEEDS, answer, claims, questions_of
 from .compare import CARRYING, LOSES, OPEN, PUBLISHED, WINS
 from .document import markdown
 from .intervals import POWER, detectable

@@ -6,7 +6,7 @@ from harmonica.digits.manifest import SHIPPED
 from harmonica.files import read_json
 
 from . import making, methods, table
-from .claims import cases, found_in
+from .cases import cases, found_in
 from .compare import settings
 from .document import listed, markdown
 from .methods import ALL_PAIRS, HARMONICA, SEARCH, SEARCH_PREDICTION

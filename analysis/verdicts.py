@@ -6,14 +6,13 @@ from pathlib import Path
 from harmonica.errors import check
 
 from . import cost, intervals
+from .cases import cases, found_in
 from .claims import (
     MARKS,
     Claim,
     answer,
     better,
-    cases,
     counts,
-    found_in,
     nearly_lossless,
     plain_wins,
     questions_of,

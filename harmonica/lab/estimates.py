@@ -13,10 +13,8 @@ from harmonica.weights import catalogue
 WIDTH, DEPTH = 1152, 28  # of DiT-XL/2 and of the published PixArts
 SMOKE = {"width": 32, "depth": 2, "patch": 2}
 PIXELS_PER_TOKEN = 16 * 16
-DECODER_MACS = {
-    256: 311.1e9,
-    1024: 1257.3e9,
-}  # {tokens: MACs of one image}, counted: 256 px, 512 px
+# {tokens: multiply-accumulates of one image}, counted at 256 and 512 px
+DECODER_MACS = {256: 311.1e9, 1024: 1257.3e9}
 DECODER_MACS_PER_TOKEN = 1257.3e9 / 1024  # for larger images, without the decoder's attention
 # Memory of one update per layer, in numbers per token and channel. SAVED: activations kept for the
 # backward pass {checkpointing: number}, counted on small DiTs, rounded up. CACHE: the new cache.

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from analysis import cost, verdicts
-from analysis.claims import found_in
+from analysis.cases import found_in
 from analysis.compare import LOSES, OPEN, WINS
 from analysis.document import markdown
 from analysis.paper_claims import NEEDS_GPUS, paper_claims
