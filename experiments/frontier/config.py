@@ -17,28 +17,28 @@ from ..small_scale import (
     training,
 )
 
-CURS = {"core": (50,), "all": (20, 35, 50, 65, 80)}
-INTERVALS = {"core": (2,), "all": (2, 3, 4, 5)}
-# model, label, sampler, T, guidance
+CURS = (20, 35, 50, 65, 80)
+INTERVALS = (2, 3, 4, 5)
+ONE, SEVERAL, NONE = ((50,), (2,)), ((35, 50, 65), (2, 3)), ((), ())
+# model, label, sampler, T, guidance, (CURs, FORA's intervals) of the core rows
 SETTINGS = (
-    ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0),
-    ("dit-digits", "DiT-digits 16 tokens", "ddim", 10, 1.0),
-    ("dit-digits-fine", "DiT-digits-fine 64 tokens", "ddim", 20, 1.0),
-    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 1.0),
-    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5),
-    ("pixart-digits", "PixArt-digits 16 tokens", "iddpm", 20, 1.0),
-    ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0),
+    ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0, ONE),
+    ("dit-digits", "DiT-digits 16 tokens", "ddim", 10, 1.0, SEVERAL),
+    ("dit-digits-fine", "DiT-digits-fine 64 tokens", "ddim", 20, 1.0, NONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 1.0, NONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5, NONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "iddpm", 20, 1.0, NONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0, NONE),
 )
-CORE = 2  # the first so many settings
 CLOTHES = (
-    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 20, 1.5),
-    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 50, 1.5),
+    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 20, 1.5, ONE),
+    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 50, 1.5, NONE),
 )
 
 
 def table(scale, rows="core", num_seeds=1):
-    """The rows of every setting. core: DiT-digits at T = 20 and 10, CUR 50 %, or DiT-clothes at
-    T = 20; none at paper scale.
+    """The rows of every setting. core: DiT-digits at T = 20 at CUR 50 % and at T = 10 at three
+    CURs, or DiT-clothes at T = 20; none at paper scale.
     """
     if scale == "paper":
         return []
@@ -51,13 +51,14 @@ def table(scale, rows="core", num_seeds=1):
             num_steps=4,
             images=IMAGES[scale],
         )
-        return rows_of(group, scale, "core")
-    settings, core = (CLOTHES, 1) if scale == "clothes" else (SETTINGS, CORE)
-    return [
-        row
-        for setting in (settings if rows == "all" else settings[:core])
-        for row in rows_of(_group(scale, *setting, num_seeds), scale, rows)
-    ]
+        return rows_of(group, *ONE)
+    table_rows = []
+    for *setting, core in CLOTHES if scale == "clothes" else SETTINGS:
+        curs, intervals = (CURS, INTERVALS) if rows == "all" else core
+        if curs:
+            group = _group(scale, *setting, num_seeds)
+            table_rows += rows_of(group, curs, intervals, rows == "all")
+    return table_rows
 
 
 def _group(scale, prefix, label, sampler, num_steps, guidance, num_seeds):
@@ -75,21 +76,23 @@ def _group(scale, prefix, label, sampler, num_steps, guidance, num_seeds):
     )
 
 
-def rows_of(group, scale, which):
-    """All methods of one setting, each at every CUR that it can have."""
+def rows_of(group, curs, intervals, every_method=False):
+    """All methods of one setting, each at every CUR that it can have. every_method: with predictions
+    on HarmoniCa's masks and Learning-to-Cache too.
+    """
     rows = [group.uncached()]
-    for interval in INTERVALS[which]:
+    for interval in intervals:
         if interval < group.num_steps:
-            rows += _of_fora(group, scale, interval)
-    for cur in CURS[which]:
+            rows += _of_fora(group, interval)
+    for cur in curs:
         if cur <= 100 * (group.num_steps - 1) / group.num_steps:
-            rows += _at(group, scale, cur, which)
+            rows += _at(group, cur, every_method)
     return rows
 
 
-def _of_fora(group, scale, interval):
+def _of_fora(group, interval):
     variant = "" if interval == 2 else f", interval {interval}"
-    options = {"interval": interval, "settings": search(scale)}
+    options = {"interval": interval, "settings": search(group.scale)}
     return [
         group.fora(interval),
         group.made(f"FORA + Taylor{variant}", "taylor", order=1, **options),
@@ -97,19 +100,19 @@ def _of_fora(group, scale, interval):
     ]
 
 
-def _at(group, scale, cur, which):
-    harmonica = training(scale, HARMONICA, cur)
-    options = {"settings": search(scale)}
+def _at(group, cur, every_method):
+    harmonica = training(group.scale, HARMONICA, cur)
+    options = {"settings": search(group.scale)}
     rows = [
         group.uncached(round(group.num_steps * (1 - cur / 100))),
         group.made("SmoothCache", "smoothcache", cur, **options),
         group.learned("HarmoniCa", harmonica),
     ]
-    if which == "all":
+    if every_method:
         rows.append(
             group.made("HarmoniCa + prediction", "fitted", cur, training=harmonica, **options)
         )
         if cur >= 50:
-            ltc = training(scale, LEARNING_TO_CACHE, cur, ltc_form="all-pairs")
+            ltc = training(group.scale, LEARNING_TO_CACHE, cur, ltc_form="all-pairs")
             rows.append(group.learned("Learning-to-Cache", ltc, form="all-pairs"))
     return rows + searched(group, cur)
