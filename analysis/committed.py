@@ -18,7 +18,9 @@ from .figures import pictured
 from .tables import COMMITTED
 
 
+@cache
 def rows(table):
+    """The rows of a table that are committed."""
     return table.rows(table.scale, table.committed, table.num_seeds)
 
 
@@ -68,12 +70,25 @@ def check(results):
             raise BadInput(
                 f"file: {missing[0]} is missing; `git checkout -- {missing[0]}` restores it"
             )
+    _check_images(results)
     by_id = named()
     for path in store.record_paths():
         if path.stem not in by_id:
             raise BadInput(
                 f"record: {path} is stale, {_stale(path)}; delete it{_instead(path.stem, by_id)}"
             )
+
+
+def _check_images(results):
+    """BadInput naming committed images that no figure shows any more."""
+    shown = {
+        records.committed_images(results, run)
+        for table in COMMITTED
+        for run in pictured(rows(table))
+    }
+    others = sorted({*(results / "samples").glob("*.npz")} - shown)
+    if others:
+        raise BadInput(f"images: {others[0]} is stale, no figure shows it now; delete it")
 
 
 def _stale(path):
@@ -121,8 +136,18 @@ def render(results):
         for table in COMMITTED
         if table not in tables
     ]
+    removed = _remove_others(results / "figures", paths)
+    texts += [f"Removed {path}: no table shows it any more." for path in removed]
     paths.append(verdicts.write_page(results, tables))
     return paths + notebooks.execute(results), "\n".join([*texts, other_code(results)])
+
+
+def _remove_others(folder, drawn):
+    """Delete the pictures in a folder that were not drawn just now -> their paths."""
+    others = sorted({*folder.glob("*")} - {*drawn})
+    for path in others:
+        path.unlink()
+    return others
 
 
 def _render(results, table, rows):

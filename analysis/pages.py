@@ -33,6 +33,7 @@ BLOCKS = {
     "quantisation": (partial(quotes.whole, "quantisation"), "quantisation"),
     "ablations": (quotes.ablations, *TWO),
     "frontier": (partial(quotes.whole, "frontier"), "frontier"),
+    "equal error": (quotes.at_equal_error, "frontier"),
     "making": (quotes.what_it_takes, "frontier"),
     "table 1, findings": (partial(findings.of_table, "table1"), "table1"),
     "table 2, findings": (partial(findings.of_table, "table2"), "table2"),

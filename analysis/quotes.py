@@ -5,7 +5,7 @@
 from harmonica.digits.manifest import SHIPPED
 from harmonica.files import read_json
 
-from . import making, methods, table
+from . import equal_error, making, methods, table
 from .cases import cases, found_in
 from .compare import settings
 from .document import listed, markdown
@@ -145,6 +145,12 @@ def whole(name, groups, results):
     return "\n\n".join(
         f"{_setting(group.lines[0].row)}:\n\n{text}" for group, text in zip(groups[name], texts)
     )
+
+
+def at_equal_error(groups, results):
+    """How much compute each method of the frontier needs for HarmoniCa's error."""
+    _, *blocks = equal_error.blocks(groups["frontier"])
+    return markdown(blocks).strip()
 
 
 def _setting(row):

@@ -183,6 +183,20 @@ def test_a_rendered_table_without_any_record_is_not_taken_for_one_that_was_never
         committed.render(results)
 
 
+def test_pictures_that_no_table_shows_go_and_images_that_no_figure_shows_are_named(as_committed):
+    results, rows = as_committed
+    committed.render(results)
+    before = sorted((results / "figures").iterdir())
+    old = results / "figures" / "old.samples.png"
+    old.write_bytes(b"")
+    _, text = committed.render(results)
+    assert f"Removed {old}" in text and sorted((results / "figures").iterdir()) == before
+    images = results / "samples" / "old.npz"
+    images.write_bytes(b"")
+    with pytest.raises(BadInput, match="old.npz is stale, no figure shows it now; delete it"):
+        committed.check(results)
+
+
 def test_a_table_of_which_nothing_is_committed_is_left_out(as_committed, tmp_path):
     results, _ = as_committed
     assert list(committed.begun(results)) == [TABLE1] and not committed.begun(tmp_path / "nothing")
