@@ -23,6 +23,7 @@ HARD = "SDT + IEPO, hard scores"
 BOTH = "SDT + IEPO, cumulative, hard scores"
 SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
 FORA_PREDICTION = "FORA + prediction"
+EVOLUTION = "Evolution"
 PRUNING, PTQ, EFFICIENTDM = "Diff-Pruning", "PTQ", "EfficientDM"  # compressed models
 QUANTISED_HARMONICA, QUANTISED_SEARCH = "EfficientDM + HarmoniCa", "EfficientDM + search"
 FASTER_DIFFUSION, DEEPCACHE = "Faster Diffusion", "DeepCache"
@@ -66,7 +67,7 @@ METHODS = {
         Method(name=DEEPCACHE, color=ORANGE, marker="2", line="--", plain=True),
         Method(name="SmoothCache", color=ORANGE, marker="h", plain=True),
         Method(name=RANDOM, color=GREY, marker="x", line=":", plain=True),
-        Method(name="Evolution", color=ORANGE, marker="p", line="--"),
+        Method(name=EVOLUTION, color=ORANGE, marker="p", line="--"),
         Method(name=LEARNING_TO_CACHE, color=BLUE, marker="^", line="--"),
         Method(name=ALL_PAIRS, color=BLUE, marker="^", line="--"),
         Method(name=RELEASED, color=BLUE, marker="v", line=":"),

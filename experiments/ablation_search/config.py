@@ -15,12 +15,13 @@ CHANGES = {
     "other search noise": {"seed": 1},
 }
 MORE = {"96 images": {"images": 96}, "2 directions": {"directions": 2}}  # with rows = "all"
-LONGER = 10  # times as many trajectories
+LONGER = 10  # times as many trajectories, or forwards
 
 
 def table(scale, rows="core", num_seeds=1):
-    """DiT-digits at T = 10, CUR 50 %. all: more images and directions, and HarmoniCa trained ten
-    times longer. None at paper scale.
+    """DiT-digits at T = 10, CUR 50 %. all: more images and directions, half of the
+    multiply-accumulates in place of half of the entries, masks that evolve, and HarmoniCa trained
+    ten times longer. None at paper scale.
     """
     if scale == "paper":
         return []
@@ -36,6 +37,9 @@ def table(scale, rows="core", num_seeds=1):
         _searched(group, scale),
         *(_searched(group, scale, name, **changed) for name, changed in changes.items()),
     ]
+    if rows == "all":
+        half = {"settings": settings(scale), "by_macs": True}
+        table_rows.append(group.made("Search + prediction, share of MACs", "search", CUR, **half))
     if len(group.models) > 1:
         table_rows.append(
             group.made(
@@ -47,6 +51,7 @@ def table(scale, rows="core", num_seeds=1):
             )
         )
     if rows == "all":
+        table_rows += _evolved(group, reuse)
         table_rows.append(_longer(group, scale))
     return table_rows + _under_guidance(scale, num_seeds)
 
@@ -63,6 +68,15 @@ def _searched(group, scale, change=None, **changed):
 def _plain(group, scale):
     fitted = group.made("FORA + prediction", "fitted", interval=2, settings=settings(scale))
     return [group.uncached(), group.fora(), fitted]
+
+
+def _evolved(group, reuse):
+    """ECAD's evolution of masks: with as many forwards as a search for reuse may need, and more."""
+    forwards = reuse.forwards(group.num_steps)
+    return [
+        group.made(name, "evolution", CUR, settings=reuse, forwards=times * forwards)
+        for name, times in (("Evolution", 1), ("Evolution, ten times longer", LONGER))
+    ]
 
 
 def _longer(group, scale):
