@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from harmonica.errors import BadInput
+from harmonica.method import masks
 from harmonica.method import router as routers
-from harmonica.method import schedules
 from harmonica.method.router import Router
 
 
@@ -48,7 +48,7 @@ def test_units_that_reach_nothing_are_skipped_and_do_not_count():
 
 
 def test_a_mask_becomes_a_router_with_that_mask():
-    keep = schedules.random(6, 8, 20, seed=0)
+    keep = masks.random(6, 8, 20, seed=0)
     router = routers.from_keep(keep)
     assert torch.equal(router.keep(), keep) and router.logits.abs().unique().tolist() == [5]
 

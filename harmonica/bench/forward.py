@@ -8,7 +8,7 @@ from copy import deepcopy
 import torch
 
 from harmonica.bench import timing
-from harmonica.method import schedules
+from harmonica.method import masks
 
 COMPILED, MANY = "diffusers, compiled", 64
 
@@ -18,7 +18,7 @@ def rows(setting):
         for batch in batches:
             x, cond = case.noise(batch), case.cond(batch)
             t = torch.full((batch,), 500, device=x.device)
-            keep = schedules.full(1, case.backbone.num_blocks)
+            keep = masks.full(1, case.backbone.num_blocks)
             functions = {}
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)

@@ -5,7 +5,7 @@ achieved: the measured speedup, divided by the theoretical one.
 from harmonica.backbones.counts import count
 from harmonica.bench import timing
 from harmonica.lab import cost
-from harmonica.method import schedules
+from harmonica.method import masks
 
 
 def rows(setting):
@@ -13,7 +13,7 @@ def rows(setting):
         halves = 1 if case.guidance == 1 else 2
         counts = count(case.backbone, case.cond(1))
         element_bytes = next(case.backbone.parameters()).element_size()
-        full = schedules.full(case.num_steps, case.backbone.num_blocks)
+        full = masks.full(case.num_steps, case.backbone.num_blocks)
         for batch in batches:
             by_name = case.schedules()
             plans = {

@@ -16,7 +16,7 @@ from harmonica.backbones.uvit import UViT
 from harmonica.backbones.uvit_official import Shape, UViTModel
 from harmonica.digits.manifest import manifest, side
 from harmonica.fast.steps import held_features
-from harmonica.method.schedules import cur_percent, full
+from harmonica.method.masks import cur_percent, full
 from harmonica.weights import catalogue
 
 DIT_XL = {"width": 1152, "depth": 28, "patch": 2, "heads": 16}

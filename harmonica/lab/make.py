@@ -21,7 +21,7 @@ from harmonica.lab.provenance import provenance
 from harmonica.lab.sampling import make_block
 from harmonica.lab.schedules import make_schedule, schedule_of
 from harmonica.lab.shards import missing_blocks
-from harmonica.method import ranks, schedules
+from harmonica.method import masks, ranks
 from harmonica.method import router as routers
 from harmonica.method.precision import float32_products
 from harmonica.method.train import train
@@ -138,7 +138,7 @@ def _router(spec, store, progress):
         router.save(store.router_path(spec))
     return {
         "metrics": {
-            "cur_natural_percent": schedules.cur_percent(router.keep()),
+            "cur_natural_percent": masks.cur_percent(router.keep()),
             "beta": log[-1]["beta"],
         },
         "log": log,

@@ -11,9 +11,9 @@ from harmonica.errors import BadInput
 from harmonica.lab import estimates
 from harmonica.lab.ids import canonical
 from harmonica.lab.models import load_model
+from harmonica.method import masks
 from harmonica.method import router as routers
 from harmonica.method import schedule as schedule_files
-from harmonica.method import schedules
 from harmonica.method.schedule import Schedule
 from harmonica.search import baselines
 from harmonica.search.predict import fit
@@ -23,9 +23,9 @@ from harmonica.weights import formats
 
 RANDOM_SEED = 0
 AT_INTERVALS = {
-    "fora": schedules.fora,
-    "faster-diffusion": schedules.faster_diffusion,
-    "deepcache": schedules.deepcache,
+    "fora": masks.fora,
+    "faster-diffusion": masks.faster_diffusion,
+    "deepcache": masks.deepcache,
 }
 
 
@@ -54,7 +54,7 @@ def make_schedule(spec, store, progress=iter):
 def _search(spec, store, loaded, walk, progress):
     blocks = walk.num_blocks
     costs = None
-    target = schedules.budget(spec.cur_percent, spec.num_steps, blocks)
+    target = masks.budget(spec.cur_percent, spec.num_steps, blocks)
     if spec.by_macs:
         costs = np.array(count(loaded.backbone, loaded.cond([0])).blocks)
         target = round(spec.cur_percent / 100 * spec.num_steps * int(costs.sum()))
@@ -88,7 +88,7 @@ def _mask(spec, store, walk):
         return routers.load(store.router_path(spec.router)).keep(spec.cur_percent)
     if spec.mask:
         return schedule_files.load(store.schedule_path(spec.mask)).keep
-    return schedules.fora(spec.num_steps, walk.num_blocks, spec.interval)
+    return masks.fora(spec.num_steps, walk.num_blocks, spec.interval)
 
 
 def _fitted(spec, store, loaded, walk, progress):
@@ -103,14 +103,14 @@ def _taylor(spec, store, loaded, walk, progress):
 
 
 def _smoothcache(spec, store, loaded, walk, progress):
-    reused = schedules.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
+    reused = masks.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
     images, seed = spec.settings.images, spec.settings.seed
     schedule = baselines.smoothcache(walk, seed, range(images), reused, loaded.backbone.kinds)
     return schedule, {"forwards": images * spec.num_steps}
 
 
 def _evolution(spec, store, loaded, walk, progress):
-    reused = schedules.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
+    reused = masks.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
     walks = spec.forwards // spec.num_steps
     settings = spec.settings
     schedule = baselines.evolve(walk, reused, walks, settings.seed, images=settings.images)
@@ -130,7 +130,7 @@ def schedule_of(run, store, num_blocks):
     """-> the Schedule that a run follows, and the natural CUR of its router (None without one)."""
     steps = run.num_steps
     if run.schedule == "full":
-        return Schedule(keep=schedules.full(steps, num_blocks)), None
+        return Schedule(keep=masks.full(steps, num_blocks)), None
     if run.schedule in AT_INTERVALS:
         keep = AT_INTERVALS[run.schedule](steps, num_blocks, run.interval or 2)
         return Schedule(keep=keep), None
@@ -138,14 +138,14 @@ def schedule_of(run, store, num_blocks):
         return _made(run, store, num_blocks), None
     reused = None
     if run.cur_percent is not None:
-        reused = schedules.budget(run.cur_percent, steps, num_blocks)
+        reused = masks.budget(run.cur_percent, steps, num_blocks)
     if run.schedule == "random":
-        return Schedule(keep=schedules.random(steps, num_blocks, reused, RANDOM_SEED)), None
+        return Schedule(keep=masks.random(steps, num_blocks, reused, RANDOM_SEED)), None
     router = _router(run, store, num_blocks)
     keep = router.keep(run.cur_percent)
     if run.reuse_last_step:
-        keep = schedules.lowest_after_last(router.scores, reused)
-    return Schedule(keep=keep), schedules.cur_percent(router.keep())
+        keep = masks.lowest_after_last(router.scores, reused)
+    return Schedule(keep=keep), masks.cur_percent(router.keep())
 
 
 def _made(run, store, num_blocks):

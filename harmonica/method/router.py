@@ -15,7 +15,7 @@ from safetensors.torch import save
 
 from harmonica.errors import BadInput, check
 from harmonica.files import atomic
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.schedule import Schedule, counted, pretrained_file
 
 FILE = "router.safetensors"  # in a folder of save_pretrained
@@ -109,13 +109,13 @@ class Router:
             return natural
         columns = counted(self.about, self.num_blocks)
         keep = natural.clone()
-        reused = schedules.budget(cur_percent, self.num_steps, len(columns))
+        reused = masks.budget(cur_percent, self.num_steps, len(columns))
         scored = bool((self.logits.abs() != CLAMP).any())
-        natural_cur = schedules.cur_percent(natural[:, columns])
+        natural_cur = masks.cur_percent(natural[:, columns])
         right = f"it is a schedule without scores, and reuses {natural_cur:g} percent"
         natural_reused = int((~natural[:, columns]).sum())
         check(scored or reused == natural_reused, "cur", cur_percent, right)
-        keep[:, columns] = schedules.lowest(self.scores[:, columns], reused)
+        keep[:, columns] = masks.lowest(self.scores[:, columns], reused)
         return keep
 
     def schedule(self, cur_percent=None):

@@ -17,7 +17,7 @@ from safetensors.torch import save
 
 from harmonica.errors import BadInput, check
 from harmonica.files import atomic
-from harmonica.method import schedules
+from harmonica.method import masks
 
 FILE = "schedule.safetensors"  # in a folder of save_pretrained
 CARD = "README.md"
@@ -116,7 +116,7 @@ class Schedule:
     @property
     def cur_percent(self):
         """The percentage of entries that are skipped, among the units that reach the image."""
-        return schedules.cur_percent(self.keep[:, counted(self.about, self.num_blocks)])
+        return masks.cur_percent(self.keep[:, counted(self.about, self.num_blocks)])
 
     def save(self, path):
         tensors = {"keep": self.keep.cpu().contiguous()}

@@ -10,8 +10,8 @@ import torch
 from tqdm import tqdm
 
 from harmonica.errors import check
+from harmonica.method.masks import budget
 from harmonica.method.schedule import FILE, Schedule
-from harmonica.method.schedules import budget
 from harmonica.pipeline.about import agreed, gibibytes, minutes, origin
 from harmonica.pipeline.calls import Call, OwnCall
 from harmonica.pipeline.estimate import measure, timed

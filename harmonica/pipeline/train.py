@@ -19,8 +19,8 @@ from tqdm import tqdm
 from harmonica.errors import check
 from harmonica.method import iepo
 from harmonica.method.learner import Learner
+from harmonica.method.masks import budget
 from harmonica.method.router import CLAMP, Router
-from harmonica.method.schedules import budget
 from harmonica.method.train import initial_logits, learn
 from harmonica.pipeline.about import gibibytes, minutes, origin
 from harmonica.pipeline.calls import Call, OwnCall

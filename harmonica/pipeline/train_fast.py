@@ -23,8 +23,8 @@ from harmonica.fast.training import fast_pair
 from harmonica.files import locked, write_json
 from harmonica.method import sdt, seeds
 from harmonica.method.learner import Learner
+from harmonica.method.masks import budget
 from harmonica.method.router import FILE, Router
-from harmonica.method.schedules import budget
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import Work, initial_logits, train
 from harmonica.pipeline.about import agreed, sha256

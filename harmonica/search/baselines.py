@@ -1,5 +1,5 @@
 """The baselines of the search, each as a Schedule: extrapolation with fixed weights (TaylorSeer),
-SmoothCache and evolution of masks (ECAD). FORA is in method/schedules.py; with fitted predictions
+SmoothCache and evolution of masks (ECAD). FORA is in method/masks.py; with fitted predictions
 it is predict.fit of its mask.
 """
 
@@ -10,7 +10,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from harmonica.errors import BadInput, check
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.schedule import Schedule
 from harmonica.search.walks import follow, uncached
 
@@ -145,9 +145,9 @@ def evolve(walk, reused, walks, seed, *, images=48, population=24):
         x = walk(follow(Schedule(keep=torch.from_numpy(keep))), seed, range(images))
         return float((x - exact).square().mean())
 
-    first = [repaired(schedules.fora(*shape).numpy(), reused, rng)]
+    first = [repaired(masks.fora(*shape).numpy(), reused, rng)]
     first += [
-        schedules.random(*shape, reused, int(rng.integers(2**31))).numpy()
+        masks.random(*shape, reused, int(rng.integers(2**31))).numpy()
         for _ in range(population - 1)
     ]
     living = sorted(

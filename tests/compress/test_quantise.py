@@ -17,7 +17,7 @@ from harmonica.compress.quantise import Place, Quantised, bits_of, install, is_o
 from harmonica.compress.rounding import search
 from harmonica.fast.plan import compile_mask, follow
 from harmonica.fast.training import fast_pair
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.denoise import Denoiser, run_all
 from harmonica.method.learner import Learner
 from harmonica.method.model import Loaded
@@ -174,7 +174,7 @@ def test_a_gradient_uses_its_own_steps_scales_when_features_are_computed_again(
 def test_plans_are_the_plain_loop_bit_for_bit(loaded, quantisation, made):
     settings = quantisation(4, 8)
     own = made(loaded, settings)
-    keep = schedules.random(4, own.backbone.num_blocks, own.backbone.num_blocks, seed=0)
+    keep = masks.random(4, own.backbone.num_blocks, own.backbone.num_blocks, seed=0)
     denoiser, x = walk(own, settings, 0, 3)
     with torch.no_grad():
         planned = denoiser.walk(

@@ -21,8 +21,8 @@ from harmonica.lab.schedules import schedule_of
 from harmonica.lab.shards import missing_blocks, num_blocks, shard_blocks
 from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.lab.store import Store
+from harmonica.method import masks
 from harmonica.method import router as routers
-from harmonica.method import schedules
 from harmonica.method.settings import RouterTraining
 
 
@@ -238,8 +238,8 @@ def test_two_processes_at_the_same_blocks_do_not_disturb_each_other(
 
 
 def test_masks(specs, made):
-    assert torch.equal(schedule_of(specs["full"], made, 4)[0].keep, schedules.full(3, 4))
-    assert torch.equal(schedule_of(specs["fora"], made, 4)[0].keep, schedules.fora(3, 4))
+    assert torch.equal(schedule_of(specs["full"], made, 4)[0].keep, masks.full(3, 4))
+    assert torch.equal(schedule_of(specs["fora"], made, 4)[0].keep, masks.fora(3, 4))
     assert int((~schedule_of(specs["random"], made, 4)[0].keep).sum()) == 3
     assert int((~schedule_of(specs["routed"], made, 4)[0].keep).sum()) == 6
 

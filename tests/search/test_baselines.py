@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from harmonica.errors import BadInput
-from harmonica.method import schedules, seeds
+from harmonica.method import masks, seeds
 from harmonica.search.baselines import (
     channels_of,
     evolve,
@@ -40,13 +40,13 @@ def test_second_order_is_as_its_definition_says():
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_a_taylor_schedule_uses_no_more_features_than_its_order(order):
-    made = taylor(schedules.fora(20, 2), [3, 3], order)
+    made = taylor(masks.fora(20, 2), [3, 3], order)
     own = taylor_weights(19, list(range(18, -1, -2)), order)[: order + 1]
     assert made.weights[19, 1][:-1, 0].tolist() == pytest.approx(own.tolist(), abs=1e-3)
 
 
 def test_a_taylor_schedule_extrapolates_what_it_has(linear_walk):
-    keep = schedules.fora(5, 3)
+    keep = masks.fora(5, 3)
     made = taylor(keep, channels_of(linear_walk), 2)
     assert made.features == 3 and made.weights[1, 0].tolist() == [[1, 1], [0, 0], [0, 0], [0, 0]]
     assert made.weights[3, 0].tolist() == [[1.5, 1.5], [-0.5, -0.5], [0, 0], [0, 0]]
@@ -101,5 +101,5 @@ def test_an_evolution_keeps_the_budget_and_only_gets_better(walk_of):
 def test_a_mask_is_repaired_to_the_budget():
     rng = np.random.default_rng(0)
     for reused in (0, 5, 9, 12):
-        keep = repaired(schedules.fora(5, 3).numpy(), reused, rng)
+        keep = repaired(masks.fora(5, 3).numpy(), reused, rng)
         assert (~keep).sum() == reused and keep[0].all()

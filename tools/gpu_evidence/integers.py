@@ -14,7 +14,7 @@ from harmonica.compress.integer import Integer, in_integers
 from harmonica.compress.quantise import install, layers
 from harmonica.compress.rounding import between
 from harmonica.fast.plan import compile_mask
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.model import Loaded
 from tools.gpu_evidence.speed import shapes
 
@@ -33,7 +33,7 @@ def _forward(backend, sizes):
     count = sum(type(module) is Integer for module in integer.backbone.model.modules())
     x, cond = case.noise(BATCH), case.cond(BATCH)
     t = torch.full((BATCH,), 500, device=x.device)
-    keep = schedules.full(1, case.backbone.num_blocks)
+    keep = masks.full(1, case.backbone.num_blocks)
     steps = {
         name: _step(backbone, keep, backend, x, t, cond)
         for name, backbone in {

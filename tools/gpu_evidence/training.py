@@ -16,7 +16,7 @@ from harmonica.bench import lambda_refresh, sdt_update, timing
 from harmonica.bench.setting import Setting
 from harmonica.fast.fused import fused
 from harmonica.lab.training_cost import peak_bytes
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.model import Loaded
 from harmonica.method.schedule import Schedule
 from harmonica.search.probe import probe
@@ -73,7 +73,7 @@ def _linearisation(make, sizes):
     images = range(count_)
     settings = Settings(images=count_, check_images=count_)
     walk = _walk(case, case.backbone)
-    keep = schedules.random(*_half(walk), 0)
+    keep = masks.random(*_half(walk), 0)
     ways = {
         "predicted": (walk, True),
         "reused": (walk, False),
