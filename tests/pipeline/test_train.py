@@ -18,9 +18,10 @@ from harmonica.method.router import CLAMP
 from harmonica.method.train import initial_logits
 from harmonica.pipeline.calls import Call, noise_seed
 from harmonica.pipeline.loading import CAPTIONS, load_pipeline
-from harmonica.pipeline.replay import Replay, uncached
+from harmonica.pipeline.replay import Replay
 from harmonica.pipeline.sampling import Sampling, differentiable
 from harmonica.pipeline.train import Trajectories, update
+from harmonica.search.walks import uncached
 from harmonica.weights.prompts import read_captions
 
 T = 4
