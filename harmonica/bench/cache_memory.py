@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from harmonica.bench import cases
 from harmonica.fast.plan import compile_mask, follow
-from harmonica.lab.live import live_peak
+from harmonica.lab.memory import live_peak
 from harmonica.method import masks
 
 NUM_STEPS, CUR = 4, 50

@@ -20,7 +20,6 @@ from harmonica.lab.models import load_model
 from harmonica.lab.provenance import provenance
 from harmonica.lab.sampling import make_block
 from harmonica.lab.schedules import make_schedule, schedule_of
-from harmonica.lab.shards import missing_blocks
 from harmonica.method import masks, ranks
 from harmonica.method import router as routers
 from harmonica.method.precision import float32_products
@@ -80,7 +79,7 @@ def make_shard(run, store, shard, num_shards, progress=iter):
     Any number of shards gives the same bytes, and shards of different divisions may be mixed.
     """
     with store.lock(f"{run.id}-shard-{shard}-of-{num_shards}"):
-        if missing_blocks(run, store, shard, num_shards):
+        if store.missing_blocks(run, shard, num_shards):
             _sample(run, store, progress, shard, num_shards)
 
 
@@ -89,7 +88,7 @@ def _sample(run, store, progress=iter, shard=0, num_shards=1):
     loaded = load_model(run.model, run.precision, store)
     schedule, natural = schedule_of(run, store, loaded.backbone.num_blocks)
     plan = compile_mask(loaded.backbone, schedule.keep, run.backend or "eager", schedule.weights)
-    for block in progress(missing_blocks(run, store, shard, num_shards)):
+    for block in progress(store.missing_blocks(run, shard, num_shards)):
         make_block(loaded, run, plan, block, store.samples(run))
     return loaded, schedule, natural
 

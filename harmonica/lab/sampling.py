@@ -13,7 +13,7 @@ from harmonica import samplers
 from harmonica.errors import BadInput
 from harmonica.fast.plan import follow
 from harmonica.files import read_array, save_array
-from harmonica.lab.shards import block_path, trajectory_path
+from harmonica.lab.store import block_path, trajectory_path
 from harmonica.method import seeds
 from harmonica.method.denoise import Denoiser
 from harmonica.method.precision import float32_products

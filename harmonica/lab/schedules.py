@@ -22,7 +22,7 @@ from harmonica.search.walks import ModelWalk
 from harmonica.weights import formats
 
 RANDOM_SEED = 0
-AT_INTERVALS = {
+MASKS = {
     "fora": masks.fora,
     "faster-diffusion": masks.faster_diffusion,
     "deepcache": masks.deepcache,
@@ -33,7 +33,7 @@ def make_schedule(spec, store, progress=iter):
     """Make the schedule of a ScheduleSpec, whose needs are there -> Schedule, metrics to record."""
     loaded = load_model(spec.model, store=store)
     walk = ModelWalk(loaded, samplers.load(spec.sampler), spec.num_steps, spec.guidance)
-    schedule, metrics = MAKINGS[spec.making](spec, store, loaded, walk, progress)
+    schedule, metrics = WAYS[spec.making](spec, store, loaded, walk, progress)
     about = {
         "method": spec.method,
         "model": spec.model.label,
@@ -117,7 +117,7 @@ def _evolution(spec, store, loaded, walk, progress):
     return schedule, {"forwards": spec.forwards}
 
 
-MAKINGS = {
+WAYS = {
     "search": _search,
     "fitted": _fitted,
     "taylor": _taylor,
@@ -131,8 +131,8 @@ def schedule_of(run, store, num_blocks):
     steps = run.num_steps
     if run.schedule == "full":
         return Schedule(keep=masks.full(steps, num_blocks)), None
-    if run.schedule in AT_INTERVALS:
-        keep = AT_INTERVALS[run.schedule](steps, num_blocks, run.interval or 2)
+    if run.schedule in MASKS:
+        keep = MASKS[run.schedule](steps, num_blocks, run.interval or 2)
         return Schedule(keep=keep), None
     if run.schedule == "made":
         return _made(run, store, num_blocks), None

@@ -205,7 +205,7 @@ class LatencySpec:
 
     @property
     def id(self):
-        return ids.make_id(self, f"{ids.words(self.group)}-latency")
+        return ids.make_id(self, f"{ids.slug_of(self.group)}-latency")
 
     def needs(self):
         sources = [spec for run in self.runs for spec in (run.router, run.made) if spec]
@@ -232,7 +232,7 @@ class TrainingCostSpec:
 
     @property
     def id(self):
-        return ids.make_id(self, f"{ids.words(self.group)}-training")
+        return ids.make_id(self, f"{ids.slug_of(self.group)}-training")
 
     def needs(self):
         return []

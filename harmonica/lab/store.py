@@ -12,9 +12,15 @@ from pathlib import Path
 
 from harmonica.digits.manifest import folders as models_folders
 from harmonica.errors import BadInput, check
-from harmonica.files import holders, is_whole_tensors, locked, read_json, write_json
+from harmonica.files import (
+    holders,
+    is_whole_array,
+    is_whole_tensors,
+    locked,
+    read_json,
+    write_json,
+)
 from harmonica.lab.ids import SCHEMA, with_needs
-from harmonica.lab.shards import missing_blocks
 
 LOCAL = Path("results/local")  # what this clone measured
 FOLDERS = {
@@ -71,6 +77,12 @@ class Store:
     def samples(self, run):
         return self.root / "samples" / run.id
 
+    def missing_blocks(self, run, shard=0, num_shards=1):
+        """The blocks of a shard whose files are missing or damaged."""
+        folder = self.samples(run)
+        blocks = shard_blocks(run, shard, num_shards)
+        return [block for block in blocks if not _is_whole(folder, block)]
+
     def record(self, artefact):
         """The finished record, or None. BadInput for a damaged one or one of another schema."""
         path = self.record_path(artefact)
@@ -91,7 +103,7 @@ class Store:
         path = self.file_path(artefact)
         if path is not None and not is_whole_tensors(path):
             return f"its {artefact.kind} file is missing or damaged"
-        if artefact.kind == "run" and missing_blocks(artefact, self):
+        if artefact.kind == "run" and self.missing_blocks(artefact):
             return "its images are missing or damaged"
         return None
 
@@ -147,6 +159,35 @@ class Store:
                 f"run: {self.root} was renamed or replaced while this ran, and what it made went "
                 "with it; give the command again"
             ) from None
+
+
+def num_blocks(run):
+    """How many blocks of `batch` consecutive images a run has."""
+    return -(-run.num_images // run.batch)
+
+
+def shard_blocks(run, shard, num_shards):
+    """The blocks of shard number `shard` of `num_shards`: contiguous, as equal as can be, perhaps
+    none.
+    """
+    check(num_shards >= 1, "num_shards", num_shards, "it must be at least 1")
+    check(0 <= shard < num_shards, "shard", shard, f"it lies in 0..{num_shards - 1}")
+    return range(num_blocks(run) * shard // num_shards, num_blocks(run) * (shard + 1) // num_shards)
+
+
+def block_path(folder, block):
+    """The file of a block's images, below the folder of a run's samples."""
+    return folder / f"block-{block:05d}.npy"
+
+
+def trajectory_path(folder):
+    """The file of the first block's images at every step."""
+    return folder / "trajectory.npy"
+
+
+def _is_whole(folder, block):
+    files = [block_path(folder, block)] + ([] if block else [trajectory_path(folder)])
+    return all(map(is_whole_array, files))
 
 
 def set_aside(local):

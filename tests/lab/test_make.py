@@ -18,9 +18,8 @@ from harmonica.lab.make import make, make_shard
 from harmonica.lab.makings import RouterSpec
 from harmonica.lab.sampling import load_samples
 from harmonica.lab.schedules import schedule_of
-from harmonica.lab.shards import missing_blocks, num_blocks, shard_blocks
 from harmonica.lab.specs import LatencySpec, RunSpec
-from harmonica.lab.store import Store
+from harmonica.lab.store import Store, num_blocks, shard_blocks
 from harmonica.method import masks
 from harmonica.method import router as routers
 from harmonica.method.settings import RouterTraining
@@ -181,7 +180,7 @@ def test_any_shards_give_the_same_bytes(specs, made, long_run, tmp_path, order):
     make_shard(long_run, whole, 0, 1)
     for shard, num_shards in order:
         make_shard(long_run, store, shard, num_shards)
-        assert not missing_blocks(long_run, store, shard, num_shards)
+        assert not store.missing_blocks(long_run, shard, num_shards)
     assert len(sampled(long_run, whole)) == 9 and sampled(long_run, store) == sampled(
         long_run, whole
     )

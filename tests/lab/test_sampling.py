@@ -11,8 +11,8 @@ from harmonica.fast.plan import compile_mask
 from harmonica.lab import sampling
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
-from harmonica.lab.shards import num_blocks
 from harmonica.lab.specs import RunSpec
+from harmonica.lab.store import num_blocks
 from harmonica.method import masks, seeds
 from harmonica.method.denoise import Denoiser
 

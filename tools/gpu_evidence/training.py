@@ -15,7 +15,7 @@ from harmonica.backbones.counts import count
 from harmonica.bench import lambda_refresh, sdt_update, timing
 from harmonica.bench.setting import Setting
 from harmonica.fast.fused import fused
-from harmonica.lab.training_cost import peak_bytes
+from harmonica.lab.memory import peak_bytes
 from harmonica.method import masks
 from harmonica.method.model import Loaded
 from harmonica.method.schedule import Schedule
