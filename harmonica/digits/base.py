@@ -25,7 +25,7 @@ from harmonica.digits.models import classes
 from harmonica.digits.quality import quality, sampled
 from harmonica.digits.scale import DIGITS
 from harmonica.errors import check
-from harmonica.fast.backward import backward, captured
+from harmonica.fast.training import backward, captured
 from harmonica.files import atomic, load_state, save_state
 from harmonica.method.denoise import run_all
 from harmonica.method.model import Loaded

@@ -13,7 +13,7 @@ from harmonica.backbones.counts import count
 from harmonica.compress import transform
 from harmonica.compress.stored import num_bytes
 from harmonica.fast.plan import compile_mask
-from harmonica.fast.training import training_pair
+from harmonica.fast.training import fast_pair
 from harmonica.lab import cost
 from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.models import load_model
@@ -118,9 +118,9 @@ def _counted(loaded):
 
 
 def _router(spec, store, progress):
-    loaded = load_model(spec.model, store=store)
+    loaded, config = load_model(spec.model, store=store), spec.training
     with float32_products("ieee"):
-        pair = training_pair(loaded.backbone, spec.training)
+        pair = fast_pair(loaded.backbone, config.checkpoint, config.compile)
         logits, log = train(loaded, spec, store.state_path(spec), pair=pair, progress=progress)
     kinds = loaded.backbone.kinds
     about = {
@@ -132,7 +132,7 @@ def _router(spec, store, progress):
         "training": json.loads(canonical(spec))["training"],
     }
     timesteps = tuple(samplers.load(spec.sampler).timesteps(spec.num_steps))
-    router = routers.Router(logits=logits, tau=spec.training.tau, timesteps=timesteps, about=about)
+    router = routers.Router(logits=logits, tau=config.tau, timesteps=timesteps, about=about)
     if ranks.is_first():
         router.save(store.router_path(spec))
     return {

@@ -75,7 +75,7 @@ def load_pipeline(source, sampler, captions, device):
         else _classes(backbone, device)
     )
     return Loaded(
-        None, backbone, cond, count, device=device, sampler=samplers.from_scheduler(pipe.scheduler)
+        None, backbone, cond, count, device=device, sampler=samplers.Scheduled(pipe.scheduler)
     ), pipe
 
 
