@@ -18,7 +18,7 @@ from harmonica.method.masks import budget
 from harmonica.pipeline.about import by_content
 from harmonica.pipeline.calls import replaced
 from harmonica.pipeline.estimate import measure
-from harmonica.pipeline.walk import PipelineWalk, survey_of, transformers_of
+from harmonica.pipeline.walk import PipelineWalk, free_units_of, transformers_of
 from harmonica.search.walks import uncached
 
 DIFFERENTIABLE = (
@@ -35,7 +35,7 @@ def walking(pipe, draw, offload):
     draw_one = lambda: draw(0, range(1))  # noqa: E731
     with checkpointed(pipe) if offload else nullcontext():
         with differentiable(pipe), torch.no_grad():
-            free = survey_of(pipe, draw_one).free
+            free = free_units_of(pipe, draw_one)
             memory = measure(pipe, draw_one, offload)
         with Sampling(pipe, draw, free, offload) as sampling:
             yield sampling, memory
@@ -45,7 +45,7 @@ class Sampling:
     """A walk over draw(seed, indices) -> latents, a function that calls `pipe`. To be used within a
     `with` block. num_steps, num_blocks, first, names, passes, timesteps are known after learn().
 
-    free: the units that no output depends on (see backbones.survey); they are always computed, and
+    free: the units that no output depends on (see backbones.generic); they are always computed, and
     no policy sees them. num_blocks counts only the others.
     """
 

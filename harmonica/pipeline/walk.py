@@ -22,8 +22,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from harmonica.backbones.generic import Units, form
-from harmonica.backbones.survey import survey
+from harmonica.backbones.generic import Units, form, free_units
 from harmonica.errors import BadInput, check
 from harmonica.pipeline.loop import Bar, Loop
 
@@ -156,14 +155,14 @@ def transformers_of(pipe):
     return models
 
 
-def survey_of(pipe, call):
-    """-> the Survey of the pipeline's first transformer, on the inputs of its first call. call():
+def free_units_of(pipe, call):
+    """-> the free_units of the pipeline's first transformer, on the inputs of its first call. call():
     calls the pipeline.
     """
     model = next(iter(transformers_of(pipe).values()))
     args, kwargs = first_call(model, call)
     with Units(model) as units:
-        return survey(units, *args, **kwargs)
+        return free_units(units, *args, **kwargs)
 
 
 def first_call(model, call):
