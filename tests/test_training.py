@@ -310,7 +310,6 @@ def test_learning_to_cache_sees_training_images_with_their_own_labels(tiny_model
         ({"checkpoint": True}, 0),
         ({"compile": True}, 1e-4),
         ({"lambda_forks": 3}, 1e-4),
-        ({"precision": "bfloat16"}, 0.1),
     ],
     ids=str,
 )

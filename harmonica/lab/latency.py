@@ -57,7 +57,7 @@ def _sampler_of(run, batch, store):
     )
     forward = follow(
         denoiser,
-        compile_mask(loaded.backbone, schedule.keep, run.backend or "eager", schedule.weights),
+        compile_mask(loaded.backbone, schedule.keep, weights=schedule.weights),
     )
 
     def sample():

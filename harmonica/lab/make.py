@@ -87,7 +87,7 @@ def _sample(run, store, progress=iter, shard=0, num_shards=1):
     """Sample what is missing of a run or shard -> its model, schedule and natural CUR."""
     loaded = load_model(run.model, run.precision, store)
     schedule, natural = schedule_of(run, store, loaded.backbone.num_blocks)
-    plan = compile_mask(loaded.backbone, schedule.keep, run.backend or "eager", schedule.weights)
+    plan = compile_mask(loaded.backbone, schedule.keep, weights=schedule.weights)
     for block in progress(store.missing_blocks(run, shard, num_shards)):
         make_block(loaded, run, plan, block, store.samples(run))
     return loaded, schedule, natural

@@ -2,11 +2,9 @@
 
 import json
 
-import numpy as np
 import torch
 
 from harmonica import samplers, weights
-from harmonica.backbones.counts import count
 from harmonica.errors import BadInput
 from harmonica.lab import estimates
 from harmonica.lab.ids import canonical
@@ -52,19 +50,13 @@ def make_schedule(spec, store, progress=iter):
 
 
 def _search(spec, store, loaded, walk, progress):
-    blocks = walk.num_blocks
-    costs = None
-    target = masks.budget(spec.cur_percent, spec.num_steps, blocks)
-    if spec.by_macs:
-        costs = np.array(count(loaded.backbone, loaded.cond([0])).blocks)
-        target = round(spec.cur_percent / 100 * spec.num_steps * int(costs.sum()))
+    target = masks.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
     walk.offload = _too_large(spec, loaded.device)
     bar = progress(range(1))
     search = Search(
         walk,
         [target],
         spec.settings,
-        costs=costs,
         state_path=store.state_path(spec),
         bar=bar if hasattr(bar, "set_description") else None,
     )
@@ -109,20 +101,11 @@ def _smoothcache(spec, store, loaded, walk, progress):
     return schedule, {"forwards": images * spec.num_steps}
 
 
-def _evolution(spec, store, loaded, walk, progress):
-    reused = masks.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
-    walks = spec.forwards // spec.num_steps
-    settings = spec.settings
-    schedule = baselines.evolve(walk, reused, walks, settings.seed, images=settings.images)
-    return schedule, {"forwards": spec.forwards}
-
-
 WAYS = {
     "search": _search,
     "fitted": _fitted,
     "taylor": _taylor,
     "smoothcache": _smoothcache,
-    "evolution": _evolution,
 }
 
 

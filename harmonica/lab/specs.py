@@ -23,7 +23,6 @@ SCHEDULES = ("full", "fora", "faster-diffusion", "deepcache", "random", "router"
 AT_INTERVALS = ("fora", "faster-diffusion", "deepcache")  # compute all at every interval-th step
 # besides float32, the default
 PRECISIONS = ("tf32", "bfloat16", "float16")
-BACKENDS = ("compile", "cudagraph")  # besides eager, the default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ class RunSpec:
     noise: "evaluation", or "reference" for the independent images that rFID compares with.
     against: the number of steps of the uncached run that x_0 error, rFID and speedup refer to.
     images: at paper scale, what decodes latents and judges images.
-    precision, backend: of PRECISIONS and BACKENDS, by default float32 and eager.
+    precision: one of PRECISIONS, by default float32.
     reuse_last_step: the last step reuses every block whatever the router says, and the rest of the
     CUR is spent on the steps before.
     transferred: the router was trained for another model or sampler, or the schedule made for
@@ -62,7 +61,6 @@ class RunSpec:
     made: ScheduleSpec | None = None
     images: ImageSpec | None = None
     precision: str | None = None
-    backend: str | None = None
     reuse_last_step: bool = False
     transferred: bool = False
 
@@ -73,7 +71,6 @@ class RunSpec:
         check_choice(self, "schedule", SCHEDULES)
         check_choice(self, "noise", ("evaluation", "reference"))
         check_choice(self, "precision", PRECISIONS, optional=True)
-        check_choice(self, "backend", BACKENDS, optional=True)
         for field in ("num_images", "batch", "against"):
             check(getattr(self, field) >= 1, field, getattr(self, field), "it must be at least 1")
         self._check_schedule()

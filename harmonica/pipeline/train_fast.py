@@ -103,10 +103,7 @@ def cost(loaded, router):
     work = Work(loaded, router)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()  # forget the text encoder's peak
-    x, cond = work.draw(seeds.TRAJECTORY, 0, config.batch)
-    denoiser = work.denoiser(
-        cond, router.guidance, work.step_noise(config.batch, seeds.TRAJECTORY, 0)
-    )
+    denoiser, x = work.begun(seeds.TRAJECTORY, 0, config.batch)
     logits = initial_logits(steps, loaded.backbone.num_blocks, config.seed).to(loaded.device)
     learner = Learner(logits, tau=config.tau, lr=config.lr)
     point = denoiser.advance(denoiser.begin(x), denoiser.computed)
