@@ -27,8 +27,7 @@ from harmonica.digits.scale import DIGITS
 from harmonica.errors import check
 from harmonica.fast.training import backward, captured
 from harmonica.files import atomic, load_state, save_state
-from harmonica.method.denoise import run_all
-from harmonica.method.model import Loaded
+from harmonica.method.denoise import Loaded, run_all
 from harmonica.method.precision import float32_products
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
@@ -80,9 +79,7 @@ def describe(content, config, scale=DIGITS, device="cpu"):
     training, quality.
     """
     model = from_official(load(content), heads=config.heads).to(device)
-    loaded = Loaded(
-        None, DiT(model), lambda i: classes(i).to(device), data.NUM_CLASSES, device=device
-    )
+    loaded = Loaded(DiT(model), lambda i: classes(i).to(device), data.NUM_CLASSES, device=device)
     return {
         "sha256": hashlib.sha256(content).hexdigest(),
         "heads": config.heads,

@@ -12,7 +12,7 @@ from harmonica.backbones.uvit_official import from_official as uvit_from_officia
 from harmonica.digits import data, judge
 from harmonica.digits.manifest import folder, manifest
 from harmonica.errors import BadInput
-from harmonica.method.model import Loaded
+from harmonica.method.denoise import Loaded
 
 
 def load_base(spec, images_of=data.load, features=judge.seen):
@@ -31,7 +31,7 @@ def load_base(spec, images_of=data.load, features=judge.seen):
     backbone = _backbone(spec, load(content), manifest()[spec.name])
     images, labels = images_of("train")
     of_data = torch.from_numpy(images), labels
-    return Loaded(spec, backbone, classes, data.NUM_CLASSES, of_data, features=features)
+    return Loaded(backbone, classes, data.NUM_CLASSES, of_data, features=features)
 
 
 def _backbone(spec, tensors, about):
@@ -49,11 +49,11 @@ def _load_pixart(spec):
 
     path = folder(spec.name) / spec.name
     _check_hash(spec, path, pixart_folder.folder_sha256(path))
-    return with_captions(spec, *pixart_folder.load(path))
+    return with_captions(*pixart_folder.load(path))
 
 
 @torch.no_grad()
-def with_captions(spec, transformer, text_encoder):
+def with_captions(transformer, text_encoder):
     """-> Loaded, whose conditioning goes through the captions; they are embedded once, here."""
     from harmonica.backbones.pixart import PixArt, TextCond
     from harmonica.digits import captions, pixart_folder
@@ -71,7 +71,6 @@ def with_captions(spec, transformer, text_encoder):
     # caption k names class k mod 10, so each image gets a caption that names its label
     of_image = torch.from_numpy(labels) + data.NUM_CLASSES * torch.arange(len(labels))
     return Loaded(
-        spec,
         PixArt(transformer),
         cond,
         captions.NUM_CAPTIONS,

@@ -54,7 +54,7 @@ def make(name, settings, out):
     return name, {
         "sha256": folder_sha256(folder),
         "training": asdict(config),
-        "quality": quality(sampled(with_captions(None, *load(folder)))),
+        "quality": quality(sampled(with_captions(*load(folder)))),
         "wall_s": round(time.perf_counter() - begin),
     }
 

@@ -154,14 +154,14 @@ def _schedule(spec, store, progress):
 
 def _run(run, store, progress):
     loaded, schedule, natural = _sample(run, store, progress)
-    halves = 1 if run.guidance == 1 else 2
+    copies = 1 if run.guidance == 1 else 2
     counts = _counted(loaded)
     original = None
     if run.model.compression:
         original = _counted(load_model(run.model.original, run.precision))
     element_bytes = next(loaded.backbone.parameters()).element_size()
     spent = cost.summary(
-        counts, schedule.keep, run.against, halves, element_bytes, schedule.weights, original
+        counts, schedule.keep, run.against, copies, element_bytes, schedule.weights, original
     )
     if run.noise == "reference":
         return {"metrics": {"num_images": run.num_images}, "cost": spent}

@@ -18,9 +18,8 @@ from harmonica.compress.rounding import search
 from harmonica.fast.plan import compile_mask, follow
 from harmonica.fast.training import fast_pair
 from harmonica.method import masks
-from harmonica.method.denoise import Denoiser, run_all
+from harmonica.method.denoise import Denoiser, Loaded, run_all
 from harmonica.method.learner import Learner
-from harmonica.method.model import Loaded
 from harmonica.method.sdt import update_by
 
 
@@ -37,7 +36,7 @@ def text(tiny_pixart, tiny_prompts):
         k = torch.as_tensor(indices) % 8
         return replace(known, embeds=known.embeds[k], mask=known.mask[k])
 
-    return Loaded(None, backbone, cond, 8)
+    return Loaded(backbone, cond, 8)
 
 
 @pytest.fixture(params=["classes", "text"])

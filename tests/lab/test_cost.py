@@ -26,7 +26,7 @@ def test_a_reused_block_saves_exactly_its_own(tiny_dit):
 def test_the_summary_of_a_record(tiny_dit):
     counts = count(tiny_dit(), torch.zeros(1, dtype=torch.long))
     attention, feed_forward = counts.blocks[:2]
-    fora = cost.summary(counts, masks.fora(4, 4), against=4, halves=2)
+    fora = cost.summary(counts, masks.fora(4, 4), against=4, copies=2)
     whole = 2 * (counts.fixed * 4 + 4 * 2 * (attention + feed_forward))
     assert (
         fora["macs"] == whole - 2 * 2 * 2 * (attention + feed_forward) and fora["cur_percent"] == 50

@@ -17,8 +17,7 @@ from harmonica.bench import cases
 from harmonica.fast.plan import compile_mask
 from harmonica.fast.plan import follow as follow_plan
 from harmonica.method import masks, seeds
-from harmonica.method.denoise import Denoiser
-from harmonica.method.model import Loaded
+from harmonica.method.denoise import Denoiser, Loaded
 from harmonica.method.precision import float32_products
 from harmonica.method.schedule import Schedule
 from harmonica.method.settings import RouterTraining
@@ -76,7 +75,7 @@ def loaded(family, dtype, device):
         count = len(indices)
         return SimpleNamespace(**{k: _first(v, k, count) for k, v in vars(cond).items()})
 
-    return Loaded(None, case.backbone, of, 4, device=device)
+    return Loaded(case.backbone, of, 4, device=device)
 
 
 def _first(value, name, count):
@@ -220,4 +219,4 @@ def _on(device):
     model = loaded("DiT", torch.float32, torch.device("cpu"))
     model.backbone.model.to(device)
     place = partial(torch.as_tensor, device=device)
-    return Loaded(None, model.backbone, lambda indices: place(indices) % 4, 4, device=device)
+    return Loaded(model.backbone, lambda indices: place(indices) % 4, 4, device=device)

@@ -15,7 +15,7 @@ from harmonica.compress.quantise import install, layers
 from harmonica.compress.rounding import between
 from harmonica.fast.plan import compile_mask
 from harmonica.method import masks
-from harmonica.method.model import Loaded
+from harmonica.method.denoise import Loaded
 from tools.gpu_evidence.speed import shapes
 
 BATCH, BITS, REACH = 8, 8, 6.0  # inputs are rounded with the range -REACH to REACH
@@ -57,7 +57,7 @@ def quantised(case):
         name: adaround.nearest(layer.weight, BITS, inputs)
         for name, layer in layers(case.backbone).items()
     }
-    loaded = Loaded(None, case.backbone, case.cond, 1)
+    loaded = Loaded(case.backbone, case.cond, 1)
     simulated = install(loaded, rounded, [500])
     return simulated.backbone, in_integers(simulated, rounded).backbone
 

@@ -17,7 +17,7 @@ from harmonica.bench.setting import Setting
 from harmonica.fast.fused import fused
 from harmonica.lab.memory import peak_bytes
 from harmonica.method import masks
-from harmonica.method.model import Loaded
+from harmonica.method.denoise import Loaded
 from harmonica.method.schedule import Schedule
 from harmonica.search.probe import probe
 from harmonica.search.settings import Settings
@@ -107,7 +107,7 @@ def _linearisation(make, sizes):
 def _walk(case, backbone):
     device = case.noise(1).device
     classes = partial(_classes, backbone.num_classes, device)
-    loaded = Loaded(None, backbone, classes, backbone.num_classes, device=device)
+    loaded = Loaded(backbone, classes, backbone.num_classes, device=device)
     return ModelWalk(loaded, samplers.load("ddim"), case.num_steps, case.guidance)
 
 
@@ -119,8 +119,8 @@ def _features(case):
     """The bytes of all features in the walk of one image."""
     parameter = next(case.backbone.parameters())
     counts = count(case.backbone, case.cond(1))
-    halves = 1 if case.guidance == 1 else 2
-    return case.num_steps * halves * sum(counts.elements) * parameter.element_size()
+    copies = 1 if case.guidance == 1 else 2
+    return case.num_steps * copies * sum(counts.elements) * parameter.element_size()
 
 
 def _classes(num_classes, device, indices):
