@@ -22,8 +22,7 @@ from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build, from_official, to_official
 from harmonica.digits import data
 from harmonica.digits.models import classes
-from harmonica.digits.quality import quality, sampled
-from harmonica.digits.scale import DIGITS
+from harmonica.digits.quality import DIGITS, quality, sampled
 from harmonica.errors import check
 from harmonica.fast.training import backward, captured
 from harmonica.files import atomic, load_state, save_state

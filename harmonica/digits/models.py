@@ -56,15 +56,13 @@ def _load_pixart(spec):
 def with_captions(transformer, text_encoder):
     """-> Loaded, whose conditioning goes through the captions; they are embedded once, here."""
     from harmonica.backbones.pixart import PixArt, TextCond
-    from harmonica.digits import captions, pixart_folder
+    from harmonica.digits import pixart_folder
 
-    ids, mask = pixart_folder.tokenize(
-        [captions.caption(k) for k in range(captions.NUM_CAPTIONS)] + [captions.EMPTY]
-    )
+    ids, mask = pixart_folder.tokenize(data.prompts())
     embeds = text_encoder(ids, attention_mask=mask).last_hidden_state
 
     def cond(indices):
-        k = torch.as_tensor(indices) % captions.NUM_CAPTIONS
+        k = torch.as_tensor(indices) % data.NUM_CAPTIONS
         return TextCond(embeds[k], mask[k], null_embeds=embeds[-1:], null_mask=mask[-1:])
 
     images, labels = data.load("train")
@@ -73,7 +71,7 @@ def with_captions(transformer, text_encoder):
     return Loaded(
         PixArt(transformer),
         cond,
-        captions.NUM_CAPTIONS,
+        data.NUM_CAPTIONS,
         (torch.from_numpy(images), of_image),
     )
 
