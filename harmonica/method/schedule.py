@@ -6,6 +6,7 @@ one safetensors file with JSON metadata.
 """
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,11 +129,7 @@ class Schedule:
         for i in sorted({i for _, i in self.weights}):
             steps = sorted(step for step, block in self.weights if block == i)
             tensors[f"weights.{i}"] = torch.stack([self.weights[s, i].cpu() for s in steps])
-        about = {**self.about, "timesteps": self.timesteps}
-        # one entry of metadata only: safetensors writes several in no fixed order
-        content = save(tensors, {"about": json.dumps(about, sort_keys=True)})
-        with atomic(path) as temporary:
-            temporary.write_bytes(content)
+        write(path, tensors, {**self.about, "timesteps": self.timesteps})
 
     def save_pretrained(self, folder):
         """Save as folder/schedule.safetensors, with a model card. `hf upload ID folder` publishes
@@ -159,21 +156,36 @@ def counted(about, num_blocks):
 
 def load(path):
     """Read a schedule. BadInput where the file is missing, cut off or not a schedule."""
+    with reading(path, "schedule") as (tensors, about, timesteps):
+        keep, weights = tensors["keep"], _by_entry(tensors)
+        return Schedule(keep=keep, weights=weights, timesteps=timesteps, about=about)
+
+
+def write(path, tensors, about):
+    """Write the file of a schedule or router: tensors by name, and what is known of it, as JSON."""
+    # one entry of metadata only: safetensors writes several in no fixed order
+    content = save(tensors, {"about": json.dumps(about, sort_keys=True)})
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def reading(path, kind):
+    """Open such a file, of a "schedule" or "router" -> tensors, about without timesteps, timesteps.
+    Whatever is wrong with it, also within the context, is a BadInput.
+    """
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             about = json.loads((file.metadata() or {})["about"])
+        if not isinstance(about, dict):
+            raise TypeError("what it says about itself is no JSON object")
         timesteps = about.pop("timesteps")
-        return Schedule(
-            keep=tensors["keep"],
-            weights=_by_entry(tensors),
-            timesteps=None if timesteps is None else tuple(timesteps),
-            about=about,
-        )
+        yield tensors, about, None if timesteps is None else tuple(timesteps)
     except FileNotFoundError:
-        raise BadInput(f"schedule: {path} does not exist") from None
+        raise BadInput(f"{kind}: {path} does not exist") from None
     except BadInput as error:
-        raise BadInput(f"schedule: {path}: {str(error).removeprefix('schedule: ')}") from None
+        raise BadInput(f"{kind}: {path}: {str(error).removeprefix(f'{kind}: ')}") from None
     except (
         SafetensorError,
         KeyError,
@@ -184,7 +196,7 @@ def load(path):
         RecursionError,
     ) as error:
         raise BadInput(
-            f"schedule: {path} is not a whole schedule file of this package ({error})"
+            f"{kind}: {path} is not a whole {kind} file of this package ({error})"
         ) from None
 
 
