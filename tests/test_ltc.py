@@ -67,8 +67,3 @@ def test_an_update_is_begun_where_the_samplers_is():
         begun = 2 * ((step - 1) // 2)
         expected = [(None, k) for k in range(begun, step)]
         assert seen == [("begin", begun), *expected, ("learn", step)]
-
-
-def test_an_unknown_form_is_named():
-    with pytest.raises(ValueError, match="ltc form: 'every' is not known"):
-        ltc.trained_steps(10, "every")

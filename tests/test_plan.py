@@ -395,7 +395,7 @@ def test_the_cache_is_in_the_models_dtype(tiny_walk):
 
 def test_what_a_step_computes_is_known_ahead(tiny_walk):
     plan = compile_mask(tiny_walk()[0].backbone, MASKS["random"])
-    assert [list(plan.row(step)) for step in range(5)] == MASKS["random"].tolist()
+    assert [list(row) for row in plan.rows] == MASKS["random"].tolist()
 
 
 @pytest.mark.parametrize(

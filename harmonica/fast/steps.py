@@ -73,10 +73,6 @@ class Plan:
             if depth
         ]
 
-    def row(self, step):
-        """The keep row of a step: N bools."""
-        return self.rows[step]
-
     def empty(self):
         """The cache before the first step."""
         return [None] * len(self.rows[0])

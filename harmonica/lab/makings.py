@@ -26,7 +26,7 @@ SAMPLERS = (
     "sa-solver-pixart",
 )
 MAKINGS = ("search", "fitted", "taylor", "smoothcache")
-MASKED = ("fitted", "taylor")  # they take another method's mask and predict what it skips
+TAKE_A_MASK = ("fitted", "taylor")  # another method's, and predict what it skips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +134,7 @@ class ScheduleSpec:
     def __post_init__(self):
         check_sampling(self, least=2)
         check_choice(self, "making", MAKINGS)
-        of_fora = self.making in MASKED and self.router is None and self.mask is None
+        of_fora = self.making in TAKE_A_MASK and self.router is None and self.mask is None
         needed_of = {
             "interval": of_fora,
             "order": self.making == "taylor",
@@ -151,9 +151,9 @@ class ScheduleSpec:
             self.router,
             "only fitted takes one",
         )
-        right = f"only {' and '.join(MASKED)} take one, without a router"
+        right = f"only {' and '.join(TAKE_A_MASK)} take one, without a router"
         check(
-            self.mask is None or self.making in MASKED and self.router is None,
+            self.mask is None or self.making in TAKE_A_MASK and self.router is None,
             "mask",
             self.mask,
             right,
