@@ -6,7 +6,6 @@ from safetensors.torch import save_file
 
 from harmonica.errors import BadInput
 from harmonica.method import masks
-from harmonica.method import schedule as schedule_files
 from harmonica.method.card import card
 from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
@@ -52,7 +51,7 @@ def test_files_round_trip_without_loss_to_the_same_bytes(tmp_path, features):
     }.items():
         path = tmp_path / f"{name}.safetensors"
         made.save(path)
-        again = schedule_files.load(path)
+        again = Schedule.load(path)
         assert_same(again, made)
         again.save(tmp_path / "again.safetensors")
         assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
@@ -103,7 +102,7 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage):
     else:
         path.unlink()
     with pytest.raises(BadInput, match="schedule: .*s.safetensors"):
-        schedule_files.load(path)
+        Schedule.load(path)
 
 
 def test_a_folder_holds_the_schedule_and_a_card_that_says_what_it_is(tmp_path):

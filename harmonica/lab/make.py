@@ -21,8 +21,8 @@ from harmonica.lab.provenance import provenance
 from harmonica.lab.sampling import make_block
 from harmonica.lab.schedules import make_schedule, schedule_of
 from harmonica.method import masks, ranks
-from harmonica.method import router as routers
 from harmonica.method.precision import float32_products
+from harmonica.method.router import KINDS, Router
 from harmonica.method.train import train
 
 
@@ -124,7 +124,7 @@ def _router(spec, store, progress):
         logits, log = train(loaded, spec, store.state_path(spec), pair=pair, progress=progress)
     kinds = loaded.backbone.kinds
     about = {
-        **({} if kinds == routers.KINDS else {"kinds": kinds}),
+        **({} if kinds == KINDS else {"kinds": kinds}),
         "model": spec.model.label,
         "model_sha256": spec.model.sha256,
         "sampler": spec.sampler,
@@ -132,7 +132,7 @@ def _router(spec, store, progress):
         "training": json.loads(canonical(spec))["training"],
     }
     timesteps = tuple(samplers.load(spec.sampler).timesteps(spec.num_steps))
-    router = routers.Router(logits=logits, tau=config.tau, timesteps=timesteps, about=about)
+    router = Router(logits=logits, tau=config.tau, timesteps=timesteps, about=about)
     if ranks.is_first():
         router.save(store.router_path(spec))
     return {

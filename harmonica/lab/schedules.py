@@ -10,8 +10,7 @@ from harmonica.lab import estimates
 from harmonica.lab.ids import canonical
 from harmonica.lab.models import load_model
 from harmonica.method import masks
-from harmonica.method import router as routers
-from harmonica.method import schedule as schedule_files
+from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
 from harmonica.search import baselines
 from harmonica.search.predict import fit
@@ -77,9 +76,9 @@ def _too_large(spec, device):
 def _mask(spec, store, walk):
     """The mask (T, N) whose skipped entries are predicted: a router's, a schedule's or FORA's."""
     if spec.router:
-        return routers.load(store.router_path(spec.router)).keep(spec.cur_percent)
+        return Router.load(store.router_path(spec.router)).keep(spec.cur_percent)
     if spec.mask:
-        return schedule_files.load(store.schedule_path(spec.mask)).keep
+        return Schedule.load(store.schedule_path(spec.mask)).keep
     return masks.fora(spec.num_steps, walk.num_blocks, spec.interval)
 
 
@@ -133,7 +132,7 @@ def schedule_of(run, store, num_blocks):
 
 def _made(run, store, num_blocks):
     path = store.schedule_path(run.made)
-    schedule = schedule_files.load(path)
+    schedule = Schedule.load(path)
     _check_shape("schedule", path, schedule.keep.shape, run, num_blocks)
     _check_model(path, schedule.about, run.made, store)
     return schedule
@@ -145,7 +144,7 @@ def _router(run, store, num_blocks):
         router = formats.read(path, tau=run.published.tau)
     else:
         path = store.router_path(run.router)
-        router = routers.load(path)
+        router = Router.load(path)
         _check_model(path, router.about, run.router, store)
     _check_shape("router", path, router.logits.shape, run, num_blocks)
     return router

@@ -129,6 +129,13 @@ class Router:
         about = {**self.about, "tau": self.tau, "timesteps": self.timesteps}
         write(path, {"logits": self.logits.contiguous()}, about)
 
+    @classmethod
+    def load(cls, path):
+        """Read a file of `save`. BadInput where it is missing, cut off or something else."""
+        with reading(path, "router") as (tensors, about, timesteps):
+            tau = about.pop("tau")
+            return cls(logits=tensors["logits"], tau=tau, timesteps=timesteps, about=about)
+
     def save_pretrained(self, folder):
         """Save as folder/router.safetensors. `hf upload ID folder` publishes it on the hub."""
         self.save(Path(folder) / FILE)
@@ -136,14 +143,7 @@ class Router:
     @classmethod
     def from_pretrained(cls, source, *, revision=None):
         """The router of a folder or of a hub repository. BadInput where there is none."""
-        return load(pretrained_file(source, FILE, "router", revision))
-
-
-def load(path):
-    """Read a file of Router.save. BadInput where it is missing, cut off or something else."""
-    with reading(path, "router") as (tensors, about, timesteps):
-        tau = about.pop("tau")
-        return Router(logits=tensors["logits"], tau=tau, timesteps=timesteps, about=about)
+        return cls.load(pretrained_file(source, FILE, "router", revision))
 
 
 def from_keep(keep, **fields):

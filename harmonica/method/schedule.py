@@ -131,6 +131,13 @@ class Schedule:
             tensors[f"weights.{i}"] = torch.stack([self.weights[s, i].cpu() for s in steps])
         write(path, tensors, {**self.about, "timesteps": self.timesteps})
 
+    @classmethod
+    def load(cls, path):
+        """Read a file of `save`. BadInput where it is missing, cut off or not a schedule."""
+        with reading(path, "schedule") as (tensors, about, timesteps):
+            weights = _by_entry(tensors)
+            return cls(keep=tensors["keep"], weights=weights, timesteps=timesteps, about=about)
+
     def save_pretrained(self, folder):
         """Save as folder/schedule.safetensors, with a model card. `hf upload ID folder` publishes
         the folder on the hub.
@@ -144,7 +151,7 @@ class Schedule:
     @classmethod
     def from_pretrained(cls, source, *, revision=None):
         """The schedule of a folder or of a hub repository. BadInput where there is none."""
-        return load(pretrained_file(source, FILE, "schedule", revision))
+        return cls.load(pretrained_file(source, FILE, "schedule", revision))
 
 
 def counted(about, num_blocks):
@@ -152,13 +159,6 @@ def counted(about, num_blocks):
     free = set(about.get("free", ()))
     units = about.get("units", ())
     return [i for i in range(num_blocks) if i >= len(units) or units[i] not in free]
-
-
-def load(path):
-    """Read a schedule. BadInput where the file is missing, cut off or not a schedule."""
-    with reading(path, "schedule") as (tensors, about, timesteps):
-        keep, weights = tensors["keep"], _by_entry(tensors)
-        return Schedule(keep=keep, weights=weights, timesteps=timesteps, about=about)
 
 
 def write(path, tensors, about):

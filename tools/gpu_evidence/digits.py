@@ -14,8 +14,8 @@ from harmonica.digits.manifest import manifest
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model, on_device
 from harmonica.method import masks
-from harmonica.method import router as routers
 from harmonica.method.precision import float32_products
+from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
 from harmonica.search.predict import fit
 from harmonica.search.search import Search
@@ -72,4 +72,4 @@ def on(device):
 def router():
     """The mask of the committed router."""
     (path,) = Path("results/routers").glob(ROUTERS)
-    return routers.load(path).keep(50)
+    return Router.load(path).keep(50)
