@@ -95,7 +95,7 @@ def _sample(run, store, progress=iter, shard=0, num_shards=1):
 
 def _compressed(spec, store, progress):
     loaded = load_model(spec.model.original)
-    path = store.compressed_path(spec)
+    path = store.file_path(spec)
     settings = spec.model.compression
     with float32_products("ieee"):
         compressed = transform.compress(loaded, settings, store.state_path(spec), progress)
@@ -134,7 +134,7 @@ def _router(spec, store, progress):
     timesteps = tuple(samplers.load(spec.sampler).timesteps(spec.num_steps))
     router = Router(logits=logits, tau=config.tau, timesteps=timesteps, about=about)
     if ranks.is_first():
-        router.save(store.router_path(spec))
+        router.save(store.file_path(spec))
     return {
         "metrics": {
             "cur_natural_percent": masks.cur_percent(router.keep()),
@@ -148,7 +148,7 @@ def _schedule(spec, store, progress):
     with float32_products("ieee"):
         schedule, metrics = make_schedule(spec, store, progress)
     if ranks.is_first():
-        schedule.save(store.schedule_path(spec))
+        schedule.save(store.file_path(spec))
     return {"metrics": metrics}
 
 

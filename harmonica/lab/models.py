@@ -17,7 +17,7 @@ def load_model(spec, precision=None, store=None):
     if spec.compression:
         from harmonica.compress.transform import restore
 
-        path = store.compressed_path(CompressedSpec(model=spec))
+        path = store.file_path(CompressedSpec(model=spec))
         return restore(load_model(spec.original, precision), path)
     if spec.scale == "clothes":
         loaded = load_base(spec, lambda part: reference.training_images(), features=None)

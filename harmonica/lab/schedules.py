@@ -76,9 +76,9 @@ def _too_large(spec, device):
 def _mask(spec, store, walk):
     """The mask (T, N) whose skipped entries are predicted: a router's, a schedule's or FORA's."""
     if spec.router:
-        return Router.load(store.router_path(spec.router)).keep(spec.cur_percent)
+        return Router.load(store.file_path(spec.router)).keep(spec.cur_percent)
     if spec.mask:
-        return Schedule.load(store.schedule_path(spec.mask)).keep
+        return Schedule.load(store.file_path(spec.mask)).keep
     return masks.fora(spec.num_steps, walk.num_blocks, spec.interval)
 
 
@@ -131,7 +131,7 @@ def schedule_of(run, store, num_blocks):
 
 
 def _made(run, store, num_blocks):
-    path = store.schedule_path(run.made)
+    path = store.file_path(run.made)
     schedule = Schedule.load(path)
     _check_shape("schedule", path, schedule.keep.shape, run, num_blocks)
     _check_model(path, schedule.about, run.made, store)
@@ -143,7 +143,7 @@ def _router(run, store, num_blocks):
         path = weights.checked_router(run.published.name, run.published.sha256)
         router = formats.read(path, tau=run.published.tau)
     else:
-        path = store.router_path(run.router)
+        path = store.file_path(run.router)
         router = Router.load(path)
         _check_model(path, router.about, run.router, store)
     _check_shape("router", path, router.logits.shape, run, num_blocks)

@@ -47,23 +47,10 @@ class Store:
         folders = [self.root / folder for folder in FOLDERS.values()]
         return [path for folder in folders for path in sorted(folder.glob("*.json"))]
 
-    def router_path(self, router):
-        return self.root / "routers" / f"{router.id}.safetensors"
-
-    def schedule_path(self, schedule):
-        return self.root / "schedules" / f"{schedule.id}.safetensors"
-
-    def compressed_path(self, compressed):
-        return self.root / "compressed" / f"{compressed.id}.safetensors"
-
     def file_path(self, artefact):
         """The file that a router, schedule or compressed model is kept in; None for other kinds."""
-        path_of = {
-            "router": self.router_path,
-            "schedule": self.schedule_path,
-            "compressed": self.compressed_path,
-        }.get(artefact.kind)
-        return path_of(artefact) if path_of else None
+        path = self.record_path(artefact).with_suffix(".safetensors")
+        return path if artefact.kind in ("router", "schedule", "compressed") else None
 
     def committed_path(self, artefact):
         """The file that is committed beside a record, or None. A compressed model's is too large:

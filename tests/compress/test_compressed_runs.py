@@ -67,7 +67,7 @@ def test_the_record_says_bits_size_and_compute(model, made):
     assert metrics["bits"] == "W4A8"
     assert metrics["block_macs"] == metrics["original_block_macs"]
     assert 3 < metrics["original_bytes"] / metrics["stored_bytes"] < 8
-    path = made.compressed_path(spec)
+    path = made.file_path(spec)
     assert path.stat().st_size - metrics["stored_bytes"] < 20_000  # names and settings
     path.write_bytes(path.read_bytes()[:100])
     assert made.finished(spec) is None and made.missing([spec]) == [spec]

@@ -49,13 +49,13 @@ def test_a_search_is_made_stored_and_followed(spec, tmp_path, predict):
     run = run_of(searched)
     for artefact in ids.with_needs([run]):
         record = make(artefact, store)
-    made = Schedule.load(store.schedule_path(searched))
+    made = Schedule.load(store.file_path(searched))
     assert made.cur_percent == 50 == record["cost"]["cur_percent"]
     assert bool(made.weights) == predict and made.about["model"] == searched.model.name
     assert make(searched, store)["metrics"]["error_held_back"] > 0
     again = Store(tmp_path / "again")
     make(searched, again)
-    assert store.schedule_path(searched).read_bytes() == again.schedule_path(searched).read_bytes()
+    assert store.file_path(searched).read_bytes() == again.file_path(searched).read_bytes()
     keep = ["".join(str(int(k)) for k in row) for row in made.keep.tolist()]
     assert record["keep"] == keep and record["metrics"]["x0_mse"] > 0
 
@@ -76,7 +76,7 @@ def test_predictions_of_another_schedules_mask(spec, tmp_path, making, fields):
     own = spec(making, cur_percent=50, mask=reuse, **fields)
     for artefact in ids.with_needs([own]):
         make(artefact, store)
-    made, mask = (Schedule.load(store.schedule_path(one)) for one in (own, reuse))
+    made, mask = (Schedule.load(store.file_path(one)) for one in (own, reuse))
     assert torch.equal(made.keep, mask.keep) and made.weights and not mask.weights
     assert own.method.startswith("search-") and own.id != spec(making, interval=2, **fields).id
 
@@ -94,9 +94,9 @@ def test_a_schedule_may_come_from_elsewhere_if_the_run_says_so(spec):
 def test_a_schedule_of_another_model_is_refused(spec, tmp_path):
     store, searched = Store(tmp_path), spec(cur_percent=50)
     make(searched, store)
-    made = Schedule.load(store.schedule_path(searched))
+    made = Schedule.load(store.file_path(searched))
     other = replace(made, about={**made.about, "model_sha256": "0"})
-    other.save(store.schedule_path(searched))
+    other.save(store.file_path(searched))
     with pytest.raises(BadInput, match="schedule: .* was made for model .* other weights"):
         schedule_of(run_of(searched), store, 4)
 

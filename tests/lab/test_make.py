@@ -257,7 +257,7 @@ def test_a_router_of_another_model_or_t_is_refused(
     store = Store(tmp_path)
     about = {"model": "other", "model_sha256": sha256 or specs["routed"].model.sha256}
     routers.Router(logits=torch.ones(num_steps, num_blocks), about=about).save(
-        store.router_path(specs["router"])
+        store.file_path(specs["router"])
     )
     with pytest.raises(BadInput, match=words):
         schedule_of(specs["routed"], store, 4)
@@ -295,7 +295,7 @@ def harmed(specs, made, tmp_path):
 def test_a_router_whose_file_is_lost_is_trained_again(specs, made, harmed, capsys, how):
     """Nothing else is missing; and a run that rests on it is made as if nothing had happened."""
     router, routed = specs["router"], specs["routed"]
-    store = harmed(made.router_path(router).relative_to(made.root), how)
+    store = harmed(made.file_path(router).relative_to(made.root), how)
     assert store.missing(list(specs.values())) == [router]
     store.record_path(routed).unlink()
     assert store.missing(list(specs.values())) == [router, routed]
@@ -304,7 +304,7 @@ def test_a_router_whose_file_is_lost_is_trained_again(specs, made, harmed, capsy
     assert (
         f"{router.id}: its router file is missing or damaged: made again" in capsys.readouterr().out
     )
-    assert store.router_path(router).read_bytes() == made.router_path(router).read_bytes()
+    assert store.file_path(router).read_bytes() == made.file_path(router).read_bytes()
     assert store.record(routed)["metrics"] == made.record(routed)["metrics"]
     assert store.missing(list(specs.values())) == []
 
