@@ -1,6 +1,7 @@
 """Loads the small base models by name and hash: backbone, conditioning, training images."""
 
 import hashlib
+from dataclasses import replace
 
 import torch
 from safetensors.torch import load
@@ -87,3 +88,11 @@ def _check_hash(spec, path, sha256):
 def classes(indices):
     """The class of each index: classes take turns."""
     return torch.as_tensor(indices) % data.NUM_CLASSES
+
+
+def on_device(loaded, device):
+    """Move a class-conditional model to a device -> Loaded."""
+    loaded.backbone.model.to(device)
+    return replace(
+        loaded, cond=lambda indices: loaded.cond(indices).to(device), device=torch.device(device)
+    )

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from harmonica import samplers
 from harmonica.digits.manifest import manifest
+from harmonica.digits.models import on_device
 from harmonica.lab.makings import ModelSpec
-from harmonica.lab.models import load_model, on_device
+from harmonica.lab.models import load_model
 from harmonica.method import masks
 from harmonica.method.precision import float32_products
 from harmonica.method.router import Router
