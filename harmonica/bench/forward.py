@@ -30,15 +30,8 @@ def rows(setting):
             if setting.cuda and batch in setting.compiled:
                 model = _compiled(case.backbone.model)
                 functions[COMPILED] = timing.waiting(lambda: case.theirs(model, x, t, cond))
-            count = timing.times_at_least(theirs)
-            counted = {
-                name: timing.repeated(function, count) for name, function in functions.items()
-            }
-            times = timing.compare(
-                timing.repeated(theirs, count), counted, min(setting.repeats, timing.MOST_REPEATS)
-            )
+            times = timing.compare_short(theirs, functions, setting.repeats)
             for backend, row in times.items():
-                row = timing.per_call(row, count)
                 yield (
                     {"model": case.name, "batch": batch, "backend": backend, **row},
                     None if backend == COMPILED else (functions[backend], 1, case.modules(backend)),
