@@ -19,7 +19,7 @@ from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.models import load_model
 from harmonica.lab.provenance import provenance
 from harmonica.lab.sampling import make_block
-from harmonica.lab.schedules import make_schedule, schedule_of
+from harmonica.lab.schedules import make_schedule, origin, schedule_of
 from harmonica.method import masks, ranks
 from harmonica.method.precision import float32_products
 from harmonica.method.router import KINDS, Router
@@ -125,10 +125,7 @@ def _router(spec, store, progress):
     kinds = loaded.backbone.kinds
     about = {
         **({} if kinds == KINDS else {"kinds": kinds}),
-        "model": spec.model.label,
-        "model_sha256": spec.model.sha256,
-        "sampler": spec.sampler,
-        "guidance": spec.guidance,
+        **origin(spec),
         "training": json.loads(canonical(spec))["training"],
     }
     timesteps = tuple(samplers.load(spec.sampler).timesteps(spec.num_steps))

@@ -1,6 +1,7 @@
 """How the schedule of a ScheduleSpec is made, and which schedule a run follows."""
 
 import json
+from dataclasses import replace
 
 import torch
 
@@ -32,20 +33,24 @@ def make_schedule(spec, store, progress=iter):
     walk = ModelWalk(loaded, samplers.load(spec.sampler), spec.num_steps, spec.guidance)
     schedule, metrics = WAYS[spec.making](spec, store, loaded, walk, progress)
     about = {
+        **origin(spec),
         "method": spec.method,
-        "model": spec.model.label,
-        "model_sha256": spec.model.sha256,
-        "sampler": spec.sampler,
-        "guidance": spec.guidance,
         "kinds": loaded.backbone.kinds,
         "made": json.loads(canonical(spec)),
         **metrics,
     }
-    timesteps = tuple(walk.timesteps)
-    described = Schedule(
-        keep=schedule.keep, weights=schedule.weights, timesteps=timesteps, about=about
-    )
+    described = replace(schedule, timesteps=tuple(walk.timesteps), about=about)
     return described, {"cur_percent": described.cur_percent, **metrics}
+
+
+def origin(spec):
+    """What a router or schedule says about the sampling that it was made for."""
+    return {
+        "model": spec.model.label,
+        "model_sha256": spec.model.sha256,
+        "sampler": spec.sampler,
+        "guidance": spec.guidance,
+    }
 
 
 def _search(spec, store, loaded, walk, progress):

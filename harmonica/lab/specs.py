@@ -75,11 +75,11 @@ class RunSpec:
             check(getattr(self, field) >= 1, field, getattr(self, field), "it must be at least 1")
         self._check_schedule()
         if self.router is not None:
-            self._check_router()
+            self._check_source("router", ("num_steps", "guidance"), ("model", "sampler"))
         right = "schedule 'made' needs a ScheduleSpec, and no other schedule takes one"
         check((self.schedule == "made") == (self.made is not None), "made", self.made, right)
         if self.made is not None:
-            self._check_made()
+            self._check_source("made", ("num_steps",), ("model", "sampler", "guidance"))
 
     def _check_schedule(self):
         routed = self.schedule == "router"
@@ -120,26 +120,16 @@ class RunSpec:
             f"the last step alone is a CUR of {100 / self.num_steps:g} %",
         )
 
-    def _check_router(self):
-        fields = ("num_steps", "guidance") + (() if self.transferred else ("model", "sampler"))
-        for field in fields:
-            check(
-                getattr(self.router, field) == getattr(self, field),
-                f"router's {field}",
-                getattr(self.router, field),
-                f"the run has {getattr(self, field)!r}",
-            )
-        same = (self.router.model, self.router.sampler) == (self.model, self.sampler)
-        right = "the router was trained for this very model and sampler"
-        check(not (self.transferred and same), "transferred", True, right)
-
-    def _check_made(self):
-        fields = ("model", "sampler", "guidance")
-        for field in ("num_steps", *(() if self.transferred else fields)):
-            value, made_value = getattr(self, field), getattr(self.made, field)
-            check(made_value == value, f"made's {field}", made_value, f"the run has {value!r}")
-        same = all(getattr(self.made, field) == getattr(self, field) for field in fields)
-        right = "the schedule was made for this very model, sampler and guidance"
+    def _check_source(self, source, always, if_not_transferred):
+        """source: "router" or "made". always, if_not_transferred: the fields in which it must be as
+        the run is; a transferred one differs in one of the latter.
+        """
+        made = getattr(self, source)
+        for field in (*always, *(() if self.transferred else if_not_transferred)):
+            value, right = getattr(made, field), f"the run has {getattr(self, field)!r}"
+            check(value == getattr(self, field), f"{source}'s {field}", value, right)
+        same = all(getattr(made, field) == getattr(self, field) for field in if_not_transferred)
+        right = f"leave it out: `{source}` was made for this very {', '.join(if_not_transferred)}"
         check(not (self.transferred and same), "transferred", True, right)
 
     @property
