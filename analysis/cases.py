@@ -20,6 +20,11 @@ class Case:
     def comparisons(self):
         return self.setting.compare(self.left, self.right)
 
+    @cached_property
+    def in_fid(self):
+        """The Comparison in FID to the data: the paper's measure, which no verdict counts."""
+        return self.setting.compare_in(self.left, self.right, "FID")
+
     @property
     def marks(self):
         return [comparison.mark for comparison in self.comparisons.values()]

@@ -10,7 +10,7 @@ from . import methods
 from .cases import cases, distinct, found_in
 from .compare import CARRYING, LOSES, OPEN, WINS, settings
 from .lossless import CRITERION, bounds, headings
-from .methods import UNCACHED
+from .methods import RANDOM, UNCACHED
 
 NOT_CLAIMED = "nothing is claimed"
 SPEEDS, SHOWN = "by MACs", "shown in"
@@ -106,17 +106,24 @@ def counts(compared, left):
     """In how many settings a method has the lower error, metric by metric, as a clause."""
     clauses = []
     for metric, name in CARRYING.items():
-        marks = Counter(
-            case.comparisons[metric].mark for case in compared if metric in case.comparisons
-        )
+        marks = [case.comparisons[metric].mark for case in compared if metric in case.comparisons]
         if marks:
-            others = {"higher": marks[LOSES], "open": marks[OPEN]}
-            beside = " and ".join(f"{word} in {count}" for word, count in others.items() if count)
-            clauses.append(
-                f"the lower {name} in {marks[WINS]} of {marks.total()} settings"
-                + (f" ({beside})" if beside else "")
-            )
+            clauses.append(_lower_in(name, marks))
     return f"{left} has {' and '.join(clauses)}"
+
+
+def _lower_in(name, marks):
+    counted = Counter(marks)
+    others = {"higher": counted[LOSES], "open": counted[OPEN]}
+    beside = " and ".join(f"{word} in {count}" for word, count in others.items() if count)
+    most = f"the lower {name} in {counted[WINS]} of {len(marks)} settings"
+    return most + (f" ({beside})" if beside else "")
+
+
+def by_fid(compared, left):
+    """What FID to the data says of Cases, as a sentence: the paper measures by it."""
+    lower = _lower_in("FID to the data", [case.in_fid.mark for case in compared if case.in_fid])
+    return f"By the paper's measure, which no verdict counts, {left} has {lower}"
 
 
 def why_not(groups):
@@ -148,7 +155,7 @@ def plain_wins(linked, title, learned=()):
     return Claim(
         title=title,
         verdict="somewhere" if won else "nowhere",
-        sentence=f"a plain baseline beats {' or '.join(learned) or 'a trained or searched one'} "
+        sentence=f"a plain baseline beats {' or '.join(learned) or 'a trained or searched method'} "
         f"in {marks.count(WINS)} of {len(marks)} comparisons of errors"
         + (f"; in {lower} more it is lower on average" if lower else ""),
         marks=marks,
@@ -158,11 +165,13 @@ def plain_wins(linked, title, learned=()):
 
 
 def _plain_pairs(linked, learned):
-    """(Setting, a plain baseline's line, another method's line, link) of all pairs."""
+    """(Setting, a plain baseline's line, another method's line, link) of all pairs. A random
+    schedule is no rival and left out.
+    """
     for setting, link in linked:
         plain = [name for name in setting.methods if methods.method(name).plain]
         others = [name for name in setting.methods if name not in plain]
-        for baseline, other in product(plain, others):
+        for baseline, other in product([name for name in plain if name != RANDOM], others):
             if other in learned or not learned:
                 yield setting, setting.methods[baseline], setting.methods[other], link
 

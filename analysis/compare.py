@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from experiments.rows import PAPERS_STEPS as PAPERS_FORM
+
 from . import methods
 from .intervals import interval, log_ratios
 from .methods import FEWER, FORA, RELEASED, UNCACHED
@@ -12,6 +14,7 @@ CARRYING = {"rFID": "rFID", "x0_mse": "x_0 error"}  # the metrics that carry com
 NEEDED = 3  # replicates below which no ordering is claimed
 ONE_SAMPLER = "DDIM"  # the usual one, which names leave out
 PUBLISHED = "Learning-to-Cache as published"  # released, or FORA where the two are the same
+PAPERS_STEPS = f"{FEWER}, {PAPERS_FORM}"  # where another row of them is nearer in compute
 WINS, LOSES, OPEN = "wins", "loses", "open"
 
 
@@ -54,11 +57,13 @@ class Setting:
     """The rows of a group that are compared with each other: those of one CUR, or all of them.
 
     methods: {name: records.Line}. cur: None where every row has its own CUR, from its scores.
+    papers_steps: the line of the paper's number of fewer steps, if another one is nearer in compute.
     """
 
     cur: float | None
     methods: dict
     uncached: object
+    papers_steps: object = None
 
     @property
     def place(self):
@@ -87,8 +92,8 @@ class Setting:
         """The records.Line of a method, or None. Learning-to-Cache as published reuses at every
         second step; at CUR 50 % it reuses all that it may there, which is FORA.
         """
-        if name == UNCACHED:
-            return self.uncached
+        if name in (UNCACHED, PAPERS_STEPS):
+            return self.uncached if name == UNCACHED else self.papers_steps
         if name != PUBLISHED:
             return self.methods.get(name)
         fora = self.methods.get(FORA)
@@ -99,10 +104,11 @@ class Setting:
         """{metric: Comparison} of two records.Line in the metrics that carry comparisons. A metric
         is left out where one of the lines does not have it, or where an error is zero.
         """
-        comparisons = {metric: self._compare(left, right, metric) for metric in CARRYING}
+        comparisons = {metric: self.compare_in(left, right, metric) for metric in CARRYING}
         return {metric: comparison for metric, comparison in comparisons.items() if comparison}
 
-    def _compare(self, left, right, metric):
+    def compare_in(self, left, right, metric):
+        """The Comparison in one metric, or None where `compare` leaves it out."""
         a, b = left.values[metric], right.values[metric]
         if a is None or b is None or not ((a > 0).all() and (b > 0).all()):
             return None
@@ -144,7 +150,11 @@ def _setting(group, cur, alone):
         by_name[FEWER] = min(
             fewer, key=lambda line: (abs(line.row.num_steps - equal), -line.row.num_steps)
         )
-    return Setting(cur=cur, uncached=uncached, methods=by_name)
+    others = [line for line in fewer if line is not by_name.get(FEWER)]
+    papers = [line for line in others if line.row.form == PAPERS_FORM]
+    return Setting(
+        cur=cur, uncached=uncached, methods=by_name, papers_steps=papers[0] if papers else None
+    )
 
 
 def _natural(line):

@@ -53,11 +53,13 @@ def block(name):
     """Document blocks of one published table; [] where its name is None."""
     if name is None:
         return []
+    read_off = any(column.endswith("_approx") for column in published(name)[0])
+    source = "Read off a plot of the paper" if read_off else "Transcribed from the paper's tables"
     return [
         ("heading", 2, "The paper's own numbers"),
         (
             "text",
-            "Transcribed from the paper's tables: other models, data and feature extractors than "
+            f"{source}: other models, data and feature extractors than "
             "above, so these numbers compare with each other, not with those measured here. "
             "Empty = not reported.",
         ),

@@ -13,21 +13,21 @@ import torch
 from diffusers import PixArtAlphaPipeline
 
 import harmonica
-from harmonica.method import router, schedules
+from harmonica.method import masks, router
 
 PIPELINE = Path(__file__).resolve().parent.parent / "harmonica/digits/weights/pixart-digits-s0"
 KINDS = ("attn", "cross", "mlp")  # the kinds of blocks in the columns, repeated for each layer
 T, N = 10, 12
 
 
-def masks():
+def three_masks():
     """{name: bool (T, N)}. Row 0 is the first step and must compute everything; True = compute."""
-    late = schedules.full(T, N)
+    late = masks.full(T, N)
     late[1 : 1 + T // 2] = False
 
-    no_cross = schedules.full(T, N)
+    no_cross = masks.full(T, N)
     no_cross[1:, KINDS.index("cross") :: len(KINDS)] = False
-    return {"FORA": schedules.fora(T, N, 2), "late steps": late, "no cross-attention": no_cross}
+    return {"FORA": masks.fora(T, N, 2), "late steps": late, "no cross-attention": no_cross}
 
 
 def sample(pipe):
@@ -49,12 +49,12 @@ def main():
     pipe.scheduler.set_timesteps(T)
     timesteps = tuple(pipe.scheduler.timesteps.tolist())  # those that the mask is made for
     uncached = sample(pipe)
-    for name, keep in masks().items():
+    for name, keep in three_masks().items():
         mask_router = router.from_keep(keep, timesteps=timesteps, about={"kinds": KINDS})
         # mask_router.save("mine.safetensors") keeps it
         with harmonica.apply_router(pipe, mask_router):
             error = (sample(pipe) - uncached).square().mean()
-        reused = schedules.cur_percent(keep)
+        reused = masks.cur_percent(keep)
         print(f"{name:20} {reused:.0f} % reused, mean squared difference {error:.2g}")
 
 

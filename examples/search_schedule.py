@@ -16,7 +16,7 @@ import torch
 from diffusers import PixArtAlphaPipeline
 
 import harmonica
-from harmonica.method import schedules
+from harmonica.method import masks
 
 PIPELINE = Path(__file__).resolve().parent.parent / "harmonica/digits/weights/pixart-digits-s0"
 PROMPTS = [f"a handwritten {digit}" for digit in "zero one two three four five six seven".split()]
@@ -45,12 +45,12 @@ def main(folder):
     pipe.set_progress_bar_config(disable=True)
     uncached = sample(pipe)
     fora = harmonica.Schedule(
-        keep=schedules.fora(STEPS, searched.num_blocks), timesteps=searched.timesteps
+        keep=masks.fora(STEPS, searched.num_blocks), timesteps=searched.timesteps
     )
     for name, schedule in {"FORA": fora, "searched": folder}.items():
         with harmonica.apply(pipe, schedule) as applied:
             error = (sample(pipe) - uncached).square().mean()
-        skipped = schedules.cur_percent(applied.keep)
+        skipped = masks.cur_percent(applied.keep)
         print(f"{name:10} {skipped:.0f} % skipped, mean squared difference {error:.2g}")
 
 

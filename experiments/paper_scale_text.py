@@ -2,7 +2,7 @@
 nothing is downloaded here.
 
 core: the rows that the paper prints, and our search at HarmoniCa's CUR. all: FORA in every block,
-and fewer steps at HarmoniCa's compute. Images are sampled as PixArt's own inference script does it:
+and fewer steps by HarmoniCa's CUR. Images are sampled as PixArt's own inference script does it:
 with its timesteps, null prompt, guided channels and float16 weights. How the paper trained these
 routers is not published; here SDT and IEPO as for DiT-XL/2, beta steered to the row's CUR.
 """
@@ -15,7 +15,7 @@ from harmonica.weights import published_sha256
 from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec
 
 from .paper_scale import Base, Budget, harmonica
-from .rows import SAMPLERS, Group
+from .rows import CURS_STEPS, SAMPLERS, Group
 
 GUIDANCE = 4.5
 PRECISION = "float16"  # of the weights; timesteps, guidance and samplers are in float32
@@ -96,5 +96,5 @@ def rows_of(base, setting, budget, rows="core", num_seeds=1):
         table_rows.append(group.learned("HarmoniCa", training, form="trained here"))
         table_rows += budget.searched(group, cur)
         if rows == "all":
-            table_rows.append(group.uncached(round(steps * (1 - cur / 100)), form="equal compute"))
+            table_rows.append(group.uncached(round(steps * (1 - cur / 100)), form=CURS_STEPS))
     return table_rows

@@ -19,6 +19,7 @@ SAMPLERS = {
     "sa-solver-pixart": "SA-Solver",
 }
 STOCHASTIC = ("iddpm", "sa-solver", "sa-solver-pixart")
+PAPERS_STEPS, CURS_STEPS = "the paper's number", "T (1 - CUR)"  # of two rows of fewer steps
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ HarmoniCa and our searches at the paper's CUR.
 
 from dataclasses import dataclass
 
-from .rows import SAMPLERS, Group
+from .rows import CURS_STEPS, PAPERS_STEPS, SAMPLERS, Group
 from .small_scale import HARMONICA, IMAGES, searched, training
 
 
@@ -30,7 +30,7 @@ BLOCKS = (
 
 def rows_of(block, *, scale, models, label, num_seeds, guidance=1.0):
     """All rows of one sampler. The paper's row of fewer steps computes more than HarmoniCa does, so
-    one at nearly equal compute stands beside it.
+    one of T (1 - CUR) steps, which computes less, stands beside it.
     """
     if guidance != 1.0:
         label = f"{label}, guidance {guidance:g}"
@@ -46,8 +46,8 @@ def rows_of(block, *, scale, models, label, num_seeds, guidance=1.0):
     )
     return [
         group.uncached(),
-        group.uncached(block.fewer_steps),
-        group.uncached(round(block.num_steps * (1 - block.cur_percent / 100)), "equal compute"),
+        group.uncached(block.fewer_steps, PAPERS_STEPS),
+        group.uncached(round(block.num_steps * (1 - block.cur_percent / 100)), CURS_STEPS),
         group.fora(),
         group.learned("HarmoniCa", training(scale, HARMONICA, block.cur_percent)),
         *searched(group, block.cur_percent),

@@ -10,12 +10,6 @@ import harmonica.search as folder
 
 # What users of a diffusers pipeline need. Imported only when first used, so that
 # `import harmonica` does not import torch.
-MODULES = {
-    "errors": "harmonica.errors",
-    "formats": "harmonica.weights.formats",
-    "router": "harmonica.method.router",
-    "schedules": "harmonica.method.schedules",
-}
 EXPORTS = {
     "apply": "harmonica.pipeline.apply",
     "remove": "harmonica.pipeline.apply",
@@ -29,8 +23,6 @@ EXPORTS = {
 
 
 def __getattr__(name):
-    if name in MODULES:
-        return import_module(MODULES[name])
     if name in EXPORTS:
         return getattr(import_module(EXPORTS[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harmonica.errors import check
-from harmonica.lab.shards import missing_blocks, num_blocks
+from harmonica.lab.store import num_blocks
 
 KIND = {"router": "train"}  # {kind of artefact: kind of job}; all others are "evaluate"
 
@@ -57,7 +57,7 @@ def _jobs_of_one(artefact, store, resources, jobs):
         shards = tuple(
             (shard, num_shards)
             for shard in range(num_shards)
-            if missing_blocks(artefact, store, shard, num_shards)
+            if store.missing_blocks(artefact, shard, num_shards)
         )
         if shards:
             # sampling does not need other runs: only the evaluation compares with them

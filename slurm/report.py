@@ -4,7 +4,6 @@ from harmonica.errors import BadInput
 from harmonica.files import read_json
 from harmonica.lab import estimates, words
 from harmonica.lab.needed import missing_files
-from harmonica.lab.shards import missing_blocks
 
 from .resources import KINDS
 from .work import failed_path
@@ -101,7 +100,7 @@ def states(artefacts, table, store, queue):
 
 def _state_of(artefact, live, by_id, store, queue):
     keys = [artefact.id]
-    if artefact.kind == "run" and missing_blocks(artefact, store):
+    if artefact.kind == "run" and store.missing_blocks(artefact):
         keys = [f"{artefact.id}.samples", artefact.id]
     if state := _state(keys, live, queue):
         return state

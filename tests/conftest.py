@@ -277,13 +277,13 @@ def tiny_loaded(tiny_dit, dtype):
     import torch
 
     from harmonica.digits.models import classes
-    from harmonica.method.model import Loaded
+    from harmonica.method.denoise import Loaded
 
     backbone = tiny_dit(dtype=dtype, channels=1, out_channels=1)
     images = (
         torch.randn(30, 1, 8, 8, generator=torch.Generator().manual_seed(2)).clamp(-1, 1).to(dtype)
     )
-    return Loaded(None, backbone, classes, 10, (images, torch.arange(30) % 10))
+    return Loaded(backbone, classes, 10, (images, torch.arange(30) % 10))
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ def test_all_computed_is_the_plain_forward_bit_for_bit(tiny_walk, tied, scale, d
     point = denoiser.begin(x)
     for forward in (denoiser.computed, denoiser.hard(torch.ones(5, 4, dtype=torch.bool))):
         with torch.no_grad():
-            batch = x.repeat(denoiser.halves, 1, 1, 1)
+            batch = x.repeat(denoiser.copies, 1, 1, 1)
             t = torch.full((len(batch),), denoiser.timesteps[0])
             out, cache = forward(0, batch, point.cache)
             plain = run_all(backbone, batch, t, denoiser.ctx)

@@ -5,7 +5,7 @@ activation needs to be kept for it.
 import pytest
 import torch
 
-from harmonica.lab.live import live_peak
+from harmonica.lab.memory import live_peak
 from harmonica.method import direct
 from harmonica.method.learner import Learner
 from harmonica.method.train import initial_logits

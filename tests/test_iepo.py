@@ -65,7 +65,7 @@ def test_cumulative_is_brute_force(tiny_walk, tiny_scores, setting, seed):
     brute = [(b - a).square().mean() for a, b in zip(chain, chain[1:])]
     got = iepo.cumulative(denoiser, x, scores, 0.1)
     assert got[0].isnan() and torch.equal(got[1:], torch.stack(brute))
-    assert len(chain[0]) == len(x) * denoiser.halves and (got[1:] > 0).all()
+    assert len(chain[0]) == len(x) * denoiser.copies and (got[1:] > 0).all()
 
 
 @pytest.mark.parametrize("measure", [iepo.leave_one_out, iepo.cumulative])

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harmonica.method import ltc, schedules
+from harmonica.method import ltc, masks
 from harmonica.method.denoise import Point
 from harmonica.method.router import Router
 from harmonica.samplers.singlestep import Singlestep
@@ -24,9 +24,9 @@ def test_the_released_form_with_every_trained_entry_reused_is_fora_at_interval_2
     """So at CUR 50 % there is nothing to learn: the table's row there is the all-pairs form."""
     logits = torch.full((num_steps, 6), 5.0)
     logits[ltc.trained_steps(num_steps, "released")] = -5.0
-    router, fora = Router(logits=logits), schedules.fora(num_steps, 6)
+    router, fora = Router(logits=logits), masks.fora(num_steps, 6)
     assert torch.equal(router.keep(), fora) and torch.equal(router.keep(50), fora)
-    assert schedules.cur_percent(fora) == 50
+    assert masks.cur_percent(fora) == 50
 
 
 @pytest.mark.parametrize("num_steps", [5, 7, 11])
@@ -67,8 +67,3 @@ def test_an_update_is_begun_where_the_samplers_is():
         begun = 2 * ((step - 1) // 2)
         expected = [(None, k) for k in range(begun, step)]
         assert seen == [("begin", begun), *expected, ("learn", step)]
-
-
-def test_an_unknown_form_is_named():
-    with pytest.raises(ValueError, match="ltc form: 'every' is not known"):
-        ltc.trained_steps(10, "every")

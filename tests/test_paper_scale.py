@@ -185,7 +185,7 @@ def test_a_run_is_evaluated_by_inception(rows, store, place, tmp_path):
         metrics["inception_sha256"] == run.images.inception.sha256
         and metrics["num_images"] == BUDGET.num_images
     )
-    assert other.router_path(run.router).read_bytes() == store.router_path(run.router).read_bytes()
+    assert other.file_path(run.router).read_bytes() == store.file_path(run.router).read_bytes()
     assert all(np.isfinite(metrics[name]) for name in TABLE1.measured)
 
 

@@ -29,7 +29,7 @@ import harmonica
 from harmonica.errors import BadInput
 from harmonica.fast.cudagraph import GraphPlan
 from harmonica.fast.plan import compile_mask
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.router import Router, from_keep
 from harmonica.pipeline import planned as pipeline
 from harmonica.pipeline.apply import find_applied
@@ -86,12 +86,12 @@ def blocks_of(pipe):
 
 def router_of(pipe, steps=T, keep=None):
     """By default every second step reuses everything."""
-    keep = schedules.fora(steps, blocks_of(pipe)) if keep is None else keep
+    keep = masks.fora(steps, blocks_of(pipe)) if keep is None else keep
     return from_keep(keep, timesteps=timesteps_of(pipe, steps))
 
 
 def everything(pipe, steps=T):
-    return router_of(pipe, steps, schedules.full(steps, blocks_of(pipe)))
+    return router_of(pipe, steps, masks.full(steps, blocks_of(pipe)))
 
 
 def attributes(pipe):
@@ -195,7 +195,7 @@ class TestEverythingKept:
 class TestReuse:
     @every_kind
     def test_a_reused_block_is_not_run_and_every_other_one_is(self, pipe):
-        keep = schedules.random(T, blocks_of(pipe), reused=T, seed=0)
+        keep = masks.random(T, blocks_of(pipe), reused=T, seed=0)
         calls = []
         for block in pipe.transformer.transformer_blocks:
             for module in (
@@ -277,7 +277,7 @@ class TestReuse:
 
     @every_kind
     def test_features_are_held_only_while_a_later_step_reuses_them(self, pipe):
-        keep = schedules.full(T, blocks_of(pipe))
+        keep = masks.full(T, blocks_of(pipe))
         keep[2, 0] = False
         filled = []
         with harmonica.apply_router(pipe, router_of(pipe, keep=keep)) as applied:
@@ -464,9 +464,7 @@ class TestRefusal:
     def test_of_another_number_of_blocks(self, pipe):
         before = attributes(pipe)
         with pytest.raises(BadInput, match="schedule: 'N = 5' is not possible; this .* has"):
-            harmonica.apply_router(
-                pipe, from_keep(schedules.fora(T, 5), timesteps=timesteps_of(pipe))
-            )
+            harmonica.apply_router(pipe, from_keep(masks.fora(T, 5), timesteps=timesteps_of(pipe)))
         assert attributes(pipe) == before
 
     @one_of_each

@@ -17,16 +17,16 @@ from torch.utils._pytree import tree_map_only
 from harmonica.errors import BadInput
 from harmonica.fast.cudagraph import GraphPlan
 from harmonica.fast.plan import compile_mask, follow
-from harmonica.method import denoise, schedules
+from harmonica.method import denoise, masks
 from harmonica.method.cache import predicted
 from harmonica.method.denoise import run_all
 from harmonica.samplers import DDIM
 
 MASKS = {
-    "full": schedules.full(5, 4),
-    "FORA": schedules.fora(5, 4),
-    "random": schedules.random(5, 4, 9, seed=1),
-    "alone": schedules.random(5, 4, 16, seed=0),
+    "full": masks.full(5, 4),
+    "FORA": masks.fora(5, 4),
+    "random": masks.random(5, 4, 9, seed=1),
+    "alone": masks.random(5, 4, 16, seed=0),
 }
 
 
@@ -207,7 +207,7 @@ def test_other_backends_agree_with_eager(tiny_walk, backend):
     denoiser, x, keep = (
         with_labels(denoiser, denoiser.backbone, [1, 2], device),
         x.to(device),
-        schedules.fora(3, 2),
+        masks.fora(3, 2),
     )
     plan = compile_mask(denoiser.backbone, keep, backend)
     expected, _ = walked(denoiser, x, planned(denoiser, keep))
@@ -250,7 +250,7 @@ def test_on_a_gpu_nothing_is_waited_for_and_no_devices_mix(
         if model == "dit"
         else tiny_pixart(dtype=torch.bfloat16, sizes=sizes)
     )
-    keep = schedules.random(5, backbone.num_blocks, 9, seed=1)
+    keep = masks.random(5, backbone.num_blocks, 9, seed=1)
     cond = torch.arange(2) if model == "dit" else tiny_prompts(2, dtype=torch.bfloat16, sizes=sizes)
 
     def on_gpu(tensor):
@@ -340,7 +340,7 @@ def test_a_plan_is_compiled_for_its_own_sizes(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
     for side in (2, 3, 4):
-        plan = compile_mask(Plain(), schedules.full(1, 4), "compile")
+        plan = compile_mask(Plain(), masks.full(1, 4), "compile")
         plan.step(
             0, torch.randn(1, 1, side, side), torch.full((1,), 3), torch.ones(1), plan.empty()
         )
@@ -395,7 +395,7 @@ def test_the_cache_is_in_the_models_dtype(tiny_walk):
 
 def test_what_a_step_computes_is_known_ahead(tiny_walk):
     plan = compile_mask(tiny_walk()[0].backbone, MASKS["random"])
-    assert [list(plan.row(step)) for step in range(5)] == MASKS["random"].tolist()
+    assert [list(row) for row in plan.rows] == MASKS["random"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_what_a_step_computes_is_known_ahead(tiny_walk):
             "fast",
             "backend: 'fast' is not possible; choose one of eager, compile, cudagraph",
         ),
-        (schedules.full(5, 6), "eager", "keep: .*it must be torch.bool \\(T, 4\\)"),
+        (masks.full(5, 6), "eager", "keep: .*it must be torch.bool \\(T, 4\\)"),
         (MASKS["full"].float(), "eager", "keep: .*it must be torch.bool"),
         (~MASKS["full"], "eager", "keep: .*nothing can be reused at the first step"),
     ],
@@ -495,7 +495,7 @@ def test_a_weight_of_one_is_reuse_bit_for_bit(tiny_walk):
 
 
 def test_two_features_are_held_only_where_a_prediction_needs_them(tiny_walk):
-    keep, (denoiser, x) = schedules.fora(5, 4), tiny_walk(dtype=torch.float32)
+    keep, (denoiser, x) = masks.fora(5, 4), tiny_walk(dtype=torch.float32)
     own = torch.ones(3, denoiser.backbone.model.inner_dim, dtype=torch.float16)
     _, caches = walked(
         denoiser, x, follow(denoiser, compile_mask(denoiser.backbone, keep, weights={(3, 1): own}))

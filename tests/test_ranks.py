@@ -178,7 +178,7 @@ def test_all_ranks_resume_from_the_state_that_the_first_one_saved(on_two_ranks, 
     on_two_ranks(make_it, spec, tmp_path)
     on_two_ranks(make_it, spec, tmp_path / "straight")
     resumed, straight = (Store(root) for root in (tmp_path, tmp_path / "straight"))
-    assert resumed.router_path(spec).read_bytes() == straight.router_path(spec).read_bytes()
+    assert resumed.file_path(spec).read_bytes() == straight.file_path(spec).read_bytes()
     assert resumed.record(spec)["log"] == straight.record(spec)["log"]
 
 

@@ -7,9 +7,8 @@ import torch
 from safetensors.torch import save_file
 
 from harmonica.errors import BadInput
-from harmonica.method import router as routers
-from harmonica.method import schedules
-from harmonica.method.router import Router
+from harmonica.method import masks
+from harmonica.method.router import Router, from_keep
 
 
 def random_router(num_steps=6, num_blocks=8, **fields):
@@ -48,8 +47,8 @@ def test_units_that_reach_nothing_are_skipped_and_do_not_count():
 
 
 def test_a_mask_becomes_a_router_with_that_mask():
-    keep = schedules.random(6, 8, 20, seed=0)
-    router = routers.from_keep(keep)
+    keep = masks.random(6, 8, 20, seed=0)
+    router = from_keep(keep)
     assert torch.equal(router.keep(), keep) and router.logits.abs().unique().tolist() == [5]
 
 
@@ -60,7 +59,7 @@ def test_files_round_trip_to_the_same_bytes(tmp_path):
     for file in files:
         router.save(file)
     assert len({file.read_bytes() for file in files}) == 1
-    again = routers.load(files[0])
+    again = Router.load(files[0])
     assert torch.equal(again.logits, router.logits) and again.logits.dtype == torch.float32
     assert (again.tau, again.timesteps, again.about) == (0.3, router.timesteps, about)
     assert [path.name for path in sorted(tmp_path.iterdir())] == [
@@ -114,26 +113,26 @@ def test_odd_fields_are_refused(fields, words):
 def test_files_with_odd_metadata_are_refused(tmp_path, about):
     save_file({"logits": torch.zeros(2, 2)}, tmp_path / "r.safetensors", {"about": about})
     with pytest.raises(BadInput):
-        routers.load(tmp_path / "r.safetensors")
+        Router.load(tmp_path / "r.safetensors")
 
 
 def test_files_without_logits_metadata_or_end_are_refused(tmp_path):
     path = tmp_path / "r.safetensors"
     with pytest.raises(BadInput, match="does not exist"):
-        routers.load(path)
+        Router.load(path)
     for tensors, metadata in (
         ({"other": torch.zeros(2, 2)}, {"about": "{}"}),
         ({"logits": torch.zeros(2, 2)}, None),
     ):
         save_file(tensors, path, metadata)
         with pytest.raises(BadInput, match="not a whole router file"):
-            routers.load(path)
+            Router.load(path)
     random_router().save(path)
     whole = path.read_bytes()
     for size in range(len(whole)):
         path.write_bytes(whole[:size])
         with pytest.raises(BadInput, match="not a whole router file"):
-            routers.load(path)
+            Router.load(path)
 
 
 class TestFolders:

@@ -5,8 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from harmonica.errors import BadInput
-from harmonica.method import schedule as schedule_files
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.card import card
 from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
@@ -24,7 +23,7 @@ def predicting(features=2, **fields):
     """A schedule of 5 x 3 whose skipped entries are predicted, but for one that reuses; block 2 has
     more channels.
     """
-    keep = schedules.fora(5, 3)
+    keep = masks.fora(5, 3)
     keep[1] = True
     generator = torch.Generator().manual_seed(0)
     weights = {
@@ -48,16 +47,16 @@ def assert_same(one, other):
 def test_files_round_trip_without_loss_to_the_same_bytes(tmp_path, features):
     for name, made in {
         "predicting": predicting(features, about=ABOUT),
-        "reusing": Schedule(keep=schedules.fora(5, 3)),
+        "reusing": Schedule(keep=masks.fora(5, 3)),
     }.items():
         path = tmp_path / f"{name}.safetensors"
         made.save(path)
-        again = schedule_files.load(path)
+        again = Schedule.load(path)
         assert_same(again, made)
         again.save(tmp_path / "again.safetensors")
         assert (tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
     assert predicting(features).features == features
-    assert Schedule(keep=schedules.fora(5, 3)).features == 1
+    assert Schedule(keep=masks.fora(5, 3)).features == 1
 
 
 @pytest.mark.parametrize(
@@ -82,7 +81,7 @@ def test_files_round_trip_without_loss_to_the_same_bytes(tmp_path, features):
 )
 def test_what_is_no_schedule_is_refused(change, words):
     with pytest.raises(BadInput, match=words):
-        Schedule(**{"keep": schedules.fora(5, 3), **change})
+        Schedule(**{"keep": masks.fora(5, 3), **change})
 
 
 @pytest.mark.parametrize("damage", ["cut", "router", "no weights", "no metadata", "text", "absent"])
@@ -94,16 +93,16 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage):
     elif damage == "router":
         Router(logits=torch.zeros(3, 2)).save(path)
     elif damage == "no weights":
-        tensors = {"keep": schedules.fora(5, 3), "predicted": ~schedules.fora(5, 3)}
+        tensors = {"keep": masks.fora(5, 3), "predicted": ~masks.fora(5, 3)}
         save_file(tensors, path, {"about": '{"timesteps": null}'})
     elif damage == "no metadata":
-        save_file({"keep": schedules.fora(5, 3)}, path)
+        save_file({"keep": masks.fora(5, 3)}, path)
     elif damage == "text":
         path.write_text("no tensors")
     else:
         path.unlink()
     with pytest.raises(BadInput, match="schedule: .*s.safetensors"):
-        schedule_files.load(path)
+        Schedule.load(path)
 
 
 def test_a_folder_holds_the_schedule_and_a_card_that_says_what_it_is(tmp_path):
@@ -122,7 +121,7 @@ def test_a_folder_holds_the_schedule_and_a_card_that_says_what_it_is(tmp_path):
 
 
 def test_the_card_says_predicted_only_of_what_is_predicted():
-    some, reusing = predicting(), Schedule(keep=schedules.fora(5, 3))
+    some, reusing = predicting(), Schedule(keep=masks.fora(5, 3))
     first = next(iter((~some.keep).nonzero().tolist()))
     weights = {**some.weights, tuple(first): next(iter(some.weights.values()))}
     all_of_it = Schedule(keep=some.keep, weights=weights)

@@ -14,7 +14,7 @@ from harmonica.digits.manifest import manifest
 from harmonica.errors import BadInput
 from harmonica.lab.makings import ModelSpec, RouterSpec
 from harmonica.lab.models import load_model
-from harmonica.method import iepo, ltc, schedules, seeds
+from harmonica.method import iepo, ltc, masks, seeds
 from harmonica.method.learner import Learner
 from harmonica.method.settings import LAMBDA_DISTANCES, RouterTraining
 from harmonica.method.train import Work, initial_logits, train
@@ -118,7 +118,7 @@ def test_training_reaches_a_wanted_cur(tiny_model, tmp_path, method, wanted):
         METHODS[method], num_steps=6, trajectories=100, cur_percent=wanted, adam_eps=1e-20
     )
     logits, log = train(tiny_model, setting, tmp_path / "none", save_every=1000)
-    natural = schedules.cur_percent(torch.sigmoid(logits) > 0.1)
+    natural = masks.cur_percent(torch.sigmoid(logits) > 0.1)
     assert natural == log[-1]["cur_percent"] and abs(natural - wanted) < 9  # two entries of 24
 
 
@@ -127,7 +127,7 @@ def test_harmonica_reaches_a_wanted_cur_on_a_trained_model(tmp_path):
     loaded = load_model(ModelSpec(name=name, sha256=manifest()[name]["sha256"], scale="digits"))
     setting = spec(METHODS["HarmoniCa"], trajectories=100, refresh=10, cur_percent=50)
     logits, _ = train(loaded, setting, tmp_path / "none", save_every=1000)
-    assert abs(schedules.cur_percent(torch.sigmoid(logits) > 0.1) - 50) < 8  # five entries of 64
+    assert abs(masks.cur_percent(torch.sigmoid(logits) > 0.1) - 50) < 8  # five entries of 64
 
 
 def test_a_given_beta_stays(tiny_model, tmp_path):
@@ -232,7 +232,7 @@ def test_the_released_form_trains_every_second_row(tiny_model, tmp_path):
             (logits != 5).any(dim=1).nonzero().flatten().tolist()
         )  # the others compute everything
         assert trained == ltc.trained_steps(num_steps, "released")
-        keep = schedules.lowest(torch.sigmoid(logits), 4 * len(trained))
+        keep = masks.lowest(torch.sigmoid(logits), 4 * len(trained))
         assert keep.tolist() == [[step not in trained] * 4 for step in range(num_steps)]
 
 
@@ -310,7 +310,6 @@ def test_learning_to_cache_sees_training_images_with_their_own_labels(tiny_model
         ({"checkpoint": True}, 0),
         ({"compile": True}, 1e-4),
         ({"lambda_forks": 3}, 1e-4),
-        ({"precision": "bfloat16"}, 0.1),
     ],
     ids=str,
 )

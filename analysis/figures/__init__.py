@@ -6,7 +6,7 @@ Every figure is written as PNG, for where the repository is browsed, and as PDF 
 
 from pathlib import Path
 
-from harmonica.lab.ids import words
+from harmonica.lab.ids import slug_of
 
 from . import curves, error, frontier, heat_maps, lambdas, points, samples, speedup, sweep
 
@@ -82,7 +82,7 @@ def frontier_name(table, suffix="png"):
 
 def file_name(group, figure, suffix="png"):
     """group: a records.Group, or any object with a group's name."""
-    return f"{words(group.name)}.{figure}.{suffix}"
+    return f"{slug_of(group.name)}.{figure}.{suffix}"
 
 
 def pictured(rows):

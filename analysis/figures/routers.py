@@ -28,7 +28,7 @@ class Trained:
 def of_run(root, run):
     """The Trained router of a run. BadInput where one of its files is missing or damaged."""
     store = Store(root)
-    tensors, about = _read(store.router_path(run.router), "router")
+    tensors, about = _read(store.file_path(run.router), "router")
     logits = tensors["logits"]
     trained, used = record(store, run.router), record(store, run)
     if trained is None or used is None:
@@ -57,7 +57,7 @@ def _read(path, kind):
 
 def searched_mask(root, run):
     """-> keep and predicted, bool (T, N), of a run whose schedule was searched."""
-    tensors, _ = _read(Store(root).schedule_path(run.made), "schedule")
+    tensors, _ = _read(Store(root).file_path(run.made), "schedule")
     return tensors["keep"], tensors.get("predicted", np.zeros_like(tensors["keep"]))
 
 

@@ -24,13 +24,12 @@ class Counts:
 
 
 @torch.no_grad()
-def count(backbone, cond, side=None):
+def count(backbone, cond):
     """Run one image through a backbone and count its MACs -> Counts.
 
-    cond: the conditioning of one image. side: height and width of x, by default sample_size. On the
-    meta device this takes no memory and no computation.
+    cond: the conditioning of one image. On the meta device this takes no memory and no computation.
     """
-    side = side or backbone.sample_size
+    side = backbone.sample_size
     weights = next(backbone.parameters())
     x = torch.zeros(1, backbone.in_channels, side, side, device=weights.device, dtype=weights.dtype)
     t = torch.zeros(1, device=weights.device)

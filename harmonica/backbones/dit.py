@@ -117,12 +117,10 @@ class DiT:
         # in float64 MKL's order of summation depends on the width, so the bits would differ
         if not plain or len(self.embedders) > 1 or self.model.dtype == torch.float64:
             return [self.start_at] * len(rows)
-        units = [
-            unit
-            for linear in linears
-            for six in [_chunks(linear, 6)]
-            for unit in (six[:3], six[3:])
-        ]
+        units = []
+        for linear in linears:
+            six = _chunks(linear, 6)
+            units += [six[:3], six[3:]]
         chunks = [gate for _, _, gate in units] + _chunks(self.model.proj_out_1, 2)
         chunks += [chunk for shift, scale, _ in units for chunk in (shift, scale)]
         weight, bias = (torch.cat(parts) for parts in zip(*chunks))

@@ -66,7 +66,7 @@ def from_official(weights, *, heads, sample_size=None):
             f"weights: tensor {missing} is missing; expected the names of an official DiT "
             "checkpoint"
         ) from None
-    _check_shapes(weights, to_official(model))
+    check_shapes(weights, to_official(model), "official DiT")
     model.load_state_dict(_renamed(weights, model), strict=True)
     return model
 
@@ -100,17 +100,15 @@ def to_official(model):
     return {name: value.detach().contiguous() for name, value in out.items()}
 
 
-def _check_shapes(weights, expected):
+def check_shapes(weights, expected, kind):
+    """ValueError naming a tensor that is missing, unexpected or of another shape. kind: of model."""
     for name in sorted(weights.keys() | expected.keys()):
-        shape, needed = (
-            tuple(tensors[name].shape) if name in tensors else None
-            for tensors in (weights, expected)
-        )
+        shape = tuple(weights[name].shape) if name in weights else "missing"
+        needed = tuple(expected[name].shape) if name in expected else "none"
         if shape != needed:
             raise ValueError(
-                f"weights: tensor {name!r} is {'missing' if shape is None else shape}; the "
-                "official DiT that the "
-                f"other tensors describe has {'none' if needed is None else needed}"
+                f"weights: tensor {name!r} is {shape}; the {kind} that the other tensors describe "
+                f"has {needed}"
             )
 
 

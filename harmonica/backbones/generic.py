@@ -18,11 +18,13 @@ last return zeros that take no memory. So a policy must change nothing before it
 import functools
 from contextlib import contextmanager
 
+import torch
 from torch.utils._pytree import tree_leaves
 
 from harmonica.backbones.branches import branches
 from harmonica.backbones.hooked import check_free, holds, replace, restore
 from harmonica.errors import BadInput
+from harmonica.method.cache import compute_all, mapped
 
 # Units whose output is (B, channels, H, W). Policies get their features with the channels last, as
 # those of all other units.
@@ -183,14 +185,6 @@ class Units:
         return self.checkpoint(block, *args, **kwargs)
 
 
-def mapped(function, *features):
-    """`function` applied to features: tensors, None, or tuples or lists of these."""
-    first = features[0]
-    if isinstance(first, (tuple, list)):
-        return type(first)(mapped(function, *parts) for parts in zip(*features))
-    return None if first is None else function(*features)
-
-
 class _Wanted(BaseException):
     """Ends the policy's call where a unit asks in advance and the policy wants it computed."""
 
@@ -210,3 +204,33 @@ def _form(leaf):
     if hasattr(leaf, "shape"):
         return leaf.shape, leaf.dtype, leaf.device
     return leaf if isinstance(leaf, (str, bool)) else None
+
+
+@torch.no_grad()
+def free_units(units, *args, **kwargs):
+    """The units of the last block whose features never reach the model's output; for example, in a
+    model with two streams, what the last block adds to the prompt's stream. Skipping them changes
+    nothing, so they do not count in a schedule's CUR.
+
+    Found by replacing each unit's feature by NaN, in one forward per unit after one that numbers
+    them all: if the feature is used, the output has NaN.
+    """
+    units.run(compute_all, *args, **kwargs)
+    last = [i for i, block in enumerate(units.blocks) if block == units.blocks[-1]]
+    kwargs = kwargs | {"return_dict": False}
+
+    def poisoned(unit):
+        def at(i, compute):
+            feature = compute()
+            return mapped(lambda tensor: tensor * torch.nan, feature) if i == unit else feature
+
+        return at
+
+    return frozenset(
+        unit for unit in last if not _has_nan(units.run(poisoned(unit), *args, **kwargs))
+    )
+
+
+def _has_nan(out):
+    tensors = (leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor))
+    return any(bool(tensor.isnan().any()) for tensor in tensors)

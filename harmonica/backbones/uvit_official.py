@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from harmonica.backbones.dit_official import check_shapes
 from harmonica.backbones.patches import convolved, from_patches
 
 MARK = "mid_block.attn.qkv.weight"  # a tensor that, among the published models, only a U-ViT has
@@ -193,14 +194,6 @@ def from_official(tensors, *, heads):
         ) from None
     with torch.device("meta"):
         model = UViTModel(shape)
-    expected = {name: value.shape for name, value in model.state_dict().items()}
-    for name in sorted(expected.keys() | tensors.keys()):
-        actual = tuple(tensors[name].shape) if name in tensors else "missing"
-        right = tuple(expected[name]) if name in expected else "none"
-        if actual != right:
-            raise ValueError(
-                f"weights: tensor {name!r} is {actual}; the U-ViT that the other tensors describe "
-                f"has {right}"
-            )
+    check_shapes(tensors, model.state_dict(), "U-ViT")
     model.load_state_dict({name: value.float() for name, value in tensors.items()}, assign=True)
     return model.eval()

@@ -25,7 +25,7 @@ from harmonica.bench.setting import Setting
 from harmonica.cli import command
 from harmonica.cli.command import Parser, out_folder, text, whole
 from harmonica.files import atomic, write_json
-from harmonica.lab.ids import words
+from harmonica.lab.ids import slug_of
 from harmonica.lab.memory import keep_freed
 from harmonica.lab.provenance import device_name, provenance
 
@@ -94,7 +94,7 @@ def bench(arguments):
         if slowest:
             profiles.append({"table": name, **slowest})
             print(f"  slowest: {line(profiles[-1])}", flush=True)
-    name = ".".join([words(device_name()), *(arguments.tables or ())])
+    name = ".".join([slug_of(device_name()), *(arguments.tables or ())])
     write_json(
         Path(arguments.out) / f"{name}.json",
         {

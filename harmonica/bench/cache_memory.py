@@ -15,8 +15,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from harmonica.bench import cases
 from harmonica.fast.plan import compile_mask, follow
-from harmonica.lab.live import live_peak
-from harmonica.method import schedules
+from harmonica.lab.memory import live_peak
+from harmonica.method import masks
 
 NUM_STEPS, CUR = 4, 50
 SHAPES = {
@@ -59,11 +59,11 @@ def _default(dtype):
 
 
 def _masks(num_blocks):
-    budget = schedules.budget(CUR, NUM_STEPS, num_blocks)
+    budget = masks.budget(CUR, NUM_STEPS, num_blocks)
     return {
-        "uncached": schedules.full(NUM_STEPS, num_blocks),
-        "FORA 2": schedules.fora(NUM_STEPS, num_blocks),
-        f"random CUR {CUR} %": schedules.random(NUM_STEPS, num_blocks, budget, 0),
+        "uncached": masks.full(NUM_STEPS, num_blocks),
+        "FORA 2": masks.fora(NUM_STEPS, num_blocks),
+        f"random CUR {CUR} %": masks.random(NUM_STEPS, num_blocks, budget, 0),
     }
 
 

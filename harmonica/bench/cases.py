@@ -16,7 +16,7 @@ from harmonica.backbones.dit_official import build
 from harmonica.backbones.pixart import PixArt, TextCond
 from harmonica.bench import timing
 from harmonica.fast.plan import follow
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.denoise import Denoiser
 from harmonica.method.schedule import Schedule
 
@@ -59,13 +59,13 @@ class Case:
         """
         blocks = self.backbone.num_blocks
         by_name = {
-            f"random CUR {cur:g} %": schedules.random(
-                self.num_steps, blocks, schedules.budget(cur, self.num_steps, blocks), 0
+            f"random CUR {cur:g} %": masks.random(
+                self.num_steps, blocks, masks.budget(cur, self.num_steps, blocks), 0
             )
             for cur in (25, 37.5, 50)
         }
         half = by_name["random CUR 50 %"]
-        by_name["FORA 2"] = schedules.fora(self.num_steps, blocks)
+        by_name["FORA 2"] = masks.fora(self.num_steps, blocks)
         by_name = {name: Schedule(keep=keep) for name, keep in by_name.items()}
         predicted = {"random CUR 50 %, predicted": self._predicted(half)}
         return by_name | predicted | (self.more or {})

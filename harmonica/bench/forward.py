@@ -8,7 +8,7 @@ from copy import deepcopy
 import torch
 
 from harmonica.bench import timing
-from harmonica.method import schedules
+from harmonica.method import masks
 
 COMPILED, MANY = "diffusers, compiled", 64
 
@@ -18,7 +18,7 @@ def rows(setting):
         for batch in batches:
             x, cond = case.noise(batch), case.cond(batch)
             t = torch.full((batch,), 500, device=x.device)
-            keep = schedules.full(1, case.backbone.num_blocks)
+            keep = masks.full(1, case.backbone.num_blocks)
             functions = {}
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)
@@ -30,15 +30,8 @@ def rows(setting):
             if setting.cuda and batch in setting.compiled:
                 model = _compiled(case.backbone.model)
                 functions[COMPILED] = timing.waiting(lambda: case.theirs(model, x, t, cond))
-            count = timing.times_at_least(theirs)
-            counted = {
-                name: timing.repeated(function, count) for name, function in functions.items()
-            }
-            times = timing.compare(
-                timing.repeated(theirs, count), counted, min(setting.repeats, timing.MOST_REPEATS)
-            )
+            times = timing.compare_short(theirs, functions, setting.repeats)
             for backend, row in times.items():
-                row = timing.per_call(row, count)
                 yield (
                     {"model": case.name, "batch": batch, "backend": backend, **row},
                     None if backend == COMPILED else (functions[backend], 1, case.modules(backend)),

@@ -23,7 +23,7 @@ from diffusers.models.cache_utils import CacheMixin
 import harmonica
 from harmonica.bench import timing
 from harmonica.bench.caches import caches
-from harmonica.digits.captions import caption
+from harmonica.digits.data import caption
 from harmonica.digits.manifest import folder
 from harmonica.lab.cost import interleaved
 

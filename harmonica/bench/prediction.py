@@ -70,15 +70,8 @@ def compared(steps, blocks, repeats):
     """A row: the times of a predicted and a computed step beside a reused one, and what they take
     more per block, from the ratios within a repeat.
     """
-    count = timing.times_at_least(steps["reused"])
-    functions = {name: timing.repeated(step, count) for name, step in steps.items()}
-    reused = functions.pop("reused")
-    times = {
-        name: timing.per_call(row, count)
-        for name, row in timing.compare(
-            reused, functions, min(repeats, timing.MOST_REPEATS)
-        ).items()
-    }
+    others = {name: steps[name] for name in ("predicted", "computed")}
+    times = timing.compare_short(steps["reused"], others, repeats)
     row, computed = times["predicted"], times["computed"]
     beyond = {
         name: 1000 * timed["reference_ms"] * (1 / timed["ratio"] - 1) / blocks

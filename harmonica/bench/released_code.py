@@ -17,7 +17,7 @@ from harmonica.backbones.dit_official import to_official
 from harmonica.bench import cases, timing
 from harmonica.errors import BadInput, check
 from harmonica.fast.plan import compile_mask, follow
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.denoise import Denoiser
 from harmonica.method.router import CLAMP, Router
 from harmonica.samplers import DDIM
@@ -52,7 +52,7 @@ def of(path):
 
 def rows(setting, models, diffusion):
     for case in [setting.digits, cases.dit_s2()] if not setting.cuda else [cases.dit_xl2()]:
-        case_keep = schedules.fora(case.num_steps, case.backbone.num_blocks)
+        case_keep = masks.fora(case.num_steps, case.backbone.num_blocks)
         for batch in BATCHES:
             theirs, images = _theirs(case, batch, case_keep, models, diffusion)
             for backend in [b for b in setting.backends if b != "compile"]:

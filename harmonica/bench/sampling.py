@@ -5,15 +5,15 @@ achieved: the measured speedup, divided by the theoretical one.
 from harmonica.backbones.counts import count
 from harmonica.bench import timing
 from harmonica.lab import cost
-from harmonica.method import schedules
+from harmonica.method import masks
 
 
 def rows(setting):
     for case, batches, compiled_batches in setting.sampling_cases():
-        halves = 1 if case.guidance == 1 else 2
+        copies = 1 if case.guidance == 1 else 2
         counts = count(case.backbone, case.cond(1))
         element_bytes = next(case.backbone.parameters()).element_size()
-        full = schedules.full(case.num_steps, case.backbone.num_blocks)
+        full = masks.full(case.num_steps, case.backbone.num_blocks)
         for batch in batches:
             by_name = case.schedules()
             plans = {
@@ -30,7 +30,7 @@ def rows(setting):
                 for name, row in times.items():
                     keep, weights = by_name[name].keep, by_name[name].weights
                     costs = cost.summary(
-                        counts, keep, case.num_steps, halves, element_bytes, weights
+                        counts, keep, case.num_steps, copies, element_bytes, weights
                     )
                     theoretical = costs["speedup_theoretical"]
                     yield (

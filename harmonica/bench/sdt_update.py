@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from harmonica.bench import timing
 from harmonica.fast.training import fast_pair
-from harmonica.lab.training_cost import peak_bytes, saved_tensors
+from harmonica.lab.memory import peak_bytes, saved_bytes
 from harmonica.method.learner import Learner
 from harmonica.method.router import CLAMP
 from harmonica.method.sdt import update_by
@@ -90,11 +90,3 @@ def _released(case, batch, point, logits):
             parameter.grad = None
 
     return update
-
-
-def saved_bytes(function):
-    """The bytes that autograd saves for the backward pass while `function` runs."""
-    saved = {}
-    with saved_tensors(saved):
-        function()
-    return sum(saved.values())

@@ -32,6 +32,16 @@ def compare(reference, functions, repeats):
     return {name: row(seconds[None], seconds[name]) for name in functions}
 
 
+def compare_short(reference, functions, repeats):
+    """As `compare`, for functions that are so short that one measurement makes several calls; the
+    times are those of one call.
+    """
+    count = _calls(reference)
+    functions = {name: _repeated(function, count) for name, function in functions.items()}
+    rows = compare(_repeated(reference, count), functions, min(repeats, MOST_REPEATS))
+    return {name: _per_call(row, count) for name, row in rows.items()}
+
+
 def row(reference, ours):
     """The medians in ms and the ratio of two functions. reference, ours: seconds of each repeat."""
     ms, iqr = quartiles([1000 * s for s in ours])
@@ -47,18 +57,18 @@ def row(reference, ours):
     }
 
 
-def times_at_least(function):
+def _calls(function):
     """How many calls of a function one measurement makes, so that it takes about AT_LEAST_MS."""
     function()
     seconds = interleaved({"": function}, 2)[""]
     return max(1, round(AT_LEAST_MS / (1000 * min(seconds))))
 
 
-def repeated(function, count):
+def _repeated(function, count):
     return lambda: [function() for _ in range(count)]
 
 
-def per_call(row, count):
+def _per_call(row, count):
     """A row of `compare` with its times divided by `count`."""
     times = {
         key: [v / count for v in value] if isinstance(value, list) else value / count

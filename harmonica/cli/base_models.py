@@ -130,9 +130,9 @@ def _measured_by(out):
     or shipped.
     """
     from harmonica.clothes import reference
-    from harmonica.digits.manifest import CLOTHES
+    from harmonica.digits.manifest import SHIPPED_CLOTHES
 
-    return reference.is_whole(out) or reference.is_whole(CLOTHES)
+    return reference.is_whole(out) or reference.is_whole(SHIPPED_CLOTHES)
 
 
 def _make_reference(out, device):

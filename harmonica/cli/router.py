@@ -93,7 +93,7 @@ def figures(router, cur=None):
     only where the model is known.
     """
     from harmonica.lab.cost import mac_fraction
-    from harmonica.method.schedules import cur_percent
+    from harmonica.method.masks import cur_percent
 
     keep = router.schedule(cur).keep
     fraction = mac_fraction(str(router.about.get("model")), keep)

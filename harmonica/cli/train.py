@@ -158,8 +158,8 @@ def _print_cost(loaded, router, cost):
 
 
 def _print_result(arguments, trained, pipe):
+    from harmonica.method.masks import cur_percent
     from harmonica.method.schedule import counted
-    from harmonica.method.schedules import cur_percent
     from harmonica.pipeline.loading import SCHEDULERS
 
     out, cur = arguments.out, arguments.cur

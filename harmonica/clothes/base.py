@@ -6,7 +6,7 @@ from pathlib import Path
 
 from harmonica.clothes import data, judge, reference
 from harmonica.digits import base
-from harmonica.digits.scale import SmallScale
+from harmonica.digits.quality import SmallScale
 
 CLOTHES = SmallScale(
     load=data.load,

@@ -15,7 +15,7 @@ from safetensors.torch import save as save_weights
 
 from harmonica.clothes import data, judge
 from harmonica.digits.data import to_uint8
-from harmonica.digits.manifest import CLOTHES, folders
+from harmonica.digits.manifest import SHIPPED_CLOTHES, folders
 from harmonica.errors import check
 from harmonica.files import atomic
 
@@ -31,7 +31,7 @@ def folder():
     """The folder of these files: the one that HARMONICA_MODELS names, or the shipped one. BadInput
     where they have not been made.
     """
-    places = [place for place in (*folders(), CLOTHES) if is_whole(place)]
+    places = [place for place in (*folders(), SHIPPED_CLOTHES) if is_whole(place)]
     right = f"it holds no {JUDGED}; `make base-models SCALE=clothes` makes it"
     check(places, "clothes", str(folders()[-1]), right)
     return places[0]

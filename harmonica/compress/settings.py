@@ -99,9 +99,9 @@ class Quantisation:
 
     def forwards(self, tokens):
         """What making the model costs, in forwards of the base model for one image."""
-        halves = 1 if self.guidance == 1 else 2
+        copies = 1 if self.guidance == 1 else 2
         of_rounding = self.rounding.forwards(self.num_steps, tokens)
-        return halves * (self.images * self.num_steps + of_rounding)
+        return copies * (self.images * self.num_steps + of_rounding)
 
 
 @dataclass(frozen=True, kw_only=True)

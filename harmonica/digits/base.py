@@ -21,14 +21,12 @@ from tqdm import trange
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build, from_official, to_official
 from harmonica.digits import data
-from harmonica.digits.models import classes
-from harmonica.digits.quality import quality, sampled
-from harmonica.digits.scale import DIGITS
+from harmonica.digits.models import classes, on_device
+from harmonica.digits.quality import DIGITS, quality, sampled
 from harmonica.errors import check
-from harmonica.fast.backward import backward, captured
+from harmonica.fast.training import backward, captured
 from harmonica.files import atomic, load_state, save_state
-from harmonica.method.denoise import run_all
-from harmonica.method.model import Loaded
+from harmonica.method.denoise import Loaded, run_all
 from harmonica.method.precision import float32_products
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
@@ -79,10 +77,8 @@ def describe(content, config, scale=DIGITS, device="cpu"):
     """The manifest entry of trained weights (bytes of a safetensors file): hash, architecture,
     training, quality.
     """
-    model = from_official(load(content), heads=config.heads).to(device)
-    loaded = Loaded(
-        None, DiT(model), lambda i: classes(i).to(device), data.NUM_CLASSES, device=device
-    )
+    model = from_official(load(content), heads=config.heads)
+    loaded = on_device(Loaded(DiT(model), classes, data.NUM_CLASSES), device)
     return {
         "sha256": hashlib.sha256(content).hexdigest(),
         "heads": config.heads,

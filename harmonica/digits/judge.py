@@ -19,7 +19,7 @@ from harmonica.digits import data
 
 EPOCHS, BATCH, PEAK_LR, WEIGHT_DECAY, LABEL_SMOOTHING = 12, 32, 5e-3, 0.01, 0.05
 SPATIAL_CHANNELS = 7  # as many as sFID uses of Inception's spatial features
-SHIPPED = Path(__file__).parent / "weights" / "judge.safetensors"
+WEIGHTS = Path(__file__).parent / "weights" / "judge.safetensors"  # the shipped judge's
 
 
 class Judge(nn.Module):
@@ -96,7 +96,7 @@ def _shipped():
     return load()
 
 
-def load(path=SHIPPED):
+def load(path=WEIGHTS):
     """The judge with the state dict at `path` (safetensors; default: the shipped one), float32, in
     eval(), frozen.
     """
@@ -107,7 +107,7 @@ def restored(model, path):
     """Load the state dict at `path` into `model`, a judge -> it, in eval(), frozen."""
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f"no judge weights at {path}: the repository ships them as {SHIPPED.name}"
+            f"no judge weights at {path}: the repository ships them as {WEIGHTS.name}"
         )
     model.load_state_dict(load_file(path))
     return model.eval().requires_grad_(False)

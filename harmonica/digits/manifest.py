@@ -11,12 +11,12 @@ from pathlib import Path
 from harmonica.errors import BadInput
 
 SHIPPED = Path(__file__).parent / "weights"
-CLOTHES = SHIPPED.parents[1] / "clothes" / "weights"
+SHIPPED_CLOTHES = SHIPPED.parents[1] / "clothes" / "weights"
 
 
 def folders():
     path = os.environ.get("HARMONICA_MODELS")
-    return [Path(path)] if path else [SHIPPED, CLOTHES]
+    return [Path(path)] if path else [SHIPPED, SHIPPED_CLOTHES]
 
 
 def folder(name):

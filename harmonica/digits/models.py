@@ -1,6 +1,7 @@
 """Loads the small base models by name and hash: backbone, conditioning, training images."""
 
 import hashlib
+from dataclasses import replace
 
 import torch
 from safetensors.torch import load
@@ -12,7 +13,7 @@ from harmonica.backbones.uvit_official import from_official as uvit_from_officia
 from harmonica.digits import data, judge
 from harmonica.digits.manifest import folder, manifest
 from harmonica.errors import BadInput
-from harmonica.method.model import Loaded
+from harmonica.method.denoise import Loaded
 
 
 def load_base(spec, images_of=data.load, features=judge.seen):
@@ -31,7 +32,7 @@ def load_base(spec, images_of=data.load, features=judge.seen):
     backbone = _backbone(spec, load(content), manifest()[spec.name])
     images, labels = images_of("train")
     of_data = torch.from_numpy(images), labels
-    return Loaded(spec, backbone, classes, data.NUM_CLASSES, of_data, features=features)
+    return Loaded(backbone, classes, data.NUM_CLASSES, of_data, features=features)
 
 
 def _backbone(spec, tensors, about):
@@ -49,32 +50,29 @@ def _load_pixart(spec):
 
     path = folder(spec.name) / spec.name
     _check_hash(spec, path, pixart_folder.folder_sha256(path))
-    return with_captions(spec, *pixart_folder.load(path))
+    return with_captions(*pixart_folder.load(path))
 
 
 @torch.no_grad()
-def with_captions(spec, transformer, text_encoder):
+def with_captions(transformer, text_encoder):
     """-> Loaded, whose conditioning goes through the captions; they are embedded once, here."""
     from harmonica.backbones.pixart import PixArt, TextCond
-    from harmonica.digits import captions, pixart_folder
+    from harmonica.digits import pixart_folder
 
-    ids, mask = pixart_folder.tokenize(
-        [captions.caption(k) for k in range(captions.NUM_CAPTIONS)] + [captions.EMPTY]
-    )
+    ids, mask = pixart_folder.tokenize(data.prompts())
     embeds = text_encoder(ids, attention_mask=mask).last_hidden_state
 
     def cond(indices):
-        k = torch.as_tensor(indices) % captions.NUM_CAPTIONS
+        k = torch.as_tensor(indices) % data.NUM_CAPTIONS
         return TextCond(embeds[k], mask[k], null_embeds=embeds[-1:], null_mask=mask[-1:])
 
     images, labels = data.load("train")
     # caption k names class k mod 10, so each image gets a caption that names its label
     of_image = torch.from_numpy(labels) + data.NUM_CLASSES * torch.arange(len(labels))
     return Loaded(
-        spec,
         PixArt(transformer),
         cond,
-        captions.NUM_CAPTIONS,
+        data.NUM_CAPTIONS,
         (torch.from_numpy(images), of_image),
     )
 
@@ -90,3 +88,11 @@ def _check_hash(spec, path, sha256):
 def classes(indices):
     """The class of each index: classes take turns."""
     return torch.as_tensor(indices) % data.NUM_CLASSES
+
+
+def on_device(loaded, device):
+    """Move a class-conditional model to a device -> Loaded."""
+    loaded.backbone.model.to(device)
+    return replace(
+        loaded, cond=lambda indices: loaded.cond(indices).to(device), device=torch.device(device)
+    )

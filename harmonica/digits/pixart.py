@@ -20,7 +20,7 @@ from diffusers import PixArtTransformer2DModel
 from torch import nn
 from transformers import T5Config, T5EncoderModel
 
-from harmonica.digits import captions, data
+from harmonica.digits import data
 from harmonica.digits.base import Training, fit
 from harmonica.digits.models import with_captions
 from harmonica.digits.pixart_folder import folder_sha256, load, save, tokenize
@@ -54,7 +54,7 @@ def make(name, settings, out):
     return name, {
         "sha256": folder_sha256(folder),
         "training": asdict(config),
-        "quality": quality(sampled(with_captions(None, *load(folder)))),
+        "quality": quality(sampled(with_captions(*load(folder)))),
         "wall_s": round(time.perf_counter() - begin),
     }
 
@@ -120,9 +120,7 @@ class Batches:
 
     def __init__(self, images, labels, config):
         self.images, self.labels, self.config = images, labels, config
-        self.tokens = tokenize(
-            [captions.caption(k) for k in range(captions.NUM_CAPTIONS)] + [captions.EMPTY]
-        )
+        self.tokens = tokenize(data.prompts())
 
     def draw(self, step):
         """-> x0 (B, 1, 8, 8), t (B,), eps as x0, ids and mask (B, bytes)."""
@@ -132,8 +130,8 @@ class Batches:
         eps = torch.from_numpy(
             rng.standard_normal((count, *self.images.shape[1:]), dtype=np.float32)
         )
-        k = self.labels[pick] + data.NUM_CLASSES * rng.integers(len(captions.TEMPLATES), size=count)
-        k[rng.random(count) < self.config.caption_dropout] = captions.NUM_CAPTIONS
+        k = self.labels[pick] + data.NUM_CLASSES * rng.integers(len(data.TEMPLATES), size=count)
+        k[rng.random(count) < self.config.caption_dropout] = data.NUM_CAPTIONS
         ids, mask = (tokens[k] for tokens in self.tokens)
         return self.images[pick], torch.from_numpy(t), eps, ids, mask
 

@@ -1,10 +1,16 @@
-"""Measures how good a small base model is, and whether it merely memorises its training images."""
+"""Measures how good a small base model is, and whether it merely memorises its training images.
+
+SmallScale holds what differs between the small scales; the rest of the code in this folder serves
+all of them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from harmonica.digits import data
-from harmonica.digits.scale import DIGITS
+from harmonica.digits import data, judge
 from harmonica.method import seeds
 from harmonica.method.denoise import Denoiser
 from harmonica.method.precision import float32_products
@@ -12,6 +18,33 @@ from harmonica.metrics import features, scores
 from harmonica.samplers import DDIM
 
 BATCH = 1000  # images that are sampled at once
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmallScale:
+    """load("train" | "test") -> images (n, 1, side, side) float32 in [-1, 1], labels (n,) int64 of
+    ten classes. judge() -> the classifier whose layers feed the metrics, frozen.
+
+    A base model's quality is measured on num_images samples, with num_steps of DDIM at this
+    guidance; the distance to the nearest training image on the first num_nearest of them.
+    """
+
+    load: Callable
+    judge: Callable
+    num_images: int
+    num_steps: int
+    guidance: float
+    num_nearest: int
+
+
+DIGITS = SmallScale(
+    load=data.load,
+    judge=judge.load,
+    num_images=1000,
+    num_steps=20,
+    guidance=1.0,
+    num_nearest=1000,
+)
 
 
 @torch.no_grad()

@@ -19,8 +19,7 @@ from harmonica.digits import base, data
 from harmonica.digits.models import classes
 from harmonica.digits.quality import quality, sampled
 from harmonica.files import atomic
-from harmonica.method.denoise import run_all
-from harmonica.method.model import Loaded
+from harmonica.method.denoise import Loaded, run_all
 from harmonica.samplers.singlestep import Singlestep, log_alphas
 
 
@@ -51,7 +50,7 @@ def make(name, settings, out, device="cpu"):
 def describe(content, config):
     """The manifest entry of trained weights (bytes of a safetensors file)."""
     backbone = UViT(from_official(load(content), heads=config.heads))
-    loaded = Loaded(None, backbone, classes, data.NUM_CLASSES)
+    loaded = Loaded(backbone, classes, data.NUM_CLASSES)
     return {
         "family": "uvit",
         "sha256": hashlib.sha256(content).hexdigest(),

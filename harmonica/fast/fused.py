@@ -26,7 +26,7 @@ def fused(backbone):
     """
     fused_backbone = copy.copy(backbone)
     if hasattr(backbone, "gated"):
-        fused_backbone.gated = partial(run, backbone.gated)
+        fused_backbone.gated = partial(run_compiled, backbone.gated)
 
     def through(h, c, at):
         return type(backbone).through(
@@ -41,10 +41,10 @@ def _unit(compute):
     function, args = compute.func, compute.args
     if hasattr(function, "__self__"):
         function, args = function.__func__, (function.__self__, *args)
-    return run(function, *args)
+    return run_compiled(function, *args)
 
 
-def run(function, *args):
+def run_compiled(function, *args):
     """function(*args), compiled for arguments of these shapes."""
     tensors = [tensor for tensor in tree_leaves(args) if isinstance(tensor, torch.Tensor)]
     key = (

@@ -18,7 +18,7 @@ import torch
 
 from harmonica.errors import check
 from harmonica.fast.cudagraph import GraphPlan
-from harmonica.fast.fused import fused, run
+from harmonica.fast.fused import fused, run_compiled
 from harmonica.fast.steps import Plan, compiled
 from harmonica.method.cache import predicted
 
@@ -57,7 +57,7 @@ def compile_mask(backbone, keep, backend="eager", weights=None):
             backend,
             "its kernels need a C compiler and there is none; install gcc or choose eager",
         )
-        return GraphPlan(fused(backbone), keep, weights, predict=partial(run, predicted))
+        return GraphPlan(fused(backbone), keep, weights, predict=partial(run_compiled, predicted))
     return Plan(backbone, keep, weights, compiled if backend == "compile" else None)
 
 

@@ -12,7 +12,6 @@ import types
 
 import torch
 
-from harmonica.fast.start import Times, starts
 from harmonica.method.cache import predicted
 
 COMPUTED, REUSED = 0, 1  # codes of a row's entries; code -k: predicted from k features
@@ -73,10 +72,6 @@ class Plan:
             for i, depth in enumerate(self.depths[step])
             if depth
         ]
-
-    def row(self, step):
-        """The keep row of a step: N bools."""
-        return self.rows[step]
 
     def empty(self):
         """The cache before the first step."""
@@ -180,6 +175,38 @@ def row_function(backbone, start, codes, held, predict):
         return backbone.through(*start(x, time, ctx), at), features
 
     return step
+
+
+def starts(backbone, rows):
+    """One start(x, time, ctx) per row of a keep mask, with the bits of the backbone's own start, for
+    weights that no longer change; `time` comes from Times. See harmonica.backbones: its `time` and
+    `starts` are optional.
+    """
+    if hasattr(backbone, "starts"):
+        return backbone.starts(rows)
+    return [backbone.start] * len(rows)
+
+
+class Times:
+    """The backbone's time(t), computed once per timestep, batch size and device."""
+
+    def __init__(self, backbone):
+        self.known = {}
+        self.of = getattr(backbone, "time", lambda t: t)
+
+    def __call__(self, timestep, count, device):
+        """time(t) for a timestep (a number) and a batch of `count`. For a backbone without `time`
+        just the tensor of timesteps, (count,).
+        """
+        key = timestep, count, device
+        if key not in self.known:
+            self.known[key] = self.at(torch.full((count,), timestep, device=device))
+        return self.known[key]
+
+    @torch.no_grad()
+    def at(self, t):
+        """time(t) of a tensor (B,), computed each time."""
+        return self.of(t)
 
 
 def compiled(function, **options):

@@ -1,9 +1,12 @@
-"""Faster functions for the `pair` argument of sdt.update_by: teacher and student of one step."""
+"""Training, faster: a router's (teacher and student of one step, the `pair` of sdt.update_by), and a
+base model's (forward and backward pass as one CUDA graph).
+"""
 
 from functools import partial
 
-from harmonica.fast.fused import fused, run
-from harmonica.fast.start import Times, starts
+from harmonica.fast.cudagraph import Capture, Static
+from harmonica.fast.fused import fused, run_compiled
+from harmonica.fast.steps import Times, starts
 from harmonica.method.cache import blended
 from harmonica.method.sdt import compare
 
@@ -19,7 +22,7 @@ def fast_pair(backbone, recompute=False, compile=False):
     blend = blended
     if compile:
         backbone = fused(backbone)
-        blend = partial(run, blend)
+        blend = partial(run_compiled, blend)
     (start,) = starts(backbone, [(True,) * backbone.num_blocks])
 
     def pair(x, timestep, ctx, r, cache):
@@ -29,6 +32,34 @@ def fast_pair(backbone, recompute=False, compile=False):
     return pair
 
 
-def training_pair(backbone, training):
-    """The fast pair that a RouterTraining asks for."""
-    return fast_pair(backbone, bool(training.checkpoint), bool(training.compile))
+def backward(loss, parameters):
+    """-> run(*batch), which computes loss(*batch), replaces the parameters' .grad by its gradients
+    and returns the loss, a detached scalar.
+    """
+
+    def run(*batch):
+        value = loss(*batch)
+        for parameter in parameters:
+            parameter.grad = None
+        value.backward()
+        return value.detach()
+
+    return run
+
+
+def captured(run, batch):
+    """Capture the `run` that `backward` returns as a CUDA graph -> a function like it: for a small
+    model the kernels take less time than their launches. batch: tensors on the GPU with the shapes
+    and dtypes of all later batches.
+
+    The next call overwrites the memory of the returned loss and of the gradients.
+    """
+    static = Static(batch)
+    replay, value = Capture()(lambda: run(*static.tree), batch[0].device)
+
+    def run_again(*batch):
+        static.fill(batch)
+        replay()
+        return value
+
+    return run_again

@@ -16,7 +16,7 @@ from harmonica.backbones.uvit import UViT
 from harmonica.backbones.uvit_official import Shape, UViTModel
 from harmonica.digits.manifest import manifest, side
 from harmonica.fast.steps import held_features
-from harmonica.method.schedules import cur_percent, full
+from harmonica.method.masks import cur_percent, full
 from harmonica.weights import catalogue
 
 DIT_XL = {"width": 1152, "depth": 28, "patch": 2, "heads": 16}
@@ -24,11 +24,11 @@ TOKENS = {"DiT-XL/2 256": 256, "DiT-XL/2 512": 1024}
 TOKENS |= {name: file.tokens for name, file in catalogue.PUBLISHED.items() if file.tokens}
 
 
-def macs(counts, keep, halves=1):
-    """Multiply-accumulates of making one image under mask keep (T, N). halves: 2 under guidance."""
+def macs(counts, keep, copies=1):
+    """Multiply-accumulates of making one image under mask keep (T, N). copies: 2 under guidance."""
     of_blocks = torch.tensor(counts.blocks, dtype=torch.float64)
     once = counts.prompt + len(keep) * counts.fixed
-    return int(halves * (once + float((keep.double() @ of_blocks).sum())))
+    return int(copies * (once + float((keep.double() @ of_blocks).sum())))
 
 
 def mac_fraction(model, keep):
@@ -116,14 +116,14 @@ def _of_pixart(model, training):
     return count(PixArt(transformer.to("meta")), cond)
 
 
-def summary(counts, keep, against, halves=1, element_bytes=4, weights=None, original=None):
+def summary(counts, keep, against, copies=1, element_bytes=4, weights=None, original=None):
     """The cost part of a record. against: number of steps of the uncached run that the speedup
     refers to. element_bytes: bytes of one number of a feature. weights: those of a Schedule, for
     predicted entries. original: of a compressed model, the Counts of the uncompressed one.
     """
-    uncached_macs = macs(original or counts, full(against, len(counts.blocks)), halves)
-    cached_macs = macs(counts, keep, halves)
-    elements = int(live_elements(counts, keep, weights).max()) * halves
+    uncached_macs = macs(original or counts, full(against, len(counts.blocks)), copies)
+    cached_macs = macs(counts, keep, copies)
+    elements = int(live_elements(counts, keep, weights).max()) * copies
     return {
         "macs": cached_macs,
         "cur_percent": cur_percent(keep),

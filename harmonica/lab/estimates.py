@@ -82,12 +82,12 @@ def _compressing_s(model, machine):
 def _making_s(spec, machine):
     """Seconds to make a schedule; a search may end earlier."""
     settings, steps = spec.settings, spec.num_steps
-    forwards = spec.forwards or settings.images * steps
+    forwards = settings.images * steps
     if spec.making == "search":
         forwards = settings.forwards(steps)
     if spec.making == "taylor":  # its weights follow from the mask
         forwards = 0
-    return _halves(spec) * forwards * _forward_s(spec.model, machine)
+    return _copies(spec) * forwards * _forward_s(spec.model, machine)
 
 
 def _forward_s(model, machine, precision=None):
@@ -103,7 +103,7 @@ def _sampling_s(run, machine):
         share = 1 - run.made.cur_percent / 100
     elif run.schedule in BETWEEN or interval:
         share = 1 - (1 - 1 / (interval or 2)) * (1 - BETWEEN.get(run.schedule, 0))
-    forwards = _halves(run) * run.num_steps * share
+    forwards = _copies(run) * run.num_steps * share
     precision = run.precision if machine is GPU else None
     return forwards * _forward_s(run.model, machine, precision)
 
@@ -117,9 +117,9 @@ def _decoding_s(run, machine):
 
 
 def _training_s(router, machine):
-    halves = 1 if router.training.walk == "ltc" else _halves(router)
+    copies = 1 if router.training.walk == "ltc" else _copies(router)
     forwards = training_forwards(router, machine.update, machine.overhead)
-    return halves * forwards * _forward_s(router.model, machine)
+    return copies * forwards * _forward_s(router.model, machine)
 
 
 def training_forwards(router, update=UPDATE, overhead=1.0):
@@ -135,7 +135,7 @@ def training_forwards(router, update=UPDATE, overhead=1.0):
     return forwards
 
 
-def _halves(artefact):
+def _copies(artefact):
     """How many samples the model computes for each image: two under guidance."""
     return 1 if artefact.guidance == 1 else 2
 
@@ -187,7 +187,7 @@ def search_bytes(schedule):
     share = settings.predict * schedule.cur_percent / 100
     walked = schedule.num_steps * blocks * (1 + share)
     graph = SAVED_PER_LAYER[False] * blocks / 2
-    batch = _halves(schedule) * settings.at_once(settings.images)
+    batch = _copies(schedule) * settings.at_once(settings.images)
     features = batch * tokens(schedule.model) * WIDTH * (walked + graph)
     return FLOAT_BYTES * (_parameters(schedule.model) + features)
 
@@ -197,10 +197,10 @@ def training_bytes(router, num_gpus=1):
     cache. What was counted of a DiT's two units per layer is taken for every two units of others.
     """
     t = router.training
-    halves = 1 if t.walk == "ltc" else _halves(router)
+    copies = 1 if t.walk == "ltc" else _copies(router)
     layers = _units(router.model) / 2
     per_layer = SAVED_PER_LAYER[t.checkpoint] + CACHE_PER_LAYER
-    activations = t.batch * halves / num_gpus * tokens(router.model) * WIDTH * layers * per_layer
+    activations = t.batch * copies / num_gpus * tokens(router.model) * WIDTH * layers * per_layer
     return FLOAT_BYTES * (_parameters(router.model) + activations)
 
 

@@ -12,7 +12,7 @@ from harmonica.clothes import reference as clothes
 from harmonica.digits import data, judge
 from harmonica.files import read_array
 from harmonica.lab.sampling import blocks_of, load_samples
-from harmonica.lab.shards import trajectory_path
+from harmonica.lab.store import trajectory_path
 from harmonica.metrics import adm, features, scores
 from harmonica.weights import extractors
 

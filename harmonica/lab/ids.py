@@ -38,7 +38,7 @@ def make_id(artefact, slug):
     return f"{slug}-{hashlib.sha256(canonical(artefact).encode()).hexdigest()[:8]}"
 
 
-def words(name):
+def slug_of(name):
     """The name of a group or device as part of a slug or file name."""
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 

@@ -4,14 +4,11 @@ process and one thread.
 
 import torch
 
-from harmonica import samplers
 from harmonica.fast.plan import compile_mask, follow
 from harmonica.lab import cost
 from harmonica.lab.models import load_model
+from harmonica.lab.sampling import denoiser_of, initial_noise, products_of
 from harmonica.lab.schedules import schedule_of
-from harmonica.method import seeds
-from harmonica.method.denoise import Denoiser
-from harmonica.method.precision import float32_products
 
 
 @torch.no_grad()
@@ -43,25 +40,16 @@ def _sampler_of(run, batch, store):
     """-> a function that generates one batch under the run's schedule."""
     loaded = load_model(run.model, run.precision, store)
     schedule, _ = schedule_of(run, store, loaded.backbone.num_blocks)
-    sampler = samplers.load(run.sampler)
-    x = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=range(batch)), loaded.shape).to(
-        loaded.device
-    )
-    denoiser = Denoiser(
-        loaded.backbone,
-        sampler,
-        sampler.timesteps(run.num_steps),
-        loaded.cond(range(batch)),
-        scale=run.guidance,
-        noise=lambda step: x,  # the same at every step: drawing noise is not timed
-    )
+    x = initial_noise(loaded, run, range(batch))
+    # the same noise at every step: drawing it is not timed
+    denoiser = denoiser_of(loaded, run, range(batch), lambda step: x)
     forward = follow(
         denoiser,
-        compile_mask(loaded.backbone, schedule.keep, run.backend or "eager", schedule.weights),
+        compile_mask(loaded.backbone, schedule.keep, weights=schedule.weights),
     )
 
     def sample():
-        with float32_products("tf32" if run.precision == "tf32" else "ieee"):
+        with products_of(run):
             denoiser.walk(denoiser.begin(x), forward)
         if x.is_cuda:
             torch.cuda.synchronize()

@@ -13,17 +13,16 @@ from harmonica.backbones.counts import count
 from harmonica.compress import transform
 from harmonica.compress.stored import num_bytes
 from harmonica.fast.plan import compile_mask
-from harmonica.fast.training import training_pair
+from harmonica.fast.training import fast_pair
 from harmonica.lab import cost
 from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.models import load_model
 from harmonica.lab.provenance import provenance
 from harmonica.lab.sampling import make_block
-from harmonica.lab.schedules import make_schedule, schedule_of
-from harmonica.lab.shards import missing_blocks
-from harmonica.method import ranks, schedules
-from harmonica.method import router as routers
+from harmonica.lab.schedules import make_schedule, origin, schedule_of
+from harmonica.method import masks, ranks
 from harmonica.method.precision import float32_products
+from harmonica.method.router import KINDS, Router
 from harmonica.method.train import train
 
 
@@ -80,7 +79,7 @@ def make_shard(run, store, shard, num_shards, progress=iter):
     Any number of shards gives the same bytes, and shards of different divisions may be mixed.
     """
     with store.lock(f"{run.id}-shard-{shard}-of-{num_shards}"):
-        if missing_blocks(run, store, shard, num_shards):
+        if store.missing_blocks(run, shard, num_shards):
             _sample(run, store, progress, shard, num_shards)
 
 
@@ -88,15 +87,15 @@ def _sample(run, store, progress=iter, shard=0, num_shards=1):
     """Sample what is missing of a run or shard -> its model, schedule and natural CUR."""
     loaded = load_model(run.model, run.precision, store)
     schedule, natural = schedule_of(run, store, loaded.backbone.num_blocks)
-    plan = compile_mask(loaded.backbone, schedule.keep, run.backend or "eager", schedule.weights)
-    for block in progress(missing_blocks(run, store, shard, num_shards)):
+    plan = compile_mask(loaded.backbone, schedule.keep, weights=schedule.weights)
+    for block in progress(store.missing_blocks(run, shard, num_shards)):
         make_block(loaded, run, plan, block, store.samples(run))
     return loaded, schedule, natural
 
 
 def _compressed(spec, store, progress):
     loaded = load_model(spec.model.original)
-    path = store.compressed_path(spec)
+    path = store.file_path(spec)
     settings = spec.model.compression
     with float32_products("ieee"):
         compressed = transform.compress(loaded, settings, store.state_path(spec), progress)
@@ -119,26 +118,23 @@ def _counted(loaded):
 
 
 def _router(spec, store, progress):
-    loaded = load_model(spec.model, store=store)
+    loaded, config = load_model(spec.model, store=store), spec.training
     with float32_products("ieee"):
-        pair = training_pair(loaded.backbone, spec.training)
+        pair = fast_pair(loaded.backbone, config.checkpoint, config.compile)
         logits, log = train(loaded, spec, store.state_path(spec), pair=pair, progress=progress)
     kinds = loaded.backbone.kinds
     about = {
-        **({} if kinds == routers.KINDS else {"kinds": kinds}),
-        "model": spec.model.label,
-        "model_sha256": spec.model.sha256,
-        "sampler": spec.sampler,
-        "guidance": spec.guidance,
+        **({} if kinds == KINDS else {"kinds": kinds}),
+        **origin(spec),
         "training": json.loads(canonical(spec))["training"],
     }
     timesteps = tuple(samplers.load(spec.sampler).timesteps(spec.num_steps))
-    router = routers.Router(logits=logits, tau=spec.training.tau, timesteps=timesteps, about=about)
+    router = Router(logits=logits, tau=config.tau, timesteps=timesteps, about=about)
     if ranks.is_first():
-        router.save(store.router_path(spec))
+        router.save(store.file_path(spec))
     return {
         "metrics": {
-            "cur_natural_percent": schedules.cur_percent(router.keep()),
+            "cur_natural_percent": masks.cur_percent(router.keep()),
             "beta": log[-1]["beta"],
         },
         "log": log,
@@ -149,20 +145,20 @@ def _schedule(spec, store, progress):
     with float32_products("ieee"):
         schedule, metrics = make_schedule(spec, store, progress)
     if ranks.is_first():
-        schedule.save(store.schedule_path(spec))
+        schedule.save(store.file_path(spec))
     return {"metrics": metrics}
 
 
 def _run(run, store, progress):
     loaded, schedule, natural = _sample(run, store, progress)
-    halves = 1 if run.guidance == 1 else 2
+    copies = 1 if run.guidance == 1 else 2
     counts = _counted(loaded)
     original = None
     if run.model.compression:
         original = _counted(load_model(run.model.original, run.precision))
     element_bytes = next(loaded.backbone.parameters()).element_size()
     spent = cost.summary(
-        counts, schedule.keep, run.against, halves, element_bytes, schedule.weights, original
+        counts, schedule.keep, run.against, copies, element_bytes, schedule.weights, original
     )
     if run.noise == "reference":
         return {"metrics": {"num_images": run.num_images}, "cost": spent}

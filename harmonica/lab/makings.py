@@ -25,8 +25,8 @@ SAMPLERS = (
     "dpm++-pixart",
     "sa-solver-pixart",
 )
-MAKINGS = ("search", "fitted", "taylor", "smoothcache", "evolution")
-MASKED = ("fitted", "taylor")  # they take another method's mask and predict what it skips
+MAKINGS = ("search", "fitted", "taylor", "smoothcache")
+TAKE_A_MASK = ("fitted", "taylor")  # another method's, and predict what it skips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,13 +110,11 @@ class RouterSpec:
 class ScheduleSpec:
     """A schedule for this model, sampler and number of steps that is not simply a router's.
 
-    making search minimises the image error; exactly cur_percent of the entries are skipped, or with
-    `by_macs` that share of the blocks' multiply-accumulates. smoothcache and evolution also skip
-    cur_percent. fitted and taylor take a mask and predict the skipped entries: FORA's mask at
-    `interval`, another schedule's (`mask`) or, fitted alone, a router's at cur_percent. fitted fits
-    the weights, taylor has those of Taylor's formula of `order`.
+    making search minimises the image error and skips exactly cur_percent of the entries; smoothcache
+    skips nearly as many. fitted and taylor take a mask and predict the skipped entries: FORA's mask
+    at `interval`, another schedule's (`mask`) or, fitted alone, a router's at cur_percent. fitted
+    fits the weights, taylor has those of Taylor's formula of `order`.
     settings: how much making it may compute, whether a search predicts skipped blocks, its seed.
-    forwards: the budget of an evolution, in forwards of one image.
     """
 
     model: ModelSpec
@@ -125,12 +123,10 @@ class ScheduleSpec:
     guidance: float = 1.0
     making: str
     cur_percent: float | None = None
-    by_macs: bool = False
     interval: int | None = None
     order: int | None = None
     router: RouterSpec | None = None
     mask: "ScheduleSpec | None" = None
-    forwards: int | None = None
     settings: Settings
 
     kind = "schedule"
@@ -138,11 +134,10 @@ class ScheduleSpec:
     def __post_init__(self):
         check_sampling(self, least=2)
         check_choice(self, "making", MAKINGS)
-        of_fora = self.making in MASKED and self.router is None and self.mask is None
+        of_fora = self.making in TAKE_A_MASK and self.router is None and self.mask is None
         needed_of = {
             "interval": of_fora,
             "order": self.making == "taylor",
-            "forwards": self.making == "evolution",
             "cur_percent": not of_fora,
         }
         for field, needed in needed_of.items():
@@ -156,9 +151,9 @@ class ScheduleSpec:
             self.router,
             "only fitted takes one",
         )
-        right = f"only {' and '.join(MASKED)} take one, without a router"
+        right = f"only {' and '.join(TAKE_A_MASK)} take one, without a router"
         check(
-            self.mask is None or self.making in MASKED and self.router is None,
+            self.mask is None or self.making in TAKE_A_MASK and self.router is None,
             "mask",
             self.mask,
             right,
@@ -174,7 +169,7 @@ class ScheduleSpec:
         base += self.mask.method if self.mask else ""
         making = f"taylor{self.order}" if self.order else self.making
         predicted = "-predicted" * (self.making == "search" and self.settings.predict)
-        return f"{base}-{making}".strip("-") + predicted + "-macs" * self.by_macs
+        return f"{base}-{making}".strip("-") + predicted
 
     @property
     def id(self):

@@ -1,11 +1,9 @@
 """Loads the model of a ModelSpec, at any scale."""
 
-from dataclasses import replace
-
 import torch
 
 from harmonica.clothes import reference
-from harmonica.digits.models import load_base
+from harmonica.digits.models import load_base, on_device
 from harmonica.lab.makings import CompressedSpec
 
 
@@ -17,7 +15,7 @@ def load_model(spec, precision=None, store=None):
     if spec.compression:
         from harmonica.compress.transform import restore
 
-        path = store.compressed_path(CompressedSpec(model=spec))
+        path = store.file_path(CompressedSpec(model=spec))
         return restore(load_model(spec.original, precision), path)
     if spec.scale == "clothes":
         loaded = load_base(spec, lambda part: reference.training_images(), features=None)
@@ -27,11 +25,3 @@ def load_model(spec, precision=None, store=None):
     from harmonica.weights import dit  # diffusers' pipelines take seconds to import
 
     return dit.load(spec, precision)
-
-
-def on_device(loaded, device):
-    """Move a class-conditional model to a device -> Loaded."""
-    loaded.backbone.model.to(device)
-    return replace(
-        loaded, cond=lambda indices: loaded.cond(indices).to(device), device=torch.device(device)
-    )

@@ -13,7 +13,7 @@ from harmonica import samplers
 from harmonica.errors import BadInput
 from harmonica.fast.plan import follow
 from harmonica.files import read_array, save_array
-from harmonica.lab.shards import block_path, trajectory_path
+from harmonica.lab.store import block_path, trajectory_path
 from harmonica.method import seeds
 from harmonica.method.denoise import Denoiser
 from harmonica.method.precision import float32_products
@@ -27,23 +27,28 @@ def sample_block(loaded, run, plan, block):
     first.
     """
     indices = range(block * run.batch, (block + 1) * run.batch)
-    sampler = samplers.load(run.sampler)
-    denoiser = Denoiser(
-        loaded.backbone,
-        sampler,
-        sampler.timesteps(run.num_steps),
-        loaded.cond(indices),
-        scale=run.guidance,
-        noise=seeds.step_noise(DOMAINS[run.noise], run.seed, indices=indices, shape=loaded.shape),
-    )
+    noise = seeds.step_noise(DOMAINS[run.noise], run.seed, indices=indices, shape=loaded.shape)
+    denoiser = denoiser_of(loaded, run, indices, noise)
     point = denoiser.begin(initial_noise(loaded, run, indices))
     forward = follow(denoiser, plan)
     images = [denoiser.images(point)]
-    with float32_products("tf32" if run.precision == "tf32" else "ieee"):
+    with products_of(run):
         while point.step < run.num_steps:
             point = denoiser.advance(point, forward)
             images.append(denoiser.images(point))
     return torch.stack(images)
+
+
+def denoiser_of(loaded, run, indices, noise):
+    """The Denoiser of a run's images with these indices. noise(step): of a stochastic sampler."""
+    sampler = samplers.load(run.sampler)
+    timesteps, cond = sampler.timesteps(run.num_steps), loaded.cond(indices)
+    return Denoiser(loaded.backbone, sampler, timesteps, cond, scale=run.guidance, noise=noise)
+
+
+def products_of(run):
+    """A context with the precision of a run's float32 products."""
+    return float32_products("tf32" if run.precision == "tf32" else "ieee")
 
 
 def initial_noise(loaded, run, indices):

@@ -1,19 +1,17 @@
 """How the schedule of a ScheduleSpec is made, and which schedule a run follows."""
 
 import json
+from dataclasses import replace
 
-import numpy as np
 import torch
 
 from harmonica import samplers, weights
-from harmonica.backbones.counts import count
 from harmonica.errors import BadInput
 from harmonica.lab import estimates
 from harmonica.lab.ids import canonical
 from harmonica.lab.models import load_model
-from harmonica.method import router as routers
-from harmonica.method import schedule as schedule_files
-from harmonica.method import schedules
+from harmonica.method import masks
+from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
 from harmonica.search import baselines
 from harmonica.search.predict import fit
@@ -22,10 +20,10 @@ from harmonica.search.walks import ModelWalk
 from harmonica.weights import formats
 
 RANDOM_SEED = 0
-AT_INTERVALS = {
-    "fora": schedules.fora,
-    "faster-diffusion": schedules.faster_diffusion,
-    "deepcache": schedules.deepcache,
+MASKS = {
+    "fora": masks.fora,
+    "faster-diffusion": masks.faster_diffusion,
+    "deepcache": masks.deepcache,
 }
 
 
@@ -33,38 +31,36 @@ def make_schedule(spec, store, progress=iter):
     """Make the schedule of a ScheduleSpec, whose needs are there -> Schedule, metrics to record."""
     loaded = load_model(spec.model, store=store)
     walk = ModelWalk(loaded, samplers.load(spec.sampler), spec.num_steps, spec.guidance)
-    schedule, metrics = MAKINGS[spec.making](spec, store, loaded, walk, progress)
+    schedule, metrics = WAYS[spec.making](spec, store, loaded, walk, progress)
     about = {
+        **origin(spec),
         "method": spec.method,
-        "model": spec.model.label,
-        "model_sha256": spec.model.sha256,
-        "sampler": spec.sampler,
-        "guidance": spec.guidance,
         "kinds": loaded.backbone.kinds,
         "made": json.loads(canonical(spec)),
         **metrics,
     }
-    timesteps = tuple(walk.timesteps)
-    described = Schedule(
-        keep=schedule.keep, weights=schedule.weights, timesteps=timesteps, about=about
-    )
+    described = replace(schedule, timesteps=tuple(walk.timesteps), about=about)
     return described, {"cur_percent": described.cur_percent, **metrics}
 
 
+def origin(spec):
+    """What a router or schedule says about the sampling that it was made for."""
+    return {
+        "model": spec.model.label,
+        "model_sha256": spec.model.sha256,
+        "sampler": spec.sampler,
+        "guidance": spec.guidance,
+    }
+
+
 def _search(spec, store, loaded, walk, progress):
-    blocks = walk.num_blocks
-    costs = None
-    target = schedules.budget(spec.cur_percent, spec.num_steps, blocks)
-    if spec.by_macs:
-        costs = np.array(count(loaded.backbone, loaded.cond([0])).blocks)
-        target = round(spec.cur_percent / 100 * spec.num_steps * int(costs.sum()))
+    target = masks.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
     walk.offload = _too_large(spec, loaded.device)
     bar = progress(range(1))
     search = Search(
         walk,
         [target],
         spec.settings,
-        costs=costs,
         state_path=store.state_path(spec),
         bar=bar if hasattr(bar, "set_description") else None,
     )
@@ -85,10 +81,10 @@ def _too_large(spec, device):
 def _mask(spec, store, walk):
     """The mask (T, N) whose skipped entries are predicted: a router's, a schedule's or FORA's."""
     if spec.router:
-        return routers.load(store.router_path(spec.router)).keep(spec.cur_percent)
+        return Router.load(store.file_path(spec.router)).keep(spec.cur_percent)
     if spec.mask:
-        return schedule_files.load(store.schedule_path(spec.mask)).keep
-    return schedules.fora(spec.num_steps, walk.num_blocks, spec.interval)
+        return Schedule.load(store.file_path(spec.mask)).keep
+    return masks.fora(spec.num_steps, walk.num_blocks, spec.interval)
 
 
 def _fitted(spec, store, loaded, walk, progress):
@@ -103,26 +99,17 @@ def _taylor(spec, store, loaded, walk, progress):
 
 
 def _smoothcache(spec, store, loaded, walk, progress):
-    reused = schedules.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
+    reused = masks.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
     images, seed = spec.settings.images, spec.settings.seed
     schedule = baselines.smoothcache(walk, seed, range(images), reused, loaded.backbone.kinds)
     return schedule, {"forwards": images * spec.num_steps}
 
 
-def _evolution(spec, store, loaded, walk, progress):
-    reused = schedules.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
-    walks = spec.forwards // spec.num_steps
-    settings = spec.settings
-    schedule = baselines.evolve(walk, reused, walks, settings.seed, images=settings.images)
-    return schedule, {"forwards": spec.forwards}
-
-
-MAKINGS = {
+WAYS = {
     "search": _search,
     "fitted": _fitted,
     "taylor": _taylor,
     "smoothcache": _smoothcache,
-    "evolution": _evolution,
 }
 
 
@@ -130,27 +117,27 @@ def schedule_of(run, store, num_blocks):
     """-> the Schedule that a run follows, and the natural CUR of its router (None without one)."""
     steps = run.num_steps
     if run.schedule == "full":
-        return Schedule(keep=schedules.full(steps, num_blocks)), None
-    if run.schedule in AT_INTERVALS:
-        keep = AT_INTERVALS[run.schedule](steps, num_blocks, run.interval or 2)
+        return Schedule(keep=masks.full(steps, num_blocks)), None
+    if run.schedule in MASKS:
+        keep = MASKS[run.schedule](steps, num_blocks, run.interval or 2)
         return Schedule(keep=keep), None
     if run.schedule == "made":
         return _made(run, store, num_blocks), None
     reused = None
     if run.cur_percent is not None:
-        reused = schedules.budget(run.cur_percent, steps, num_blocks)
+        reused = masks.budget(run.cur_percent, steps, num_blocks)
     if run.schedule == "random":
-        return Schedule(keep=schedules.random(steps, num_blocks, reused, RANDOM_SEED)), None
+        return Schedule(keep=masks.random(steps, num_blocks, reused, RANDOM_SEED)), None
     router = _router(run, store, num_blocks)
     keep = router.keep(run.cur_percent)
     if run.reuse_last_step:
-        keep = schedules.lowest_after_last(router.scores, reused)
-    return Schedule(keep=keep), schedules.cur_percent(router.keep())
+        keep = masks.lowest_after_last(router.scores, reused)
+    return Schedule(keep=keep), masks.cur_percent(router.keep())
 
 
 def _made(run, store, num_blocks):
-    path = store.schedule_path(run.made)
-    schedule = schedule_files.load(path)
+    path = store.file_path(run.made)
+    schedule = Schedule.load(path)
     _check_shape("schedule", path, schedule.keep.shape, run, num_blocks)
     _check_model(path, schedule.about, run.made, store)
     return schedule
@@ -161,8 +148,8 @@ def _router(run, store, num_blocks):
         path = weights.checked_router(run.published.name, run.published.sha256)
         router = formats.read(path, tau=run.published.tau)
     else:
-        path = store.router_path(run.router)
-        router = routers.load(path)
+        path = store.file_path(run.router)
+        router = Router.load(path)
         _check_model(path, router.about, run.router, store)
     _check_shape("router", path, router.logits.shape, run, num_blocks)
     return router

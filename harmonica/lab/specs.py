@@ -23,7 +23,6 @@ SCHEDULES = ("full", "fora", "faster-diffusion", "deepcache", "random", "router"
 AT_INTERVALS = ("fora", "faster-diffusion", "deepcache")  # compute all at every interval-th step
 # besides float32, the default
 PRECISIONS = ("tf32", "bfloat16", "float16")
-BACKENDS = ("compile", "cudagraph")  # besides eager, the default
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +37,7 @@ class RunSpec:
     noise: "evaluation", or "reference" for the independent images that rFID compares with.
     against: the number of steps of the uncached run that x_0 error, rFID and speedup refer to.
     images: at paper scale, what decodes latents and judges images.
-    precision, backend: of PRECISIONS and BACKENDS, by default float32 and eager.
+    precision: one of PRECISIONS, by default float32.
     reuse_last_step: the last step reuses every block whatever the router says, and the rest of the
     CUR is spent on the steps before.
     transferred: the router was trained for another model or sampler, or the schedule made for
@@ -62,7 +61,6 @@ class RunSpec:
     made: ScheduleSpec | None = None
     images: ImageSpec | None = None
     precision: str | None = None
-    backend: str | None = None
     reuse_last_step: bool = False
     transferred: bool = False
 
@@ -73,16 +71,15 @@ class RunSpec:
         check_choice(self, "schedule", SCHEDULES)
         check_choice(self, "noise", ("evaluation", "reference"))
         check_choice(self, "precision", PRECISIONS, optional=True)
-        check_choice(self, "backend", BACKENDS, optional=True)
         for field in ("num_images", "batch", "against"):
             check(getattr(self, field) >= 1, field, getattr(self, field), "it must be at least 1")
         self._check_schedule()
         if self.router is not None:
-            self._check_router()
+            self._check_source("router", ("num_steps", "guidance"), ("model", "sampler"))
         right = "schedule 'made' needs a ScheduleSpec, and no other schedule takes one"
         check((self.schedule == "made") == (self.made is not None), "made", self.made, right)
         if self.made is not None:
-            self._check_made()
+            self._check_source("made", ("num_steps",), ("model", "sampler", "guidance"))
 
     def _check_schedule(self):
         routed = self.schedule == "router"
@@ -123,26 +120,16 @@ class RunSpec:
             f"the last step alone is a CUR of {100 / self.num_steps:g} %",
         )
 
-    def _check_router(self):
-        fields = ("num_steps", "guidance") + (() if self.transferred else ("model", "sampler"))
-        for field in fields:
-            check(
-                getattr(self.router, field) == getattr(self, field),
-                f"router's {field}",
-                getattr(self.router, field),
-                f"the run has {getattr(self, field)!r}",
-            )
-        same = (self.router.model, self.router.sampler) == (self.model, self.sampler)
-        right = "the router was trained for this very model and sampler"
-        check(not (self.transferred and same), "transferred", True, right)
-
-    def _check_made(self):
-        fields = ("model", "sampler", "guidance")
-        for field in ("num_steps", *(() if self.transferred else fields)):
-            value, made_value = getattr(self, field), getattr(self.made, field)
-            check(made_value == value, f"made's {field}", made_value, f"the run has {value!r}")
-        same = all(getattr(self.made, field) == getattr(self, field) for field in fields)
-        right = "the schedule was made for this very model, sampler and guidance"
+    def _check_source(self, source, always, if_not_transferred):
+        """source: "router" or "made". always, if_not_transferred: the fields in which it must be as
+        the run is; a transferred one differs in one of the latter.
+        """
+        made = getattr(self, source)
+        for field in (*always, *(() if self.transferred else if_not_transferred)):
+            value, right = getattr(made, field), f"the run has {getattr(self, field)!r}"
+            check(value == getattr(self, field), f"{source}'s {field}", value, right)
+        same = all(getattr(made, field) == getattr(self, field) for field in if_not_transferred)
+        right = f"leave it out: `{source}` was made for this very {', '.join(if_not_transferred)}"
         check(not (self.transferred and same), "transferred", True, right)
 
     @property
@@ -205,7 +192,7 @@ class LatencySpec:
 
     @property
     def id(self):
-        return ids.make_id(self, f"{ids.words(self.group)}-latency")
+        return ids.make_id(self, f"{ids.slug_of(self.group)}-latency")
 
     def needs(self):
         sources = [spec for run in self.runs for spec in (run.router, run.made) if spec]
@@ -232,7 +219,7 @@ class TrainingCostSpec:
 
     @property
     def id(self):
-        return ids.make_id(self, f"{ids.words(self.group)}-training")
+        return ids.make_id(self, f"{ids.slug_of(self.group)}-training")
 
     def needs(self):
         return []

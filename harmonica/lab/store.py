@@ -12,9 +12,15 @@ from pathlib import Path
 
 from harmonica.digits.manifest import folders as models_folders
 from harmonica.errors import BadInput, check
-from harmonica.files import holders, is_whole_tensors, locked, read_json, write_json
+from harmonica.files import (
+    holders,
+    is_whole_array,
+    is_whole_tensors,
+    locked,
+    read_json,
+    write_json,
+)
 from harmonica.lab.ids import SCHEMA, with_needs
-from harmonica.lab.shards import missing_blocks
 
 LOCAL = Path("results/local")  # what this clone measured
 FOLDERS = {
@@ -41,23 +47,10 @@ class Store:
         folders = [self.root / folder for folder in FOLDERS.values()]
         return [path for folder in folders for path in sorted(folder.glob("*.json"))]
 
-    def router_path(self, router):
-        return self.root / "routers" / f"{router.id}.safetensors"
-
-    def schedule_path(self, schedule):
-        return self.root / "schedules" / f"{schedule.id}.safetensors"
-
-    def compressed_path(self, compressed):
-        return self.root / "compressed" / f"{compressed.id}.safetensors"
-
     def file_path(self, artefact):
         """The file that a router, schedule or compressed model is kept in; None for other kinds."""
-        path_of = {
-            "router": self.router_path,
-            "schedule": self.schedule_path,
-            "compressed": self.compressed_path,
-        }.get(artefact.kind)
-        return path_of(artefact) if path_of else None
+        path = self.record_path(artefact).with_suffix(".safetensors")
+        return path if artefact.kind in ("router", "schedule", "compressed") else None
 
     def committed_path(self, artefact):
         """The file that is committed beside a record, or None. A compressed model's is too large:
@@ -70,6 +63,12 @@ class Store:
 
     def samples(self, run):
         return self.root / "samples" / run.id
+
+    def missing_blocks(self, run, shard=0, num_shards=1):
+        """The blocks of a shard whose files are missing or damaged."""
+        folder = self.samples(run)
+        blocks = shard_blocks(run, shard, num_shards)
+        return [block for block in blocks if not _is_whole(folder, block)]
 
     def record(self, artefact):
         """The finished record, or None. BadInput for a damaged one or one of another schema."""
@@ -91,7 +90,7 @@ class Store:
         path = self.file_path(artefact)
         if path is not None and not is_whole_tensors(path):
             return f"its {artefact.kind} file is missing or damaged"
-        if artefact.kind == "run" and missing_blocks(artefact, self):
+        if artefact.kind == "run" and self.missing_blocks(artefact):
             return "its images are missing or damaged"
         return None
 
@@ -147,6 +146,35 @@ class Store:
                 f"run: {self.root} was renamed or replaced while this ran, and what it made went "
                 "with it; give the command again"
             ) from None
+
+
+def num_blocks(run):
+    """How many blocks of `batch` consecutive images a run has."""
+    return -(-run.num_images // run.batch)
+
+
+def shard_blocks(run, shard, num_shards):
+    """The blocks of shard number `shard` of `num_shards`: contiguous, as equal as can be, perhaps
+    none.
+    """
+    check(num_shards >= 1, "num_shards", num_shards, "it must be at least 1")
+    check(0 <= shard < num_shards, "shard", shard, f"it lies in 0..{num_shards - 1}")
+    return range(num_blocks(run) * shard // num_shards, num_blocks(run) * (shard + 1) // num_shards)
+
+
+def block_path(folder, block):
+    """The file of a block's images, below the folder of a run's samples."""
+    return folder / f"block-{block:05d}.npy"
+
+
+def trajectory_path(folder):
+    """The file of the first block's images at every step."""
+    return folder / "trajectory.npy"
+
+
+def _is_whole(folder, block):
+    files = [block_path(folder, block)] + ([] if block else [trajectory_path(folder)])
+    return all(map(is_whole_array, files))
 
 
 def set_aside(local):

@@ -7,9 +7,9 @@ machine's speed hits all alike.
 
 import torch
 
-from harmonica.fast.training import training_pair
+from harmonica.fast.training import fast_pair
 from harmonica.lab import cost
-from harmonica.lab.live import live_peak
+from harmonica.lab.memory import live_peak, peak_bytes, saved_tensors
 from harmonica.lab.models import load_model
 from harmonica.method.learner import Learner
 from harmonica.method.precision import float32_products
@@ -39,7 +39,8 @@ class Measured:
         logits = initial_logits(steps, loaded.backbone.num_blocks, self.config.seed).to(
             loaded.device
         )
-        self.work = Work(loaded, router, training_pair(loaded.backbone, self.config))
+        pair = fast_pair(loaded.backbone, self.config.checkpoint, self.config.compile)
+        self.work = Work(loaded, router, pair)
         self.peak = None
         self.learner = Watched(
             logits, tau=self.config.tau, lr=self.config.lr, adam_eps=self.config.adam_eps
@@ -105,29 +106,6 @@ class Watched(Learner):
         self.peak = max(self.peak, sum(self.kept.values()))
         self.kept.clear()
         super().update(step, r, data_loss)
-
-
-def saved_tensors(storages):
-    """A context that adds to `storages` {address: bytes} each storage that autograd keeps for the
-    backward pass. Weights are left out.
-    """
-
-    def pack(tensor):
-        owner = tensor._base if tensor._is_view() else tensor
-        if not isinstance(owner, torch.nn.Parameter):
-            storages[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-        return tensor
-
-    return torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor)
-
-
-def peak_bytes(function):
-    """Most memory on the GPU while it runs, above what was allocated before."""
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    allocated = torch.cuda.memory_allocated()
-    function()
-    return torch.cuda.max_memory_allocated() - allocated
 
 
 def _synchronize():

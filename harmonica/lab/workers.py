@@ -15,8 +15,6 @@ from multiprocessing import (
 
 from tqdm import tqdm
 
-from harmonica.lab.memory import keep_freed
-
 
 @contextmanager
 def workers(count):
@@ -54,9 +52,11 @@ def start_worker():
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     threading.Thread(target=_end_with_parent, daemon=True).start()
     tqdm.set_lock(threading.RLock())  # a killed process would leave tqdm's own semaphore behind
-    keep_freed()
     import torch
 
+    from harmonica.lab.memory import keep_freed
+
+    keep_freed()
     torch.set_num_threads(1)
     if torch.cuda.is_available():  # at paper scale there is one process per GPU
         torch.cuda.set_device((number() - 1) % torch.cuda.device_count())

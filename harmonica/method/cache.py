@@ -52,19 +52,19 @@ def mix(scores, write, cache, blend=blended, kept=torch.Tensor.detach):
     def at(i, compute):
         out = compute()
         if earlier[i] is not None:
-            out = _each(lambda new, old: blend(of_new[i], of_old[i], new, old), out, earlier[i])
+            out = mapped(lambda new, old: blend(of_new[i], of_old[i], new, old), out, earlier[i])
         if write[i] or earlier[i] is None:
-            cache[i] = _each(kept, out)
+            cache[i] = mapped(kept, out)
         return out
 
     return at, cache
 
 
-def _each(function, *features):
+def mapped(function, *features):
     """`function` over features: tensors, None, or tuples or lists of these."""
     first = features[0]
     if isinstance(first, (tuple, list)):
-        return type(first)(_each(function, *parts) for parts in zip(*features))
+        return type(first)(mapped(function, *parts) for parts in zip(*features))
     return None if first is None else function(*features)
 
 

@@ -1,13 +1,38 @@
-"""One denoising step, and the walk over all of them. Training, search, evaluation and the
-measurements of latency all use this one loop.
+"""A loaded model, one denoising step of it, and the walk over all steps. Training, search,
+evaluation and the measurements of latency all use this one loop.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from harmonica.method.cache import compute_all, mix, reuse
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model ready to be sampled and trained on.
+
+    cond(indices): the conditioning of the images with these indices. Classes or captions take
+    turns: every num_conds consecutive images hold each of them once. images: training images (n, C,
+    H, W) and their conditioning indices, or None. device: where the backbone and the conditioning
+    are. sampler: replaces the one that specs name (a pipeline's own scheduler), or None.
+    features(images) -> (B, F): the features of the classifier that judges such images, or None.
+    """
+
+    backbone: Any
+    cond: Callable
+    num_conds: int
+    images: Any = None
+    device: Any = "cpu"
+    sampler: Any = None
+    features: Callable | None = None
+
+    @property
+    def shape(self):
+        return (self.backbone.in_channels, self.backbone.sample_size, self.backbone.sample_size)
 
 
 @dataclass(frozen=True)
@@ -28,7 +53,8 @@ class Point:
 class Denoiser:
     """A backbone with the conditioning of one batch, guidance, a sampler and its timesteps.
 
-    scale 1.0 means no guidance and no second half. `noise(step)` gives a stochastic sampler's
+    scale 1.0 means no guidance; else each image is in the batch twice (`copies`), with its own and
+    with the null conditioning. `noise(step)` gives a stochastic sampler's
     noise, (B, C, H, W).
 
     A function `forward(step, x, cache)` decides what is computed at a step; it returns the guided
@@ -38,23 +64,23 @@ class Denoiser:
     def __init__(self, backbone, sampler, timesteps, cond, *, scale=1.0, noise=None):
         self.backbone, self.sampler, self.timesteps = backbone, sampler, timesteps
         self.scale, self.noise = scale, noise
-        self.halves = 1 if scale == 1.0 else 2
-        self.ctx = backbone.prepare(cond if self.halves == 1 else backbone.with_null(cond))
+        self.copies = 1 if scale == 1.0 else 2
+        self.ctx = backbone.prepare(cond if self.copies == 1 else backbone.with_null(cond))
 
     def begin(self, x, step=0):
         """The Point at which a walk begins, its cache empty. x (B, C, H, W), noised to `step`."""
         state = self.sampler.init(self.timesteps)
-        return Point(step, x.repeat(self.halves, 1, 1, 1), state, [None] * self.backbone.num_blocks)
+        return Point(step, x.repeat(self.copies, 1, 1, 1), state, [None] * self.backbone.num_blocks)
 
     def advance(self, point, forward):
         """One step: the model as `forward` runs it, then the sampler."""
         x, step = point.x, point.step
         # the model sees the conditional half twice, as in the official DiT
-        model_x = x if self.halves == 1 else x[: len(x) // self.halves].repeat(self.halves, 1, 1, 1)
+        model_x = x if self.copies == 1 else x[: len(x) // self.copies].repeat(self.copies, 1, 1, 1)
         out, cache = forward(step, model_x, point.cache)
         noise = None
         if self.sampler.stochastic:
-            noise = self.noise(step).to(x.device).repeat(self.halves, 1, 1, 1)
+            noise = self.noise(step).to(x.device).repeat(self.copies, 1, 1, 1)
         x, state = self.sampler.step(point.state, out, step, x, noise)
         return Point(step + 1, x, state, cache)
 
@@ -66,7 +92,7 @@ class Denoiser:
 
     def images(self, point):
         """The images of a Point, (B, C, H, W): the conditional half."""
-        return point.x[: len(point.x) // self.halves]
+        return point.x[: len(point.x) // self.copies]
 
     def run(self, step, x, at):
         """The guided model output of one step, (B or 2B, C_out, H, W). `at` answers the blocks."""
@@ -76,7 +102,7 @@ class Denoiser:
 
     def guided(self, out):
         """The model output with guidance applied; unchanged where there is no guidance."""
-        return out if self.halves == 1 else guide(out, self.scale, self.backbone.guided_channels)
+        return out if self.copies == 1 else guide(out, self.scale, self.backbone.guided_channels)
 
     def computed(self, step, x, cache):
         """The forward of the uncached model; it keeps every feature."""

@@ -7,7 +7,7 @@ from math import exp
 import torch
 
 from harmonica.files import load_state, save_state
-from harmonica.method import ranks, schedules
+from harmonica.method import masks, ranks
 from harmonica.method.router import CLAMP
 
 SLOPE_WEIGHT = 0.2  # of the newest slope in the running mean
@@ -73,7 +73,7 @@ class Learner:
 
     def cur_percent(self):
         """The CUR in percent if every entry with r <= tau were reused."""
-        return schedules.cur_percent(torch.sigmoid(self.logits()) > self.tau)
+        return masks.cur_percent(torch.sigmoid(self.logits()) > self.tau)
 
     def ascend(self, target_percent):
         """Adjust beta as the multiplier of a constraint on the CUR: by a factor above 1 while the

@@ -15,11 +15,10 @@ from harmonica.method.sdt import update_by
 
 
 def trained_steps(num_steps, form, calls=1):
-    """The steps, in sampling order, whose rows are trained. "released": the step at which the last
-    update begins, and every second step before it. calls: the sampler's model calls per update.
+    """The steps, in sampling order, whose rows are trained. form "all-pairs": all but the first;
+    "released": the step at which the last update begins, and every second step before it. calls:
+    the sampler's model calls per update.
     """
-    if form not in ("released", "all-pairs"):
-        raise ValueError(f"ltc form: {form!r} is not known; choose 'released' or 'all-pairs'")
     if form == "all-pairs":
         return list(range(1, num_steps))
     return list(range(num_steps - calls, 0, -2))[::-1]

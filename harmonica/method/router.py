@@ -5,18 +5,14 @@ Row = step in sampling order, as everywhere in this package. Published formats c
 weights/formats.py converts them when they are read or written.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
-from harmonica.errors import BadInput, check
-from harmonica.files import atomic
-from harmonica.method import schedules
-from harmonica.method.schedule import Schedule, counted, pretrained_file
+from harmonica.errors import check
+from harmonica.method import masks
+from harmonica.method.schedule import Schedule, counted, pretrained_file, reading, write
 
 FILE = "router.safetensors"  # in a folder of save_pretrained
 KINDS = ("attn", "mlp")  # the alternating kinds of block, where a router records none: DiT's
@@ -109,13 +105,13 @@ class Router:
             return natural
         columns = counted(self.about, self.num_blocks)
         keep = natural.clone()
-        reused = schedules.budget(cur_percent, self.num_steps, len(columns))
+        reused = masks.budget(cur_percent, self.num_steps, len(columns))
         scored = bool((self.logits.abs() != CLAMP).any())
-        natural_cur = schedules.cur_percent(natural[:, columns])
+        natural_cur = masks.cur_percent(natural[:, columns])
         right = f"it is a schedule without scores, and reuses {natural_cur:g} percent"
         natural_reused = int((~natural[:, columns]).sum())
         check(scored or reused == natural_reused, "cur", cur_percent, right)
-        keep[:, columns] = schedules.lowest(self.scores[:, columns], reused)
+        keep[:, columns] = masks.lowest(self.scores[:, columns], reused)
         return keep
 
     def schedule(self, cur_percent=None):
@@ -131,13 +127,14 @@ class Router:
 
     def save(self, path):
         about = {**self.about, "tau": self.tau, "timesteps": self.timesteps}
-        # one entry of metadata only: safetensors writes several in no fixed order
-        content = save(
-            {"logits": self.logits.float().contiguous()},
-            {"about": json.dumps(about, sort_keys=True)},
-        )
-        with atomic(path) as temporary:
-            temporary.write_bytes(content)
+        write(path, {"logits": self.logits.contiguous()}, about)
+
+    @classmethod
+    def load(cls, path):
+        """Read a file of `save`. BadInput where it is missing, cut off or something else."""
+        with reading(path, "router") as (tensors, about, timesteps):
+            tau = about.pop("tau")
+            return cls(logits=tensors["logits"], tau=tau, timesteps=timesteps, about=about)
 
     def save_pretrained(self, folder):
         """Save as folder/router.safetensors. `hf upload ID folder` publishes it on the hub."""
@@ -146,33 +143,7 @@ class Router:
     @classmethod
     def from_pretrained(cls, source, *, revision=None):
         """The router of a folder or of a hub repository. BadInput where there is none."""
-        return load(pretrained_file(source, FILE, "router", revision))
-
-
-def load(path):
-    """Read a file of Router.save. BadInput where it is missing, cut off or something else."""
-    try:
-        with safe_open(path, "pt") as file:
-            logits = file.get_tensor("logits")
-            metadata = file.metadata() or {}
-        about = json.loads(metadata["about"])
-        if not isinstance(about, dict):
-            raise TypeError("what it says about itself is no JSON object")
-        timesteps = about.pop("timesteps")
-        return Router(
-            logits=logits.float(),
-            tau=about.pop("tau"),
-            about=about,
-            timesteps=None if timesteps is None else tuple(timesteps),
-        )
-    except FileNotFoundError:
-        raise BadInput(f"router: {path} does not exist") from None
-    except BadInput as error:
-        raise BadInput(f"router: {path}: {str(error).removeprefix('router: ')}") from None
-    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
-        raise BadInput(
-            f"router: {path} is not a whole router file of this package ({error})"
-        ) from None
+        return cls.load(pretrained_file(source, FILE, "router", revision))
 
 
 def from_keep(keep, **fields):

@@ -6,6 +6,7 @@ one safetensors file with JSON metadata.
 """
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from safetensors.torch import save
 
 from harmonica.errors import BadInput, check
 from harmonica.files import atomic
-from harmonica.method import schedules
+from harmonica.method import masks
 
 FILE = "schedule.safetensors"  # in a folder of save_pretrained
 CARD = "README.md"
@@ -116,7 +117,7 @@ class Schedule:
     @property
     def cur_percent(self):
         """The percentage of entries that are skipped, among the units that reach the image."""
-        return schedules.cur_percent(self.keep[:, counted(self.about, self.num_blocks)])
+        return masks.cur_percent(self.keep[:, counted(self.about, self.num_blocks)])
 
     def save(self, path):
         tensors = {"keep": self.keep.cpu().contiguous()}
@@ -128,11 +129,14 @@ class Schedule:
         for i in sorted({i for _, i in self.weights}):
             steps = sorted(step for step, block in self.weights if block == i)
             tensors[f"weights.{i}"] = torch.stack([self.weights[s, i].cpu() for s in steps])
-        about = {**self.about, "timesteps": self.timesteps}
-        # one entry of metadata only: safetensors writes several in no fixed order
-        content = save(tensors, {"about": json.dumps(about, sort_keys=True)})
-        with atomic(path) as temporary:
-            temporary.write_bytes(content)
+        write(path, tensors, {**self.about, "timesteps": self.timesteps})
+
+    @classmethod
+    def load(cls, path):
+        """Read a file of `save`. BadInput where it is missing, cut off or not a schedule."""
+        with reading(path, "schedule") as (tensors, about, timesteps):
+            weights = _by_entry(tensors)
+            return cls(keep=tensors["keep"], weights=weights, timesteps=timesteps, about=about)
 
     def save_pretrained(self, folder):
         """Save as folder/schedule.safetensors, with a model card. `hf upload ID folder` publishes
@@ -147,7 +151,7 @@ class Schedule:
     @classmethod
     def from_pretrained(cls, source, *, revision=None):
         """The schedule of a folder or of a hub repository. BadInput where there is none."""
-        return load(pretrained_file(source, FILE, "schedule", revision))
+        return cls.load(pretrained_file(source, FILE, "schedule", revision))
 
 
 def counted(about, num_blocks):
@@ -157,23 +161,31 @@ def counted(about, num_blocks):
     return [i for i in range(num_blocks) if i >= len(units) or units[i] not in free]
 
 
-def load(path):
-    """Read a schedule. BadInput where the file is missing, cut off or not a schedule."""
+def write(path, tensors, about):
+    """Write the file of a schedule or router: tensors by name, and what is known of it, as JSON."""
+    # one entry of metadata only: safetensors writes several in no fixed order
+    content = save(tensors, {"about": json.dumps(about, sort_keys=True)})
+    with atomic(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def reading(path, kind):
+    """Open such a file, of a "schedule" or "router" -> tensors, about without timesteps, timesteps.
+    Whatever is wrong with it, also within the context, is a BadInput.
+    """
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             about = json.loads((file.metadata() or {})["about"])
+        if not isinstance(about, dict):
+            raise TypeError("what it says about itself is no JSON object")
         timesteps = about.pop("timesteps")
-        return Schedule(
-            keep=tensors["keep"],
-            weights=_by_entry(tensors),
-            timesteps=None if timesteps is None else tuple(timesteps),
-            about=about,
-        )
+        yield tensors, about, None if timesteps is None else tuple(timesteps)
     except FileNotFoundError:
-        raise BadInput(f"schedule: {path} does not exist") from None
+        raise BadInput(f"{kind}: {path} does not exist") from None
     except BadInput as error:
-        raise BadInput(f"schedule: {path}: {str(error).removeprefix('schedule: ')}") from None
+        raise BadInput(f"{kind}: {path}: {str(error).removeprefix(f'{kind}: ')}") from None
     except (
         SafetensorError,
         KeyError,
@@ -184,7 +196,7 @@ def load(path):
         RecursionError,
     ) as error:
         raise BadInput(
-            f"schedule: {path} is not a whole schedule file of this package ({error})"
+            f"{kind}: {path} is not a whole {kind} file of this package ({error})"
         ) from None
 
 

@@ -19,9 +19,9 @@ class RouterTraining:
     image; objective mse). objective: mse, leave-one-out or cumulative. The last two are IEPO's
     lambda, measured every `refresh` trajectories on lambda_batch images with soft or hard scores,
     lambda_forks walks in one batch. Either beta is given, or cur_percent: then beta is adjusted
-    until that CUR is reached. precision bfloat16: the model runs under autocast, router and loss
-    in float32. checkpoint: the student's activations are computed again in the backward pass.
-    compile: the blocks, gates and mixes of teacher and student are compiled by torch.compile.
+    until that CUR is reached. checkpoint: the student's activations are computed again in the
+    backward pass. compile: the blocks, gates and mixes of teacher and student are compiled by
+    torch.compile.
 
     lambda_distance, in place of the paper's squared norm: absolute; relative, to the size of the
     image; log, log(1 + lambda / mean lambda); features, squared norm between the features of the
@@ -48,7 +48,6 @@ class RouterTraining:
     beta: float | None = None
     cur_percent: float | None = None
     seed: int = 0
-    precision: str | None = None
     checkpoint: bool = False
     compile: bool = False
     lambda_forks: int | None = None
@@ -65,8 +64,6 @@ class RouterTraining:
             self._check((getattr(self, field) or 0) >= 1, field, "it must be at least 1")
         for field in ("lr", "adam_eps"):
             self._check(getattr(self, field) > 0, field, "it must be positive")
-        right = "choose bfloat16, or leave it out"
-        self._check(self.precision in (None, "bfloat16"), "precision", right)
         for field in ("checkpoint", "compile"):
             self._check(isinstance(getattr(self, field), bool), field, "it is True or False")
         right = "it lies between -5 and 5"

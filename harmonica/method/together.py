@@ -67,19 +67,19 @@ class Together:
         return joined
 
     def _joined(self, *leaves):
-        """Tensors (halves x B, ...) -> one (halves x count x B, ...), as under guidance all
+        """Tensors (copies x B, ...) -> one (copies x count x B, ...), as under guidance all
         conditional samples come first.
         """
         if not isinstance(leaves[0], torch.Tensor):
             return leaves[0]
         return torch.stack(
-            [leaf.unflatten(0, (self.denoiser.halves, -1)) for leaf in leaves], 1
+            [leaf.unflatten(0, (self.denoiser.copies, -1)) for leaf in leaves], 1
         ).flatten(0, 2)
 
     def _part(self, k, leaf):
         if not isinstance(leaf, torch.Tensor):
             return leaf
-        return leaf.unflatten(0, (self.denoiser.halves, len(self.points), -1))[:, k].flatten(0, 1)
+        return leaf.unflatten(0, (self.denoiser.copies, len(self.points), -1))[:, k].flatten(0, 1)
 
     # In a sampler's state only tensors shaped like x, (B, C, H, W), differ between samples; the
     # rest (coefficients, counters) is the same for all.

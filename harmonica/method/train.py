@@ -8,7 +8,6 @@ walks its part of the batch; the rows are the same on all of them.
 """
 
 from collections import Counter
-from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -96,34 +95,21 @@ class Work:
         right = "none of these steps learns to reuse; give more"
         check(len(rows) > 0, "num_steps", router.num_steps, right)
 
-    def precision(self):
-        """The autocast context for the model; router, loss and the sampler stay in float32."""
-        if self.config.precision is None:
-            return nullcontext()
-        return torch.autocast(torch.device(self.loaded.device).type, torch.bfloat16)
-
     def walk(self, learner, trajectory):
         """All updates of one trajectory -> the mean data loss."""
         learner.data_losses.clear()
-        if self.config.walk == "sdt":
-            x, cond = self.draw(seeds.TRAJECTORY, trajectory, self.config.batch)
-            noise = self.step_noise(self.config.batch, seeds.TRAJECTORY, trajectory)
-            with self.precision():
-                sdt.walk(self.denoiser(cond, self.router.guidance, noise), x, learner, self.pair)
-        elif self.config.walk == "direct":
-            x, cond = self.draw(seeds.TRAJECTORY, trajectory, self.config.batch)
-            noise = self.step_noise(self.config.batch, seeds.TRAJECTORY, trajectory)
-            denoiser = self.denoiser(cond, self.router.guidance, noise)
-            with self.precision():
-                direct.walk(denoiser, x, learner, self.config.checkpoint)
-        else:
+        if self.config.walk == "ltc":
             for key, step, count in self.ltc_updates(trajectory):
                 x0, eps, cond = self.draw_images(trajectory, key, count)
                 noise = self.step_noise(count, seeds.DATA, trajectory, *key)
-                with self.precision():
-                    ltc.update_pair(
-                        self.denoiser(cond, 1.0, noise), x0, eps, step, learner, self.pair
-                    )
+                denoiser = self.denoiser(cond, 1.0, noise)
+                ltc.update_pair(denoiser, x0, eps, step, learner, self.pair)
+        else:
+            denoiser, x = self.begun(seeds.TRAJECTORY, trajectory, self.config.batch)
+            if self.config.walk == "sdt":
+                sdt.walk(denoiser, x, learner, self.pair)
+            else:
+                direct.walk(denoiser, x, learner, self.config.checkpoint)
         return float(ranks.mean(torch.stack(learner.data_losses).mean()))
 
     def ltc_steps(self):
@@ -159,17 +145,14 @@ class Work:
 
     def lambda_(self, logits, trajectory):
         """Measure lambda (T,) at these logits, from noise that is used for nothing else."""
-        x, cond = self.draw(seeds.LAMBDA, trajectory, self.config.lambda_batch)
+        denoiser, x = self.begun(seeds.LAMBDA, trajectory, self.config.lambda_batch)
         scores = torch.sigmoid(logits)
         if self.config.lambda_scores == "hard":
             scores = (scores > self.config.tau).float()
-        noise = self.step_noise(self.config.lambda_batch, seeds.LAMBDA, trajectory)
-        denoiser = self.denoiser(cond, self.router.guidance, noise)
         measure = iepo.DEFINITIONS[self.config.objective]
         named = {"distance": self.distance()} if self.config.lambda_distance else {}
-        with self.precision():
-            forks = self.config.lambda_forks or 1
-            lambda_ = measure(denoiser, x, scores, self.config.tau, forks, **named)
+        forks = self.config.lambda_forks or 1
+        lambda_ = measure(denoiser, x, scores, self.config.tau, forks, **named)
         lambda_ = ranks.mean(lambda_.nan_to_num(0.0))
         if self.config.lambda_distance == "log":
             lambda_ = torch.log1p(lambda_ / lambda_.mean().clamp(min=TINY))
@@ -183,6 +166,12 @@ class Work:
         right = "no judge is known that sees this model's images"
         check(features is not None, "lambda_distance", "features", right)
         return lambda images, others: iepo.squared(features(images), features(others))
+
+    def begun(self, domain, trajectory, count):
+        """-> the Denoiser of this rank's part of `count` samples, and the noise they begin with."""
+        x, cond = self.draw(domain, trajectory, count)
+        noise = self.step_noise(count, domain, trajectory)
+        return self.denoiser(cond, self.router.guidance, noise), x
 
     def draw(self, domain, trajectory, count):
         """-> this rank's part of `count` samples: noise (part, C, H, W) and conditioning."""

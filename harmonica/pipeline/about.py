@@ -16,8 +16,9 @@ from harmonica.pipeline.fitting import KINDS
 from harmonica.pipeline.walk import transformers_of
 
 
-def origin(pipe, walk):
+def origin(walk):
     """-> the description, a JSON-serialisable dict. walk: a sampling.Sampling after its learn()."""
+    pipe = walk.pipe
     model = next(iter(transformers_of(pipe).values()))
     name = pipe.name_or_path or type(pipe).__name__
     kinds = KINDS.get(type(model))
@@ -83,11 +84,3 @@ def agreed(about, path, settings, made):
     right = f"it holds a {made} with another {', '.join(differing)}; choose another folder"
     check(not differing, "out", str(path.parent), right)
     return True
-
-
-def gibibytes(count):
-    return f"{count / 2**30:.2g} GiB"
-
-
-def minutes(seconds):
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

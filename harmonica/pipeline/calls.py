@@ -20,6 +20,13 @@ from harmonica.weights.prompts import read_captions
 GUIDANCE = ("guidance_scale", "true_cfg_scale")
 
 
+def draw_of(pipe, call, prompts, steps, guidance, arguments):
+    """The user's own call where there is one, else that of the pipeline with these arguments."""
+    if call:
+        return OwnCall(pipe, call, guidance)
+    return Call(pipe, prompts, steps, guidance, arguments)
+
+
 class OwnCall:
     """draw(seed, indices) -> latents, by the user's own function call(pipe, seed, count). guidance:
     the scale that this function uses, None if it is not known. cond_argument: as in Call.

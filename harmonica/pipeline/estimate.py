@@ -11,7 +11,6 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from harmonica.backbones.generic import Units
-from harmonica.pipeline.about import gibibytes
 from harmonica.pipeline.walk import first_call, transformers_of
 
 SHARE = 0.6  # of the device's memory may be filled by the weights and a batch's features and graph
@@ -22,13 +21,14 @@ RECENT = 64  # saved tensors that are remembered, to count each only once
 class Memory:
     """Bytes of memory. weights: of the whole pipeline. features: all that a walk keeps for one
     image. graph: autograd's, of one step of one image. offload: the features are in CPU memory, and
-    only one block's graph is held at a time.
+    only one block's graph is held at a time. device: the one that computes.
     """
 
     weights: int
     features: int
     graph: int
     offload: bool
+    device: torch.device
 
     def of_walk(self, steps, passes, predicted):
         """From the features of one call to those of a whole walk, which makes steps x passes calls.
@@ -43,11 +43,11 @@ class Memory:
     def on_device(self, batch):
         return self.weights + batch * (self.graph + (0 if self.offload else self.features))
 
-    def batch(self, images, device):
+    def batch(self, images):
         """The largest divisor of `images` that fits the device."""
         if self.offload:
             return 1
-        most = SHARE * memory_of(device) - self.weights
+        most = SHARE * memory_of(self.device) - self.weights
         per_image = self.features + self.graph
         return max(
             n for n in range(1, images + 1) if images % n == 0 and (n == 1 or n * per_image < most)
@@ -71,7 +71,9 @@ def measure(pipe, call, offload):
         if isinstance(part, torch.nn.Module)
         for tensor in part.parameters()
     )
-    return Memory(weights=weights, features=features, graph=graph, offload=offload)
+    return Memory(
+        weights=weights, features=features, graph=graph, offload=offload, device=model.device
+    )
 
 
 def graph_bytes(units, args, kwargs):
@@ -120,3 +122,11 @@ def timed(function):
 def _wait():
     if torch.cuda.is_available():
         torch.cuda.synchronize()
+
+
+def gibibytes(count):
+    return f"{count / 2**30:.2g} GiB"
+
+
+def minutes(seconds):
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"

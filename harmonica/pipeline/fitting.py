@@ -13,7 +13,6 @@ from safetensors import SafetensorError, safe_open
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.pixart import PixArt
 from harmonica.errors import BadInput, check
-from harmonica.method import schedule as schedule_file
 from harmonica.method.router import FILE as ROUTER
 from harmonica.method.router import Router
 from harmonica.method.schedule import FILE as SCHEDULE
@@ -162,7 +161,7 @@ def read_schedule(path, transformer=None, cur=None):
     check(holds_one, "schedule", str(path), f"give a file, or a folder with {SCHEDULE} or {ROUTER}")
     if path.suffix == ".safetensors" and _is_schedule(path):
         check(cur is None, "cur", cur, f"{path} is a schedule, which is what it is")
-        return schedule_file.load(path)
+        return Schedule.load(path)
     return read(path, **_shape(transformer)).schedule(cur)
 
 

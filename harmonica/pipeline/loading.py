@@ -25,7 +25,7 @@ from harmonica import samplers
 from harmonica.backbones.pixart import TextCond
 from harmonica.errors import BadInput, check
 from harmonica.files import first_line
-from harmonica.method.model import Loaded
+from harmonica.method.denoise import Loaded
 from harmonica.pipeline.transformers import backbone_of
 from harmonica.weights.prompts import read_captions
 
@@ -41,7 +41,7 @@ SCHEDULERS = {
 
 
 def load_pipeline(source, sampler, captions, device):
-    """-> the method.model.Loaded of a pipeline folder or hub id; the pipeline itself, without its
+    """-> the method.denoise.Loaded of a pipeline folder or hub id; the pipeline itself, without its
     VAE and text encoder.
 
     sampler: a name in SCHEDULERS, or None for the pipeline's own scheduler. captions: a text file
@@ -75,7 +75,7 @@ def load_pipeline(source, sampler, captions, device):
         else _classes(backbone, device)
     )
     return Loaded(
-        None, backbone, cond, count, device=device, sampler=samplers.from_scheduler(pipe.scheduler)
+        backbone, cond, count, device=device, sampler=samplers.Scheduled(pipe.scheduler)
     ), pipe
 
 

@@ -20,14 +20,48 @@ class Trajectory:
     first: int
 
 
-class Loop:
-    """Stands in for the progress bar of a pipeline during one loop over the steps. It counts the
-    steps, and the calls of the transformer in each.
+class Bar:
+    """Stands in for a pipeline's progress bar. When the loop over the steps ends, however it ends,
+    it calls ended(self, whole). whole: whether the loop ran to its end. It may do so twice.
     """
 
-    def __init__(self, pipe, bar, end):
-        self.pipe, self.bar, self.end = pipe, bar, end
-        self.scheduler = pipe.scheduler
+    def __init__(self, bar, ended):
+        self.bar, self.ended = bar, ended
+
+    def __enter__(self):
+        self.bar.__enter__()
+        return self
+
+    def __exit__(self, *error):
+        try:
+            self.ended(self, whole=error[0] is None)
+        finally:
+            self.bar.__exit__(*error)
+
+    def __iter__(self):
+        whole = False
+        try:
+            yield from self.bar
+            whole = True
+        finally:
+            self.ended(self, whole)
+
+    def close(self):
+        """For pipelines that neither enter nor iterate their bar, but close it."""
+        self.ended(self, whole=False)
+        self.bar.close()
+
+    def __getattr__(self, name):
+        return getattr(self.bar, name)
+
+
+class Loop:
+    """One loop over the steps of a pipeline. It counts the steps, and the calls of the transformer
+    in each.
+    """
+
+    def __init__(self, pipe):
+        self.pipe, self.scheduler = pipe, pipe.scheduler
         self.earlier = vars(pipe.scheduler).get("step")
         self.step, self.calls, self.steps = 0, 0, 0
         inner = self.scheduler.step
@@ -62,31 +96,6 @@ class Loop:
         else:
             self.scheduler.step = self.earlier
 
-    def __enter__(self):
-        self.bar.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        self.end(self)
-        self.bar.__exit__(*error)
-        if error[0] is None:
-            self.check_stepped()
-
-    def __iter__(self):
-        try:
-            yield from self.bar
-        finally:
-            self.end(self)
-        self.check_stepped()
-
-    def close(self):
-        """For pipelines that neither enter nor iterate their bar, but close it."""
-        self.end(self)
-        self.bar.close()
-
-    def __getattr__(self, name):
-        return getattr(self.bar, name)
-
     def check_stepped(self):
         """BadInput where the transformer was called several times but no scheduler step
         was seen.
@@ -97,28 +106,3 @@ class Loop:
             type(self.pipe).__name__,
             "its loop does not step pipe.scheduler, so that its steps cannot be told apart",
         )
-
-
-class Ending:
-    """A pipeline's progress bar that says when the loop over the steps ends, however it ends."""
-
-    def __init__(self, bar, ended):
-        self.bar, self.ended = bar, ended
-
-    def __enter__(self):
-        self.bar.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        self.ended(self)
-        return self.bar.__exit__(*error)
-
-    def __iter__(self):
-        try:
-            yield from self.bar
-        except GeneratorExit:
-            self.ended(self)
-            raise
-
-    def __getattr__(self, name):
-        return getattr(self.bar, name)

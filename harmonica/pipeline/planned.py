@@ -19,7 +19,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
 from harmonica.errors import check
 from harmonica.fast.plan import compile_mask
-from harmonica.pipeline.loop import Ending
+from harmonica.pipeline.loop import Bar
 from harmonica.pipeline.transformers import backbone_of, check_drivable, conditioning
 
 COMPILES = (
@@ -125,14 +125,14 @@ class Planned:
         self.step, self.timesteps = 0, timesteps
 
     def progress_bar(self, *args, **kwargs):
-        self.loop = Ending(self.bar(*args, **kwargs), self.ended)
+        self.loop = Bar(self.bar(*args, **kwargs), self.ended)
         return self.loop
 
-    def ended(self, loop):
+    def ended(self, bar, whole):
         """A loop over the steps has ended. A failed loop may end only after the next has begun;
         then the new one's state must stay.
         """
-        if loop is self.loop:
+        if bar is self.loop:
             self.forget()
 
     def forward(self, hidden_states, timestep=None, return_dict=True, **inputs):

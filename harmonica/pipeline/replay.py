@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils._pytree import tree_map_only
 
-from harmonica.method.cache import compute_all, mix, reuse
+from harmonica.method.cache import mix, reuse
 from harmonica.pipeline.calls import replaced
 
 
@@ -108,11 +108,6 @@ class Replay:
             except _Enough:
                 pass
         return Point(until, point.x, states, images), model_outputs
-
-
-def uncached(step, call, cache):
-    """The forward of the uncached model, which keeps nothing."""
-    return call(compute_all), None
 
 
 def _copy(tensor):

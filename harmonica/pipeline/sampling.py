@@ -6,7 +6,7 @@ guidance; for this the torch.no_grad around a pipeline's __call__ is taken off.
 """
 
 import inspect
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -14,8 +14,12 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from harmonica.backbones.hooked import replace, restore
 from harmonica.errors import BadInput, check
+from harmonica.method.masks import budget
 from harmonica.pipeline.about import by_content
-from harmonica.pipeline.walk import PipelineWalk
+from harmonica.pipeline.calls import replaced
+from harmonica.pipeline.estimate import measure
+from harmonica.pipeline.walk import PipelineWalk, free_units_of, transformers_of
+from harmonica.search.walks import uncached
 
 DIFFERENTIABLE = (
     "its result has no gradient: call the pipeline without torch.no_grad or inference_mode, and "
@@ -23,11 +27,25 @@ DIFFERENTIABLE = (
 )
 
 
+@contextmanager
+def walking(pipe, draw, offload):
+    """Yield the Sampling of draw(seed, indices), and the Memory that one call of the transformer
+    takes. offload: blocks are checkpointed, and features may be kept in CPU memory.
+    """
+    draw_one = lambda: draw(0, range(1))  # noqa: E731
+    with checkpointed(pipe) if offload else nullcontext():
+        with differentiable(pipe), torch.no_grad():
+            free = free_units_of(pipe, draw_one)
+            memory = measure(pipe, draw_one, offload)
+        with Sampling(pipe, draw, free, offload) as sampling:
+            yield sampling, memory
+
+
 class Sampling:
     """A walk over draw(seed, indices) -> latents, a function that calls `pipe`. To be used within a
     `with` block. num_steps, num_blocks, first, names, passes, timesteps are known after learn().
 
-    free: the units that no output depends on (see backbones.survey); they are always computed, and
+    free: the units that no output depends on (see backbones.generic); they are always computed, and
     no policy sees them. num_blocks counts only the others.
     """
 
@@ -51,9 +69,7 @@ class Sampling:
     def learn(self, seed, indices):
         """Walk once, computing everything, to learn steps, units and passes -> the latents."""
         self.place, self.seen = None, []
-        x = self(
-            lambda step, call, state: (call(lambda i, compute: compute()), None), seed, indices
-        )
+        x = self(uncached, seed, indices)
         names = {tuple(units.names) for units in self.walk.units.values() if units.names}
         right = "its transformers have the same units, or one transformer"
         check(len(names) == 1, "pipe", type(self.pipe).__name__, right)
@@ -63,6 +79,23 @@ class Sampling:
         self.num_blocks, self.num_steps = len(searched), len(self.timesteps)
         self.passes = len(self.seen) / self.num_steps
         return x
+
+    def words(self):
+        """The line that tells what learn() has found."""
+        free = f", {len(self.free)} more that reach nothing" if self.free else ""
+        return (
+            f"pipeline   {type(self.pipe).__name__}, {type(self.pipe.scheduler).__name__}, "
+            f"T = {self.num_steps}, N = {self.num_blocks} units{free}, {self.passes:g} calls a step"
+        )
+
+    def budget(self, cur):
+        """How many entries are skipped at a CUR in percent. BadInput where the steps that compute
+        everything leave too few.
+        """
+        T, N, fixed = self.num_steps, self.num_blocks, len(self.fixed)
+        entries = budget(cur, T, N)
+        check(entries <= (T - fixed) * N, "cur", cur, f"{fixed} of {T} steps compute everything")
+        return entries
 
     @property
     def fixed(self):
@@ -156,6 +189,25 @@ def latents_of(out, count):
 
 
 @contextmanager
+def checkpointed(pipe):
+    """Within the `with` block, the pipeline's transformers use gradient checkpointing if they
+    can.
+    """
+    models = [
+        model
+        for model in transformers_of(pipe).values()
+        if model._supports_gradient_checkpointing and not model.is_gradient_checkpointing
+    ]
+    try:
+        for model in models:
+            model.enable_gradient_checkpointing()
+        yield
+    finally:
+        for model in models:
+            model.disable_gradient_checkpointing()
+
+
+@contextmanager
 def differentiable(pipe):
     """Within the `with` block the pipeline's call does not switch gradients off, its weights
     require none, embedded prompts are remembered, and no progress bar is shown.
@@ -168,22 +220,19 @@ def differentiable(pipe):
     ]
     call = inspect.unwrap(kind.__call__)
     pipe.__class__ = type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__})
-    encode = vars(pipe).get("encode_prompt")
+    remembering = nullcontext()
+    if hasattr(kind, "encode_prompt"):
+        remembering = replaced(pipe, "encode_prompt", Remembered(pipe.encode_prompt))
     try:
         for parameter in trainable:
             parameter.requires_grad_(False)
-        if hasattr(kind, "encode_prompt"):
-            pipe.encode_prompt = Remembered(pipe.encode_prompt)
         pipe.set_progress_bar_config(disable=True)
-        yield
+        with remembering:
+            yield
     finally:
         pipe.__class__ = kind
         for parameter in trainable:
             parameter.requires_grad_(True)
-        if encode is None:
-            vars(pipe).pop("encode_prompt", None)
-        else:
-            pipe.encode_prompt = encode
         vars(pipe).pop("_progress_bar_config", None)
         if bar is not None:
             pipe._progress_bar_config = bar
@@ -194,7 +243,6 @@ class Remembered:
 
     def __init__(self, function):
         self.function, self.results = function, {}
-        self.__signature__ = inspect.signature(function)
 
     def __call__(self, *args, **kwargs):
         if any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves((args, kwargs))):

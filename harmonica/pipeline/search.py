@@ -3,7 +3,6 @@ uncached ones. It runs the pipeline's own call, scheduler and guidance, and need
 """
 
 import sys
-from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -11,12 +10,10 @@ from tqdm import tqdm
 
 from harmonica.errors import check
 from harmonica.method.schedule import FILE, Schedule
-from harmonica.method.schedules import budget
-from harmonica.pipeline.about import agreed, gibibytes, minutes, origin
-from harmonica.pipeline.calls import Call, OwnCall
-from harmonica.pipeline.estimate import measure, timed
-from harmonica.pipeline.sampling import Sampling, differentiable
-from harmonica.pipeline.walk import survey_of, transformers_of
+from harmonica.pipeline.about import agreed, origin
+from harmonica.pipeline.calls import draw_of
+from harmonica.pipeline.estimate import gibibytes, minutes, timed
+from harmonica.pipeline.sampling import walking
 from harmonica.search.search import Search
 from harmonica.search.settings import Settings
 
@@ -67,73 +64,44 @@ def search(
     check(images >= 1, "images", images, "it must be at least 1")
     check(0 < cur < 100, "cur", cur, "the share in percent that is skipped lies between 0 and 100")
     check(call is not None or steps >= 2, "steps", steps, "the first step computes all: at least 2")
-    draw = (
-        OwnCall(pipe, call, guidance) if call else Call(pipe, prompts, steps, guidance, arguments)
-    )
-    tell = (
-        (lambda *_: None) if quiet else (lambda *lines: print(*lines, file=sys.stderr, flush=True))
-    )
-    with ExitStack() as stack:
-        stack.enter_context(checkpointed(pipe) if offload else nullcontext())
-        work = PipelineSearch(pipe, draw, cur, offload)
-        stack.enter_context(work)
-        work.learn(tell, images, batch, predict=predict, seed=seed, rounds=rounds)
-        if dry_run:
-            return None
-        return work.run(out, quiet)
+    draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
+    with walking(pipe, draw, offload) as (walk, memory):
+        settings = {"predict": predict, "seed": seed, "rounds": rounds}
+        work = PipelineSearch(walk, memory, cur, images, batch, **settings)
+        if not quiet:
+            print(work.cost_words(), file=sys.stderr, flush=True)
+        return None if dry_run else work.run(out, quiet)
 
 
 class PipelineSearch:
-    """A search on one pipeline: learn() its steps and units, then run() the search."""
+    """A search on one pipeline. walk: a sampling.Sampling; memory: that of one call."""
 
-    def __init__(self, pipe, draw, cur, offload=False):
-        self.pipe, self.draw, self.cur, self.offload = pipe, draw, cur, offload
-        self.model = next(iter(transformers_of(pipe).values()))
-
-    def __enter__(self):
-        draw_one = lambda: self.draw(0, range(1))  # noqa: E731
-        with differentiable(self.pipe), torch.no_grad():
-            self.survey = survey_of(self.pipe, draw_one)
-            self.memory = measure(self.pipe, draw_one, self.offload)
-        self.walk = Sampling(self.pipe, self.draw, self.survey.free, self.offload)
-        self.walk.__enter__()
-        return self
-
-    def __exit__(self, *error):
-        self.walk.__exit__(*error)
-
-    def learn(self, tell, images, batch=None, **settings):
-        """Walk once, then tell what was found and what the search will cost. tell: prints words."""
+    def __init__(self, walk, memory, cur, images, batch=None, **settings):
         first = batch or min(images, 2)
-        _, seconds = timed(lambda: self.walk.learn(0, range(first)))
-        T, N = self.walk.num_steps, self.walk.num_blocks
-        self.budget = budget(self.cur, T, N)
-        most = (T - len(self.walk.fixed)) * N
-        right = f"{len(self.walk.fixed)} of {T} steps compute everything"
-        check(self.budget <= most, "cur", self.cur, right)
-        twice = settings["predict"] * self.cur / 100
-        self.memory = self.memory.of_walk(T, self.walk.passes, twice)
-        batch = batch or self.memory.batch(images, self.model.device)
+        _, seconds = timed(lambda: walk.learn(0, range(first)))
+        self.walk, self.cur, self.budget = walk, cur, walk.budget(cur)
+        self.forward_s = seconds / walk.num_steps / first
+        predicted = settings["predict"] * cur / 100
+        self.memory = memory.of_walk(walk.num_steps, walk.passes, predicted)
         self.settings = Settings(
             images=images,
-            batch=batch,
+            batch=batch or self.memory.batch(images),
             check_images=2 * images,
-            window=min(Settings.window, T),
+            window=min(Settings.window, walk.num_steps),
             **settings,
         )
-        forward = seconds / T / first
-        self.seconds = self.settings.forwards(T) * forward
-        free = f", {len(self.survey.free)} more that reach nothing" if self.survey.free else ""
-        tell(
-            f"pipeline   {type(self.pipe).__name__}, {type(self.pipe.scheduler).__name__}, T = "
-            f"{T}, "
-            f"N = {N} units{free}, {self.walk.passes:g} calls a step\n"
-            f"search     {self.budget} of {T * N} unit computations are to be skipped; {images} "
-            "images, "
-            f"{batch} at once\n"
-            f"memory     about {gibibytes(self.memory.on_device(batch))} on {self.model.device}"
-            f"{self.memory.in_cpu_memory()}\n"
-            f"time       at most {minutes(self.seconds)} ({forward:.2g} s for a step of one image)"
+
+    def cost_words(self):
+        """The words that tell what was found and what the search will take."""
+        settings, steps, memory = self.settings, self.walk.num_steps, self.memory
+        seconds = settings.forwards(steps) * self.forward_s
+        return (
+            f"{self.walk.words()}\n"
+            f"search     {self.budget} of {steps * self.walk.num_blocks} unit computations are to be "
+            f"skipped; {settings.images} images, {settings.batch} at once\n"
+            f"memory     about {gibibytes(memory.on_device(settings.batch))} on {memory.device}"
+            f"{memory.in_cpu_memory()}\n"
+            f"time       at most {minutes(seconds)} ({self.forward_s:.2g} s for a step of one image)"
         )
 
     def run(self, out, quiet=False):
@@ -163,10 +131,9 @@ class PipelineSearch:
         fora = search.fora(target)
         share = 100 * search.saved(fora) / fora.size
         reuse = Schedule(keep=torch.from_numpy(fora))
-        fitted = search.schedule(fora)
         schedules = {"this schedule": best, f"FORA, {share:.3g} % reused": reuse}
         if self.settings.predict:
-            schedules[f"FORA, {share:.3g} % predicted"] = fitted
+            schedules[f"FORA, {share:.3g} % predicted"] = search.schedule(fora)
         errors = {name: search.held_back(schedule) for name, schedule in schedules.items()}
         return {"images": self.settings.check_images, "of": errors}
 
@@ -174,15 +141,11 @@ class PipelineSearch:
         """Extend a schedule of the searched units to all units. Those that no output depends on are
         skipped after the first step.
         """
-        walk, T = self.walk, self.walk.num_steps
-        keep = torch.zeros(T, len(walk.names), dtype=torch.bool)
+        walk, unit = self.walk, list(self.walk.place)
+        keep = torch.zeros(walk.num_steps, len(walk.names), dtype=torch.bool)
         keep[0] = True
-        for i, k in walk.place.items():
-            keep[:, i] = best.keep[:, k]
-        at = {k: i for i, k in walk.place.items()}
-        weights = {
-            (step, at[k]): entry_weights.cpu() for (step, k), entry_weights in best.weights.items()
-        }
+        keep[:, unit] = best.keep
+        weights = {(step, unit[k]): values.cpu() for (step, k), values in best.weights.items()}
         return Schedule(keep=keep, weights=weights, timesteps=walk.timesteps, about=about)
 
     def about(self):
@@ -190,7 +153,7 @@ class PipelineSearch:
         walk, settings = self.walk, self.settings
         return {
             "method": "search, skipped units predicted" if settings.predict else "search",
-            **origin(self.pipe, walk),
+            **origin(walk),
             "cur_percent": self.cur,
             "search": {
                 "images": settings.images,
@@ -198,25 +161,6 @@ class PipelineSearch:
                 "seed": settings.seed,
                 "rounds": settings.rounds,
                 "steps": walk.num_steps,
-                "prompts": self.draw.described(),
+                "prompts": walk.draw.described(),
             },
         }
-
-
-@contextmanager
-def checkpointed(pipe):
-    """Within the `with` block, the pipeline's transformers use gradient checkpointing if they
-    can.
-    """
-    models = [
-        model
-        for model in transformers_of(pipe).values()
-        if model._supports_gradient_checkpointing and not model.is_gradient_checkpointing
-    ]
-    try:
-        for model in models:
-            model.enable_gradient_checkpointing()
-        yield
-    finally:
-        for model in models:
-            model.disable_gradient_checkpointing()

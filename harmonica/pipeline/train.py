@@ -6,7 +6,7 @@ guidance applied.
 """
 
 import sys
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -20,16 +20,14 @@ from harmonica.errors import check
 from harmonica.method import iepo
 from harmonica.method.learner import Learner
 from harmonica.method.router import CLAMP, Router
-from harmonica.method.schedules import budget
 from harmonica.method.train import initial_logits, learn
-from harmonica.pipeline.about import gibibytes, minutes, origin
-from harmonica.pipeline.calls import Call, OwnCall
-from harmonica.pipeline.estimate import measure, timed
-from harmonica.pipeline.replay import Replay, uncached
-from harmonica.pipeline.sampling import DIFFERENTIABLE, Sampling, differentiable
-from harmonica.pipeline.search import checkpointed
+from harmonica.pipeline.about import origin
+from harmonica.pipeline.calls import draw_of
+from harmonica.pipeline.estimate import gibibytes, minutes, timed
+from harmonica.pipeline.replay import Replay
+from harmonica.pipeline.sampling import DIFFERENTIABLE, walking
 from harmonica.pipeline.train_fast import in_folder, router_training
-from harmonica.pipeline.walk import survey_of
+from harmonica.search.walks import uncached
 
 
 def train(
@@ -60,16 +58,10 @@ def train(
     what it would cost, and return None.
     """
     training = router_training(steps, cur, trajectories, batch, seed)
-    draw = (
-        OwnCall(pipe, call, guidance) if call else Call(pipe, prompts, steps, guidance, arguments)
-    )
+    draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
     with ExitStack() as stack:
-        stack.enter_context(checkpointed(pipe) if offload else nullcontext())
-        draw_one = lambda: draw(0, range(1))  # noqa: E731
-        with differentiable(pipe), torch.no_grad():
-            free = survey_of(pipe, draw_one).free
-            memory = measure(pipe, draw_one, offload)
-        work = Trajectories(stack.enter_context(Sampling(pipe, draw, free)), training)
+        sampling, memory = stack.enter_context(walking(pipe, draw, offload))
+        work = Trajectories(sampling, training)
         if not quiet:
             print(work.cost_words(replace(memory, offload=False)), file=sys.stderr, flush=True)
         if dry_run:
@@ -85,12 +77,9 @@ class Trajectories:
     def __init__(self, sampling, training):
         sampling.learn(0, range(training.batch))
         self.sampling, self.training, self.replay = sampling, training, Replay(sampling)
-        T, N, fixed = sampling.num_steps, sampling.num_blocks, len(sampling.fixed)
-        cur = training.cur_percent
-        right = f"{fixed} of {T} steps compute everything"
-        check(budget(cur, T, N) <= (T - fixed) * N, "cur", cur, right)
+        sampling.budget(training.cur_percent)  # refuses one that cannot be reached
         self.about = {
-            **origin(sampling.pipe, sampling),
+            **origin(sampling),
             "num_steps": sampling.num_steps,
             "conds": sampling.draw.described(),
             "training": asdict(training),
@@ -143,8 +132,7 @@ class Trajectories:
         sampling = self.sampling
         all_logits = torch.full((sampling.num_steps, len(sampling.names)), -CLAMP)
         all_logits[0] = CLAMP
-        for i, k in sampling.place.items():
-            all_logits[:, i] = logits[:, k]
+        all_logits[:, list(sampling.place)] = logits
         router = Router(
             logits=all_logits,
             tau=self.training.tau,
@@ -165,10 +153,8 @@ class Trajectories:
         forwards = -(-training.trajectories // training.refresh) * T * (T + 1) // 2
         seconds = updates * update_seconds + (forwards + training.trajectories) * forward
         memory = memory.of_walk(2, sampling.passes, predicted=0)  # the cache, and the new mixes
-        free = f", {len(sampling.free)} more that reach nothing" if sampling.free else ""
         return (
-            f"pipeline   {self.about['pipeline']}, {self.about['sampler']}, T = {T}, "
-            f"N = {sampling.num_blocks} units{free}, {sampling.passes:g} calls a step\n"
+            f"{sampling.words()}\n"
             f"training   {updates} updates and {forwards} forwards, {training.batch} images at "
             "once\n"
             f"memory     about {gibibytes(memory.on_device(training.batch))}\n"

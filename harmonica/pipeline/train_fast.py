@@ -23,8 +23,8 @@ from harmonica.fast.training import fast_pair
 from harmonica.files import locked, write_json
 from harmonica.method import sdt, seeds
 from harmonica.method.learner import Learner
+from harmonica.method.masks import budget
 from harmonica.method.router import FILE, Router
-from harmonica.method.schedules import budget
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import Work, initial_logits, train
 from harmonica.pipeline.about import agreed, sha256
@@ -103,10 +103,7 @@ def cost(loaded, router):
     work = Work(loaded, router)
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()  # forget the text encoder's peak
-    x, cond = work.draw(seeds.TRAJECTORY, 0, config.batch)
-    denoiser = work.denoiser(
-        cond, router.guidance, work.step_noise(config.batch, seeds.TRAJECTORY, 0)
-    )
+    denoiser, x = work.begun(seeds.TRAJECTORY, 0, config.batch)
     logits = initial_logits(steps, loaded.backbone.num_blocks, config.seed).to(loaded.device)
     learner = Learner(logits, tau=config.tau, lr=config.lr)
     point = denoiser.advance(denoiser.begin(x), denoiser.computed)

@@ -22,10 +22,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from harmonica.backbones.generic import Units, form
-from harmonica.backbones.survey import survey
+from harmonica.backbones.generic import Units, form, free_units
 from harmonica.errors import BadInput, check
-from harmonica.pipeline.loop import Loop
+from harmonica.pipeline.loop import Bar, Loop
 
 
 class Turn(NamedTuple):
@@ -61,7 +60,7 @@ class PipelineWalk:
             "caching is applied to it already; remove that first",
         )
         self.pipe, self.begin, self.units = pipe, begin, {}
-        self.loop = self.answer = self.context = None
+        self.shown = self.loop = self.answer = self.context = None
         try:
             for name, model in transformers_of(pipe).items():
                 self.units[name] = Units(model, functools.partial(self._ask, name))
@@ -84,7 +83,7 @@ class PipelineWalk:
         """Put everything back. A second call does nothing."""
         if self.bar is None:
             return
-        self._end(self.loop)
+        self._end(self.shown)
         del self.pipe.progress_bar
         for model in self._models():
             vars(model).pop("cache_context", None)
@@ -99,7 +98,7 @@ class PipelineWalk:
             units.remove()
 
     def _progress_bar(self, *args, **kwargs):
-        self._end(self.loop)
+        self._end(self.shown)
         check(
             transformers_of(self.pipe) == dict(zip(self.units, self._models())),
             "transformer",
@@ -108,16 +107,21 @@ class PipelineWalk:
         )
         for units in self.units.values():
             units.check_placed()
-        self.loop = Loop(self.pipe, self.bar(*args, **kwargs), self._end)
-        return self.loop
+        self.shown = Bar(self.bar(*args, **kwargs), self._end)
+        self.loop = Loop(self.pipe)
+        return self.shown
 
-    def _end(self, loop):
-        """Called when a loop ends. A loop may report its end twice, or only after the next one has
-        begun; such calls do nothing.
+    def _end(self, bar, whole=False):
+        """Called when the loop of a bar ends. A bar may report its end twice, or only after the next
+        one was opened; such calls do nothing.
         """
-        if loop is not None and loop is self.loop:
-            loop.release()
-            self.loop = self.answer = self.context = None
+        if bar is None or bar is not self.shown:
+            return
+        loop = self.loop
+        loop.release()
+        self.shown = self.loop = self.answer = self.context = None
+        if whole:
+            loop.check_stepped()
 
     def _ask(self, name, args, kwargs):
         if self.loop is None:
@@ -151,14 +155,14 @@ def transformers_of(pipe):
     return models
 
 
-def survey_of(pipe, call):
-    """-> the Survey of the pipeline's first transformer, on the inputs of its first call. call():
+def free_units_of(pipe, call):
+    """-> the free_units of the pipeline's first transformer, on the inputs of its first call. call():
     calls the pipeline.
     """
     model = next(iter(transformers_of(pipe).values()))
     args, kwargs = first_call(model, call)
     with Units(model) as units:
-        return survey(units, *args, **kwargs)
+        return free_units(units, *args, **kwargs)
 
 
 def first_call(model, call):

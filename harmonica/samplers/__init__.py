@@ -9,7 +9,7 @@ update of x (mostly one), and a walk may begin only where an update begins.
 
 from harmonica.samplers import pixart
 from harmonica.samplers.ddim import DDIM
-from harmonica.samplers.scheduled import LINEAR, from_scheduler
+from harmonica.samplers.scheduled import LINEAR, Scheduled
 from harmonica.samplers.singlestep import Singlestep
 
 
@@ -39,7 +39,7 @@ def _dpm_solver():
     """
     from diffusers import DPMSolverMultistepScheduler
 
-    return from_scheduler(
+    return Scheduled(
         DPMSolverMultistepScheduler(algorithm_type="dpmsolver++", solver_order=2, **LINEAR)
     )
 
@@ -53,7 +53,7 @@ def _iddpm():
     def prepare(scheduler, num_steps):
         scheduler.set_timesteps(timesteps=DDIM().timesteps(num_steps))
 
-    return from_scheduler(
+    return Scheduled(
         DDPMScheduler(variance_type="learned_range", clip_sample=False, **LINEAR), prepare
     )
 
@@ -64,7 +64,7 @@ def _sa_solver():
     """
     from diffusers import SASolverScheduler
 
-    return from_scheduler(
+    return Scheduled(
         SASolverScheduler(
             predictor_order=2, corrector_order=2, algorithm_type="data_prediction", **LINEAR
         )

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from harmonica.samplers.ddim import TRAIN_STEPS, alphas_cumprod
-from harmonica.samplers.scheduled import LINEAR, from_scheduler
+from harmonica.samplers.scheduled import LINEAR, Scheduled
 
 STOCHASTIC = (199, 799)  # SA-Solver adds noise between t = 0.2 and 0.8; here as model timesteps
 
@@ -29,7 +29,7 @@ def dpm_solver():
         scheduler.register_to_config(lower_order_final=num_steps < 10)
         _set_times(scheduler, num_steps)
 
-    return from_scheduler(scheduler, prepare)
+    return Scheduled(scheduler, prepare)
 
 
 def sa_solver():
@@ -48,7 +48,7 @@ def sa_solver():
         stride = (TRAIN_STEPS - 1) / num_steps
         scheduler.tau_func = lambda timestep: int(first <= timestep - stride <= last)
 
-    return from_scheduler(scheduler, prepare)
+    return Scheduled(scheduler, prepare)
 
 
 def _set_times(scheduler, num_steps):

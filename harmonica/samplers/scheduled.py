@@ -28,8 +28,8 @@ LEARNED = ("learned", "learned_range")
 
 
 class Scheduled:
-    """The sampler contract (see harmonica.samplers) over a diffusers scheduler of the given class
-    and config.
+    """The sampler contract (see harmonica.samplers) over a diffusers scheduler, a pipeline's own for
+    example, which is not changed.
 
     stochastic: whether its steps draw noise. prepare(scheduler, num_steps): sets its timesteps, in
     place of its set_timesteps. BadInput for schedulers that need more than one model call and one
@@ -39,11 +39,8 @@ class Scheduled:
     calls = 1
 
     def __init__(self, scheduler, prepare=None):
-        self.name, self._class, self._config = (
-            type(scheduler).__name__,
-            type(scheduler),
-            scheduler.config,
-        )
+        self.name = type(scheduler).__name__
+        self._class, self._config = type(scheduler), scheduler.config
         check(
             scheduler.order == 1
             and float(scheduler.init_noise_sigma) == 1
@@ -122,13 +119,6 @@ class Scheduled:
             "that takes one per step",
         )
         return scheduler
-
-
-def from_scheduler(scheduler, prepare=None):
-    """A sampler that does what this scheduler does, a pipeline's own for example. The scheduler
-    itself is not changed. prepare: see Scheduled.
-    """
-    return Scheduled(scheduler, prepare)
 
 
 class _Noise(TorchFunctionMode):

@@ -16,7 +16,7 @@ from harmonica.backbones.uvit import UViT
 from harmonica.backbones.uvit_official import MARK
 from harmonica.backbones.uvit_official import from_official as uvit_from_official
 from harmonica.errors import BadInput, check
-from harmonica.method.model import Loaded
+from harmonica.method.denoise import Loaded
 from harmonica.weights import pixart
 from harmonica.weights.checkpoints import HEADS, of_folder, placed, read_tensors
 from harmonica.weights.latents import training_images
@@ -41,7 +41,7 @@ def load(spec, precision=None):
         return torch.as_tensor(indices, device=device) % backbone.num_classes
 
     images = training_images(backbone.in_channels, backbone.sample_size)
-    return Loaded(spec, backbone, classes, backbone.num_classes, images, device)
+    return Loaded(backbone, classes, backbone.num_classes, images, device)
 
 
 def read(path, heads=None):

@@ -11,8 +11,8 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from harmonica.errors import BadInput, check
-from harmonica.method.router import FILE, KINDS, from_keep, load
-from harmonica.method.schedule import load as load_schedule
+from harmonica.method.router import FILE, KINDS, Router, from_keep
+from harmonica.method.schedule import Schedule
 from harmonica.weights import published_routers, smoothcache
 
 ENDINGS = (".safetensors", ".pt", ".json")
@@ -61,8 +61,8 @@ def _of_ours(path):
     except SafetensorError:
         is_schedule = False  # load says what is wrong
     if not is_schedule:
-        return load(path), "harmonica"
-    schedule = load_schedule(path)
+        return Router.load(path), "harmonica"
+    schedule = Schedule.load(path)
     right = "a router cannot hold them; it is applied as a Schedule"
     check(not schedule.weights, "router", f"{path} with predictions", right)
     about = {key: value for key, value in schedule.about.items() if key != "training"}

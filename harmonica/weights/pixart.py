@@ -9,7 +9,7 @@ from diffusers import PixArtTransformer2DModel
 from harmonica import weights
 from harmonica.backbones.pixart import PixArt
 from harmonica.errors import check
-from harmonica.method.model import Loaded
+from harmonica.method.denoise import Loaded
 from harmonica.weights.checkpoints import of_folder, placed
 from harmonica.weights.prompts import Prompts
 
@@ -41,4 +41,4 @@ def load(spec, precision=None):
     def cond(indices):
         return prompts.cond(indices, model.device, model.dtype)
 
-    return Loaded(spec, backbone, cond, prompts.count, device=model.device)
+    return Loaded(backbone, cond, prompts.count, device=model.device)

@@ -184,7 +184,7 @@ def _run(store, run, levels):
 
 
 def _schedule(store, schedule, levels):
-    path = store.schedule_path(schedule)
+    path = store.file_path(schedule)
     path.parent.mkdir(parents=True, exist_ok=True)
     keep = np.arange(schedule.num_steps * BLOCKS).reshape(-1, BLOCKS) % 2 == 0
     keep[0] = True
@@ -198,7 +198,7 @@ def _compressed(store, compressed, levels):
 
 
 def _router(store, router, levels):
-    path = store.router_path(router)
+    path = store.file_path(router)
     path.parent.mkdir(parents=True, exist_ok=True)
     logits = np.linspace(-5, 5, router.num_steps * BLOCKS, dtype=np.float32).reshape(
         router.num_steps, BLOCKS

@@ -157,13 +157,15 @@ class TestTable2:
         return make
 
     def test_unequal_compute_is_said_wherever_two_methods_meet(self, said):
-        _, fewer, fora, *_ = said()
+        _, papers, fewer, fora, *_ = said()
+        assert papers.rows[0][AGAINST : SPEEDS + 1] == ("DPM-Solver++, 7 steps", "2.27x / 1.43x")
         assert fewer.rows[0][AGAINST : SPEEDS + 1] == ("DPM-Solver++, 4 steps", "2.27x / 2.50x")
         assert fora.rows[0][AGAINST : SPEEDS + 1] == ("FORA", "2.27x / 2.00x")
 
     def test_where_a_baseline_wins_comes_first(self, said):
-        first, fewer, fora, lossless, *_ = said(fora=1.2, fewer=1.2, search=1.0)
-        assert first.verdict == "somewhere" and fewer.verdict == fora.verdict == "does not hold"
+        first, papers, fewer, fora, lossless, *_ = said(fora=1.2, fewer=1.2, search=1.0)
+        assert first.verdict == "somewhere"
+        assert papers.verdict == fewer.verdict == fora.verdict == "does not hold"
         assert {row[0] for row in first.rows} == {"FORA", "DPM-Solver++, 4 steps"}
         assert lossless.verdict == "does not hold"
 
@@ -172,7 +174,7 @@ class TestTable2:
         assert len(ours) == 3 and {claim.verdict for claim in ours} == {"holds"}
 
     def test_an_interval_over_one_claims_nothing(self, said):
-        first, fewer, *_ = said(sdt=lambda model, noise: (1.0, 1.0, 3.0)[model], fewer=1.5)
+        first, _, fewer, *_ = said(sdt=lambda model, noise: (1.0, 1.0, 3.0)[model], fewer=1.5)
         assert fewer.verdict == "undecided" and first.verdict == "nowhere"
 
     def test_fewer_steps_of_a_sampler_that_draws_noise_are_not_compared_image_by_image(
@@ -180,7 +182,7 @@ class TestTable2:
     ):
         named = text_rows(3, block=BLOCKS[1], scale="digits")
         groups = load(*measured(levels={"fewer": 9.0}, named=named))
-        _, fewer, fora, *_ = claims(groups, TABLE2)
+        _, _, fewer, fora, *_ = claims(groups, TABLE2)
         assert fewer.verdict == "holds" and len(fewer.marks) == 1
         assert fewer.rows[0][X0] == "" and fora.rows[0][X0] != ""
 

@@ -162,7 +162,7 @@ def test_searched_masks_stand_beside_the_routers(measured, tmp_path):
     for name, own in (("with", group), ("without", without)):
         heat_maps.draw(root, own, [tmp_path / f"{name}.png"])
     assert (tmp_path / "with.png").read_bytes() != (tmp_path / "without.png").read_bytes()
-    path = Store(root).schedule_path(group.lines[-1].row.runs[0].made)
+    path = Store(root).file_path(group.lines[-1].row.runs[0].made)
     path.write_bytes(b"cut off")
     with pytest.raises(BadInput, match=f"{path.name} is missing or not a whole schedule file"):
         heat_maps.draw(root, group, [tmp_path / "none.png"])

@@ -53,7 +53,7 @@ def test_clean_records_routers_and_pictures_are_copied(published):
     assert not skipped and len(written) == len(set(written))
     assert all(Store(results).record_path(artefact).exists() for artefact in wanted)
     assert all(
-        Store(results).router_path(artefact).exists()
+        Store(results).file_path(artefact).exists()
         for artefact in wanted
         if artefact.kind == "router"
     )
@@ -132,7 +132,7 @@ def test_every_kind_of_missing_file_is_named(as_committed):
         (store.record_path(rows[0].runs[-1]), made),
         (store.record_path(router), made),
         (store.record_path(latency), made),
-        (store.router_path(router), "`git checkout"),
+        (store.file_path(router), "`git checkout"),
         (records.committed_images(results, rows[0].runs[0]), "`git checkout"),
     ):
         content = path.read_bytes()

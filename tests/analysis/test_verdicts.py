@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from analysis import cost, verdicts
+from analysis import cache_share, cost, verdicts
 from analysis.cases import found_in
 from analysis.compare import LOSES, OPEN, WINS
 from analysis.document import markdown
@@ -50,7 +50,7 @@ def claim(words):
 
 def test_a_record_decides_the_verdict(groups):
     def verdict(**levels):
-        return judge(claim("SDT beats"), groups("ablation_sdt_vs_standard", **levels), None).verdict
+        return judge(claim("SDT beats"), groups("ablation_sdt_vs_standard", **levels), {}).verdict
 
     assert verdict() == "holds"
     assert verdict(**{"SDT + MSE": 3.5}) == "holds in part"
@@ -62,23 +62,23 @@ def test_a_record_decides_the_verdict(groups):
 def test_a_comparison_that_two_tables_show_counts_once(groups):
     """CUR 35 % and 50 % of SDT against standard training are the same runs in both."""
     both = groups("ablation_sdt_vs_standard") | groups("ablation_beta")
-    made = judge(claim("SDT beats"), both, None)
+    made = judge(claim("SDT beats"), both, {})
     assert len(set(made.rows)) == len(made.rows) == 6 and len(made.marks) == 12
     shared = [row for row in made.rows if row[-1].count("tables/") == 2]
     assert [row[0].split(", ")[-1] for row in shared] == ["CUR 35 %", "CUR 50 %"]
 
 
 def test_forms_of_learning_to_cache_are_told_apart_and_the_published_one_comes_first(groups):
-    made = judge(claim("HarmoniCa beats Learning"), groups("ablation_sdt_vs_standard"), None)
+    made = judge(claim("HarmoniCa beats Learning"), groups("ablation_sdt_vs_standard"), {})
     published, pairs = made.sentence.split("; against")
-    assert "published form (released; at CUR 50 % that is FORA) HarmoniCa has" in published
-    assert "all-pairs form (this repository's own) HarmoniCa has" in pairs
-    said = markdown(page(groups("ablation_sdt_vs_standard"), None)).split("| HarmoniCa beats L")[1]
+    assert "published form (released; at CUR 50 % that is FORA): HarmoniCa has" in published
+    assert "all-pairs form (this repository's own): HarmoniCa has" in pairs
+    said = markdown(page(groups("ablation_sdt_vs_standard"), {})).split("| HarmoniCa beats L")[1]
     assert said.index("... against its published form") < said.index("... against its all-pairs")
 
 
 def test_iepo_is_compared_with_mse_in_both_groups(groups):
-    made = judge(claim("IEPO"), groups("ablation_iepo_vs_mse"), None)
+    made = judge(claim("IEPO"), groups("ablation_iepo_vs_mse"), {})
     assert made.verdict == "holds"
     assert [row[0] for row in made.rows] == [
         "DiT-digits 16 tokens, T = 10, CUR 50 %",
@@ -87,7 +87,7 @@ def test_iepo_is_compared_with_mse_in_both_groups(groups):
 
 
 def test_where_plain_baselines_win_comes_before_all_claims(groups):
-    said = markdown(page(groups("ablation_beta", fewer=9.0, fora=1.2), None))
+    said = markdown(page(groups("ablation_beta", fewer=9.0, fora=1.2), {}))
     first = said.split("\n## ")[1]
     assert first.startswith("Where plain baselines win") and "beats HarmoniCa" in first
     assert "| FORA | DiT-digits 16 tokens, T = 10, CUR 50 % | HarmoniCa |" in first
@@ -103,9 +103,38 @@ def test_training_is_judged_by_images_and_time(measured, seconds, verdict, time)
     specs = TABLES["ablation_training_cost"].costs("digits")
     root, _ = measured(levels={"HarmoniCa": seconds}, named=[], costs=specs)
     costs, _ = cost.load(root, specs)
-    made = judge(claim("image-free"), {}, costs)
+    made = judge(claim("image-free"), {}, {"ablation_training_cost": cost.claim(costs)})
     assert made.marks == (WINS, time) * 2 and made.verdict == verdict
     assert all("0 / 900" in row[2] for row in made.rows)
+
+
+def test_the_cost_of_training_for_the_image_itself_is_held_against_the_papers_factors(measured):
+    specs = TABLES["ablation_objective_cost"].costs("digits")
+    levels = {"HarmoniCa": 1.0, "x_0 itself": 6.0, "x_0 itself, recomputed": 2.0}
+    root, _ = measured(levels=levels, named=[], costs=specs)
+    costs, _ = cost.load(root, specs)
+    made = judge(claim("x_0 itself"), {}, {"ablation_objective_cost": cost.claim(costs)})
+    assert made.marks == (WINS, LOSES, LOSES, LOSES) and made.verdict == "does not hold"
+    assert [row[2] for row in made.rows] == ["**wins** 6", "**loses** 2"]
+
+
+def test_the_share_of_a_cache_is_held_against_the_papers():
+    row = {"model": "DiT", "batch": 1, "schedule": "FORA 2"}
+    rows = [row | {"cache_share": share} for share in (0.02, 0.3)]
+    made = judge(claim("of memory"), {}, {cache_share.NAME: cache_share.claim(rows)})
+    assert made.marks == (WINS, LOSES) and made.rows[1][-1] == "**loses** 30.0 %"
+
+
+def test_the_papers_measure_stands_beside_the_verdict(groups):
+    made = judge(claim("IEPO"), groups("ablation_iepo_vs_mse"), {})
+    assert made.sentence.endswith("has the lower FID to the data in 2 of 2 settings")
+
+
+def test_two_tables_that_ask_the_same_have_one_answer(groups):
+    there = groups("table1") | groups("frontier")
+    _, _, (_, headings, rows) = other_findings(there)
+    titles = [row[0] for row in rows if row[0]]
+    assert len(set(titles)) == len(titles)
 
 
 def test_a_method_that_is_missing_from_the_records_of_training_is_refused(measured):
@@ -116,15 +145,15 @@ def test_a_method_that_is_missing_from_the_records_of_training_is_refused(measur
 
 
 def test_without_records_nothing_is_tested_and_every_claim_stands_on_the_page():
-    judged = {claim.title: judge(claim, {}, None).verdict for claim in paper_claims()}
+    judged = {claim.title: judge(claim, {}, {}).verdict for claim in paper_claims()}
     assert set(judged.values()) == {NOT_YET, NEEDS_GPUS} <= set(VERDICTS)
-    said = markdown(page({}, None))
+    said = markdown(page({}, {}))
     assert all(f"## {title}: {verdict}" in said for title, verdict in judged.items())
-    assert said.count("The paper: ") == len(judged) == 12
+    assert said.count("The paper: ") == len(judged) == 14
 
 
 def test_the_page_says_how_much_of_the_paper_is_known():
-    said = markdown(page({}, None))
+    said = markdown(page({}, {}))
     assert "the paper's 23 tables and 17 figures we know the numbers of 6 tables and 2 fig" in said
     assert "of 6 (Table 1, Table 2," in said and "Of the other 17 tables we know nothing" in said
 
@@ -135,10 +164,10 @@ def test_a_claim_that_finds_no_rows_is_refused(groups, monkeypatch):
     asked = claim("IEPO")
     other = replace(asked, parts=(replace(asked.parts[0], right="SDT + MSE loss"),))
     with pytest.raises(BadInput, match="claim: 'IEPO beats MSE'.*ablation_iepo_vs_mse has both"):
-        judge(other, there, None)
+        judge(other, there, {})
     monkeypatch.setattr(verdicts, "paper_claims", lambda: [other])
     with pytest.raises(BadInput, match="SDT \\+ MSE loss"):
-        page(there, None)
+        page(there, {})
 
 
 def test_other_findings_leave_out_what_is_said_above(groups):
@@ -149,7 +178,7 @@ def test_other_findings_leave_out_what_is_said_above(groups):
 
 def test_a_page_of_too_few_replicates_is_refused(groups):
     with pytest.raises(BadInput, match="One replicate: no ordering is claimed"):
-        page(groups("ablation_refresh", seeds=1), None)
+        page(groups("ablation_refresh", seeds=1), {})
 
 
 def test_claims_are_tested_by_methods_that_their_tables_have(groups):

@@ -225,4 +225,4 @@ def test_multiply_accumulates_are_what_torch_counts(tiny_dit, shape, tied):
     keep = torch.tensor([[True] * backbone.num_blocks, [True, False] * depth])
     expected = 2 * counts.fixed + sum(counts.blocks) + sum(counts.blocks[::2])
     assert cost.macs(counts, keep) == expected
-    assert cost.macs(counts, keep, halves=2) == 2 * expected
+    assert cost.macs(counts, keep, copies=2) == 2 * expected

@@ -202,4 +202,4 @@ def test_multiply_accumulates_are_what_torch_counts(tiny_pixart, tiny_prompts, s
     assert counts.elements == (16 * width,) * backbone.num_blocks
     keep = torch.tensor([[True] * backbone.num_blocks, [True, False, False] * depth])
     blocks = sum(counts.blocks) + sum(counts.blocks[::3])
-    assert cost.macs(counts, keep, halves=2) == 2 * (counts.prompt + 2 * counts.fixed + blocks)
+    assert cost.macs(counts, keep, copies=2) == 2 * (counts.prompt + 2 * counts.fixed + blocks)

@@ -14,7 +14,7 @@ from harmonica.backbones.uvit_official import Shape, UViTModel, from_official, s
 from harmonica.errors import BadInput
 from harmonica.fast.plan import compile_mask, follow
 from harmonica.lab.makings import ModelSpec
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.denoise import Denoiser, guide, run_all
 from harmonica.samplers import load as sampler
 from harmonica.weights import dit as weights_dit
@@ -147,7 +147,7 @@ def test_a_plan_is_the_loop_bit_for_bit():
     backbone, (x, _, labels) = UViT(model_of(SHAPE)), inputs(SHAPE)
     steps = sampler("dpm-singlestep")
     denoiser = Denoiser(backbone, steps, steps.timesteps(6), labels, scale=1.4)
-    keep = schedules.random(6, backbone.num_blocks, 25, seed=0)
+    keep = masks.random(6, backbone.num_blocks, 25, seed=0)
     plan = follow(denoiser, compile_mask(backbone, keep))
     ends = [denoiser.walk(denoiser.begin(x), f).x for f in (plan, denoiser.hard(keep))]
     assert torch.equal(*ends)

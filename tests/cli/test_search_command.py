@@ -6,6 +6,7 @@ import pytest
 
 import harmonica
 from harmonica.__main__ import main
+from harmonica.weights import formats
 
 FEW = ("--images", 2, "--batch", 2, "--cur", 40, "--guidance", 2)
 
@@ -63,7 +64,7 @@ def test_a_dry_run_writes_nothing_and_one_number_of_steps_lies_in_the_folder(
     assert (tmp_path / "map.png").stat().st_size > 1000
     for ending in (".pt", ".json", ".safetensors"):
         assert run("schedule", "export", out, tmp_path / f"mask{ending}") == 0
-    read = harmonica.formats.read(tmp_path / "mask.pt", kinds=("attn", "cross", "mlp"))
+    read = formats.read(tmp_path / "mask.pt", kinds=("attn", "cross", "mlp"))
     keep = harmonica.Schedule.from_pretrained(out).keep
     assert (read.schedule().keep == keep).all()
     assert run(*words, "--no-predict", "--seed", 1) == 2

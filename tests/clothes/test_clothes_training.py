@@ -7,7 +7,7 @@ import torch
 from harmonica.clothes import judge
 from harmonica.clothes.base import ClothesTraining
 from harmonica.digits import base
-from harmonica.digits.scale import SmallScale
+from harmonica.digits.quality import SmallScale
 
 NOISE = np.random.default_rng(0).uniform(-1, 1, (70, 1, 28, 28)).astype(np.float32)
 LABELS = np.arange(70) % 10

@@ -13,7 +13,6 @@ from harmonica.lab.ids import with_needs
 from harmonica.lab.makings import CompressedSpec, ModelSpec, RouterSpec
 from harmonica.lab.models import load_model
 from harmonica.lab.sampling import load_samples
-from harmonica.lab.shards import missing_blocks
 from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.settings import RouterTraining
@@ -68,7 +67,7 @@ def test_the_record_says_bits_size_and_compute(model, made):
     assert metrics["bits"] == "W4A8"
     assert metrics["block_macs"] == metrics["original_block_macs"]
     assert 3 < metrics["original_bytes"] / metrics["stored_bytes"] < 8
-    path = made.compressed_path(spec)
+    path = made.file_path(spec)
     assert path.stat().st_size - metrics["stored_bytes"] < 20_000  # names and settings
     path.write_bytes(path.read_bytes()[:100])
     assert made.finished(spec) is None and made.missing([spec]) == [spec]
@@ -83,7 +82,7 @@ def test_shards_give_the_same_bytes_as_one_walk(model, made):
         path.unlink()
     for shard in (2, 0, 1):
         lab.make_shard(run, made, shard, 3)
-    assert not missing_blocks(run, made)
+    assert not made.missing_blocks(run)
     assert np.array_equal(load_samples(run, made), straight)
 
 

@@ -12,7 +12,7 @@ from harmonica.compress import transform
 from harmonica.compress.prune import even, keep_heads, keep_units, prune
 from harmonica.errors import BadInput
 from harmonica.fast.plan import compile_mask
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.denoise import run_all
 
 
@@ -61,7 +61,7 @@ def test_a_pruned_model_is_read_as_it_was_saved_and_is_smaller(tiny_model, pruni
     assert all(torch.equal(value, again[name]) for name, value in tensors.items())
     sizes = [sum(p.numel() for p in m.backbone.parameters()) for m in (own, tiny_model)]
     assert sizes[0] < sizes[1]
-    keep = schedules.fora(4, 4, 2)
+    keep = masks.fora(4, 4, 2)
     plan = compile_mask(own.backbone, keep)
     x, t = torch.randn(2, 1, 8, 8), torch.full((2,), 500)
     ctx = own.backbone.prepare(own.cond([0, 1]))

@@ -17,10 +17,9 @@ from harmonica.compress.quantise import Place, Quantised, bits_of, install, is_o
 from harmonica.compress.rounding import search
 from harmonica.fast.plan import compile_mask, follow
 from harmonica.fast.training import fast_pair
-from harmonica.method import schedules
-from harmonica.method.denoise import Denoiser, run_all
+from harmonica.method import masks
+from harmonica.method.denoise import Denoiser, Loaded, run_all
 from harmonica.method.learner import Learner
-from harmonica.method.model import Loaded
 from harmonica.method.sdt import update_by
 
 
@@ -37,7 +36,7 @@ def text(tiny_pixart, tiny_prompts):
         k = torch.as_tensor(indices) % 8
         return replace(known, embeds=known.embeds[k], mask=known.mask[k])
 
-    return Loaded(None, backbone, cond, 8)
+    return Loaded(backbone, cond, 8)
 
 
 @pytest.fixture(params=["classes", "text"])
@@ -174,7 +173,7 @@ def test_a_gradient_uses_its_own_steps_scales_when_features_are_computed_again(
 def test_plans_are_the_plain_loop_bit_for_bit(loaded, quantisation, made):
     settings = quantisation(4, 8)
     own = made(loaded, settings)
-    keep = schedules.random(4, own.backbone.num_blocks, own.backbone.num_blocks, seed=0)
+    keep = masks.random(4, own.backbone.num_blocks, own.backbone.num_blocks, seed=0)
     denoiser, x = walk(own, settings, 0, 3)
     with torch.no_grad():
         planned = denoiser.walk(

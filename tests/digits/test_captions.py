@@ -1,7 +1,6 @@
 """Captions: short, balanced, each once in 200, and what PixArt's pipelines leave as they are."""
 
-from harmonica.digits import captions
-from harmonica.digits.captions import NUM_CAPTIONS, TEMPLATES, WORDS, caption
+from harmonica.digits.data import EMPTY, NUM_CAPTIONS, TEMPLATES, WORDS, caption
 from harmonica.digits.pixart_folder import MOST_BYTES, tokenize
 
 
@@ -12,7 +11,7 @@ def test_a_caption_is_a_function_of_k_and_classes_take_turns():
         "a handwritten three",
     ]
     own = [caption(k) for k in range(NUM_CAPTIONS)]
-    assert len(set(own)) == NUM_CAPTIONS == 200 and captions.EMPTY not in own
+    assert len(set(own)) == NUM_CAPTIONS == 200 and EMPTY not in own
     for k, text in enumerate(own):
         assert (WORDS[k % 10] in text.replace("someone", "").split()) != (str(k % 10) in text), text
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from harmonica.digits import captions, data, pixart, pixart_folder
+from harmonica.digits import data, pixart, pixart_folder
 
 CONFIG = pixart.PixArtTraining(
     seed=0, width=16, depth=1, heads=2, text_width=16, text_depth=1, steps=6, batch=4
@@ -61,15 +61,15 @@ def batches(**changes):
 
 
 def test_captions_name_the_digit_in_the_image_and_some_are_dropped():
-    texts = {captions.caption(k): k % 10 for k in range(captions.NUM_CAPTIONS)}
+    texts = {data.caption(k): k % 10 for k in range(data.NUM_CAPTIONS)}
     drawn = batches(batch=400)
     labels = {image.numpy().tobytes(): label for image, label in zip(drawn.images, drawn.labels)}
     images, _, _, ids, mask = drawn.draw(0)
     dropped = 0
     for image, tokens, length in zip(images, ids, mask.sum(1)):
         text = bytes(tokens[: length - 1].sub(3).tolist()).decode()
-        dropped += text == captions.EMPTY
-        assert text == captions.EMPTY or texts[text] == labels[image.numpy().tobytes()]
+        dropped += text == data.EMPTY
+        assert text == data.EMPTY or texts[text] == labels[image.numpy().tobytes()]
     assert 20 <= dropped <= 60
 
 

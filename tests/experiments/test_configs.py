@@ -12,7 +12,7 @@ from analysis.paper_numbers import published
 from experiments.rows import SAMPLERS, STOCHASTIC
 from experiments.table2 import BLOCKS as BLOCKS_OF_TABLE_2
 from harmonica.lab.ids import with_needs
-from harmonica.method.schedules import budget, deepcache
+from harmonica.method.masks import budget, deepcache
 
 NAMES = ("dit_xl2_256", "dit_xl2_512")
 TEXT = "pixart_alpha"

@@ -93,6 +93,6 @@ def test_learning_to_cache_trains_on_its_images(model, made, tmp_path):
 
 
 def test_where_nobody_has_made_it_the_command_is_named(model, monkeypatch, tmp_path):
-    monkeypatch.setattr(reference, "CLOTHES", tmp_path / "none")
+    monkeypatch.setattr(reference, "SHIPPED_CLOTHES", tmp_path / "none")
     with pytest.raises(BadInput, match="make base-models SCALE=clothes"):
         reference.training_images()

@@ -10,13 +10,13 @@ from harmonica.digits.manifest import manifest
 from harmonica.lab import cost
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.weights import catalogue
 
 
 def test_a_reused_block_saves_exactly_its_own(tiny_dit):
     counts = count(tiny_dit(), torch.zeros(1, dtype=torch.long))
-    full = schedules.full(4, 4)
+    full = masks.full(4, 4)
     for step, block in ((1, 0), (1, 1), (3, 2)):
         keep = full.clone()
         keep[step, block] = False
@@ -26,7 +26,7 @@ def test_a_reused_block_saves_exactly_its_own(tiny_dit):
 def test_the_summary_of_a_record(tiny_dit):
     counts = count(tiny_dit(), torch.zeros(1, dtype=torch.long))
     attention, feed_forward = counts.blocks[:2]
-    fora = cost.summary(counts, schedules.fora(4, 4), against=4, halves=2)
+    fora = cost.summary(counts, masks.fora(4, 4), against=4, copies=2)
     whole = 2 * (counts.fixed * 4 + 4 * 2 * (attention + feed_forward))
     assert (
         fora["macs"] == whole - 2 * 2 * 2 * (attention + feed_forward) and fora["cur_percent"] == 50
@@ -35,12 +35,12 @@ def test_the_summary_of_a_record(tiny_dit):
     assert (
         fora["cache_elements_per_image"] == 2 * 4 * 16 * 32
     )  # both halves, 4 features of 16 tokens x width 32
-    fewer = cost.summary(counts, schedules.full(2, 4), against=4)
+    fewer = cost.summary(counts, masks.full(2, 4), against=4)
     assert (fewer["speedup_theoretical"], fewer["cache_elements_per_image"]) == (2, 0)
 
 
 def test_memory_counts_what_is_held_from_one_step_to_the_next(tiny_dit):
-    keep = schedules.full(5, 4)
+    keep = masks.full(5, 4)
     keep[1, 0] = keep[3, 1] = keep[3, 2] = False
     counts = count(tiny_dit(), torch.zeros(1, dtype=torch.long))
     for width in (8, 2):
@@ -60,18 +60,18 @@ def test_the_mac_fraction_by_name_is_that_of_the_model(smoke_model):
         ("smoke-uvit-s0", "smoke"),
     ):
         loaded = load_model(ModelSpec(name=name, sha256=manifest()[name]["sha256"], scale=scale))
-        keep = schedules.random(5, loaded.backbone.num_blocks, 9, seed=0)
+        keep = masks.random(5, loaded.backbone.num_blocks, 9, seed=0)
         counts = count(loaded.backbone, loaded.cond([0]))
         fraction = cost.macs(counts, keep) / cost.macs(counts, torch.ones_like(keep))
         known = cost.mac_fraction(name, keep)
         assert known is None and scale == "smoke" or known == pytest.approx(fraction)
-    assert cost.mac_fraction("DiT-XL/2 256", schedules.full(20, 56)) == 1
+    assert cost.mac_fraction("DiT-XL/2 256", masks.full(20, 56)) == 1
     assert (
-        cost.mac_fraction("DiT-XL/2 256", schedules.full(20, 54)) is None
+        cost.mac_fraction("DiT-XL/2 256", masks.full(20, 54)) is None
         and cost.mac_fraction(None, keep) is None
     )
-    assert cost.mac_fraction(catalogue.UVIT, schedules.full(20, 58)) == 1
-    half = cost.mac_fraction("DiT-XL/2 256", schedules.fora(20, 56))
+    assert cost.mac_fraction(catalogue.UVIT, masks.full(20, 58)) == 1
+    half = cost.mac_fraction("DiT-XL/2 256", masks.fora(20, 56))
     assert half == pytest.approx(0.5, abs=2e-3)  # 0.2 % and less of a forward cannot be skipped
 
 
@@ -86,15 +86,15 @@ def test_the_mac_fraction_of_the_published_pixarts():
             300 if "Sigma" in name else 120,
             1152,
         )
-        without_cross = schedules.full(20, 84)
+        without_cross = masks.full(20, 84)
         without_cross[1:, 1::3] = False
         share = (2 * width + 2 * text) / (14 * width + 2 * tokens + 2 * text)
         assert 1 - cost.mac_fraction(name, without_cross) == pytest.approx(0.95 * share, rel=0.02)
         assert (
-            0.5 < cost.mac_fraction(name, schedules.fora(20, 84)) < 0.52
+            0.5 < cost.mac_fraction(name, masks.fora(20, 84)) < 0.52
         )  # the text's part is spent once
-        assert cost.mac_fraction(name, schedules.full(20, 84)) == 1
-        assert cost.mac_fraction(name, schedules.full(20, 56)) is None
+        assert cost.mac_fraction(name, masks.full(20, 84)) == 1
+        assert cost.mac_fraction(name, masks.full(20, 56)) is None
     assert len(names) == 5
 
 

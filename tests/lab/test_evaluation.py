@@ -9,9 +9,9 @@ from harmonica.errors import BadInput
 from harmonica.files import save_array
 from harmonica.lab import evaluation
 from harmonica.lab.makings import ModelSpec
-from harmonica.lab.sampling import block_path, load_samples
+from harmonica.lab.sampling import load_samples
 from harmonica.lab.specs import RunSpec
-from harmonica.lab.store import Store
+from harmonica.lab.store import Store, block_path
 from harmonica.metrics import adm
 from harmonica.metrics.images import open_images, write_npz
 from harmonica.weights import catalogue, extractors

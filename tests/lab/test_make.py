@@ -18,11 +18,10 @@ from harmonica.lab.make import make, make_shard
 from harmonica.lab.makings import RouterSpec
 from harmonica.lab.sampling import load_samples
 from harmonica.lab.schedules import schedule_of
-from harmonica.lab.shards import missing_blocks, num_blocks, shard_blocks
 from harmonica.lab.specs import LatencySpec, RunSpec
-from harmonica.lab.store import Store
+from harmonica.lab.store import Store, num_blocks, shard_blocks
+from harmonica.method import masks
 from harmonica.method import router as routers
-from harmonica.method import schedules
 from harmonica.method.settings import RouterTraining
 
 
@@ -181,7 +180,7 @@ def test_any_shards_give_the_same_bytes(specs, made, long_run, tmp_path, order):
     make_shard(long_run, whole, 0, 1)
     for shard, num_shards in order:
         make_shard(long_run, store, shard, num_shards)
-        assert not missing_blocks(long_run, store, shard, num_shards)
+        assert not store.missing_blocks(long_run, shard, num_shards)
     assert len(sampled(long_run, whole)) == 9 and sampled(long_run, store) == sampled(
         long_run, whole
     )
@@ -238,8 +237,8 @@ def test_two_processes_at_the_same_blocks_do_not_disturb_each_other(
 
 
 def test_masks(specs, made):
-    assert torch.equal(schedule_of(specs["full"], made, 4)[0].keep, schedules.full(3, 4))
-    assert torch.equal(schedule_of(specs["fora"], made, 4)[0].keep, schedules.fora(3, 4))
+    assert torch.equal(schedule_of(specs["full"], made, 4)[0].keep, masks.full(3, 4))
+    assert torch.equal(schedule_of(specs["fora"], made, 4)[0].keep, masks.fora(3, 4))
     assert int((~schedule_of(specs["random"], made, 4)[0].keep).sum()) == 3
     assert int((~schedule_of(specs["routed"], made, 4)[0].keep).sum()) == 6
 
@@ -258,7 +257,7 @@ def test_a_router_of_another_model_or_t_is_refused(
     store = Store(tmp_path)
     about = {"model": "other", "model_sha256": sha256 or specs["routed"].model.sha256}
     routers.Router(logits=torch.ones(num_steps, num_blocks), about=about).save(
-        store.router_path(specs["router"])
+        store.file_path(specs["router"])
     )
     with pytest.raises(BadInput, match=words):
         schedule_of(specs["routed"], store, 4)
@@ -296,7 +295,7 @@ def harmed(specs, made, tmp_path):
 def test_a_router_whose_file_is_lost_is_trained_again(specs, made, harmed, capsys, how):
     """Nothing else is missing; and a run that rests on it is made as if nothing had happened."""
     router, routed = specs["router"], specs["routed"]
-    store = harmed(made.router_path(router).relative_to(made.root), how)
+    store = harmed(made.file_path(router).relative_to(made.root), how)
     assert store.missing(list(specs.values())) == [router]
     store.record_path(routed).unlink()
     assert store.missing(list(specs.values())) == [router, routed]
@@ -305,7 +304,7 @@ def test_a_router_whose_file_is_lost_is_trained_again(specs, made, harmed, capsy
     assert (
         f"{router.id}: its router file is missing or damaged: made again" in capsys.readouterr().out
     )
-    assert store.router_path(router).read_bytes() == made.router_path(router).read_bytes()
+    assert store.file_path(router).read_bytes() == made.file_path(router).read_bytes()
     assert store.record(routed)["metrics"] == made.record(routed)["metrics"]
     assert store.missing(list(specs.values())) == []
 

@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 
-from harmonica.digits import captions, data, pixart_folder
+from harmonica.digits import data, pixart_folder
 from harmonica.digits import manifest as manifests
 from harmonica.errors import BadInput
 from harmonica.lab.makings import ModelSpec
@@ -67,7 +67,7 @@ def test_captions_come_in_turn_and_are_embedded_as_a_pipeline_would(smoke_pixart
     cond = loaded.cond(range(195, 205))
     _, text_encoder = pixart_folder.load(manifests.SHIPPED / smoke_pixart.name)
     ids, mask = pixart_folder.tokenize(
-        [captions.caption(k) for k in range(195, 205)] + [captions.EMPTY], length=120
+        [data.caption(k) for k in range(195, 205)] + [data.EMPTY], length=120
     )
     embeds = text_encoder(ids, attention_mask=mask).last_hidden_state
     bytes_ = cond.embeds.shape[1]

@@ -96,7 +96,6 @@ CHANGES = (
             {"cur_percent": 40},
             {"seed": 1},
             {"beta": 1e-6, "cur_percent": None},
-            {"precision": "bfloat16"},
             {"checkpoint": True},
             {"compile": True},
             {"lambda_forks": 4},
@@ -129,7 +128,6 @@ CHANGES = (
             {"images": replace(IMAGES, reference="other.npz")},
             {"precision": "tf32"},
             {"precision": "bfloat16"},
-            {"backend": "compile"},
             {"schedule": "router", "router": ROUTER, "reuse_last_step": True},
             {"schedule": "router", "router": replace(ROUTER, sampler="dpm++"), "transferred": True},
         )

@@ -11,12 +11,12 @@ from harmonica.fast.plan import compile_mask
 from harmonica.lab import sampling
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
-from harmonica.lab.shards import num_blocks
 from harmonica.lab.specs import RunSpec
-from harmonica.method import schedules, seeds
+from harmonica.lab.store import num_blocks
+from harmonica.method import masks, seeds
 from harmonica.method.denoise import Denoiser
 
-KEEP = schedules.random(4, 4, 6, seed=0)
+KEEP = masks.random(4, 4, 6, seed=0)
 
 
 def run_of(**fields):
@@ -58,7 +58,7 @@ def test_the_last_block_is_padded(tiny_model):
 def test_across_batch_sizes_images_agree(guidance):
     name = "dit-digits-s0"
     model = ModelSpec(name=name, sha256=manifest()[name]["sha256"], scale="digits")
-    loaded, keep, several = load_model(model), schedules.random(6, 16, 30, seed=0), []
+    loaded, keep, several = load_model(model), masks.random(6, 16, 30, seed=0), []
     for batch in (1, 5, 8, 22):
         run = run_of(model=model, num_steps=6, batch=batch, guidance=guidance)
         blocks = [

@@ -17,7 +17,7 @@ from harmonica.errors import BadInput
 from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
 from harmonica.pipeline.planned import Planned
-from harmonica.pipeline.walk import PipelineWalk, survey_of
+from harmonica.pipeline.walk import PipelineWalk, free_units_of
 from harmonica.pipeline.walked import Walked
 
 NAMES = ("PixArt-alpha", "DiT", "Flux", "SD3", "Wan", "Qwen-Image", "Sana", "Lumina2")
@@ -279,7 +279,7 @@ def test_refusals_of_models(tmp_path):
 def test_a_unit_that_reaches_nothing_may_be_skipped():
     pipe, inputs = PIPELINES["Qwen-Image"][0]()
     plain, (names, timesteps) = run(pipe, inputs), begun(pipe, inputs)
-    free = survey_of(pipe, lambda: run(pipe, inputs)).free
+    free = free_units_of(pipe, lambda: run(pipe, inputs))
     keep = torch.ones(STEPS, len(names), dtype=torch.bool)
     keep[1:, list(free)] = False
     with harmonica.apply(pipe, Schedule(keep=keep, timesteps=timesteps)):

@@ -3,7 +3,6 @@ alive at once are counted, which is the same at every run.
 """
 
 import weakref
-from contextlib import ExitStack, nullcontext
 
 import diffusers
 import pytest
@@ -14,7 +13,8 @@ from torch.utils._pytree import tree_leaves
 
 from harmonica.method.schedule import Schedule
 from harmonica.pipeline.calls import OwnCall
-from harmonica.pipeline.search import PipelineSearch, checkpointed
+from harmonica.pipeline.sampling import walking
+from harmonica.pipeline.search import PipelineSearch
 from harmonica.search.probe import probe
 
 T, WIDTH, HEADS, LAYERS = 4, 128, 4, 3
@@ -116,17 +116,14 @@ def test_the_estimate_is_what_a_linearisation_allocates(make, offload):
     """
     pipe, call = make()
     batch = 1 if offload else 3
-    with ExitStack() as stack:
-        stack.enter_context(checkpointed(pipe) if offload else nullcontext())
-        draw = OwnCall(pipe, call, 3.0)
-        work = stack.enter_context(PipelineSearch(pipe, draw, 50, offload))
-        work.learn(lambda *_: None, batch, batch, predict=True, seed=0, rounds=0)
-        memory, walk = work.memory, work.walk
+    with walking(pipe, OwnCall(pipe, call, 3.0), offload) as (walk, of_call):
+        settings = {"predict": True, "seed": 0, "rounds": 0}
+        memory = PipelineSearch(walk, of_call, 50, batch, batch, **settings).memory
         expected = memory.on_device(batch) - memory.weights
         expected += batch * memory.features if offload else 0
         keep = torch.ones(walk.num_steps, walk.num_blocks, dtype=torch.bool)
         keep[1::2] = False
-        allocated = Allocated([*work.model.parameters(), *work.model.buffers()])
+        allocated = Allocated([*pipe.transformer.parameters(), *pipe.transformer.buffers()])
         with allocated:
             probe(walk, Schedule(keep=keep), 0, range(batch), directions=1, paired=True)
     assert 0.9 * expected < allocated.most < 1.5 * expected, (expected, allocated.most)

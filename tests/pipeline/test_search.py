@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_map
 
 import harmonica
 from harmonica.errors import BadInput
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.schedule import Schedule
 from harmonica.pipeline.calls import last_latents
 from harmonica.pipeline.fitting import read_schedules
@@ -73,7 +73,7 @@ def test_it_is_closer_than_fora_at_the_same_count_and_travels(name, tmp_path):
     counted = [i for i, unit in enumerate(found.about["units"]) if unit not in found.about["free"]]
     assert (~found.keep[:, counted]).sum() == T * len(counted) // 2 and found.cur_percent == 50
     assert found.num_steps == T == len(found.timesteps) and found.weights
-    fora = Schedule(keep=schedules.fora(T, found.num_blocks), timesteps=found.timesteps)
+    fora = Schedule(keep=masks.fora(T, found.num_blocks), timesteps=found.timesteps)
     own = error(pipe, call, found)
     assert own < error(pipe, call, fora)
     told = found.about["error"]["of"]
@@ -173,7 +173,7 @@ def test_image_to_image_is_searched_over_the_steps_that_run():
     call = drawn(pipe, inputs, steps=8)
     found = harmonica.search(pipe, call=call, cur=50, images=4, rounds=0, quiet=True)
     assert found.num_steps == 4 and len(found.timesteps) == 4
-    fora = Schedule(keep=schedules.fora(4, found.num_blocks), timesteps=found.timesteps)
+    fora = Schedule(keep=masks.fora(4, found.num_blocks), timesteps=found.timesteps)
     assert error(pipe, call, found) < error(pipe, call, fora)
 
 

@@ -9,8 +9,8 @@ import torch
 
 import harmonica
 from harmonica.errors import BadInput
+from harmonica.method.masks import full
 from harmonica.method.router import from_keep
-from harmonica.method.schedules import full
 
 STEPS = 2
 

@@ -18,9 +18,10 @@ from harmonica.method.router import CLAMP
 from harmonica.method.train import initial_logits
 from harmonica.pipeline.calls import Call, noise_seed
 from harmonica.pipeline.loading import CAPTIONS, load_pipeline
-from harmonica.pipeline.replay import Replay, uncached
+from harmonica.pipeline.replay import Replay
 from harmonica.pipeline.sampling import Sampling, differentiable
 from harmonica.pipeline.train import Trajectories, update
+from harmonica.search.walks import uncached
 from harmonica.weights.prompts import read_captions
 
 T = 4
@@ -160,7 +161,7 @@ class SeenByScheduler(Denoiser):
     """
 
     def guided(self, out):
-        return super().guided(out)[: len(out) // self.halves, : self.backbone.guided_channels]
+        return super().guided(out)[: len(out) // self.copies, : self.backbone.guided_channels]
 
     def advance(self, point, forward):
         raise NotImplementedError
@@ -184,7 +185,7 @@ def test_on_a_pixart_one_update_and_lambda_are_the_methods_own(guidance):
     soft = torch.sigmoid(logits)
     point = plain.advance(plain.begin(x), plain.computed)
     point = plain.advance(point, plain.soft(soft, 0.1))
-    fed = plain.images(point).repeat(plain.halves, 1, 1, 1)
+    fed = plain.images(point).repeat(plain.copies, 1, 1, 1)
     sdt.update_by(seen, theirs)(2, fed, point.cache)
     pipe = PixArtAlphaPipeline.from_pretrained(path)
     draw = Call(pipe, captions, T, guidance, {})

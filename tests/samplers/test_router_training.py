@@ -8,8 +8,8 @@ import torch
 from harmonica.backbones.pixart import TextCond
 from harmonica.lab.makings import ModelSpec, RouterSpec
 from harmonica.method import iepo, seeds
+from harmonica.method.denoise import Loaded
 from harmonica.method.learner import Learner
-from harmonica.method.model import Loaded
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import Work, initial_logits, train
 
@@ -38,7 +38,7 @@ def text_model(tiny_pixart, tiny_prompts):
         tiny_prompts(5, dtype=torch.float32),
     )
     images = torch.randn(20, 4, 8, 8, generator=torch.Generator().manual_seed(2))
-    return Loaded(None, backbone, cond, 5, (images, torch.arange(20) % 5))
+    return Loaded(backbone, cond, 5, (images, torch.arange(20) % 5))
 
 
 def spec(sampler, method=HARMONICA, num_steps=4, guidance=4.5, **changes):
@@ -135,7 +135,7 @@ def test_a_hundred_steps_of_iddpm_on_two_trajectories(tmp_path):
     """Rows move, and lambda's restarts are the walks from the start at steps early, in the middle
     and last.
     """
-    model = Loaded(None, Cheap(), torch.as_tensor, 5)
+    model = Loaded(Cheap(), torch.as_tensor, 5)
     setting = spec("iddpm", num_steps=100, guidance=1.0, batch=1, lambda_batch=1)
     logits, log = train(model, setting, tmp_path / "state")
     lambda_, initial = torch.tensor(log[0]["lambda"]), initial_logits(100, 1, seed=0)

@@ -65,7 +65,7 @@ def walk(sampler, x, num_steps, begin=0, state=None, dtype=None):
 @pytest.mark.parametrize("name", ALL)
 def test_each_is_diffusers_scheduler_called_plainly(name, dtype, num_steps):
     scheduler = ALL[name]()
-    sampler = samplers.load(name) if name in SCHEDULERS else samplers.from_scheduler(scheduler)
+    sampler = samplers.load(name) if name in SCHEDULERS else samplers.Scheduled(scheduler)
     scheduler.set_timesteps(num_steps)
     assert sampler.timesteps(num_steps) == scheduler.timesteps.tolist()
     given = x = drawn(-1, (2, 4, 6, 6), dtype)
@@ -81,7 +81,7 @@ def test_each_is_diffusers_scheduler_called_plainly(name, dtype, num_steps):
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_fork_is_the_walk_from_the_start(name):
-    sampler, num_steps = samplers.from_scheduler(ALL[name]()), 7
+    sampler, num_steps = samplers.Scheduled(ALL[name]()), 7
     start = drawn(-1, (2, 4, 6, 6))
     end, points = (
         walk(sampler, start, num_steps),
@@ -153,7 +153,7 @@ def test_the_given_scheduler_is_not_touched():
         name: list(value) if isinstance(value, list) else value
         for name, value in vars(scheduler).items()
     }
-    sampler = samplers.from_scheduler(scheduler)
+    sampler = samplers.Scheduled(scheduler)
     walk(sampler, drawn(-1, (2, 4, 6, 6)), 5)
     after = vars(scheduler)
     assert before.keys() == after.keys()
@@ -165,7 +165,7 @@ def test_the_given_scheduler_is_not_touched():
 )
 def test_schedulers_of_another_loop_are_refused(scheduler):
     with pytest.raises(BadInput, match=f"scheduler: '{scheduler.__name__}' is not possible"):
-        samplers.from_scheduler(scheduler()).timesteps(5)
+        samplers.Scheduled(scheduler()).timesteps(5)
 
 
 def test_other_timesteps_are_refused():

@@ -1,16 +1,14 @@
-"""Baselines: Taylor's weights, SmoothCache's threshold, the evolution's budget."""
+"""Baselines: Taylor's weights, SmoothCache's threshold."""
 
 import numpy as np
 import pytest
 import torch
 
 from harmonica.errors import BadInput
-from harmonica.method import schedules, seeds
+from harmonica.method import masks, seeds
 from harmonica.search.baselines import (
     channels_of,
-    evolve,
     feature_changes,
-    repaired,
     smoothcache,
     taylor,
     taylor_weights,
@@ -40,13 +38,13 @@ def test_second_order_is_as_its_definition_says():
 
 @pytest.mark.parametrize("order", [1, 2])
 def test_a_taylor_schedule_uses_no_more_features_than_its_order(order):
-    made = taylor(schedules.fora(20, 2), [3, 3], order)
+    made = taylor(masks.fora(20, 2), [3, 3], order)
     own = taylor_weights(19, list(range(18, -1, -2)), order)[: order + 1]
     assert made.weights[19, 1][:-1, 0].tolist() == pytest.approx(own.tolist(), abs=1e-3)
 
 
 def test_a_taylor_schedule_extrapolates_what_it_has(linear_walk):
-    keep = schedules.fora(5, 3)
+    keep = masks.fora(5, 3)
     made = taylor(keep, channels_of(linear_walk), 2)
     assert made.features == 3 and made.weights[1, 0].tolist() == [[1, 1], [0, 0], [0, 0], [0, 0]]
     assert made.weights[3, 0].tolist() == [[1.5, 1.5], [-0.5, -0.5], [0, 0], [0, 0]]
@@ -82,24 +80,3 @@ def test_smoothcache_treats_a_kind_alike_within_the_budget_and_uses_it(walk_of):
         assert ages.max() <= 4
     with pytest.raises(BadInput, match="reused: 0"):
         smoothcache(walk, 3, range(4), 0, ("attn", "mlp"))
-
-
-def test_an_evolution_keeps_the_budget_and_only_gets_better(walk_of):
-    walk = walk_of(num_steps=6)
-    exact = walk(uncached, 5, range(4))
-
-    def error(made):
-        return float((walk(follow(made), 5, range(4)) - exact).square().mean())
-
-    options = {"images": 4, "population": 6}
-    few, many = (evolve(walk, 10, walks, 5, **options) for walks in (30, 200))
-    assert all(int((~made.keep).sum()) == 10 and made.keep[0].all() for made in (few, many))
-    assert error(many) < error(few)
-    assert torch.equal(evolve(walk, 10, 200, 5, **options).keep, many.keep)
-
-
-def test_a_mask_is_repaired_to_the_budget():
-    rng = np.random.default_rng(0)
-    for reused in (0, 5, 9, 12):
-        keep = repaired(schedules.fora(5, 3).numpy(), reused, rng)
-        assert (~keep).sum() == reused and keep[0].all()

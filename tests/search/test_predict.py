@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.cache import predicted
 from harmonica.method.schedule import Schedule
 from harmonica.search.predict import fit, least_squares, moments
@@ -24,7 +24,7 @@ def test_the_weights_1_0_0_are_reuse_bit_for_bit(dtype):
 @pytest.mark.parametrize("guidance", [1.0, 2.0])
 def test_so_it_is_along_a_whole_walk(walk_of, guidance):
     walk = walk_of(guidance=guidance)
-    keep = schedules.random(4, 4, 7, seed=0)
+    keep = masks.random(4, 4, 7, seed=0)
     reuse = torch.tensor([1, 0, 0])[:, None].expand(3, 32).half()
     weighted = Schedule(keep=keep, weights={tuple(e): reuse for e in (~keep).nonzero().tolist()})
     plain = walk(follow(Schedule(keep=keep)), 3, INDICES)
@@ -50,7 +50,7 @@ def test_least_squares_finds_the_weights_that_made_the_target():
 
 def test_a_fit_makes_the_image_better_and_follows_the_schedules_own_walk(walk_of):
     walk = walk_of(num_steps=40)
-    keep, exact = schedules.fora(40, 4), walk(uncached, 4, INDICES)
+    keep, exact = masks.fora(40, 4), walk(uncached, 4, INDICES)
     fitted = fit(walk, keep, 3, INDICES)
     errors = [
         float((walk(follow(one), 4, INDICES) - exact).square().mean())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.cache import predicted
 from harmonica.method.schedule import Schedule
 from harmonica.search import probe as probing
@@ -70,7 +70,7 @@ def value_of(ages, paired, guided):
 
 
 def schedule_for(walk, paired):
-    keep = schedules.random(walk.num_steps, walk.num_blocks, 6, seed=3)
+    keep = masks.random(walk.num_steps, walk.num_blocks, 6, seed=3)
     return fit(walk, keep, 5, INDICES) if paired else Schedule(keep=keep)
 
 
@@ -121,7 +121,7 @@ def test_at_the_schedule_itself_E_is_what_the_walk_shows(walk_of, paired):
 
 def test_the_full_schedule_has_no_error(walk_of):
     walk = walk_of()
-    full = Schedule(keep=schedules.full(4, 4))
+    full = Schedule(keep=masks.full(4, 4))
     r, Q = probe(walk, full, 7, INDICES, directions=2, window=WINDOW)
     assert not r.any() and Q.any() and not Q[:, :, :, 0].any()
 
@@ -129,12 +129,12 @@ def test_the_full_schedule_has_no_error(walk_of):
 def test_where_the_image_is_linear_in_the_features_E_is_the_error_of_every_schedule(linear_walk):
     walk = linear_walk
     shape = walk.num_steps, walk.num_blocks
-    at = Schedule(keep=schedules.random(*shape, 5, seed=0))
+    at = Schedule(keep=masks.random(*shape, 5, seed=0))
     r, Q = probe(walk, at, 7, INDICES, directions=2, window=4)
     model = Quadratic(r.flatten().numpy(), Q.flatten(0, 1).numpy(), 4)
     exact = walk(uncached, 7, INDICES)
     for seed in range(20):
-        keep = schedules.random(*shape, seed % 13, seed)
+        keep = masks.random(*shape, seed % 13, seed)
         error = walk(follow(Schedule(keep=keep)), 7, INDICES) - exact
         shown = [
             (v * error).flatten(1).sum(1).square().mean()
@@ -176,7 +176,7 @@ def held_by_graph(walk, schedule):
 
 def test_between_the_passes_the_graph_holds_next_to_nothing_of_the_steps(walk_of, monkeypatch):
     walk = walk_of(num_steps=12)
-    schedule = Schedule(keep=schedules.full(12, 4))
+    schedule = Schedule(keep=masks.full(12, 4))
     few = held_by_graph(walk, schedule)
     monkeypatch.setattr(probing, "checkpoint", lambda run, **options: run())
     assert few < held_by_graph(walk, schedule) / 50
@@ -195,7 +195,7 @@ def test_features_that_are_tuples_count_leaf_by_leaf(linear_walk):
             gate = self.gate[step]
             return 0.1 * x + gate[0] * first + gate[1] * second + gate[2] * third
 
-    keep = schedules.random(5, 2, 4, seed=1)
+    keep = masks.random(5, 2, 4, seed=1)
     apart = keep[:, [0, 1, 1]]
     for weighted in (False, True):
         joined, single = Joined(), walk

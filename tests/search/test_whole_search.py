@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from harmonica.errors import BadInput
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.schedule import Schedule
 from harmonica.search.search import CHECK, Search
 from harmonica.search.settings import STARTS, Settings
@@ -34,7 +34,7 @@ def test_budgets_are_met_and_no_result_is_worse_than_fora_on_the_check_noise(wal
     for target, schedule in found.items():
         assert int((~schedule.keep).sum()) == target and schedule.keep[0].all()
         assert bool(schedule.weights) == predict
-    fora = search.schedule(schedules.fora(6, 4).numpy())
+    fora = search.schedule(masks.fora(6, 4).numpy())
     assert search.error(found[12], CHECK) <= search.error(fora, CHECK)
 
 

@@ -195,7 +195,7 @@ def test_killed_on_the_way_the_records_are_the_same(place, alone, same, wait_for
     assert asked.returncode == 0 and "0 jobs submitted" in asked.stdout, asked.stderr + asked.stdout
     assert [restarts(id_) for id_ in [training, *shards]] == [2, 1, 1, 1]
     same(local)
-    assert local.router_path(ROUTER).read_bytes() == alone.router_path(ROUTER).read_bytes()
+    assert local.file_path(ROUTER).read_bytes() == alone.file_path(ROUTER).read_bytes()
     for path in alone.samples(ROUTED).iterdir():
         assert path.read_bytes() == (local.samples(ROUTED) / path.name).read_bytes()
     assert local.record(LATENCY)["rows"].keys() == {FULL.id, ROUTED.id}

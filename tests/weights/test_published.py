@@ -21,7 +21,7 @@ from harmonica.lab import sampling
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 from harmonica.lab.specs import RunSpec
-from harmonica.method import schedules
+from harmonica.method import masks
 from harmonica.method.denoise import run_all
 from harmonica.weights import catalogue
 from harmonica.weights.checkpoints import describe, of_folder
@@ -56,7 +56,7 @@ def sampled(spec, num_steps=4):
         model=spec, num_steps=num_steps, against=num_steps, num_images=3, batch=3, guidance=1.5
     )
     loaded = load_model(spec)
-    plan = compile_mask(loaded.backbone, schedules.full(num_steps, 4))
+    plan = compile_mask(loaded.backbone, masks.full(num_steps, 4))
     return sampling.sample_block(loaded, run, plan, 0)
 
 

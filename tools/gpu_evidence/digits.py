@@ -11,11 +11,12 @@ from pathlib import Path
 
 from harmonica import samplers
 from harmonica.digits.manifest import manifest
+from harmonica.digits.models import on_device
 from harmonica.lab.makings import ModelSpec
-from harmonica.lab.models import load_model, on_device
-from harmonica.method import router as routers
-from harmonica.method import schedules
+from harmonica.lab.models import load_model
+from harmonica.method import masks
 from harmonica.method.precision import float32_products
+from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
 from harmonica.search.predict import fit
 from harmonica.search.search import Search
@@ -43,11 +44,11 @@ def _errors(sizes):
         for device in dict.fromkeys(devices):
             walk = ModelWalk(on(device), samplers.load("ddim"), 20)
             exact = walk(uncached, 1, images)
-            by_name = {"HarmoniCa": router(), "FORA 2": schedules.fora(20, walk.num_blocks)}
+            by_name = {"HarmoniCa": router(), "FORA 2": masks.fora(20, walk.num_blocks)}
             by_name = {name: Schedule(keep=keep) for name, keep in by_name.items()}
             by_name["FORA 2, predicted"] = fit(walk, by_name["FORA 2"].keep, 2, images)
             begin = time.perf_counter()
-            target = schedules.budget(50, 20, walk.num_blocks)
+            target = masks.budget(50, 20, walk.num_blocks)
             by_name["search"] = Search(walk, [target], settings).run()[target]
             seconds = time.perf_counter() - begin
             errors[device] = {
@@ -72,4 +73,4 @@ def on(device):
 def router():
     """The mask of the committed router."""
     (path,) = Path("results/routers").glob(ROUTERS)
-    return routers.load(path).keep(50)
+    return Router.load(path).keep(50)

@@ -16,9 +16,8 @@ from harmonica.backbones.generic import Units
 from harmonica.bench import cases
 from harmonica.fast.plan import compile_mask
 from harmonica.fast.plan import follow as follow_plan
-from harmonica.method import schedules, seeds
-from harmonica.method.denoise import Denoiser
-from harmonica.method.model import Loaded
+from harmonica.method import masks, seeds
+from harmonica.method.denoise import Denoiser, Loaded
 from harmonica.method.precision import float32_products
 from harmonica.method.schedule import Schedule
 from harmonica.method.settings import RouterTraining
@@ -47,11 +46,11 @@ def items(sizes):
     yield "SDT, two trajectories", partial(_sdt, sizes)
     for dtype in () if sizes.tiny else BOUND:
         name = f"DiT {str(dtype).removeprefix('torch.')}, compiled"
-        yield name, partial(_backends, "DiT", dtype, ["compile"], sizes, schedules.fora)
+        yield name, partial(_backends, "DiT", dtype, ["compile"], sizes, masks.fora)
 
 
 def half(steps, blocks):
-    return schedules.random(steps, blocks, steps * blocks // 2, 0)
+    return masks.random(steps, blocks, steps * blocks // 2, 0)
 
 
 FAMILIES = {
@@ -76,7 +75,7 @@ def loaded(family, dtype, device):
         count = len(indices)
         return SimpleNamespace(**{k: _first(v, k, count) for k, v in vars(cond).items()})
 
-    return Loaded(None, case.backbone, of, 4, device=device)
+    return Loaded(case.backbone, of, 4, device=device)
 
 
 def _first(value, name, count):
@@ -120,7 +119,7 @@ def _pipeline(name, device):
     plain = call()
     units = _units(pipe, call)
     yield {"schedule": "none", "second as first": torch.equal(call(), plain)}
-    kept, reused = schedules.full(steps, units), half(steps, units)
+    kept, reused = masks.full(steps, units), half(steps, units)
     for label, keep in {"all kept": kept, "half reused": reused}.items():
         with harmonica.apply(pipe, Schedule(keep=keep), assume_timesteps=True):
             first, second = call(), call()
@@ -220,4 +219,4 @@ def _on(device):
     model = loaded("DiT", torch.float32, torch.device("cpu"))
     model.backbone.model.to(device)
     place = partial(torch.as_tensor, device=device)
-    return Loaded(None, model.backbone, lambda indices: place(indices) % 4, 4, device=device)
+    return Loaded(model.backbone, lambda indices: place(indices) % 4, 4, device=device)

@@ -14,8 +14,8 @@ from harmonica.compress.integer import Integer, in_integers
 from harmonica.compress.quantise import install, layers
 from harmonica.compress.rounding import between
 from harmonica.fast.plan import compile_mask
-from harmonica.method import schedules
-from harmonica.method.model import Loaded
+from harmonica.method import masks
+from harmonica.method.denoise import Loaded
 from tools.gpu_evidence.speed import shapes
 
 BATCH, BITS, REACH = 8, 8, 6.0  # inputs are rounded with the range -REACH to REACH
@@ -33,7 +33,7 @@ def _forward(backend, sizes):
     count = sum(type(module) is Integer for module in integer.backbone.model.modules())
     x, cond = case.noise(BATCH), case.cond(BATCH)
     t = torch.full((BATCH,), 500, device=x.device)
-    keep = schedules.full(1, case.backbone.num_blocks)
+    keep = masks.full(1, case.backbone.num_blocks)
     steps = {
         name: _step(backbone, keep, backend, x, t, cond)
         for name, backbone in {
@@ -57,7 +57,7 @@ def quantised(case):
         name: adaround.nearest(layer.weight, BITS, inputs)
         for name, layer in layers(case.backbone).items()
     }
-    loaded = Loaded(None, case.backbone, case.cond, 1)
+    loaded = Loaded(case.backbone, case.cond, 1)
     simulated = install(loaded, rounded, [500])
     return simulated.backbone, in_integers(simulated, rounded).backbone
 

@@ -3,7 +3,7 @@
 from harmonica.bench.report import table
 from harmonica.errors import check
 from harmonica.files import atomic, read_json, write_json
-from harmonica.lab.ids import words
+from harmonica.lab.ids import slug_of
 from tools.gpu_evidence.parts import PARTS
 
 FIRST = (
@@ -28,7 +28,7 @@ def write(out, parts):
     }
     check(contents, "out", str(out), "no part wrote its file; see the errors above")
     device = next(iter(contents.values()))["device"]
-    path = out / f"{words(device)}.json"
+    path = out / f"{slug_of(device)}.json"
     write_json(path, {"device": device, "parts": contents})
     with atomic(path.with_suffix(".md")) as temporary:
         temporary.write_text(markdown(device, contents))

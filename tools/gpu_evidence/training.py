@@ -15,9 +15,9 @@ from harmonica.backbones.counts import count
 from harmonica.bench import lambda_refresh, sdt_update, timing
 from harmonica.bench.setting import Setting
 from harmonica.fast.fused import fused
-from harmonica.lab.training_cost import peak_bytes
-from harmonica.method import schedules
-from harmonica.method.model import Loaded
+from harmonica.lab.memory import peak_bytes
+from harmonica.method import masks
+from harmonica.method.denoise import Loaded
 from harmonica.method.schedule import Schedule
 from harmonica.search.probe import probe
 from harmonica.search.settings import Settings
@@ -73,7 +73,7 @@ def _linearisation(make, sizes):
     images = range(count_)
     settings = Settings(images=count_, check_images=count_)
     walk = _walk(case, case.backbone)
-    keep = schedules.random(*_half(walk), 0)
+    keep = masks.random(*_half(walk), 0)
     ways = {
         "predicted": (walk, True),
         "reused": (walk, False),
@@ -107,7 +107,7 @@ def _linearisation(make, sizes):
 def _walk(case, backbone):
     device = case.noise(1).device
     classes = partial(_classes, backbone.num_classes, device)
-    loaded = Loaded(None, backbone, classes, backbone.num_classes, device=device)
+    loaded = Loaded(backbone, classes, backbone.num_classes, device=device)
     return ModelWalk(loaded, samplers.load("ddim"), case.num_steps, case.guidance)
 
 
@@ -119,8 +119,8 @@ def _features(case):
     """The bytes of all features in the walk of one image."""
     parameter = next(case.backbone.parameters())
     counts = count(case.backbone, case.cond(1))
-    halves = 1 if case.guidance == 1 else 2
-    return case.num_steps * halves * sum(counts.elements) * parameter.element_size()
+    copies = 1 if case.guidance == 1 else 2
+    return case.num_steps * copies * sum(counts.elements) * parameter.element_size()
 
 
 def _classes(num_classes, device, indices):

@@ -8,7 +8,7 @@ import torch
 
 from harmonica.errors import BadInput, check
 
-UNITS = 2  # columns per transformer block of a U-ViT: attention and feed-forward
+PER_BLOCK = 2  # columns per transformer block of a U-ViT: attention and feed-forward
 
 
 def full(num_steps, num_blocks):
@@ -34,33 +34,32 @@ def faster_diffusion(num_steps, num_blocks, interval=2):
     here the stream still begins with this step's tokens. They space the full steps unevenly, here
     they are even.
     """
+    _check_uvit(num_blocks)
     keep = fora(num_steps, num_blocks, interval)
-    keep[:, _blocks_in(num_blocks) + UNITS :] = True
+    keep[:, (num_blocks + PER_BLOCK) // 2 :] = True
     return keep
 
 
-def deepcache(num_steps, num_blocks, interval=2, outer=1):
+def deepcache(num_steps, num_blocks, interval=2):
     """DeepCache (Ma et al., 2024) on a U-ViT, as a mask: every interval-th step computes
-    everything; in between only the first `outer` in-blocks and the last `outer` out-blocks run.
+    everything; in between only the first in-block and the last out-block run.
 
-    The authors cache the stream between those two groups; a mask caches what each block adds, so
-    here the linear layers of all long skips run.
+    The authors cache the stream between those two; a mask caches what each block adds, so here the
+    linear layers of all long skips run.
     """
+    _check_uvit(num_blocks)
     keep = fora(num_steps, num_blocks, interval)
-    computed = outer * UNITS
-    check(computed <= _blocks_in(num_blocks), "outer", outer, "there are not so many blocks in")
-    keep[:, :computed] = True
-    keep[:, -computed:] = True
+    keep[:, :PER_BLOCK] = True
+    keep[:, -PER_BLOCK:] = True
     return keep
 
 
-def _blocks_in(num_blocks):
-    """How many of a U-ViT's units belong to its in-blocks; as many belong to its out-blocks."""
-    units = (num_blocks - UNITS) // 2
+def _check_uvit(num_blocks):
+    """BadInput where so many units are not those of blocks in, a middle one, and as many out."""
+    units_in, rest = divmod(num_blocks - PER_BLOCK, 2)
     right = "Faster Diffusion and DeepCache need a U-ViT: blocks in, a middle one, as many out"
-    check(units > 0 and 2 * units + UNITS == num_blocks, "blocks", num_blocks, right)
-    check(units % UNITS == 0, "blocks", num_blocks, right)
-    return units
+    whole = units_in > 0 and rest == 0 and units_in % PER_BLOCK == 0
+    check(whole, "blocks", num_blocks, right)
 
 
 def budget(cur_percent, num_steps, num_blocks):
