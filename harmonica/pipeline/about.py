@@ -12,7 +12,7 @@ from PIL import Image
 
 from harmonica.errors import check
 from harmonica.files import read_json, write_json
-from harmonica.pipeline.fitting import KINDS
+from harmonica.pipeline.transformers import kinds_of
 from harmonica.pipeline.walk import transformers_of
 
 
@@ -21,7 +21,7 @@ def origin(walk):
     pipe = walk.pipe
     model = next(iter(transformers_of(pipe).values()))
     name = pipe.name_or_path or type(pipe).__name__
-    kinds = KINDS.get(type(model))
+    kinds = kinds_of(model)
     return {
         "model": Path(name).name if Path(name).exists() else name,
         "model_sha256": sha256(model),

@@ -137,13 +137,14 @@ def test_what_is_not_there_is_said(vae, tmp_path, monkeypatch, refused_here):
     assert latents.training_images(4, 32) is None
     with pytest.raises(BadInput, match="no class folders"):
         sources.below(tmp_path)
-    refused_here(
-        "latents", "prepare", tmp_path, words=["vae: ", "stabilityai/sd-vae-ft-ema", "hf download"]
-    )
+    refused_here("latents", "prepare", tmp_path, words=["images: ", "no class folders"])
     refused_here(
         "latents", "prepare", tmp_path, "--size", "100", words=["size: 100", "multiple of 8"]
     )
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.png").write_bytes(b"no image")
+    refused_here(
+        "latents", "prepare", tmp_path, words=["vae: ", "stabilityai/sd-vae-ft-ema", "hf download"]
+    )
     with pytest.raises(BadInput, match="x.png cannot be read as an image"):
         latents.prepare(sources.below(tmp_path)[0], tmp_path / "out", vae, size=32)
