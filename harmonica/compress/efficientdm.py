@@ -13,10 +13,10 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
+from harmonica.compress.finetune import restore, save
 from harmonica.compress.observe import walk
 from harmonica.compress.quantise import AtStep, Place, is_inner
 from harmonica.compress.rounding import Range, Rounded, codes, trainable
-from harmonica.compress.state import restore, save
 from harmonica.method.cache import compute_all
 
 LEAST_SCALE = 1e-8

@@ -10,10 +10,10 @@ import time
 
 from harmonica import samplers
 from harmonica.backbones.counts import count
-from harmonica.compress import transform
-from harmonica.compress.stored import num_bytes
+from harmonica.compress.transform import compress, num_bytes
 from harmonica.fast.plan import compile_mask
 from harmonica.fast.training import fast_pair
+from harmonica.files import save_state
 from harmonica.lab import cost
 from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.models import load_model
@@ -98,9 +98,9 @@ def _compressed(spec, store, progress):
     path = store.file_path(spec)
     settings = spec.model.compression
     with float32_products("ieee"):
-        compressed = transform.compress(loaded, settings, store.state_path(spec), progress)
+        compressed = compress(loaded, settings, store.state_path(spec), progress)
     if ranks.is_first():
-        transform.save(path, *compressed)
+        save_state(path, *compressed)
     smaller = load_model(spec.model, store=store) if ranks.is_first() else loaded
     return {
         "metrics": {

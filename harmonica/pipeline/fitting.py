@@ -9,6 +9,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from harmonica.errors import BadInput, check
+from harmonica.files import first_line
 from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
 from harmonica.pipeline.transformers import kinds_of
@@ -170,7 +171,7 @@ def _downloaded(source):
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise BadInput(
             f"schedule: {source} is no file or folder here, and no hub repository that could be "
-            f"reached ({str(error).strip().splitlines()[0]})"
+            f"reached ({first_line(error)})"
         ) from None
 
 

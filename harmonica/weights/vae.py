@@ -6,6 +6,7 @@ from diffusers import AutoencoderKL
 
 from harmonica import weights
 from harmonica.errors import BadInput
+from harmonica.files import first_line
 from harmonica.method.precision import float32_products
 
 
@@ -24,8 +25,8 @@ class Vae:
                 path, local_files_only=True, torch_dtype=torch.float32
             )
         except (OSError, ValueError, RuntimeError) as error:
-            first = (str(error).splitlines() or [""])[0][:120]
-            raise BadInput(f"decoder: {path} holds no AutoencoderKL ({first})") from None
+            reason = first_line(error)
+            raise BadInput(f"decoder: {path} holds no AutoencoderKL ({reason})") from None
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = torch.nn.Module.to(model.requires_grad_(False).eval(), self.device)
         # image by image: limits memory, and makes an image's bytes independent of its batch
