@@ -40,7 +40,7 @@ def add(commands):
 
 def _train(arguments):
     from harmonica.pipeline.loading import CAPTIONS, PIPELINES, class_name
-    from harmonica.pipeline.train_fast import router_training
+    from harmonica.pipeline.train import router_training
     from harmonica.weights.prompts import read_captions
 
     device = chosen_device(arguments.device)
@@ -87,7 +87,7 @@ def _by_backbone(arguments, device, captions, training):
 
     from harmonica.method.precision import float32_products
     from harmonica.pipeline.loading import load_pipeline
-    from harmonica.pipeline.train_fast import cost, describe, train_router
+    from harmonica.pipeline.train_by_backbone import cost, describe, train_router
 
     loaded, pipe = load_pipeline(arguments.model, arguments.sampler, captions, device)
     most = pipe.scheduler.config.num_train_timesteps

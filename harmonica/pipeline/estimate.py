@@ -11,7 +11,7 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from harmonica.backbones.generic import Units
-from harmonica.pipeline.walk import first_call, transformers_of
+from harmonica.pipeline.passes import first_call, transformers_of
 
 SHARE = 0.6  # of the device's memory may be filled by the weights and a batch's features and graph
 RECENT = 64  # saved tensors that are remembered, to count each only once

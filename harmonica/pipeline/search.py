@@ -13,7 +13,7 @@ from harmonica.method.schedule import FILE, Schedule
 from harmonica.pipeline.about import agreed, origin
 from harmonica.pipeline.calls import draw_of
 from harmonica.pipeline.estimate import gibibytes, minutes, timed
-from harmonica.pipeline.sampling import walking
+from harmonica.pipeline.walk import walking
 from harmonica.search.search import Search
 from harmonica.search.settings import Settings
 
@@ -74,7 +74,7 @@ def search(
 
 
 class PipelineSearch:
-    """A search on one pipeline. walk: a sampling.Sampling; memory: that of one call."""
+    """A search on one pipeline. walk: a walk.PipelineWalk; memory: that of one call."""
 
     def __init__(self, walk, memory, cur, images, batch=None, **settings):
         first = batch or min(images, 2)
@@ -107,7 +107,7 @@ class PipelineSearch:
     def run(self, out, quiet=False):
         out = out and Path(out)
         about = self.about()
-        known = out and agreed(about, out / "search.json", "search", "search")
+        known = out and agreed(about, out / "search.json", "search", FILE)
         if known and (out / FILE).exists():
             return Schedule.from_pretrained(out)
         target, fixed = self.budget, self.walk.fixed

@@ -74,7 +74,7 @@ def test_a_dry_run_writes_nothing_and_one_number_of_steps_lies_in_the_folder(
     assert (read.schedule().keep == keep).all()
     assert run(*words, "--no-predict", "--seed", 1) == 2
     last = capfd.readouterr().err.splitlines()[-1]
-    assert last.startswith("error: out:") and "a search with another seed;" in last
+    assert last.startswith("error: out:") and "a schedule with another seed;" in last
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ from harmonica.method.precision import float32_products
 from harmonica.method.schedule import Schedule
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import train
+from harmonica.pipeline.passes import transformers_of
 from harmonica.pipeline.transformers import backbone_of, obstacle
-from harmonica.pipeline.walk import transformers_of
 from harmonica.search.predict import fit
 from harmonica.search.probe import probe, random_directions
 from harmonica.search.walks import ModelWalk, follow, uncached
