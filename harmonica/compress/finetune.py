@@ -13,10 +13,11 @@ from harmonica.method import seeds
 from harmonica.samplers.ddim import TRAIN_STEPS
 
 WARM_UP, MOST_GRADIENT = 100, 1.0
+SAVE_EVERY = 100  # updates
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
 
-def finetune(loaded, settings, state_path, save_every=100, progress=iter):
+def finetune(loaded, settings, state_path, progress=iter):
     """Make `steps` updates of AdamW on the error of the predicted noise, in place. The learning
     rate falls along a cosine. What update s draws depends on (seed, s) alone. Resumes from
     `state_path` where it exists.
@@ -36,7 +37,7 @@ def finetune(loaded, settings, state_path, save_every=100, progress=iter):
         _loss(loaded, settings, step).backward()
         torch.nn.utils.clip_grad_norm_(parameters, MOST_GRADIENT)
         optimizer.step()
-        if (step + 1) % save_every == 0:
+        if (step + 1) % SAVE_EVERY == 0:
             save(state_path, step + 1, parameters, optimizer)
     for parameter in parameters:
         parameter.requires_grad_(False)
