@@ -12,14 +12,14 @@ from PIL import Image
 
 from harmonica.errors import check
 from harmonica.files import read_json, write_json
-from harmonica.pipeline.passes import transformers_of
+from harmonica.pipeline.passes import first_transformer
 from harmonica.pipeline.transformers import kinds_of
 
 
 def origin(walk):
     """-> the description, a JSON-serialisable dict. walk: a walk.PipelineWalk after its learn()."""
     pipe = walk.pipe
-    model = next(iter(transformers_of(pipe).values()))
+    model = first_transformer(pipe)
     name = pipe.name_or_path or type(pipe).__name__
     kinds = kinds_of(model)
     return {

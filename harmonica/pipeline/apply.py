@@ -9,7 +9,7 @@ something was changed, runs its own code, and each unit asks the schedule when i
 from harmonica.errors import BadInput, check
 from harmonica.fast.plan import BACKENDS
 from harmonica.pipeline.fitting import Schedules
-from harmonica.pipeline.passes import transformers_of
+from harmonica.pipeline.passes import first_transformer
 from harmonica.pipeline.planned import Planned, owner
 from harmonica.pipeline.transformers import obstacle
 from harmonica.pipeline.unit_by_unit import UnitByUnit
@@ -36,7 +36,7 @@ def apply(pipe, schedule, *, cur=None, assume_timesteps=False, backend="eager"):
     check(backend in BACKENDS, "backend", backend, f"choose one of {', '.join(BACKENDS)}")
     right = "caching is applied to it already; harmonica.remove(pipe) first"
     check(find_applied(pipe) is None, "pipe", type(pipe).__name__, right)
-    model = next(iter(transformers_of(pipe).values()))
+    model = first_transformer(pipe)
     schedules = Schedules(schedule, model, cur, assume_timesteps)
     reason = obstacle(model)
     if reason is None:

@@ -155,11 +155,15 @@ def transformers_of(pipe):
     return models
 
 
+def first_transformer(pipe):
+    return next(iter(transformers_of(pipe).values()))
+
+
 def free_units_of(pipe, call):
     """-> the free_units of the pipeline's first transformer, on the inputs of its first call.
     call(): calls the pipeline.
     """
-    model = next(iter(transformers_of(pipe).values()))
+    model = first_transformer(pipe)
     args, kwargs = first_call(model, call)
     with Units(model) as units:
         return free_units(units, *args, **kwargs)

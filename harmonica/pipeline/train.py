@@ -101,6 +101,15 @@ def router_training(num_steps, cur_percent, trajectories, batch, seed):
     )
 
 
+def work_of(training, num_steps, fixed=1):
+    """-> how many updates a training takes, and how many forwards for lambda: one walk, and from
+    each step a fork to the end. fixed: how many steps compute everything, which have no updates.
+    """
+    updates = training.trajectories * (num_steps - fixed)
+    refreshes = -(-training.trajectories // training.refresh)
+    return updates, refreshes * num_steps * (num_steps + 1) // 2
+
+
 def in_folder(out, config, trained):
     """-> the Router of a folder. If it is not there yet, trained(path of the state) -> Router, log
     makes it, or resumes a killed training. config: must equal that of the earlier calls.
@@ -188,14 +197,13 @@ class Trajectories:
 
     def cost_words(self, memory):
         """The words that tell what training takes, estimated from one timed update and step."""
-        walk, training, T = self.pipe_walk, self.training, self.pipe_walk.num_steps
+        walk, training = self.pipe_walk, self.training
         learner = Learner(self.initial(), tau=training.tau, lr=training.lr)
         point, forward = timed(lambda: self.first(0))
         while point.step in walk.fixed:
             point = self.replay.advance(point, self.replay.computed)
         _, update_seconds = timed(lambda: update(self.replay, learner, point))
-        updates = training.trajectories * (T - len(walk.fixed))
-        forwards = -(-training.trajectories // training.refresh) * T * (T + 1) // 2
+        updates, forwards = work_of(training, walk.num_steps, len(walk.fixed))
         seconds = updates * update_seconds + (forwards + training.trajectories) * forward
         memory = memory.of_walk(2, walk.passes, predicted=0)  # the cache, and the new mixes
         return (

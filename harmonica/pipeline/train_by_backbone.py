@@ -26,7 +26,7 @@ from harmonica.method.settings import RouterTraining
 from harmonica.method.train import Work, initial_logits, train
 from harmonica.pipeline.about import sha256
 from harmonica.pipeline.estimate import timed
-from harmonica.pipeline.train import in_folder
+from harmonica.pipeline.train import in_folder, work_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +83,7 @@ def cost(loaded, router):
         min(timed(partial(denoiser.advance, point, function))[1] for _ in range(2))
         for function in (learn, forward)
     )
-    updates = config.trajectories * (steps - 1)
-    refreshes = -(-config.trajectories // config.refresh)
-    # for lambda: one walk, and from each step a fork to the end
-    forwards = refreshes * steps * (steps + 1) // 2
+    updates, forwards = work_of(config, steps)
     return {
         "updates": updates,
         "lambda_forwards": forwards,
