@@ -20,10 +20,9 @@ def origin(walk):
     """-> the description, a JSON-serialisable dict. walk: a walk.PipelineWalk after its learn()."""
     pipe = walk.pipe
     model = first_transformer(pipe)
-    name = pipe.name_or_path or type(pipe).__name__
     kinds = kinds_of(model)
     return {
-        "model": Path(name).name if Path(name).exists() else name,
+        "model": name_of(pipe.name_or_path or type(pipe).__name__),
         "model_sha256": sha256(model),
         "pipeline": type(pipe).__name__,
         "transformer": type(model).__name__,
@@ -34,6 +33,11 @@ def origin(walk):
         "free": [walk.names[i] for i in sorted(walk.free)],
         **({"kinds": list(kinds)} if kinds else {}),
     }
+
+
+def name_of(source):
+    """What files call a pipeline: the name of its folder, without a path, or its hub id."""
+    return Path(source).name if Path(source).exists() else str(source)
 
 
 def sha256(module):

@@ -24,7 +24,7 @@ from harmonica.method.learner import Learner
 from harmonica.method.router import Router
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import Work, initial_logits, train
-from harmonica.pipeline.about import sha256
+from harmonica.pipeline.about import name_of, sha256
 from harmonica.pipeline.estimate import timed
 from harmonica.pipeline.train import in_folder, work_of
 
@@ -54,7 +54,7 @@ def describe(source, loaded, pipe, captions, *, num_steps, guidance, training):
         digest = hashlib.sha256(Path(captions).read_bytes()).hexdigest()[:12]
         conds = f"{loaded.num_conds} captions, sha256 {digest}"
     return PipelineRouter(
-        model=str(source),
+        model=name_of(source),
         model_sha256=sha256(pipe.transformer),
         sampler=type(pipe.scheduler).__name__,
         scheduler=json.loads(pipe.scheduler.to_json_string()),
