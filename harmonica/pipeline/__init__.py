@@ -10,6 +10,6 @@ from any step, for training. train_by_backbone.py trains a DiT or PixArt that lo
 by this package's own loop. estimate.py tells beforehand what it will take, about.py what it was
 made for.
 
-All of these find out by passes.py and loop.py to which step and which pass of guidance a call of
-the transformer belongs. families.py lists the transformers of diffusers.
+passes.py tells to which step and which pass of guidance a call of the transformer belongs, loop.py
+when a loop over the steps ends. families.py lists the transformers of diffusers.
 """
