@@ -47,15 +47,6 @@ def add(commands):
         default="stabilityai/sd-vae-ft-ema",
         help="the default, or stabilityai/sd-vae-ft-mse",
     )
-    latents.add_argument(
-        "--mode",
-        choices=("sample", "mean"),
-        default="sample",
-        help="sample of the posterior (default, as DiT trained) or mean",
-    )
-    latents.add_argument(
-        "--batch", type=whole(1, 65_536), default=32, help="images read at a time; default 32"
-    )
     latents.set_defaults(function=_prepare_latents)
 
     actions = add_actions(commands, "prompts", "captions as text embeddings")
@@ -96,15 +87,7 @@ def _prepare_latents(arguments):
     if left_out:
         print(f"note: {left_out}", file=sys.stderr)
     out = Path(arguments.out or weights.latents_folder(arguments.size // weights.FACTOR))
-    about = latents.prepare(
-        images,
-        out,
-        vae,
-        size=arguments.size,
-        mode=arguments.mode,
-        batch=arguments.batch,
-        progress=_parts,
-    )
+    about = latents.prepare(images, out, vae, size=arguments.size, progress=_parts)
     print(f"{about['num_images']} images of {about['num_classes']} classes are in {out}")
 
 

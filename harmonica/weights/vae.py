@@ -40,18 +40,14 @@ class Vae:
         return decoded(self.model, latents.float().to(self.device) / self.scale)
 
     @torch.no_grad()
-    def encode(self, images, noise=None):
-        """images uint8 (B, 3, H, W) -> latents (B, 4, h, w) float32 numpy: the posterior's mean, or
-        a sample from it by noise of the latents' shape.
+    def encode(self, images, noise):
+        """images uint8 (B, 3, H, W) -> latents (B, 4, h, w) float32 numpy, drawn from the posterior
+        by noise of the latents' shape.
         """
         x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float() / 127.5 - 1
         with float32_products("ieee"):
             posterior = self.model.encode(x).latent_dist
-        latents = (
-            posterior.mean
-            if noise is None
-            else posterior.mean + posterior.std * noise.to(self.device)
-        )
+        latents = posterior.mean + posterior.std * noise.to(self.device)
         return (self.scale * latents).cpu().numpy()
 
 
