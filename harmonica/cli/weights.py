@@ -76,11 +76,11 @@ def _check(arguments):
 
 def _prepare_latents(arguments):
     from harmonica import weights
-    from harmonica.weights import latents, sources
+    from harmonica.weights import class_folders, latents
     from harmonica.weights.specs import FileSpec
     from harmonica.weights.vae import Vae
 
-    images, left_out = sources.below(arguments.images)
+    images, left_out = class_folders.below(arguments.images)
     vae = Vae(
         FileSpec(name=arguments.vae, sha256=weights.sha256(weights.find(arguments.vae, "vae")))
     )

@@ -3,14 +3,14 @@
 There are two engines. A DiT or PixArt with diffusers' own, unchanged code runs the specialised
 steps of harmonica.fast (planned.py). Every other transformer, and a DiT or PixArt in which
 something was changed, runs its own code, and each unit asks the schedule when it is called
-(unit_by_unit.py). For both, fitting.py decides which schedule a call follows, and whether it fits.
+(unit_by_unit.py). For both, schedules.py decides which schedule a call follows, and whether it fits.
 """
 
 from harmonica.errors import BadInput, check
 from harmonica.fast.plan import BACKENDS
-from harmonica.pipeline.fitting import Schedules
 from harmonica.pipeline.passes import first_transformer
 from harmonica.pipeline.planned import Planned, owner
+from harmonica.pipeline.schedules import Schedules
 from harmonica.pipeline.transformers import obstacle
 from harmonica.pipeline.unit_by_unit import UnitByUnit
 

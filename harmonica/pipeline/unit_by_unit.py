@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_leaves
 from harmonica.errors import check
 from harmonica.fast.steps import held_features
 from harmonica.method.cache import predicted
-from harmonica.pipeline.fitting import check_units
 from harmonica.pipeline.passes import Passes
+from harmonica.pipeline.schedules import check_units
 
 
 class UnitByUnit(Passes):

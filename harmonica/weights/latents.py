@@ -17,7 +17,7 @@ from harmonica.errors import check
 from harmonica.files import read_array, read_json, save_array, write_json
 from harmonica.method import seeds
 from harmonica.weights import FACTOR, latents_folder
-from harmonica.weights.sources import read
+from harmonica.weights.class_folders import read
 
 PART = 1000
 ABOUT, LABELS = "latents.json", "labels.npy"
@@ -26,7 +26,7 @@ AGAIN = "finish it with `python -m harmonica latents prepare`"
 
 
 def prepare(images, out, vae, *, size, progress=iter):
-    """Encode the images that sources.below found into the folder `out`, part by part; existing
+    """Encode the images that class_folders.below found into the folder `out`, part by part; existing
     parts are kept -> the content of latents.json.
 
     The latents are drawn from the posterior, as in DiT's training. The noise depends on the image's

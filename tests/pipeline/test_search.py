@@ -13,7 +13,7 @@ from harmonica.errors import BadInput
 from harmonica.method import masks
 from harmonica.method.schedule import Schedule
 from harmonica.pipeline.calls import last_latents
-from harmonica.pipeline.fitting import read_schedules
+from harmonica.pipeline.schedules import read_schedules
 from harmonica.search.search import Search
 
 T = 6

@@ -12,7 +12,7 @@ from PIL import Image
 
 from harmonica import weights
 from harmonica.errors import BadInput
-from harmonica.weights import latents, sources
+from harmonica.weights import class_folders, latents
 from harmonica.weights.specs import FileSpec
 from harmonica.weights.vae import Vae
 
@@ -60,7 +60,7 @@ def _add(tar, name, content):
 
 
 def all_of(folder):
-    images, left_out = sources.below(folder)
+    images, left_out = class_folders.below(folder)
     assert left_out is None
     return images
 
@@ -137,7 +137,7 @@ def test_what_is_not_there_is_said(vae, tmp_path, monkeypatch, refused_here):
     monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
     assert latents.training_images(4, 32) is None
     with pytest.raises(BadInput, match="no class folders"):
-        sources.below(tmp_path)
+        class_folders.below(tmp_path)
     refused_here("latents", "prepare", tmp_path, words=["images: ", "no class folders"])
     refused_here(
         "latents", "prepare", tmp_path, "--size", "100", words=["size: 100", "multiple of 8"]
@@ -148,4 +148,4 @@ def test_what_is_not_there_is_said(vae, tmp_path, monkeypatch, refused_here):
         "latents", "prepare", tmp_path, words=["vae: ", "stabilityai/sd-vae-ft-ema", "hf download"]
     )
     with pytest.raises(BadInput, match="x.png cannot be read as an image"):
-        latents.prepare(sources.below(tmp_path)[0], tmp_path / "out", vae, size=32)
+        latents.prepare(class_folders.below(tmp_path)[0], tmp_path / "out", vae, size=32)
