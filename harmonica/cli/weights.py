@@ -1,6 +1,6 @@
-"""What the paper scale needs (harmonica/weights): `python -m harmonica weights check PATH` describes
-a file of weights, `latents prepare IMAGES` encodes ImageNet for the training of Learning-to-Cache,
-`prompts prepare CAPTIONS` embeds captions. What is prepared is kept on disk.
+"""What the paper scale needs (harmonica/weights): `python -m harmonica weights check PATH`
+describes a file of weights, `latents prepare IMAGES` encodes ImageNet for the training of
+Learning-to-Cache, `prompts prepare CAPTIONS` embeds captions. What is prepared is kept on disk.
 """
 
 import sys

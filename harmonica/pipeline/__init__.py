@@ -1,8 +1,8 @@
 """For a user's own diffusers pipeline: search a schedule or train a router, and apply it.
 
-apply.py: planned.py runs a DiT or PixArt by the specialised steps of harmonica.fast, unit_by_unit.py
-any other transformer by its own code. schedules.py decides which schedule fits a call,
-transformers.py which transformer a plan can run.
+apply.py: planned.py runs a DiT or PixArt by the specialised steps of harmonica.fast,
+unit_by_unit.py any other transformer by its own code. schedules.py decides which schedule fits a
+call, transformers.py which transformer a plan can run.
 
 search.py and train.py run the pipeline's own call. calls.py makes it, with prompts and noise by
 seed; walk.py makes of it the walk that harmonica.search differentiates; replay.py starts it anew

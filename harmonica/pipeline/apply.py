@@ -3,7 +3,8 @@
 There are two engines. A DiT or PixArt with diffusers' own, unchanged code runs the specialised
 steps of harmonica.fast (planned.py). Every other transformer, and a DiT or PixArt in which
 something was changed, runs its own code, and each unit asks the schedule when it is called
-(unit_by_unit.py). For both, schedules.py decides which schedule a call follows, and whether it fits.
+(unit_by_unit.py). For both, schedules.py decides which schedule a call follows, and whether it
+fits.
 """
 
 from harmonica.errors import BadInput, check
@@ -58,7 +59,9 @@ apply_router, remove_router = apply, remove
 
 
 def find_applied(pipe):
-    """The Planned or UnitByUnit that is active on a pipeline, its transformer or scheduler, or None."""
+    """The Planned or UnitByUnit that is active on a pipeline, its transformer or scheduler, or
+    None.
+    """
     scheduler, transformer = getattr(pipe, "scheduler", None), getattr(pipe, "transformer", None)
     counting = getattr(getattr(scheduler, "set_timesteps", None), "func", None)
     functions = getattr(transformer, "forward", None), counting, getattr(pipe, "progress_bar", None)

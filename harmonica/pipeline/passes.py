@@ -112,8 +112,8 @@ class Passes:
         return self.shown
 
     def _end(self, bar, whole=False):
-        """Called when the loop of a bar ends. A bar may report its end twice, or only after the next
-        one was opened; such calls do nothing.
+        """Called when the loop of a bar ends. A bar may report its end twice, or only after the
+        next one was opened; such calls do nothing.
         """
         if bar is None or bar is not self.shown:
             return

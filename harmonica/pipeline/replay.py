@@ -19,9 +19,9 @@ from harmonica.pipeline.calls import replaced
 class Point(NamedTuple):
     """Where a walk stands before step `step`. To fork it, keep a reference.
 
-    x: the seed and the indices of its images. states: for each pass of guidance (passes.Turn) a pair
-    of its outputs by step and its cache, a list of N features or None. images: the latents, known
-    after the last step.
+    x: the seed and the indices of its images. states: for each pass of guidance (passes.Turn) a
+    pair of its outputs by step and its cache, a list of N features or None. images: the latents,
+    known after the last step.
     """
 
     step: int

@@ -117,8 +117,8 @@ def shift_of(timesteps):
 
 
 def read_schedules(source, transformer, cur=None):
-    """-> {T: Schedule} from a Schedule, a Router, a path that formats.read_schedules knows, or a hub
-    id.
+    """-> {T: Schedule} from a Schedule, a Router, a path that formats.read_schedules knows, or a
+    hub id.
     """
     if isinstance(source, Schedule):
         check(cur is None, "cur", cur, "a Schedule is what it is; a Router has one for every cur")

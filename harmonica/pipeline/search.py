@@ -94,14 +94,14 @@ class PipelineSearch:
     def cost_words(self):
         """The words that tell what was found and what the search will take."""
         settings, steps, memory = self.settings, self.walk.num_steps, self.memory
-        seconds = settings.forwards(steps) * self.forward_s
+        seconds, forward_s = settings.forwards(steps) * self.forward_s, self.forward_s
         return (
             f"{self.walk.words()}\n"
-            f"search     {self.budget} of {steps * self.walk.num_blocks} unit computations are to be "
-            f"skipped; {settings.images} images, {settings.batch} at once\n"
+            f"search     {self.budget} of {steps * self.walk.num_blocks} unit computations are to "
+            f"be skipped; {settings.images} images, {settings.batch} at once\n"
             f"memory     about {gibibytes(memory.on_device(settings.batch))} on {memory.device}"
             f"{memory.in_cpu_memory()}\n"
-            f"time       at most {minutes(seconds)} ({self.forward_s:.2g} s for a step of one image)"
+            f"time       at most {minutes(seconds)} ({forward_s:.2g} s for a step of one image)"
         )
 
     def run(self, out, quiet=False):

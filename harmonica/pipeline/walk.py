@@ -29,8 +29,8 @@ DIFFERENTIABLE = (
 
 @contextmanager
 def walking(pipe, draw, offload):
-    """Yield the PipelineWalk of draw(seed, indices), and the Memory that one call of the transformer
-    takes. offload: blocks are checkpointed, and features may be kept in CPU memory.
+    """Yield the PipelineWalk of draw(seed, indices), and the Memory that one call of the
+    transformer takes. offload: blocks are checkpointed, and features may be kept in CPU memory.
     """
     draw_one = lambda: draw(0, range(1))  # noqa: E731
     with checkpointed(pipe) if offload else nullcontext():

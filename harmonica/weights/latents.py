@@ -26,8 +26,8 @@ AGAIN = "finish it with `python -m harmonica latents prepare`"
 
 
 def prepare(images, out, vae, *, size, progress=iter):
-    """Encode the images that class_folders.below found into the folder `out`, part by part; existing
-    parts are kept -> the content of latents.json.
+    """Encode the images that class_folders.below found into the folder `out`, part by part;
+    existing parts are kept -> the content of latents.json.
 
     The latents are drawn from the posterior, as in DiT's training. The noise depends on the image's
     index, so that a resumed run gives the same bytes. BadInput where `out` was begun with other

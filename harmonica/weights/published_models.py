@@ -1,6 +1,6 @@
 """Loads the published models by name and hash: a DiT from an official .pt file, or from a folder or
-hub id of the diffusers copy; a U-ViT from an official .pth file; a PixArt, and its prepared prompts,
-from a pipeline's folder or hub id.
+hub id of the diffusers copy; a U-ViT from an official .pth file; a PixArt, and its prepared
+prompts, from a pipeline's folder or hub id.
 
 Both sources of a DiT give the same modules. The ModelSpec chooses their numerics, by default the
 official ones: the diffusers copies hold the official weights, so official numerics are right for

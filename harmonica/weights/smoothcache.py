@@ -65,8 +65,8 @@ def _mask(lists, path, num_blocks, kinds):
     for kind, block in columns:
         if counted[kind] and (kind, block) not in named:
             raise BadInput(
-                f"schedule: {path} has no list '{kind}-{block}'; a schedule of {len(columns)} blocks "
-                "needs it"
+                f"schedule: {path} has no list '{kind}-{block}'; a schedule of {len(columns)} "
+                "blocks needs it"
             )
     extra = next(
         (name for (kind, block), name in named.items() if (kind, block) not in columns), None
