@@ -28,7 +28,7 @@ PARTS = ("codes", "scale", "zero", "input_scale", "input_zero")
 
 
 def compress(loaded, settings, state_path, progress=iter):
-    """-> (tensors, about), to be written by files.save_state. Resumes from `state_path` where it exists."""
+    """-> (tensors, about), for files.save_state. Resumes from `state_path` where it exists."""
     if isinstance(settings, Pruning):
         smaller = prune(loaded, settings)
         finetune(smaller, settings, state_path, progress=progress)

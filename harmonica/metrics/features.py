@@ -101,8 +101,8 @@ class CleanInception:
     (n, 3, H, W) are resized with antialiasing first -> (n, 2048) float64. Its numbers differ from
     ADM's by design, so they have a column of their own.
 
-    The weights are the inception-2015-12-05.pt in `folder`. That file is TorchScript, which is code:
-    check its sha256 before.
+    The weights are the inception-2015-12-05.pt in `folder`. That file is TorchScript, which is
+    code: check its sha256 before.
     """
 
     def __init__(self, folder, device="cpu"):
