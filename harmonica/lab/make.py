@@ -14,7 +14,7 @@ from harmonica.compress.transform import compress, num_bytes
 from harmonica.fast.plan import compile_mask
 from harmonica.fast.training import fast_pair
 from harmonica.files import save_state
-from harmonica.lab import cost
+from harmonica.lab import cost, latency, training_cost
 from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.models import load_model
 from harmonica.lab.provenance import provenance
@@ -172,15 +172,11 @@ def _run(run, store, progress):
 
 
 def _latency(spec, store, progress):
-    from harmonica.lab.latency import measure
-
-    return {"group": spec.group, **measure(spec, store)}
+    return {"group": spec.group, **latency.measure(spec, store)}
 
 
 def _training(spec, store, progress):
-    from harmonica.lab.training_cost import measure
-
-    return {"group": spec.group, "rows": measure(spec, progress)}
+    return {"group": spec.group, "rows": training_cost.measure(spec, progress)}
 
 
 MAKERS = {
