@@ -123,7 +123,7 @@ def _lower_in(name, marks):
 def by_fid(compared, left):
     """What FID to the data says of Cases, as a sentence: the paper measures by it."""
     lower = _lower_in("FID to the data", [case.in_fid.mark for case in compared if case.in_fid])
-    return f"By the paper's measure, which no verdict counts, {left} has {lower}"
+    return f"By the paper's measure, which this verdict does not count, {left} has {lower}"
 
 
 def why_not(groups):

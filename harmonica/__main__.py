@@ -18,11 +18,7 @@ def parser():
         base_models,
         evaluate,
         families,
-        latents,
-        prompts,
-        router,
-        samples,
-        schedule,
+        schedules,
         search,
         train,
         weights,
@@ -34,10 +30,8 @@ def parser():
         description="Learned feature caching for diffusion transformers.",
     )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    verbs = (search, train, evaluate, samples, schedule, router, families)
-    verbs += (weights, latents, prompts, base_models)
-    for verb in verbs:
-        verb.add(commands)
+    for verbs in (search, train, evaluate, schedules, families, weights, base_models):
+        verbs.add(commands)
     return top
 
 

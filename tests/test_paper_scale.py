@@ -33,7 +33,7 @@ from harmonica.method.router import Router
 from harmonica.metrics import adm
 from harmonica.metrics.images import open_images, write_npz
 from harmonica.search.settings import Settings
-from harmonica.weights import formats, latents, sources
+from harmonica.weights import class_folders, formats, latents
 from harmonica.weights.specs import FileSpec, ImageSpec, PublishedRouter
 from harmonica.weights.vae import Vae
 
@@ -70,7 +70,7 @@ def place(tmp_path_factory, tiny_dit, tiny_vae, random_weights, few_features):
             pixels = rng.integers(256, size=(40, 50, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(root / "images" / f"n{i % 3}" / f"{i}.png")
         latents.prepare(
-            sources.below(root / "images")[0],
+            class_folders.below(root / "images")[0],
             latents.latents_folder(SIDE),
             Vae(file("vae")),
             size=8 * SIDE,

@@ -33,7 +33,7 @@ from harmonica.method import masks
 from harmonica.method.router import Router, from_keep
 from harmonica.pipeline import planned as pipeline
 from harmonica.pipeline.apply import find_applied
-from harmonica.pipeline.walked import Walked
+from harmonica.pipeline.unit_by_unit import UnitByUnit
 from harmonica.weights.formats import write
 
 T = 4
@@ -664,7 +664,7 @@ class TestOffloadHooks:
             with pytest.raises(BadInput, match="apply the schedule after"):
                 call(pipe)
         with harmonica.apply_router(pipe, router) as applied:
-            assert isinstance(applied, Walked)
+            assert isinstance(applied, UnitByUnit)
             for _ in range(2):
                 assert torch.equal(call(pipe), expected)
         assert find_applied(pipe) is None and torch.equal(call(pipe), untouched)

@@ -18,7 +18,8 @@ from harmonica.__main__ import main
 from harmonica.errors import BadInput
 from harmonica.method.train import Work
 from harmonica.pipeline.loading import CAPTIONS, load_pipeline
-from harmonica.pipeline.train_fast import cost, describe, router_training, train_router
+from harmonica.pipeline.train import router_training
+from harmonica.pipeline.train_by_backbone import cost, describe, train_router
 from harmonica.weights.prompts import read_captions
 
 T = 4

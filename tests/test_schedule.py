@@ -151,7 +151,7 @@ def test_a_router_gives_its_mask_as_a_schedule():
 
 def test_a_router_is_applied_as_its_schedule_whether_by_itself_or_from_a_file(tmp_path):
     """Of the CUR given, else of the one it was trained for, else by its threshold."""
-    from harmonica.pipeline.fitting import read_schedules
+    from harmonica.pipeline.schedules import read_schedules
 
     torch.manual_seed(1)
     for about in ({}, {"training": {"cur_percent": 25}}):

@@ -52,7 +52,7 @@ def check_free(model):
             "use_stream",
         )
         check(
-            _is_plain(module) or hooks or hasattr(module, "_hf_hook"),
+            is_plain(module) or hooks or hasattr(module, "_hf_hook"),
             "transformer",
             full_path,
             "its forward is replaced already, by another caching method or hook; remove that first",
@@ -66,7 +66,8 @@ def _prefetched(module):
     return bool(config and config.stream is not None and config.offload_type == "leaf_level")
 
 
-def _is_plain(module):
+def is_plain(module):
+    """Whether a module's forward is its class's own, not replaced on the instance."""
     return module.forward == MethodType(type(module).forward, module)
 
 

@@ -25,7 +25,7 @@ from harmonica.bench import timing
 from harmonica.bench.caches import caches
 from harmonica.digits.data import caption
 from harmonica.digits.manifest import folder
-from harmonica.lab.cost import interleaved
+from harmonica.lab.latency import interleaved
 
 MODEL, IMAGES, SEARCHED, SHARE, REPEATS = "pixart-digits-s0", 32, 16, 0.65, 2
 CALLS = ((10, 1.0), (10, 4.5), (20, 1.0), (20, 4.5))  # steps, guidance

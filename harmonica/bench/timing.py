@@ -2,7 +2,7 @@
 
 import torch
 
-from harmonica.lab.cost import interleaved, quartiles
+from harmonica.lab.latency import interleaved, quartiles
 
 AT_LEAST_MS = 30  # one measurement calls a shorter function several times, to take this long
 MOST_REPEATS = 15  # the most repeats of such a measurement
@@ -28,7 +28,7 @@ def compare(reference, functions, repeats):
     """Time `reference` and the functions alternately -> {name: row} (see `row`), with the ratios
     reference / function.
     """
-    seconds = interleaved({None: reference, **functions}, repeats, warmup=1)
+    seconds = interleaved({None: reference, **functions}, repeats)
     return {name: row(seconds[None], seconds[name]) for name in functions}
 
 

@@ -1,3 +1,3 @@
-"""The verbs of the command line, one module each. `add(commands)` declares a verb's options; torch
-is imported only when a verb runs.
+"""The verbs of the command line. `add(commands)` of a module declares its verbs and their options;
+torch is imported only when a verb runs.
 """

@@ -6,6 +6,7 @@ no traceback.
 import _thread
 import argparse
 import io
+import json
 import os
 import signal
 import sys
@@ -100,6 +101,21 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message):
         raise BadInput(f"{message}; see {self.prog} --help")
+
+
+def add_actions(commands, name, description):
+    """Add a verb that has actions, as in `router info` -> what their parsers are added to."""
+    verb = commands.add_parser(name, help=description)
+    return verb.add_subparsers(metavar="ACTION", required=True)
+
+
+def show(values, as_json=False):
+    """Print figures, one on each line or all as JSON. None is shown as "-"."""
+    if as_json:
+        print(json.dumps(values, indent=1))
+        return
+    for name, value in values.items():
+        print(f"{name:19} {'-' if value is None else value}")
 
 
 def whole(low, high, *, multiple_of=1):

@@ -1,13 +1,12 @@
 """`python -m harmonica evaluate`: compute ADM's metrics of any samples (.npz or folder), or make a
-reference from any images.
+reference from any images. `samples RUN X.npz` writes the images of a run as such an .npz.
 """
 
-import json
 import sys
 import warnings
 from pathlib import Path
 
-from harmonica.cli.command import hexadecimal, out_file, text
+from harmonica.cli.command import hexadecimal, out_file, show, text
 from harmonica.errors import BadInput, check
 
 PUBLISHED_IMAGES = 50_000  # the number of samples that published figures are computed from
@@ -53,6 +52,12 @@ def add(commands):
     )
     evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
     evaluate.set_defaults(function=_evaluate)
+    samples = commands.add_parser(
+        "samples", help="a run's images as the .npz that ADM's evaluator reads"
+    )
+    samples.add_argument("run", metavar="RUN", type=text, help="its id, as --status lists it")
+    samples.add_argument("out", metavar="X.npz", type=out_file(".npz"), help="the file to write")
+    samples.set_defaults(function=_export)
 
 
 def _evaluate(arguments):
@@ -64,10 +69,9 @@ def _evaluate(arguments):
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
     if arguments.json:
-        print(json.dumps({**figures, "notes": notes}, indent=1))
+        show({**figures, "notes": notes}, as_json=True)
     else:
-        for key, value in figures.items():
-            print(f"{key:16} {_rounded(value)}")
+        show({name: _rounded(value) for name, value in figures.items()})
 
 
 def _check_options(arguments):
@@ -151,3 +155,37 @@ def _shown(samples):
         for batch in samples.batches():
             yield batch
             bar.update(len(batch))
+
+
+def _export(arguments):
+    from harmonica.files import read_json
+    from harmonica.lab.sampling import load_blocks
+    from harmonica.lab.store import LOCAL
+    from harmonica.metrics.images import write_npz
+
+    record, folder = LOCAL / "runs" / f"{arguments.run}.json", LOCAL / "samples" / arguments.run
+    check(
+        record.exists(),
+        "run",
+        arguments.run,
+        f"{record} does not exist; only a finished run's images are exported",
+    )
+    content = read_json(record)
+    config = content.get("config") if isinstance(content, dict) else None
+    right = f"{record} is no record; delete it to have it made again"
+    check(
+        isinstance(config, dict) and {"num_images", "batch"} <= config.keys(),
+        "run",
+        arguments.run,
+        right,
+    )
+    check(
+        "images" in config,
+        "run",
+        arguments.run,
+        "its images are no RGB images; runs of SCALE=paper have those",
+    )
+    num_images = config["num_images"]
+    blocks = load_blocks(folder, num_images, config["batch"])
+    write_npz(arguments.out, blocks, num_images)
+    print(f"wrote {num_images} images to {arguments.out}")

@@ -1,21 +1,40 @@
-"""Options of the command line that name a user's pipeline and its call; loading that pipeline."""
+"""What `search` and `train` have in common: the options that name a user's pipeline, its call and
+the folder of the result; loading that pipeline.
+"""
 
 import ast
 
-from harmonica.cli.command import real, text
+from harmonica.cli.command import out_folder, real, text, whole
 from harmonica.errors import BadInput, check
 
 DTYPES = ("float32", "bfloat16", "float16")
 
 
-def add_options(verb, guidance):
-    """Add the options that all verbs with a pipeline take. guidance: the lowest allowed scale."""
+def add_options(verb, made, guidance):
+    """Add the options of a verb. made: what it makes. guidance: the lowest allowed scale."""
     verb.add_argument(
         "--model",
         required=True,
         type=text,
         metavar="PATH_OR_ID",
         help="folder or hub id of a diffusers pipeline",
+    )
+    verb.add_argument(
+        "--out",
+        required=True,
+        type=out_folder,
+        metavar="DIR",
+        help=f"folder for the {made}; after a kill the same command goes on there",
+    )
+    verb.add_argument(
+        "--cur",
+        default=50.0,
+        type=real(0, 100, ends=False),
+        metavar="PERCENT",
+        help="share of unit computations to skip; default 50",
+    )
+    verb.add_argument(
+        "--seed", type=whole(0, 2**32 - 1), default=0, help="of all random numbers; default 0"
     )
     verb.add_argument(
         "--guidance", type=real(guidance, 1000), help="guidance scale; default the pipeline's"
@@ -39,6 +58,12 @@ def add_options(verb, guidance):
     )
     verb.add_argument(
         "--dtype", choices=DTYPES, help="of the weights; default float32 on a CPU, else bfloat16"
+    )
+    verb.add_argument(
+        "--offload",
+        action="store_true",
+        help="for models that hardly fit: weights in CPU memory, the transformer's blocks "
+        "checkpointed; a search keeps features in CPU memory, too, and walks one image at a time",
     )
     verb.add_argument(
         "--dry-run", action="store_true", help="only measure and print what it would cost"
@@ -81,6 +106,8 @@ def settings(assignments):
         name, equals, value = assignment.partition("=")
         if not (equals and name.isidentifier()):
             raise BadInput(f"set: {assignment!r} is not possible; give NAME=VALUE, as height=512")
+        right = "the number of steps is what --steps says"
+        check(name != "num_inference_steps", "set", name, right)
         try:
             arguments[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):

@@ -1,8 +1,7 @@
 """`python -m harmonica search`: search a cache schedule for a user's own diffusers pipeline."""
 
-from harmonica.cli.command import out_folder, real, whole
+from harmonica.cli.command import whole
 from harmonica.cli.pipelines import add_options, chosen_device, load, settings
-from harmonica.errors import check
 
 
 def add(commands):
@@ -10,7 +9,7 @@ def add(commands):
         "search",
         help="search a cache schedule for any diffusers pipeline of your own, without images",
     )
-    add_options(search, guidance=0)
+    add_options(search, "schedule", guidance=0)
     search.add_argument(
         "--steps",
         required=True,
@@ -18,20 +17,6 @@ def add(commands):
         type=whole(2, 10_000),
         metavar="T",
         help="number of denoising steps; several make one folder that serves each",
-    )
-    search.add_argument(
-        "--cur",
-        default=50.0,
-        type=real(0, 100, ends=False),
-        metavar="PERCENT",
-        help="share of unit computations to skip; default 50",
-    )
-    search.add_argument(
-        "--out",
-        required=True,
-        type=out_folder,
-        metavar="DIR",
-        help="folder for the schedule; a killed search goes on there",
     )
     search.add_argument(
         "--no-predict",
@@ -47,14 +32,6 @@ def add(commands):
     search.add_argument(
         "--batch", type=whole(1, 65_536), help="images at once; default as many as fit in memory"
     )
-    search.add_argument(
-        "--seed", type=whole(0, 2**32 - 1), default=0, help="of noise and directions; default 0"
-    )
-    search.add_argument(
-        "--offload",
-        action="store_true",
-        help="for models that hardly fit: weights and features in CPU memory, one image at a time",
-    )
     search.set_defaults(function=_search)
 
 
@@ -64,8 +41,6 @@ def _search(arguments):
     captions = arguments.captions and read_captions(arguments.captions)  # before anything is loaded
     options = settings(arguments.set)
     device = chosen_device(arguments.device)
-    right = "the number of steps is what --steps says"
-    check("num_inference_steps" not in options, "set", "num_inference_steps", right)
     pipe = load(arguments.model, device, arguments.dtype, arguments.offload)
     several = len(set(arguments.steps)) > 1
     for steps in sorted(set(arguments.steps)):

@@ -2,7 +2,7 @@
 
 from inspect import signature
 
-from harmonica.cli.command import out_folder, real, whole
+from harmonica.cli.command import whole
 from harmonica.cli.pipelines import add_options, chosen_device, load, settings
 from harmonica.errors import check
 
@@ -14,23 +14,9 @@ def add(commands):
     train = commands.add_parser(
         "train", help="train a router for any diffusers pipeline of your own, without images"
     )
-    add_options(train, guidance=1)
+    add_options(train, "router", guidance=1)
     train.add_argument(
         "--steps", required=True, type=whole(2, 10_000), help="number of denoising steps, T"
-    )
-    train.add_argument(
-        "--cur",
-        required=True,
-        type=real(0, 100, ends=False),
-        metavar="PERCENT",
-        help="share of block computations to reuse",
-    )
-    train.add_argument(
-        "--out",
-        required=True,
-        type=out_folder,
-        metavar="DIR",
-        help="folder for the router; a killed training goes on there",
     )
     train.add_argument(
         "--sampler",
@@ -49,24 +35,12 @@ def add(commands):
         default=8,
         help="images per trajectory, under guidance twice; default 8",
     )
-    train.add_argument(
-        "--seed",
-        type=whole(0, 2**32 - 1),
-        default=0,
-        help="of noise, captions and initial scores; default 0",
-    )
-    train.add_argument(
-        "--offload",
-        action="store_true",
-        help="for models that hardly fit: weights in CPU memory, the transformer's blocks "
-        "checkpointed",
-    )
     train.set_defaults(function=_train)
 
 
 def _train(arguments):
     from harmonica.pipeline.loading import CAPTIONS, PIPELINES, class_name
-    from harmonica.pipeline.train_fast import router_training
+    from harmonica.pipeline.train import router_training
     from harmonica.weights.prompts import read_captions
 
     device = chosen_device(arguments.device)
@@ -88,8 +62,6 @@ def _by_call(arguments, device, prompts):
     from harmonica.pipeline.train import train
 
     options = settings(arguments.set)
-    right = "the number of steps is what --steps says"
-    check("num_inference_steps" not in options, "set", "num_inference_steps", right)
     pipe = load(arguments.model, device, arguments.dtype, arguments.offload)
     trained = train(
         pipe,
@@ -115,7 +87,7 @@ def _by_backbone(arguments, device, captions, training):
 
     from harmonica.method.precision import float32_products
     from harmonica.pipeline.loading import load_pipeline
-    from harmonica.pipeline.train_fast import cost, describe, train_router
+    from harmonica.pipeline.train_by_backbone import cost, describe, train_router
 
     loaded, pipe = load_pipeline(arguments.model, arguments.sampler, captions, device)
     most = pipe.scheduler.config.num_train_timesteps

@@ -13,13 +13,14 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
+from harmonica.compress.finetune import restore, save
 from harmonica.compress.observe import walk
 from harmonica.compress.quantise import AtStep, Place, is_inner
 from harmonica.compress.rounding import Range, Rounded, codes, trainable
-from harmonica.compress.state import restore, save
 from harmonica.method.cache import compute_all
 
 LEAST_SCALE = 1e-8
+SAVE_EVERY = 10  # trajectories
 
 
 class Tuned(nn.Module):
@@ -66,7 +67,7 @@ def _range(scale, zero, bits):
     return Range(scale.detach().clamp(min=LEAST_SCALE).clone(), zero, bits)
 
 
-def learn(loaded, nearest_of, settings, state_path, save_every=10, progress=iter):
+def learn(loaded, nearest_of, settings, state_path, progress=iter):
     """Tune the layers from `nearest_of` ({name: Rounded}) on -> {name: Rounded}. Layers whose
     inputs are not rounded keep their codes. Resumes from `state_path` where it exists.
     """
@@ -83,7 +84,7 @@ def learn(loaded, nearest_of, settings, state_path, save_every=10, progress=iter
         teacher.walk(
             teacher.begin(x), _updating(teacher, backbone, optimizer, trajectory, rounding)
         )
-        if (trajectory + 1) % save_every == 0:
+        if (trajectory + 1) % SAVE_EVERY == 0:
             save(state_path, trajectory + 1, parameters, optimizer)
     return nearest_of | {name: module.rounded() for name, module in tuned.items()}
 

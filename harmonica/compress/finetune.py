@@ -1,4 +1,6 @@
-"""Fine-tunes a pruned model on the training images, as its base model was trained."""
+"""Fine-tunes a pruned model on the training images, as its base model was trained; saves and
+restores the state from which an interrupted fine-tuning by AdamW is resumed.
+"""
 
 import math
 
@@ -6,14 +8,16 @@ import numpy as np
 import torch
 
 from harmonica.compress.prune import drawn, eps_loss
-from harmonica.compress.state import restore, save
+from harmonica.files import load_state, save_state
 from harmonica.method import seeds
 from harmonica.samplers.ddim import TRAIN_STEPS
 
 WARM_UP, MOST_GRADIENT = 100, 1.0
+SAVE_EVERY = 100  # updates
+MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
 
-def finetune(loaded, settings, state_path, save_every=100, progress=iter):
+def finetune(loaded, settings, state_path, progress=iter):
     """Make `steps` updates of AdamW on the error of the predicted noise, in place. The learning
     rate falls along a cosine. What update s draws depends on (seed, s) alone. Resumes from
     `state_path` where it exists.
@@ -33,7 +37,7 @@ def finetune(loaded, settings, state_path, save_every=100, progress=iter):
         _loss(loaded, settings, step).backward()
         torch.nn.utils.clip_grad_norm_(parameters, MOST_GRADIENT)
         optimizer.step()
-        if (step + 1) % save_every == 0:
+        if (step + 1) % SAVE_EVERY == 0:
             save(state_path, step + 1, parameters, optimizer)
     for parameter in parameters:
         parameter.requires_grad_(False)
@@ -48,3 +52,31 @@ def _loss(loaded, settings, step):
     chosen = torch.arange(len(x0)) + len(x0) * torch.from_numpy(dropped)
     ctx = loaded.backbone.prepare(conds[chosen.to(conds.device)])
     return eps_loss(loaded.backbone, x0, eps, t, ctx)
+
+
+def save(path, done, parameters, optimizer):
+    """Save parameters and AdamW's moments. done: the progress so far, in the caller's unit."""
+    tensors, updates = {}, 0.0
+    for number, parameter in enumerate(parameters):
+        if parameter not in optimizer.state:  # it never had a gradient, so it never changed
+            continue
+        updates = float(optimizer.state[parameter]["step"])
+        entries = {"value": parameter, **{key: optimizer.state[parameter][key] for key in MOMENTS}}
+        tensors |= {f"{key}.{number}": value for key, value in entries.items()}
+    save_state(path, tensors, [done, updates])
+
+
+@torch.no_grad()
+def restore(path, parameters, optimizer):
+    """Put a saved state back, in place -> its progress `done`; 0 where nothing was saved."""
+    saved = load_state(path, "state of a compression")
+    if saved is None:
+        return 0
+    tensors, (done, updates) = saved
+    for number, parameter in enumerate(parameters):
+        if f"value.{number}" not in tensors:
+            continue
+        parameter.copy_(tensors[f"value.{number}"])
+        moments = {key: tensors[f"{key}.{number}"].to(parameter.device) for key in MOMENTS}
+        optimizer.state[parameter] = {**moments, "step": torch.tensor(updates)}
+    return done

@@ -96,18 +96,12 @@ def _shipped():
     return load()
 
 
-def load(path=WEIGHTS):
-    """The judge with the state dict at `path` (safetensors; default: the shipped one), float32, in
-    eval(), frozen.
-    """
-    return restored(Judge(), path)
+def load():
+    """The shipped judge, float32, in eval(), frozen."""
+    return restored(Judge(), WEIGHTS)
 
 
 def restored(model, path):
-    """Load the state dict at `path` into `model`, a judge -> it, in eval(), frozen."""
-    if not Path(path).is_file():
-        raise FileNotFoundError(
-            f"no judge weights at {path}: the repository ships them as {WEIGHTS.name}"
-        )
+    """Load the state dict at `path` (safetensors) into `model`, a judge -> it, in eval(), frozen."""
     model.load_state_dict(load_file(path))
     return model.eval().requires_grad_(False)

@@ -1,9 +1,5 @@
-"""What a schedule costs: multiply-accumulates, theoretical speedup and cache memory; and how
-functions are timed side by side.
-"""
+"""What a schedule costs: multiply-accumulates, theoretical speedup and cache memory."""
 
-import statistics
-import time
 from functools import cache
 from math import isqrt
 
@@ -138,24 +134,3 @@ def live_elements(counts, keep, weights=None):
     that this step or a later one still uses. -> (T,)
     """
     return (held_features(keep, weights) * torch.tensor(counts.elements)).sum(1)
-
-
-def interleaved(functions, repeats=7, warmup=1):
-    """Time several functions in turn, so that a drift of the machine's speed affects all alike.
-
-    functions: {name: callable}. -> {name: list of `repeats` seconds}; warm-up calls are not in it.
-    """
-    seconds = {name: [] for name in functions}
-    for repeat in range(warmup + repeats):
-        for name, function in functions.items():
-            begin = time.perf_counter()
-            function()
-            if repeat >= warmup:
-                seconds[name].append(time.perf_counter() - begin)
-    return seconds
-
-
-def quartiles(values):
-    """-> median, and the interquartile range as [first, third]."""
-    first, median, third = statistics.quantiles(values, n=4, method="inclusive")
-    return median, [first, third]

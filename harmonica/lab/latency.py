@@ -1,11 +1,13 @@
 """Measured latency of a group of runs: all schedules take turns with the uncached one, in one
-process and one thread.
+process and one thread. bench/ times everything else in the same way.
 """
+
+import statistics
+import time
 
 import torch
 
 from harmonica.fast.plan import compile_mask, follow
-from harmonica.lab import cost
 from harmonica.lab.models import load_model
 from harmonica.lab.sampling import denoiser_of, initial_noise, products_of
 from harmonica.lab.schedules import schedule_of
@@ -19,14 +21,14 @@ def measure(spec, store):
     Medians with interquartile ranges over the repeats; a speedup is the median of the ratios within
     one repeat, so that a drift of the machine's speed cancels.
     """
-    seconds = cost.interleaved(
+    seconds = interleaved(
         {run.id: _sampler_of(run, spec.batch, store) for run in spec.runs}, spec.repeats
     )
     uncached = seconds[spec.runs[0].id]
     rows = {}
     for run_id, run_seconds in seconds.items():
-        latency, latency_iqr = cost.quartiles([1000 * s for s in run_seconds])
-        speedup, speedup_iqr = cost.quartiles([u / s for u, s in zip(uncached, run_seconds)])
+        latency, latency_iqr = quartiles([1000 * s for s in run_seconds])
+        speedup, speedup_iqr = quartiles([u / s for u, s in zip(uncached, run_seconds)])
         rows[run_id] = {
             "latency_ms": latency,
             "latency_iqr_ms": latency_iqr,
@@ -55,3 +57,25 @@ def _sampler_of(run, batch, store):
             torch.cuda.synchronize()
 
     return sample
+
+
+def interleaved(functions, repeats):
+    """Time several functions in turn, so that a drift of the machine's speed affects all alike.
+
+    functions: {name: callable}, each called once before, as a warm-up. -> {name: list of `repeats`
+    seconds}.
+    """
+    seconds = {name: [] for name in functions}
+    for repeat in range(1 + repeats):
+        for name, function in functions.items():
+            begin = time.perf_counter()
+            function()
+            if repeat:
+                seconds[name].append(time.perf_counter() - begin)
+    return seconds
+
+
+def quartiles(values):
+    """-> median, and the interquartile range as [first, third]."""
+    first, median, third = statistics.quantiles(values, n=4, method="inclusive")
+    return median, [first, third]

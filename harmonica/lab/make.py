@@ -10,11 +10,11 @@ import time
 
 from harmonica import samplers
 from harmonica.backbones.counts import count
-from harmonica.compress import transform
-from harmonica.compress.stored import num_bytes
+from harmonica.compress.transform import compress, num_bytes
 from harmonica.fast.plan import compile_mask
 from harmonica.fast.training import fast_pair
-from harmonica.lab import cost
+from harmonica.files import save_state
+from harmonica.lab import cost, latency, training_cost
 from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.models import load_model
 from harmonica.lab.provenance import provenance
@@ -98,9 +98,9 @@ def _compressed(spec, store, progress):
     path = store.file_path(spec)
     settings = spec.model.compression
     with float32_products("ieee"):
-        compressed = transform.compress(loaded, settings, store.state_path(spec), progress)
+        compressed = compress(loaded, settings, store.state_path(spec), progress)
     if ranks.is_first():
-        transform.save(path, *compressed)
+        save_state(path, *compressed)
     smaller = load_model(spec.model, store=store) if ranks.is_first() else loaded
     return {
         "metrics": {
@@ -172,15 +172,11 @@ def _run(run, store, progress):
 
 
 def _latency(spec, store, progress):
-    from harmonica.lab.latency import measure
-
-    return {"group": spec.group, **measure(spec, store)}
+    return {"group": spec.group, **latency.measure(spec, store)}
 
 
 def _training(spec, store, progress):
-    from harmonica.lab.training_cost import measure
-
-    return {"group": spec.group, "rows": measure(spec, progress)}
+    return {"group": spec.group, "rows": training_cost.measure(spec, progress)}
 
 
 MAKERS = {

@@ -22,6 +22,6 @@ def load_model(spec, precision=None, store=None):
         return on_device(loaded, "cuda") if torch.cuda.is_available() else loaded
     if spec.scale != "paper":
         return load_base(spec)
-    from harmonica.weights import dit  # diffusers' pipelines take seconds to import
+    from harmonica.weights import published_models  # diffusers' pipelines take seconds to import
 
-    return dit.load(spec, precision)
+    return published_models.load(spec, precision)

@@ -8,7 +8,7 @@ machine's speed hits all alike.
 import torch
 
 from harmonica.fast.training import fast_pair
-from harmonica.lab import cost
+from harmonica.lab.latency import interleaved, quartiles
 from harmonica.lab.memory import live_peak, peak_bytes, saved_tensors
 from harmonica.lab.models import load_model
 from harmonica.method.learner import Learner
@@ -22,8 +22,8 @@ def measure(spec, progress=iter):
         measured = {
             router.id: Measured(router, spec.whole_memory) for _, router in progress(spec.rows)
         }
-        walks = cost.interleaved({id_: timed.walk for id_, timed in measured.items()}, spec.repeats)
-        lambdas = cost.interleaved(
+        walks = interleaved({id_: timed.walk for id_, timed in measured.items()}, spec.repeats)
+        lambdas = interleaved(
             {id_: timed.refresh for id_, timed in measured.items() if timed.refreshes}, spec.repeats
         )
     return {id_: timed.row(walks[id_], lambdas.get(id_)) for id_, timed in measured.items()}
@@ -74,8 +74,8 @@ class Measured:
             self.peak = self.learner.peak
 
     def row(self, walks, lambdas):
-        seconds, iqr = cost.quartiles(walks)
-        lambda_seconds = cost.quartiles(lambdas)[0] if lambdas else None
+        seconds, iqr = quartiles(walks)
+        lambda_seconds = quartiles(lambdas)[0] if lambdas else None
         total = self.config.trajectories * seconds + self.refreshes * (lambda_seconds or 0)
         images = (
             self.config.trajectories * self.rows * self.config.batch

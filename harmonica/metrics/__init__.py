@@ -5,6 +5,6 @@ IS is the mean over splits of 5000 images in their order. FID is on pooled featu
 channels of an intermediate feature map. Precision and recall use the 3 nearest neighbours in pooled
 features. features.py turns images into features, by Inception at the paper scale and by the judge
 (a small classifier) at the digits scale; scores.py turns features into numbers. adm.py is the whole
-protocol at the paper scale, over the files that images.py reads and writes. clean.py has the
-features of clean-fid, clip.py the CLIP score.
+protocol at the paper scale, over the files that images.py reads and writes. clip.py is the CLIP
+score.
 """

@@ -10,6 +10,7 @@ import torch
 from transformers import CLIPModel, CLIPProcessor
 
 from harmonica.errors import BadInput
+from harmonica.files import first_line
 from harmonica.method.precision import float32_products
 from harmonica.metrics.images import counted
 
@@ -24,9 +25,7 @@ class Clip:
             model = CLIPModel.from_pretrained(path, local_files_only=True)
             self.processor = CLIPProcessor.from_pretrained(path, local_files_only=True)
         except (OSError, ValueError, RuntimeError) as error:
-            raise BadInput(
-                f"clip: {path} holds no CLIPModel ({' '.join(str(error).split())[:120]})"
-            ) from None
+            raise BadInput(f"clip: {path} holds no CLIPModel ({first_line(error)})") from None
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = torch.nn.Module.to(model.requires_grad_(False).eval(), self.device)
         self.name = name

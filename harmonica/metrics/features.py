@@ -2,6 +2,7 @@
 or the judge, a small classifier (digits scale).
 
 Both give three layers: "pool" (FID, precision, recall), "spatial" (sFID) and "logits" (IS).
+CleanInception adds those of clean-fid.
 """
 
 import io
@@ -90,9 +91,35 @@ def inception(path):
     except Exception as error:  # torch's reader raises almost anything on an odd file
         raise BadInput(
             f"inception: {path} holds no state dict of torch-fidelity's InceptionV3 "
-            f"({(str(error).splitlines() or [''])[0][:120]})"
+            f"({files.first_line(error)})"
         ) from None
     return extractor.to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+class CleanInception:
+    """The features of clean-fid (Parmar et al., 2022), for a second kind of FID: uint8 images
+    (n, 3, H, W) are resized with antialiasing first -> (n, 2048) float64. Its numbers differ from
+    ADM's by design, so they have a column of their own.
+
+    The weights are the inception-2015-12-05.pt in `folder`. That file is TorchScript, which is
+    code: check its sha256 before.
+    """
+
+    def __init__(self, folder, device="cpu"):
+        from cleanfid.inception_torchscript import InceptionV3W
+        from cleanfid.resize import build_resizer
+
+        self.network = InceptionV3W(str(folder), download=False).to(device)
+        self.device, self.resize = device, build_resizer("clean")
+
+    @torch.no_grad()
+    def __call__(self, images):
+        resized = np.stack(
+            [self.resize(image.transpose(1, 2, 0)) for image in images]
+        )  # (n, 299, 299, 3) float32
+        with float32_products("ieee"):
+            features = self.network(torch.from_numpy(resized).permute(0, 3, 1, 2).to(self.device))
+        return features.double().cpu().numpy()
 
 
 def extract(images, extractor, batch=128):

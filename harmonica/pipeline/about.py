@@ -12,18 +12,17 @@ from PIL import Image
 
 from harmonica.errors import check
 from harmonica.files import read_json, write_json
-from harmonica.pipeline.fitting import KINDS
-from harmonica.pipeline.walk import transformers_of
+from harmonica.pipeline.passes import first_transformer
+from harmonica.pipeline.transformers import kinds_of
 
 
 def origin(walk):
-    """-> the description, a JSON-serialisable dict. walk: a sampling.Sampling after its learn()."""
+    """-> the description, a JSON-serialisable dict. walk: a walk.PipelineWalk after its learn()."""
     pipe = walk.pipe
-    model = next(iter(transformers_of(pipe).values()))
-    name = pipe.name_or_path or type(pipe).__name__
-    kinds = KINDS.get(type(model))
+    model = first_transformer(pipe)
+    kinds = kinds_of(model)
     return {
-        "model": Path(name).name if Path(name).exists() else name,
+        "model": name_of(pipe.name_or_path or type(pipe).__name__),
         "model_sha256": sha256(model),
         "pipeline": type(pipe).__name__,
         "transformer": type(model).__name__,
@@ -34,6 +33,11 @@ def origin(walk):
         "free": [walk.names[i] for i in sorted(walk.free)],
         **({"kinds": list(kinds)} if kinds else {}),
     }
+
+
+def name_of(source):
+    """What files call a pipeline: the name of its folder, without a path, or its hub id."""
+    return Path(source).name if Path(source).exists() else str(source)
 
 
 def sha256(module):
@@ -65,22 +69,26 @@ def _bytes_of(tensor):
     return content.view(torch.uint8).numpy().tobytes()
 
 
-def agreed(about, path, settings, made):
+def agreed(about, path, settings, file):
     """Write down at `path` what its folder is for -> False; or, where that is written there
     already, compare -> True. BadInput where the folder is for something else. The model's name or
     path may differ, as its hash identifies it.
 
-    settings: the key of a dict within `about` whose fields are compared one by one. made: what the
-    folder holds, for the message.
+    settings: the key of a dict within `about` whose fields are compared one by one. file: the name
+    of what the folder will hold.
     """
     about = json.loads(json.dumps(about))
     if not path.exists():
+        right = f"it holds {file} without {path.name}, which says what that is for; choose another"
+        check(not (path.parent / file).exists(), "out", str(path.parent), right)
         write_json(path, about)
         return False
     stored = read_json(path, "out", "delete it to begin again")
     about, stored = ({**fields, **fields.get(settings, {})} for fields in (about, stored))
     names = [name for name in about if name not in ("model", settings)]
     differing = [name for name in names if stored.get(name) != about[name]]
-    right = f"it holds a {made} with another {', '.join(differing)}; choose another folder"
+    right = (
+        f"it holds a {Path(file).stem} with another {', '.join(differing)}; choose another folder"
+    )
     check(not differing, "out", str(path.parent), right)
     return True

@@ -3,16 +3,17 @@
 There are two engines. A DiT or PixArt with diffusers' own, unchanged code runs the specialised
 steps of harmonica.fast (planned.py). Every other transformer, and a DiT or PixArt in which
 something was changed, runs its own code, and each unit asks the schedule when it is called
-(walked.py). For both, fitting.py decides which schedule a call follows, and whether it fits.
+(unit_by_unit.py). For both, schedules.py decides which schedule a call follows, and whether it
+fits.
 """
 
 from harmonica.errors import BadInput, check
 from harmonica.fast.plan import BACKENDS
-from harmonica.pipeline.fitting import Schedules
+from harmonica.pipeline.passes import first_transformer
 from harmonica.pipeline.planned import Planned, owner
+from harmonica.pipeline.schedules import Schedules
 from harmonica.pipeline.transformers import obstacle
-from harmonica.pipeline.walk import transformers_of
-from harmonica.pipeline.walked import Walked
+from harmonica.pipeline.unit_by_unit import UnitByUnit
 
 
 def apply(pipe, schedule, *, cur=None, assume_timesteps=False, backend="eager"):
@@ -36,14 +37,14 @@ def apply(pipe, schedule, *, cur=None, assume_timesteps=False, backend="eager"):
     check(backend in BACKENDS, "backend", backend, f"choose one of {', '.join(BACKENDS)}")
     right = "caching is applied to it already; harmonica.remove(pipe) first"
     check(find_applied(pipe) is None, "pipe", type(pipe).__name__, right)
-    model = next(iter(transformers_of(pipe).values()))
+    model = first_transformer(pipe)
     schedules = Schedules(schedule, model, cur, assume_timesteps)
     reason = obstacle(model)
     if reason is None:
         return Planned(pipe, schedules, backend)
     right = f"the transformer is or has {reason}, whose blocks are called as they are: choose eager"
     check(backend == "eager", "backend", backend, right)
-    return Walked(pipe, schedules)
+    return UnitByUnit(pipe, schedules)
 
 
 def remove(pipe):
@@ -58,9 +59,11 @@ apply_router, remove_router = apply, remove
 
 
 def find_applied(pipe):
-    """The Planned or Walked that is active on a pipeline, its transformer or scheduler, or None."""
+    """The Planned or UnitByUnit that is active on a pipeline, its transformer or scheduler, or
+    None.
+    """
     scheduler, transformer = getattr(pipe, "scheduler", None), getattr(pipe, "transformer", None)
     counting = getattr(getattr(scheduler, "set_timesteps", None), "func", None)
     functions = getattr(transformer, "forward", None), counting, getattr(pipe, "progress_bar", None)
     owners = map(owner, functions)
-    return next((applied for applied in owners if isinstance(applied, (Planned, Walked))), None)
+    return next((applied for applied in owners if isinstance(applied, (Planned, UnitByUnit))), None)

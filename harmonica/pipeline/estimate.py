@@ -11,7 +11,7 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from harmonica.backbones.generic import Units
-from harmonica.pipeline.walk import first_call, transformers_of
+from harmonica.pipeline.passes import first_call, first_transformer
 
 SHARE = 0.6  # of the device's memory may be filled by the weights and a batch's features and graph
 RECENT = 64  # saved tensors that are remembered, to count each only once
@@ -58,7 +58,7 @@ def measure(pipe, call, offload):
     """-> Memory, with the features of one call of the transformer. call(): calls the pipeline for
     one image; it is stopped where the pipeline calls its transformer.
     """
-    model = next(iter(transformers_of(pipe).values()))
+    model = first_transformer(pipe)
     args, kwargs = first_call(model, call)
     with Units(model) as units:
         graph, features = graph_bytes(units, args, kwargs)

@@ -11,12 +11,12 @@ import functools
 import inspect
 import sys
 from contextlib import contextmanager
-from types import MethodType
 
 import torch
 from accelerate.hooks import add_hook_to_module, remove_hook_from_module
 from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
+from harmonica.backbones.hooked import is_plain
 from harmonica.errors import check
 from harmonica.fast.plan import compile_mask
 from harmonica.pipeline.loop import Bar
@@ -53,7 +53,7 @@ class Planned:
             print(COMPILES, file=sys.stderr, flush=True)
         with _inside_offload_hook(self.transformer):
             check(
-                _is_plain(self.transformer),
+                is_plain(self.transformer),
                 "transformer",
                 type(self.transformer).__name__,
                 "its forward is replaced already, by another caching method or hook; remove that "
@@ -230,10 +230,6 @@ def check_backend(transformer, backend):
 def owner(function):
     """The object that a method is bound to, looking below its wrappers; None for a function."""
     return getattr(inspect.unwrap(function), "__self__", None)
-
-
-def _is_plain(module):
-    return module.forward == MethodType(type(module).forward, module)
 
 
 @contextmanager

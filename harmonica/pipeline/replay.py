@@ -19,9 +19,9 @@ from harmonica.pipeline.calls import replaced
 class Point(NamedTuple):
     """Where a walk stands before step `step`. To fork it, keep a reference.
 
-    x: the seed and the indices of its images. states: for each pass of guidance (walk.Turn) a pair
-    of its outputs by step and its cache, a list of N features or None. images: the latents, known
-    after the last step.
+    x: the seed and the indices of its images. states: for each pass of guidance (passes.Turn) a
+    pair of its outputs by step and its cache, a list of N features or None. images: the latents,
+    known after the last step.
     """
 
     step: int
@@ -32,15 +32,15 @@ class Point(NamedTuple):
 
 class Replay:
     """The counterpart of method.denoise.Denoiser for a pipeline; iepo.py walks with either.
-    sampling: a sampling.Sampling after its learn().
+    pipe_walk: a walk.PipelineWalk after its learn().
 
     A forward is here forward(step, call, cache) -> output of the transformer, new cache. call(at)
     makes one call of the transformer. Each pass of guidance has its own cache, None at first.
     """
 
-    def __init__(self, sampling):
-        self.sampling, self.timesteps = sampling, sampling.timesteps
-        self.empty = [None] * sampling.num_blocks
+    def __init__(self, pipe_walk):
+        self.pipe_walk, self.timesteps = pipe_walk, pipe_walk.timesteps
+        self.empty = [None] * pipe_walk.num_blocks
 
     def begin(self, x):
         return Point(0, x, {})
@@ -101,10 +101,10 @@ class Replay:
                 model_outputs.append(args[0] if args else kwargs["model_output"])
             return scheduler_step(*args, **kwargs)
 
-        scheduler, images = self.sampling.pipe.scheduler, None
+        scheduler, images = self.pipe_walk.pipe.scheduler, None
         with replaced(scheduler, "step", partial(step, scheduler.step)):
             try:
-                images = self.sampling.run(policy, *point.x, states).detach()
+                images = self.pipe_walk.run(policy, *point.x, states).detach()
             except _Enough:
                 pass
         return Point(until, point.x, states, images), model_outputs

@@ -13,7 +13,7 @@ from harmonica.method.schedule import FILE, Schedule
 from harmonica.pipeline.about import agreed, origin
 from harmonica.pipeline.calls import draw_of
 from harmonica.pipeline.estimate import gibibytes, minutes, timed
-from harmonica.pipeline.sampling import walking
+from harmonica.pipeline.walk import walking
 from harmonica.search.search import Search
 from harmonica.search.settings import Settings
 
@@ -74,7 +74,7 @@ def search(
 
 
 class PipelineSearch:
-    """A search on one pipeline. walk: a sampling.Sampling; memory: that of one call."""
+    """A search on one pipeline. walk: a walk.PipelineWalk; memory: that of one call."""
 
     def __init__(self, walk, memory, cur, images, batch=None, **settings):
         first = batch or min(images, 2)
@@ -94,20 +94,20 @@ class PipelineSearch:
     def cost_words(self):
         """The words that tell what was found and what the search will take."""
         settings, steps, memory = self.settings, self.walk.num_steps, self.memory
-        seconds = settings.forwards(steps) * self.forward_s
+        seconds, forward_s = settings.forwards(steps) * self.forward_s, self.forward_s
         return (
             f"{self.walk.words()}\n"
-            f"search     {self.budget} of {steps * self.walk.num_blocks} unit computations are to be "
-            f"skipped; {settings.images} images, {settings.batch} at once\n"
+            f"search     {self.budget} of {steps * self.walk.num_blocks} unit computations are to "
+            f"be skipped; {settings.images} images, {settings.batch} at once\n"
             f"memory     about {gibibytes(memory.on_device(settings.batch))} on {memory.device}"
             f"{memory.in_cpu_memory()}\n"
-            f"time       at most {minutes(seconds)} ({self.forward_s:.2g} s for a step of one image)"
+            f"time       at most {minutes(seconds)} ({forward_s:.2g} s for a step of one image)"
         )
 
     def run(self, out, quiet=False):
         out = out and Path(out)
         about = self.about()
-        known = out and agreed(about, out / "search.json", "search", "search")
+        known = out and agreed(about, out / "search.json", "search", FILE)
         if known and (out / FILE).exists():
             return Schedule.from_pretrained(out)
         target, fixed = self.budget, self.walk.fixed

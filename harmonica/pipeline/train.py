@@ -17,16 +17,18 @@ import torch.nn.functional as F
 from tqdm import tqdm
 
 from harmonica.errors import check
+from harmonica.files import locked, write_json
 from harmonica.method import iepo
 from harmonica.method.learner import Learner
-from harmonica.method.router import CLAMP, Router
+from harmonica.method.masks import budget
+from harmonica.method.router import CLAMP, FILE, Router
+from harmonica.method.settings import RouterTraining
 from harmonica.method.train import initial_logits, learn
-from harmonica.pipeline.about import origin
+from harmonica.pipeline.about import agreed, origin
 from harmonica.pipeline.calls import draw_of
 from harmonica.pipeline.estimate import gibibytes, minutes, timed
 from harmonica.pipeline.replay import Replay
-from harmonica.pipeline.sampling import DIFFERENTIABLE, walking
-from harmonica.pipeline.train_fast import in_folder, router_training
+from harmonica.pipeline.walk import DIFFERENTIABLE, walking
 from harmonica.search.walks import uncached
 
 
@@ -60,8 +62,8 @@ def train(
     training = router_training(steps, cur, trajectories, batch, seed)
     draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
     with ExitStack() as stack:
-        sampling, memory = stack.enter_context(walking(pipe, draw, offload))
-        work = Trajectories(sampling, training)
+        walk, memory = stack.enter_context(walking(pipe, draw, offload))
+        work = Trajectories(walk, training)
         if not quiet:
             print(work.cost_words(replace(memory, offload=False)), file=sys.stderr, flush=True)
         if dry_run:
@@ -71,17 +73,69 @@ def train(
         return in_folder(Path(folder), work.about, partial(work.router, bar))
 
 
+def router_training(num_steps, cur_percent, trajectories, batch, seed):
+    """-> the RouterTraining of SDT and IEPO with the settings of the digits scale, which suit few
+    trajectories.
+    """
+    check(
+        num_steps >= 2,
+        "steps",
+        num_steps,
+        "a router needs at least 2: the first computes everything",
+    )
+    check(cur_percent > 0, "cur", cur_percent, "a router that reuses nothing needs no training")
+    budget(cur_percent, num_steps, num_blocks=1)  # refuses a cur that no schedule can have
+    return RouterTraining(
+        walk="sdt",
+        objective="leave-one-out",
+        lambda_scores="soft",
+        trajectories=trajectories,
+        batch=batch,
+        refresh=max(1, trajectories // 10),
+        lambda_batch=batch,
+        lr=0.1,
+        adam_eps=1e-12,
+        tau=0.1,
+        cur_percent=cur_percent,
+        seed=seed,
+    )
+
+
+def work_of(training, num_steps, fixed=1):
+    """-> how many updates a training takes, and how many forwards for lambda: one walk, and from
+    each step a fork to the end. fixed: how many steps compute everything, which have no updates.
+    """
+    updates = training.trajectories * (num_steps - fixed)
+    refreshes = -(-training.trajectories // training.refresh)
+    return updates, refreshes * num_steps * (num_steps + 1) // 2
+
+
+def in_folder(out, config, trained):
+    """-> the Router of a folder. If it is not there yet, trained(path of the state) -> Router, log
+    makes it, or resumes a killed training. config: must equal that of the earlier calls.
+    """
+    with locked(out, ".training"):
+        agreed(config, out / "config.json", "training", FILE)
+        if not (out / FILE).exists():
+            state = out / "state.safetensors"
+            router, log = trained(state)
+            write_json(out / "log.json", log)
+            router.save_pretrained(out)
+            state.unlink(missing_ok=True)
+    return Router.from_pretrained(out)
+
+
 class Trajectories:
     """Training on a pipeline, in the form that method.train.learn needs: walk, lambda_, trained."""
 
-    def __init__(self, sampling, training):
-        sampling.learn(0, range(training.batch))
-        self.sampling, self.training, self.replay = sampling, training, Replay(sampling)
-        sampling.budget(training.cur_percent)  # refuses one that cannot be reached
+    def __init__(self, walk, training):
+        walk.learn(0, range(training.batch))
+        self.pipe_walk, self.training, self.replay = walk, training, Replay(walk)
+        walk.budget(training.cur_percent)  # refuses one that cannot be reached
         self.about = {
-            **origin(sampling),
-            "num_steps": sampling.num_steps,
-            "conds": sampling.draw.described(),
+            **origin(walk),
+            "num_steps": walk.num_steps,
+            "conds": walk.draw.described(),
             "training": asdict(training),
         }
 
@@ -89,10 +143,10 @@ class Trajectories:
         """The initial logits (T, N): random, except in the rows of steps that always
         compute all.
         """
-        sampling = self.sampling
-        logits = initial_logits(sampling.num_steps, sampling.num_blocks, self.training.seed)
-        logits[sampling.fixed] = CLAMP
-        return logits.to(sampling.pipe._execution_device)
+        walk = self.pipe_walk
+        logits = initial_logits(walk.num_steps, walk.num_blocks, self.training.seed)
+        logits[walk.fixed] = CLAMP
+        return logits.to(walk.pipe._execution_device)
 
     def drawn(self, domain, trajectory):
         """-> the seed and the image indices of a trajectory. domain: 0 for training, 1 for lambda,
@@ -105,7 +159,7 @@ class Trajectories:
         """All updates of one trajectory -> the mean data loss."""
         learner.data_losses.clear()
         point = self.first(trajectory)
-        while point.step < self.sampling.num_steps:
+        while point.step < self.pipe_walk.num_steps:
             point = update(self.replay, learner, point)
         return float(torch.stack(learner.data_losses).mean())
 
@@ -129,32 +183,31 @@ class Trajectories:
         resumable state.
         """
         logits, log = learn(self, self.training, self.initial(), state, progress=bar)
-        sampling = self.sampling
-        all_logits = torch.full((sampling.num_steps, len(sampling.names)), -CLAMP)
+        walk = self.pipe_walk
+        all_logits = torch.full((walk.num_steps, len(walk.names)), -CLAMP)
         all_logits[0] = CLAMP
-        all_logits[:, list(sampling.place)] = logits
+        all_logits[:, list(walk.place)] = logits
         router = Router(
             logits=all_logits,
             tau=self.training.tau,
-            timesteps=sampling.timesteps,
+            timesteps=walk.timesteps,
             about=self.about,
         )
         return router, log
 
     def cost_words(self, memory):
         """The words that tell what training takes, estimated from one timed update and step."""
-        sampling, training, T = self.sampling, self.training, self.sampling.num_steps
+        walk, training = self.pipe_walk, self.training
         learner = Learner(self.initial(), tau=training.tau, lr=training.lr)
         point, forward = timed(lambda: self.first(0))
-        while point.step in sampling.fixed:
+        while point.step in walk.fixed:
             point = self.replay.advance(point, self.replay.computed)
         _, update_seconds = timed(lambda: update(self.replay, learner, point))
-        updates = training.trajectories * (T - len(sampling.fixed))
-        forwards = -(-training.trajectories // training.refresh) * T * (T + 1) // 2
+        updates, forwards = work_of(training, walk.num_steps, len(walk.fixed))
         seconds = updates * update_seconds + (forwards + training.trajectories) * forward
-        memory = memory.of_walk(2, sampling.passes, predicted=0)  # the cache, and the new mixes
+        memory = memory.of_walk(2, walk.passes, predicted=0)  # the cache, and the new mixes
         return (
-            f"{sampling.words()}\n"
+            f"{walk.words()}\n"
             f"training   {updates} updates and {forwards} forwards, {training.batch} images at "
             "once\n"
             f"memory     about {gibibytes(memory.on_device(training.batch))}\n"

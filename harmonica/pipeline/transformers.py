@@ -28,12 +28,18 @@ def _text(encoder_hidden_states, encoder_attention_mask=None, added_cond_kwargs=
     )
 
 
-# per transformer class, three functions: model -> backbone; arguments of forward -> the tensors
-# that are the same at all steps; these tensors -> the backbone's conditioning
+# per transformer class the kinds of block that alternate in it, and three functions: model ->
+# backbone; arguments of forward -> the tensors that are the same at all steps; these tensors -> the
+# backbone's conditioning
 KNOWN = {
-    DiTTransformer2DModel: (_dit, _labels, lambda labels: labels),
-    PixArtTransformer2DModel: (PixArt, _text, TextCond),
+    DiTTransformer2DModel: (DiT.kinds, _dit, _labels, lambda labels: labels),
+    PixArtTransformer2DModel: (PixArt.kinds, PixArt, _text, TextCond),
 }
+
+
+def kinds_of(transformer):
+    """The kinds of block that alternate in a transformer of KNOWN; None for any other."""
+    return KNOWN[type(transformer)][0] if type(transformer) in KNOWN else None
 
 
 def backbone_of(pipe):
@@ -48,7 +54,7 @@ def backbone_of(pipe):
         f"its transformer must be a {' or '.join(kind.__name__ for kind in KNOWN)}, not compiled",
     )
     check_drivable(transformer)
-    return KNOWN[type(transformer)][0](transformer)
+    return KNOWN[type(transformer)][1](transformer)
 
 
 def conditioning(transformer, inputs):
@@ -56,7 +62,7 @@ def conditioning(transformer, inputs):
     arguments in `inputs` that are the same at every step. BadInput for arguments that the known
     pipelines do not pass.
     """
-    _, read, make = KNOWN[type(transformer)]
+    *_, read, make = KNOWN[type(transformer)]
     try:
         return make, read(**inputs)
     except TypeError as error:
@@ -86,7 +92,12 @@ def check_drivable(transformer):
     So the blocks must have diffusers' own code: hooks on them, or other code in them, would be
     bypassed.
     """
-    check_not_compiled(transformer)
+    check(
+        transformer._compiled_call_impl is None,
+        "transformer",
+        "compiled",
+        "apply the schedule to one that is not",
+    )
     reason = obstacle(transformer)
     if reason:
         raise BadInput(
@@ -94,12 +105,3 @@ def check_drivable(transformer):
             "do nothing: take it off, or apply the schedule after the change, which then calls "
             "every block as it is"
         )
-
-
-def check_not_compiled(transformer):
-    check(
-        transformer._compiled_call_impl is None,
-        "transformer",
-        "compiled",
-        "apply the schedule to one that is not",
-    )

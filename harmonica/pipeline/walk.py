@@ -1,185 +1,253 @@
-"""Follows the call of any diffusers pipeline, and tells for each call of its transformer to which
-step and which pass of guidance it belongs.
+"""Makes a pipeline's own call the walk that a search runs over (see harmonica.search).
 
-    with PipelineWalk(pipe, begin):
-        images = pipe(...).images
-
-The pipeline's code runs as it is. The steps are told apart as follows:
-
-- `pipe.progress_bar` is opened at the start of the loop over the steps, and closed at its end, also
-  where the loop raises or is interrupted. Each opening begins a new trajectory.
-- `scheduler.step` ends a step; it is wrapped while the loop runs. All calls of the transformer
-  between two of them belong to one step.
-- The calls within a step are distinguished by the name of the `transformer.cache_context` around
-  them, or, where the pipeline opens none, by their order.
-
-No value is read from a GPU.
+The pipeline's code, scheduler, guidance and arguments stay as they are; a policy only acts around
+the forward of its transformer. With `grad` the call is differentiated through scheduler and
+guidance; for this the torch.no_grad around a pipeline's __call__ is taken off.
 """
 
-import functools
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+import inspect
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 
 import torch
+from torch.utils._pytree import tree_leaves, tree_map
 
-from harmonica.backbones.generic import Units, form, free_units
+from harmonica.backbones.hooked import replace, restore
 from harmonica.errors import BadInput, check
-from harmonica.pipeline.loop import Bar, Loop
+from harmonica.method.masks import budget
+from harmonica.pipeline.about import by_content
+from harmonica.pipeline.calls import replaced
+from harmonica.pipeline.estimate import measure
+from harmonica.pipeline.passes import Passes, free_units_of, transformers_of
+from harmonica.search.walks import uncached
+
+DIFFERENTIABLE = (
+    "its result has no gradient: call the pipeline without torch.no_grad or inference_mode, and "
+    "return its latents"
+)
 
 
-class Turn(NamedTuple):
-    """Identifies the passes of a step (a call of the transformer each): every Turn has its own
-    cache.
-
-    transformer: its name in the pipeline (some have two, used one after the other). name: the cache
-    context's, or 0, 1, ... by order. form: the shapes of the inputs, as cached features of other
-    shapes do not fit.
+@contextmanager
+def walking(pipe, draw, offload):
+    """Yield the PipelineWalk of draw(seed, indices), and the Memory that one call of the
+    transformer takes. offload: blocks are checkpointed, and features may be kept in CPU memory.
     """
-
-    transformer: str
-    name: Any
-    form: tuple
+    draw_one = lambda: draw(0, range(1))  # noqa: E731
+    with checkpointed(pipe) if offload else nullcontext():
+        with differentiable(pipe), torch.no_grad():
+            free = free_units_of(pipe, draw_one)
+            memory = measure(pipe, draw_one, offload)
+        with PipelineWalk(pipe, draw, free, offload) as walk:
+            yield walk, memory
 
 
 class PipelineWalk:
-    """Puts a policy into every call of a pipeline, until remove() or the end of the `with` block.
+    """A walk over draw(seed, indices) -> latents, a function that calls `pipe`. To be used within a
+    `with` block. num_steps, num_blocks, first, names, passes, timesteps are known after learn().
 
-    begin(trajectory) -> answer: called before the first step of a loop. answer(step, turn) -> at,
-    the policy for one call of the transformer; step is an index into trajectory.timesteps. A policy
-    should keep its state in `answer`, which is dropped when the loop ends, however it ends. Calls
-    of the transformer outside a loop run unchanged.
-
-    units: {name in the pipeline: Units}, for every transformer of the pipeline.
+    free: the units that no output depends on (see backbones.generic); they are always computed, and
+    no policy sees them. num_blocks counts only the others.
     """
 
-    def __init__(self, pipe, begin):
-        check(
-            "progress_bar" not in vars(pipe),
-            "pipe",
-            type(pipe).__name__,
-            "caching is applied to it already; remove that first",
-        )
-        self.pipe, self.begin, self.units = pipe, begin, {}
-        self.shown = self.loop = self.answer = self.context = None
-        try:
-            for name, model in transformers_of(pipe).items():
-                self.units[name] = Units(model, functools.partial(self._ask, name))
-        except BadInput:
-            self._remove_units()
-            raise
-        for model in self._models():
-            if hasattr(model, "cache_context"):
-                model.cache_context = functools.partial(self._in_context, model.cache_context)
-        self.bar = pipe.progress_bar
-        pipe.progress_bar = self._progress_bar
+    def __init__(self, pipe, draw, free=frozenset(), offload=False):
+        self.pipe, self.draw, self.free, self.offload = pipe, draw, free, offload
+        self.policy, self.asked, self.states, self.seen = None, None, {}, []
 
     def __enter__(self):
+        with ExitStack() as stack:
+            stack.enter_context(differentiable(self.pipe))
+            self.units = stack.enter_context(Passes(self.pipe, self._begin)).units.values()
+            for units in self.units:
+                placed, earlier = replace(units.model, partial(self._forward, units))
+                stack.callback(restore, units.model, placed, earlier)
+            self.undo = stack.pop_all()
         return self
 
     def __exit__(self, *error):
-        self.remove()
+        self.undo.close()
 
-    def remove(self):
-        """Put everything back. A second call does nothing."""
-        if self.bar is None:
-            return
-        self._end(self.shown)
-        del self.pipe.progress_bar
-        for model in self._models():
-            vars(model).pop("cache_context", None)
-        self._remove_units()
-        self.bar = None
+    def learn(self, seed, indices):
+        """Walk once, computing everything, to learn steps, units and passes -> the latents."""
+        self.place, self.seen = None, []
+        x = self(uncached, seed, indices)
+        names = {tuple(units.names) for units in self.units if units.names}
+        right = "its transformers have the same units, or one transformer"
+        check(len(names) == 1, "pipe", type(self.pipe).__name__, right)
+        (self.names,) = names
+        searched = [i for i in range(len(self.names)) if i not in self.free]
+        self.place = {i: k for k, i in enumerate(searched)}
+        self.num_blocks, self.num_steps = len(searched), len(self.timesteps)
+        self.passes = len(self.seen) / self.num_steps
+        return x
 
-    def _models(self):
-        return [units.model for units in self.units.values()]
-
-    def _remove_units(self):
-        for units in self.units.values():
-            units.remove()
-
-    def _progress_bar(self, *args, **kwargs):
-        self._end(self.shown)
-        check(
-            transformers_of(self.pipe) == dict(zip(self.units, self._models())),
-            "transformer",
-            type(self.pipe.transformer).__name__,
-            "caching was applied to another; remove it and apply it again",
+    def words(self):
+        """The line that tells what learn() has found."""
+        free = f", {len(self.free)} more that reach nothing" if self.free else ""
+        return (
+            f"pipeline   {type(self.pipe).__name__}, {type(self.pipe.scheduler).__name__}, "
+            f"T = {self.num_steps}, N = {self.num_blocks} units{free}, {self.passes:g} calls a step"
         )
-        for units in self.units.values():
-            units.check_placed()
-        self.shown = Bar(self.bar(*args, **kwargs), self._end)
-        self.loop = Loop(self.pipe)
-        return self.shown
 
-    def _end(self, bar, whole=False):
-        """Called when the loop of a bar ends. A bar may report its end twice, or only after the next
-        one was opened; such calls do nothing.
+    def budget(self, cur):
+        """How many entries are skipped at a CUR in percent. BadInput where the steps that compute
+        everything leave too few.
         """
-        if bar is None or bar is not self.shown:
-            return
-        loop = self.loop
-        loop.release()
-        self.shown = self.loop = self.answer = self.context = None
-        if whole:
-            loop.check_stepped()
+        T, N, fixed = self.num_steps, self.num_blocks, len(self.fixed)
+        entries = budget(cur, T, N)
+        check(entries <= (T - fixed) * N, "cur", cur, f"{fixed} of {T} steps compute everything")
+        return entries
 
-    def _ask(self, name, args, kwargs):
-        if self.loop is None:
-            return None
-        if self.answer is None:
-            self.answer = self.begin(self.loop.begin())
-        step, place = self.loop.count()
-        place = place if self.context is None else self.context
-        return self.answer(step, Turn(name, place, form(args, kwargs)))
+    @property
+    def fixed(self):
+        """The steps that must compute everything: those where a transformer of the pipeline is
+        called for the first time.
+        """
+        first = {}
+        for step, turn in self.seen:
+            first.setdefault(turn.transformer, step)
+        return sorted({0, *first.values()})
 
-    @contextmanager
-    def _in_context(self, cache_context, name, **options):
-        before, self.context = self.context, name
+    @property
+    def guided(self):
+        """The function that applies guidance to the two halves of a feature, where one call of the
+        transformer computes both; None without guidance, or where its scale is not known.
+        """
+        scale = self.draw.guidance
+        return self._guided if scale and scale > 1 and self.passes == 1 else None
+
+    def _guided(self, feature):
+        if len(feature) != 2 * self.count:
+            return feature[:0]
+        null, cond = feature.chunk(2)
+        # DiT's pipeline has the conditional half first
+        if self.draw.cond_argument == "class_labels":
+            null, cond = cond, null
+        return null + self.draw.guidance * (cond - null)
+
+    def __call__(self, policy, seed, indices, grad=False):
+        with torch.set_grad_enabled(grad):
+            x = self.run(policy, seed, indices, {})
+        check(not grad or x.requires_grad, "call", "without a gradient", DIFFERENTIABLE)
+        return x
+
+    def run(self, policy, seed, indices, states):
+        """One call -> the latents. states: {turn: its policy's state}, changed in place."""
+        self.policy, self.states, self.count = policy, states, len(indices)
         try:
-            with cache_context(name, **options):
-                yield
+            out = self.draw(seed, indices)
         finally:
-            self.context = before
+            self.policy, self.asked, self.states = None, None, {}
+        x = latents_of(out, len(indices))
+        return x.to(torch.promote_types(x.dtype, torch.float32))
+
+    def _begin(self, trajectory):
+        self.first = trajectory.first
+        self.timesteps = tuple(trajectory.timesteps.tolist()[self.first :])
+        return self._answer
+
+    def _answer(self, step, turn):
+        """Note which call is about to come, for `_forward`, which asks the policy. None is
+        returned, so Passes itself lets the transformer run as it is.
+        """
+        self.asked = step - self.first, turn
+
+    def _forward(self, units, forward, *args, **kwargs):
+        if self.policy is None or self.asked is None:
+            return forward(*args, **kwargs)
+        (step, turn), self.asked = self.asked, None
+        if self.place is None:
+            self.seen.append((step, turn))
+
+        def call(at):
+            with units.answering(self._searched(at)):
+                return forward(*args, **kwargs)
+
+        out, self.states[turn] = self.policy(step, call, self.states.get(turn))
+        return out
+
+    def _searched(self, at):
+        """Turn a policy for the searched units into one for all units."""
+        place = self.place
+        if place is None:
+            return at
+        return lambda i, compute: at(place[i], compute) if i in place else compute()
 
 
-def transformers_of(pipe):
-    """{name: model} of a pipeline's transformers. BadInput where it has none."""
-    models = {
-        name: model
-        for name, model in getattr(pipe, "components", {}).items()
-        if name.startswith("transformer") and isinstance(model, torch.nn.Module)
-    }
-    check(
-        models, "pipe", type(pipe).__name__, "a pipeline with a transformer is needed, not a U-Net"
-    )
-    return models
-
-
-def free_units_of(pipe, call):
-    """-> the free_units of the pipeline's first transformer, on the inputs of its first call. call():
-    calls the pipeline.
+def latents_of(out, count):
+    """The latents (count, ...) in the result of a call: a tensor, one tensor for each image, or the
+    output object of a pipeline.
     """
-    model = next(iter(transformers_of(pipe).values()))
-    args, kwargs = first_call(model, call)
-    with Units(model) as units:
-        return free_units(units, *args, **kwargs)
+    tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
+    if not tensors:
+        raise BadInput(f"call: a {type(out).__name__} without tensors; return the latents")
+    shapes = {tensor.shape for tensor in tensors}
+    x = tensors[0]
+    if len(tensors) == count != len(x) and len(shapes) == 1:
+        x = torch.stack(tensors)
+    check(len(x) == count, "call", tuple(x.shape), f"latents of {count} images are needed")
+    return x
 
 
-def first_call(model, call):
-    """-> the positional and keyword arguments of the first call of `model` that call() makes."""
-
-    def stop(model, args, kwargs):
-        raise _Reached(args, kwargs)
-
-    hook = model.register_forward_pre_hook(stop, with_kwargs=True)
+@contextmanager
+def checkpointed(pipe):
+    """Within the `with` block, the pipeline's transformers use gradient checkpointing if they
+    can.
+    """
+    models = [
+        model
+        for model in transformers_of(pipe).values()
+        if model._supports_gradient_checkpointing and not model.is_gradient_checkpointing
+    ]
     try:
-        call()
-    except _Reached as reached:
-        return reached.args
+        for model in models:
+            model.enable_gradient_checkpointing()
+        yield
     finally:
-        hook.remove()
-    raise BadInput("pipe: the call ended without a call of its transformer")
+        for model in models:
+            model.disable_gradient_checkpointing()
 
 
-class _Reached(BaseException):
-    """Ends a pipeline's call at its first call of the transformer."""
+@contextmanager
+def differentiable(pipe):
+    """Within the `with` block the pipeline's call does not switch gradients off, its weights
+    require none, embedded prompts are remembered, and no progress bar is shown.
+    """
+    kind = type(pipe)
+    bar = getattr(pipe, "_progress_bar_config", None)
+    models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    trainable = [
+        parameter for model in models for parameter in model.parameters() if parameter.requires_grad
+    ]
+    call = inspect.unwrap(kind.__call__)
+    pipe.__class__ = type(kind.__name__, (kind,), {"__call__": call, "__module__": kind.__module__})
+    remembering = nullcontext()
+    if hasattr(kind, "encode_prompt"):
+        remembering = replaced(pipe, "encode_prompt", Remembered(pipe.encode_prompt))
+    try:
+        for parameter in trainable:
+            parameter.requires_grad_(False)
+        pipe.set_progress_bar_config(disable=True)
+        with remembering:
+            yield
+    finally:
+        pipe.__class__ = kind
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+        vars(pipe).pop("_progress_bar_config", None)
+        if bar is not None:
+            pipe._progress_bar_config = bar
+
+
+class Remembered:
+    """A function that remembers its results, for calls without a tensor among the arguments."""
+
+    def __init__(self, function):
+        self.function, self.results = function, {}
+
+    def __call__(self, *args, **kwargs):
+        if any(isinstance(leaf, torch.Tensor) for leaf in tree_leaves((args, kwargs))):
+            return self.function(*args, **kwargs)
+        key = repr(tree_map(by_content, (args, sorted(kwargs.items()))))
+        if key not in self.results:
+            self.results[key] = self.function(*args, **kwargs)
+        return self.results[key]

@@ -12,22 +12,23 @@ from harmonica.method import ranks
 from harmonica.method.cache import predicted
 from harmonica.method.schedule import Schedule
 
+FEATURES = 2  # K: how many of its last computed features a block is predicted from
 RIDGE = 1e-4  # times the mean variance of the inputs
 
 
-def fit(walk, keep, seed, *batches, features=2, about=None):
+def fit(walk, keep, seed, *batches):
     """Fit the weights of every skipped entry of keep (T, N), on one walk for each of these batches
     of image indices -> Schedule.
 
     The weights are fitted to the images of all batches and ranks, although a walk's own predictions
     come from a fit to its batch alone.
     """
-    fits = [Fit(walk, keep, seed, indices, features) for indices in batches]
+    fits = [Fit(walk, keep, seed, indices) for indices in batches]
     weights = {
-        entry: solved([fit.seen[entry] for fit in fits], features)
+        entry: solved([fit.seen[entry] for fit in fits])
         for entry in (fits[0].weights if len(fits) > 1 else ())
     }
-    return Schedule(keep=keep, weights=weights or fits[0].weights, about=about or {})
+    return Schedule(keep=keep, weights=weights or fits[0].weights)
 
 
 class Fit:
@@ -35,9 +36,8 @@ class Fit:
     after step. seen: {(step, block): the moments of the features that they were fitted by}.
     """
 
-    def __init__(self, walk, keep, seed, indices, features):
-        self.kept, self.features = keep.tolist(), features
-        self.guided = getattr(walk, "guided", None)
+    def __init__(self, walk, keep, seed, indices):
+        self.kept, self.guided = keep.tolist(), getattr(walk, "guided", None)
         self.weights, self.seen = {}, {}
         walk(self.follow, seed, indices)
 
@@ -48,13 +48,11 @@ class Fit:
             feature = compute()
             entry = step, i
             if self.kept[step][i] or not state[i]:
-                state[i] = (feature, *state[i][: self.features - 1])
+                state[i] = (feature, *state[i][: FEATURES - 1])
                 return feature
-            if (
-                entry not in self.weights
-            ):  # where guidance is a second call, it uses the first's fit
+            if entry not in self.weights:  # a second call, for guidance, uses the first one's fit
                 self.seen[entry] = self.moments(state[i], feature)
-                self.weights[entry] = solved([self.seen[entry]], self.features)
+                self.weights[entry] = solved([self.seen[entry]])
             return predicted(self.weights[entry], state[i])
 
         return call(at), state
@@ -65,8 +63,8 @@ class Fit:
         return [moments([*past, target], self.guided) for target, *past in leaves]
 
 
-def solved(of_walks, features):
-    """The weights of one entry from the moments of several walks -> float16 (features + 1,
+def solved(of_walks):
+    """The weights of one entry from the moments of several walks -> float16 (FEATURES + 1,
     channels), 0 for features that do not exist yet.
     """
     parts = []
@@ -74,7 +72,7 @@ def solved(of_walks, features):
         mean, cov = pooled(leaves)
         weights = least_squares(cov[:, :-1, :-1], cov[:, :-1, -1])
         bias = mean[:, -1] - (weights * mean[:, :-1]).sum(1)
-        absent = weights.new_zeros(features - weights.shape[1], len(weights))
+        absent = weights.new_zeros(FEATURES - weights.shape[1], len(weights))
         parts.append(torch.cat([weights.T, absent, bias[None]]))
     return torch.cat(parts, 1).half()
 

@@ -22,19 +22,18 @@ UVIT = "imagenet256_uvit_huge.pth"
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A published file: its name below weights.folder(), who publishes it, and its size and sha256
-    if a public source gives them.
+    """A published file: its name below weights.folder(), who publishes it, and its sha256 if a
+    public source gives it.
     """
 
     name: str
     source: str
-    num_bytes: int | None = None
     sha256: str | None = None
     tokens: int | None = None  # patches in an image, for a DiT, PixArt or U-ViT
 
 
-# Sizes and hashes come from public scripts that check them; those of the routers were computed from
-# the files in their repository.
+# Hashes come from public scripts that check them; those of the routers were computed from the files
+# in their repository.
 PUBLISHED = {
     published.name: published
     for published in (
@@ -42,7 +41,6 @@ PUBLISHED = {
             name="DiT-XL-2-256x256.pt",
             source=DIT,
             tokens=256,
-            num_bytes=2_700_611_775,
             sha256="9ec1876e4c03471bca126663a30e2d1b20610b6d2f87850a39a36f25cc685521",
         ),
         Published(name="DiT-XL-2-512x512.pt", source=DIT, tokens=1024),
@@ -76,19 +74,17 @@ PUBLISHED = {
                 *(f"reference-{pixels}.npz" for pixels in (256, 512, 1024, 2048)),
             )
         ),
-        Published(name="stabilityai/sd-vae-ft-ema", source=HUB, num_bytes=334_643_276),
+        Published(name="stabilityai/sd-vae-ft-ema", source=HUB),
         Published(
             name="stabilityai/sd-vae-ft-mse",
             source=HUB,
-            num_bytes=334_643_276,
             sha256="a1d993488569e928462932c8c38a0760b874d166399b14414135bd9c42df5815",
         ),
-        Published(name="VIRTUAL_imagenet256_labeled.npz", source=ADM, num_bytes=2_037_122_530),
+        Published(name="VIRTUAL_imagenet256_labeled.npz", source=ADM),
         Published(name="VIRTUAL_imagenet512.npz", source=ADM),
         Published(
             name=INCEPTION,
             source="torch-fidelity's v0.2.0 GitHub release",
-            num_bytes=95_628_359,
             sha256="6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",
         ),
         Published(
@@ -99,25 +95,21 @@ PUBLISHED = {
         Published(
             name="DDIM50_router.pt",
             source=LTC,
-            num_bytes=58_744,
             sha256="fd83c172f77ad71f8695d5972497d1a4d113119e0e0415861812ca8eea9f60b2",
         ),
         Published(
             name="DDIM20_router.pt",
             source=LTC,
-            num_bytes=24_064,
             sha256="c3134cfe7a69e31f188ac3d8ace7f6b586db92daa30c99f17e46d3f24e7408c7",
         ),
         Published(
             name="dpm20_router.pth",
             source=LTC_UVIT,
-            num_bytes=10_962,
             sha256="836ee44bd212985cc7e03e619691cd5530677dcbd0121b2558674fdca9bf59a1",
         ),
         Published(
             name="dpm50_router.pth",
             source=LTC_UVIT,
-            num_bytes=27_358,
             sha256="6778122d7b4ac1816d98d7c0de18727f42956bb6de0233a30215bfebf91c8578",
         ),
     )

@@ -37,9 +37,7 @@ def clean_inception(folder, device):
     if not (folder / entry.name).is_file():
         return None, f"clean_FID is left out: {entry.name} of {entry.source} is not in {folder}"
     weights.checked(entry.name, entry.sha256, "inception", folder)
-    from harmonica.metrics.clean import CleanInception
-
-    return CleanInception(folder, device), None
+    return features.CleanInception(folder, device), None
 
 
 def clip(spec):

@@ -2,7 +2,8 @@
 read back gives the same mask.
 
 .safetensors is this package's own format for routers and schedules, and keeps everything; .pt is
-Learning-to-Cache's and HarmoniCa's; .json is SmoothCache's.
+Learning-to-Cache's and HarmoniCa's; .json is SmoothCache's. `read` makes a Router of any file,
+`read_schedule` the Schedule that is applied.
 """
 
 from dataclasses import replace
@@ -11,11 +12,69 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from harmonica.errors import BadInput, check
-from harmonica.method.router import FILE, KINDS, Router, from_keep
+from harmonica.method.router import FILE as ROUTER
+from harmonica.method.router import KINDS, Router, from_keep
+from harmonica.method.schedule import FILE as SCHEDULE
 from harmonica.method.schedule import Schedule
 from harmonica.weights import published_routers, smoothcache
 
 ENDINGS = (".safetensors", ".pt", ".json")
+
+
+def read_schedules(path, cur=None, **model):
+    """-> {T: Schedule} from a file of any format, a folder of save_pretrained, or a folder that
+    holds one of these for each number of steps. cur and model: as for read_schedule.
+    """
+    path = Path(path)
+    if not path.is_dir() or _names_in(path):
+        schedule = read_schedule(path, cur, **model)
+        return {schedule.num_steps: schedule}
+    by_steps = {}
+    for child in sorted(path.iterdir()):
+        if not (_names_in(child) if child.is_dir() else _may_be_one(child)):
+            continue
+        schedule = read_schedule(child, cur, **model)
+        right = f"{path} holds two schedules of this number of steps; name one of them"
+        check(schedule.num_steps not in by_steps, "schedule", schedule.num_steps, right)
+        by_steps[schedule.num_steps] = schedule
+    right = (
+        f"a folder with {SCHEDULE} or {ROUTER}, or with one folder or file of these for each "
+        "number of steps"
+    )
+    check(by_steps, "schedule", str(path), right)
+    return by_steps
+
+
+def read_schedule(path, cur=None, **model):
+    """The Schedule in one file, or in one folder of save_pretrained. cur: of a router, the share to
+    reuse in percent. model: num_blocks and kinds, as for `read`.
+    """
+    path = Path(path)
+    if path.is_dir():
+        names = _names_in(path)
+        check(names, "schedule", str(path), f"give a file, or a folder with {SCHEDULE} or {ROUTER}")
+        path = path / names[0]
+    if path.suffix == ".safetensors" and _is_schedule(path):
+        check(cur is None, "cur", cur, f"{path} is a schedule, which is what it is")
+        return Schedule.load(path)
+    return read(path, **model).schedule(cur)
+
+
+def _names_in(folder):
+    """The files of save_pretrained in a folder."""
+    return [name for name in (SCHEDULE, ROUTER) if (folder / name).exists()]
+
+
+def _may_be_one(path):
+    return path.suffix in (".safetensors", ".pt") and not path.name.startswith("state")
+
+
+def _is_schedule(path):
+    try:
+        with safe_open(path, "pt") as file:
+            return "keep" in file.keys()
+    except (SafetensorError, OSError):
+        return False  # reading it as a router says what is wrong
 
 
 def read(path, *, tau=None, num_blocks=None, kinds=None):
@@ -28,11 +87,11 @@ def read(path, *, tau=None, num_blocks=None, kinds=None):
     SmoothCache schedule names cross. BadInput says what is wrong, also where num_blocks or kinds
     differ from the file's.
     """
-    path = Path(path) / FILE if Path(path).is_dir() else Path(path)
+    path = Path(path) / ROUTER if Path(path).is_dir() else Path(path)
     if not path.is_file():
         raise BadInput(
-            f"router: {path} does not exist; give a .safetensors, .pt or .json file, or a folder "
-            f"with {FILE}"
+            f"file: {path} does not exist; give a .safetensors, .pt or .json file, or a folder "
+            f"with {ROUTER}"
         )
     if kinds:
         kinds = tuple(smoothcache.ALIASES.get(kind, kind) for kind in kinds)
@@ -45,7 +104,7 @@ def read(path, *, tau=None, num_blocks=None, kinds=None):
         router, form = published_routers.read(path), "published"
     else:
         raise BadInput(
-            f"router: {path} ends in {path.suffix!r}; give a .safetensors, .pt or .json file"
+            f"file: {path} ends in {path.suffix!r}; give a .safetensors, .pt or .json file"
         )
     about = {**router.about, "format": form, **_kinds(path, router, kinds)}
     right = f"{path} is of {router.num_blocks}"
@@ -55,12 +114,7 @@ def read(path, *, tau=None, num_blocks=None, kinds=None):
 
 def _of_ours(path):
     """Read a .safetensors file of a router or a schedule -> Router, "harmonica" or "schedule"."""
-    try:
-        with safe_open(path, "pt") as file:
-            is_schedule = "keep" in file.keys()
-    except SafetensorError:
-        is_schedule = False  # load says what is wrong
-    if not is_schedule:
+    if not _is_schedule(path):
         return Router.load(path), "harmonica"
     schedule = Schedule.load(path)
     right = "a router cannot hold them; it is applied as a Schedule"
@@ -76,7 +130,9 @@ def write(path, router, cur=None):
     .pt and .json hold a schedule: reading them back gives the mask router.schedule(cur), or
     BadInput says why the format cannot hold it. .safetensors keeps the scores, so it takes no cur.
     """
-    suffix = check_ending(path)
+    suffix = Path(path).suffix
+    if suffix not in ENDINGS:
+        raise BadInput(f"out: {path} ends in {suffix!r}; choose .safetensors, .pt or .json")
     if suffix == ".safetensors":
         right = "a .safetensors file keeps all scores; give cur where it is applied"
         check(cur is None, "cur", cur, right)
@@ -85,14 +141,6 @@ def write(path, router, cur=None):
         published_routers.write(path, router, cur)
     else:
         smoothcache.write(path, router, cur)
-
-
-def check_ending(path):
-    """-> the ending of a file to be written. BadInput where no format has it."""
-    suffix = Path(path).suffix
-    if suffix not in ENDINGS:
-        raise BadInput(f"out: {path} ends in {suffix!r}; choose .safetensors, .pt or .json")
-    return suffix
 
 
 def _kinds(path, router, kinds):

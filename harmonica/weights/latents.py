@@ -17,23 +17,22 @@ from harmonica.errors import check
 from harmonica.files import read_array, read_json, save_array, write_json
 from harmonica.method import seeds
 from harmonica.weights import FACTOR, latents_folder
-from harmonica.weights.sources import read
+from harmonica.weights.class_folders import read
 
 PART = 1000
 ABOUT, LABELS = "latents.json", "labels.npy"
-MODES = ("sample", "mean")
+BATCH = 32  # images that are read at a time
 AGAIN = "finish it with `python -m harmonica latents prepare`"
 
 
-def prepare(images, out, vae, *, size, mode="sample", batch=32, progress=iter):
-    """Encode the images that sources.below found into the folder `out`, part by part; existing
-    parts are kept -> the content of latents.json.
+def prepare(images, out, vae, *, size, progress=iter):
+    """Encode the images that class_folders.below found into the folder `out`, part by part;
+    existing parts are kept -> the content of latents.json.
 
-    mode: "sample" draws from the posterior, as in DiT's training (the noise depends on the image's
-    index, so that a resumed run gives the same bytes); "mean" takes its mean. BadInput where `out`
-    was begun with other images, size, weights or mode.
+    The latents are drawn from the posterior, as in DiT's training. The noise depends on the image's
+    index, so that a resumed run gives the same bytes. BadInput where `out` was begun with other
+    images, size or weights.
     """
-    check(mode in MODES, "mode", mode, f"choose one of {', '.join(MODES)}")
     out = Path(out)
     groups = sorted({source.group for source in images}, key=_number_or_name)
     listing = "\n".join(f"{source.path.name} {source.member} {source.group}" for source in images)
@@ -41,7 +40,7 @@ def prepare(images, out, vae, *, size, mode="sample", batch=32, progress=iter):
         "num_images": len(images),
         "num_classes": len(groups),
         "size": size,
-        "mode": mode,
+        "mode": "sample",
         "crop": "center",
         "vae_sha256": vae.sha256,
         "images_sha256": hashlib.sha256(listing.encode()).hexdigest(),
@@ -65,8 +64,8 @@ def prepare(images, out, vae, *, size, mode="sample", batch=32, progress=iter):
                 path,
                 np.concatenate(
                     [
-                        _encoded(images, indices[i : i + batch], vae, size, mode)
-                        for i in range(0, len(indices), batch)
+                        _encoded(images, indices[i : i + BATCH], vae, size)
+                        for i in range(0, len(indices), BATCH)
                     ]
                 ),
             )
@@ -80,10 +79,8 @@ def _number_or_name(group):
     return (int(group), group) if group.isdecimal() else (0, group)
 
 
-def _encoded(images, indices, vae, size, mode):
+def _encoded(images, indices, vae, size):
     pixels = np.stack([center_crop(read(images[i]), size) for i in indices])
-    if mode == "mean":
-        return vae.encode(pixels)
     shape = (4, size // FACTOR, size // FACTOR)
     return vae.encode(
         pixels, seeds.normal(seeds.generators(seeds.ENCODING, indices=indices), shape)

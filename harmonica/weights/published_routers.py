@@ -19,7 +19,7 @@ from math import log
 import torch
 
 from harmonica.errors import BadInput
-from harmonica.files import atomic
+from harmonica.files import atomic, first_line
 from harmonica.method.router import CLAMP, Router
 
 TAU = 0.1  # the threshold, which the files do not record
@@ -103,7 +103,7 @@ def _stacked(path, rows):
         ) from None
     except (RuntimeError, TypeError, AttributeError) as error:
         raise BadInput(
-            f"router: {path} holds no router ({_first_line(error)}); expected routers with rows "
+            f"router: {path} holds no router ({first_line(error)}); expected routers with rows "
             "0.prob .. (T-1).prob of equal length"
         ) from None
 
@@ -122,7 +122,7 @@ def _about(path, content):
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BadInput(
             f"router: {path} says about itself what this package did not write "
-            f"({_first_line(error)}); export it anew"
+            f"({first_line(error)}); export it anew"
         ) from None
 
 
@@ -143,7 +143,3 @@ def _cut_at_a_tenth(logits, keep):
     logits = torch.where(keep, logits.clamp(min=cut + MARGIN), logits.clamp(max=cut - MARGIN))
     logits[0] = CLAMP
     return logits
-
-
-def _first_line(error):
-    return str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__

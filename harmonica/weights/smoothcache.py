@@ -41,7 +41,7 @@ def read(path, tau, num_blocks, kinds):
     try:
         return from_keep(keep, tau=0.1 if tau is None else tau, about={"kinds": kinds})
     except BadInput as error:
-        raise BadInput(f"router: {path}: {str(error).removeprefix('router: ')}") from None
+        raise BadInput(f"schedule: {path}: {str(error).removeprefix('router: ')}") from None
 
 
 def _mask(lists, path, num_blocks, kinds):
@@ -52,28 +52,28 @@ def _mask(lists, path, num_blocks, kinds):
     by_kind = all(block is None for _, block in named)
     if by_kind and not num_blocks:
         raise BadInput(
-            f"router: {path} names kinds of blocks only; give the number of blocks (--blocks)"
+            f"schedule: {path} names kinds of blocks only; give the number of blocks (--blocks)"
         )
     counted = Counter(kind for kind, block in named if block is not None)
     depth = num_blocks // len(kinds) if num_blocks else max(counted.values())
     if num_blocks and num_blocks % len(kinds):
         raise BadInput(
-            f"router: {path} is of {', '.join(kinds)}, so {num_blocks} blocks (--blocks) are no "
+            f"schedule: {path} is of {', '.join(kinds)}, so {num_blocks} blocks (--blocks) are no "
             "whole ones"
         )
     columns = [(kind, None if by_kind else i) for i in range(depth) for kind in kinds]
     for kind, block in columns:
         if counted[kind] and (kind, block) not in named:
             raise BadInput(
-                f"router: {path} has no list '{kind}-{block}'; a schedule of {len(columns)} blocks "
-                "needs it"
+                f"schedule: {path} has no list '{kind}-{block}'; a schedule of {len(columns)} "
+                "blocks needs it"
             )
     extra = next(
         (name for (kind, block), name in named.items() if (kind, block) not in columns), None
     )
     if extra:
         raise BadInput(
-            f"router: {path} has a list {extra!r}; the kinds of blocks are {', '.join(kinds)}, "
+            f"schedule: {path} has a list {extra!r}; the kinds of blocks are {', '.join(kinds)}, "
             f"{len(columns)} blocks in all (--kinds, --blocks)"
         )
     rows = {key: lists[name] for key, name in named.items()}
@@ -91,7 +91,7 @@ def _by_kind_and_block(lists, path):
         key = ALIASES.get(kind, kind), block
         if key in named:
             raise BadInput(
-                f"router: {path} has two lists of one block, {named[key]!r} and {name!r}"
+                f"schedule: {path} has two lists of one block, {named[key]!r} and {name!r}"
             )
         named[key] = name
     return named
@@ -101,20 +101,20 @@ def _binary_lists(path):
     try:
         lists = json.loads(path.read_bytes(), object_pairs_hook=_each_once)
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"router: {path} is not a whole JSON file ({error})") from None
+        raise BadInput(f"schedule: {path} is not a whole JSON file ({error})") from None
     right = isinstance(lists, dict) and lists and all(map(_is_binary, lists.values()))
     if not right:
         weights = path.with_suffix(".safetensors")
         if isinstance(lists, dict) and "schema" in lists and weights.is_file():
-            raise BadInput(f"router: {path} is a record; give {weights}, which lies beside it")
+            raise BadInput(f"schedule: {path} is a record; give {weights}, which lies beside it")
         raise BadInput(
-            f"router: {path} is no SmoothCache schedule; expected lists of 0 and 1 named attn-0, "
+            f"schedule: {path} is no SmoothCache schedule; expected lists of 0 and 1 named attn-0, "
             "mlp-0, ..."
         )
     lengths = sorted({len(row) for row in lists.values()})
     if len(lengths) != 1:
         raise BadInput(
-            f"router: {path} is ragged, its lists have {lengths} steps; all need the same number"
+            f"schedule: {path} is ragged, its lists have {lengths} steps; all need the same number"
         )
     return lists
 

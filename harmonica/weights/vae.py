@@ -6,6 +6,7 @@ from diffusers import AutoencoderKL
 
 from harmonica import weights
 from harmonica.errors import BadInput
+from harmonica.files import first_line
 from harmonica.method.precision import float32_products
 
 
@@ -24,8 +25,8 @@ class Vae:
                 path, local_files_only=True, torch_dtype=torch.float32
             )
         except (OSError, ValueError, RuntimeError) as error:
-            first = (str(error).splitlines() or [""])[0][:120]
-            raise BadInput(f"decoder: {path} holds no AutoencoderKL ({first})") from None
+            reason = first_line(error)
+            raise BadInput(f"decoder: {path} holds no AutoencoderKL ({reason})") from None
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = torch.nn.Module.to(model.requires_grad_(False).eval(), self.device)
         # image by image: limits memory, and makes an image's bytes independent of its batch
@@ -39,18 +40,14 @@ class Vae:
         return decoded(self.model, latents.float().to(self.device) / self.scale)
 
     @torch.no_grad()
-    def encode(self, images, noise=None):
-        """images uint8 (B, 3, H, W) -> latents (B, 4, h, w) float32 numpy: the posterior's mean, or
-        a sample from it by noise of the latents' shape.
+    def encode(self, images, noise):
+        """images uint8 (B, 3, H, W) -> latents (B, 4, h, w) float32 numpy, drawn from the posterior
+        by noise of the latents' shape.
         """
         x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).float() / 127.5 - 1
         with float32_products("ieee"):
             posterior = self.model.encode(x).latent_dist
-        latents = (
-            posterior.mean
-            if noise is None
-            else posterior.mean + posterior.std * noise.to(self.device)
-        )
+        latents = posterior.mean + posterior.std * noise.to(self.device)
         return (self.scale * latents).cpu().numpy()
 
 

@@ -44,14 +44,14 @@ def test_caching_against_compression_is_judged_by_errors(groups):
     for ours, verdict in ((1.0, "holds"), (9.0, "does not hold")):
         levels = {"HarmoniCa": ours, "Diff-Pruning": 2.0, "PTQ": 3.0, "EfficientDM": 4.0}
         found = {"compression": groups(COMPRESSION, **levels)}
-        assert judge(asked, found, None).verdict == verdict
+        assert judge(asked, found, {}).verdict == verdict
 
 
 def test_caching_with_quantisation_is_judged_by_what_it_adds(groups):
     asked = claim("together with quantisation")
     for cached, kept in ((1.01, "2 of 2"), (9.0, "0 of 2")):
         levels = {"EfficientDM": 1.0, "EfficientDM + HarmoniCa": cached}
-        found = judge(asked, {"quantisation": groups(QUANTISATION, **levels)}, None)
+        found = judge(asked, {"quantisation": groups(QUANTISATION, **levels)}, {})
         assert f"rFID in {kept[0]}" in found.sentence
         assert "rFID over EfficientDM, W8A8, at most 2.00" in found.headings
 

@@ -10,8 +10,8 @@ from harmonica.backbones.generic import Units
 from harmonica.method.cache import reuse
 from harmonica.method.router import from_keep
 from harmonica.pipeline.apply import apply_router
+from harmonica.pipeline.passes import Passes
 from harmonica.pipeline.transformers import backbone_of, conditioning
-from harmonica.pipeline.walk import PipelineWalk
 
 KEEP = [
     [True, True, True, True, True, True],
@@ -72,7 +72,7 @@ def test_images_of_a_schedule(make):
 
         return answer
 
-    with PipelineWalk(pipe, begin):
+    with Passes(pipe, begin):
         generic = run(pipe, inputs)
     pipe.scheduler.set_timesteps(len(keep))
     with apply_router(pipe, from_keep(keep, timesteps=tuple(pipe.scheduler.timesteps.tolist()))):

@@ -17,7 +17,7 @@ from harmonica.lab.makings import ModelSpec
 from harmonica.method import masks
 from harmonica.method.denoise import Denoiser, guide, run_all
 from harmonica.samplers import load as sampler
-from harmonica.weights import dit as weights_dit
+from harmonica.weights import published_models
 from harmonica.weights.checkpoints import describe
 
 SHAPE = Shape(width=32, depth=4, heads=4, patch=2, sample_size=8, channels=4, num_classes=11)
@@ -107,7 +107,7 @@ def test_a_checkpoint_of_the_official_form_loads(shape, tmp_path, monkeypatch):
     assert (found["model"], found["naming"], found["width"]) == ("U-ViT", "official", 32)
     assert (found["depth"], found["num_classes"]) == (shape.depth, 10)
     spec = ModelSpec(name=path.name, sha256=found["sha256"], scale="paper", heads=4)
-    loaded = weights_dit.load(spec)
+    loaded = published_models.load(spec)
     assert loaded.shape == (shape.channels, 8, 8) and loaded.num_conds == 10
     assert loaded.cond([0, 11]).tolist() == [0, 1]
     x, t, labels = inputs(shape)
@@ -123,10 +123,10 @@ def test_a_checkpoint_that_is_no_whole_u_vit_is_one_sentence(tmp_path, monkeypat
     for tensors, word in ((less, "norm2.bias' is missing"), (more, "routers.0.prob' is")):
         torch.save(tensors, tmp_path / "odd.pth")
         with pytest.raises(BadInput, match=word):
-            weights_dit.read(tmp_path / "odd.pth", heads=4)
+            published_models.read(tmp_path / "odd.pth", heads=4)
     torch.save(whole, tmp_path / "odd.pth")
     with pytest.raises(BadInput, match="no published U-ViT is 32 wide"):
-        weights_dit.read(tmp_path / "odd.pth")
+        published_models.read(tmp_path / "odd.pth")
 
 
 def test_guidance_is_the_published_combination_on_all_channels():

@@ -31,7 +31,7 @@ def here(workplace, monkeypatch, images, few_features):
 
 def test_samples_in_a_file_and_in_a_folder_give_the_same_numbers(here, capfd):
     assert main(["evaluate", "--make-reference", "real.npz", "--out", "y.npz"]) == 0
-    assert "reference_images 40" in capfd.readouterr().out
+    assert "reference_images    40" in capfd.readouterr().out
     found = []
     for samples in ("x.npz", "x"):
         assert main(["evaluate", "--samples", samples, "--reference", "y.npz", "--json"]) == 0

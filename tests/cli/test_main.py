@@ -142,7 +142,7 @@ def test_bad_router_files(refused_here, router, workplace, damage, words, comman
         command,
         path,
         *(["out.json"] if command == "export" else []),
-        words=["router: ", words],
+        words=[str(path), words],
     )
     assert not (workplace / "out.json").exists()
 

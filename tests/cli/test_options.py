@@ -190,7 +190,7 @@ MISTAKEN = [
     (["prompts", "prepare", "none", "--model", "empty", "--out", "new"], "No such file"),
     (["prompts", "prepare", "text", "--model", "empty", "--out", "new"], "model: empty"),
     (["prompts", "prepare", "text", "--model", "empty", "--out", "text"], "it is a file"),
-    (["latents", "prepare", "text", "--vae", "empty"], "vae: "),
+    (["latents", "prepare", "text", "--vae", "empty"], "images: "),
     (["samples", "none", "x.npz"], "does not exist"),
     (["samples", "../../text", "x.npz"], "run: "),
     (["samples", "none", "x.zip"], "must end in .npz"),

@@ -32,6 +32,11 @@ def test_one_folder_for_several_numbers_of_steps(model, tiny_pipe, tmp_path, cap
     assert "memory" in said.err and "time" in said.err
     assert said.out.count("wrote") == said.out.count("on held-back noise") == 2
     assert f"harmonica.apply(pipe, '{out}')" in said.out and "guidance_scale=2" in said.out
+    assert run("schedule", "info", out, "--json") == 0
+    assert {steps: row["T"] for steps, row in json.loads(capfd.readouterr().out).items()} == {
+        "3": 3,
+        "4": 4,
+    }
     pipe = tiny_pipe("alpha")
     with harmonica.apply(pipe, out) as applied:
         assert applied.schedules.by_steps.keys() == {3, 4}
@@ -69,7 +74,7 @@ def test_a_dry_run_writes_nothing_and_one_number_of_steps_lies_in_the_folder(
     assert (read.schedule().keep == keep).all()
     assert run(*words, "--no-predict", "--seed", 1) == 2
     last = capfd.readouterr().err.splitlines()[-1]
-    assert last.startswith("error: out:") and "a search with another seed;" in last
+    assert last.startswith("error: out:") and "a schedule with another seed;" in last
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from harmonica.backbones.stock import is_own
-from harmonica.compress import adaround, stored, transform
+from harmonica.compress import adaround, transform
 from harmonica.compress.integer import Integer, in_integers, possible
 from harmonica.compress.observe import inputs, walk
 from harmonica.compress.quantise import Place, Quantised, bits_of, install, is_of_prompt, layers
 from harmonica.compress.rounding import search
 from harmonica.fast.plan import compile_mask, follow
 from harmonica.fast.training import fast_pair
+from harmonica.files import save_state
 from harmonica.method import masks
 from harmonica.method.denoise import Denoiser, Loaded, run_all
 from harmonica.method.learner import Learner
@@ -53,7 +54,7 @@ def made(tmp_path_factory):
         key = loaded.backbone.kinds, settings
         if key not in known:
             known[key] = folder / f"{len(known)}.safetensors"
-            transform.save(known[key], *transform.compress(loaded, settings, folder / "state"))
+            save_state(known[key], *transform.compress(loaded, settings, folder / "state"))
             (folder / "state").unlink(missing_ok=True)
         return transform.restore(loaded, known[key])
 
@@ -216,7 +217,7 @@ def test_the_stored_size_is_that_of_codes_and_scales(classes, quantisation, tmp_
         wanted += 4 * channels * (layer.bias is not None)
         wanted += 4 * (4 + 4)  # scale and zero point of the inputs at each of 4 steps
     table = classes.backbone.embedders[0].class_embedder.embedding_table.weight
-    assert stored.num_bytes(tensors) == wanted + 4 * table.numel()
+    assert transform.num_bytes(tensors) == wanted + 4 * table.numel()
     assert about["timesteps"] == [999, 666, 333, 0]
 
 

@@ -92,8 +92,8 @@ def test_a_killed_training_resumes_to_the_same_bits(
     tiny_model, quantisation, pruning, tmp_path, killed_after, monkeypatch, what
 ):
     settings = quantisation(4, 8) if what == "efficientdm" else pruning
-    learn = {"efficientdm": efficientdm.learn, "pruning": transform.finetune}[what]
-    monkeypatch.setattr(learn, "__defaults__", (1, iter))  # saved after every trajectory or step
+    module = {"efficientdm": "efficientdm", "pruning": "finetune"}[what]
+    monkeypatch.setattr(f"harmonica.compress.{module}.SAVE_EVERY", 1)  # trajectory or step
     whole, _ = transform.compress(tiny_model, settings, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         transform.compress(tiny_model, settings, tmp_path / "killed", killed_after(2))

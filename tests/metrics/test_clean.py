@@ -7,7 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from harmonica.metrics import adm, clean, scores
+from harmonica.metrics import adm, scores
+from harmonica.metrics.features import CleanInception
 from harmonica.metrics.images import ImageSet, write_npz
 
 FILE = "inception-2015-12-05.pt"
@@ -55,11 +56,11 @@ def test_images_are_resized_as_clean_fid_does(folder, images):
         ]
     ).reshape(3, 3, 299, 299)
     right = layers(torch.from_numpy((shrunk.clip(0, 255) - 128) / 128)).detach()
-    np.testing.assert_allclose(clean.CleanInception(folder)(made), right, atol=1e-5)
+    np.testing.assert_allclose(CleanInception(folder)(made), right, atol=1e-5)
 
 
 def test_clean_fid_is_a_column_of_its_own(folder, images, few_features):
-    extractor = clean.CleanInception(folder)
+    extractor = CleanInception(folder)
 
     def short(batch):  # a distance of 2048 features takes seconds
         return extractor(batch)[:, :5]

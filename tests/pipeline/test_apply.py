@@ -16,9 +16,9 @@ import harmonica
 from harmonica.errors import BadInput
 from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
+from harmonica.pipeline.passes import Passes, free_units_of
 from harmonica.pipeline.planned import Planned
-from harmonica.pipeline.walk import PipelineWalk, free_units_of
-from harmonica.pipeline.walked import Walked
+from harmonica.pipeline.unit_by_unit import UnitByUnit
 
 NAMES = ("PixArt-alpha", "DiT", "Flux", "SD3", "Wan", "Qwen-Image", "Sana", "Lumina2")
 NAMES += ("Wan 2.2", "Chroma", "Z-Image", "CogVideoX")
@@ -33,7 +33,7 @@ def begun(pipe, inputs):
         seen["timesteps"] = tuple(trajectory.timesteps.tolist())
         return lambda step, turn: lambda i, compute: compute()
 
-    with PipelineWalk(pipe, begin) as walk:
+    with Passes(pipe, begin) as walk:
         run(pipe, inputs)
         return tuple(walk.units["transformer"].names), seen["timesteps"]
 
@@ -83,7 +83,7 @@ def channels(pipe, inputs):
 
         return answer
 
-    with PipelineWalk(pipe, begin):
+    with Passes(pipe, begin):
         run(pipe, inputs)
     return found
 
@@ -93,7 +93,7 @@ def test_kept_is_untouched_calls_repeat_and_all_is_put_back(name):
     pipe, inputs = PIPELINES[name][0]()
     plain, (names, timesteps) = run(pipe, inputs), begun(pipe, inputs)
     with harmonica.apply(pipe, everything(names, timesteps)) as applied:
-        assert isinstance(applied, Planned if name in ("DiT", "PixArt-alpha") else Walked)
+        assert isinstance(applied, Planned if name in ("DiT", "PixArt-alpha") else UnitByUnit)
         assert torch.equal(run(pipe, inputs), plain)
     schedule = every_second(names, timesteps)
     with harmonica.apply(pipe, schedule):
@@ -129,7 +129,7 @@ def test_both_engines_give_the_same_predictions(name):
         expected = run(pipe, inputs)
     hook = pipe.transformer.transformer_blocks[0].register_forward_hook(lambda *_: None)
     with harmonica.apply(pipe, schedule) as applied:
-        assert isinstance(applied, Walked)
+        assert isinstance(applied, UnitByUnit)
         assert torch.equal(run(pipe, inputs), expected)
     hook.remove()
 

@@ -9,9 +9,10 @@ from PIL import Image
 from tiny_pipelines import flux, sd3
 
 from harmonica.errors import BadInput
+from harmonica.method.schedule import FILE
 from harmonica.pipeline.about import agreed
 from harmonica.pipeline.calls import Call
-from harmonica.pipeline.sampling import Remembered
+from harmonica.pipeline.walk import Remembered
 
 LARGE = 2000  # entries; their repr is shortened
 
@@ -54,10 +55,18 @@ def test_a_search_with_an_image_is_known_again_and_told_from_one_with_another(ma
 
     first, again = about(False), about(False)  # two objects, as in two processes
     path = tmp_path / "search.json"
-    assert not agreed(first, path, "search", "search")
-    assert agreed(again, path, "search", "search")
-    with pytest.raises(BadInput, match="a search with another prompts; choose another folder"):
-        agreed(about(True), path, "search", "search")
+    assert not agreed(first, path, "search", FILE)
+    assert agreed(again, path, "search", FILE)
+    with pytest.raises(BadInput, match="a schedule with another prompts; choose another folder"):
+        agreed(about(True), path, "search", FILE)
+
+
+def test_a_folder_that_does_not_say_what_its_schedule_is_for_is_refused(tmp_path):
+    (tmp_path / FILE).write_bytes(b"whatever")
+    words = f"it holds {FILE} without search.json, which says what that is for; choose another"
+    with pytest.raises(BadInput, match=words):
+        agreed({"search": {}}, tmp_path / "search.json", "search", FILE)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
 def test_the_type_and_the_shape_of_numbers_count():

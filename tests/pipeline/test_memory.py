@@ -13,8 +13,8 @@ from torch.utils._pytree import tree_leaves
 
 from harmonica.method.schedule import Schedule
 from harmonica.pipeline.calls import OwnCall
-from harmonica.pipeline.sampling import walking
 from harmonica.pipeline.search import PipelineSearch
+from harmonica.pipeline.walk import walking
 from harmonica.search.probe import probe
 
 T, WIDTH, HEADS, LAYERS = 4, 128, 4, 3

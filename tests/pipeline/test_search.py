@@ -13,7 +13,7 @@ from harmonica.errors import BadInput
 from harmonica.method import masks
 from harmonica.method.schedule import Schedule
 from harmonica.pipeline.calls import last_latents
-from harmonica.pipeline.fitting import read_schedules
+from harmonica.pipeline.schedules import read_schedules
 from harmonica.search.search import Search
 
 T = 6
@@ -125,7 +125,7 @@ def test_a_killed_search_goes_on_in_its_folder_and_a_finished_one_runs_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(Search, "run", None)
         assert_same(harmonica.search(pipe, call=call, out=tmp_path, **SMALLER), straight)
-        with pytest.raises(BadInput, match="a search with another cur_percent; choose another"):
+        with pytest.raises(BadInput, match="a schedule with another cur_percent; choose another"):
             harmonica.search(pipe, call=call, out=tmp_path, cur=40, **SMALLER)
 
 

@@ -19,8 +19,8 @@ from harmonica.method.train import initial_logits
 from harmonica.pipeline.calls import Call, noise_seed
 from harmonica.pipeline.loading import CAPTIONS, load_pipeline
 from harmonica.pipeline.replay import Replay
-from harmonica.pipeline.sampling import Sampling, differentiable
 from harmonica.pipeline.train import Trajectories, update
+from harmonica.pipeline.walk import PipelineWalk, differentiable
 from harmonica.search.walks import uncached
 from harmonica.weights.prompts import read_captions
 
@@ -145,7 +145,7 @@ class walked:  # noqa: N801
     """The Replay of a call."""
 
     def __init__(self, pipe, draw):
-        self.sampling = Sampling(pipe, draw)
+        self.sampling = PipelineWalk(pipe, draw)
 
     def __enter__(self):
         self.sampling.__enter__().learn(0, range(2))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from harmonica.cli.router import figures
+from harmonica.cli.schedules import router_figures as figures
 from harmonica.errors import BadInput
 from harmonica.method.router import CLAMP, Router
 from harmonica.weights import formats
@@ -239,7 +239,7 @@ LISTS = {
 @pytest.mark.parametrize("content", LISTS.values(), ids=LISTS)
 def test_odd_schedules_are_refused(tmp_path, content):
     (tmp_path / "s.json").write_text(json.dumps(content))
-    with pytest.raises(BadInput, match="router: "):
+    with pytest.raises(BadInput, match="schedule: "):
         formats.read(tmp_path / "s.json", num_blocks=2)
 
 
@@ -251,7 +251,7 @@ def test_whatever_is_cut_off_or_damaged_is_refused_or_read(tmp_path, suffix):
     whole = path.read_bytes()
     for size in [*range(0, len(whole) - 1, max(1, len(whole) // 100))]:
         path.write_bytes(whole[:size])
-        with pytest.raises(BadInput, match="router: "):
+        with pytest.raises(BadInput, match="schedule: " if suffix == ".json" else "router: "):
             formats.read(path)
     for _ in range(150):
         damaged = bytearray(whole)

@@ -12,7 +12,7 @@ from PIL import Image
 
 from harmonica import weights
 from harmonica.errors import BadInput
-from harmonica.weights import latents, sources
+from harmonica.weights import class_folders, latents
 from harmonica.weights.specs import FileSpec
 from harmonica.weights.vae import Vae
 
@@ -60,7 +60,7 @@ def _add(tar, name, content):
 
 
 def all_of(folder):
-    images, left_out = sources.below(folder)
+    images, left_out = class_folders.below(folder)
     assert left_out is None
     return images
 
@@ -86,6 +86,7 @@ def test_folders_tars_and_shards_give_the_same_latents(folders, vae, tmp_path, m
 def test_a_killed_preparation_goes_on_to_the_same_bytes(folders, vae, tmp_path, monkeypatch):
     monkeypatch.setattr(latents, "PART", 2)
     latents.prepare(all_of(folders / "folders"), tmp_path / "whole", vae, size=32)
+    monkeypatch.setattr(latents, "BATCH", 1)
 
     def killed(parts):
         yield from list(parts)[:2]
@@ -93,27 +94,27 @@ def test_a_killed_preparation_goes_on_to_the_same_bytes(folders, vae, tmp_path, 
 
     with pytest.raises(KeyboardInterrupt):
         latents.prepare(
-            all_of(folders / "folders"), tmp_path / "cut", vae, size=32, batch=1, progress=killed
+            all_of(folders / "folders"), tmp_path / "cut", vae, size=32, progress=killed
         )
     with pytest.raises(BadInput, match="missing or damaged .* latents prepare"):
         read(tmp_path / "cut", monkeypatch)
     before = (tmp_path / "cut" / "latents-00001.npy").stat().st_mtime_ns
-    latents.prepare(all_of(folders / "folders"), tmp_path / "cut", vae, size=32, batch=1)
+    latents.prepare(all_of(folders / "folders"), tmp_path / "cut", vae, size=32)
     assert (tmp_path / "cut" / "latents-00001.npy").stat().st_mtime_ns == before
     for part in sorted((tmp_path / "whole").iterdir()):
         assert part.read_bytes() == (tmp_path / "cut" / part.name).read_bytes()
-    with pytest.raises(BadInput, match="begun with another mode"):
-        latents.prepare(all_of(folders / "folders"), tmp_path / "cut", vae, size=32, mode="mean")
+    with pytest.raises(BadInput, match="begun with another size"):
+        latents.prepare(all_of(folders / "folders"), tmp_path / "cut", vae, size=64)
 
 
-def test_the_mean_has_no_noise_and_the_decoder_inverts_the_scale(folders, vae):
+def test_noise_is_scaled_by_the_posterior_and_the_decoder_inverts_the_scale(folders, vae):
     pixels = np.stack(
         [
             latents.center_crop(Image.open(path), 32)
             for path in sorted((folders / "folders").rglob("*.png"))
         ]
     )
-    mean, sample = vae.encode(pixels), vae.encode(pixels, torch.ones(5, 4, 4, 4))
+    mean, sample = (vae.encode(pixels, make(5, 4, 4, 4)) for make in (torch.zeros, torch.ones))
     posterior = vae.model.encode(torch.from_numpy(pixels).float() / 127.5 - 1).latent_dist
     assert np.allclose(mean, 0.18215 * posterior.mean, atol=1e-6) and np.allclose(
         sample - mean, 0.18215 * posterior.std, atol=1e-5
@@ -136,14 +137,15 @@ def test_what_is_not_there_is_said(vae, tmp_path, monkeypatch, refused_here):
     monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
     assert latents.training_images(4, 32) is None
     with pytest.raises(BadInput, match="no class folders"):
-        sources.below(tmp_path)
-    refused_here(
-        "latents", "prepare", tmp_path, words=["vae: ", "stabilityai/sd-vae-ft-ema", "hf download"]
-    )
+        class_folders.below(tmp_path)
+    refused_here("latents", "prepare", tmp_path, words=["images: ", "no class folders"])
     refused_here(
         "latents", "prepare", tmp_path, "--size", "100", words=["size: 100", "multiple of 8"]
     )
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.png").write_bytes(b"no image")
+    refused_here(
+        "latents", "prepare", tmp_path, words=["vae: ", "stabilityai/sd-vae-ft-ema", "hf download"]
+    )
     with pytest.raises(BadInput, match="x.png cannot be read as an image"):
-        latents.prepare(sources.below(tmp_path)[0], tmp_path / "out", vae, size=32)
+        latents.prepare(class_folders.below(tmp_path)[0], tmp_path / "out", vae, size=32)

@@ -25,7 +25,7 @@ from harmonica.method import masks
 from harmonica.method.denoise import run_all
 from harmonica.weights import catalogue
 from harmonica.weights.checkpoints import describe, of_folder
-from harmonica.weights.dit import read
+from harmonica.weights.published_models import read
 
 
 @pytest.fixture

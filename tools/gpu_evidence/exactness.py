@@ -22,8 +22,8 @@ from harmonica.method.precision import float32_products
 from harmonica.method.schedule import Schedule
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import train
+from harmonica.pipeline.passes import first_transformer
 from harmonica.pipeline.transformers import backbone_of, obstacle
-from harmonica.pipeline.walk import transformers_of
 from harmonica.search.predict import fit
 from harmonica.search.probe import probe, random_directions
 from harmonica.search.walks import ModelWalk, follow, uncached
@@ -133,7 +133,7 @@ def _pipeline(name, device):
 
 def _units(pipe, call):
     """N of a pipeline's transformer."""
-    model = next(iter(transformers_of(pipe).values()))
+    model = first_transformer(pipe)
     if obstacle(model) is None:
         return backbone_of(pipe).num_blocks
     with Units(model, lambda args, kwargs: lambda i, compute: compute()) as units:

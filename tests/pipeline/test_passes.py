@@ -1,4 +1,4 @@
-"""PipelineWalk on real pipelines with tiny weights: which step and pass a call is, and that nothing
+"""Passes on real pipelines with tiny weights: which step and pass a call is, and that nothing
 is left behind.
 """
 
@@ -28,7 +28,7 @@ from torch.utils._pytree import tree_leaves
 
 from harmonica.errors import BadInput
 from harmonica.method.cache import compute_all
-from harmonica.pipeline.walk import PipelineWalk, free_units_of
+from harmonica.pipeline.passes import Passes, free_units_of
 
 each_pipeline = pytest.mark.parametrize("name", PIPELINES)
 
@@ -80,10 +80,10 @@ def untouched(pipe):
 def test_kept_is_untouched_reuse_repeats_itself_and_all_is_put_back(name):
     pipe, inputs = PIPELINES[name][0]()
     plain = run(pipe, inputs)
-    with PipelineWalk(pipe, kept):
+    with Passes(pipe, kept):
         assert torch.equal(run(pipe, inputs), plain)
     policy = Reuse()
-    with PipelineWalk(pipe, policy) as walk:
+    with Passes(pipe, policy) as walk:
         first = run(pipe, inputs)
         assert walk.loop is None and walk.answer is None and "step" not in vars(pipe.scheduler)
         assert torch.equal(run(pipe, inputs), first)
@@ -99,7 +99,7 @@ def test_every_pass_of_every_step_is_told_apart(name):
     make, passes = PIPELINES[name]
     pipe, inputs = make()
     policy = Reuse()
-    with PipelineWalk(pipe, policy):
+    with Passes(pipe, policy):
         run(pipe, inputs)
     steps = len(policy.trajectory.timesteps)
     assert policy.trajectory.first == 0
@@ -149,7 +149,7 @@ def test_gradients_through_scheduler_and_guidance(make):
         )[0]
         return out.square().mean()
 
-    with PipelineWalk(pipe, begin):
+    with Passes(pipe, begin):
         scores.requires_grad_()
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(loss(), scores)
@@ -180,7 +180,7 @@ def test_an_error_or_an_interrupt_in_a_callback_leaves_nothing_held():
         return tensors
 
     policy = Reuse()
-    with PipelineWalk(pipe, policy) as walk:
+    with Passes(pipe, policy) as walk:
         with pytest.raises(RuntimeError, match="in the middle"):
             run(pipe, inputs, callback_on_step_end=fails)
         assert walk.loop is None and walk.answer is None and "step" not in vars(pipe.scheduler)
@@ -211,7 +211,7 @@ def test_an_error_in_a_loop_over_the_bar_does_not_end_the_next_loop():
 
         return answer
 
-    with PipelineWalk(pipe, begin) as walk:
+    with Passes(pipe, begin) as walk:
         with pytest.raises(RuntimeError) as held:
             run(pipe, inputs)
         fail["now"] = False
@@ -233,7 +233,7 @@ def test_image_to_image_starts_where_its_strength_says():
     pipe, inputs = sd3("StableDiffusion3Img2ImgPipeline", strength=0.5)
     inputs |= {"image": torch.rand(1, 3, 8, 8), "num_inference_steps": 6}
     policy = Reuse()
-    with PipelineWalk(pipe, policy):
+    with Passes(pipe, policy):
         run(pipe, inputs)
     assert policy.trajectory.first == 3 and len(policy.trajectory.timesteps) == 6
     assert [step for step, *_ in policy.calls] == [3, 4, 5]
@@ -248,9 +248,9 @@ def test_flux_from_an_image(name):
     if "Inpaint" in name:
         inputs |= {"mask_image": torch.ones(1, 1, 8, 8)}
     plain, policy = run(pipe, inputs), Reuse()
-    with PipelineWalk(pipe, kept):
+    with Passes(pipe, kept):
         assert torch.equal(run(pipe, inputs), plain)
-    with PipelineWalk(pipe, policy):
+    with Passes(pipe, policy):
         run(pipe, inputs)
     assert [step for step, *_ in policy.calls] == [2, 3]
 
@@ -259,7 +259,7 @@ def test_passes_that_only_some_steps_have():
     """Guidance cut off after half the steps, and a third pass without some layers in the middle."""
     pipe, inputs = PIPELINES["Lumina2"][0]()
     policy = Reuse()
-    with PipelineWalk(pipe, policy):
+    with Passes(pipe, policy):
         run(pipe, inputs, cfg_trunc_ratio=0.5)
     assert [call[:2] for call in policy.calls] == [
         (step, ("transformer", place))
@@ -268,9 +268,9 @@ def test_passes_that_only_some_steps_have():
     pipe, inputs = sd3(skip_guidance_layers=[1], skip_layer_guidance_start=0.0)
     inputs |= {"skip_layer_guidance_stop": 0.7}
     plain, policy = run(pipe, inputs), Reuse()
-    with PipelineWalk(pipe, kept):
+    with Passes(pipe, kept):
         assert torch.equal(run(pipe, inputs), plain)
-    with PipelineWalk(pipe, policy):
+    with Passes(pipe, policy):
         run(pipe, inputs)
     skipping = [len(asked) for _, (_, place), asked, _ in policy.calls if place == 1]
     assert skipping == [6, 6]  # of 9 units
@@ -279,7 +279,7 @@ def test_passes_that_only_some_steps_have():
 def test_other_batches_sizes_and_schedulers_between_calls():
     pipe, inputs = flux()
     policy = Reuse()
-    with PipelineWalk(pipe, policy):
+    with Passes(pipe, policy):
         for more in ({"num_images_per_prompt": 2}, {"height": 96}, {"num_inference_steps": 6}):
             policy.calls.clear()
             run(pipe, inputs, **more)
@@ -287,7 +287,7 @@ def test_other_batches_sizes_and_schedulers_between_calls():
             assert [len(computed) for *_, computed in policy.calls] == [8, 0] * (steps // 2)
     pipe, inputs = sd3()
     policy = Reuse()
-    with PipelineWalk(pipe, policy):
+    with Passes(pipe, policy):
         pipe.scheduler = diffusers.FlowMatchHeunDiscreteScheduler()
         run(pipe, inputs, num_inference_steps=3)
         assert [step for step, *_ in policy.calls] == [
@@ -302,13 +302,13 @@ def test_other_batches_sizes_and_schedulers_between_calls():
 def test_offloaded_pipelines():
     pipe, inputs = flux()
     plain = run(pipe, inputs)
-    with PipelineWalk(pipe, kept):
+    with Passes(pipe, kept):
         _, hook = accelerate.cpu_offload_with_hook(pipe.transformer, torch.device("cpu"))
         assert torch.equal(run(pipe, inputs), plain)
     hook.remove()
     assert torch.equal(run(pipe, inputs), plain)
     accelerate.cpu_offload(pipe.transformer, torch.device("cpu"))
-    with PipelineWalk(pipe, kept):
+    with Passes(pipe, kept):
         assert torch.equal(run(pipe, inputs), plain)
 
 
@@ -333,9 +333,9 @@ class Unstepped(diffusers.DiffusionPipeline):
 
 def test_refusals():
     pipe, inputs = flux()
-    with PipelineWalk(pipe, kept):
+    with Passes(pipe, kept):
         with pytest.raises(BadInput, match="applied to it already"):
-            PipelineWalk(pipe, kept)
+            Passes(pipe, kept)
         own = pipe.transformer
         pipe.transformer, _ = tiny("FluxTransformer2DModel")
         with pytest.raises(BadInput, match="applied to another"):
@@ -347,12 +347,12 @@ def test_refusals():
         with pytest.raises(BadInput, match="was exchanged"):
             run(pipe, inputs)
     with pytest.raises(BadInput, match="DDPMPipeline.*not a U-Net"):
-        PipelineWalk(unet_pipeline(), kept)
+        Passes(unet_pipeline(), kept)
     model, inputs = tiny("FluxTransformer2DModel")
     pipe = Unstepped(model, flow())
-    with PipelineWalk(pipe, kept), pytest.raises(BadInput, match="cannot be told apart"):
+    with Passes(pipe, kept), pytest.raises(BadInput, match="cannot be told apart"):
         pipe(inputs)
     pipe.transformer.transformer_blocks[0].compile()
     with pytest.raises(BadInput, match="is compiled"):
-        PipelineWalk(pipe, kept)
+        Passes(pipe, kept)
     assert "progress_bar" not in vars(pipe)

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from harmonica.errors import BadInput
-from harmonica.weights import sources
+from harmonica.weights import class_folders
 from harmonica.weights.latents import _number_or_name
 
 
@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 
 def read_all(folder):
-    return [sources.read(source) for source in sources.below(folder)[0]]
+    return [class_folders.read(source) for source in class_folders.below(folder)[0]]
 
 
 def test_a_cut_off_image_is_named(folder):
@@ -72,28 +72,28 @@ def test_odd_members_are_named(folder):
         entry.type, entry.linkname = tarfile.SYMTYPE, "none.png"
         tar.addfile(entry)
     with pytest.raises(BadInput, match=r"n1.tar c.png cannot be read"):
-        sources.read(sources.below(folder)[0][2])
+        class_folders.read(class_folders.below(folder)[0][2])
     tar_of(path, {"a.png": picture(), "a.cls": b"\xff\xfe"})
     with pytest.raises(BadInput, match=r"n1.tar a.cls cannot be read"):
-        sources.below(folder)
+        class_folders.below(folder)
     with tarfile.open(path, "w") as tar:
         for _ in range(2):
             entry = tarfile.TarInfo("a.png")
             entry.size = len(picture())
             tar.addfile(entry, io.BytesIO(picture()))
     with pytest.raises(BadInput, match="two files of that name"):
-        sources.below(folder)
+        class_folders.below(folder)
 
 
 def test_what_is_left_out_is_counted(folder):
     (folder / "n1" / "a.webp").write_bytes(picture(form="webp"))
-    assert sources.below(folder)[1] is None
+    assert class_folders.below(folder)[1] is None
     (folder / "top.png").write_bytes(picture())
     (folder / "n1" / "notes.txt").write_text("x")
-    found, left_out = sources.below(folder)
+    found, left_out = class_folders.below(folder)
     assert len(found) == 1 and left_out == f"2 files are left out of {folder}: 1 .txt, 1 .png"
     tar_of(folder / "n2.tar", {"a.png": picture(), "a.json": b"{}"})
-    found, left_out = sources.below(folder)
+    found, left_out = class_folders.below(folder)
     assert [source.group for source in found] == ["n2"] and left_out.startswith("4 files are left")
 
 

@@ -5,21 +5,16 @@ import re
 import warnings
 from pathlib import Path
 
-from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from safetensors import SafetensorError, safe_open
 
-from harmonica.backbones.dit import DiT
-from harmonica.backbones.pixart import PixArt
 from harmonica.errors import BadInput, check
-from harmonica.method.router import FILE as ROUTER
+from harmonica.files import first_line
 from harmonica.method.router import Router
-from harmonica.method.schedule import FILE as SCHEDULE
 from harmonica.method.schedule import Schedule
-from harmonica.weights.formats import ENDINGS, read
+from harmonica.pipeline.transformers import kinds_of
+from harmonica.weights import formats
 
-KINDS = {DiTTransformer2DModel: DiT.kinds, PixArtTransformer2DModel: PixArt.kinds}
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -122,8 +117,8 @@ def shift_of(timesteps):
 
 
 def read_schedules(source, transformer, cur=None):
-    """-> {T: Schedule} from a Schedule, a Router, a file of any known format, a folder of
-    save_pretrained, a folder that holds one of these for each number of steps, or a hub id.
+    """-> {T: Schedule} from a Schedule, a Router, a path that formats.read_schedules knows, or a
+    hub id.
     """
     if isinstance(source, Schedule):
         check(cur is None, "cur", cur, "a Schedule is what it is; a Router has one for every cur")
@@ -131,38 +126,12 @@ def read_schedules(source, transformer, cur=None):
     if isinstance(source, Router):
         return {source.num_steps: source.schedule(cur)}
     path = Path(source)
-    if not path.exists() and HUB_ID.fullmatch(str(source)) and path.suffix not in ENDINGS:
+    if not path.exists() and HUB_ID.fullmatch(str(source)) and path.suffix not in formats.ENDINGS:
         path = _downloaded(str(source))
-    if not path.is_dir() or any((path / name).exists() for name in (SCHEDULE, ROUTER)):
-        schedule = read_schedule(path, transformer, cur)
-        return {schedule.num_steps: schedule}
-    by_steps = {}
-    for child in sorted(path.iterdir()):
-        if not _may_hold_one(child):
-            continue
-        schedule = read_schedule(child, transformer, cur)
-        right = f"{path} holds two schedules of this number of steps; name one of them"
-        check(schedule.num_steps not in by_steps, "schedule", schedule.num_steps, right)
-        by_steps[schedule.num_steps] = schedule
-    right = (
-        f"a folder with {SCHEDULE} or {ROUTER}, or with one folder or file of these for each "
-        "number of steps"
-    )
-    check(by_steps, "schedule", str(path), right)
-    return by_steps
-
-
-def read_schedule(path, transformer=None, cur=None):
-    """The Schedule in one file, or in one folder of save_pretrained."""
-    path = Path(path)
-    if path.is_dir() and (path / SCHEDULE).exists():
-        path = path / SCHEDULE
-    holds_one = not path.is_dir() or (path / SCHEDULE).exists() or (path / ROUTER).exists()
-    check(holds_one, "schedule", str(path), f"give a file, or a folder with {SCHEDULE} or {ROUTER}")
-    if path.suffix == ".safetensors" and _is_schedule(path):
-        check(cur is None, "cur", cur, f"{path} is a schedule, which is what it is")
-        return Schedule.load(path)
-    return read(path, **_shape(transformer)).schedule(cur)
+    kinds, model = kinds_of(transformer), {}
+    if kinds:  # for files that do not say them
+        model = {"num_blocks": len(kinds) * len(transformer.transformer_blocks), "kinds": kinds}
+    return formats.read_schedules(path, cur, **model)
 
 
 def check_kinds(schedule, transformer):
@@ -170,21 +139,18 @@ def check_kinds(schedule, transformer):
     are known before the model has run; check_units compares the units later.
     """
     kinds = schedule.about.get("kinds")
-    model_kinds = KINDS.get(type(transformer))
-    right = (
-        f"this {type(transformer).__name__} has {', '.join(model_kinds)} in turn"
-        if model_kinds
-        else ""
-    )
-    if model_kinds and kinds:
-        check(tuple(kinds) == model_kinds, "schedule", f"blocks {', '.join(kinds)}", right)
-    if model_kinds:
-        blocks = len(model_kinds) * len(transformer.transformer_blocks)
-        right = f"this {type(transformer).__name__} has {blocks} cacheable blocks"
-        check(schedule.num_blocks == blocks, "schedule", f"N = {schedule.num_blocks}", right)
-    if not model_kinds and kinds and "units" not in schedule.about:
-        right = f"it is of a DiT or PixArt, this is a {type(transformer).__name__}"
-        check(False, "schedule", f"blocks {', '.join(kinds)}", right)
+    model, model_kinds = type(transformer).__name__, kinds_of(transformer)
+    recorded = f"blocks {', '.join(kinds or ())}"
+    if not model_kinds:
+        right = f"it is of a DiT or PixArt, this is a {model}"
+        check(not kinds or "units" in schedule.about, "schedule", recorded, right)
+        return
+    if kinds:
+        right = f"this {model} has {', '.join(model_kinds)} in turn"
+        check(tuple(kinds) == model_kinds, "schedule", recorded, right)
+    blocks = len(model_kinds) * len(transformer.transformer_blocks)
+    right = f"this {model} has {blocks} cacheable blocks"
+    check(schedule.num_blocks == blocks, "schedule", f"N = {schedule.num_blocks}", right)
 
 
 def check_units(schedule, transformer, names):
@@ -199,35 +165,13 @@ def check_units(schedule, transformer, names):
         check(False, "schedule", f"unit {recorded}", f"this {model} has {actual} in its place")
 
 
-def _is_schedule(path):
-    try:
-        with safe_open(path, "pt") as file:
-            return "keep" in file.keys()
-    except (SafetensorError, OSError):
-        return False  # formats.read, which gets it next, says what is wrong
-
-
-def _may_hold_one(child):
-    if child.is_dir():
-        return any((child / name).exists() for name in (SCHEDULE, ROUTER))
-    return child.suffix in (".safetensors", ".pt") and not child.name.startswith("state")
-
-
-def _shape(transformer):
-    """The model's number and kinds of blocks, which formats.read needs for files without them."""
-    kinds = KINDS.get(type(transformer))
-    if not kinds:
-        return {}
-    return {"num_blocks": len(kinds) * len(transformer.transformer_blocks), "kinds": kinds}
-
-
 def _downloaded(source):
     try:
         return Path(snapshot_download(source, allow_patterns=["*.safetensors"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise BadInput(
             f"schedule: {source} is no file or folder here, and no hub repository that could be "
-            f"reached ({str(error).strip().splitlines()[0]})"
+            f"reached ({first_line(error)})"
         ) from None
 
 

@@ -11,11 +11,11 @@ from torch.utils._pytree import tree_leaves
 from harmonica.errors import check
 from harmonica.fast.steps import held_features
 from harmonica.method.cache import predicted
-from harmonica.pipeline.fitting import check_units
-from harmonica.pipeline.walk import PipelineWalk
+from harmonica.pipeline.passes import Passes
+from harmonica.pipeline.schedules import check_units
 
 
-class Walked(PipelineWalk):
+class UnitByUnit(Passes):
     """Applies schedules to every transformer of a pipeline, until remove() or the end of the `with`
     block. Between two calls of the pipeline it holds no features.
     """
@@ -37,7 +37,7 @@ class Walked(PipelineWalk):
 
 
 class Following:
-    """The policy for one trajectory, called as answer(step, turn) -> at (see walk.py).
+    """The policy for one trajectory, called as answer(step, turn) -> at (see passes.py).
 
     start: the step that row 0 stands for. A unit's features are held while the schedule needs them.
     """

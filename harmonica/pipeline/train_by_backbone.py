@@ -18,17 +18,15 @@ from pathlib import Path
 import torch
 
 from harmonica.backbones.pixart import TextCond
-from harmonica.errors import check
 from harmonica.fast.training import fast_pair
-from harmonica.files import locked, write_json
 from harmonica.method import sdt, seeds
 from harmonica.method.learner import Learner
-from harmonica.method.masks import budget
-from harmonica.method.router import FILE, Router
+from harmonica.method.router import Router
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import Work, initial_logits, train
-from harmonica.pipeline.about import agreed, sha256
+from harmonica.pipeline.about import name_of, sha256
 from harmonica.pipeline.estimate import timed
+from harmonica.pipeline.train import in_folder, work_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,34 +45,6 @@ class PipelineRouter:
     training: RouterTraining
 
 
-def router_training(num_steps, cur_percent, trajectories, batch, seed):
-    """-> the RouterTraining of SDT and IEPO with the settings of the digits scale, which suit few
-    trajectories.
-    """
-    check(
-        num_steps >= 2,
-        "steps",
-        num_steps,
-        "a router needs at least 2: the first computes everything",
-    )
-    check(cur_percent > 0, "cur", cur_percent, "a router that reuses nothing needs no training")
-    budget(cur_percent, num_steps, num_blocks=1)  # refuses a cur that no schedule can have
-    return RouterTraining(
-        walk="sdt",
-        objective="leave-one-out",
-        lambda_scores="soft",
-        trajectories=trajectories,
-        batch=batch,
-        refresh=max(1, trajectories // 10),
-        lambda_batch=batch,
-        lr=0.1,
-        adam_eps=1e-12,
-        tau=0.1,
-        cur_percent=cur_percent,
-        seed=seed,
-    )
-
-
 def describe(source, loaded, pipe, captions, *, num_steps, guidance, training):
     """-> PipelineRouter. guidance None: the pipeline's default."""
     if guidance is None:
@@ -84,7 +54,7 @@ def describe(source, loaded, pipe, captions, *, num_steps, guidance, training):
         digest = hashlib.sha256(Path(captions).read_bytes()).hexdigest()[:12]
         conds = f"{loaded.num_conds} captions, sha256 {digest}"
     return PipelineRouter(
-        model=str(source),
+        model=name_of(source),
         model_sha256=sha256(pipe.transformer),
         sampler=type(pipe.scheduler).__name__,
         scheduler=json.loads(pipe.scheduler.to_json_string()),
@@ -113,10 +83,7 @@ def cost(loaded, router):
         min(timed(partial(denoiser.advance, point, function))[1] for _ in range(2))
         for function in (learn, forward)
     )
-    updates = config.trajectories * (steps - 1)
-    refreshes = -(-config.trajectories // config.refresh)
-    # for lambda: one walk, and from each step a fork to the end
-    forwards = refreshes * steps * (steps + 1) // 2
+    updates, forwards = work_of(config, steps)
     return {
         "updates": updates,
         "lambda_forwards": forwards,
@@ -145,21 +112,6 @@ def train_router(loaded, router, out, progress=iter):
         return result, log
 
     return in_folder(Path(out), asdict(router), trained)
-
-
-def in_folder(out, config, trained):
-    """-> the Router of a folder. If it is not there yet, trained(path of the state) -> Router, log
-    makes it, or resumes a killed training. config: must equal that of the earlier calls.
-    """
-    with locked(out, ".training"):
-        agreed(config, out / "config.json", "training", "router")
-        if not (out / FILE).exists():
-            state = out / "state.safetensors"
-            router, log = trained(state)
-            write_json(out / "log.json", log)
-            router.save_pretrained(out)
-            state.unlink(missing_ok=True)
-    return Router.from_pretrained(out)
 
 
 def _peak_bytes():
