@@ -82,7 +82,7 @@ def _compressing_s(model, machine):
 def _making_s(spec, machine):
     """Seconds to make a schedule; a search may end earlier."""
     settings, steps = spec.settings, spec.num_steps
-    forwards = settings.images * steps
+    forwards = spec.forwards or settings.images * steps
     if spec.making == "search":
         forwards = settings.forwards(steps)
     if spec.making == "taylor":  # its weights follow from the mask

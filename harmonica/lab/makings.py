@@ -25,7 +25,7 @@ SAMPLERS = (
     "dpm++-pixart",
     "sa-solver-pixart",
 )
-MAKINGS = ("search", "fitted", "taylor", "smoothcache")
+MAKINGS = ("search", "fitted", "taylor", "smoothcache", "evolution")
 TAKE_A_MASK = ("fitted", "taylor")  # another method's, and predict what it skips
 
 
@@ -110,11 +110,13 @@ class RouterSpec:
 class ScheduleSpec:
     """A schedule for this model, sampler and number of steps that is not simply a router's.
 
-    making search minimises the image error and skips exactly cur_percent of the entries; smoothcache
-    skips nearly as many. fitted and taylor take a mask and predict the skipped entries: FORA's mask
-    at `interval`, another schedule's (`mask`) or, fitted alone, a router's at cur_percent. fitted
-    fits the weights, taylor has those of Taylor's formula of `order`.
+    making search minimises the image error; exactly cur_percent of the entries are skipped, or with
+    `by_macs` that share of the blocks' multiply-accumulates. smoothcache and evolution also skip
+    cur_percent. fitted and taylor take a mask and predict the skipped entries: FORA's mask at
+    `interval`, another schedule's (`mask`) or, fitted alone, a router's at cur_percent. fitted fits
+    the weights, taylor has those of Taylor's formula of `order`.
     settings: how much making it may compute, whether a search predicts skipped blocks, its seed.
+    forwards: the budget of an evolution, in forwards of one image.
     """
 
     model: ModelSpec
@@ -123,10 +125,12 @@ class ScheduleSpec:
     guidance: float = 1.0
     making: str
     cur_percent: float | None = None
+    by_macs: bool = False
     interval: int | None = None
     order: int | None = None
     router: RouterSpec | None = None
     mask: "ScheduleSpec | None" = None
+    forwards: int | None = None
     settings: Settings
 
     kind = "schedule"
@@ -138,6 +142,7 @@ class ScheduleSpec:
         needed_of = {
             "interval": of_fora,
             "order": self.making == "taylor",
+            "forwards": self.making == "evolution",
             "cur_percent": not of_fora,
         }
         for field, needed in needed_of.items():
@@ -169,7 +174,7 @@ class ScheduleSpec:
         base += self.mask.method if self.mask else ""
         making = f"taylor{self.order}" if self.order else self.making
         predicted = "-predicted" * (self.making == "search" and self.settings.predict)
-        return f"{base}-{making}".strip("-") + predicted
+        return f"{base}-{making}".strip("-") + predicted + "-macs" * self.by_macs
 
     @property
     def id(self):

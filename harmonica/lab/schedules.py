@@ -3,9 +3,11 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import torch
 
 from harmonica import samplers, weights
+from harmonica.backbones.counts import count
 from harmonica.errors import BadInput
 from harmonica.lab import estimates
 from harmonica.lab.ids import canonical
@@ -54,13 +56,19 @@ def origin(spec):
 
 
 def _search(spec, store, loaded, walk, progress):
-    target = masks.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
+    blocks = walk.num_blocks
+    costs = None
+    target = masks.budget(spec.cur_percent, spec.num_steps, blocks)
+    if spec.by_macs:
+        costs = np.array(count(loaded.backbone, loaded.cond([0])).blocks)
+        target = round(spec.cur_percent / 100 * spec.num_steps * int(costs.sum()))
     walk.offload = _too_large(spec, loaded.device)
     bar = progress(range(1))
     search = Search(
         walk,
         [target],
         spec.settings,
+        costs=costs,
         state_path=store.state_path(spec),
         bar=bar if hasattr(bar, "set_description") else None,
     )
@@ -105,11 +113,20 @@ def _smoothcache(spec, store, loaded, walk, progress):
     return schedule, {"forwards": images * spec.num_steps}
 
 
+def _evolution(spec, store, loaded, walk, progress):
+    reused = masks.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
+    walks = spec.forwards // spec.num_steps
+    settings = spec.settings
+    schedule = baselines.evolve(walk, reused, walks, settings.seed, images=settings.images)
+    return schedule, {"forwards": spec.forwards}
+
+
 WAYS = {
     "search": _search,
     "fitted": _fitted,
     "taylor": _taylor,
     "smoothcache": _smoothcache,
+    "evolution": _evolution,
 }
 
 

@@ -1,5 +1,6 @@
-"""The baselines of the search, each as a Schedule: extrapolation with fixed weights (TaylorSeer)
-and SmoothCache. FORA is in method/masks.py; with fitted predictions it is predict.fit of its mask.
+"""The baselines of the search, each as a Schedule: extrapolation with fixed weights (TaylorSeer),
+SmoothCache and evolution of masks (ECAD). FORA is in method/masks.py; with fitted predictions
+it is predict.fit of its mask.
 """
 
 import math
@@ -9,7 +10,9 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from harmonica.errors import BadInput, check
+from harmonica.method import masks
 from harmonica.method.schedule import Schedule
+from harmonica.search.walks import follow, uncached
 
 LONGEST_REUSE = 3  # in steps, of SmoothCache
 
@@ -124,4 +127,53 @@ def _smooth(changes, alpha):
                 j for j in range(1, LONGEST_REUSE + 1) if changes[j - 1, step, kind] <= alpha
             ]
             step += 1 + max(reusing, default=0)
+    return keep
+
+
+def evolve(walk, reused, walks, seed, *, images=48, population=24):
+    """Evolve masks with exactly `reused` skipped entries, as ECAD does (Aggarwal et al., 2025): by
+    crossover and random flips; fitness is the true error of the final latents. -> Schedule.
+
+    It begins with FORA, brought to the budget, and random masks. walks: the budget of compute, in
+    uncached walks of one image; the first population counts as uncached, a child by what it runs.
+    """
+    rng = np.random.default_rng(seed)
+    shape = walk.num_steps, walk.num_blocks
+    exact = walk(uncached, seed, range(images))
+
+    def error(keep):
+        x = walk(follow(Schedule(keep=torch.from_numpy(keep))), seed, range(images))
+        return float((x - exact).square().mean())
+
+    first = [repaired(masks.fora(*shape).numpy(), reused, rng)]
+    first += [
+        masks.random(*shape, reused, int(rng.integers(2**31))).numpy()
+        for _ in range(population - 1)
+    ]
+    living = sorted(
+        ((error(keep), k, keep) for k, keep in enumerate(first)), key=lambda member: member[0]
+    )
+    spent = images * (1 + population)
+    share = reused / (shape[0] * shape[1])
+    number = population
+    while spent < walks:
+        mother, father = (living[min(rng.integers(population, size=2))][2] for _ in range(2))
+        child = np.where(rng.random(shape) < 0.5, mother, father)
+        flips = rng.random(shape) < 1 / shape[0] / 4
+        flips[0] = False
+        child = repaired(child ^ flips, reused, rng)
+        living.append((error(child), number, child))
+        living = sorted(living, key=lambda member: member[:2])[:population]
+        number, spent = number + 1, spent + images * (1 - share)
+    return Schedule(keep=torch.from_numpy(living[0][2]), about={"method": "evolution"})
+
+
+def repaired(keep, reused, rng):
+    """The mask with random entries flipped until exactly `reused` are skipped."""
+    keep = keep.copy()
+    surplus = int((~keep).sum()) - reused
+    entries = np.argwhere(~keep if surplus > 0 else keep)
+    entries = entries[entries[:, 0] > 0]
+    for t, i in entries[rng.permutation(len(entries))[: abs(surplus)]]:
+        keep[t, i] = surplus > 0
     return keep

@@ -91,6 +91,14 @@ def test_a_schedule_may_come_from_elsewhere_if_the_run_says_so(spec):
         run_of(searched, transferred=True)
 
 
+def test_a_budget_of_multiply_accumulates(spec, tmp_path):
+    """Feed-forwards cost more than attention: fewer entries may save as much."""
+    store, searched = Store(tmp_path), spec(cur_percent=50, by_macs=True)
+    for artefact in ids.with_needs([run_of(searched)]):
+        record = make(artefact, store)
+    assert record["cost"]["speedup_theoretical"] > 1.5 and searched.id != spec(cur_percent=50).id
+
+
 def test_a_schedule_of_another_model_is_refused(spec, tmp_path):
     store, searched = Store(tmp_path), spec(cur_percent=50)
     make(searched, store)
@@ -114,6 +122,7 @@ def test_a_schedule_of_one_step_is_refused_as_nothing_can_be_skipped(spec):
         ("search", {"cur_percent": 90}, "cur_percent: 90"),
         ("fitted", {}, "interval: None"),
         ("taylor", {"interval": 2}, "order: None"),
+        ("evolution", {"cur_percent": 50}, "forwards: None"),
         ("search", {"cur_percent": 50, "interval": 3}, "interval: 3"),
         ("search", {"cur_percent": 50, "mask": "any"}, "mask: 'any'"),
     ],

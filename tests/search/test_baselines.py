@@ -1,4 +1,4 @@
-"""Baselines: Taylor's weights, SmoothCache's threshold."""
+"""Baselines: Taylor's weights, SmoothCache's threshold, the evolution's budget."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,9 @@ from harmonica.errors import BadInput
 from harmonica.method import masks, seeds
 from harmonica.search.baselines import (
     channels_of,
+    evolve,
     feature_changes,
+    repaired,
     smoothcache,
     taylor,
     taylor_weights,
@@ -80,3 +82,24 @@ def test_smoothcache_treats_a_kind_alike_within_the_budget_and_uses_it(walk_of):
         assert ages.max() <= 4
     with pytest.raises(BadInput, match="reused: 0"):
         smoothcache(walk, 3, range(4), 0, ("attn", "mlp"))
+
+
+def test_an_evolution_keeps_the_budget_and_only_gets_better(walk_of):
+    walk = walk_of(num_steps=6)
+    exact = walk(uncached, 5, range(4))
+
+    def error(made):
+        return float((walk(follow(made), 5, range(4)) - exact).square().mean())
+
+    options = {"images": 4, "population": 6}
+    few, many = (evolve(walk, 10, walks, 5, **options) for walks in (30, 200))
+    assert all(int((~made.keep).sum()) == 10 and made.keep[0].all() for made in (few, many))
+    assert error(many) < error(few)
+    assert torch.equal(evolve(walk, 10, 200, 5, **options).keep, many.keep)
+
+
+def test_a_mask_is_repaired_to_the_budget():
+    rng = np.random.default_rng(0)
+    for reused in (0, 5, 9, 12):
+        keep = repaired(masks.fora(5, 3).numpy(), reused, rng)
+        assert (~keep).sum() == reused and keep[0].all()
