@@ -31,8 +31,12 @@ class Case:
 
     @property
     def runs(self):
-        """Cases with the same runs are one and the same, in whichever tables they are shown."""
         return self.left.row.runs, self.right.row.runs
+
+    @property
+    def first_runs(self):
+        """Cases that agree in these are one and the same, over fewer or more replicates."""
+        return self.left.row.runs[0], self.right.row.runs[0]
 
     @property
     def cells(self):
@@ -60,17 +64,20 @@ def cases(linked, left, right):
 
 def distinct(pairs):
     """[Case] of (Setting, left, right, link), ordered by place and CUR. Two tables that show the
-    same runs give one case.
+    same two methods in the same setting give one case: that of the table with more replicates.
     """
-    by_runs = {}
+    chosen = {}
     for setting, left, right, link in pairs:
-        if left and right:
-            case = Case(setting=setting, left=left, right=right)
-            case = by_runs.setdefault(case.runs, case)
-            if link and link not in case.where:
-                case.where.append(link)
-    places = list(dict.fromkeys(case.setting.place for case in by_runs.values()))
+        if not (left and right):
+            continue
+        case = Case(setting=setting, left=left, right=right)
+        known = chosen.setdefault(case.first_runs, case)
+        if case.left.replicates > known.left.replicates:
+            known = chosen[case.first_runs] = case
+        if link and case.runs == known.runs and link not in known.where:
+            known.where.append(link)
+    places = list(dict.fromkeys(case.setting.place for case in chosen.values()))
     return sorted(
-        by_runs.values(),
+        chosen.values(),
         key=lambda case: (places.index(case.setting.place), case.setting.cur or 0),
     )

@@ -119,7 +119,7 @@ def power(groups, results):
     spread over replicates of all comparisons in the tables' questions, each pair of rows once.
     """
     cases_by_runs = {
-        case.runs: case
+        case.first_runs: case
         for name, table_groups in groups.items()
         for question in TABLES[name].questions
         for case in cases(found_in(table_groups), question.left, question.right)

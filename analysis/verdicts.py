@@ -178,7 +178,7 @@ def other_findings(groups):
     tables that ask about the same methods have one answer.
     """
     covered = {
-        case.runs
+        case.first_runs
         for paper_claim in paper_claims()
         for part in paper_claim.parts
         for case in _cases(paper_claim, part, groups)
@@ -191,7 +191,10 @@ def other_findings(groups):
     other_claims = []
     for question, names in asked.values():
         linked = _found(groups, names)
-        if not {case.runs for case in cases(linked, question.left, question.right)} <= covered:
+        if (
+            not {case.first_runs for case in cases(linked, question.left, question.right)}
+            <= covered
+        ):
             other_claims.append(answer(linked, question, "these tables"))
     if not other_claims:
         return []

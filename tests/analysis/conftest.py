@@ -39,6 +39,7 @@ LEVEL = {
     "search": 1.2,
     "fitted": 1.4,
     "taylor": 2.5,
+    "evolution": 1.8,
     "smoothcache": 3.5,
 }  # rFID; x_0 error is a tenth of it
 

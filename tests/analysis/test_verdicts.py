@@ -68,6 +68,15 @@ def test_a_comparison_that_two_tables_show_counts_once(groups):
     assert [row[0].split(", ")[-1] for row in shared] == ["CUR 35 %", "CUR 50 %"]
 
 
+def test_of_two_tables_with_the_same_comparison_the_one_with_more_replicates_counts(groups):
+    both = groups("ablation_sdt_vs_standard") | groups("ablation_beta", seeds=6)
+    made = judge(claim("SDT beats"), both, {})
+    assert len(made.rows) == 6 and len(made.marks) == 12
+    assert {row[-1].count("tables/") for row in made.rows} == {1}
+    (shared,) = (row for row in made.rows if "CUR 35 %" in row[0] and "all pairs" in row[1])
+    assert "6 of 6" in shared[3] and "ablation_beta" in shared[-1]
+
+
 def test_forms_of_learning_to_cache_are_told_apart_and_the_published_one_comes_first(groups):
     made = judge(claim("HarmoniCa beats Learning"), groups("ablation_sdt_vs_standard"), {})
     published, pairs = made.sentence.split("; against")
