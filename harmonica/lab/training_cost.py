@@ -45,8 +45,8 @@ class Measured:
         self.learner = Watched(
             logits, tau=self.config.tau, lr=self.config.lr, adam_eps=self.config.adam_eps
         )
-        self.rows = len(self.work.ltc_steps()) if self.config.walk == "ltc" else steps - 1
-        self.updates = self.config.trajectories * self.rows
+        rows = len(self.work.ltc_steps()) if self.config.walk == "ltc" else steps - 1
+        self.updates = self.config.trajectories * rows
         self.refreshes = 0
         if self.config.objective != "mse":
             self.refreshes = -(-self.config.trajectories // self.config.refresh)
