@@ -44,18 +44,13 @@ def counts_of(model):
     """
     about = manifest().get(model, {})
     training = about.get("training")
-    text = (
-        training
-        and "text_width" in training
-        or model in TOKENS
-        and model.startswith("PixArt-alpha/")
-    )
     if not training and model not in TOKENS:
         return None
+    text = "text_width" in training if training else model.startswith("PixArt-alpha/")
+    uvit = about.get("family") == "uvit" or model == catalogue.UVIT
+    of_family = _of_uvit if uvit else _of_pixart if text else _of_dit
     with torch.device("meta"):
-        if about.get("family") == "uvit" or model == catalogue.UVIT:
-            return _of_uvit(model, training)
-        return _of_pixart(model, training) if text else _of_dit(model, training)
+        return of_family(model, training)
 
 
 def _of_dit(model, training):

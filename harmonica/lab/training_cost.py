@@ -45,12 +45,11 @@ class Measured:
         self.learner = Watched(
             logits, tau=self.config.tau, lr=self.config.lr, adam_eps=self.config.adam_eps
         )
-        self.rows = len(self.work.ltc_steps()) if self.config.walk == "ltc" else steps - 1
-        self.refreshes = (
-            0
-            if self.config.objective == "mse"
-            else -(-self.config.trajectories // self.config.refresh)
-        )
+        rows = len(self.work.ltc_steps()) if self.config.walk == "ltc" else steps - 1
+        self.updates = self.config.trajectories * rows
+        self.refreshes = 0
+        if self.config.objective != "mse":
+            self.refreshes = -(-self.config.trajectories // self.config.refresh)
 
     def walk(self):
         """Walk one trajectory. The first call, a warm-up, also measures memory, which slows it."""
@@ -77,19 +76,14 @@ class Measured:
         seconds, iqr = quartiles(walks)
         lambda_seconds = quartiles(lambdas)[0] if lambdas else None
         total = self.config.trajectories * seconds + self.refreshes * (lambda_seconds or 0)
-        images = (
-            self.config.trajectories * self.rows * self.config.batch
-            if self.config.walk == "ltc"
-            else 0
-        )
         return {
             "seconds_per_trajectory": seconds,
             "seconds_iqr": iqr,
             "lambda_seconds": lambda_seconds,
             "seconds_total": total,
             "memory_bytes": self.peak,
-            "images": images,
-            "updates": self.config.trajectories * self.rows,
+            "images": self.updates * self.config.batch if self.config.walk == "ltc" else 0,
+            "updates": self.updates,
         }
 
 
