@@ -19,7 +19,8 @@ SAMPLERS = {
     "sa-solver-pixart": "SA-Solver",
 }
 STOCHASTIC = ("iddpm", "sa-solver", "sa-solver-pixart")
-PAPERS_STEPS, CURS_STEPS = "the paper's number", "T (1 - CUR)"  # of two rows of fewer steps
+# forms of rows of fewer steps
+PAPERS_STEPS, CURS_STEPS, EQUAL_STEPS = "the paper's number", "T (1 - CUR)", "nearly equal compute"
 
 
 @dataclass(frozen=True, kw_only=True)
