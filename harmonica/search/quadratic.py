@@ -72,9 +72,9 @@ class Quadratic:
 
 
 def descend(quadratic, keep, target, swaps=MOST_SWAPS):
-    """Skip entries of `keep` (T, N), or compute them, greedily until `target` are skipped; then make
-    the best swap again and again, at most `swaps` times -> [the greedy schedule, then the one after
-    each swap].
+    """Skip entries of `keep` (T, N), or compute them, greedily until `target` are skipped; then
+    make the best swap again and again, at most `swaps` times -> [the greedy schedule, then the one
+    after each swap].
     """
     most = keep.shape[1] * (len(keep) - len(quadratic.fixed))
     check(0 <= target <= most, "target", target, f"0..{most} entries can be skipped")

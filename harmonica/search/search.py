@@ -3,9 +3,9 @@ noise.
 
     schedule = Search(walk, 160, Settings()).run()       # 160 of the T N entries are skipped
 
-1. Grow: skip more and more entries, in stages up to the budget. Each stage linearises the
-   model at the present schedule (probe.py) and takes the best one under the quadratic model
-   (quadratic.py). Where skipped blocks are to be predicted, a second schedule is grown for reuse.
+1. Grow: skip more and more entries, in stages up to the budget. Each stage linearises the model at
+   the present schedule (probe.py) and takes the best one under the quadratic model (quadratic.py).
+   Where skipped blocks are to be predicted, a second schedule is grown for reuse.
 2. Polish: linearise, propose swaps, and accept them only if the TRUE error on other noise falls,
    else try a quarter as many. Each start (the grown schedules, and FORA at the interval that fits
    best) gets a round or two, then the best one as many as help. So on that noise the result is
