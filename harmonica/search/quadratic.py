@@ -71,20 +71,23 @@ class Quadratic:
         return float(np.mean(e**2))
 
 
-def descend(quadratic, keep, target, swaps=MOST_SWAPS):
-    """Skip entries of `keep` (T, N), or compute them, greedily until `target` are skipped; then
-    make the best swap again and again, at most `swaps` times -> [the greedy schedule, then the one
-    after each swap].
+def descend(quadratic, keep, target, costs=None, swaps=MOST_SWAPS):
+    """Skip entries of `keep` (T, N) greedily until the budget is reached, then make the best swap
+    again and again, at most `swaps` times -> [the greedy schedule, then the one after each swap].
+
+    target: the total cost that skipped entries must save. costs (N,): integer cost of an entry of
+    each block; by default 1, so exactly `target` entries are skipped.
     """
-    most = keep.shape[1] * (len(keep) - len(quadratic.fixed))
-    check(0 <= target <= most, "target", target, f"0..{most} entries can be skipped")
-    state = Descent(quadratic, keep)
-    while state.skipped < target:
+    costs = np.ones(keep.shape[1], np.int64) if costs is None else np.asarray(costs, np.int64)
+    max_saving = int(costs.sum() * (len(keep) - len(quadratic.fixed)))
+    check(0 <= target <= max_saving, "target", target, f"skipped entries can save 0..{max_saving}")
+    state = Descent(quadratic, keep, costs)
+    while state.saved < target:
         state.flip_best(skip=True)
-    while state.skipped > target:
-        state.flip_best(skip=False)
+    state.fill(target)
     path = [state.keep.copy()]
-    while len(path) <= swaps and state.swap_best():
+    while len(path) <= swaps and state.swap_best(target):
+        state.fill(target)
         path.append(state.keep.copy())
     return path
 
@@ -96,8 +99,8 @@ class Descent:
     to be computed again (`look`).
     """
 
-    def __init__(self, quadratic, keep):
-        self.quadratic, self.keep = quadratic, keep.copy()
+    def __init__(self, quadratic, keep, costs):
+        self.quadratic, self.keep, self.costs = quadratic, keep.copy(), costs
         (T, N), S = keep.shape, len(quadratic.r)
         self.sums = np.zeros((N, S))
         self.change, self.allowed = np.zeros((N, T, S)), np.zeros((N, T), bool)
@@ -128,8 +131,8 @@ class Descent:
         return self.quadratic.r + self.sums.sum(0)
 
     @property
-    def skipped(self):
-        return int((~self.keep).sum())
+    def saved(self):
+        return int((~self.keep * self.costs).sum())
 
     def flip(self, t, i):
         self.keep[t, i] = not self.keep[t, i]
@@ -140,20 +143,29 @@ class Descent:
         change = (2 * self.change @ self.e + np.square(self.change).sum(2)) / len(self.e)
         return np.where(self.allowed, change, np.inf)
 
-    def flip_best(self, skip):
-        """Make the flip that adds least to E: skip a computed entry, or compute a skipped one (skip
-        False).
+    def flip_best(self, skip, allowed=True):
+        """Make the flip that adds least to E per cost: skip a computed entry, or compute a skipped
+        one (skip False). allowed: bool (N, T), restricts the choice.
         """
-        change = np.where(self.keep.T == skip, self.flipped(), np.inf)
+        change = self.flipped() / self.costs[:, None]
+        change = np.where((self.keep.T == skip) & allowed, change, np.inf)
         i, t = np.unravel_index(change.argmin(), change.shape)
         check(change[i, t] < np.inf, "window", self.quadratic.window, "no entry can be skipped")
         self.flip(t, i)
 
-    def swap_best(self):
+    def fill(self, target):
+        """Compute skipped entries again as long as `target` is still saved."""
+        while True:
+            fits = (~self.keep.T & self.allowed) & (self.saved - self.costs[:, None] >= target)
+            if not fits.any():
+                return
+            self.flip_best(skip=False, allowed=fits)
+
+    def swap_best(self, target):
         """Skip a computed entry and compute a skipped one, the pair that lowers E most -> whether
         there is one that lowers E.
         """
-        change, swap = min(self._best_across(), self._best_within(), key=lambda best: best[0])
+        change, swap = min(self._best_across(target), self._best_within(), key=lambda best: best[0])
         if not change < -1e-6 * np.mean(self.e**2):
             return False
         for t, i in swap:
@@ -162,7 +174,7 @@ class Descent:
             self.look(i)
         return True
 
-    def _best_across(self):
+    def _best_across(self, target):
         """-> change of E, ((step, block) to skip, the one to compute): best swap of two blocks."""
         N, T = self.allowed.shape
         change = self.flipped().ravel()
@@ -172,7 +184,8 @@ class Descent:
             return np.inf, None
         flips = self.change.reshape(N * T, -1)
         pair = change[off][:, None] + change[on] + 2 * (flips[off] @ flips[on].T) / len(self.e)
-        pair[off[:, None] // T == on // T] = np.inf
+        saved = self.saved + self.costs[off // T][:, None] - self.costs[on // T]
+        pair[(saved < target) | (off[:, None] // T == on // T)] = np.inf
         a, b = np.unravel_index(pair.argmin(), pair.shape)
         (i, t), (j, u) = divmod(int(off[a]), T), divmod(int(on[b]), T)
         return pair[a, b], ((t, i), (u, j))

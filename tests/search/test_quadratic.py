@@ -50,7 +50,7 @@ def test_every_change_that_the_descent_believes_in_is_the_true_change_of_E(paire
     model, _ = random_model(7, 3, paired=paired)
     keep = np.ones((7, 3), bool)
     keep[[2, 3, 5, 6, 6], [0, 0, 1, 2, 1]] = False
-    state, base = Descent(model, keep), model.error(keep)
+    state, base = Descent(model, keep, np.ones(3, int)), model.error(keep)
     changes = state.flipped()
     for t, i in product(range(1, 7), range(3)):
         other = keep.copy()
@@ -62,7 +62,7 @@ def test_every_change_that_the_descent_believes_in_is_the_true_change_of_E(paire
         other[t, i], other[u, j] = False, True
         if (options(other.T, 4, paired) >= 0).all() and (i != j or abs(t - u) <= 4):
             swaps[(t, i), (u, j)] = model.error(other) - base
-    assert state.swap_best()
+    assert state.swap_best(0)
     best = min(swaps, key=swaps.get)
     assert model.error(state.keep) - base == pytest.approx(swaps[best], abs=1e-9)
 
@@ -91,6 +91,15 @@ def test_no_entry_is_older_than_the_window():
     assert all((options(keep.T, 2, False) >= 0).all() for keep in path)
     with pytest.raises(BadInput, match="window: 2 is not possible; no entry can be skipped"):
         descend(model, np.ones((12, 2), bool), 20)
+
+
+def test_a_budget_in_operations_is_met_with_less_than_one_entry_to_spare():
+    model, _ = random_model(8, 4, window=7)
+    costs = np.array([7, 3, 5, 11])
+    for target in (0, 10, 50, 90):
+        for keep in descend(model, np.ones((8, 4), bool), target, costs):
+            saved = (~keep * costs).sum()
+            assert target <= saved and not (~keep & (saved - costs >= target)).any()
 
 
 def test_among_all_schedules_of_a_small_model_the_descent_finds_one_of_the_best():
