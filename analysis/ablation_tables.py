@@ -18,12 +18,13 @@ from .methods import (
     SEARCH,
     SEARCH_PREDICTION,
 )
-from .spec import Table, ask
+from .spec import FULL_SET, NUM_SEEDS, Table, ask
 
 
-def _ablation(name, title, *questions, of_all=(), committed="core", **fields):
+def _ablation(name, title, *questions, of_all=(), committed="core", num_seeds=FULL_SET, **fields):
     """of_all: questions about rows that only ROWS=all has."""
     return Table(
+        num_seeds=num_seeds,
         name=name,
         title=f"Ablation: {title}",
         experiments=(name,),
@@ -108,6 +109,7 @@ ABLATIONS = (
                 "beta as a multiplier": "beta as a multiplier",
             }.items()
         ),
+        num_seeds=NUM_SEEDS,
         about="The row named HarmoniCa begins with standard normal logits, learns at a rate of 0.1 "
         "and has beta steered by quantiles. The second group has beta given, as the paper's "
         "Lagrangian, and masks as the scores give them: CUR differs from row to row. Beta as a "
@@ -222,6 +224,7 @@ ABLATIONS = (
         committed="all",
         plain_wins="A plain baseline (FORA, with or without predictions) ahead of a trained or "
         "searched method",
+        num_seeds=NUM_SEEDS,
         about="Everything here is ours, not the paper's, but HarmoniCa, FORA and evolution, which is "
         "ECAD's way to masks. The row named Search + prediction is the default; each row below it "
         "changes what its name says. Then predictions, then Taylor: of the same masks as Search. "
