@@ -121,6 +121,7 @@ ABLATIONS = (
     _ablation(
         "ablation_threshold",
         "the threshold tau",
+        num_seeds=NUM_SEEDS,
         about="One beta for all, masks as the scores over tau give them: CUR differs from row to "
         "row.",
     ),

@@ -25,8 +25,9 @@ def named():
     found = {}
     for path in (ROOT / "experiments").glob("*/config.py"):
         config = import_module(f"experiments.{path.parent.name}.config")
-        specs = with_needs([run for row in rows(config, "all") for run in row.runs])
+        specs = []
         for which in ("core", "all"):
+            specs += with_needs([run for row in rows(config, which) for run in row.runs])
             specs += latency_specs(rows(config, which)) + latency_specs(
                 config.table("digits", which)
             )
