@@ -97,7 +97,9 @@ def _wrapped(line):
     if line.startswith("|"):
         return line
     indent = "  " if line.startswith("- ") else ""
-    unbroken = line.replace(" = ", "\xa0=\xa0").replace(" %", "\xa0%")  # these stay together
+    unbroken = line.replace(" %", "\xa0%")  # these stay together; a + would begin a list
+    for sign in "=+":
+        unbroken = unbroken.replace(f" {sign} ", f"\xa0{sign}\xa0")
     filled = textwrap.fill(
         unbroken, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
