@@ -162,6 +162,11 @@ COMPRESSION = Table(
     + ask(
         (HARMONICA, f"{EFFICIENTDM}, {W4}", "HarmoniCa over W4A8 quantisation by EfficientDM"),
         (SEARCH, PRUNING, "Ours, not the paper's: search over a model pruned to equal compute"),
+        (
+            SEARCH,
+            f"{EFFICIENTDM}, {W8}",
+            "Ours, not the paper's: search over W8A8 quantisation by EfficientDM",
+        ),
         core=False,
     ),
     about="Quantisation is simulated: its multiply-accumulates are counted as the plain model's, "

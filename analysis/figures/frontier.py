@@ -34,6 +34,7 @@ def draw(groups, paths):
     beside = min(len(groups), BESIDE)
     rows = len(SPEEDS) * -(-len(groups) // beside)
     shape = (1, len(SPEEDS)) if len(groups) == 1 else (rows, beside)
+    titles = _titles(groups)
     with plot.drawing(paths, WIDTH, 0.95 * PANEL * shape[0] + 0.5) as figure:
         axes = figure.subplots(*shape, squeeze=False, sharey="row")
         below = axes.T if len(groups) == 1 else axes
@@ -41,7 +42,7 @@ def draw(groups, paths):
             row, column = divmod(index, beside)
             panels = below[len(SPEEDS) * row :, column]
             if len(groups) > 1:
-                panels[0].set_title(_title(group, LETTERS // beside))
+                panels[0].set_title(_in_lines(titles[index], LETTERS // beside))
             for ax, (title, speed) in zip(panels, SPEEDS.items()):
                 _panel(ax, group, speed)
                 ax.set_xlabel(title)
@@ -54,9 +55,21 @@ def draw(groups, paths):
         legend(figure, axes.flat)
 
 
-def _title(group, letters):
-    """A group's setting in lines as wide as a panel; "T = 10" stays together."""
-    unbroken = settings(group)[0].place.replace(" = ", "\xa0=\xa0")
+def _titles(groups):
+    """The setting of each group, with its CUR where two groups differ in nothing else."""
+    all_settings = [settings(group)[0] for group in groups]
+    places = [setting.place for setting in all_settings]
+    return [
+        setting.name if places.count(setting.place) > 1 else setting.place
+        for setting in all_settings
+    ]
+
+
+def _in_lines(title, letters):
+    """A title in lines as wide as a panel; "T = 10" and "CUR 50 %" stay together."""
+    unbroken = title
+    for words in (" = ", " %", "CUR "):
+        unbroken = unbroken.replace(words, words.replace(" ", "\xa0"))
     return textwrap.fill(unbroken, letters, break_on_hyphens=False)
 
 

@@ -2,11 +2,13 @@
 blocks, a panel for each kind of block.
 """
 
+import textwrap
+
 from harmonica import plot
 
 from ..methods import name
 from . import routers
-from .style import WIDTH
+from .style import LETTER, WIDTH
 
 PANELS = 6  # side by side, at most
 
@@ -37,7 +39,7 @@ def draw(root, group, paths):
             else:
                 mask = routers.searched_mask(root, line.row.runs[0])
                 plot.draw_mask(panels, *mask, kinds=kinds)
-            _titles(panels, line, kinds)
+            _titles(panels, line, kinds, letters=int((WIDTH - 1) / beside / LETTER))
         for panels in groups_of_panels[len(maps) :]:
             for ax in panels:
                 ax.set_axis_off()
@@ -61,9 +63,10 @@ def _scores(axes, trained, kinds):
     )
 
 
-def _titles(axes, line, kinds):
-    """The row above its first panel, the kind of block above each."""
-    cur = f"{line.row.cur_percent:g} %" if line.row.cur_percent else "natural CUR"
-    for ax, kind, title in zip(axes, kinds, (f"{name(line.row)}, {cur}", *[""] * len(kinds))):
+def _titles(axes, line, kinds, letters):
+    """The row above its first panel, in lines of so many letters, the kind of block above each."""
+    cur = f"{line.row.cur_percent:g}\xa0%" if line.row.cur_percent else "natural CUR"
+    row = textwrap.fill(f"{name(line.row)}, {cur}", letters, break_on_hyphens=False)
+    for ax, kind, title in zip(axes, kinds, (row, *[""] * len(kinds))):
         ax.set_title(f"{title}\n{plot.KINDS.get(kind, kind)}", loc="left")
         ax.set(title="", xlabel="")

@@ -51,7 +51,7 @@ def _draw_small(grids, group, paths):
     size = left_over / (2 * DIGITS)  # of one image
     height = max(size * len(grids) + 0.6, 2.1)  # the colour bar's label needs room
     with plot.drawing(paths, WIDTH, height) as figure:
-        figure.get_layout_engine().set(w_pad=0.08)
+        figure.get_layout_engine().set(w_pad=0.08, rect=(0.01, 0, 0.99, 1))
         left, right = figure.subplots(1, 2)
         left.imshow(_strip(grids), cmap=_framed("gray"), vmin=-1, vmax=1, interpolation="nearest")
         image = right.imshow(

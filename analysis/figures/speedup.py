@@ -69,8 +69,13 @@ def _told(method, lines):
     if rows[0].uncached:
         return f"{rows[0].sampler}, {', '.join(str(row.num_steps) for row in rows)} steps"
     if len({name(row) for row in rows}) > 1:
-        return f"{method}, intervals {', '.join(str(row.runs[0].interval or 2) for row in rows)}"
+        return f"{method}, intervals {', '.join(map(_interval, rows))}"
     return method
+
+
+def _interval(row):
+    run = row.runs[0]
+    return str(run.interval or (run.made and run.made.interval) or 2)
 
 
 def _panel(ax, group, metric, speed):

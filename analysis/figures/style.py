@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.container import ErrorbarContainer
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from ..methods import called
+from ..methods import METHODS, called
 
 # the line of the uncached model's own rFID
 FLOOR = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 3))}
@@ -15,14 +15,14 @@ LETTER = 0.062  # inches: mean width of a letter of a legend
 
 
 def legend(figure, axes):
-    """One legend, each name once and without error bars: below several panels, in as many lines as
-    its names need; beside a single one.
+    """One legend, each name once and without error bars, in the order of METHODS: below several
+    panels, in as many lines as its names need; beside a single one.
     """
-    handles = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels())}
-    handles = {
-        text: handle[0] if isinstance(handle, ErrorbarContainer) else handle
-        for text, handle in handles.items()
-    }
+    drawn = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels())}
+    handles = {}
+    for text in sorted(drawn, key=_place):
+        handle = drawn[text]
+        handles[text] = handle[0] if isinstance(handle, ErrorbarContainer) else handle
     if len(figure.axes) == 1:
         figure.legend(handles.values(), handles.keys(), loc="outside right center")
     elif handles:
@@ -34,6 +34,15 @@ def legend(figure, axes):
             loc="outside lower center",
             ncols=-(-len(handles) // rows),
         )
+
+
+def _place(text):
+    """Where a name stands in METHODS: its own place, else that of the method it is a form of;
+    before all of them what is no method.
+    """
+    order = [*METHODS]
+    names = [name for name in (text, text.split(", ")[0]) if name in order]
+    return order.index(names[0]) if names else -1
 
 
 def line_name(line):
