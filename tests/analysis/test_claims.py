@@ -159,14 +159,14 @@ class TestTable2:
     def test_unequal_compute_is_said_wherever_two_methods_meet(self, said):
         _, papers, fewer, fora, *_ = said()
         assert papers.rows[0][AGAINST : SPEEDS + 1] == ("DPM-Solver++, 7 steps", "2.27x / 1.43x")
-        assert fewer.rows[0][AGAINST : SPEEDS + 1] == ("DPM-Solver++, 4 steps", "2.27x / 2.50x")
+        assert fewer.rows[0][AGAINST : SPEEDS + 1] == ("DPM-Solver++, 5 steps", "2.27x / 2.00x")
         assert fora.rows[0][AGAINST : SPEEDS + 1] == ("FORA", "2.27x / 2.00x")
 
     def test_where_a_baseline_wins_comes_first(self, said):
         first, papers, fewer, fora, lossless, *_ = said(fora=1.2, fewer=1.2, search=1.0)
         assert first.verdict == "somewhere"
         assert papers.verdict == fewer.verdict == fora.verdict == "does not hold"
-        assert {row[0] for row in first.rows} == {"FORA", "DPM-Solver++, 4 steps"}
+        assert {row[0] for row in first.rows} == {"FORA", "DPM-Solver++, 5 steps"}
         assert lossless.verdict == "does not hold"
 
     def test_our_own_rows_are_marked_as_ours(self, said):
