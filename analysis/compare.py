@@ -133,6 +133,13 @@ def settings(group):
     return [_setting(group, cur, alone=len(curs) < 2) for cur in curs or [None]]
 
 
+def places(groups):
+    """The setting of each records.Group in words, with its CUR where two differ in nothing else."""
+    firsts = [settings(group)[0] for group in groups]
+    names = [setting.place for setting in firsts]
+    return [setting.name if names.count(setting.place) > 1 else setting.place for setting in firsts]
+
+
 def _setting(group, cur, alone):
     """The Setting of the rows with this CUR (all rows if `alone`), of methods that happen to have
     it (FORA), and of the row whose fewer steps are nearest to T (1 - CUR), of two the one with

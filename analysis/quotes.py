@@ -8,7 +8,7 @@ from harmonica.files import read_json
 from . import equal_error, making, methods, table
 from .cases import cases, found_in
 from .claims import plain_wins
-from .compare import WINS, settings
+from .compare import WINS, places, settings
 from .document import listed, markdown
 from .methods import ALL_PAIRS, HARMONICA, SEARCH, SEARCH_PREDICTION
 
@@ -172,19 +172,13 @@ def whole(name, groups, results):
     texts = [_with_base(rows_of(group.lines, SHOWN), group.lines[0]) for group in groups[name]]
     if len(texts) == 1:
         return texts[0]
-    return "\n\n".join(
-        f"{_setting(group.lines[0].row)}:\n\n{text}" for group, text in zip(groups[name], texts)
-    )
+    return "\n\n".join(f"{place}:\n\n{text}" for place, text in zip(places(groups[name]), texts))
 
 
 def at_equal_error(groups, results):
     """How much compute each method of the frontier needs for HarmoniCa's error."""
     _, *blocks = equal_error.blocks(groups["frontier"])
     return markdown(blocks).strip()
-
-
-def _setting(row):
-    return f"{row.model}, {row.sampler}, T = {row.num_steps}"
 
 
 TRAINED_BY = {

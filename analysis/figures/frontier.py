@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from harmonica import plot
 
-from ..compare import settings
+from ..compare import places
 from ..methods import METHODS, look
 from .speedup import by_series, draw_series, measured, theoretical
 from .style import GRID, PANEL, WIDTH, legend, log_ticks
@@ -34,7 +34,7 @@ def draw(groups, paths):
     beside = min(len(groups), BESIDE)
     rows = len(SPEEDS) * -(-len(groups) // beside)
     shape = (1, len(SPEEDS)) if len(groups) == 1 else (rows, beside)
-    titles = _titles(groups)
+    titles = places(groups)
     with plot.drawing(paths, WIDTH, 0.95 * PANEL * shape[0] + 0.5) as figure:
         axes = figure.subplots(*shape, squeeze=False, sharey="row")
         below = axes.T if len(groups) == 1 else axes
@@ -53,16 +53,6 @@ def draw(groups, paths):
         if len(groups) == 1:
             figure.suptitle(groups[0].name, fontsize=8)
         legend(figure, axes.flat)
-
-
-def _titles(groups):
-    """The setting of each group, with its CUR where two groups differ in nothing else."""
-    all_settings = [settings(group)[0] for group in groups]
-    places = [setting.place for setting in all_settings]
-    return [
-        setting.name if places.count(setting.place) > 1 else setting.place
-        for setting in all_settings
-    ]
 
 
 def _in_lines(title, letters):
