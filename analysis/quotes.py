@@ -108,10 +108,10 @@ def _not_ahead(groups):
     for name in (SEARCH, SEARCH_PREDICTION):
         lost = plain_wins(linked, "", (name,)).rows
         baselines = dict.fromkeys(row[0] for row in lost)
-        places = dict.fromkeys(
+        where = dict.fromkeys(
             row[1].removeprefix(f"{MODEL}, ").removesuffix(f", CUR {HALF} %") for row in lost
         )
-        beaten.append(f"{listed(baselines)} ({listed(places)})" if lost else "none")
+        beaten.append(f"{listed(baselines)} ({listed(where)})" if lost else "none")
     compared = cases(_class_conditional(groups), SEARCH, HARMONICA)
     won = sum(case.comparisons["rFID"].mark == WINS for case in compared)
     return (
@@ -177,8 +177,7 @@ def whole(name, groups, results):
 
 def at_equal_error(groups, results):
     """How much compute each method of the frontier needs for HarmoniCa's error."""
-    _, *blocks = equal_error.blocks(groups["frontier"])
-    return markdown(blocks).strip()
+    return markdown(equal_error.blocks(groups["frontier"])[1:]).strip()  # without its heading
 
 
 TRAINED_BY = {
