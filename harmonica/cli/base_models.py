@@ -32,10 +32,9 @@ MINUTES = {
     "dit-digits-fine": 25,
     "pixart-digits": 11,
     "uvit-digits": 12,
-    "dit-clothes": 95,  # estimated from a step and from a forward of the 10 000 samples
+    "dit-clothes": 55,
 }
-# training steps of the shipped models
-STEPS = {**dict.fromkeys(SCALES["digits"], 4500), "dit-clothes": 7500}
+STEPS = 4500  # training steps of the shipped models
 
 
 def add(commands):
@@ -70,18 +69,18 @@ def _train_all(arguments):
         (kind, seed) for kind, seed in _wanted(arguments) if f"{kind}-s{seed}" not in _known(out)
     ]
     jobs = min(arguments.jobs or num_cores(), max(1, len(missing)))
-    seconds = sum(60 * MINUTES[kind] * (steps or STEPS[kind]) / STEPS[kind] for kind, _ in missing)
+    seconds = sum(60 * MINUTES[kind] * (steps or STEPS) / STEPS for kind, _ in missing)
     estimate = ""
     if missing and arguments.device == "cpu":
         estimate = f", about {duration(seconds / jobs)} with {count(jobs, 'process')}"
     print(f"{count(len(missing), 'base model')} to train{estimate}; they go to {out}", flush=True)
     with workers(jobs) as pool:
         if any(kind in SCALES["clothes"] for kind, _ in missing) and not _measured_by(out):
-            print("first what the clothes are measured by: half an hour on a core", flush=True)
+            print("first what the clothes are measured by: ten minutes on a core", flush=True)
             accuracy = submit(pool, _make_reference, out, arguments.device).result()
             print(f"the judge names {accuracy:.2f} % of the held-out images rightly", flush=True)
         futures = [
-            submit(pool, _make, kind, seed, steps or STEPS[kind], out, arguments.device)
+            submit(pool, _make, kind, seed, steps or STEPS, out, arguments.device)
             for kind, seed in missing
         ]
         for future in as_completed(futures):
@@ -102,7 +101,7 @@ def _check(arguments):
         name: about for name, about in _known(Path(arguments.out)).items() if about["training"]
     }
     for name, about in trained_here.items():
-        trained, steps = about["training"]["steps"], arguments.steps or STEPS[_kind(name)]
+        trained, steps = about["training"]["steps"], arguments.steps or STEPS
         right = f"{arguments.out} holds {name} trained with {trained}; give another --out"
         check(trained == steps, "steps", steps, right)
     if arguments.device == "cuda":
@@ -118,11 +117,6 @@ def _wanted(arguments):
     """-> the requested (kind, seed) pairs, each once, as the keys of a dict."""
     kinds = arguments.kinds or SCALES[arguments.scale]
     return dict.fromkeys((kind, seed) for kind in kinds for seed in arguments.seeds)
-
-
-def _kind(name):
-    """The kind of a base model, from its name."""
-    return name.rsplit("-s", 1)[0]
 
 
 def _measured_by(out):

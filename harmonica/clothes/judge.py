@@ -36,11 +36,13 @@ class Judge(nn.Module):
 
 
 def train(seed, device="cpu"):
-    """-> float16 state dict. Takes half an hour on one core."""
+    """-> float16 state dict. Takes ten minutes on one core."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        model = Judge().to(device)
-    return fit(model, *data.load("train"), seed, epochs=EPOCHS, batch=BATCH)
+        # channels last: the order in which a CPU's convolutions are fastest
+        model = Judge().to(device, memory_format=torch.channels_last)
+    images, labels = data.load("train")
+    return fit(model, images, labels, seed, epochs=EPOCHS, batch=BATCH, autocast=True)
 
 
 def load(path):

@@ -58,9 +58,10 @@ def train(seed):
     return fit(model, *data.load("train"), seed, epochs=EPOCHS, batch=BATCH)
 
 
-def fit(model, images, labels, seed, *, epochs, batch):
+def fit(model, images, labels, seed, *, epochs, batch, autocast=False):
     """Train a judge, on its own device, on images in [-1, 1] and their labels (numpy arrays) -> its
-    float16 state dict. The order of the images depends on `seed` and epoch alone.
+    float16 state dict. The order of the images depends on `seed` and epoch alone. autocast:
+    bfloat16 convolutions on a CPU.
     """
     device = next(model.parameters()).device
     images = torch.from_numpy(data.to_uint8(images)).to(device)
@@ -72,16 +73,16 @@ def fit(model, images, labels, seed, *, epochs, batch):
     for epoch in range(epochs):
         order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(images)))
         for pick in order.to(device).split(batch):
-            loss = F.cross_entropy(
-                model(images[pick])["logits"], labels[pick], label_smoothing=LABEL_SMOOTHING
-            )
+            with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+                logits = model(images[pick])["logits"].float()
+            loss = F.cross_entropy(logits, labels[pick], label_smoothing=LABEL_SMOOTHING)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             rate.step()
+    state = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     return {
-        name: value.half().cpu() if value.is_floating_point() else value.cpu()
-        for name, value in model.state_dict().items()
+        name: value.half() if value.is_floating_point() else value for name, value in state.items()
     }
 
 
