@@ -19,7 +19,8 @@ from ..small_scale import (
 
 CURS = (20, 35, 50, 65, 80)
 INTERVALS = (2, 3, 4, 5)
-ONE, SEVERAL, NONE = ((50,), (2,)), ((35, 50, 65), (2, 3)), ((), ())
+ONE, TWO = ((50,), (2,)), ((50, 65), (2, 3))
+SEVERAL, NONE = ((35, 50, 65), (2, 3)), ((), ())
 # model, label, sampler, T, guidance, (CURs, FORA's intervals) of the core rows
 SETTINGS = (
     ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0, ONE),
@@ -31,7 +32,7 @@ SETTINGS = (
     ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0, NONE),
 )
 CLOTHES = (
-    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 20, 1.5, ONE),
+    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 20, 1.5, TWO),
     ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 50, 1.5, NONE),
 )
 
