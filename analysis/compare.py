@@ -48,8 +48,16 @@ class Comparison:
     def cell(self):
         """Who wins, ratio and interval, and in how many replicates the first one is lower."""
         mark = self.mark if self.mark == OPEN else f"**{self.mark}**"
-        interval = f"[{self.low:.3g}, {self.high:.3g}]"
+        interval = f"[{_bound(self.low)}, {_bound(self.high)}]"
         return f"{mark} {self.ratio:.3g} {interval}, {self.lower} of {self.replicates}"
+
+
+def _bound(value):
+    """A bound of a ratio in three digits, or in more where it would read 1: on which side of 1 it
+    lies decides.
+    """
+    texts = [f"{value:.{digits}g}" for digits in range(3, 7)]
+    return next((text for text in texts if float(text) != 1), texts[0])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -120,9 +120,10 @@ def power(groups, results):
     """
     cases_by_runs = {
         case.first_runs: case
-        for name, table_groups in groups.items()
+        for name in groups
+        if name in TABLES
         for question in TABLES[name].questions
-        for case in cases(found_in(table_groups), question.left, question.right)
+        for case in cases(found_in(groups[name]), question.left, question.right)
     }
     rows = []
     for metric, error in CARRYING.items():

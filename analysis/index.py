@@ -2,6 +2,8 @@
 command.
 """
 
+from harmonica.lab.words import count
+
 from . import committed, figures
 from .document import listed, markdown
 from .spec import SCALE
@@ -12,7 +14,7 @@ HEADINGS = ["item", "files", "records behind it", "command"]
 
 
 def tables(groups, results):
-    """A line for each table. groups: {a table's name: [records.Group]} of those with rows."""
+    """A line for each table. groups: {a table's key: [records.Group]} of those with rows."""
     begun = committed.begun(results)
     rows, previous = [], None
     for table in COMMITTED:
@@ -20,7 +22,7 @@ def tables(groups, results):
         command = f"`{table.committed_command()}`"
         rows.append(
             [
-                table.title.removeprefix("Ablation: "),
+                table.called.removeprefix("Ablation: "),
                 files,
                 _behind(table),
                 "the same" if command == previous else command,
@@ -41,13 +43,13 @@ def _files(table, groups):
         links.append(f"[notebook](../analysis/{NOTEBOOKS[table.name]}.ipynb)")
     drawn = [
         f"[{figure}](figures/{figures.file_name(group, figure)})"
-        for group in (groups.get(table.name, ()) if table.title.startswith("Ablation") else ())
+        for group in (groups.get(table.key, ()) if table.title.startswith("Ablation") else ())
         for figure in figures.names(group)
     ]
     if drawn:
         links.append(f"figures {', '.join(drawn)}")
     if table.frontier:
-        links.append(f"[frontier](figures/{figures.frontier_name(table.name)})")
+        links.append(f"[frontier](figures/{figures.frontier_name(table.key)})")
     return ", ".join(links)
 
 
@@ -55,4 +57,4 @@ def _behind(table):
     folders = listed(f"[{name}](../experiments/{name})" for name in table.experiments)
     if table.costs(SCALE):
         return f"the record in training/ of {folders}, one machine"
-    return f"{table.committed} rows of {folders}, {table.num_seeds} replicates"
+    return f"{table.committed} rows of {folders}, {count(table.num_seeds, 'replicate')}"

@@ -21,7 +21,7 @@ WIDTH = 120
 MARKED = re.compile(r"<!-- made: ([^\n]+) -->\n(.*?)<!-- end -->", re.S)
 NOT_YET = "Not measured yet."
 TWO = ("ablation_iepo_vs_mse", "ablation_sdt_vs_standard")
-# {name: (function of {a table's name: [records.Group]} and the folder of results, tables it needs)}
+# {name: (function of {a table's key: [records.Group]} and the folder of results, tables it needs)}
 BLOCKS = {
     "headline": (quotes.headline, "table1"),
     "table 1, half reused": (quotes.table1_half, "table1"),
@@ -29,6 +29,7 @@ BLOCKS = {
     "table 1": (quotes.table1, "table1"),
     "table 2": (quotes.table2, "table2"),
     "U-ViT": (partial(quotes.whole, "uvit"), "uvit"),
+    "clothes": (partial(quotes.whole, "table1.clothes"), "table1.clothes"),
     "compression": (partial(quotes.whole, "compression"), "compression"),
     "quantisation": (partial(quotes.whole, "quantisation"), "quantisation"),
     "ablations": (quotes.ablations, *TWO),
@@ -76,7 +77,7 @@ def _made(results):
     """{name of a block: its text}"""
     committed.check(results)
     groups = {
-        table.name: load(results, rows) for table, rows in committed.begun(results).items() if rows
+        table.key: load(results, rows) for table, rows in committed.begun(results).items() if rows
     }
     return {
         name: make(groups, results) if {*needed} <= {*groups} else NOT_YET

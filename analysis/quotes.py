@@ -2,7 +2,7 @@
 [records.Group]}, and of the folder of results, that return Markdown.
 """
 
-from harmonica.digits.manifest import SHIPPED
+from harmonica.digits.manifest import SHIPPED, SHIPPED_CLOTHES
 from harmonica.files import read_json
 
 from . import equal_error, making, methods, table
@@ -11,6 +11,7 @@ from .claims import plain_wins
 from .compare import WINS, places, settings
 from .document import listed, markdown
 from .methods import ALL_PAIRS, HARMONICA, SEARCH, SEARCH_PREDICTION
+from .tables import TABLES
 
 MODEL, HALF = "DiT-digits 16 tokens", 50  # of the table on the first page
 STEPS = 10  # of the table on the first page
@@ -52,7 +53,8 @@ def rows_of(lines, columns, leading=(), called="method"):
 def _with_base(text, line):
     """A table, followed by how many replicates and images its means are over."""
     images = f"{line.mean('num_images'):.0f} images in each"
-    return f"{text}\n\nMeans over {line.replicates} replicates, {images}."
+    means = "One replicate" if line.replicates == 1 else f"Means over {line.replicates} replicates"
+    return f"{text}\n\n{means}, {images}."
 
 
 def _called(line):
@@ -103,7 +105,7 @@ def _not_ahead(groups):
     """Which plain baselines beat our two methods in any table, and in how many settings of Table 1
     and the frontier a searched schedule has a lower rFID than HarmoniCa, as sentences.
     """
-    linked = [pair for table_groups in groups.values() for pair in found_in(table_groups)]
+    linked = [pair for name in groups if name in TABLES for pair in found_in(groups[name])]
     beaten = []
     for name in (SEARCH, SEARCH_PREDICTION):
         lost = plain_wins(linked, "", (name,)).rows
@@ -134,21 +136,29 @@ def _at_half(groups, left, right):
 
 
 def base_models(groups, results):
-    """How good the shipped base models of digits scale are by themselves, a line for each kind."""
+    """How good the shipped base models are by themselves, a line for each kind."""
     kinds = {}
-    for name, about in read_json(SHIPPED / "models.json").items():
-        if about["quality"]:
-            kinds.setdefault(name.rsplit("-s", 1)[0], []).append(about["quality"])
+    for folder in (SHIPPED, SHIPPED_CLOTHES):
+        for name, about in read_json(folder / "models.json").items():
+            if about["quality"]:
+                kinds.setdefault(name.rsplit("-s", 1)[0], []).append(about["quality"])
     rows = [
         [
             kind,
+            f"{qualities[0]['num_images']}",
             listed(f"{quality['FID']:.2f}" for quality in qualities),
             listed(f"{quality['agreement']:.1f}" for quality in qualities),
             f"{qualities[0]['FID_held_out']:.2f}",
         ]
         for kind, qualities in kinds.items()
     ]
-    headings = ["base models", "FID of seed 0, 1, ...", "agreement %", "FID of held-out images"]
+    headings = [
+        "base models",
+        "images",
+        "FID of seed 0, 1, ...",
+        "agreement %",
+        "FID of held-out images",
+    ]
     return markdown([("table", headings, rows)]).strip()
 
 

@@ -56,6 +56,11 @@ class Table:
         """Its title, with the scale where that is not the usual one."""
         return self.title + (f" at {self.scale} scale" if self.scale != SCALE else "")
 
+    @property
+    def key(self):
+        """Its name, with the scale where that is not the usual one: no other table has it."""
+        return self.name + (f".{self.scale}" if self.scale != SCALE else "")
+
     def rows(self, scale, which="core", num_seeds=1):
         """[experiments.Row] of all blocks of the table."""
         return [row for config in self._configs() for row in config.table(scale, which, num_seeds)]

@@ -221,10 +221,10 @@ TABLES = {
     for table in (TABLE1, TABLE2, UVIT, FRONTIER, COMPRESSION, QUANTISATION, *ABLATIONS)
 }
 CLOTHES = {
-    "table1": replace(TABLE1, scale="clothes", committed="core"),
-    "frontier": replace(FRONTIER, scale="clothes"),
+    "table1": replace(TABLE1, scale="clothes", committed="core", num_seeds=1),
+    "frontier": replace(FRONTIER, scale="clothes", num_seeds=1),
 }
-COMMITTED = tuple(TABLES.values())
+COMMITTED = (*TABLES.values(), *CLOTHES.values())
 
 
 def table_of(name, scale):

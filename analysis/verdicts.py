@@ -70,7 +70,7 @@ def page(groups, made, clothes=None):
     """Blocks of the page. groups: {a table's name: [records.Group]}; made: {name: Claim} of other
     records; clothes: as groups, at that scale.
     """
-    for name, table_groups in [*groups.items(), *(clothes or {}).items()]:
+    for name, table_groups in groups.items():
         check(
             not why_not(table_groups),
             "table",
@@ -218,12 +218,17 @@ def side_by_side(groups, clothes):
 
 
 def _two(groups, question):
-    """Verdict and marks, as text, that records.Groups give to a question; empty where they do not
-    have both methods.
+    """Verdict and marks, as text, that records.Groups give to a question, or in how many comparisons
+    the first method is lower where replicates are too few; empty where they do not have both.
     """
     linked = found_in(groups or ())
-    if not cases(linked, question.left, question.right):
+    compared = cases(linked, question.left, question.right)
+    if not compared:
         return "", ""
+    refused = why_not(groups)
+    if refused:
+        found = [c for case in compared for c in case.comparisons.values()]
+        return refused, f"lower in {sum(c.ratio < 1 for c in found)} of {len(found)}"
     claim = answer(linked, question, "")
     return f"**{claim.verdict}**", ", ".join(str(claim.marks.count(m)) for m in (WINS, LOSES, OPEN))
 

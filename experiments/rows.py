@@ -61,9 +61,10 @@ class Group:
 
     A seed is a whole replicate: base model n, router or search seed n, evaluation noise n.
 
-    title: the group's name without its T. label: the model's name. models: all base models; a
-    single one serves every replicate. seeds: how many replicates are run. images: how many, in
-    which batches, and at paper scale what decodes and judges them (fields of RunSpec).
+    title: the group's name without its T. label: the model's name. models: all base models; at
+    paper and smoke scale a single one serves every replicate. seeds: how many replicates are run.
+    images: how many, in which batches, and at paper scale what decodes and judges them (fields of
+    RunSpec).
     """
 
     title: str
@@ -78,7 +79,8 @@ class Group:
     def __post_init__(self):
         count = len(self.models)
         right = f"there are {count} base models like {self.models[0].name}; `make base-models` trains more"
-        check(self.seeds <= count or count == 1, "seeds", self.seeds, right)
+        shared = self.scale in ("paper", "smoke")  # one model of a kind, for every replicate
+        check(self.seeds <= count or shared, "seeds", self.seeds, right)
 
     @property
     def scale(self):

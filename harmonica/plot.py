@@ -165,9 +165,9 @@ def _label(ax, kind, shape):
     ax.spines[:].set_visible(False)
 
 
-def explain(figure, image, axes, tau, masks=False):
+def explain(figure, image, axes, tau, masks=False, predicted=False):
     """Add the colour bar of `draw_scores`, and a legend for hatching and line. masks: whether the
-    figure has panels of `draw_mask`, too.
+    figure has panels of `draw_mask`, too; predicted: whether these have predicted entries.
     """
     bar = figure.colorbar(
         image,
@@ -184,8 +184,9 @@ def explain(figure, image, axes, tau, masks=False):
             (0, 0), 1, 1, fill=False, edgecolor=THRESHOLD, linewidth=1.5
         ),
     }
-    if masks:
+    if predicted:
         handles["predicted by the schedule"] = _patch(FILLS["predicted"], hatch="//////")
+    if masks:
         handles["computed by a searched schedule"] = _patch(FILLS["computed"])
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles))
 

@@ -181,7 +181,7 @@ def test_numbers_that_pages_quote_are_those_of_the_committed_tables():
 # what decimals mean that no table holds: versions, settings, sizes and shares that are chosen
 CHOSEN = {
     "README.md": "3.11 0.40 0.42 0.5 2.0",
-    "docs/results.md": "4.5 1.0",
+    "docs/results.md": "4.5 1.0 1.5",
     "results/README.md": "",
 }
 

@@ -33,11 +33,14 @@ def draw(root, group, paths):
         groups_of_panels = [
             row[i : i + len(kinds)] for row in axes for i in range(0, len(row), len(kinds))
         ]
-        for (line, trained), panels in zip(maps, groups_of_panels):
+        masks = [
+            None if trained else routers.searched_mask(root, line.row.runs[0])
+            for line, trained in maps
+        ]
+        for (line, trained), mask, panels in zip(maps, masks, groups_of_panels):
             if trained:
                 image = _scores(panels, trained, kinds)
             else:
-                mask = routers.searched_mask(root, line.row.runs[0])
                 plot.draw_mask(panels, *mask, kinds=kinds)
             _titles(panels, line, kinds, letters=int((WIDTH - 1) / beside / LETTER))
         for panels in groups_of_panels[len(maps) :]:
@@ -47,8 +50,8 @@ def draw(root, group, paths):
             ax.set_ylabel("step (0 = noise)")
         for ax in axes[-1]:
             ax.set_xlabel("block")
-        masks = any(trained is None for _, trained in maps)
-        plot.explain(figure, image, axes.flat, router.tau, masks)
+        predicted = any(mask[1].any() for mask in masks if mask)
+        plot.explain(figure, image, axes.flat, router.tau, any(masks), predicted)
 
 
 def _beside(count, most):

@@ -32,9 +32,10 @@ MINUTES = {
     "dit-digits-fine": 25,
     "pixart-digits": 11,
     "uvit-digits": 12,
-    "dit-clothes": 55,
+    "dit-clothes": 76,
 }
-STEPS = 4500  # training steps of the shipped models
+# training steps of the shipped models
+STEPS = {**dict.fromkeys(SCALES["digits"], 4500), "dit-clothes": 7500}
 
 
 def add(commands):
@@ -69,7 +70,7 @@ def _train_all(arguments):
         (kind, seed) for kind, seed in _wanted(arguments) if f"{kind}-s{seed}" not in _known(out)
     ]
     jobs = min(arguments.jobs or num_cores(), max(1, len(missing)))
-    seconds = sum(60 * MINUTES[kind] * (steps or STEPS) / STEPS for kind, _ in missing)
+    seconds = sum(60 * MINUTES[kind] * (steps or STEPS[kind]) / STEPS[kind] for kind, _ in missing)
     estimate = ""
     if missing and arguments.device == "cpu":
         estimate = f", about {duration(seconds / jobs)} with {count(jobs, 'process')}"
@@ -80,7 +81,7 @@ def _train_all(arguments):
             accuracy = submit(pool, _make_reference, out, arguments.device).result()
             print(f"the judge names {accuracy:.2f} % of the held-out images rightly", flush=True)
         futures = [
-            submit(pool, _make, kind, seed, steps or STEPS, out, arguments.device)
+            submit(pool, _make, kind, seed, steps or STEPS[kind], out, arguments.device)
             for kind, seed in missing
         ]
         for future in as_completed(futures):
@@ -101,7 +102,7 @@ def _check(arguments):
         name: about for name, about in _known(Path(arguments.out)).items() if about["training"]
     }
     for name, about in trained_here.items():
-        trained, steps = about["training"]["steps"], arguments.steps or STEPS
+        trained, steps = about["training"]["steps"], arguments.steps or STEPS[_kind(name)]
         right = f"{arguments.out} holds {name} trained with {trained}; give another --out"
         check(trained == steps, "steps", steps, right)
     if arguments.device == "cuda":
@@ -117,6 +118,11 @@ def _wanted(arguments):
     """-> the requested (kind, seed) pairs, each once, as the keys of a dict."""
     kinds = arguments.kinds or SCALES[arguments.scale]
     return dict.fromkeys((kind, seed) for kind in kinds for seed in arguments.seeds)
+
+
+def _kind(name):
+    """The kind of a base model, from its name."""
+    return name.rsplit("-s", 1)[0]
 
 
 def _measured_by(out):

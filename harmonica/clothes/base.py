@@ -25,6 +25,7 @@ class ClothesTraining(base.BaseTraining):
     patch: int = 4
     width: int = 128
     depth: int = 12
+    steps: int = 7500
     lr: float = 1e-3
     ema: float = 0.9995
     autocast: bool = True

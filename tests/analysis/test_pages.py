@@ -68,7 +68,7 @@ def test_what_can_be_told_apart_follows_from_the_spread(measured):
 
 def test_every_block_is_made_of_records(measured, monkeypatch):
     needed = {name for _, *tables in pages.BLOCKS.values() for name in tables}
-    rows = {t: t.rows("digits", t.committed, 1) if t.name in needed else [] for t in COMMITTED}
+    rows = {t: t.rows(t.scale, t.committed, 1) if t.key in needed else [] for t in COMMITTED}
     root, _ = measured(named=[row for own in rows.values() for row in own])
     shutil.copytree(ROOT / "results" / "bench", root / "bench")
     monkeypatch.setattr(committed, "rows", rows.__getitem__)

@@ -20,6 +20,14 @@ def rows(config, which):
         return config.table("digits", which, 3)
 
 
+def clothes(config, which):
+    """The rows at clothes scale, none of an experiment that has no such scale."""
+    try:
+        return config.table("clothes", which)
+    except BadInput:
+        return []
+
+
 def named():
     """{id: artefact} of all experiments with all rows and seeds."""
     found = {}
@@ -27,10 +35,10 @@ def named():
         config = import_module(f"experiments.{path.parent.name}.config")
         specs = []
         for which in ("core", "all"):
-            specs += with_needs([run for row in rows(config, which) for run in row.runs])
-            specs += latency_specs(rows(config, which)) + latency_specs(
-                config.table("digits", which)
-            )
+            several, first = rows(config, which), config.table("digits", which)
+            garments = clothes(config, which)
+            specs += with_needs([run for row in several + garments for run in row.runs])
+            specs += latency_specs(several) + latency_specs(first) + latency_specs(garments)
         specs += config.costs("digits") if hasattr(config, "costs") else []
         found |= {spec.id: spec for spec in specs}
     return found
