@@ -76,6 +76,6 @@ def files():
     """Every committed figure, by group, linked."""
     kinds = {}
     for path in sorted((RESULTS / "figures").glob("*.png")):
-        group, kind, _ = path.name.split(".")
+        group, kind = path.stem.rsplit(".", 1)
         kinds.setdefault(group, []).append(f"[{kind}](../results/figures/{path.name})")
     return Shown(("list", [f"{group}: {', '.join(links)}" for group, links in kinds.items()]))
