@@ -14,6 +14,7 @@ noise.
 Everything follows from the seed. Several ranks each walk their part of the images.
 """
 
+import hashlib
 from dataclasses import asdict
 
 import numpy as np
@@ -192,7 +193,7 @@ class Search:
             return Schedule(keep=mask)
         if key not in self.fits:
             images = self.settings.fit_images
-            self.count(images)
+            self.count_once("fitted", hashlib.sha256(key).hexdigest(), images, KNOWN)
             fitted = fit(self.walk, mask, self.noise(FIT), *self.batches(images))
             self.fits = dict([*self.fits.items(), (key, fitted)][-KNOWN:])
         return self.fits[key]
@@ -203,7 +204,7 @@ class Search:
         for indices in self.batches(self.settings.check_images):
             seed = self.noise(purpose)
             if (purpose, indices) not in self.exact:
-                self.count(len(indices))
+                self.count_once("uncached", f"{purpose} {indices.start}", len(indices))
                 self.exact[purpose, indices] = self.walk(uncached, seed, indices)
             x = self.walk(policy, seed, indices)
             errors.append((x - self.exact[purpose, indices]).square().mean())
@@ -242,6 +243,16 @@ class Search:
         self.state.values["forwards"] += walks * self.T
         if self.bar is not None:
             self.bar.update(walks * self.T)
+
+    def count_once(self, kind, name, walks, most=0):
+        """Note walks whose result is kept, unless a process that was killed had noted them: a
+        resumed search counts what one in a single run does. most: how many results are kept, 0 for
+        all of them.
+        """
+        known = self.state.values.setdefault(kind, [])
+        if name not in known:
+            self.count(walks)
+            self.state.values[kind] = [*known, name][-most:]
 
     def tell(self, text, error=None):
         if self.bar is not None:
