@@ -56,7 +56,7 @@ def test_all_routers_are_trained_alike():
 def test_the_frontier_shares_what_table_1_makes():
     theirs = {a.id for a in with_needs([r for row in table1.table("clothes") for r in row.runs])}
     ours = {a.id for a in with_needs([r for row in frontier.table("clothes") for r in row.runs])}
-    assert len(theirs & ours) >= len(theirs) - 4  # all but Learning-to-Cache's routers and runs
+    assert len(theirs & ours) >= len(theirs) - 2  # all but Learning-to-Cache's router and run
     groups = {row.runs[0].against for row in frontier.table("clothes", "all")}
     assert groups == {20, 50}
 
