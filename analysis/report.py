@@ -8,7 +8,6 @@ from .claims import COMPARED, MARKS, NOT_CLAIMED, claims, why_not
 from .document import markdown, text, write
 from .paper_numbers import block as paper_block
 from .records import load
-from .spec import SCALE
 
 SAID = "What these numbers say"
 FEW = 2  # settings up to which comparisons share one table
@@ -37,17 +36,12 @@ def render(definition, records_root, out, rows, scale, *, committed):
     paths = [write(path, csv), write(path.with_suffix(".md"), markdown(blocks))]
     paths += figures.draw(records_root, groups, Path(out) / "figures")
     if definition.frontier:
-        paths += figures.draw_frontier(groups, Path(out) / "figures", frontier(definition, scale))
+        paths += figures.draw_frontier(groups, Path(out) / "figures", definition.key_at(scale))
     return paths, text(short(definition, groups, scale, committed))
 
 
 def csv_path(out, definition, scale):
     return Path(out) / "tables" / f"{definition.name}.{scale}.csv"
-
-
-def frontier(definition, scale):
-    """The beginning of the name of a table's picture over all its groups."""
-    return definition.name if scale == SCALE else f"{definition.name}.{scale}"
 
 
 def document(definition, groups, scale, committed, makings=()):
@@ -70,7 +64,7 @@ def document(definition, groups, scale, committed, makings=()):
             *pictures(group),
         ]
     if definition.frontier:
-        name = figures.frontier_name(frontier(definition, scale))
+        name = figures.frontier_name(definition.key_at(scale))
         blocks += [_picture(f"{definition.title}: frontier", name), *equal_error.blocks(groups)]
     blocks += [("heading", 2, SAID), *findings(definition, groups)]
     provenances = [provenance for group in groups for provenance in group.provenances]

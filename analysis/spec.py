@@ -59,7 +59,11 @@ class Table:
     @property
     def key(self):
         """Its name, with the scale where that is not the usual one: no other table has it."""
-        return self.name + (f".{self.scale}" if self.scale != SCALE else "")
+        return self.key_at(self.scale)
+
+    def key_at(self, scale):
+        """The key of its rows at another scale."""
+        return self.name + (f".{scale}" if scale != SCALE else "")
 
     def rows(self, scale, which="core", num_seeds=1):
         """[experiments.Row] of all blocks of the table."""
