@@ -12,6 +12,7 @@ CLOTHES = SmallScale(
     load=data.load,
     judge=reference.load_judge,
     num_images=10_000,
+    batch=100,  # on a CPU a third faster than 1000
     num_steps=20,
     guidance=1.5,
     num_nearest=1000,

@@ -17,21 +17,21 @@ from harmonica.method.precision import float32_products
 from harmonica.metrics import features, scores
 from harmonica.samplers import DDIM
 
-BATCH = 1000  # images that are sampled at once
-
 
 @dataclass(frozen=True, kw_only=True)
 class SmallScale:
     """load("train" | "test") -> images (n, 1, side, side) float32 in [-1, 1], labels (n,) int64 of
     ten classes. judge() -> the classifier whose layers feed the metrics, frozen.
 
-    A base model's quality is measured on num_images samples, with num_steps of DDIM at this
-    guidance; the distance to the nearest training image on the first num_nearest of them.
+    A base model's quality is measured on num_images samples, `batch` at once, with num_steps of
+    DDIM at this guidance; the distance to the nearest training image on the first num_nearest of
+    them.
     """
 
     load: Callable
     judge: Callable
     num_images: int
+    batch: int
     num_steps: int
     guidance: float
     num_nearest: int
@@ -41,6 +41,7 @@ DIGITS = SmallScale(
     load=data.load,
     judge=judge.load,
     num_images=1000,
+    batch=1000,
     num_steps=20,
     guidance=1.0,
     num_nearest=1000,
@@ -55,8 +56,8 @@ def sampled(loaded, scale=DIGITS, sampler=None):
     sampler = sampler or DDIM()
     timesteps = sampler.timesteps(scale.num_steps)
     images = []
-    for start in range(0, scale.num_images, BATCH):
-        indices = range(start, min(start + BATCH, scale.num_images))
+    for start in range(0, scale.num_images, scale.batch):
+        indices = range(start, min(start + scale.batch, scale.num_images))
         noise = seeds.normal(seeds.generators(seeds.EVALUATION, 0, indices=indices), loaded.shape)
         cond = loaded.cond(indices)
         denoiser = Denoiser(loaded.backbone, sampler, timesteps, cond, scale=scale.guidance)

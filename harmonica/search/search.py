@@ -191,9 +191,9 @@ class Search:
         mask, key = torch.from_numpy(keep), keep.tobytes()
         if not (predict and self.settings.predict) or keep.all():
             return Schedule(keep=mask)
+        images = self.settings.fit_images
+        self.count_once("fitted", hashlib.sha256(key).hexdigest(), images, KNOWN)
         if key not in self.fits:
-            images = self.settings.fit_images
-            self.count_once("fitted", hashlib.sha256(key).hexdigest(), images, KNOWN)
             fitted = fit(self.walk, mask, self.noise(FIT), *self.batches(images))
             self.fits = dict([*self.fits.items(), (key, fitted)][-KNOWN:])
         return self.fits[key]
@@ -203,8 +203,8 @@ class Search:
         policy, errors = follow(schedule), []
         for indices in self.batches(self.settings.check_images):
             seed = self.noise(purpose)
+            self.count_once("uncached", f"{purpose} {indices.start}", len(indices))
             if (purpose, indices) not in self.exact:
-                self.count_once("uncached", f"{purpose} {indices.start}", len(indices))
                 self.exact[purpose, indices] = self.walk(uncached, seed, indices)
             x = self.walk(policy, seed, indices)
             errors.append((x - self.exact[purpose, indices]).square().mean())

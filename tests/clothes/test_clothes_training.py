@@ -20,6 +20,7 @@ def scale():
         load=lambda part: (NOISE, LABELS),
         judge=lambda: judge.Judge().eval(),
         num_images=20,
+        batch=8,
         num_steps=2,
         guidance=1.5,
         num_nearest=5,
