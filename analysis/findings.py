@@ -13,7 +13,7 @@ from .document import markdown
 from .intervals import POWER, detectable
 from .methods import ALL_PAIRS, FEWER, FORA, HARMONICA, SEARCH_PREDICTION
 from .report import together
-from .spec import FULL_SET, NUM_SEEDS
+from .spec import FULL_SET, NUM_SEEDS, SCALE
 from .tables import TABLES
 
 SETS = sorted({NUM_SEEDS, FULL_SET})  # replicates that are committed, and a full set
@@ -93,7 +93,7 @@ def of_ablations(groups, results):
     for table in ABLATIONS:
         linked = found_in(groups.get(table.name, ()))
         title = table.title.removeprefix("Ablation: ")
-        link = f"[{title}](../results/tables/{table.name}.digits.md)"
+        link = f"[{title}](../results/tables/{table.stem(SCALE)}.md)"
         for question in questions_of(table, linked) if linked else ():
             claim = answer(linked, question, table.title)
             marks = [str(claim.marks.count(mark)) for mark in (WINS, LOSES, OPEN)]

@@ -33,14 +33,14 @@ def tables(groups, results):
 
 
 def _csv(table):
-    return f"{table.name}.{table.scale}.csv"
+    return f"{table.stem(table.scale)}.csv"
 
 
 def _files(table, groups):
     csv = _csv(table)
     links = [f"[{csv}](tables/{csv})", f"[.md](tables/{csv.removesuffix('csv')}md)"]
-    if table.name in NOTEBOOKS:
-        links.append(f"[notebook](../analysis/{NOTEBOOKS[table.name]}.ipynb)")
+    if table.key in NOTEBOOKS:
+        links.append(f"[notebook](../analysis/{NOTEBOOKS[table.key]}.ipynb)")
     drawn = [
         f"[{figure}](figures/{figures.file_name(group, figure)})"
         for group in (groups.get(table.key, ()) if table.title.startswith("Ablation") else ())
@@ -54,7 +54,7 @@ def _files(table, groups):
 
 
 def _behind(table):
-    folders = listed(f"[{name}](../experiments/{name})" for name in table.experiments)
+    folders = listed(f"[{name}](../experiments/{name})" for name in table.behind())
     if table.costs(SCALE):
         return f"the record in training/ of {folders}, one machine"
     return f"{table.committed} rows of {folders}, {count(table.num_seeds, 'replicate')}"

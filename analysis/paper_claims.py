@@ -172,7 +172,7 @@ def _elsewhere():
         right=f"{EFFICIENTDM}, W8A8",
         tables=("quantisation",),
     )
-    learned = "against Learning-to-Cache as published, at the same CUR"
+    learned = "against Learning-to-Cache as published (at CUR 50 % FORA), at the same CUR"
     deepcache = "against DeepCache at the same CUR"
     faster = "against Faster Diffusion, which computes more"
     fewer = "against fewer steps at nearly equal compute"

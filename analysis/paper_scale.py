@@ -57,10 +57,8 @@ def render(root, out, rows, table):
     plain = [_plain(row, columns) for _, cells in groups for row in cells]
     csv = pd.DataFrame(plain, columns=columns).to_csv(index=False, lineterminator="\n")
     contents = {"csv": csv, "md": markdown(blocks + paper_block(table.published))}
-    folder = Path(out) / "tables"
-    paths = [
-        write(folder / f"{table.name}.paper.{kind}", content) for kind, content in contents.items()
-    ]
+    folder, stem = Path(out) / "tables", table.stem("paper")
+    paths = [write(folder / f"{stem}.{kind}", content) for kind, content in contents.items()]
     return paths, text(blocks)
 
 

@@ -41,7 +41,7 @@ def render(definition, records_root, out, rows, scale, *, committed):
 
 
 def csv_path(out, definition, scale):
-    return Path(out) / "tables" / f"{definition.name}.{scale}.csv"
+    return Path(out) / "tables" / f"{definition.stem(scale)}.csv"
 
 
 def document(definition, groups, scale, committed, makings=()):
@@ -93,7 +93,7 @@ def beside(definition, groups, scale, committed):
     return [
         f"In round brackets: the committed value of the same cell in the same {replicates}. "
         f"{table.repeats(groups, committed)} Speedups are those of this machine. The committed "
-        f"table is results/tables/{definition.name}.{scale}.md."
+        f"table is results/tables/{definition.stem(scale)}.md."
     ]
 
 

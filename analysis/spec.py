@@ -65,6 +65,10 @@ class Table:
         """The key of its rows at another scale."""
         return self.name + (f".{scale}" if scale != SCALE else "")
 
+    def stem(self, scale):
+        """The name of its files at a scale, without their ending."""
+        return f"{self.name}.{scale}"
+
     def rows(self, scale, which="core", num_seeds=1):
         """[experiments.Row] of all blocks of the table."""
         return [row for config in self._configs() for row in config.table(scale, which, num_seeds)]
@@ -76,6 +80,14 @@ class Table:
 
     def committed_command(self):
         return self.command(self.committed, self.num_seeds, self.scale)
+
+    def behind(self):
+        """The names of the experiments that its committed rows or costs are of."""
+        return [
+            name
+            for name, config in zip(self.experiments, self._configs())
+            if hasattr(config, "costs") or config.table(self.scale, self.committed)
+        ]
 
     def command(self, which="core", num_seeds=1, scale=SCALE):
         """The make command behind the table, with what differs from the defaults."""

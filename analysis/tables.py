@@ -128,7 +128,7 @@ UVIT = Table(
     questions=ask(
         (HARMONICA, DEEPCACHE, "HarmoniCa over DeepCache at the same CUR"),
         (HARMONICA, FASTER_DIFFUSION, "HarmoniCa over Faster Diffusion, which computes more"),
-        (HARMONICA, RELEASED, "HarmoniCa over Learning-to-Cache as published, at the same CUR"),
+        (HARMONICA, RELEASED, "HarmoniCa over Learning-to-Cache as published, at DeepCache's CUR"),
         (HARMONICA, FEWER, "HarmoniCa over fewer steps at nearly equal compute"),
         *OURS[:2],
     )

@@ -208,13 +208,17 @@ def side_by_side(groups, clothes):
     table; none where nothing is measured there.
     """
     rows = [
-        [question.title, *_two(groups.get(name), question), *_two(table_groups, question)]
+        [
+            f"{CLOTHES[name].title}: {question.title}",
+            *_two(groups.get(name), question),
+            *_two(table_groups, question),
+        ]
         for name, table_groups in (clothes or {}).items()
         for question in CLOTHES[name].questions
     ]
     headings = ["question", "digits", "won, lost, open", "clothes", "won, lost, open"]
     sentence = (
-        "The same questions at two scales, each to the table of the same name. Where replicates are "
+        "The same questions at two scales, each to the table that is named. Where replicates are "
         "too few for a verdict: in how many comparisons of errors the first method is lower."
     )
     beside = [("heading", 2, "Digits and clothes"), ("text", sentence), ("table", headings, rows)]

@@ -78,7 +78,10 @@ class Group:
 
     def __post_init__(self):
         count = len(self.models)
-        right = f"there are {count} base models like {self.models[0].name}; `make base-models` trains more"
+        right = (
+            f"base models like {self.models[0].name}: {count}; `make base-models SCALE={self.scale}` "
+            "trains more for the folder that HARMONICA_MODELS names"
+        )
         shared = self.scale in ("paper", "smoke")  # one model of a kind, for every replicate
         check(self.seeds <= count or shared, "seeds", self.seeds, right)
 

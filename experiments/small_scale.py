@@ -18,7 +18,7 @@ IMAGES = {
 # these gradients.
 TRAINING = {"batch": 16, "lr": 0.1, "adam_eps": 1e-12, "tau": 0.1}
 TRAJECTORIES = {"digits": 100, "clothes": 100, "smoke": 2}
-# Fewer images for the clothes (28 x 28 pixels, guidance): a forward costs fifty times a digit's.
+# Fewer images for the clothes (28 x 28 pixels, guidance): a step takes ten times as long as a digit's.
 CLOTHES_SEARCH = {"images": 32, "check_images": 48}
 SMOKE_SEARCH = {
     "images": 4,
@@ -40,7 +40,7 @@ def base_models(scale, prefix):
     by_seed = {
         int(name.rsplit("-s", 1)[1]): ModelSpec(name=name, sha256=about["sha256"], scale=scale)
         for name, about in manifest().items()
-        if name.rsplit("-s", 1)[0] == prefix
+        if name.rsplit("-s", 1)[0] == prefix and name.rsplit("-s", 1)[-1].isdigit()
     }
     places = " or ".join(map(str, folders()))
     right = (

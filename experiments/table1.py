@@ -14,7 +14,7 @@ FORA_CUR = 50.0
 # The clothes' guidances, the paper's and none, and {T: CUR of the paper's HarmoniCa row}.
 GUIDANCES, CLOTHES_CURS = (1.5, 1.0), {50: 23.68, 20: 37.5, 10: 22.86}
 HALF, MOST = 50, 65  # ints, as in the frontier, so that both name the same artefacts
-CORE = 1.5, 20  # guidance and T, for about an hour's work
+CORE = 1.5, 20  # guidance and T, for about half an hour's work
 FORA_INTERVALS = {HALF: 2, MOST: 3}  # where FORA reuses as much as the others
 
 
@@ -48,7 +48,8 @@ def rows_of(*, scale, models, label, num_steps, cur_percents, num_seeds):
 
 def clothes(rows, num_seeds):
     """Table 1 at the paper's numbers of steps on the clothes. core: T = 20 under guidance at CUR
-    50 %, without the random schedule; all rows have CUR 65 % there too, nearly three times the speed.
+    50 %, without the random schedule. rows="all" adds the other T and guidance 1, the random
+    schedule, the paper's CURs, and at the core's setting CUR 65 %, nearly three times the speed.
     """
     settings = [(guidance, num_steps) for guidance in GUIDANCES for num_steps in CLOTHES_CURS]
     table_rows = []

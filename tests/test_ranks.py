@@ -201,12 +201,15 @@ def search_it(loaded):
         search = Search(walk, [10], settings)
         schedule = search.run()[10]
         weights = [schedule.weights[entry].double() for entry in sorted(schedule.weights)]
-        return schedule.keep, torch.cat(weights), search.held_back(schedule)
+        forwards = search.state.values["forwards"]
+        return schedule.keep, torch.cat(weights), search.held_back(schedule), forwards
 
 
 def test_in_float64_two_ranks_find_the_schedule_that_one_finds(on_two_ranks, tiny_model_float64):
-    keep, weights, error = search_it(tiny_model_float64)
-    for own_keep, own_weights, own_error in on_two_ranks(search_it, tiny_model_float64):
-        assert torch.equal(own_keep, keep)
+    keep, weights, error, forwards = search_it(tiny_model_float64)
+    for own_keep, own_weights, own_error, own_forwards in on_two_ranks(
+        search_it, tiny_model_float64
+    ):
+        assert torch.equal(own_keep, keep) and own_forwards == forwards
         torch.testing.assert_close(own_weights, weights, rtol=1e-3, atol=1e-6)  # float16
         assert own_error == pytest.approx(error, rel=1e-3)

@@ -13,7 +13,7 @@ PAPER_CUR = {20: 23.68, 10: 37.5, 6: 22.86}
 
 def table(scale, rows="core", num_seeds=1):
     """The rows of this block of Table 1. core: CUR 50 % at every T, and the paper's at T = 10; for
-    paper scale see paper_scale.py.
+    the clothes see table1.clothes, for paper scale paper_scale.py.
     """
     if scale == "paper":
         base = paper_scale.dit_xl2_256()

@@ -3,7 +3,8 @@ measure their quality.
 
 They go to results/local-base-models by default, never over the shipped ones. With
 HARMONICA_MODELS=that folder every experiment uses them. To add seeds to the shipped models, give a
-copy of their folder as --out. A killed training is resumed.
+copy of their folder as --out. A killed training is resumed. The clothes' models are measured by the
+shipped judge.
 """
 
 import json
@@ -76,10 +77,6 @@ def _train_all(arguments):
         estimate = f", about {duration(seconds / jobs)} with {count(jobs, 'process')}"
     print(f"{count(len(missing), 'base model')} to train{estimate}; they go to {out}", flush=True)
     with workers(jobs) as pool:
-        if any(kind in SCALES["clothes"] for kind, _ in missing) and not _measured_by(out):
-            print("first what the clothes are measured by: ten minutes on a core", flush=True)
-            accuracy = submit(pool, _make_reference, out, arguments.device).result()
-            print(f"the judge names {accuracy:.2f} % of the held-out images rightly", flush=True)
         futures = [
             submit(pool, _make, kind, seed, steps or STEPS[kind], out, arguments.device)
             for kind, seed in missing
@@ -87,6 +84,7 @@ def _train_all(arguments):
         for future in as_completed(futures):
             name, about = future.result()
             write_json(out / "models.json", {**_known(out), name: about})
+            (out / f"{name}.state.safetensors").unlink(missing_ok=True)
             print(f"{name}: {json.dumps(about['quality'])}", flush=True)
     print(
         f"use them: HARMONICA_MODELS={out} make reproduce-table1 (pixart-digits: reproduce-table2; "
@@ -95,11 +93,16 @@ def _train_all(arguments):
 
 
 def _check(arguments):
-    """BadInput where the folder holds models that were trained for another number of steps, or a
-    model cannot be trained on this device.
+    """BadInput where a kind is of another scale, the folder holds models that were trained for
+    another number of steps, or a model cannot be trained on this device.
     """
+    kinds = SCALES[arguments.scale]
+    for kind in arguments.kinds or ():
+        check(kind in kinds, "kinds", kind, f"the scale {arguments.scale} has {', '.join(kinds)}")
     trained_here = {
-        name: about for name, about in _known(Path(arguments.out)).items() if about["training"]
+        name: about
+        for name, about in _known(Path(arguments.out)).items()
+        if about["training"] and _kind(name) in KINDS
     }
     for name, about in trained_here.items():
         trained, steps = about["training"]["steps"], arguments.steps or STEPS[_kind(name)]
@@ -125,22 +128,6 @@ def _kind(name):
     return name.rsplit("-s", 1)[0]
 
 
-def _measured_by(out):
-    """Whether the files that clothes are measured with (clothes.reference) are in `out`
-    or shipped.
-    """
-    from harmonica.clothes import reference
-    from harmonica.digits.manifest import SHIPPED_CLOTHES
-
-    return reference.is_whole(out) or reference.is_whole(SHIPPED_CLOTHES)
-
-
-def _make_reference(out, device):
-    from harmonica.clothes import reference
-
-    return reference.make(out, device)
-
-
 def _make(kind, seed, steps, out, device):
     from harmonica.clothes import base as clothes
     from harmonica.digits import base, pixart, uvit
@@ -152,7 +139,7 @@ def _make(kind, seed, steps, out, device):
     if kind == "uvit-digits":
         return uvit.make(name, settings, out, device)
     if kind == "dit-clothes":
-        return clothes.make(name, settings, out, device)
+        return base.make(name, clothes.ClothesTraining(**settings), out, clothes.CLOTHES, device)
     return base.make(name, base.BaseTraining(**settings), out, device=device)
 
 

@@ -1,10 +1,8 @@
 """Trains the clothes base models, by the digits' code on Fashion-MNIST."""
 
-from dataclasses import dataclass, replace
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass
 
-from harmonica.clothes import data, judge, reference
+from harmonica.clothes import data, reference
 from harmonica.digits import base
 from harmonica.digits.quality import SmallScale
 
@@ -30,15 +28,3 @@ class ClothesTraining(base.BaseTraining):
     lr: float = 1e-3
     ema: float = 0.9995
     autocast: bool = True
-
-
-def make(name, settings, out, device="cpu"):
-    """Train base model `name` (settings: fields of ClothesTraining) into folder `out` -> name, its
-    manifest entry. Its quality is measured by the judge in `out`, if there is one, else by
-    reference.load_judge's.
-    """
-    scale = CLOTHES
-    judge_path = Path(out) / reference.JUDGE
-    if judge_path.is_file():
-        scale = replace(CLOTHES, judge=partial(judge.load, judge_path))
-    return base.make(name, ClothesTraining(**settings), out, scale, device)

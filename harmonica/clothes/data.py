@@ -14,18 +14,6 @@ import numpy as np
 
 from harmonica.errors import BadInput, check
 
-NAMES = (
-    "T-shirt",
-    "trousers",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
-)
 SIDE = 28
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 PARTS = {"train": ("train", 60_000), "test": ("t10k", 10_000)}
@@ -38,7 +26,12 @@ def load(part):
     prefix, count = PARTS[part]
     images = _read(f"{prefix}-images-idx3-ubyte", (count, SIDE, SIDE))
     labels = _read(f"{prefix}-labels-idx1-ubyte", (count,))
-    return (images[:, None] / np.float32(127.5) - 1).astype(np.float32), labels.astype(np.int64)
+    return from_uint8(images[:, None]), labels.astype(np.int64)
+
+
+def from_uint8(images):
+    """uint8 images -> float32 in [-1, 1]."""
+    return (images / np.float32(127.5) - 1).astype(np.float32)
 
 
 def _read(name, shape):

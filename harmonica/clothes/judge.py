@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from harmonica.clothes import data
+from harmonica.digits.data import NUM_CLASSES
 from harmonica.digits.judge import SPATIAL_CHANNELS, conv, fit, restored
 
 EPOCHS, BATCH = 12, 128
@@ -25,7 +26,7 @@ class Judge(nn.Module):
         self.fine = nn.Sequential(conv(1, 32), conv(32, 32))
         self.middle = nn.Sequential(conv(32, 64), conv(64, 64))
         self.coarse = nn.Sequential(conv(64, 128), conv(128, 64))
-        self.classify = nn.Linear(64, len(data.NAMES))
+        self.classify = nn.Linear(64, NUM_CLASSES)
 
     def forward(self, images):
         h = F.max_pool2d(self.fine(images.float() / 127.5 - 1), 2)  # (B, 32, 14, 14)

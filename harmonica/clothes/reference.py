@@ -1,7 +1,7 @@
-"""The files that runs at clothes scale are measured with. They are made once, from the whole data
-set, and lie beside the base models: the judge; 10 000 training images, for Learning-to-Cache; the
-judge's features of these, for precision and recall; and the judge's statistics of all 60 000, for
-FID and sFID.
+"""The files that runs at clothes scale are measured with. They ship, were made once from the whole
+data set (`make`), and serve every base model, so that all measure alike: the judge; 10 000 training
+images, for Learning-to-Cache; the judge's features of these, for precision and recall; and the
+judge's statistics of all 60 000, for FID and sFID.
 
 The images are Fashion-MNIST's, copyright 2017 Zalando SE, MIT licence (weights/
 LICENSE.fashion-mnist).
@@ -14,44 +14,29 @@ from safetensors.numpy import load_file, save
 from safetensors.torch import save as save_weights
 
 from harmonica.clothes import data, judge
-from harmonica.digits.data import to_uint8
-from harmonica.digits.manifest import SHIPPED_CLOTHES, folders
-from harmonica.errors import check
+from harmonica.digits.data import NUM_CLASSES, to_uint8
+from harmonica.digits.manifest import SHIPPED_CLOTHES
 from harmonica.files import atomic
 
 JUDGE, IMAGES, JUDGED = "judge.safetensors", "images.npz", "judged.safetensors"
+FOLDER = SHIPPED_CLOTHES
 OF_EACH = 1000  # images kept of each class, its first ones; classes take turns in the file
 
 
-def is_whole(folder):
-    return all((folder / name).is_file() for name in (JUDGE, IMAGES, JUDGED))
-
-
-def folder():
-    """The folder of these files: the one that HARMONICA_MODELS names, or the shipped one. BadInput
-    where they have not been made.
-    """
-    places = [place for place in (*folders(), SHIPPED_CLOTHES) if is_whole(place)]
-    right = f"it holds no {JUDGED}; `make base-models SCALE=clothes` makes it"
-    check(places, "clothes", str(folders()[-1]), right)
-    return places[0]
-
-
 def make(place, device="cpu"):
-    """Make these files in the folder `place`, keeping a judge that is there -> the judge's accuracy
-    on the held-out images, in percent.
+    """Make these files in the folder `place`, a Path, as the shipped ones were made: ten minutes on a
+    CPU core -> the judge's accuracy on the held-out images, in percent.
     """
     from harmonica.metrics import features, scores
 
-    if not (place / JUDGE).is_file():
-        with atomic(place / JUDGE) as temporary:
-            temporary.write_bytes(save_weights(judge.train(0, device)))
+    with atomic(place / JUDGE) as temporary:
+        temporary.write_bytes(save_weights(judge.train(0, device)))
     extractor = features.Extractor(judge.load(place / JUDGE)).to(device)
     (images, labels), (held_out, held_out_labels) = data.load("train"), data.load("test")
     of_all, of_held_out = (
         features.extract(to_uint8(part), extractor) for part in (images, held_out)
     )
-    firsts = np.stack([np.flatnonzero(labels == k)[:OF_EACH] for k in range(len(data.NAMES))])
+    firsts = np.stack([np.flatnonzero(labels == k)[:OF_EACH] for k in range(NUM_CLASSES)])
     chosen = firsts.T.reshape(-1)
     judged = {"pool": of_all["pool"][chosen].astype(np.float32)}
     for layer in ("pool", "spatial"):
@@ -66,26 +51,25 @@ def make(place, device="cpu"):
 
 def load_judge():
     """The judge, float32, in eval(), frozen."""
-    return judge.load(folder() / JUDGE)
+    return judge.load(FOLDER / JUDGE)
 
 
 def training_images():
     """-> images (10 000, 1, 28, 28) float32 in [-1, 1], labels (10 000,) int64, classes in turn."""
-    return _images(folder() / IMAGES)
+    return _images(FOLDER / IMAGES)
 
 
 @cache
 def _images(path):
     with np.load(path, allow_pickle=False) as file:
-        images = file["images"].astype(np.float32) / np.float32(127.5) - 1
-        return images, file["labels"].astype(np.int64)
+        return data.from_uint8(file["images"]), file["labels"].astype(np.int64)
 
 
 def features_and_statistics():
     """-> the reference for scores.scores: the judge's features {"pool": (10 000, 64)} of
     training_images(), and {"pool": (mu, sigma), "spatial": (mu, sigma)} of all 60 000.
     """
-    judged = load_file(folder() / JUDGED)
+    judged = load_file(FOLDER / JUDGED)
     statistics = {
         layer: (judged[f"{layer}_mu"], judged[f"{layer}_sigma"]) for layer in ("pool", "spatial")
     }

@@ -52,7 +52,7 @@ class Training:
 
 @dataclass(frozen=True, kw_only=True)
 class BaseTraining(Training):
-    """The architecture and training of a DiT-digits. autocast: bfloat16 products on a CPU."""
+    """The architecture and training of a small DiT. autocast: bfloat16 products, on a CPU alone."""
 
     depth: int = 8
     label_dropout: float = 0.1
@@ -61,7 +61,8 @@ class BaseTraining(Training):
 
 def make(name, config, out, scale=DIGITS, device="cpu"):
     """Train base model `name` (config: a BaseTraining) into folder `out` -> name, its manifest
-    entry.
+    entry. The state file stays, so that a process that is killed while it measures need not train
+    again.
     """
     torch.set_num_threads(1)
     begin = time.perf_counter()
@@ -69,7 +70,6 @@ def make(name, config, out, scale=DIGITS, device="cpu"):
     content = save(train(config, state, SAVE_EVERY[device], scale, device))
     with atomic(Path(out) / f"{name}.safetensors") as temporary:
         temporary.write_bytes(content)
-    state.unlink(missing_ok=True)
     about = describe(content, config, scale, device)
     return name, {**about, "wall_s": round(time.perf_counter() - begin)}
 
@@ -98,7 +98,7 @@ def train(config, state_path, save_every, scale=DIGITS, device="cpu"):
     model = _initialised(config, images.shape[-1]).to(device)
     noise_share = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).neg().add(1).cumprod(0)
     noise_share = noise_share.to(device)
-    if config.autocast:
+    if config.autocast and device == "cpu":
         # torch's fused attention takes eight times as long for a backward pass in bfloat16 on a CPU
         for block in model.transformer_blocks:
             block.attn1.set_processor(AttnProcessor())

@@ -10,21 +10,24 @@ from pathlib import Path
 
 from harmonica.errors import BadInput
 
+MODELS = "models.json"
 SHIPPED = Path(__file__).parent / "weights"
 SHIPPED_CLOTHES = SHIPPED.parents[1] / "clothes" / "weights"
 
 
 def folders():
-    path = os.environ.get("HARMONICA_MODELS")
-    return [Path(path)] if path else [SHIPPED, SHIPPED_CLOTHES]
+    return [Path(_own())] if _own() else [SHIPPED, SHIPPED_CLOTHES]
 
 
 def folder(name):
-    """The folder with the base model of this name; where there is none, the folder it
-    should be in.
+    """The folder with the base model of this name, or that lists it; where there is none, the folder
+    that HARMONICA_MODELS names, or the digits'.
     """
-    holders = [f for f in folders() if (f / name).is_dir() or (f / f"{name}.safetensors").is_file()]
-    return (holders or folders())[0]
+    for place in folders():
+        if (place / name).is_dir() or (place / f"{name}.safetensors").is_file():
+            return place
+    listing = [place for place in folders() if (place / MODELS).is_file() and name in _read(place)]
+    return (listing or folders())[0]
 
 
 def manifest():
@@ -39,15 +42,25 @@ def side(about):
     return about.get("side", 8)
 
 
+def what_brings(path):
+    """What brings a file of base models that is missing or damaged, as words."""
+    return "`make base-models` makes it" if _own() else f"`git checkout {path}` brings it back"
+
+
+def _own():
+    return os.environ.get("HARMONICA_MODELS")
+
+
 def _read(folder):
-    path = folder / "models.json"
+    path, field = folder / MODELS, "HARMONICA_MODELS" if _own() else "base models"
     try:
-        return json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except FileNotFoundError:
-        raise BadInput(
-            f"HARMONICA_MODELS: {path} does not exist; `make base-models` makes it"
-        ) from None
+        raise BadInput(f"{field}: {path} does not exist; {what_brings(path)}") from None
     except json.JSONDecodeError as error:
         raise BadInput(
-            f"HARMONICA_MODELS: {path} is not whole JSON ({error}); `make base-models` makes it"
+            f"{field}: {path} is not whole JSON ({error}); {what_brings(path)}"
         ) from None
+    if not isinstance(content, dict):
+        raise BadInput(f"{field}: {path} is no list of base models; {what_brings(path)}")
+    return content

@@ -11,7 +11,7 @@ from harmonica.backbones.dit_official import from_official
 from harmonica.backbones.uvit import UViT
 from harmonica.backbones.uvit_official import from_official as uvit_from_official
 from harmonica.digits import data, judge
-from harmonica.digits.manifest import folder, manifest
+from harmonica.digits.manifest import folder, manifest, what_brings
 from harmonica.errors import BadInput
 from harmonica.method.denoise import Loaded
 
@@ -27,7 +27,7 @@ def load_base(spec, images_of=data.load, features=judge.seen):
     try:
         content = path.read_bytes()
     except FileNotFoundError:
-        raise BadInput(f"model: {path} does not exist; `make base-models` makes it") from None
+        raise BadInput(f"model: {path} does not exist; {what_brings(path)}") from None
     _check_hash(spec, path, hashlib.sha256(content).hexdigest())
     backbone = _backbone(spec, load(content), manifest()[spec.name])
     images, labels = images_of("train")

@@ -50,7 +50,6 @@ def make(name, settings, out):
     state = Path(out) / f"{name}.state.safetensors"
     folder = Path(out) / name
     save(train(config, state), folder)
-    state.unlink(missing_ok=True)
     return name, {
         "sha256": folder_sha256(folder),
         "training": asdict(config),

@@ -43,7 +43,6 @@ def make(name, settings, out, device="cpu"):
     content = save(train(config, state, device=device))
     with atomic(Path(out) / f"{name}.safetensors") as temporary:
         temporary.write_bytes(content)
-    state.unlink(missing_ok=True)
     return name, {**describe(content, config), "wall_s": round(time.perf_counter() - begin)}
 
 

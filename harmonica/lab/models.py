@@ -1,9 +1,7 @@
 """Loads the model of a ModelSpec, at any scale."""
 
-import torch
-
 from harmonica.clothes import reference
-from harmonica.digits.models import load_base, on_device
+from harmonica.digits.models import load_base
 from harmonica.lab.makings import CompressedSpec
 
 
@@ -18,8 +16,7 @@ def load_model(spec, precision=None, store=None):
         path = store.file_path(CompressedSpec(model=spec))
         return restore(load_model(spec.original, precision), path)
     if spec.scale == "clothes":
-        loaded = load_base(spec, lambda part: reference.training_images(), features=None)
-        return on_device(loaded, "cuda") if torch.cuda.is_available() else loaded
+        return load_base(spec, lambda part: reference.training_images(), features=None)
     if spec.scale != "paper":
         return load_base(spec)
     from harmonica.weights import published_models  # diffusers' pipelines take seconds to import

@@ -1,5 +1,5 @@
 """Turns images into the features of the scores, by one of two extractors: Inception (paper scale)
-or the judge, a small classifier (digits scale).
+or the judge, a small classifier (small scales).
 
 Both give three layers: "pool" (FID, precision, recall), "spatial" (sFID) and "logits" (IS).
 CleanInception adds those of clean-fid.

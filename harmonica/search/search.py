@@ -203,7 +203,7 @@ class Search:
         policy, errors = follow(schedule), []
         for indices in self.batches(self.settings.check_images):
             seed = self.noise(purpose)
-            self.count_once("uncached", f"{purpose} {indices.start}", len(indices))
+            self.count_once("uncached", f"{purpose} {indices.start}", len(indices) * ranks.count())
             if (purpose, indices) not in self.exact:
                 self.exact[purpose, indices] = self.walk(uncached, seed, indices)
             x = self.walk(policy, seed, indices)

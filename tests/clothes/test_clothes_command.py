@@ -1,5 +1,7 @@
 """What `base-models --scale clothes` and the runs say where something is missing."""
 
+import json
+
 import pytest
 
 
@@ -17,7 +19,26 @@ def test_without_base_models_the_command_that_trains_them_is_named(refused, tmp_
     refused(*arguments, words=words, module="experiments")
 
 
-@pytest.mark.parametrize("kinds", [["pixart-digits"], ["dit-clothes", "pixart-digits"]])
+@pytest.mark.parametrize("kinds", [["pixart-digits"], ["dit-digits", "pixart-digits"]])
 def test_text_models_are_trained_on_the_cpu(refused, tmp_path, kinds):
     arguments = ("base-models", "--kinds", *kinds, "--device", "cuda", "--out", tmp_path)
     refused(*arguments, words=("trained on the CPU",))
+
+
+def test_a_kind_of_another_scale_is_refused(refused, tmp_path):
+    arguments = ("base-models", "--scale", "clothes", "--kinds", "dit-digits", "--out", tmp_path)
+    refused(*arguments, words=("kinds", "dit-digits", "dit-clothes"))
+
+
+def test_more_replicates_than_base_models_name_the_command_of_the_scale(refused):
+    arguments = ("run", "dit_xl2_256", "--scale", "clothes", "--seeds", "9", "--dry-run")
+    words = ("seeds: 9", "make base-models SCALE=clothes", "HARMONICA_MODELS")
+    refused(*arguments, words=words, module="experiments")
+
+
+def test_a_model_of_a_kind_that_nobody_trains_here_is_left_alone(refused, tmp_path):
+    """What is refused is the steps of the one that is trained here."""
+    about = {"training": {"steps": 5}}
+    (tmp_path / "models.json").write_text(json.dumps({"my-model": about, "dit-clothes-s0": about}))
+    arguments = ("base-models", "--scale", "clothes", "--out", tmp_path)
+    refused(*arguments, words=("steps", "7500", "dit-clothes-s0 trained with 5"))

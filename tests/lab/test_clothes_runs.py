@@ -14,7 +14,6 @@ from harmonica.backbones.dit_official import to_official
 from harmonica.clothes import data, judge, reference
 from harmonica.clothes.base import ClothesTraining
 from harmonica.digits import base
-from harmonica.errors import BadInput
 from harmonica.lab import evaluation
 from harmonica.lab.make import make
 from harmonica.lab.makings import ModelSpec, RouterSpec
@@ -46,6 +45,7 @@ def made(model, tmp_path, monkeypatch):
     monkeypatch.setattr(data, "load", lambda part: (images, LABELS))
     monkeypatch.setattr(judge, "EPOCHS", 1)
     monkeypatch.setattr(reference, "OF_EACH", 2)
+    monkeypatch.setattr(reference, "FOLDER", tmp_path)
     for kept in (evaluation._extractor, evaluation._of_data):
         kept.cache_clear()
     with warnings.catch_warnings():
@@ -90,9 +90,3 @@ def test_learning_to_cache_trains_on_its_images(model, made, tmp_path):
     )
     router = RouterSpec(model=model, num_steps=2, training=training)
     assert make(router, Store(tmp_path / "results"))["metrics"]["beta"] >= 0
-
-
-def test_where_nobody_has_made_it_the_command_is_named(model, monkeypatch, tmp_path):
-    monkeypatch.setattr(reference, "SHIPPED_CLOTHES", tmp_path / "none")
-    with pytest.raises(BadInput, match="make base-models SCALE=clothes"):
-        reference.training_images()

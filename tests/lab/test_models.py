@@ -50,6 +50,21 @@ def test_a_missing_or_other_file_is_refused(smoke_model, tmp_path, monkeypatch):
     (tmp_path / "models.json").write_text(json.dumps(manifests.SHIPPED.name)[:-1])
     with pytest.raises(BadInput, match="not whole JSON"):
         manifests.manifest()
+    (tmp_path / "models.json").write_text("[]")
+    with pytest.raises(BadInput, match="no list of base models"):
+        manifests.manifest()
+
+
+def test_a_shipped_file_that_is_missing_is_named_in_its_own_folder(monkeypatch, tmp_path):
+    """And git is what brings it back."""
+    for shipped in ("SHIPPED", "SHIPPED_CLOTHES"):
+        folder = tmp_path / shipped
+        folder.mkdir()
+        shutil.copy(getattr(manifests, shipped) / "models.json", folder)
+        monkeypatch.setattr(manifests, shipped, folder)
+    spec = ModelSpec(name="dit-clothes-s0", sha256="0" * 64, scale="clothes")
+    with pytest.raises(BadInput, match="SHIPPED_CLOTHES/dit-clothes-s0.safetensors.*git checkout"):
+        load_model(spec)
 
 
 @pytest.fixture
