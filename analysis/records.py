@@ -145,6 +145,7 @@ def _line(row, records, latency, stored=None):
     values |= {metric: _array([r["cost"][metric] for r in records]) for metric in COSTS}
     if row.stochastic and row.num_steps != row.runs[0].against:
         values["x0_mse"] = None  # another realisation: its distance says nothing of its quality
+    values |= _ages([r["keep"] for r in records])
     curves = [r["metrics"]["x_mse_curve"] for r in records]
     return Line(
         row=row,
@@ -153,6 +154,25 @@ def _line(row, records, latency, stored=None):
         latency=latency and latency["rows"].get(row.runs[0].id),
         stored=stored,
     )
+
+
+def _ages(masks):
+    """How many steps ago reused features were computed: the mean and the most, of each replicate.
+    masks: as records have them, strings of 1 (compute) and 0 (reuse), one for each step.
+    """
+    ages = [_reused(np.array([[*step] for step in keep]) == "1") for keep in masks]
+    if not all(map(len, ages)):
+        return {"feature_age": None, "oldest_feature": None}
+    return {
+        "feature_age": np.array([age.mean() for age in ages]),
+        "oldest_feature": np.array([age.max() for age in ages]),
+    }
+
+
+def _reused(keep):
+    """The age of every reused entry of a mask (T, N), which computes all in its first step."""
+    step = np.arange(len(keep))[:, None]
+    return (step - np.maximum.accumulate(np.where(keep, step, 0)))[~keep]
 
 
 def _check_pairs(rows):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from harmonica.errors import check
 
-from . import cache_share, cost, intervals
+from . import cache_share, cost, intervals, scales
 from .cases import cases, found_in
 from .claims import (
     MARKS,
@@ -21,13 +21,13 @@ from .claims import (
 )
 from .compare import LOSES, OPEN, WINS
 from .document import markdown, write
-from .methods import HARMONICA, SEARCH, SEARCH_PREDICTION, UNCACHED
+from .methods import HARMONICA, SEARCH, SEARCH_PREDICTION
 from .paper_claims import NEEDS_GPUS, paper_claims
 from .paper_numbers import coverage
 from .records import load
 from .report import together
 from .spec import SCALE
-from .tables import CLOTHES, TABLES
+from .tables import TABLES
 
 NOT_YET, UNDECIDED = "not tested yet", "undecided"
 VERDICTS = ("holds", "holds in part", "does not hold", UNDECIDED, NEEDS_GPUS, NOT_YET)
@@ -90,7 +90,8 @@ def page(groups, made, clothes=None):
             *_evidence(claim),
             ("text", f"The paper: {paper_claim.paper}"),
         ]
-    return blocks + other_findings(groups) + side_by_side(groups, clothes) + _measured_by(groups)
+    blocks += other_findings(groups) + scales.side_by_side(groups, clothes or {})
+    return blocks + _measured_by(groups)
 
 
 def _overview(plain, judged, groups):
@@ -201,45 +202,6 @@ def other_findings(groups):
         return []
     sentence = "Not claims of the paper: what was found on the way, each question over all tables."
     return [("heading", 2, "Other findings"), ("text", sentence), together(other_claims)]
-
-
-def side_by_side(groups, clothes):
-    """Blocks: what both scales say to the questions that a table is asked at clothes scale, in one
-    table; none where nothing is measured there.
-    """
-    rows = [
-        [
-            f"{CLOTHES[name].title}: {question.title}",
-            *_two(groups.get(name), question),
-            *_two(table_groups, question),
-        ]
-        for name, table_groups in (clothes or {}).items()
-        for question in CLOTHES[name].questions
-    ]
-    headings = ["question", "digits", "won, lost, open", "clothes", "won, lost, open"]
-    sentence = (
-        "The same questions at two scales, each to the table that is named. Where replicates are "
-        "too few for a verdict: in how many comparisons of errors the first method is lower."
-    )
-    beside = [("heading", 2, "Digits and clothes"), ("text", sentence), ("table", headings, rows)]
-    return beside if rows else []
-
-
-def _two(groups, question):
-    """Verdict and marks, as text, that records.Groups give to a question, or in how many comparisons
-    the first method is lower where replicates are too few; empty where they do not have both.
-    """
-    linked = found_in(groups or ())
-    compared = cases(linked, question.left, question.right)
-    if not compared:
-        return "", ""
-    refused = why_not(groups)
-    if refused:
-        found = [c for case in compared for c in case.comparisons.values()]
-        count = f"lower in {sum(c.ratio < 1 for c in found)} of {len(found)}"
-        return refused, "" if question.right == UNCACHED else count
-    claim = answer(linked, question, "")
-    return f"**{claim.verdict}**", ", ".join(str(claim.marks.count(m)) for m in (WINS, LOSES, OPEN))
 
 
 def _measured_by(groups):

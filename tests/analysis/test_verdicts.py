@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from analysis import cache_share, cost, verdicts
+from analysis import cache_share, cost, scales, verdicts
 from analysis.cases import found_in
 from analysis.compare import LOSES, OPEN, WINS
 from analysis.document import markdown
 from analysis.paper_claims import NEEDS_GPUS, paper_claims
-from analysis.records import load
+from analysis.records import _ages, load
 from analysis.tables import ABLATIONS, CLOTHES, TABLES
 from analysis.verdicts import (
     NOT_YET,
@@ -20,7 +20,6 @@ from analysis.verdicts import (
     judge,
     other_findings,
     page,
-    side_by_side,
 )
 from harmonica.errors import BadInput
 
@@ -212,9 +211,23 @@ def test_every_question_of_an_ablation_meets_in_some_setting(table, measured):
 
 def test_both_scales_answer_the_same_questions_side_by_side(groups):
     own = groups("table1")
-    _, _, (_, headings, rows) = side_by_side(own, own)
-    assert headings == ["question", "digits", "won, lost, open", "clothes", "won, lost, open"]
+    _, _, (_, headings, rows), *_ = scales.side_by_side(own, own)
+    assert headings == list(scales.HEADINGS)
     assert len(rows) == len(CLOTHES["table1"].questions)
-    assert all(row[1:3] == row[3:] for row in rows)
+    assert all(row[1:3] == row[3:5] == row[5:] for row in rows)
     assert any(row[1] == "**holds**" and row[2].endswith(", 0, 0") for row in rows)
-    assert side_by_side(own, {}) == []
+    assert scales.side_by_side(own, {}) == []
+
+
+def test_the_smaller_scale_answers_also_for_the_settings_that_both_have(groups):
+    own = groups("table1")
+    both = {"table1": [group for group in own["table1"] if "T = 20" in group.name]}
+    _, _, (_, _, rows), *_ = scales.side_by_side(own, both)
+    assert all(row[3:5] == row[5:] for row in rows) and any(row[1:3] != row[3:5] for row in rows)
+
+
+def test_the_age_of_a_feature_is_counted_from_the_step_that_computed_it():
+    (name, mean), (_, oldest) = _ages([["11", "01", "00", "10"], ["11", "11", "01", "01"]]).items()
+    assert name == "feature_age" and mean.tolist() == [(1 + 2 + 1 + 2) / 4, 1.5]
+    assert oldest.tolist() == [2, 2]
+    assert _ages([["11", "11"]])["feature_age"] is None
