@@ -26,6 +26,7 @@ FORA_PREDICTION = "FORA + prediction"
 EVOLUTION = "Evolution"
 PRUNING, PTQ, EFFICIENTDM = "Diff-Pruning", "PTQ", "EfficientDM"  # compressed models
 QUANTISED_HARMONICA, QUANTISED_SEARCH = "EfficientDM + HarmoniCa", "EfficientDM + search"
+USUAL = "W8A8"  # form of quantisation
 FASTER_DIFFUSION, DEEPCACHE = "Faster Diffusion", "DeepCache"
 
 
@@ -63,8 +64,8 @@ METHODS = {
         Method(name="FORA, interval 5", color=SKY, marker="s", line=":", plain=True),
         Method(name="FORA + Taylor", color=SKY, marker="<", line="--", plain=True),
         Method(name=FORA_PREDICTION, color=SKY, marker=">", plain=True),
-        Method(name=FASTER_DIFFUSION, color=ORANGE, marker="1", plain=True),
-        Method(name=DEEPCACHE, color=ORANGE, marker="2", line="--", plain=True),
+        Method(name=FASTER_DIFFUSION, color=ORANGE, marker="^", plain=True),
+        Method(name=DEEPCACHE, color=ORANGE, marker="v", line="--", plain=True),
         Method(name="SmoothCache", color=ORANGE, marker="h", plain=True),
         Method(name=RANDOM, color=GREY, marker="x", line=":", plain=True),
         Method(name=EVOLUTION, color=ORANGE, marker="p", line="--"),
@@ -93,18 +94,17 @@ METHODS = {
 
 
 def method(name):
-    """The Method of this name, or that of which it is a variant with an open marker.
-
-    BadInput where neither has a line here.
+    """The Method of this name, or that of which it is a variant: with an open marker, but that of a
+    family's usual form, which is the family itself. BadInput where neither has a line here.
     """
-    family = name.split(", ")[0]
+    family, *form = name.split(", ")
     check(
         name in METHODS or family in METHODS,
         "method",
         name,
         "analysis/methods.py has no line for it; add one, or take one of its names",
     )
-    return METHODS.get(name) or replace(METHODS[family], name=name, open=True)
+    return METHODS.get(name) or replace(METHODS[family], name=name, open=form != [USUAL])
 
 
 def name(row):
