@@ -14,7 +14,7 @@ from .intervals import POWER, detectable
 from .methods import ALL_PAIRS, FEWER, FORA, HARMONICA, SEARCH_PREDICTION
 from .report import together
 from .spec import FULL_SET, NUM_SEEDS, SCALE
-from .tables import TABLES
+from .tables import COMMITTED, TABLES
 
 SETS = sorted({NUM_SEEDS, FULL_SET})  # replicates that are committed, and a full set
 COUNTED = {WINS: "lower", LOSES: "higher", OPEN: "open"}
@@ -56,15 +56,16 @@ def tally(compared, metric):
     return ", ".join(f"{count} {word}" for word, count in counts.items() if count)
 
 
-def of_table(name, groups, results):
+def of_table(key, groups, results):
     """What a table says, as a list: its claims with their verdicts, and how often a plain baseline
     is ahead of HarmoniCa, settled or not.
     """
+    (table,) = [table for table in COMMITTED if table.key == key]
     sentences = [
         f"**{claim.title}: {claim.verdict}.** {claim.whole_sentence}"
-        for claim in claims(groups[name], TABLES[name])
+        for claim in claims(groups[key], table)
     ]
-    linked = found_in(groups[name])
+    linked = found_in(groups[key])
     ahead = [_ahead(linked, p) for p in (FORA, FEWER) if cases(linked, p, HARMONICA)]
     return "\n".join(f"- {sentence}" for sentence in [*sentences, *ahead])
 

@@ -221,7 +221,7 @@ TABLES = {
     for table in (TABLE1, TABLE2, UVIT, FRONTIER, COMPRESSION, QUANTISATION, *ABLATIONS)
 }
 CLOTHES = {
-    "table1": replace(TABLE1, scale="clothes", committed="core", num_seeds=1),
+    "table1": replace(TABLE1, scale="clothes", committed="core"),
     "frontier": replace(FRONTIER, scale="clothes", num_seeds=1),
 }
 COMMITTED = (*TABLES.values(), *CLOTHES.values())

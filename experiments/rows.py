@@ -79,8 +79,8 @@ class Group:
     def __post_init__(self):
         count = len(self.models)
         right = (
-            f"base models like {self.models[0].name}: {count}; `make base-models SCALE={self.scale}` "
-            "trains more for the folder that HARMONICA_MODELS names"
+            f"of base models like {self.models[0].name} there are {count}; `make base-models "
+            f"SCALE={self.scale}` trains more for the folder that HARMONICA_MODELS names"
         )
         shared = self.scale in ("paper", "smoke")  # one model of a kind, for every replicate
         check(self.seeds <= count or shared, "seeds", self.seeds, right)

@@ -27,7 +27,10 @@ WRONG_WORDS = [
     (["run", "dit_xl2_256", "--rows", "some"], "--rows: invalid choice: 'some'"),
     (["run", "dit_xl2_256", "--seeds", "0"], "--seeds: 0 is not possible"),
     (["run", "dit_xl2_256", "--seeds", "101"], "--seeds: 101 is not possible"),
-    (["run", "dit_xl2_256", "--seeds", "7"], "seeds: 7 is not possible; there are 6 base models"),
+    (
+        ["run", "dit_xl2_256", "--seeds", "7"],
+        "seeds: 7 is not possible; of base models like dit-digits-s0 there are 6",
+    ),
     (["run", "dit_xl2_256", "--seeds", "many"], "many"),
     (["run", "dit_xl2_256", "--jobs", "-1"], "--jobs: -1 is not possible"),
     (["run", "dit_xl2_256", "--where", "cloud"], "--where: invalid choice: 'cloud'"),

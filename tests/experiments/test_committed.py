@@ -23,7 +23,7 @@ def rows(config, which):
 def clothes(config, which):
     """The rows at clothes scale, none of an experiment that has no such scale."""
     try:
-        return config.table("clothes", which)
+        return config.table("clothes", which, 3)
     except BadInput:
         return []
 
