@@ -94,8 +94,8 @@ METHODS = {
 
 
 def method(name):
-    """The Method of this name, or that of which it is a variant: with an open marker, but that of a
-    family's usual form, which is the family itself. BadInput where neither has a line here.
+    """The Method of this name. A variant ("family, form") looks like its family with an open marker;
+    the usual form, W8A8, keeps the family's own. BadInput where neither has a line here.
     """
     family, *form = name.split(", ")
     check(

@@ -74,7 +74,7 @@ def ages(groups, clothes):
         if abs(case.left.mean("cur_percent") - case.right.mean("cur_percent")) < NEAR
     ]
     headings = ["setting", "HarmoniCa against FORA, x_0 error"]
-    return "table", [*headings, f"age in steps: {HARMONICA}", SEARCH], rows
+    return "table", [*headings, f"age in steps: {HARMONICA}", f"age in steps: {SEARCH}"], rows
 
 
 def _once(case):

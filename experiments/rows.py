@@ -79,8 +79,9 @@ class Group:
     def __post_init__(self):
         count = len(self.models)
         right = (
-            f"of base models like {self.models[0].name} there are {count}; `make base-models "
-            f"SCALE={self.scale}` trains more for the folder that HARMONICA_MODELS names"
+            f"of base models like {self.models[0].name} there are {count}; in a copy of their folder, "
+            f'results/local-base-models, `make base-models SCALE={self.scale} ARGS="--seeds {count}"` '
+            "trains one more, for HARMONICA_MODELS"
         )
         shared = self.scale in ("paper", "smoke")  # one model of a kind, for every replicate
         check(self.seeds <= count or shared, "seeds", self.seeds, right)

@@ -67,6 +67,8 @@ def _train_all(arguments):
     _check(arguments)
     out = Path(arguments.out)
     steps = arguments.steps
+    for name in _known(out):  # of a process that was killed after it had listed its model
+        _state(out, name).unlink(missing_ok=True)
     missing = [
         (kind, seed) for kind, seed in _wanted(arguments) if f"{kind}-s{seed}" not in _known(out)
     ]
@@ -84,7 +86,7 @@ def _train_all(arguments):
         for future in as_completed(futures):
             name, about = future.result()
             write_json(out / "models.json", {**_known(out), name: about})
-            (out / f"{name}.state.safetensors").unlink(missing_ok=True)
+            _state(out, name).unlink(missing_ok=True)
             print(f"{name}: {json.dumps(about['quality'])}", flush=True)
     print(
         f"use them: HARMONICA_MODELS={out} make reproduce-table1 (pixart-digits: reproduce-table2; "
@@ -141,6 +143,11 @@ def _make(kind, seed, steps, out, device):
     if kind == "dit-clothes":
         return base.make(name, clothes.ClothesTraining(**settings), out, clothes.CLOTHES, device)
     return base.make(name, base.BaseTraining(**settings), out, device=device)
+
+
+def _state(out, name):
+    """The file that the training of a base model is saved in."""
+    return out / f"{name}.state.safetensors"
 
 
 def _known(out):

@@ -61,8 +61,8 @@ class BaseTraining(Training):
 
 def make(name, config, out, scale=DIGITS, device="cpu"):
     """Train base model `name` (config: a BaseTraining) into folder `out` -> name, its manifest
-    entry. The state file stays, so that a process that is killed while it measures need not train
-    again.
+    entry. The state file stays, for a process that is killed while it measures; the caller removes
+    it. wall_s is of this process alone.
     """
     torch.set_num_threads(1)
     begin = time.perf_counter()

@@ -44,7 +44,9 @@ def side(about):
 
 def what_brings(path):
     """What brings a file of base models that is missing or damaged, as words."""
-    return "`make base-models` makes it" if _own() else f"`git checkout {path}` brings it back"
+    if _own():
+        return f'`make base-models ARGS="--out {_own()}"` makes it (clothes: with SCALE=clothes)'
+    return f"`git checkout {path}` brings it back, or install the package again"
 
 
 def _own():

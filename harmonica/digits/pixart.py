@@ -42,7 +42,7 @@ class PixArtTraining(Training):
 
 def make(name, settings, out):
     """Train base model `name` (settings: fields of PixArtTraining) into folder `out`/`name` ->
-    name, its manifest entry.
+    name, its manifest entry. The state file stays, as in base.make.
     """
     torch.set_num_threads(1)
     config = PixArtTraining(**settings)

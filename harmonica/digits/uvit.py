@@ -34,7 +34,7 @@ class UViTTraining(base.Training):
 
 def make(name, settings, out, device="cpu"):
     """Train base model `name` (settings: fields of UViTTraining) into folder `out` -> name, its
-    manifest entry.
+    manifest entry. The state file stays, as in base.make.
     """
     torch.set_num_threads(1)
     config = UViTTraining(**settings)

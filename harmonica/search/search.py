@@ -201,9 +201,9 @@ class Search:
     def error(self, schedule, purpose=CHECK):
         """Mean squared difference of the final latents from the uncached ones."""
         policy, errors = follow(schedule), []
-        for indices in self.batches(self.settings.check_images):
+        for number, indices in enumerate(self.batches(self.settings.check_images)):
             seed = self.noise(purpose)
-            self.count_once("uncached", f"{purpose} {indices.start}", len(indices) * ranks.count())
+            self.count_once("uncached", f"{purpose} {number}", len(indices) * ranks.count())
             if (purpose, indices) not in self.exact:
                 self.exact[purpose, indices] = self.walk(uncached, seed, indices)
             x = self.walk(policy, seed, indices)
