@@ -112,7 +112,7 @@ def _not_ahead(groups):
     won = sum(case.comparisons["rFID"].mark == WINS for case in compared)
     return (
         f"Of what needs no training, ahead of search: {_told(searched)}; of search with prediction: "
-        f"{_told(predicted)}; of HarmoniCa: {_told(trained)}. In rFID search wins over HarmoniCa in "
+        f"{_told(predicted)}; of HarmoniCa: {_told(trained)}. In rFID search beats it in "
         f"{won} of {len(compared)} settings."
     )
 
@@ -129,9 +129,13 @@ def _beaten(linked, name):
 
 
 def _told(where):
-    if not where:
+    """The baselines of `_beaten` with their settings, those with the same settings together."""
+    alike = {}
+    for baseline, beaten in where.items():
+        alike.setdefault(tuple(beaten), []).append(baseline)
+    if not alike:
         return "none"
-    return listed(f"{baseline} ({listed(settings_)})" for baseline, settings_ in where.items())
+    return listed(f"{listed(names)} ({listed(beaten)})" for beaten, names in alike.items())
 
 
 def _class_conditional(groups):
@@ -158,8 +162,10 @@ def base_models(groups, results):
         [
             kind,
             f"{qualities[0]['num_images']}",
-            listed(f"{quality['FID']:.2f}" for quality in qualities),
-            listed(f"{quality['agreement']:.1f}" for quality in qualities),
+            listed(f"{quality['FID']:.2f}" if quality else "not yet" for quality in qualities),
+            listed(
+                f"{quality['agreement']:.1f}" if quality else "not yet" for quality in qualities
+            ),
             f"{qualities[0]['FID_held_out']:.2f}",
         ]
         for kind, qualities in kinds.items()
