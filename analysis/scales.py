@@ -38,11 +38,11 @@ def side_by_side(groups, clothes):
     rows = []
     for name, there in clothes.items():
         own, linked = groups.get(name, ()), found_in(there)
-        places = {_place(setting) for setting, _ in linked}
-        shared = [pair for pair in found_in(own) if _place(pair[0]) in places]
+        everywhere, places = found_in(own), {_place(setting) for setting, _ in linked}
+        shared = [pair for pair in everywhere if _place(pair[0]) in places]
         for question in CLOTHES[name].questions:
             cells = [
-                *_two(found_in(own), own, question),
+                *_two(everywhere, own, question),
                 *_two(shared, own, question),
                 *_two(linked, there, question),
             ]

@@ -18,7 +18,7 @@ IMAGES = {
 # these gradients.
 TRAINING = {"batch": 16, "lr": 0.1, "adam_eps": 1e-12, "tau": 0.1}
 TRAJECTORIES = {"digits": 100, "clothes": 100, "smoke": 2}
-# Fewer images for the clothes (28 x 28 pixels, guidance): a step takes ten times as long as a digit's.
+# Fewer images for the clothes (28 x 28 pixels, guidance): a step takes ten times a digit's.
 CLOTHES_SEARCH = {"images": 32, "check_images": 48}
 SMOKE_SEARCH = {
     "images": 4,

@@ -59,6 +59,7 @@ def add(commands):
 
 def _train_all(arguments):
     """Train the models that are missing in arguments.out; its models.json is updated after each."""
+    from harmonica.digits.manifest import state_path
     from harmonica.files import write_json
     from harmonica.lab.provenance import num_cores
     from harmonica.lab.words import count, duration
@@ -68,7 +69,7 @@ def _train_all(arguments):
     out = Path(arguments.out)
     steps = arguments.steps
     for name in _known(out):  # of a process that was killed after it had listed its model
-        _state(out, name).unlink(missing_ok=True)
+        state_path(out, name).unlink(missing_ok=True)
     missing = [
         (kind, seed) for kind, seed in _wanted(arguments) if f"{kind}-s{seed}" not in _known(out)
     ]
@@ -86,7 +87,7 @@ def _train_all(arguments):
         for future in as_completed(futures):
             name, about = future.result()
             write_json(out / "models.json", {**_known(out), name: about})
-            _state(out, name).unlink(missing_ok=True)
+            state_path(out, name).unlink(missing_ok=True)
             print(f"{name}: {json.dumps(about['quality'])}", flush=True)
     print(
         f"use them: HARMONICA_MODELS={out} make reproduce-table1 (pixart-digits: reproduce-table2; "
@@ -143,11 +144,6 @@ def _make(kind, seed, steps, out, device):
     if kind == "dit-clothes":
         return base.make(name, clothes.ClothesTraining(**settings), out, clothes.CLOTHES, device)
     return base.make(name, base.BaseTraining(**settings), out, device=device)
-
-
-def _state(out, name):
-    """The file that the training of a base model is saved in."""
-    return out / f"{name}.state.safetensors"
 
 
 def _known(out):

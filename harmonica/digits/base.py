@@ -22,6 +22,7 @@ from tqdm import trange
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build, from_official, to_official
 from harmonica.digits import data
+from harmonica.digits.manifest import state_path
 from harmonica.digits.models import classes, on_device
 from harmonica.digits.quality import DIGITS, quality, sampled
 from harmonica.errors import check
@@ -66,7 +67,7 @@ def make(name, config, out, scale=DIGITS, device="cpu"):
     """
     torch.set_num_threads(1)
     begin = time.perf_counter()
-    state = Path(out) / f"{name}.state.safetensors"
+    state = state_path(out, name)
     content = save(train(config, state, SAVE_EVERY[device], scale, device))
     with atomic(Path(out) / f"{name}.safetensors") as temporary:
         temporary.write_bytes(content)

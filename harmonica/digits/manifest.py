@@ -42,6 +42,11 @@ def side(about):
     return about.get("side", 8)
 
 
+def state_path(folder, name):
+    """The file that the training of a base model is saved in, beside the models."""
+    return Path(folder) / f"{name}.state.safetensors"
+
+
 def what_brings(path):
     """What brings a file of base models that is missing or damaged, as words."""
     if _own():

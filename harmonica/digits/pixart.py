@@ -20,7 +20,7 @@ from diffusers import PixArtTransformer2DModel
 from torch import nn
 from transformers import T5Config, T5EncoderModel
 
-from harmonica.digits import data
+from harmonica.digits import data, manifest
 from harmonica.digits.base import Training, fit
 from harmonica.digits.models import with_captions
 from harmonica.digits.pixart_folder import folder_sha256, load, save, tokenize
@@ -47,7 +47,7 @@ def make(name, settings, out):
     torch.set_num_threads(1)
     config = PixArtTraining(**settings)
     begin = time.perf_counter()
-    state = Path(out) / f"{name}.state.safetensors"
+    state = manifest.state_path(out, name)
     folder = Path(out) / name
     save(train(config, state), folder)
     return name, {

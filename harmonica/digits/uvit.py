@@ -15,7 +15,7 @@ from torch import nn
 
 from harmonica.backbones.uvit import UViT
 from harmonica.backbones.uvit_official import Shape, UViTModel, from_official
-from harmonica.digits import base, data
+from harmonica.digits import base, data, manifest
 from harmonica.digits.models import classes
 from harmonica.digits.quality import quality, sampled
 from harmonica.files import atomic
@@ -39,7 +39,7 @@ def make(name, settings, out, device="cpu"):
     torch.set_num_threads(1)
     config = UViTTraining(**settings)
     begin = time.perf_counter()
-    state = Path(out) / f"{name}.state.safetensors"
+    state = manifest.state_path(out, name)
     content = save(train(config, state, device=device))
     with atomic(Path(out) / f"{name}.safetensors") as temporary:
         temporary.write_bytes(content)

@@ -9,8 +9,9 @@ from harmonica.files import load_state, save_state
 
 
 class State:
-    """values: numbers, dicts and lists, saved as JSON. masks: {name: bool (T, N)}. samples: {name: [(r, Q)
-    of the last linearisations]}. what: identifies the search; the file of another one is refused.
+    """values: numbers, dicts and lists, saved as JSON. masks: {name: bool (T, N)}. samples: {name:
+    [(r, Q) of the last linearisations]}. what: identifies the search; the file of another one is
+    refused.
     """
 
     def __init__(self, what):
