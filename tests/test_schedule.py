@@ -133,12 +133,6 @@ def test_the_card_says_predicted_only_of_what_is_predicted():
         assert words in card(made)
 
 
-def test_what_is_neither_folder_nor_repository_is_refused(monkeypatch):
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(BadInput, match="schedule: nobody/nothing is no folder here"):
-        Schedule.from_pretrained("nobody/nothing")
-
-
 def test_a_router_gives_its_mask_as_a_schedule():
     router = Router(
         logits=torch.randn(4, 3), timesteps=(3, 2, 1, 0), about={"model": "m", "sampler": "ddim"}

@@ -6,6 +6,7 @@ Every import counts: within functions, and by import_module or __import__ with a
 
 import ast
 import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -109,3 +110,30 @@ def test_the_first_floor_is_small():
     entries = {Path(*path.parts[:2]) for path in MODULES.values() if path.parts[0] == "harmonica"}
     files = [entry for entry in entries if entry.suffix == ".py"]
     assert len(files) <= 5 and len(entries) - len(files) <= 15
+
+
+ANALYSIS = ", ".join(name for name in MODULES if name.startswith("analysis."))
+HEAVY = {"torch", "diffusers", "scipy", "sklearn"}
+WITHOUT = {  # (code, modules that it must not import): what is asked often, or first, answers soon
+    "help": (
+        "import harmonica.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass",
+        {"numpy", *HEAVY},
+    ),
+    "lab": (
+        "import harmonica.lab.specs, harmonica.lab.ids, harmonica.lab.store, harmonica.lab.needed",
+        HEAVY,
+    ),
+    "tables": (
+        "from experiments.dit_xl2_256 import config\nassert config.table('digits', 'all', 3)\n"
+        "from experiments.dit_xl2_512 import config\nassert config.table('digits', 'all', 3)",
+        HEAVY,
+    ),
+    "analysis": (f"import {ANALYSIS}, harmonica.plot", {"torch"}),
+}
+
+
+@pytest.mark.parametrize("code, absent", WITHOUT.values(), ids=WITHOUT)
+def test_what_must_be_quick_imports_nothing_heavy(code, absent):
+    code = f"import sys\n{code}\nheavy = {absent} & set(sys.modules)\nassert not heavy, heavy"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -3,10 +3,7 @@ figures of stable bytes.
 """
 
 import csv
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -311,24 +308,6 @@ def test_mistakes_are_met_with_one_sentence(tmp_path, arguments, words, monkeypa
     assert main(arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and words in line
-
-
-def test_nothing_here_imports_torch(measured, tmp_path):
-    root, _ = measured()
-    modules = [
-        f"analysis.{path.stem}"
-        for path in sorted((ROOT / "analysis").glob("*.py"))
-        if path.stem != "__init__"
-    ]
-    modules += [
-        f"analysis.figures.{path.stem}"
-        for path in sorted((ROOT / "analysis" / "figures").glob("*.py"))
-    ]
-    code = f"import sys, {', '.join(modules)}, harmonica.plot; sys.exit('torch' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path
-    )
-    assert done.returncode == 0
 
 
 def test_the_index_names_every_table_and_every_kind_of_figure():

@@ -164,9 +164,13 @@ def test_a_first_step_that_reuses_is_refused(tmp_path):
 ODD = {
     "a list": "[1]",
     "nothing": "null",
+    "text": '"text"',
+    "a number": "7",
     "deep": "[" * 100_000,
     "no timesteps": "{}",
     "timesteps of text": '{"timesteps": "abc"}',
+    "timesteps a number": '{"timesteps": 5}',
+    "too few timesteps": '{"timesteps": [1]}',
     "kinds of numbers": '{"timesteps": null, "kinds": [1, 2]}',
     "kinds twice": '{"timesteps": null, "kinds": ["a", "a"]}',
     "no JSON": "{",
