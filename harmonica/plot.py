@@ -14,7 +14,6 @@ from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
 from PIL import Image
 
-from harmonica.errors import check
 from harmonica.files import atomic
 
 STYLE = {
@@ -78,8 +77,6 @@ def heat_map(router, path, cur=None):
     Where a CUR is given, or the router was trained for one, the entries of lowest score are reused
     until that share is reached; otherwise all entries with a score of at most tau.
     """
-    ending = str(path).rpartition(".")[2]
-    check(ending in ("png", "pdf"), "plot", str(path), "its name must end in .png or .pdf")
     scores = np.asarray(router.scores)
     kinds = kinds_of(router)
     trained_for = router.about.get("training", {}).get("cur_percent")

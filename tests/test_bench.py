@@ -69,7 +69,7 @@ def test_the_predicted_step_predicts_and_the_reused_one_reuses():
     case = Setting("smoke-s0", 2, ["eager"]).digits
     x, ctx = case.noise(2), case.backbone.prepare(case.cond(2))
     t = torch.full((2,), 500)
-    weights = prediction.some_weights(case.backbone, x, t, ctx)
+    weights = prediction.some_weights(case.backbone)
     keep = torch.tensor(prediction.STEPS)[:, None].repeat(1, case.backbone.num_blocks)
     reused, predicted = (compile_mask(case.backbone, keep, weights=own) for own in (None, weights))
     outs = [prediction.step_of(plan, 2, x, t, ctx)() for plan in (reused, predicted)]

@@ -7,6 +7,7 @@ import io
 import sys
 import tempfile
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,9 +19,7 @@ from harmonica.bench import cases, timing
 from harmonica.errors import BadInput, check
 from harmonica.fast.plan import compile_mask, follow
 from harmonica.method import masks
-from harmonica.method.denoise import Denoiser
-from harmonica.method.router import CLAMP, Router
-from harmonica.samplers import DDIM
+from harmonica.method.router import from_keep
 from harmonica.weights import published_routers
 
 BATCHES, TAU = (1, 16), 0.1
@@ -52,11 +51,12 @@ def of(path):
 
 def rows(setting, models, diffusion):
     for case in [setting.digits, cases.dit_s2()] if not setting.cuda else [cases.dit_xl2()]:
+        case = replace(case, backbone=DiT(case.backbone.model))  # in the official numerics
         case_keep = masks.fora(case.num_steps, case.backbone.num_blocks)
         for batch in BATCHES:
             theirs, images = _theirs(case, batch, case_keep, models, diffusion)
             for backend in [b for b in setting.backends if b != "compile"]:
-                denoiser, x = _ours(case, batch), case.noise(batch)
+                denoiser, x = case.denoiser(batch), case.noise(batch)
                 forward = follow(denoiser, compile_mask(denoiser.backbone, case_keep, backend))
 
                 def sample():
@@ -81,17 +81,6 @@ def rows(setting, models, diffusion):
                 )
 
 
-def _ours(case, batch):
-    sampler = DDIM("official")
-    return Denoiser(
-        DiT(case.backbone.model, "official"),
-        sampler,
-        sampler.timesteps(case.num_steps),
-        case.cond(batch),
-        scale=case.guidance,
-    )
-
-
 def _theirs(case, batch, keep, models, diffusion):
     """-> a function that samples one batch with the released code, and its images."""
     ours = case.backbone
@@ -112,12 +101,7 @@ def _theirs(case, batch, keep, models, diffusion):
     walk = diffusion.create_diffusion(str(case.num_steps), learn_sigma=learned_sigma)
     with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
         path = Path(folder) / "router.pt"
-        published_routers.write(
-            path,
-            Router(
-                logits=torch.where(keep, CLAMP, -CLAMP).float(), tau=TAU, timesteps=None, about={}
-            ),
-        )
+        published_routers.write(path, from_keep(keep, tau=TAU))
         model.load_ranking(str(path), case.num_steps, walk.timestep_map, TAU)
     x, labels = case.noise(batch), case.cond(batch)
     options = {}

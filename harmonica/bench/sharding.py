@@ -2,8 +2,8 @@
 single process (reference). The model is the digits model, with FORA at interval 2.
 """
 
-import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from statistics import median
 
@@ -11,6 +11,7 @@ import torch
 
 from harmonica.bench.setting import Setting
 from harmonica.fast.plan import compile_mask
+from harmonica.lab.latency import interleaved
 from harmonica.lab.provenance import num_cores
 
 BLOCKS, BATCH, REPEATS = 8, 50, 3
@@ -24,13 +25,10 @@ def rows(setting):
         for count in ways
     }
     try:
-        seconds = {count: [] for count in ways}
-        for repeat in range(1 + REPEATS):
-            for count, pool in pools.items():
-                begin = time.perf_counter()
-                list(pool.map(_block, range(BLOCKS)))
-                if repeat:  # the first one starts the processes
-                    seconds[count].append(time.perf_counter() - begin)
+        # the warm-up starts the processes
+        seconds = interleaved(
+            {count: partial(_sample, pool) for count, pool in pools.items()}, REPEATS
+        )
         for count in ways:
             yield (
                 {
@@ -45,6 +43,10 @@ def rows(setting):
     finally:
         for pool in pools.values():
             pool.shutdown()
+
+
+def _sample(pool):
+    list(pool.map(_block, range(BLOCKS)))
 
 
 def _ready(model):

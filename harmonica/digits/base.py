@@ -30,6 +30,7 @@ from harmonica.fast.training import backward, captured
 from harmonica.files import atomic, load_state, save_state
 from harmonica.method.denoise import Loaded, run_all
 from harmonica.method.precision import float32_products
+from harmonica.samplers.ddim import TRAIN_STEPS, alphas_cumprod
 
 MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 SAVE_EVERY = {"cpu": 250, "cuda": 2500}  # steps
@@ -97,8 +98,7 @@ def train(config, state_path, save_every, scale=DIGITS, device="cpu"):
     torch.manual_seed(config.seed)
     images, labels = (torch.from_numpy(a) for a in scale.load("train"))
     model = _initialised(config, images.shape[-1]).to(device)
-    noise_share = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).neg().add(1).cumprod(0)
-    noise_share = noise_share.to(device)
+    alphas = torch.from_numpy(alphas_cumprod()).to(device)
     if config.autocast and device == "cpu":
         # torch's fused attention takes eight times as long for a backward pass in bfloat16 on a CPU
         for block in model.transformer_blocks:
@@ -107,7 +107,7 @@ def train(config, state_path, save_every, scale=DIGITS, device="cpu"):
     fit(
         model,
         lambda step: draw(images, labels, backbone.null_label, config, step),
-        lambda *batch: _loss(backbone, noise_share, config, *batch),
+        lambda *batch: _loss(backbone, alphas, config, *batch),
         config,
         state_path,
         save_every,
@@ -196,14 +196,14 @@ def draw(images, labels, null_label, config, step):
     """-> x0 (B, 1, side, side), t (B,), eps like x0, labels (B,), some of them the null label."""
     rng = np.random.default_rng([config.seed, step])
     pick = torch.from_numpy(rng.integers(len(images), size=config.batch))
-    t = torch.from_numpy(rng.integers(1000, size=config.batch))
+    t = torch.from_numpy(rng.integers(TRAIN_STEPS, size=config.batch))
     eps = torch.from_numpy(rng.standard_normal((config.batch, *images.shape[1:]), dtype=np.float32))
     dropped = torch.from_numpy(rng.random(config.batch) < config.label_dropout)
     return images[pick], t, eps, torch.where(dropped, null_label, labels[pick])
 
 
-def _loss(backbone, alphas_cumprod, config, x0, t, eps, y):
-    a = alphas_cumprod[t].float().view(-1, 1, 1, 1)
+def _loss(backbone, alphas, config, x0, t, eps, y):
+    a = alphas[t].float().view(-1, 1, 1, 1)
     with torch.autocast("cpu", torch.bfloat16, enabled=config.autocast):
         out = run_all(backbone, a.sqrt() * x0 + (1 - a).sqrt() * eps, t, backbone.prepare(y))
     return F.mse_loss(out.float(), eps)

@@ -4,11 +4,11 @@ The package ships a folder for each scale. If HARMONICA_MODELS names a folder, m
 base-models`, that is used in their place.
 """
 
-import json
 import os
 from pathlib import Path
 
 from harmonica.errors import BadInput
+from harmonica.files import read_json
 
 MODELS = "models.json"
 SHIPPED = Path(__file__).parent / "weights"
@@ -61,13 +61,9 @@ def _own():
 def _read(folder):
     path, field = folder / MODELS, "HARMONICA_MODELS" if _own() else "base models"
     try:
-        content = json.loads(path.read_text())
+        content = read_json(path, field, what_brings(path))
     except FileNotFoundError:
         raise BadInput(f"{field}: {path} does not exist; {what_brings(path)}") from None
-    except json.JSONDecodeError as error:
-        raise BadInput(
-            f"{field}: {path} is not whole JSON ({error}); {what_brings(path)}"
-        ) from None
     if not isinstance(content, dict):
         raise BadInput(f"{field}: {path} is no list of base models; {what_brings(path)}")
     return content

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from harmonica.errors import check
-from harmonica.method import ranks
+from harmonica.method import masks, ranks
 from harmonica.method.schedule import Schedule
 from harmonica.search.predict import fit
 from harmonica.search.probe import probe
@@ -213,13 +213,12 @@ class Search:
 
     def fora(self, target):
         """FORA's mask at the interval whose saving is closest to target."""
-        masks = []
+        possible = []
         for interval in range(2, min(self.settings.window + 1, self.T) + 1):
-            keep = np.zeros((self.T, self.N), bool)
-            keep[::interval] = True
+            keep = masks.fora(self.T, self.N, interval).numpy()
             keep[self.fixed] = True
-            masks.append(keep)
-        return min(masks, key=lambda keep: abs(self.saved(keep) - target))
+            possible.append(keep)
+        return min(possible, key=lambda keep: abs(self.saved(keep) - target))
 
     def saved(self, keep):
         return int((~keep * self.costs).sum())

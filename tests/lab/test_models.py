@@ -48,7 +48,7 @@ def test_a_missing_or_other_file_is_refused(smoke_model, tmp_path, monkeypatch):
     with pytest.raises(BadInput, match="has sha256 .* restore the file"):
         load_model(smoke_model)
     (tmp_path / "models.json").write_text(json.dumps(manifests.SHIPPED.name)[:-1])
-    with pytest.raises(BadInput, match="not whole JSON"):
+    with pytest.raises(BadInput, match="not a whole JSON file"):
         manifests.manifest()
     (tmp_path / "models.json").write_text("[]")
     with pytest.raises(BadInput, match="no list of base models"):
