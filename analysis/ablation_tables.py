@@ -14,7 +14,7 @@ from .methods import (
     HARD,
     HARMONICA,
     RELEASED,
-    SDT,
+    SDT_MSE,
     SEARCH,
     SEARCH_PREDICTION,
 )
@@ -42,8 +42,8 @@ ABLATIONS = (
     _ablation(
         "ablation_sdt_vs_standard",
         "SDT against standard training",
-        (SDT, PUBLISHED, "SDT with MSE over Learning-to-Cache as released"),
-        (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
+        (SDT_MSE, PUBLISHED, "SDT with MSE over Learning-to-Cache as released"),
+        (SDT_MSE, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
         about="Standard training draws x_t from real images and lets the cache live for one "
         "step; SDT walks the whole trajectory from noise. Both minimise MSE here. All pairs: "
         "Learning-to-Cache's loss over all neighbouring steps; as released it reuses in every "
@@ -52,7 +52,7 @@ ABLATIONS = (
     _ablation(
         "ablation_iepo_vs_mse",
         "IEPO against MSE",
-        (HARMONICA, SDT, "IEPO over MSE, both with SDT"),
+        (HARMONICA, SDT_MSE, "IEPO over MSE, both with SDT"),
         (
             HARMONICA,
             CUMULATIVE,
@@ -61,7 +61,7 @@ ABLATIONS = (
         (HARD, BOTH, "lambda by leave-one-out over cumulative, hard scores"),
         (HARMONICA, HARD, "lambda with soft scores over hard, leave-one-out"),
         (CUMULATIVE, BOTH, "lambda with soft scores over hard, cumulative"),
-        (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
+        (SDT_MSE, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
         about="Whether a router reuses the last step's row decides much by itself: reusing it "
         "costs a large error of the model's output and hardly any of the image. So all methods "
         "stand a second time with that row forced to reuse, at the same CUR.",
@@ -134,8 +134,8 @@ ABLATIONS = (
             "HarmoniCa over Learning-to-Cache as published, which at CUR 50 % is FORA",
         ),
         (HARMONICA, ALL_PAIRS, "HarmoniCa over Learning-to-Cache's all-pairs form"),
-        (HARMONICA, SDT, "HarmoniCa over SDT with MSE"),
-        (SDT, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
+        (HARMONICA, SDT_MSE, "HarmoniCa over SDT with MSE"),
+        (SDT_MSE, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
         (HARMONICA, "FORA, interval 3", "HarmoniCa over FORA at interval 3"),
         (HARMONICA, FEWER, "HarmoniCa over fewer steps at nearly equal compute"),
         published="figure_speedup_vs_quality_T10",
@@ -246,7 +246,7 @@ ABLATIONS = (
         "ablation_objective",
         "what a router is trained for",
         (HARMONICA, DIRECT, "IEPO's proxy over the final image itself"),
-        (DIRECT, SDT, "The final image itself over MSE of the model's output"),
+        (DIRECT, SDT_MSE, "The final image itself over MSE of the model's output"),
         about="x_0 itself: one walk with soft scores, the squared difference of its image to the "
         "uncached one, and one backward pass through all of it. As many updates of each row, of "
         "as many images, as SDT's.",

@@ -8,19 +8,23 @@ an error, so a name that changes in an experiment cannot drop out of figures and
 import re
 from dataclasses import dataclass, replace
 
+from experiments.ablation import (
+    ALL_PAIRS,
+    BOTH,
+    CUMULATIVE,
+    DIRECT,
+    HARD,
+    HARMONICA,
+    RELEASED,
+    SDT_MSE,
+)
 from harmonica.errors import check
 
 FEWER = "fewer steps"  # the uncached model with fewer steps
 UNCACHED = "uncached"
 RANDOM, FORA = "random", "FORA"
 LEARNING_TO_CACHE = "Learning-to-Cache"
-RELEASED = "Learning-to-Cache, released"  # as published: it reuses at every second step alone
-ALL_PAIRS = "Learning-to-Cache, all pairs"  # this repository's form: it may reuse at every step
 AS_AUTHORS = "Learning-to-Cache, labels dropped and steps drawn"
-SDT, HARMONICA, DIRECT = "SDT + MSE", "HarmoniCa", "x_0 itself"
-CUMULATIVE = "SDT + IEPO, cumulative"
-HARD = "SDT + IEPO, hard scores"
-BOTH = "SDT + IEPO, cumulative, hard scores"
 SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
 FORA_PREDICTION = "FORA + prediction"
 EVOLUTION = "Evolution"
@@ -75,7 +79,7 @@ METHODS = {
         Method(name=f"{LEARNING_TO_CACHE}, labels dropped", color=BLUE, marker="<", line=":"),
         Method(name=f"{LEARNING_TO_CACHE}, steps drawn", color=BLUE, marker=">", line="-."),
         Method(name=AS_AUTHORS, color=BLUE, marker="d"),
-        Method(name=SDT, color=GREEN, marker="P", line="-."),
+        Method(name=SDT_MSE, color=GREEN, marker="P", line="-."),
         Method(name=DIRECT, color=GREEN, marker="H", line="--"),
         Method(name=HARMONICA, color=RED, marker="D"),
         Method(name="HarmoniCa + prediction", color=RED, marker="d", line="--"),

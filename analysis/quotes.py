@@ -210,7 +210,7 @@ def at_equal_error(groups, results):
 
 TRAINED_BY = {
     "standard training (Learning-to-Cache over all pairs of steps)": ALL_PAIRS,
-    "SDT + MSE": methods.SDT,
+    "SDT + MSE": methods.SDT_MSE,
     "SDT + IEPO = HarmoniCa": HARMONICA,
     "the same with the released code's cumulative lambda": methods.CUMULATIVE,
     "the same with hard scores behind lambda": methods.HARD,

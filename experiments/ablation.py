@@ -7,30 +7,25 @@ from harmonica.method.settings import RouterTraining
 from . import paper_scale, small_scale
 from .rows import Group
 
-RELEASED = "Learning-to-Cache, released"
-ALL_PAIRS = "Learning-to-Cache, all pairs"
+RELEASED = "Learning-to-Cache, released"  # as published: it reuses at every second step alone
+ALL_PAIRS = "Learning-to-Cache, all pairs"  # this repository's form: it may reuse at every step
 SDT_MSE = "SDT + MSE"
 DIRECT = "x_0 itself"  # trained through the whole walk
 HARMONICA = "HarmoniCa"  # SDT + IEPO: leave-one-out, soft scores
+CUMULATIVE = "SDT + IEPO, cumulative"
+HARD = "SDT + IEPO, hard scores"
+BOTH = "SDT + IEPO, cumulative, hard scores"
+IEPO_VARIANTS = (HARMONICA, CUMULATIVE, HARD, BOTH)
 METHODS = {
     RELEASED: {"walk": "ltc", "ltc_form": "released", "objective": "mse"},
     ALL_PAIRS: {"walk": "ltc", "ltc_form": "all-pairs", "objective": "mse"},
     SDT_MSE: {"walk": "sdt", "objective": "mse"},
-    HARMONICA: {"walk": "sdt", "objective": "leave-one-out", "lambda_scores": "soft"},
-    "SDT + IEPO, cumulative": {"walk": "sdt", "objective": "cumulative", "lambda_scores": "soft"},
-    "SDT + IEPO, hard scores": {
-        "walk": "sdt",
-        "objective": "leave-one-out",
-        "lambda_scores": "hard",
-    },
-    "SDT + IEPO, cumulative, hard scores": {
-        "walk": "sdt",
-        "objective": "cumulative",
-        "lambda_scores": "hard",
-    },
+    DIRECT: {"walk": "direct", "objective": "mse"},
+    HARMONICA: small_scale.HARMONICA,
+    CUMULATIVE: {**small_scale.HARMONICA, "objective": "cumulative"},
+    HARD: {**small_scale.HARMONICA, "lambda_scores": "hard"},
+    BOTH: {"walk": "sdt", "objective": "cumulative", "lambda_scores": "hard"},
 }
-IEPO_VARIANTS = tuple(METHODS)[3:]
-METHODS[DIRECT] = {"walk": "direct", "objective": "mse"}
 STEPS = {"smoke": 4, "digits": 10, "paper": 10}
 
 
@@ -39,26 +34,22 @@ def group_of(name, scale, seeds, sampler="ddim", guidance=1.0):
     model. guidance: of small scales; at paper scale it is the paper's.
     """
     small_scale.check_scale(scale, *STEPS)
-    shared = {"title": name, "seeds": seeds, "sampler": sampler, "num_steps": STEPS[scale]}
     if scale == "paper":
-        base = paper_scale.dit_xl2_256()
-        return Group(
-            label=base.label,
-            models=(base.model,),
-            guidance=paper_scale.GUIDANCE,
-            images=paper_scale.Budget().images(base),
-            **shared,
-        )
+        base, budget = paper_scale.dit_xl2_256(), paper_scale.Budget()
+        return budget.group(base, STEPS[scale], seeds, title=name, sampler=sampler)
     label, models = {
         "digits": ("DiT-digits 16 tokens", "dit-digits"),
         "smoke": ("smoke", "smoke"),
     }[scale]
     return Group(
-        label=label,
+        title=name,
+        label=label,  # without the guidance: the name of the group says it
         models=small_scale.base_models(scale, models),
+        seeds=seeds,
+        sampler=sampler,
+        num_steps=STEPS[scale],
         guidance=guidance,
         images=small_scale.IMAGES[scale],
-        **shared,
     )
 
 

@@ -40,8 +40,21 @@ class Budget:
     checkpoint: bool = False  # of activations: without it, batch 64 at 512 px takes over 80 GB
     search: Settings | None = Settings(batch=4)
 
-    def images(self, base):
-        return {"num_images": self.num_images, "batch": self.block, "images": base.images}
+    def group(
+        self, base, num_steps, seeds, *, title="{}", sampler="ddim", guidance=GUIDANCE, **images
+    ):
+        """A Group on a Base; in `title`, {} stands for its label. images: more fields of RunSpec."""
+        sampled = {"num_images": self.num_images, "batch": self.block, "images": base.images}
+        return Group(
+            title=title.format(base.label),
+            label=base.label,
+            models=(base.model,),
+            seeds=seeds,
+            sampler=sampler,
+            num_steps=num_steps,
+            guidance=guidance,
+            images={**sampled, **images},
+        )
 
     def searched(self, group, cur_percent):
         """[Row] of our search with prediction; [] where memory would not suffice for one."""
@@ -96,15 +109,7 @@ def published_router(name, **cut):
 def rows_of(base, setting, budget=Budget(), rows="core", num_seeds=1):
     """All rows of one T -> [Row], each with `num_seeds` evaluation noises."""
     steps = setting.num_steps
-    group = Group(
-        title=base.label,
-        label=base.label,
-        models=(base.model,),
-        seeds=num_seeds,
-        num_steps=steps,
-        guidance=GUIDANCE,
-        images=budget.images(base),
-    )
+    group = budget.group(base, steps, num_seeds)
 
     def learned(method, training, form="trained here", **target):
         return group.learned(method, training(budget, steps, **target), form=form)

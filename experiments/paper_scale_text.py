@@ -15,7 +15,7 @@ from harmonica.weights import published_sha256
 from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec
 
 from .paper_scale import Base, Budget, harmonica
-from .rows import CURS_STEPS, SAMPLERS, Group
+from .rows import CURS_STEPS, SAMPLERS
 
 GUIDANCE = 4.5
 PRECISION = "float16"  # of the weights; timesteps, guidance and samplers are in float32
@@ -76,15 +76,14 @@ def rows_of(base, setting, budget, rows="core", num_seeds=1):
     """All rows of one sampler -> [Row], each with `num_seeds` evaluation noises."""
     steps, cur = setting.num_steps, setting.cur_percent
     guided = replace(base.model.prompts, guided_channels=GUIDED.get(setting.sampler))
-    group = Group(
-        title=f"{base.label}, {SAMPLERS[setting.sampler]}",
-        label=base.label,
-        models=(replace(base.model, prompts=guided),),
-        seeds=num_seeds,
+    group = budget.group(
+        replace(base, model=replace(base.model, prompts=guided)),
+        steps,
+        num_seeds,
+        title="{}, " + SAMPLERS[setting.sampler],
         sampler=OWN[setting.sampler],
-        num_steps=steps,
         guidance=GUIDANCE,
-        images={**budget.images(base), "precision": PRECISION},
+        precision=PRECISION,
     )
     table_rows = [group.uncached()]
     if setting.fewer:

@@ -8,6 +8,8 @@ from harmonica.lab.makings import ModelSpec
 from harmonica.method.settings import RouterTraining
 from harmonica.search.settings import Settings
 
+from .rows import Group
+
 IMAGES = {
     "digits": {"num_images": 1000, "batch": 100},
     "clothes": {"num_images": 2000, "batch": 100},
@@ -49,6 +51,24 @@ def base_models(scale, prefix):
     )
     check(by_seed, "base model", prefix, right)
     return tuple(by_seed[seed] for seed in sorted(by_seed))
+
+
+def group(scale, prefix, label, num_steps, seeds, *, title="{}", sampler="ddim", guidance=1.0):
+    """A Group on the base models of this prefix. Its label names the guidance where there is one;
+    in `title`, {} stands for that label.
+    """
+    if guidance != 1:
+        label = f"{label}, guidance {guidance:g}"
+    return Group(
+        title=title.format(label),
+        label=label,
+        models=base_models(scale, prefix),
+        seeds=seeds,
+        sampler=sampler,
+        num_steps=num_steps,
+        guidance=guidance,
+        images=IMAGES[scale],
+    )
 
 
 def check_scale(scale, *scales):

@@ -1,14 +1,7 @@
 """The rows of Table 1 at the scales that need no GPU: every method at equal compute."""
 
-from .rows import Group
-from .small_scale import (
-    HARMONICA,
-    IMAGES,
-    LEARNING_TO_CACHE,
-    base_models,
-    searched,
-    training,
-)
+from . import small_scale
+from .small_scale import HARMONICA, LEARNING_TO_CACHE, searched, training
 
 FORA_CUR = 50.0
 # The clothes' guidances, the paper's and none, and {T: CUR of the paper's HarmoniCa row}.
@@ -18,22 +11,14 @@ CORE = 1.5, 20  # guidance and T, for about half an hour's work
 FORA_INTERVALS = {HALF: 2, MOST: 3}  # where FORA reuses as much as the others
 
 
-def rows_of(*, scale, models, label, num_steps, cur_percents, num_seeds):
-    """All rows of one number of steps: uncached, then at each CUR fewer steps, FORA (at 50 % only),
-    random, Learning-to-Cache, HarmoniCa, and our searches.
+def rows_of(group, cur_percents):
+    """All rows of a Group: uncached, then at each CUR fewer steps, FORA (at 50 % only), random,
+    Learning-to-Cache, HarmoniCa, and our searches.
     """
-    group = Group(
-        title=label,
-        label=label,
-        models=models,
-        seeds=num_seeds,
-        num_steps=num_steps,
-        images=IMAGES[scale],
-    )
-    rows = [group.uncached()]
+    scale, rows = group.scale, [group.uncached()]
     for cur in cur_percents:
         form = "all-pairs" if cur >= FORA_CUR else "released"
-        rows.append(group.uncached(round(num_steps * (1 - cur / 100))))
+        rows.append(group.uncached(round(group.num_steps * (1 - cur / 100))))
         if cur == FORA_CUR:
             rows.append(group.fora())
         ltc = training(scale, LEARNING_TO_CACHE, cur, ltc_form=form)
@@ -54,16 +39,8 @@ def clothes(rows, num_seeds):
     settings = [(guidance, num_steps) for guidance in GUIDANCES for num_steps in CLOTHES_CURS]
     table_rows = []
     for guidance, num_steps in settings if rows == "all" else [CORE]:
-        label = "DiT-clothes 49 tokens" + (f", guidance {guidance:g}" if guidance != 1 else "")
-        group = Group(
-            title=label,
-            label=label,
-            models=base_models("clothes", "dit-clothes"),
-            seeds=num_seeds,
-            num_steps=num_steps,
-            guidance=guidance,
-            images=IMAGES["clothes"],
-        )
+        model = ("clothes", "dit-clothes", "DiT-clothes 49 tokens")
+        group = small_scale.group(*model, num_steps, num_seeds, guidance=guidance)
         table_rows.append(group.uncached())
         most = (MOST,) if (guidance, num_steps) == CORE else ()
         for cur in (HALF, *most, CLOTHES_CURS[num_steps]) if rows == "all" else (HALF,):

@@ -4,8 +4,8 @@ HarmoniCa and our searches at the paper's CUR.
 
 from dataclasses import dataclass
 
-from .rows import EQUAL_STEPS, PAPERS_STEPS, SAMPLERS, Group
-from .small_scale import HARMONICA, IMAGES, searched, training
+from .rows import EQUAL_STEPS, PAPERS_STEPS
+from .small_scale import HARMONICA, searched, training
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,27 +30,15 @@ BLOCKS = (
 )
 
 
-def rows_of(block, *, scale, models, label, num_seeds, guidance=1.0):
-    """All rows of one sampler. The paper's row of fewer steps computes more than HarmoniCa does, so
+def rows_of(group, block):
+    """All rows of a Group, whose sampler and steps are the block's. The paper's row of fewer steps computes more than HarmoniCa does, so
     one at nearly equal compute stands beside it.
     """
-    if guidance != 1.0:
-        label = f"{label}, guidance {guidance:g}"
-    group = Group(
-        title=f"{label}, {SAMPLERS[block.sampler]}",
-        label=label,
-        models=models,
-        seeds=num_seeds,
-        sampler=block.sampler,
-        num_steps=block.num_steps,
-        guidance=guidance,
-        images=IMAGES[scale],
-    )
     return [
         group.uncached(),
         group.uncached(block.fewer_steps, PAPERS_STEPS),
         group.uncached(block.equal_steps, EQUAL_STEPS),
         group.fora(),
-        group.learned("HarmoniCa", training(scale, HARMONICA, block.cur_percent)),
+        group.learned("HarmoniCa", training(group.scale, HARMONICA, block.cur_percent)),
         *searched(group, block.cur_percent),
     ]

@@ -41,15 +41,14 @@ OTHERS = {
 }
 
 
+def possible(name):
+    """All figures that a group of this name may have."""
+    return next((figures for start, figures in OTHERS.items() if name.startswith(start)), TABLE)
+
+
 def names(group):
-    """The figures of a group: by its name, all that it may have; of a records.Group those that have
-    something to show.
-    """
-    if isinstance(group, str):
-        return next(
-            (figures for start, figures in OTHERS.items() if group.startswith(start)), TABLE
-        )
-    return tuple(name for name in names(group.name) if FIGURES[name].shows(group))
+    """The figures of a records.Group: those possible that have something to show."""
+    return tuple(name for name in possible(group.name) if FIGURES[name].shows(group))
 
 
 def draw(root, groups, folder):
@@ -89,5 +88,5 @@ def pictured(rows):
     """The runs whose images the sample grids show: the first of each row, in groups that have such
     a grid.
     """
-    runs = [row.runs[0] for row in rows if "samples" in names(row.group)]
+    runs = [row.runs[0] for row in rows if "samples" in possible(row.group)]
     return list({run.id: run for run in runs}.values())

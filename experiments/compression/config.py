@@ -2,11 +2,11 @@
 HarmoniCa, DiT-XL/2 256 at T = 20. At digits scale T = 10 on DiT-digits (16 tokens).
 """
 
-from .. import paper_scale
+from .. import paper_scale, small_scale
 from ..compressed import pruned, quantised, row
-from ..rows import Group
-from ..small_scale import HARMONICA, IMAGES, base_models, searched, training
+from ..small_scale import HARMONICA, searched, training
 
+TITLE = "Compression, {}"
 CUR = 37.5  # HarmoniCa's in the paper's row; pruning removes as many multiply-accumulates
 SMALL = {"digits": ("DiT-digits 16 tokens", "dit-digits", 10), "smoke": ("smoke", "smoke", 4)}
 
@@ -20,14 +20,7 @@ def table(scale, rows="core", num_seeds=1):
     if scale not in SMALL:
         return []
     label, prefix, num_steps = SMALL[scale]
-    group = Group(
-        title=f"Compression, {label}",
-        label=label,
-        models=base_models(scale, prefix),
-        seeds=num_seeds,
-        num_steps=num_steps,
-        images=IMAGES[scale],
-    )
+    group = small_scale.group(scale, prefix, label, num_steps, num_seeds, title=TITLE)
     table_rows = [group.uncached(), group.learned("HarmoniCa", training(scale, HARMONICA, CUR))]
     table_rows += _compressed(group)
     if rows == "all":
@@ -49,16 +42,8 @@ def _compressed(group):
 
 
 def _paper(num_seeds):
-    base, budget = paper_scale.dit_xl2_256(), paper_scale.Budget()
-    group = Group(
-        title=f"Compression, {base.label}",
-        label=base.label,
-        models=(base.model,),
-        seeds=num_seeds,
-        num_steps=20,
-        guidance=paper_scale.GUIDANCE,
-        images=budget.images(base),
-    )
+    budget = paper_scale.Budget()
+    group = budget.group(paper_scale.dit_xl2_256(), 20, num_seeds, title=TITLE)
     harmonica = paper_scale.harmonica(budget, group.num_steps, cur_percent=CUR)
     return [
         group.uncached(),

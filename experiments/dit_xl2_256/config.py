@@ -4,7 +4,7 @@ tokens); on the clothes the paper's T on DiT-clothes (49 tokens), with guidance 
 
 from .. import paper_scale
 from ..paper_scale import Setting, published_router
-from ..small_scale import base_models
+from ..small_scale import group
 from ..table1 import clothes, rows_of
 
 # the CUR of the paper's HarmoniCa row at T = 50, 20, 10, which T = 20, 10, 6 stand for
@@ -25,14 +25,8 @@ def table(scale, rows="core", num_seeds=1):
     if scale == "clothes":
         return clothes(rows, num_seeds)
     if scale == "smoke":
-        return rows_of(
-            scale=scale,
-            models=base_models(scale, "smoke"),
-            label="smoke",
-            num_steps=4,
-            cur_percents=[50, 37.5],
-            num_seeds=num_seeds,
-        )
+        return rows_of(group(scale, "smoke", "smoke", 4, num_seeds), [50, 37.5])
+    model = "dit-digits", "DiT-digits 16 tokens"
     curs = {
         steps: [50, cur] if rows == "all" or steps == 10 else [50]
         for steps, cur in PAPER_CUR.items()
@@ -40,14 +34,7 @@ def table(scale, rows="core", num_seeds=1):
     return [
         row
         for steps in PAPER_CUR
-        for row in rows_of(
-            scale=scale,
-            models=base_models(scale, "dit-digits"),
-            label="DiT-digits 16 tokens",
-            num_steps=steps,
-            cur_percents=curs[steps],
-            num_seeds=num_seeds,
-        )
+        for row in rows_of(group(scale, *model, steps, num_seeds), curs[steps])
     ]
 
 

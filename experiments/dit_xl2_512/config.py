@@ -4,7 +4,7 @@ whose patch size is 1.
 
 from .. import paper_scale
 from ..paper_scale import Setting
-from ..small_scale import base_models
+from ..small_scale import group
 from ..table1 import rows_of
 
 PAPER_CUR = 25.98
@@ -24,11 +24,5 @@ def table(scale, rows="core", num_seeds=1):
         )
     if scale != "digits" or rows == "core":
         return []
-    return rows_of(
-        scale=scale,
-        models=base_models(scale, "dit-digits-fine"),
-        label="DiT-digits-fine 64 tokens",
-        num_steps=20,
-        cur_percents=[50, PAPER_CUR],
-        num_seeds=num_seeds,
-    )
+    fine = group(scale, "dit-digits-fine", "DiT-digits-fine 64 tokens", 20, num_seeds)
+    return rows_of(fine, [50, PAPER_CUR])

@@ -6,16 +6,7 @@ with predicted features, SmoothCache and fewer steps. Every base model has sched
 and all of them run from the same noises.
 """
 
-from ..rows import Group
-from ..small_scale import (
-    HARMONICA,
-    IMAGES,
-    LEARNING_TO_CACHE,
-    base_models,
-    search,
-    searched,
-    training,
-)
+from ..small_scale import HARMONICA, LEARNING_TO_CACHE, group, search, searched, training
 
 CURS = (20, 35, 50, 65, 80)
 INTERVALS = (2, 3, 4, 5)
@@ -44,37 +35,21 @@ def table(scale, rows="core", num_seeds=1):
     if scale == "paper":
         return []
     if scale == "smoke":
-        group = Group(
-            title="Frontier, smoke",
-            label="smoke",
-            models=base_models(scale, "smoke"),
-            seeds=num_seeds,
-            num_steps=4,
-            images=IMAGES[scale],
-        )
-        return rows_of(group, *ONE)
+        return rows_of(group(scale, "smoke", "smoke", 4, num_seeds, title="Frontier, {}"), *ONE)
     table_rows = []
     for *setting, core in CLOTHES if scale == "clothes" else SETTINGS:
         curs, intervals = (CURS, INTERVALS) if rows == "all" else core
         if curs:
-            group = _group(scale, *setting, num_seeds)
-            table_rows += rows_of(group, curs, intervals, rows == "all")
+            table_rows += rows_of(
+                _group(scale, *setting, num_seeds), curs, intervals, rows == "all"
+            )
     return table_rows
 
 
 def _group(scale, prefix, label, sampler, num_steps, guidance, num_seeds):
-    if guidance != 1:
-        label = f"{label}, guidance {guidance:g}"
-    return Group(
-        title="Frontier, " + (label if sampler == "ddim" else f"{label}, {sampler}"),
-        label=label,
-        models=base_models(scale, prefix),
-        seeds=num_seeds,
-        sampler=sampler,
-        num_steps=num_steps,
-        guidance=guidance,
-        images=IMAGES[scale],
-    )
+    title = "Frontier, {}" + ("" if sampler == "ddim" else f", {sampler}")
+    sampling = {"sampler": sampler, "guidance": guidance}
+    return group(scale, prefix, label, num_steps, num_seeds, title=title, **sampling)
 
 
 def rows_of(group, curs, intervals, every_method=False):

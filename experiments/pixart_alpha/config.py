@@ -4,7 +4,8 @@ three samplers.
 
 from dataclasses import replace
 
-from ..small_scale import base_models, check_scale
+from ..rows import SAMPLERS
+from ..small_scale import check_scale, group
 from ..table2 import BLOCKS, rows_of
 from . import paper
 
@@ -19,28 +20,15 @@ def table(scale, rows="core", num_seeds=1):
     check_scale(scale, "digits", "paper", "smoke")
     if scale == "paper":
         return paper.rows(rows, num_seeds)
-    if scale == "smoke":
-        return [
-            row
-            for block in BLOCKS
-            for row in rows_of(
-                replace(block, num_steps=4, fewer_steps=3),
-                scale=scale,
-                models=base_models(scale, "smoke-pixart"),
-                label="smoke-pixart",
-                num_seeds=num_seeds,
-            )
-        ]
     blocks = [(block, 1.0) for block in BLOCKS] + ([(BLOCKS[0], GUIDANCE)] if rows == "all" else [])
-    return [
-        row
-        for block, guidance in blocks
-        for row in rows_of(
-            block,
-            scale=scale,
-            models=base_models(scale, "pixart-digits"),
-            label="PixArt-digits 16 tokens",
-            num_seeds=num_seeds,
-            guidance=guidance,
-        )
-    ]
+    model = "pixart-digits", "PixArt-digits 16 tokens"
+    if scale == "smoke":
+        blocks = [(replace(block, num_steps=4, fewer_steps=3), 1.0) for block in BLOCKS]
+        model = "smoke-pixart", "smoke-pixart"
+    table_rows = []
+    for block, guidance in blocks:
+        sampling = {"sampler": block.sampler, "guidance": guidance}
+        title = "{}, " + SAMPLERS[block.sampler]
+        of_block = group(scale, *model, block.num_steps, num_seeds, title=title, **sampling)
+        table_rows += rows_of(of_block, block)
+    return table_rows

@@ -5,12 +5,13 @@ scale T = 10 on DiT-digits and PixArt-digits.
 
 from dataclasses import dataclass
 
-from .. import paper_scale, paper_scale_text
+from .. import paper_scale, paper_scale_text, small_scale
 from ..compressed import form, quantised, row
 from ..pixart_alpha.paper import BATCH, MODELS
-from ..rows import SAMPLERS, Group
-from ..small_scale import HARMONICA, IMAGES, base_models, search, training
+from ..rows import SAMPLERS
+from ..small_scale import HARMONICA, search, training
 
+TITLE = "Quantisation, {}"
 BOTH = "EfficientDM + HarmoniCa"
 
 
@@ -56,14 +57,14 @@ def table(scale, rows="core", num_seeds=1):
 
 def _rows(block, scale, rows, num_seeds):
     suffix = "" if block.sampler == "ddim" else f", {SAMPLERS[block.sampler]}"
-    group = Group(
-        title=f"Quantisation, {block.label}{suffix}",
-        label=block.label,
-        models=base_models(scale, block.prefix),
-        seeds=num_seeds,
+    group = small_scale.group(
+        scale,
+        block.prefix,
+        block.label,
+        STEPS[scale],
+        num_seeds,
+        title=TITLE + suffix,
         sampler=block.sampler,
-        num_steps=STEPS[scale],
-        images=IMAGES[scale],
     )
     cur, core = block.cur_percent, rows == "core"
     harmonica = training(scale, HARMONICA, cur)
@@ -87,8 +88,8 @@ def _paper(rows, num_seeds):
     """The six rows of the paper, each block below its uncached model. all: DiT's router with the
     published beta (of the released lambda) as well.
     """
-    base, budget = paper_scale.dit_xl2_256(), paper_scale.Budget()
-    group = _group(base, budget, "ddim", paper_scale.GUIDANCE, num_seeds)
+    budget = paper_scale.Budget()
+    group = budget.group(paper_scale.dit_xl2_256(), STEPS["paper"], num_seeds, title=TITLE)
     table_rows = _pair(
         group, paper_scale.harmonica(budget, STEPS["paper"], cur_percent=PAPER_BETA_CUR)
     )
@@ -106,23 +107,16 @@ def _paper(rows, num_seeds):
             decoder="stabilityai/sd-vae-ft-ema",
             embeddings="coco/alpha",
         )
-        sampler = paper_scale_text.OWN["dpm++"]
-        group = _group(base, budget, sampler, paper_scale_text.GUIDANCE, num_seeds)
+        group = budget.group(
+            base,
+            STEPS["paper"],
+            num_seeds,
+            title=TITLE,
+            sampler=paper_scale_text.OWN["dpm++"],
+            guidance=paper_scale_text.GUIDANCE,
+        )
         table_rows += _pair(group, paper_scale.harmonica(budget, STEPS["paper"], cur_percent=cur))
     return table_rows
-
-
-def _group(base, budget, sampler, guidance, num_seeds):
-    return Group(
-        title=f"Quantisation, {base.label}",
-        label=base.label,
-        models=(base.model,),
-        seeds=num_seeds,
-        sampler=sampler,
-        num_steps=STEPS["paper"],
-        guidance=guidance,
-        images=budget.images(base),
-    )
 
 
 def _pair(group, training):

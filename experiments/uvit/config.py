@@ -7,19 +7,11 @@ fixed. At digits scale UViT-digits, at paper scale the authors' U-ViT-H/2 on Ima
 from harmonica.method.settings import RouterTraining
 from harmonica.weights import catalogue
 
-from .. import paper_scale
+from .. import paper_scale, small_scale
 from ..paper_scale import Budget, published_router
-from ..rows import Group
-from ..small_scale import (
-    HARMONICA,
-    IMAGES,
-    LEARNING_TO_CACHE,
-    base_models,
-    check_scale,
-    searched,
-    training,
-)
+from ..small_scale import HARMONICA, LEARNING_TO_CACHE, check_scale, searched, training
 
+SAMPLER = "dpm-singlestep"
 NUM_STEPS = {"digits": 20, "smoke": 4, "paper": 20}
 # The CUR of DeepCache's mask with 18, 6 and 58 blocks: at every second step all but four blocks are
 # reused.
@@ -48,17 +40,10 @@ def table(scale, rows="core", num_seeds=1):
     check_scale(scale, *NUM_STEPS)
     if scale == "paper":
         return _published(rows, num_seeds)
-    kind = {"digits": "uvit-digits", "smoke": "smoke-uvit"}[scale]
+    prefix = {"digits": "uvit-digits", "smoke": "smoke-uvit"}[scale]
     label = {"digits": "UViT-digits 16 tokens", "smoke": "smoke-uvit"}[scale]
-    shared = {
-        "label": label,
-        "models": base_models(scale, kind),
-        "seeds": num_seeds,
-        "sampler": "dpm-singlestep",
-        "num_steps": NUM_STEPS[scale],
-        "images": IMAGES[scale],
-    }
-    group = Group(title=label, **shared)
+    setting = (scale, prefix, label, NUM_STEPS[scale], num_seeds)
+    group = small_scale.group(*setting, sampler=SAMPLER)
     table_rows = [
         group.uncached(),
         group.row("Faster Diffusion", schedule="faster-diffusion"),
@@ -67,7 +52,7 @@ def table(scale, rows="core", num_seeds=1):
         *_at(group, CUR[scale], "released"),
     ]
     if rows == "all" and scale == "digits":
-        half = Group(title=f"{label}, half of all reused", **shared)
+        half = small_scale.group(*setting, title="{}, half of all reused", sampler=SAMPLER)
         table_rows += [half.uncached(), half.fora(), *_at(half, FORA_CUR, "all-pairs")]
     return table_rows
 
@@ -88,16 +73,7 @@ def _at(group, cur, form):
 def _published(rows, num_seeds):
     base = paper_scale.base("U-ViT-H/2 ImageNet", catalogue.UVIT, "VIRTUAL_imagenet256_labeled.npz")
     budget, steps, cur = Budget(), NUM_STEPS["paper"], CUR["paper"]
-    group = Group(
-        title=base.label,
-        label=base.label,
-        models=(base.model,),
-        seeds=num_seeds,
-        sampler="dpm-singlestep",
-        num_steps=steps,
-        guidance=GUIDANCE,
-        images=budget.images(base),
-    )
+    group = budget.group(base, steps, num_seeds, sampler=SAMPLER, guidance=GUIDANCE)
     ltc = published_router("dpm20_router.pth", tau=0.9)
     table_rows = [
         group.uncached(),

@@ -9,8 +9,9 @@ import pytest
 from safetensors.numpy import save_file
 
 from analysis import records
-from experiments import table2
-from experiments.table1 import rows_of
+from experiments import table1, table2
+from experiments.rows import SAMPLERS, Group
+from experiments.small_scale import IMAGES
 from harmonica.files import write_json
 from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.makings import ModelSpec
@@ -44,23 +45,22 @@ LEVEL = {
 }  # rFID; x_0 error is a tenth of it
 
 
+def group_of(models, scale, title, **fields):
+    """A Group over as many base models, which are not there."""
+    specs = tuple(
+        ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale=scale)
+        for seed in range(models)
+    )
+    images = IMAGES[scale]
+    return Group(title=title, label="fake", models=specs, seeds=models, images=images, **fields)
+
+
 @pytest.fixture
 def rows():
     """-> a function that names the rows of a group over `models` replicates."""
 
     def make(models=1, curs=(50, 37.5), num_steps=4, scale="smoke"):
-        specs = [
-            ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale=scale)
-            for seed in range(models)
-        ]
-        return rows_of(
-            scale=scale,
-            models=specs,
-            label="fake",
-            num_steps=num_steps,
-            cur_percents=list(curs),
-            num_seeds=models,
-        )
+        return table1.rows_of(group_of(models, scale, "fake", num_steps=num_steps), curs)
 
     return make
 
@@ -69,14 +69,10 @@ def rows():
 def text_rows():
     """-> a function that names Table 2's rows under one sampler over `models` replicates."""
 
-    def make(models=1, block=table2.BLOCKS[0], scale="smoke", **options):
-        specs = [
-            ModelSpec(name=f"fake-s{seed}", sha256=f"{seed}" * 64, scale=scale)
-            for seed in range(models)
-        ]
-        return table2.rows_of(
-            block, scale=scale, models=specs, label="fake", num_seeds=models, **options
-        )
+    def make(models=1, block=table2.BLOCKS[0], scale="smoke"):
+        title = f"fake, {SAMPLERS[block.sampler]}"
+        fields = {"sampler": block.sampler, "num_steps": block.num_steps}
+        return table2.rows_of(group_of(models, scale, title, **fields), block)
 
     return make
 
