@@ -18,11 +18,11 @@ TIMEOUT_S = 600
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
-def execute(results, folder=FOLDER):
-    """Execute all notebooks in `folder` where `results` lie -> their paths. BadInput where a cell
+def execute(results):
+    """Execute all notebooks of this folder where `results` lie -> their paths. BadInput where a cell
     fails.
     """
-    paths = [Path(folder) / f"{name}.ipynb" for name in NAMES]
+    paths = [FOLDER / f"{name}.ipynb" for name in NAMES]
     return [write(path, executed(path, Path(results).resolve().parent)) for path in paths]
 
 

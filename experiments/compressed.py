@@ -35,13 +35,13 @@ def rounding(scale, method, num_steps):
     return EfficientDM(trajectories=16_000 // num_steps, batch=2)
 
 
-def quantised(group, method, weight_bits=8, activation_bits=8):
+def quantised(group, method, weight_bits=8):
     """A Group over its models quantised for its own sampler, steps and guidance."""
     return _compressed(
         group,
         Quantisation(
             weight_bits=weight_bits,
-            activation_bits=activation_bits,
+            activation_bits=8,
             rounding=rounding(group.scale, method, group.num_steps),
             sampler=group.sampler,
             num_steps=group.num_steps,

@@ -31,8 +31,8 @@ BLOCKS = (
 
 
 def rows_of(group, block):
-    """All rows of a Group, whose sampler and steps are the block's. The paper's row of fewer steps computes more than HarmoniCa does, so
-    one at nearly equal compute stands beside it.
+    """All rows of a Group, whose sampler and steps are the block's. The paper's row of fewer steps
+    computes more than HarmoniCa does, so one at nearly equal compute stands beside it.
     """
     return [
         group.uncached(),

@@ -110,13 +110,8 @@ def walks(g, hyper, backbone, timesteps):
 
 def step_wise(g, hyper, denoiser, logits, tau):
     """One SDT walk with its T - 1 updates."""
-    learner = Recorder(
-        logits,
-        tau=tau,
-        lr=float(hyper["lr"]),
-        beta=float(hyper["beta"]),
-        lambda_=g["lambda_released"].flip(0),
-    )
+    learner = Recorder(logits, tau=tau, lr=float(hyper["lr"]), beta=float(hyper["beta"]))
+    learner.lambda_ = g["lambda_released"].flip(0)
     points, advance = [], denoiser.advance
     denoiser.advance = lambda point, forward: points.append(advance(point, forward)) or points[-1]
     sdt.walk(denoiser, g["noise"], learner)

@@ -14,7 +14,7 @@ from harmonica.method.learner import Learner
 TAU, LR, BETA = 0.1, 0.05, 1e-4
 
 
-def learner_for(denoiser, lambda_=None):
+def learner_for(denoiser):
     generator = torch.Generator().manual_seed(3)
     logits = (
         torch.randn(
@@ -26,7 +26,7 @@ def learner_for(denoiser, lambda_=None):
         - 1
     )
     logits[0] = 5
-    return Learner(logits, tau=TAU, lr=LR, beta=BETA, lambda_=lambda_)
+    return Learner(logits, tau=TAU, lr=LR, beta=BETA)
 
 
 class Plain:
@@ -78,19 +78,17 @@ def close(own, plain):
 @pytest.mark.parametrize("weighted", [False, True], ids=["MSE", "IEPO"])
 def test_a_walk_is_that_of_plain_autograd(tiny_walk, scale, weighted):
     denoiser, x = tiny_walk(scale=scale)
-    lambda_ = (
-        torch.rand(5, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * 30
-        if weighted
-        else None
-    )
-    learner = learner_for(denoiser, lambda_)
+    learner = learner_for(denoiser)
+    if weighted:
+        generator = torch.Generator().manual_seed(0)
+        learner.lambda_ = 30 * torch.rand(5, generator=generator, dtype=torch.float64)
     start, grads, finals = learner.logits(), record_grads(learner), []
     for _ in range(3):
         finals.append(sdt.walk(denoiser, x, learner))
     assert all(p.grad is None for p in denoiser.backbone.parameters())
     assert all(row.grad is None for row in learner.rows) and not finals[-1].x.requires_grad
 
-    plain = Plain(denoiser, start, torch.ones(5) if lambda_ is None else lambda_)
+    plain = Plain(denoiser, start, learner.lambda_)
     for final in finals:
         with torch.no_grad():
             point = denoiser.advance(denoiser.begin(x), denoiser.computed)
@@ -135,7 +133,8 @@ def test_logits_stay_within_the_clamp_and_the_first_row_as_it_is(tiny_walk):
         (0, 1e9, 5),
     ):  # all pushed to reuse, all pushed to compute
         start = torch.linspace(-4, 4, 20, dtype=torch.float64).view(5, 4)
-        learner = Learner(start, tau=TAU, lr=50.0, beta=beta, lambda_=torch.full((5,), lambda_))
+        learner = Learner(start, tau=TAU, lr=50.0, beta=beta)
+        learner.lambda_ = torch.full((5,), lambda_)
         sdt.walk(denoiser, x, learner)
         assert torch.equal(learner.logits()[0], start[0])
         assert (

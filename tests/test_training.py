@@ -94,13 +94,8 @@ def test_steering_finds_the_beta_of_a_wanted_cur(wanted, spread):
     """On errors that are quadratic in 1 - r, each entry and each step with a weight of its own."""
     generator = torch.Generator().manual_seed(0)
     k = 10 ** (spread * torch.randn(6, 8, generator=generator) - 4)
-    learner = Learner(
-        initial_logits(6, 8, seed=0),
-        tau=0.1,
-        lr=0.1,
-        adam_eps=1e-20,
-        lambda_=10 ** (spread * torch.randn(6, generator=generator)),
-    )
+    learner = Learner(initial_logits(6, 8, seed=0), tau=0.1, lr=0.1, adam_eps=1e-20)
+    learner.lambda_ = 10 ** (spread * torch.randn(6, generator=generator))
     for trajectory in range(100):
         for step in range(1, 6):
             r = learner.scores(step)
@@ -272,7 +267,8 @@ def test_lambda_of_hard_scores_is_that_of_the_mask(tiny_model, guidance):
 
 
 def test_steering_leaves_out_rows_of_which_lambda_says_nothing_unless_all_are():
-    learner = Learner(torch.zeros(3, 2), tau=0.1, lr=0.1, lambda_=torch.tensor([0.0, 0.0, 2.0]))
+    learner = Learner(torch.zeros(3, 2), tau=0.1, lr=0.1)
+    learner.lambda_ = torch.tensor([0.0, 0.0, 2.0])
     learner.slopes[1:] = torch.tensor([[7.0, 9.0], [1.0, 1.0]])
     learner.steer(50, correct=False)
     assert learner.beta == pytest.approx(0.9 * 2 * 1 / 0.5)

@@ -40,7 +40,7 @@ def build(*, width, depth, heads, patch, sample_size, channels, out_channels, nu
     return model.eval()
 
 
-def from_official(weights, *, heads, sample_size=None):
+def from_official(weights, *, heads):
     """Build the model that the tensors `weights` (official names) describe and load them, as
     float32.
 
@@ -57,7 +57,7 @@ def from_official(weights, *, heads, sample_size=None):
             heads=heads,
             patch=patch,
             channels=channels,
-            sample_size=sample_size or patch * int(tokens**0.5),
+            sample_size=patch * int(tokens**0.5),
             out_channels=weights["final_layer.linear.weight"].shape[0] // patch**2,
             num_classes=weights["y_embedder.embedding_table.weight"].shape[0] - 1,
         )

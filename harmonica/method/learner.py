@@ -24,19 +24,19 @@ DUAL_RATE = 1.0  # change of log(beta) per trajectory, times the error of the CU
 class Learner:
     """The rows of logits, each a parameter of its own, under one AdamW. Row 0 is never trained.
 
-    lambda_ (T,): the weights of the steps' errors. slopes (T, N): running mean of -d(data loss)/dr,
+    lambda_ (T,): the weights of the steps' errors, 1 until they are measured. slopes (T, N): running mean of -d(data loss)/dr,
     how fast the loss grows as an entry reuses more; nan for entries that were never updated.
     excess: a correction of the wanted share, see steer.
     """
 
-    def __init__(self, logits, *, tau, lr, adam_eps=1e-8, beta=0.0, lambda_=None):
+    def __init__(self, logits, *, tau, lr, adam_eps=1e-8, beta=0.0):
         self.rows = [torch.nn.Parameter(row.clamp(-CLAMP, CLAMP)) for row in logits]
         self.rows[0].requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             self.rows[1:], lr=lr, betas=(0.9, 0.999), eps=adam_eps, weight_decay=0
         )
         self.tau, self.beta, self.excess, self.data_losses = tau, beta, 0.0, []
-        self.lambda_ = torch.ones(len(logits), device=logits.device) if lambda_ is None else lambda_
+        self.lambda_ = torch.ones(len(logits), device=logits.device)
         self.slopes = torch.full_like(logits, torch.nan)
 
     def scores(self, step):

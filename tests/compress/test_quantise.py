@@ -161,7 +161,7 @@ def test_a_gradient_uses_its_own_steps_scales_when_features_are_computed_again(
     for recompute in (False, True):
         torch.manual_seed(0)
         logits = torch.randn(4, own.backbone.num_blocks)
-        learner = Learner(logits, tau=0.1, lr=0.1, lambda_=torch.ones(4))
+        learner = Learner(logits, tau=0.1, lr=0.1)
         learn = update_by(denoiser, learner, fast_pair(own.backbone, recompute))
         point = denoiser.advance(denoiser.begin(x), denoiser.computed)
         while point.step < 4:
