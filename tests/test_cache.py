@@ -5,7 +5,6 @@ old caches stay.
 import pytest
 import torch
 
-from harmonica.fast.plan import compile_mask, follow
 from harmonica.method.cache import compute_all, mix, reuse
 from harmonica.method.denoise import run_all
 
@@ -39,19 +38,6 @@ def test_all_computed_is_the_plain_forward_bit_for_bit(tiny_walk, tied, scale, d
         )
         assert scale != 1.0 or torch.equal(out, plain)
         assert all(slot is not None for slot in cache)
-
-
-def test_between_steps_exactly_what_the_next_one_reuses_is_held(tiny_walk, tiny_scores):
-    denoiser, x = tiny_walk()
-    keep = tiny_scores(seed=0) > 0.1
-    keep[0] = True
-    point = denoiser.begin(x)
-    with torch.no_grad():
-        for step in range(4):
-            point = denoiser.advance(point, follow(denoiser, compile_mask(denoiser.backbone, keep)))
-            assert [slot is not None for slot in point.cache] == [
-                not computed for computed in keep[step + 1].tolist()
-            ]
 
 
 def test_the_first_step_is_computed_whatever_the_scores(tiny_walk):

@@ -153,10 +153,6 @@ def test_mistakes_with_the_local_cluster_are_one_sentence(arguments, words):
     assert words in done.stderr and done.stderr.count("\n") == 1
 
 
-def test_the_installer_fits_a_page():
-    assert len((ROOT / "tools" / "install.py").read_text().splitlines()) <= 60
-
-
 class TestInstall:
     """tools/install.py in a checkout of its own, with a uv or a pip that only note what they are
     told.

@@ -30,12 +30,6 @@ MASKS = {
 }
 
 
-def by_the_loop(denoiser, keep):
-    """The plain way: one start for all, every row through cache.py."""
-
-    return denoiser.hard(keep)
-
-
 def planned(denoiser, keep):
     return follow(denoiser, compile_mask(denoiser.backbone, keep))
 
@@ -68,7 +62,7 @@ def test_eager_is_the_loop_bit_for_bit(tiny_walk, keep, batch, setting):
     denoiser, x = tiny_walk(batch=batch, **{"dtype": torch.float32, **setting})
     assert torch.equal(
         walked(denoiser, x, planned(denoiser, keep))[0],
-        walked(denoiser, x, by_the_loop(denoiser, keep))[0],
+        walked(denoiser, x, denoiser.hard(keep))[0],
     )
 
 
@@ -121,7 +115,7 @@ def test_timesteps_are_embedded_once_per_schedule(tiny_walk, make):
     plan = make(denoiser.backbone, MASKS["FORA"])
     for labels in ([1, 2, 3, 4], [5, 6, 7, 8]):
         other = with_labels(denoiser, denoiser.backbone, labels)
-        expected, _ = walked(other, x, by_the_loop(other, MASKS["FORA"]))
+        expected, _ = walked(other, x, other.hard(MASKS["FORA"]))
         seen.clear()
         assert torch.equal(walked(other, x, follow(other, plan))[0], expected)
         assert seen == ([[t] * 4 for t in denoiser.timesteps] if labels[0] == 1 else [])
@@ -456,10 +450,7 @@ def by_the_policy(denoiser, keep, weights):
     return forward
 
 
-PREDICTING = {"eager": compile_mask, "static buffers": None, "compile": None}
-
-
-@pytest.mark.parametrize("make", PREDICTING)
+@pytest.mark.parametrize("make", ["eager", "static buffers", "compile"])
 @pytest.mark.parametrize("name", ["FORA", "random", "alone"])
 @pytest.mark.parametrize("features", [1, 2, 3])
 def test_predicted_blocks_are_what_the_policy_predicts(
