@@ -151,6 +151,31 @@ def load_state(path, kind="training state", remedy="train from the start"):
         ) from None
 
 
+def adamw_state(parameters, optimizer, beside=()):
+    """-> {name: tensor} for save_state: parameters, what AdamW knows of them, and further tensors
+    that stand beside. A parameter that never had a gradient is unknown to AdamW.
+    """
+    tensors = {f"beside.{i}": tensor for i, tensor in enumerate(beside)}
+    for i, parameter in enumerate(parameters):
+        entries = {"value": parameter, **optimizer.state.get(parameter, {})}
+        tensors |= {f"{key}.{i}": value for key, value in entries.items()}
+    return tensors
+
+
+def put_back(tensors, parameters, optimizer, beside=()):
+    """Put the tensors of adamw_state back, in place."""
+    for i, tensor in enumerate(beside):
+        tensor.copy_(tensors[f"beside.{i}"])
+    for i, parameter in enumerate(parameters):
+        parameter.data.copy_(tensors[f"value.{i}"])
+        if f"exp_avg.{i}" in tensors:
+            device = parameter.device
+            moments = {key: tensors[f"{key}.{i}"].to(device) for key in ("exp_avg", "exp_avg_sq")}
+            # fused AdamW keeps its count of steps on the GPU
+            count = tensors[f"step.{i}"].to(device if optimizer.defaults["fused"] else "cpu")
+            optimizer.state[parameter] = {**moments, "step": count}
+
+
 @contextmanager
 def locked(folder, name):
     """Hold the lock `name` in `folder`. While another process holds it, say so once and wait."""

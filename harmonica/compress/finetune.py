@@ -8,13 +8,12 @@ import numpy as np
 import torch
 
 from harmonica.compress.prune import drawn, eps_loss
-from harmonica.files import load_state, save_state
+from harmonica.files import adamw_state, load_state, put_back, save_state
 from harmonica.method import seeds
 from harmonica.samplers.ddim import TRAIN_STEPS
 
 WARM_UP, MOST_GRADIENT = 100, 1.0
 SAVE_EVERY = 100  # updates
-MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 
 
 def finetune(loaded, settings, state_path, progress=iter):
@@ -55,28 +54,15 @@ def _loss(loaded, settings, step):
 
 
 def save(path, done, parameters, optimizer):
-    """Save parameters and AdamW's moments. done: the progress so far, in the caller's unit."""
-    tensors, updates = {}, 0.0
-    for number, parameter in enumerate(parameters):
-        if parameter not in optimizer.state:  # it never had a gradient, so it never changed
-            continue
-        updates = float(optimizer.state[parameter]["step"])
-        entries = {"value": parameter, **{key: optimizer.state[parameter][key] for key in MOMENTS}}
-        tensors |= {f"{key}.{number}": value for key, value in entries.items()}
-    save_state(path, tensors, [done, updates])
+    """Save parameters and what AdamW knows of them. done: the progress, in the caller's unit."""
+    save_state(path, adamw_state(parameters, optimizer), done)
 
 
-@torch.no_grad()
 def restore(path, parameters, optimizer):
     """Put a saved state back, in place -> its progress `done`; 0 where nothing was saved."""
     saved = load_state(path, "state of a compression")
     if saved is None:
         return 0
-    tensors, (done, updates) = saved
-    for number, parameter in enumerate(parameters):
-        if f"value.{number}" not in tensors:
-            continue
-        parameter.copy_(tensors[f"value.{number}"])
-        moments = {key: tensors[f"{key}.{number}"].to(parameter.device) for key in MOMENTS}
-        optimizer.state[parameter] = {**moments, "step": torch.tensor(updates)}
+    tensors, done = saved
+    put_back(tensors, parameters, optimizer)
     return done

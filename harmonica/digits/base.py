@@ -27,12 +27,11 @@ from harmonica.digits.models import classes, on_device
 from harmonica.digits.quality import DIGITS, quality, sampled
 from harmonica.errors import check
 from harmonica.fast.training import backward, captured
-from harmonica.files import atomic, load_state, save_state
+from harmonica.files import adamw_state, atomic, load_state, put_back, save_state
 from harmonica.method.denoise import Loaded, run_all
 from harmonica.method.precision import float32_products
 from harmonica.samplers.ddim import TRAIN_STEPS, alphas_cumprod
 
-MOMENTS = ("exp_avg", "exp_avg_sq")  # of AdamW
 SAVE_EVERY = {"cpu": 250, "cuda": 2500}  # steps
 
 
@@ -154,7 +153,8 @@ def fit(model, draw, loss, config, state_path, save_every):
             torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - decay)
             if (step + 1) % save_every == 0:
                 bar.set_postfix(loss=f"{value.item():.3f}")
-                _save(state_path, step + 1, params, ema, optimizer, config)
+                tensors = adamw_state(params, optimizer, beside=ema)
+                save_state(state_path, tensors, [step + 1, asdict(config)])
     with torch.no_grad():
         for p, averaged in zip(params, ema):
             p.copy_(averaged)
@@ -214,16 +214,6 @@ def _schedule(step, config):
     return warm * 0.5 * (1 + math.cos(math.pi * step / config.steps))
 
 
-def _save(path, step, params, ema, optimizer, config):
-    tensors = {}
-    for i, p in enumerate(params):
-        moments = {key: optimizer.state[p][key] for key in MOMENTS}
-        state = {"p": p, "ema": ema[i], **moments}
-        tensors.update({f"{key}.{i}": value for key, value in state.items()})
-    save_state(path, tensors, [step, asdict(config)])
-
-
-@torch.no_grad()
 def _restore(path, params, ema, optimizer, config):
     """Put a saved state back, in place -> the step to go on with."""
     saved = load_state(path)
@@ -232,10 +222,5 @@ def _restore(path, params, ema, optimizer, config):
     tensors, (step, trained) = saved
     right = f"it was begun as {trained}; delete it to begin anew"
     check(trained == asdict(config), "base model", str(path), right)
-    for i, p in enumerate(params):
-        p.copy_(tensors[f"p.{i}"])
-        ema[i].copy_(tensors[f"ema.{i}"])
-        optimizer.state[p] = {key: tensors[f"{key}.{i}"].to(p.device) for key in MOMENTS}
-        # fused AdamW keeps its count of steps on the GPU
-        optimizer.state[p]["step"] = torch.tensor(float(step), device=p.device)
+    put_back(tensors, params, optimizer, beside=ema)
     return step

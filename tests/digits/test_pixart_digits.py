@@ -19,22 +19,11 @@ def weights(model):
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def test_resuming_gives_the_same_bits(tmp_path, monkeypatch):
+def test_resuming_gives_the_same_bits(tmp_path, resumed):
     straight = weights(pixart.train(CONFIG, tmp_path / "none", save_every=100))
-    draw, state = pixart.Batches.draw, tmp_path / "state.safetensors"
-
-    def killed_at_step_4(self, step):
-        if step == 4:
-            raise KeyboardInterrupt
-        return draw(self, step)
-
-    monkeypatch.setattr(pixart.Batches, "draw", killed_at_step_4)
-    with pytest.raises(KeyboardInterrupt):
-        pixart.train(CONFIG, state, save_every=3)
-    monkeypatch.setattr(pixart.Batches, "draw", draw)
-    resumed = weights(pixart.train(CONFIG, state, save_every=3))
-    assert straight.keys() == resumed.keys() and all(
-        torch.equal(straight[name], resumed[name]) for name in straight
+    again = weights(resumed(pixart.train, CONFIG, pixart.Batches))
+    assert straight.keys() == again.keys() and all(
+        torch.equal(straight[name], again[name]) for name in straight
     )
 
 
