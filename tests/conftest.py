@@ -504,6 +504,27 @@ def tiny_clip(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def all_made(few_features, tmp_path_factory):
+    """-> a function of rows -> a Store where all their runs are made: routers trained, images
+    sampled, decoded, and evaluated with few features.
+    """
+    from harmonica.lab import evaluation
+    from harmonica.lab.make import make
+    from harmonica.lab.ids import with_needs
+    from harmonica.lab.store import Store
+
+    def of(rows):
+        store = Store(tmp_path_factory.mktemp("local"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(evaluation, "_inception", lambda spec: few_features)
+            for artefact in with_needs([run for row in rows for run in row.runs]):
+                make(artefact, store)
+        return store
+
+    return of
+
+
+@pytest.fixture(scope="session")
 def tiny_vae(tmp_path_factory):
     """A real AutoencoderKL, as small as can be, saved as a diffusers folder: 8 pixels a latent, 4
     channels -> its path.

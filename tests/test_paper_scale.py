@@ -22,7 +22,6 @@ from harmonica.backbones.dit_official import to_official
 from harmonica.errors import BadInput
 from harmonica.lab import evaluation
 from harmonica.lab.cost import mac_fraction
-from harmonica.lab.ids import with_needs
 from harmonica.lab.make import make, make_shard
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.sampling import blocks_of
@@ -119,14 +118,8 @@ def rows(base, place):
 
 
 @pytest.fixture(scope="module")
-def store(rows, tmp_path_factory, few_features):
-    """Everything made: routers trained, images sampled, decoded, and evaluated with few features."""
-    store = Store(tmp_path_factory.mktemp("local"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "_inception", lambda spec: few_features)
-        for artefact in with_needs([run for row in rows for run in row.runs]):
-            make(artefact, store)
-    return store
+def store(rows, all_made):
+    return all_made(rows)
 
 
 def test_every_row_is_measured_and_rendered(rows, store, tmp_path):

@@ -18,13 +18,9 @@ from experiments.paper_scale_text import Setting, rows_of
 from harmonica import weights
 from harmonica.__main__ import main
 from harmonica.errors import BadInput
-from harmonica.lab import evaluation
-from harmonica.lab.ids import with_needs
-from harmonica.lab.make import make
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 from harmonica.lab.sampling import blocks_of
-from harmonica.lab.store import Store
 from harmonica.method.denoise import run_all
 from harmonica.metrics import adm
 from harmonica.metrics.clip import clip_score
@@ -109,7 +105,7 @@ def model_of(kind, null=None):
 
 
 @pytest.fixture(scope="module", params=PIPELINES)
-def made(request, place, tmp_path_factory, few_features):
+def made(request, place, all_made):
     """-> rows and a store where every one of them is made."""
     images = ImageSpec(
         decoder=file("vae"),
@@ -120,12 +116,7 @@ def made(request, place, tmp_path_factory, few_features):
     null = file(f"{request.param}.pth")
     base = Base(label=request.param, model=model_of(request.param, null), images=images)
     rows = [row for setting in SETTINGS for row in rows_of(base, setting, BUDGET)]
-    store = Store(tmp_path_factory.mktemp("local"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "_inception", lambda spec: few_features)
-        for artefact in with_needs([run for row in rows for run in row.runs]):
-            make(artefact, store)
-    return rows, store
+    return rows, all_made(rows)
 
 
 def test_every_row_is_made(made):

@@ -5,13 +5,10 @@ anywhere.
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from harmonica.backbones.counts import count
 from harmonica.backbones.dit import NUMERICS, DiT
 from harmonica.lab import cost
-from harmonica.method.cache import compute_all
 from harmonica.method.denoise import guide, run_all
 
 
@@ -164,34 +161,18 @@ def test_guidance(tiny_dit):
 
 
 @torch.no_grad()
-def test_it_is_pure(tiny_dit):
+def test_it_is_pure(tiny_dit, assert_pure):
     backbone = tiny_dit()
     x, t, labels = inputs(backbone, dtype=torch.float64)
-    weights = {name: value.clone() for name, value in backbone.model.state_dict().items()}
     given = [x.clone(), t.clone(), labels.clone()]
     assert backbone.with_null(labels[:1]).tolist() == [0, 10]
     ctx = backbone.prepare(labels)
     given += [ctx[0].clone()]
     h, c = backbone.start(x, t, ctx)
-    attributes = {name: set(vars(module)) for name, module in backbone.model.named_modules()}
     tensors = [h, *(m for group in [*c[0], c[1]] for m in group)]
 
-    def twice(i, compute):
-        before = [tensor.clone() for tensor in tensors]
-        out = compute()
-        kept = out.clone()
-        assert torch.equal(compute(), kept) and torch.equal(out, kept)
-        assert all(map(torch.equal, before, tensors))
-        return out
-
-    assert torch.equal(backbone.through(h, c, twice), backbone.through(h, c, compute_all))
+    assert_pure(backbone, h, c, tensors)
     assert all(map(torch.equal, given, (x, t, labels, ctx[0])))
-    assert all(
-        torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items()
-    )
-    assert attributes == {
-        name: set(vars(module)) for name, module in backbone.model.named_modules()
-    }
 
 
 @pytest.mark.parametrize(
@@ -199,21 +180,12 @@ def test_it_is_pure(tiny_dit):
     [{}, {"patch": 1}, {"width": 48, "depth": 3, "heads": 3, "channels": 1, "out_channels": 1}],
 )
 @pytest.mark.parametrize("tied", [True, False])
-def test_multiply_accumulates_are_what_torch_counts(tiny_dit, shape, tied):
+def test_multiply_accumulates_are_what_torch_counts(tiny_dit, counted, shape, tied):
     backbone = tiny_dit(dtype=torch.float32, tied=tied, **shape)
     x, t, labels = inputs(backbone, batch=2)
-
-    def counted(function):
-        with (
-            torch.no_grad(),
-            sdpa_kernel(SDPBackend.MATH),
-            FlopCounterMode(display=False) as counter,
-        ):  # attention counted
-            function()
-        return counter.get_total_flops() // (2 * len(x))
-
     counts, ctx = count(backbone, labels[:1]), backbone.prepare(labels)
-    assert counted(lambda: run_all(backbone, x, t, ctx)) == counts.fixed + sum(counts.blocks)
+    whole = counts.fixed + sum(counts.blocks)
+    assert counted(lambda: run_all(backbone, x, t, ctx)) == len(x) * whole
     tokens, width = (8 // backbone.model.config.patch_size) ** 2, backbone.model.inner_dim
     attention = tokens * 4 * width**2 + 2 * tokens**2 * width
     assert counts.blocks == (attention, tokens * 8 * width**2) * (backbone.num_blocks // 2)

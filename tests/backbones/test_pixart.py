@@ -8,14 +8,11 @@ from dataclasses import replace
 import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from harmonica.backbones.counts import count
 from harmonica.backbones.pixart import TextCond
 from harmonica.errors import BadInput
 from harmonica.lab import cost
-from harmonica.method.cache import compute_all
 from harmonica.method.denoise import Denoiser, guide, run_all
 from harmonica.samplers import DDIM
 
@@ -123,11 +120,9 @@ def test_a_guided_batch_is_the_prompts_and_then_the_null_prompt(tiny_pixart, tin
 
 
 @torch.no_grad()
-def test_it_is_pure(tiny_pixart, tiny_prompts):
+def test_it_is_pure(tiny_pixart, tiny_prompts, assert_pure):
     backbone = tiny_pixart(sizes=True)
     x, t, cond = given(backbone, tiny_prompts, dtype=torch.float64)
-    weights = {name: value.clone() for name, value in backbone.model.state_dict().items()}
-    attributes = {name: set(vars(module)) for name, module in backbone.model.named_modules()}
     prompt = backbone.prepare(cond)
     h, c = backbone.start(x, t, prompt)
     tensors = [
@@ -142,21 +137,7 @@ def test_it_is_pure(tiny_pixart, tiny_prompts):
         *(tensor for known in prompt.keys_values for tensor in known),
     ]
 
-    def twice(i, compute):
-        before = [tensor.clone() for tensor in tensors]
-        out = compute()
-        kept = out.clone()
-        assert torch.equal(compute(), kept) and torch.equal(out, kept)
-        assert all(map(torch.equal, before, tensors))
-        return out
-
-    assert torch.equal(backbone.through(h, c, twice), backbone.through(h, c, compute_all))
-    assert all(
-        torch.equal(value, weights[name]) for name, value in backbone.model.state_dict().items()
-    )
-    assert attributes == {
-        name: set(vars(module)) for name, module in backbone.model.named_modules()
-    }
+    assert_pure(backbone, h, c, tensors)
 
 
 @torch.no_grad()
@@ -177,25 +158,16 @@ def test_the_denoising_loop_needs_to_know_nothing_of_it(tiny_pixart, tiny_prompt
 
 
 @pytest.mark.parametrize("shape", [{}, {"sizes": True, "depth": 3}, {"caption_channels": None}])
-def test_multiply_accumulates_are_what_torch_counts(tiny_pixart, tiny_prompts, shape):
+def test_multiply_accumulates_are_what_torch_counts(tiny_pixart, tiny_prompts, counted, shape):
     backbone = tiny_pixart(dtype=torch.float32, **shape)
     tokens, channels = 5, backbone.model.config.caption_channels or 48
     x, t, cond = given(backbone, tiny_prompts, batch=2, tokens=tokens, channels=channels)
     one = TextCond(*(None if own is None else own[:1] for own in vars(cond).values()))
     counts, width, depth = count(backbone, one), 48, backbone.num_blocks // 3
-
-    def counted(function):
-        with (
-            torch.no_grad(),
-            sdpa_kernel(SDPBackend.MATH),
-            FlopCounterMode(display=False) as counter,
-        ):
-            function()
-        return counter.get_total_flops() // (2 * len(x))
-
     prompt = backbone.prepare(cond)
-    assert counted(lambda: run_all(backbone, x, t, prompt)) == counts.fixed + sum(counts.blocks)
-    assert counted(lambda: backbone.prepare(cond)) == counts.prompt
+    whole = counts.fixed + sum(counts.blocks)
+    assert counted(lambda: run_all(backbone, x, t, prompt)) == len(x) * whole
+    assert counted(lambda: backbone.prepare(cond)) == len(x) * counts.prompt
     own = 16 * 4 * width**2 + 2 * 16**2 * width
     cross = 16 * 2 * width**2 + 2 * 16 * tokens * width
     assert counts.blocks == (own, cross, 16 * 8 * width**2) * depth
