@@ -509,8 +509,8 @@ def all_made(few_features, tmp_path_factory):
     sampled, decoded, and evaluated with few features.
     """
     from harmonica.lab import evaluation
-    from harmonica.lab.make import make
     from harmonica.lab.ids import with_needs
+    from harmonica.lab.make import make
     from harmonica.lab.store import Store
 
     def of(rows):
