@@ -65,9 +65,9 @@ def test_methods_to_come_have_a_line_and_an_unknown_one_is_refused():
 
 def test_a_table_and_each_ablation_have_the_figures_that_tell_something(measured, loaded):
     (table,) = records.load(*measured(folder="table"))
-    assert figures.possible(table) == TABLE
+    assert figures.names(table) == TABLE
     found = {
-        name: figures.possible(group)
+        name: figures.names(group)
         for ablation in ("iepo_vs_mse", "refresh", "threshold", "beta", "transfer", "router")
         for name, group in loaded(ablation)[1].items()
     }
