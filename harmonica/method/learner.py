@@ -24,9 +24,9 @@ DUAL_RATE = 1.0  # change of log(beta) per trajectory, times the error of the CU
 class Learner:
     """The rows of logits, each a parameter of its own, under one AdamW. Row 0 is never trained.
 
-    lambda_ (T,): the weights of the steps' errors, 1 until they are measured. slopes (T, N): running mean of -d(data loss)/dr,
-    how fast the loss grows as an entry reuses more; nan for entries that were never updated.
-    excess: a correction of the wanted share, see steer.
+    lambda_ (T,): the weights of the steps' errors, 1 until they are measured. slopes (T, N):
+    running mean of -d(data loss)/dr, how fast the loss grows as an entry reuses more; nan for
+    entries that were never updated. excess: a correction of the wanted share, see steer.
     """
 
     def __init__(self, logits, *, tau, lr, adam_eps=1e-8, beta=0.0):
