@@ -38,6 +38,8 @@ def parser():
         table.add_argument("--rows", default="core", choices=ROWS, help="default %(default)s")
         seeds = "how many replicates; default %(default)s"
         table.add_argument("--seeds", type=whole(1, MOST_SEEDS), default=1, help=seeds)
+        partial = "leave out rows without records, with a line each; their groups have no speeds"
+        table.add_argument("--partial", action="store_true", help=partial)
         table.set_defaults(function=_table, name=name)
     publish = commands.add_parser(
         "publish", help="copy finished records to results/ and render them"
@@ -51,23 +53,28 @@ def parser():
 def _table(arguments):
     together = {"ablations": ABLATIONS, "compression": (COMPRESSION, QUANTISATION)}
     names = [table.name for table in together.get(arguments.name, ())] or [arguments.name]
-    rendered = [
-        _render(table_of(name, arguments.scale), arguments.scale, arguments.rows, arguments.seeds)
-        for name in names
-    ]
-    message = f"{arguments.name} has no {arguments.rows} rows there"
+    rendered = [_render(table_of(name, arguments.scale), arguments) for name in names]
+    finished = ", or none whose records are all made" if arguments.partial else ""
+    message = f"{arguments.name} has no {arguments.rows} rows there{finished}"
     check(any(rendered), "scale", arguments.scale, message)
 
 
-def _render(table, scale, which, seeds):
+def _render(table, arguments):
     """Print this clone's table -> whether it has anything at this scale. Without latency records
-    the cells of speed stay empty; all other records must be there.
+    the cells of speed stay empty; all other records must be there, unless it may be partial.
     """
     from . import cost, paper_scale, records, report
 
-    rows, costs = table.rows(scale, which, seeds), table.costs(scale)
+    scale = arguments.scale
+    rows, costs = table.rows(scale, arguments.rows, arguments.seeds), table.costs(scale)
+    if arguments.partial:
+        rows, costs, left_out = records.finished(LOCAL, rows, costs)
+        print("\n".join(left_out))
     needed = [a for a in records.artefacts(rows, costs) if a.kind != "latency"]
-    records.require(LOCAL, needed, table.command(which, seeds, scale))
+    command = table.command(arguments.rows, arguments.seeds, scale)
+    if (LOCAL / "jobs").exists():
+        command += " WHERE=slurm"
+    records.require(LOCAL, needed, command)
     if costs:
         _show(*cost.render(table, LOCAL, LOCAL, scale))
     elif rows and scale == "paper":

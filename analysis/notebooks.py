@@ -19,8 +19,8 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 
 def execute(results):
-    """Execute all notebooks of this folder where `results` lie -> their paths. BadInput where a cell
-    fails.
+    """Execute the notebooks of this folder where `results` lie -> their paths. BadInput where a
+    cell fails.
     """
     paths = [FOLDER / f"{name}.ipynb" for name in NAMES]
     return [write(path, executed(path, Path(results).resolve().parent)) for path in paths]

@@ -86,6 +86,28 @@ def require(root, needed, command):
         )
 
 
+def finished(root, rows, costs):
+    """-> those rows that have all their records below `root`, of groups whose first row has; those
+    costs that have theirs; a sentence for each of the others.
+    """
+    store = Store(root)
+    whole, sentences = [], []
+    for group, all_rows in groups_of(rows):
+        lacking = {}
+        for row in all_rows:
+            if missing := [a for a in with_needs(row.runs) if record(store, a) is None]:
+                lacking[row] = missing[0].id
+        if all_rows[0] in lacking:  # nothing to compare with
+            lacking |= {row: lacking[all_rows[0]] for row in all_rows}
+        whole += [row for row in all_rows if row not in lacking]
+        sentences += [
+            f"left out: {group}, {name(row)}: {id_} is missing" for row, id_ in lacking.items()
+        ]
+    measured = [cost for cost in costs if record(store, cost)]
+    sentences += [f"left out: {cost.id} is missing" for cost in costs if cost not in measured]
+    return whole, measured, sentences
+
+
 def record(store, artefact):
     """The record of an artefact, or None. BadInput for one that is damaged, or that was made with
     another schema, scale or config.
@@ -128,6 +150,7 @@ def _group(store, name, rows, spec):
     lines = tuple(
         _line(row, records, latency, _stored(store, row)) for row, records in cells.items()
     )
+    _check_reference(name, cells)
     provenances = [stored["provenance"] for records in cells.values() for stored in records]
     return Group(
         name=name, lines=lines, latency=latency, latency_id=spec.id, provenances=tuple(provenances)
@@ -181,6 +204,15 @@ def _check_pairs(rows):
     for row, pairs in zip(rows[1:], others):
         message = f"those of the group's first row, {expected}, are needed, or nothing is paired"
         check(pairs == expected, f"replicates of {row.group}, {row.method}", pairs, message)
+
+
+def _check_reference(group, cells):
+    """BadInput where a group's runs were compared with statistics of different files."""
+    found = {
+        stored["metrics"].get("reference_sha256") for all_ in cells.values() for stored in all_
+    }
+    right = "delete the records that were compared with another one; they are made again"
+    check(len(found) == 1, f"reference of {group}", sorted(map(str, found)), right)
 
 
 def _array(values):

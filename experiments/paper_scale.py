@@ -43,7 +43,7 @@ class Budget:
     def group(
         self, base, num_steps, seeds, *, title="{}", sampler="ddim", guidance=GUIDANCE, **images
     ):
-        """A Group on a Base; in `title`, {} stands for its label. images: more fields of RunSpec."""
+        """A Group on a Base. title: {} in it stands for the label. images: more of RunSpec's."""
         sampled = {"num_images": self.num_images, "batch": self.block, "images": base.images}
         return Group(
             title=title.format(base.label),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from harmonica.errors import check
+from harmonica.lab.estimates import tokens
 from harmonica.lab.makings import ModelSpec, RouterSpec, ScheduleSpec
 from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.search.settings import Settings
@@ -216,7 +217,10 @@ def latency_specs(rows):
     """One LatencySpec for each group, of the first run of each row that can be timed. The rows of a
     group must follow one another.
     """
-    return [
-        LatencySpec(group=group, runs=tuple(row.runs[0] for row in group_rows if row.timed))
-        for group, group_rows in groupby(rows, key=lambda row: row.group)
-    ]
+    specs = []
+    for group, group_rows in groupby(rows, key=lambda row: row.group):
+        runs = tuple(row.runs[0] for row in group_rows if row.timed)
+        # at 2048 px the features that a cache keeps of 16 images do not fit a GPU
+        large = runs and runs[0].model.scale == "paper" and tokens(runs[0].model) > 4096
+        specs.append(LatencySpec(group=group, runs=runs, **({"batch": 2} if large else {})))
+    return specs

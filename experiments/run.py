@@ -12,6 +12,7 @@ from harmonica.files import at_work
 from harmonica.lab.ids import with_needs
 from harmonica.lab.makings import SCALES
 from harmonica.lab.needed import missing_files
+from harmonica.lab.provenance import check_gpu
 from harmonica.lab.store import LOCAL, Store, set_aside
 
 from . import listing
@@ -66,6 +67,8 @@ def _run(arguments):
     makes = not (arguments.dry_run or arguments.status or arguments.cancel)
     if makes and arguments.scale == "paper":
         _refuse_missing_files(artefacts)
+        if arguments.where == "local":
+            check_gpu()
     if arguments.where == "slurm":
         from slurm import launch  # brings submitit, and torch with it
 
@@ -91,6 +94,8 @@ def _check(arguments):
     for option in ("table", "wait", "cancel"):
         if getattr(arguments, option) and arguments.where != "slurm":
             raise BadInput(f"--{option}: it goes with --where slurm (make ... WHERE=slurm)")
+    if arguments.jobs and arguments.where == "slurm":
+        raise BadInput("--jobs: on a cluster [sample] parallel in the cluster file says it")
     if arguments.cluster_file != CLUSTER_FILE and arguments.where != "slurm":
         raise BadInput("--cluster-file: it goes with --where slurm (make ... WHERE=slurm)")
 

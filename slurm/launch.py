@@ -12,18 +12,20 @@ one after another.
 
 import math
 import time
+from functools import partial
 
 from submitit.core.utils import FailedJobError, UncompletedJobError
 
 from harmonica.errors import BadInput, check
 from harmonica.files import write_json
+from harmonica.lab.provenance import on_cpu
 from harmonica.lab.store import Store, set_aside
 
 from . import report, submission
-from .jobs import jobs_of
+from .jobs import KIND, jobs_of
 from .resources import load
 from .squeue import Queue
-from .work import Work, failed_path
+from .work import Work, failed_path, failures, forget_failures
 
 POLL_S = 5
 ENDING_S = 60  # Slurm kills what has not ended after KillWait, by default 30 s
@@ -46,13 +48,20 @@ def main(arguments, artefacts, latencies, local):
         )
         set_aside(local)
     table = _table(arguments)
+    _check_gpus(artefacts, resources, arguments.cluster_file)
     jobs = jobs_of(artefacts, latencies, store, resources, table)
     if arguments.dry_run:
         return report.plan(jobs, resources)
+    if not (jobs or arguments.status or arguments.cancel):
+        return print(f"nothing to run: all {len(artefacts + latencies)} records are in {local}")
+    queued = queue.live()
+    if divided := queue.divided(queued):
+        jobs = jobs_of(artefacts, latencies, store, resources, table, divided)
+    own = {f"{artefact.id}{end}" for artefact in artefacts + latencies for end in ("", ".samples")}
+    report.of_others(queued, own | {job.key for job in jobs})
     if arguments.status:
         return report.status(report.states(artefacts + latencies, table, store, queue))
     if arguments.cancel:
-        queued = queue.live()
         live = [task for job in jobs for task in queued.get(job.key, [])]
         queue.cancel(live)
         # a job that was running takes a moment to end, and counts as queued until then
@@ -63,8 +72,6 @@ def main(arguments, artefacts, latencies, local):
             else ""
         )
         return print(f"cancelled {len(live)} jobs; what they finished is kept{still}")
-    if not jobs:
-        return print(f"nothing to run: all {len(artefacts + latencies)} records are in {local}")
     with store.lock("launcher"):
         if site.cluster == "slurm":
             submit_all(jobs, site, resources, queue, arguments.cluster_file)
@@ -73,6 +80,14 @@ def main(arguments, artefacts, latencies, local):
     if arguments.wait or site.cluster != "slurm":
         wait(jobs, queue)
         report.raise_failed(report.states(artefacts + latencies, table, store, queue))
+
+
+def _check_gpus(artefacts, resources, cluster_file):
+    """BadInput where a job of the paper's scale would run on a CPU."""
+    if any(artefact.model.scale == "paper" for artefact in artefacts) and not on_cpu():
+        for kind in {**dict.fromkeys(KIND.values()), "sample": None, "evaluate": None}:
+            gpus = resources[kind].gpus
+            check(gpus, f"{cluster_file}: [{kind}] gpus", gpus, "at paper scale it is at least 1")
 
 
 def _table(arguments):
@@ -105,8 +120,12 @@ def submit_all(jobs, site, resources, queue, cluster_file):
         todo = [shard for shard in job.shards or (None,) if shard not in busy]
         ids[job.key] = [task.id for task in kept]
         if todo:
-            after = [id_ for need in job.needs for id_ in ids.get(need, [])]
-            ids[job.key] += submit(job, todo, after, resources[job.kind], site, queue)
+            forget_failures(queue.root, job.key)
+            waits = {
+                "afterok": [id_ for key in job.needs for id_ in ids.get(key, [])],
+                "afterany": [id_ for key in job.after for id_ in ids.get(key, [])],
+            }
+            ids[job.key] += submit(job, todo, waits, resources[job.kind], site, queue)
             new.add(job.key)
     queued = f", {len(jobs) - len(new)} were queued already" if len(new) < len(jobs) else ""
     print(
@@ -126,30 +145,25 @@ def _kept_and_lost(job, live, queue, new):
         if task.job not in noted
         or task.reason == NEVER
         or task.state == "PENDING"
-        and new & set(job.needs)
+        and new & {*job.needs, *job.after}
     ]
     return [task for task in live if task not in lost], lost
 
 
-def submit(job, todo, after, resources, site, queue):
+def submit(job, todo, waits, resources, site, queue):
     """Submit a job, or an array of its shards `todo` -> their ids, for other jobs to wait for;
-    without a queue submitit's own jobs.
+    without a queue submitit's own jobs. waits: {kind of Slurm's dependency: ids}
     """
-    executor = submission.new_executor(queue.folder(job.key), site)
+    executor = submission.new_executor(queue.folder(job.key), site, job.kind)
     executor.update_parameters(
-        name=queue.name(job.key), **submission.parameters(job.kind, resources, site)
+        name=queue.name(job.key), **submission.parameters(resources, site, job.processes)
     )
-    if after:
-        executor.update_parameters(slurm_dependency="afterok:" + ":".join(after))
+    if waits := [":".join([kind, *ids]) for kind, ids in waits.items() if ids]:
+        executor.update_parameters(slurm_dependency=",".join(waits))
     if site.cluster == "slurm":
-        executor.update_parameters(
-            slurm_teardown=submission.start_again(failed_path(queue.root, job.key), site.retries)
-        )
-    failed_path(queue.root, job.key).unlink(missing_ok=True)
-    works = [
-        Work(queue.root, job, shard, resources.processes if job.kind == "train" else 1)
-        for shard in todo
-    ]
+        marks = partial(failed_path, queue.root, job.key)
+        executor.update_parameters(slurm_teardown=submission.start_again(marks, site.retries))
+    works = [Work(queue.root, job, shard) for shard in todo]
     try:
         with executor.batch():
             submitted = [executor.submit(work) for work in works]
@@ -171,23 +185,19 @@ def run_here(jobs, site, resources, queue):
         if failed & set(job.needs):
             failed.add(job.key)  # the report says why
             continue
+        forget_failures(queue.root, job.key)
         todo = list(job.shards or (None,))
         step = resources[job.kind].parallel
         for start in range(0, len(todo), step):
             for slurm_job in submit(
-                job, todo[start : start + step], [], resources[job.kind], site, queue
+                job, todo[start : start + step], {}, resources[job.kind], site, queue
             ):
                 if error := _error_of(slurm_job):
                     failed.add(job.key)
-                    mark = failed_path(queue.root, job.key)
-                    if not mark.exists():
-                        write_json(
-                            mark,
-                            {
-                                "reason": str(error).strip().splitlines()[-1],
-                                "job": slurm_job.job_id,
-                            },
-                        )
+                    if not failures(queue.root, job.key):
+                        mark = failed_path(queue.root, job.key, slurm_job.job_id)
+                        reason = str(error).strip().splitlines()[-1]
+                        write_json(mark, {"reason": reason, "job": slurm_job.job_id})
 
 
 def _error_of(submitted):

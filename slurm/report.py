@@ -1,12 +1,14 @@
 """What the launcher says: the plan with its cost, the state of every artefact, and what failed."""
 
+from functools import partial
+
 from harmonica.errors import BadInput
 from harmonica.files import read_json
 from harmonica.lab import estimates, words
 from harmonica.lab.needed import missing_files
 
 from .resources import KINDS
-from .work import failed_path
+from .work import failures
 
 COLUMNS = "{:8}  {:>5}  {:>4}  {:>4}  {:>14}  {:>19}"
 HOURS = "expected hours", "GPU-hours requested"
@@ -21,7 +23,8 @@ def plan(jobs, resources):
             else ""
         )
         print(f"{job.kind:8}  {job.key}{shards}")
-        print(f"          after {_named(job.needs)}" if job.needs else "          at once")
+        before = (*job.needs, *job.after)
+        print(f"          after {_named(before)}" if before else "          at once")
     print("\n" + COLUMNS.format("kind", "jobs", "GPUs", "CPUs", *HOURS))
     for kind in KINDS:
         if of_kind := [job for job in jobs if job.kind == kind]:
@@ -31,30 +34,49 @@ def plan(jobs, resources):
         "harmonica/lab/estimates.py; metrics left out), of one core else; requested: one time "
         "limit of every job"
     )
+    for kind, of_one, most in _memory(jobs):
+        print(
+            f"memory: about {words.size(most)} {of_one}; [{kind}] memory_gb = "
+            f"{resources[kind].memory_gb}"
+        )
     artefacts = [job.artefact for job in jobs if job.artefact and job.kind != "sample"]
-    print(
-        f"disk: about {words.size(sum(map(estimates.disk_bytes, artefacts)))} of images below "
-        "results/local/samples"
-    )
+    disk = sum(estimates.disk_bytes(job.artefact) * job.share for job in jobs if job.artefact)
+    print(f"disk: about {words.size(disk)} of images below results/local/samples")
     for sentence in missing_files(artefacts):
         print(f"missing {sentence}")
 
 
 def _line(kind, jobs, resources):
-    count = sum(max(1, len(job.shards)) for job in jobs)
-    cpus = resources.cpus * (resources.processes if kind == "train" else 1)
-    requested = count * resources.gpus * resources.minutes / 60
-    hours = f"{sum(map(_hours, jobs)):.3g}", f"{requested:.4g}"
-    return COLUMNS.format(kind, count, resources.gpus, cpus, *hours)
+    tasks = [job for job in jobs for _ in job.shards or (None,)]
+    gpus = [min(resources.gpus, job.processes) for job in tasks]
+    most = max(job.processes for job in jobs)
+    hours = f"{sum(map(_hours, jobs)):.3g}", f"{sum(gpus) * resources.minutes / 60:.4g}"
+    return COLUMNS.format(kind, len(tasks), max(gpus), resources.cpus * most, *hours)
 
 
 def _hours(job):
     """Expected hours of one core, of one GPU at paper scale, all shards of a job together."""
     if job.artefact is None:
         return 0.0
-    if job.kind == "evaluate" and f"{job.key}.samples" in job.needs:
-        return estimates.CORE.start_s / 3600
+    if job.artefact.kind == "run":
+        sampling = job.share * estimates.seconds(job.artefact)
+        return (sampling or estimates.CORE.start_s) / 3600
     return estimates.seconds(job.artefact) / 3600
+
+
+def _memory(jobs):
+    """Yield (kind of job, whose memory in words, bytes) of the largest search and the largest
+    training at paper scale, for which there are estimates.
+    """
+    of_paper = [job for job in jobs if job.artefact and job.artefact.model.scale == "paper"]
+    routers = [job for job in of_paper if job.artefact.kind == "router"]
+    if routers:
+        most = max(estimates.training_bytes(job.artefact, job.processes) for job in routers)
+        yield "train", "of each GPU for the largest training", most
+    schedules = [job.artefact for job in of_paper if job.artefact.kind == "schedule"]
+    if searches := [schedule for schedule in schedules if schedule.making == "search"]:
+        most = max(map(estimates.search_bytes, searches))
+        yield "search", "for the largest search, in CPU memory what the GPU does not hold", most
 
 
 def _named(keys):
@@ -65,6 +87,20 @@ def status(by_id):
     """Print every artefact's state, with the log of what runs or failed. by_id: from `states`."""
     for id_, (state, detail) in by_id.items():
         print(f"{state:7} {id_}" + (f"\n        {detail}" if detail else ""))
+
+
+def of_others(live, own):
+    """Print which queued jobs of this clone make none of the keys `own`: another command's, or of
+    files that have changed since, which gives what they make another id.
+    """
+    others = {key: tasks for key, tasks in live.items() if key not in own}
+    if others:
+        ids = sorted({task.job for tasks in others.values() for task in tasks})
+        print(
+            f"{words.count(len(ids), 'queued job')} of this clone belong to another command, or to "
+            f"files that have changed since (is HARMONICA_WEIGHTS as it was?): {_named([*others])}; "
+            f"`scancel {' '.join(ids)}` ends them"
+        )
 
 
 def raise_failed(by_id):
@@ -99,26 +135,29 @@ def states(artefacts, table, store, queue):
 
 
 def _state_of(artefact, live, by_id, store, queue):
-    keys = [artefact.id]
+    keys, lacks = [artefact.id], None
     if artefact.kind == "run" and store.missing_blocks(artefact):
-        keys = [f"{artefact.id}.samples", artefact.id]
+        keys, lacks = (
+            [f"{artefact.id}.samples", artefact.id],
+            partial(store.missing_blocks, artefact),
+        )
     if state := _state(keys, live, queue):
         return state
     for need in artefact.needs():
         if by_id[need.id][0] == "failed":
             return "failed", f"needs {need.id}, which failed"
     if ended := [key for key in keys if queue.notes(key)]:
-        return "failed", queue.how_it_ended(ended[0])
+        return "failed", queue.how_it_ended(ended[0], lacks)
     return "missing", ""
 
 
 def _state(keys, live, queue):
     """The state of jobs that failed with a reason, run or are queued; else None."""
     for key in keys:
-        if (mark := failed_path(queue.root, key)).exists():
-            return "failed", read_json(mark)["reason"] + (
-                f"; log: {queue.log(key)}" if queue.log(key) else ""
-            )
+        for mark in failures(queue.root, key):
+            failure = read_json(mark)
+            log = queue.log(key, failure["job"]) or queue.log(key)
+            return "failed", failure["reason"] + (f"; log: {log}" if log else "")
     queued = [(key, task) for key in keys for task in live.get(key, [])]
     if running := [key for key, task in queued if task.state != "PENDING"]:
         return (

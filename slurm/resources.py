@@ -10,7 +10,7 @@ from pathlib import Path
 
 from harmonica.errors import BadInput, check
 
-KINDS = ("train", "sample", "evaluate", "latency", "render")
+KINDS = ("train", "search", "sample", "evaluate", "latency", "render")
 CLUSTERS = ("slurm", "local", "debug")
 GPU_SYNTAX = ("gpus-per-node", "gpus-per-task", "gres")
 RIGHT = {
@@ -25,7 +25,7 @@ RIGHT = {
 @dataclass(frozen=True, kw_only=True)
 class Resources:
     """What one kind of job asks for. processes: ranks of a training, each with one GPU; cpus: of
-    each process; memory_gb: of the whole job; shards and parallel: into how many jobs one run's
+    each process; memory_gb: of the whole job, 0 where none is asked for; shards and parallel: into how many jobs one run's
     sampling is divided, and how many of them run at a time; sbatch: any further options.
     """
 
@@ -63,7 +63,12 @@ class Site:
 
 # {key: the only tables that may have it}
 ONLY = {"processes": ("train",), "shards": ("sample",), "parallel": ("sample",)}
-LEAST = {"gpus": 0, "time_outs": 0, "retries": 0}  # of whole numbers; all others are at least 1
+LEAST = {
+    "gpus": 0,
+    "memory_gb": 0,
+    "time_outs": 0,
+    "retries": 0,
+}  # of whole numbers; all others are at least 1
 
 
 def load(path):
@@ -94,6 +99,8 @@ def load(path):
         kind: _read(Resources, path, kind, tables.get("all", {}) | tables.get(kind, {}))
         for kind in KINDS
     }
+    if "search" not in tables:  # as in files of before there was this table
+        kinds["search"] = kinds["evaluate"]
     _check_possible(path, tables, site, kinds)
     return site, kinds
 

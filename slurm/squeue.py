@@ -87,22 +87,35 @@ class Queue:
 
     def shard(self, key, live):
         """The shard that a live job samples, (shard, number of shards); None where the job is not
-        divided.
+        divided, or has no note.
         """
-        shards = next(note["shards"] for note in self.notes(key) if note["job"] == live.job)
+        notes = (note["shards"] for note in self.notes(key) if note["job"] == live.job)
+        shards = next(notes, None)
         return tuple(shards[live.index]) if shards else None
 
-    def log(self, key):
-        """The newest log of a job's standard error, None where it never started."""
-        logs = sorted(self.folder(key).glob("*_log.err"), key=lambda path: path.stat().st_mtime)
-        return logs[-1] if logs else None
+    def divided(self, live):
+        """{key: number of shards} of arrays in the queue; live: as `live` has them."""
+        shards = {key: [self.shard(key, task) for task in tasks] for key, tasks in live.items()}
+        return {
+            key: known[0][1] for key, all_ in shards.items() if (known := [*filter(None, all_)])
+        }
 
-    def how_it_ended(self, key):
-        """How a job ended that left the queue without giving a reason: what Slurm's accounting
-        says, and the last line of its log.
+    def log(self, key, job="*"):
+        """The newest log of standard error of a job, or of one shard (12_3), or of all that have
+        this key; None where none started.
         """
-        id_ = self.notes(key)[-1]["job"]
-        if not self.log(key):
+        logs = self.folder(key).glob(f"{job}_*log.err")
+        return max(logs, key=lambda path: path.stat().st_mtime, default=None)
+
+    def how_it_ended(self, key, lacks=None):
+        """How a job ended that left the queue without giving a reason: what Slurm's accounting
+        says, and the last line of its log; of an array the log of a shard that `lacks` something.
+        """
+        note = self.notes(key)[-1]
+        id_ = note["job"]
+        tasks = [i for i, shard in enumerate(note["shards"]) if lacks and lacks(*shard)]
+        log = self.log(key, f"{id_}_{tasks[0]}" if tasks else id_)
+        if not log:
             return (
                 f"job {id_} ended before it started: it was cancelled, or what it waited for failed"
             )
@@ -112,12 +125,8 @@ class Queue:
         except BadInput:  # no accounting here
             states = set()
         text = f"job {id_} ended {'/'.join(sorted(states - {'COMPLETED'})) or 'without a result'}"
-        lines = [
-            line for line in self.log(key).read_text(errors="replace").splitlines() if line.strip()
-        ]
-        return f"{text}; log: {self.log(key)}" + (
-            f", which ends: {lines[-1].strip()[:200]}" if lines else ""
-        )
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+        return f"{text}; log: {log}" + (f", which ends: {lines[-1].strip()[:200]}" if lines else "")
 
 
 def client(command):

@@ -10,8 +10,10 @@ from harmonica.errors import BadInput
 from .squeue import client
 
 
-def new_executor(folder, site):
-    options = {"slurm_max_num_timeout": site.time_outs, "local_max_num_timeout": site.time_outs}
+def new_executor(folder, site, kind):
+    # a measurement of time does not go on from a file: it would only time out again
+    time_outs = 0 if kind == "latency" else site.time_outs
+    options = {"slurm_max_num_timeout": time_outs, "local_max_num_timeout": time_outs}
     return submitit.AutoExecutor(
         folder,
         cluster=site.cluster,
@@ -19,18 +21,20 @@ def new_executor(folder, site):
     )
 
 
-def parameters(kind, resources, site):
-    """submitit's parameters for one kind of job."""
-    processes = resources.processes if kind == "train" else 1
+def parameters(resources, site, processes=1):
+    """submitit's parameters for a job of so many processes, each of which has a share of the
+    GPUs.
+    """
     texts = {
         f"slurm_{key}": getattr(resources, key)
         for key in ("partition", "account", "qos", "constraint", "setup", "exclusive")
         if getattr(resources, key)
     }
-    gpus, srun_args = _gpus(resources.gpus, processes, site)
+    gpus, srun_args = _gpus(min(resources.gpus, processes), processes, site)
+    memory = {"mem_gb": resources.memory_gb} if resources.memory_gb else {}
     return {
         "timeout_min": resources.minutes,
-        "mem_gb": resources.memory_gb,
+        **memory,
         "cpus_per_task": resources.cpus,
         "nodes": 1,
         "tasks_per_node": processes,
@@ -68,11 +72,15 @@ def _gpus(gpus, processes, site):
     return {"slurm_gpus_per_node": f"{typed}{gpus}"}, []
 
 
-def start_again(mark, retries):
+def start_again(marks, retries):
     """Lines of the batch script after the work, which requeue a job that died without giving a
-    reason (in the file `mark`), at most `retries` times.
+    reason (in the file that `marks` calls by a job's id), at most `retries` times.
     """
-    silent, again = f'[ ! -e "{mark}" ]', f'[ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ]'
+    job_id = "${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}${SLURM_ARRAY_TASK_ID:+_$SLURM_ARRAY_TASK_ID}"
+    silent, again = (
+        f'[ ! -e "{marks(job_id)}" ]',
+        f'[ "${{SLURM_RESTART_COUNT:-0}}" -lt {retries} ]',
+    )
     return [
         "code=$?",
         f"if [ $code -ne 0 ] && {silent} && {again}; then",
@@ -85,8 +93,8 @@ def start_again(mark, retries):
 def check_accepted(kind, resources, site, cluster_file):
     """Ask Slurm whether it would accept such a job. BadInput with its answer if not."""
     with tempfile.TemporaryDirectory() as folder:
-        executor = new_executor(folder, site)
-        executor.update_parameters(name="check", **parameters(kind, resources, site))
+        executor = new_executor(folder, site, kind)
+        executor.update_parameters(name="check", **parameters(resources, site, resources.processes))
         script = Path(folder) / "job.sh"
         script.write_text(executor._executor._make_submission_file_text("true", "check"))
         try:

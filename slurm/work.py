@@ -5,11 +5,11 @@ Everything it does resumes from files (training state, sample blocks) and is don
 job may be stopped at any moment, with or without notice, and started again on any node.
 """
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
+import submitit
 from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
 
 from harmonica.errors import BadInput
@@ -20,17 +20,18 @@ from harmonica.lab.store import Store
 class Work:
     """Make one artefact, one shard of it, or run one command of this repository."""
 
-    def __init__(self, root, job, shard=None, processes=1):
-        self.root, self.job, self.shard, self.processes = root, job, shard, processes
+    def __init__(self, root, job, shard=None):
+        self.root, self.job, self.shard = root, job, shard
 
     def __call__(self):
-        mark = failed_path(self.root, self.job.key)
+        id_ = job_id()
+        mark = failed_path(self.root, self.job.key, id_)
         try:
             self.work()
         except Exception as error:  # the last time-out too, but not submitit's exit to be requeued
             if not mark.exists():  # the rank that failed first gave the reason
                 reason = str(error) if isinstance(error, (BadInput, OSError)) else repr(error)
-                write_json(mark, {"reason": reason or repr(error), "job": job_id()})
+                write_json(mark, {"reason": reason or repr(error), "job": id_})
             raise
         mark.unlink(missing_ok=True)
 
@@ -46,7 +47,7 @@ class Work:
         from harmonica.lab import make
         from harmonica.method import ranks
 
-        prepare(self.job.artefact, self.processes)
+        prepare(self.job.artefact, self.job.processes)
         try:
             if self.shard:
                 make.make_shard(self.job.artefact, Store(self.root), *self.shard)
@@ -60,9 +61,12 @@ def prepare(artefact, processes):
     """Set the number of threads, and join the group of ranks, each of which gets its own GPU."""
     import torch
 
+    from harmonica.lab.provenance import check_gpu
     from harmonica.method import ranks
 
-    if artefact.model.scale != "paper":
+    if artefact.model.scale == "paper":
+        check_gpu()
+    else:
         torch.set_num_threads(1)  # as everywhere at these scales: records are the same in every bit
     if processes > 1:
         environment = TorchDistributedEnvironment().export(
@@ -73,10 +77,27 @@ def prepare(artefact, processes):
         ranks.join()
 
 
-def failed_path(root, key):
-    return Path(root) / "failed" / f"{key}.json"
-
-
 def job_id():
-    array, index = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{index}" if array else os.environ.get("SLURM_JOB_ID", "none")
+    """As Slurm has it, 12 or 12_3 in an array, or submitit without Slurm."""
+    try:
+        return submitit.JobEnvironment().job_id
+    except RuntimeError:
+        return "debug"  # such jobs run inside the launcher
+
+
+def failed_path(root, key, job_id):
+    """Where a job, or one task of an array, says why it failed: every shard has a mark of its
+    own.
+    """
+    return Path(root) / "failed" / f"{key}@{job_id}.json"
+
+
+def failures(root, key):
+    """The marks of a key's jobs that failed."""
+    return sorted((Path(root) / "failed").glob(f"{key}@*.json"))
+
+
+def forget_failures(root, key):
+    """Before it is tried again."""
+    for mark in failures(root, key):
+        mark.unlink()

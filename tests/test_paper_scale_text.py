@@ -20,7 +20,9 @@ from harmonica.__main__ import main
 from harmonica.errors import BadInput
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
+from harmonica.lab.needed import missing_files
 from harmonica.lab.sampling import blocks_of
+from harmonica.lab.specs import RunSpec
 from harmonica.method.denoise import run_all
 from harmonica.metrics import adm
 from harmonica.metrics.clip import clip_score
@@ -388,3 +390,10 @@ def test_a_killed_embedding_goes_on_and_mixes_nothing(place, tmp_path, monkeypat
         (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
         for name in files
     )
+
+
+def test_fewer_captions_than_images_are_named_before_anything_runs(place):
+    run = RunSpec(model=model_of("alpha"), num_steps=2, against=2, num_images=4)
+    assert missing_files([run]) == []
+    (sentence,) = missing_files([replace(run, num_images=30_000)])
+    assert sentence.startswith("captions: 4 is not possible; 30000 images need as many")

@@ -1,49 +1,63 @@
-"""Which files artefacts of paper scale read that no artefact makes, and where missing ones come
-from. Imports no torch.
+"""Which files artefacts of paper scale read that no artefact makes, whether they are whole, and
+where missing ones come from. Imports no torch.
 """
 
 from harmonica import weights
-from harmonica.errors import BadInput
+from harmonica.errors import BadInput, check
+from harmonica.files import read_json
 from harmonica.lab import estimates
 from harmonica.weights import catalogue
 
 
 def missing_files(artefacts):
     """-> a sentence for each file that compressed models, routers and runs of paper scale need and
-    that is missing: its name, where it is published, the folder to put it into. Other kinds of
-    artefacts are not looked at: they read what their runs read.
+    that is missing: its name, where it is published, the folder to put it into; or that is not
+    whole. Other kinds of artefacts are not looked at: they read what their runs read.
     """
     kinds = ("compressed", "router", "run")
     of_paper = [a for a in artefacts if a.kind in kinds and a.model.scale == "paper"]
     sentences = _missing_latents(of_paper)
-    lookups = [(weights.find, name, "file") for name in names(of_paper)]
+    lookups = [(weights.whole, name, sha256) for name, sha256 in _files(of_paper).items()]
     lookups += [
         (weights.checked_router, router.name, router.sha256)
         for router in _published_routers(of_paper)
     ]
-    prompts = {a.model.prompts for a in of_paper if a.model.prompts}
-    lookups += [(weights.embeddings, captions) for captions in prompts]
-    for find, *arguments in lookups:
+    lookups += [
+        (_check_captions, a.model.prompts, a.num_images if a.kind == "run" else 1)
+        for a in of_paper
+        if a.model.prompts
+    ]
+    for look, *arguments in dict.fromkeys(lookups):
         try:
-            find(*arguments)
+            look(*arguments)
         except BadInput as error:
             sentences.append(str(error))
-    return sentences
+    return list(dict.fromkeys(sentences))
 
 
-def names(artefacts):
-    """-> names below weights.folder() of everything that these artefacts read there, once each."""
-    read_names = {}
+def _check_captions(prompts, num_images):
+    """BadInput where captions are not embedded, or where they are too few for one an image."""
+    about = read_json(weights.embeddings(prompts) / "about.json")
+    right = f"{num_images} images need as many, one on each line of {prompts.name}"
+    check(about.get("count", 0) >= num_images, "captions", about.get("count"), right)
+
+
+def _files(artefacts):
+    """-> {name below weights.folder(): sha256, None where no spec has one} of everything that these
+    artefacts read there.
+    """
+    sha256 = {}
     for artefact in artefacts:
-        null = artefact.model.prompts and artefact.model.prompts.null
-        read = [artefact.model.name, null and null.name]
+        model, prompts = artefact.model, artefact.model.prompts
+        specs, reference = [model, prompts and prompts.null], None
         if artefact.kind == "run" and artefact.images:
-            images, prompts = artefact.images, artefact.model.prompts
+            images = artefact.images
             inception = images.inception or catalogue.PUBLISHED[catalogue.INCEPTION]
-            read += [images.decoder.name, inception.name, images.reference]
-            read += [images.clip and images.clip.name, prompts and prompts.name]
-        read_names |= {name: True for name in read if name}
-    return list(read_names)
+            specs += [images.decoder, inception, images.clip, prompts]
+            reference = images.reference
+        sha256 |= {spec.name: spec.sha256 for spec in specs if spec}
+        sha256 |= {reference: None} if reference else {}
+    return sha256
 
 
 def _missing_latents(artefacts):

@@ -7,6 +7,7 @@ downloaded by a run.
 """
 
 import os
+import zipfile
 from pathlib import Path
 
 from harmonica import files
@@ -16,6 +17,8 @@ from harmonica.weights.catalogue import HUB, PUBLISHED
 # in place of a sha256, for a file that is not here and whose hash was never published
 ABSENT = "absent"
 FACTOR = 8  # pixels per latent, along a side, in Stable Diffusion's autoencoder
+ARCHIVES = (".npz", ".pt", ".pth")  # zip files; torch's old format is a pickle
+PICKLE = b"\x80"
 IN_FOLDER = (
     "diffusion_pytorch_model.safetensors",
     "diffusion_pytorch_model.bin",
@@ -126,6 +129,18 @@ def checked(name, expected, field="weights", root=None):
         "the file is incomplete or another one",
     )
     return path
+
+
+def whole(name, expected):
+    """BadInput where a published name is missing, damaged, or is another file than that of the
+    sha256 `expected`; None: its hash is in no spec.
+    """
+    path = checked(name, expected, "file") if expected else find(name, "file")
+    if path.is_file() and path.suffix in ARCHIVES:
+        with open(path, "rb") as file:
+            pickled = file.read(1) == PICKLE and path.suffix != ".npz"
+        right = "it is cut off, or is another file; fetch it again"
+        check(pickled or zipfile.is_zipfile(path), "file", str(path), right)
 
 
 def checked_router(name, expected):

@@ -225,6 +225,34 @@ def test_a_missing_record_is_named_with_the_command_that_makes_it(measured):
         records.require(root, records.artefacts(rows), "make this")
 
 
+def test_a_partial_table_leaves_out_what_is_missing(measured):
+    root, rows = measured(3)
+    lost = next(row for row in rows if row.method == "HarmoniCa")
+    Store(root).record_path(lost.runs[1].router).unlink()
+    found, _, sentences = records.finished(root, rows, [])
+    distinct = [row for _, group_rows in records.groups_of(rows) for row in group_rows]
+    assert [row for row in distinct if row not in found] == [lost] and len(sentences) == 1
+    assert sentences[0] == (
+        f"left out: {lost.group}, HarmoniCa: {lost.runs[1].router.id} is missing"
+    )
+    groups = records.load(root, found)
+    assert len(parsed(groups)) == len(found)
+    assert document(groups)
+    Store(root).record_path(rows[0].runs[0]).unlink()  # that of the first group's uncached row
+    found, _, _ = records.finished(root, rows, [])
+    assert rows[0].group not in {row.group for row in found}
+
+
+def test_runs_that_were_compared_with_different_references_are_no_group(measured):
+    root, rows = measured()
+    path = Store(root).record_path(rows[-1].runs[0])
+    stored = read_json(path)
+    stored["metrics"]["reference_sha256"] = "f" * 64
+    write_json(path, stored)
+    with pytest.raises(BadInput, match=f"reference of {rows[-1].group}: "):
+        records.load(root, rows)
+
+
 @pytest.mark.parametrize(
     "field, value, words", [("schema", 0, "has schema 0"), ("id", "other", "id 'other'")]
 )

@@ -9,7 +9,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from analysis.tables import COMPRESSION, TABLE1, TABLE2, UVIT
+from experiments.rows import latency_specs
 from harmonica.errors import BadInput
+from harmonica.files import write_json
 from harmonica.lab.ids import SCHEMA, with_needs
 from harmonica.lab.make import make_shard
 from harmonica.lab.makings import RouterSpec
@@ -17,9 +20,11 @@ from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.settings import RouterTraining
 from harmonica.weights.specs import FileSpec, ImageSpec
-from slurm import launch, report
+from slurm import launch, report, submission
 from slurm.jobs import jobs_of
-from slurm.resources import Resources, load
+from slurm.resources import KINDS, Resources, Site, load
+from slurm.squeue import Live, Queue
+from slurm.work import failed_path, forget_failures
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "slurm" / "cluster.example.toml"
 
@@ -115,8 +120,7 @@ def test_the_example_is_right_and_a_missing_file_says_so(tmp_path):
 
 
 def kinds(**changes):
-    names = ("train", "sample", "evaluate", "latency", "render")
-    return {kind: replace(Resources(), **changes.get(kind, {})) for kind in names}
+    return {kind: replace(Resources(), **changes.get(kind, {})) for kind in KINDS}
 
 
 def test_every_job_comes_after_what_it_needs(wanted, latency, tmp_path):
@@ -138,9 +142,9 @@ def test_every_job_comes_after_what_it_needs(wanted, latency, tmp_path):
     needs = {job.key: set(job.needs) for job in jobs}
     assert needs[f"{routed.id}.samples"] == {router.id} and not needs[f"{full.id}.samples"]
     assert needs[routed.id] == {reference.id, router.id, full.id, f"{routed.id}.samples"}
-    assert needs[latency.id] == {routed.id} and needs["table1"] == {
-        latency.id
-    }  # the last ones imply the others
+    assert needs[latency.id] == {router.id} and not needs["table1"]
+    after = {job.key: job.after for job in jobs}  # the last ones imply the others
+    assert after[latency.id] == (routed.id,) and after["table1"] == (latency.id,)
     assert jobs[1].shards == ((0, 3), (1, 3), (2, 3))
 
 
@@ -159,11 +163,61 @@ def test_only_what_is_missing_becomes_a_job(wanted, latency, alone, tmp_path):
     assert job.kind == "evaluate"
 
 
-def test_a_batch_that_the_processes_cannot_share_is_refused_beforehand(wanted, tmp_path):
-    with pytest.raises(
-        BadInput, match="batch: 4 is not possible; 3 processes .* need a multiple of 3"
-    ):
-        jobs_of(wanted, [], Store(tmp_path), kinds(train={"processes": 3}))
+@pytest.mark.parametrize("processes, ranks", [(4, 4), (8, 4), (6, 2), (3, 1)])
+def test_a_router_trains_on_as_many_ranks_as_share_its_batch(wanted, tmp_path, processes, ranks):
+    job = jobs_of(wanted, [], Store(tmp_path), kinds(train={"processes": processes}))[0]
+    assert (job.kind, job.processes) == ("train", ranks)  # of a batch of 4
+    asked = submission.parameters(Resources(gpus=processes), Site(), job.processes)
+    assert (asked["tasks_per_node"], asked["gpus_per_node"]) == (ranks, ranks)
+
+
+@pytest.mark.parametrize("table", [TABLE1, TABLE2, UVIT, COMPRESSION], ids=lambda table: table.name)
+def test_every_table_of_the_paper_fits_the_example_file(table, tmp_path, capsys):
+    rows = table.rows("paper")
+    artefacts = with_needs([run for row in rows for run in row.runs])
+    _, resources = load(EXAMPLE)
+    report.plan(jobs_of(artefacts, latency_specs(rows), Store(tmp_path), resources), resources)
+    assert "expected hours" in capsys.readouterr().out
+
+
+def test_an_array_in_the_queue_keeps_its_number_of_shards(wanted, tmp_path):
+    key = f"{wanted[1].id}.samples"
+    jobs = jobs_of(wanted, [], Store(tmp_path), kinds(sample={"shards": 3}), divided={key: 5})
+    assert [len(job.shards) for job in jobs if job.shards] == [5, 3, 3]
+    queue = Queue(tmp_path)
+    queue.note(key, "7", [(3, 5), (4, 5)])
+    live = {key: [Live("7_0", "RUNNING", "None")], "unknown": [Live("8", "PENDING", "Priority")]}
+    assert queue.divided(live) == {key: 5}
+
+
+def test_jobs_that_belong_to_nothing_here_are_named(capsys):
+    live = {"mine": [Live("7_0", "RUNNING", "None")], "lost": [Live("9_1", "PENDING", "None")]}
+    report.of_others(live, {"mine"})
+    said = capsys.readouterr().out
+    assert "1 queued job of this clone" in said and "`scancel 9` ends them" in said
+
+
+def test_the_failure_of_one_shard_is_its_own(wanted, tmp_path):
+    """Another one that succeeds does not hide it, and its log is the one that is shown."""
+    run, queue = wanted[1], Queue(tmp_path, in_queue=False)
+    key = f"{run.id}.samples"
+    write_json(failed_path(tmp_path, key, "7_1"), {"reason": "no space", "job": "7_1"})
+    for shard in range(3):
+        log = queue.folder(key) / f"7_{shard}_0_log.err"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text(f"shard {shard}")
+    state = report.states([run], None, Store(tmp_path), queue)[run.id]
+    assert state == ("failed", f"no space; log: {queue.folder(key)}/7_1_0_log.err")
+    forget_failures(tmp_path, key)
+    queue.note(key, "7", [(0, 3), (1, 3), (2, 3)])
+    assert queue.how_it_ended(key, lambda shard, _: shard == 2).endswith("which ends: shard 2")
+
+
+def test_at_paper_scale_no_job_goes_without_a_gpu(go, wanted, monkeypatch):
+    large = replace(wanted[1], model=replace(wanted[1].model, scale="paper"))
+    monkeypatch.delenv("HARMONICA_CPU", raising=False)
+    with pytest.raises(BadInput, match=r"\[train\] gpus: 0 is not possible; at paper scale"):
+        go("[sample]\ngpus = 1", wanted=[large], dry_run=True)
 
 
 def test_dry_run_says_what_it_takes_and_makes_nothing(go, wanted, latency, tmp_path, capsys):
@@ -238,7 +292,7 @@ def test_a_lost_shard_is_redone_alone(go, wanted, same, tmp_path):
 
 
 def test_states_without_a_queue(wanted, tmp_path):
-    queue = launch.Queue(tmp_path, in_queue=False)
+    queue = Queue(tmp_path, in_queue=False)
     assert report.states(wanted, None, Store(tmp_path), queue) == {
         artefact.id: ("missing", "") for artefact in wanted
     }
@@ -252,7 +306,7 @@ def test_a_run_of_paper_scale_is_done_when_its_images_are_deleted(wanted, tmp_pa
         model=replace(run.model, scale="paper"),
         images=ImageSpec(decoder=FileSpec(name="vae", sha256="1" * 64)),
     )
-    store, queue = Store(tmp_path), launch.Queue(tmp_path, in_queue=False)
+    store, queue = Store(tmp_path), Queue(tmp_path, in_queue=False)
     store.finish(large, {"schema": SCHEMA, "id": large.id})
     found = report.states([large], None, store, queue)
     assert found == {large.id: ("done", "")}

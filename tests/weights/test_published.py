@@ -6,6 +6,7 @@ import argparse
 import json
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -206,3 +207,18 @@ def test_golden_references_load_through_the_official_door(path, folder):
     assert torch.equal(
         run_all(backbone, *inputs), run_all(DiT(read(folder / "checkpoint.pt", heads)), *inputs)
     )
+
+
+@pytest.mark.parametrize("name", ["cut.npz", "page.pt", "pickle.npz"])
+def test_a_file_that_is_cut_off_is_named_before_anything_runs(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
+    np.savez(tmp_path / "whole.npz", x=np.zeros(4))
+    torch.save({}, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    content = {"cut.npz": (tmp_path / "whole.npz").read_bytes()[:-30], "pickle.npz": b"\x80\x04N."}
+    (tmp_path / name).write_bytes(content.get(name, b"<html>404</html>"))
+    for kept in ("whole.npz", "old.pt"):
+        weights.whole(kept, None)
+    with pytest.raises(BadInput, match=f"{name}' is not possible; it is cut off"):
+        weights.whole(name, None)
+    with pytest.raises(BadInput, match="its sha256 is"):
+        weights.whole("whole.npz", "0" * 64)
