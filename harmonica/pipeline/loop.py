@@ -23,10 +23,11 @@ class Trajectory:
 class Bar:
     """Stands in for a pipeline's progress bar. When the loop over the steps ends, however it ends,
     it calls ended(self, whole). whole: whether the loop ran to its end. It may do so twice.
+    advanced(): called each time that the pipeline moves its bar on, which is at the end of a step.
     """
 
-    def __init__(self, bar, ended):
-        self.bar, self.ended = bar, ended
+    def __init__(self, bar, ended, advanced=None):
+        self.bar, self.ended, self.advanced = bar, ended, advanced or (lambda: None)
 
     def __enter__(self):
         self.bar.__enter__()
@@ -41,10 +42,16 @@ class Bar:
     def __iter__(self):
         whole = False
         try:
-            yield from self.bar
+            for item in self.bar:
+                yield item
+                self.advanced()
             whole = True
         finally:
             self.ended(self, whole)
+
+    def update(self, *args):
+        self.advanced()
+        return self.bar.update(*args)
 
     def close(self):
         """For pipelines that neither enter nor iterate their bar, but close it."""
@@ -63,7 +70,7 @@ class Loop:
     def __init__(self, pipe):
         self.pipe, self.scheduler = pipe, pipe.scheduler
         self.earlier = vars(pipe.scheduler).get("step")
-        self.step, self.calls, self.steps = 0, 0, 0
+        self.step, self.calls, self.steps, self.ended = 0, 0, 0, 0
         inner = self.scheduler.step
         self.scheduler.step = functools.update_wrapper(functools.partial(self._step, inner), inner)
 
@@ -95,6 +102,14 @@ class Loop:
             vars(self.scheduler).pop("step", None)
         else:
             self.scheduler.step = self.earlier
+
+    def check_advanced(self):
+        """check_stepped at the end of a step, once it is certain: the second one ends, in each the
+        transformer was called, and no scheduler step was seen.
+        """
+        self.ended += 1
+        if self.ended >= 2:
+            self.check_stepped()
 
     def check_stepped(self):
         """BadInput where the transformer was called several times but no scheduler step
