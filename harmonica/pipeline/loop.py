@@ -49,9 +49,9 @@ class Bar:
         finally:
             self.ended(self, whole)
 
-    def update(self, *args):
+    def update(self, *args, **kwargs):
         self.advanced()
-        return self.bar.update(*args)
+        return self.bar.update(*args, **kwargs)
 
     def close(self):
         """For pipelines that neither enter nor iterate their bar, but close it."""
@@ -70,7 +70,7 @@ class Loop:
     def __init__(self, pipe):
         self.pipe, self.scheduler = pipe, pipe.scheduler
         self.earlier = vars(pipe.scheduler).get("step")
-        self.step, self.calls, self.steps, self.ended = 0, 0, 0, 0
+        self.step, self.calls, self.steps, self.advances = 0, 0, 0, 0
         inner = self.scheduler.step
         self.scheduler.step = functools.update_wrapper(functools.partial(self._step, inner), inner)
 
@@ -104,11 +104,11 @@ class Loop:
             self.scheduler.step = self.earlier
 
     def check_advanced(self):
-        """check_stepped at the end of a step, once it is certain: the second one ends, in each the
-        transformer was called, and no scheduler step was seen.
+        """check_stepped as soon as it is certain: when the pipeline has moved its bar on twice. It
+        does so after its scheduler's step, and only then.
         """
-        self.ended += 1
-        if self.ended >= 2:
+        self.advances += 1
+        if self.advances >= 2:
             self.check_stepped()
 
     def check_stepped(self):
