@@ -30,7 +30,7 @@ def whole(field, value, least, right="give a whole number"):
 
 def check_steps(steps):
     """-> the number of steps as an int."""
-    return whole("steps", steps, 2, "give one whole number; the first step computes all, so it is")
+    return whole("steps", steps, 2, "give one whole number (the first step computes all)")
 
 
 def check_cur(cur):
@@ -73,8 +73,10 @@ def prompts_of(prompts, name):
         prompts = prompts.tolist()
     labels = name == "class_labels"
     kind, words = (Integral, "class labels") if labels else (str, "captions")
-    listed = isinstance(prompts, Sequence) and all(isinstance(one, kind) for one in prompts)
-    check(listed, "prompts", prompts, f"give a list of {words}")
+    right = f"give a list of {words}"
+    check(isinstance(prompts, Sequence), "prompts", prompts, right)
+    for prompt in prompts:
+        check(isinstance(prompt, kind), "prompts", prompt, right)
     check(len(prompts) > 0, "prompts", prompts, "give at least one")
     return [int(label) for label in prompts] if labels else list(prompts)
 

@@ -104,8 +104,8 @@ class Call:
     def _check_classes(self):
         if self.cond_argument == "class_labels":
             most = self._classes() - 1
-            fits = all(0 <= label <= most for label in self.prompts)
-            check(fits, "prompts", self.prompts, f"class labels lie in 0..{most}")
+            for label in self.prompts:
+                check(0 <= label <= most, "prompts", label, f"class labels lie in 0..{most}")
 
     def _fixed(self):
         """The arguments that make the pipeline return its latents unchanged, at any image size."""
