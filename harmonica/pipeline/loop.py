@@ -64,11 +64,11 @@ class Bar:
 
 class Loop:
     """One loop over the steps of a pipeline. It counts the steps, and the calls of the transformer
-    in each.
+    in each. total: how often the loop's bar is to be moved on, None if that is not known.
     """
 
-    def __init__(self, pipe):
-        self.pipe, self.scheduler = pipe, pipe.scheduler
+    def __init__(self, pipe, total=None):
+        self.pipe, self.scheduler, self.total = pipe, pipe.scheduler, total
         self.earlier = vars(pipe.scheduler).get("step")
         self.step, self.calls, self.steps, self.advances = 0, 0, 0, 0
         inner = self.scheduler.step
@@ -104,11 +104,11 @@ class Loop:
             self.scheduler.step = self.earlier
 
     def check_advanced(self):
-        """check_stepped as soon as it is certain: when the pipeline has moved its bar on twice. It
-        does so after its scheduler's step, and only then.
+        """check_stepped as soon as it is certain: when a bar that counts the scheduler's timesteps
+        has been moved on twice, which pipelines do after the scheduler's step.
         """
         self.advances += 1
-        if self.advances >= 2:
+        if self.advances >= 2 and self.total == len(self.scheduler.timesteps):
             self.check_stepped()
 
     def check_stepped(self):

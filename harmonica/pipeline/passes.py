@@ -108,7 +108,7 @@ class Passes:
         for units in self.units.values():
             units.check_placed()
         bar = self.bar(*args, **kwargs)
-        self.loop, self.outside = Loop(self.pipe), 0
+        self.loop, self.outside = Loop(self.pipe, getattr(bar, "total", None)), 0
         self.shown = Bar(bar, self._end, self.loop.check_advanced)
         return self.shown
 

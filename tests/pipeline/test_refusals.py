@@ -62,14 +62,14 @@ class OwnLoop(diffusers.FluxPipeline):
     """A loop that steps `scheduler`, and opens and moves the progress bar only if that is asked."""
 
     scheduler_of_loop = None
-    shows = True
+    shows, total = True, 4
 
     def __call__(self, *, prompt_embeds, pooled_prompt_embeds, **_):
         x, self.steps = torch.ones(1, 16, 4), 0
         scheduler = self.scheduler_of_loop or self.scheduler
         for each in (self.scheduler, scheduler):
             each.set_timesteps(4)
-        bar = self.progress_bar(total=4) if self.shows else None
+        bar = self.progress_bar(total=self.total) if self.shows else None
         ids = {"img_ids": torch.zeros(16, 3), "txt_ids": torch.zeros(prompt_embeds.shape[1], 3)}
         text = {"encoder_hidden_states": prompt_embeds, "pooled_projections": pooled_prompt_embeds}
         for t in scheduler.timesteps:
@@ -115,13 +115,18 @@ def test_a_pipeline_made_of_the_parts_of_another_is_told_to_be_applied_to_itself
         assert torch.equal(run(second, inputs), cached)
 
 
-def test_a_loop_over_a_scheduler_of_its_own_ends_after_two_steps(own_loop):
+@pytest.mark.parametrize("total, steps", [(4, 2), (8, 4)])
+def test_a_loop_over_a_scheduler_of_its_own_ends_as_soon_as_that_is_certain(own_loop, total, steps):
+    """A bar that counts anything else than timesteps may be moved on within a step."""
     pipe, inputs, schedule = own_loop
-    pipe.scheduler_of_loop = flow()
+    pipe.scheduler_of_loop, pipe.total = flow(), total
     with torch.no_grad(), harmonica.apply(pipe, schedule):
-        with pytest.raises(BadInput, match="its loop does not step pipe.scheduler"):
+        if total == 4:
+            with pytest.raises(BadInput, match="its loop does not step pipe.scheduler"):
+                run(pipe, inputs)
+        else:
             run(pipe, inputs)
-    assert pipe.steps == 2
+    assert pipe.steps == steps
     pipe.scheduler_of_loop = None
     with torch.no_grad(), harmonica.apply(pipe, schedule):
         run(pipe, inputs)
@@ -168,3 +173,14 @@ def test_another_scheduler_than_at_apply_is_named_first():
         pipe.scheduler = diffusers.DDIMScheduler()
         with pytest.raises(BadInput, match="^scheduler: 'DDIMScheduler' .* applied with another"):
             run(pipe, inputs)
+
+
+def test_a_loop_that_is_not_followed_cannot_be_searched(own_loop):
+    pipe, inputs, _ = own_loop
+    pipe.shows = False
+
+    def call(pipe, seed, count):
+        return run(pipe, inputs)
+
+    with pytest.warns(UserWarning), pytest.raises(BadInput, match="opens self.progress_bar"):
+        harmonica.search(pipe, call=call, images=1, batch=1, quiet=True)
