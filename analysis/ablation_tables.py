@@ -109,7 +109,6 @@ ABLATIONS = (
                 "beta as a multiplier": "beta as a multiplier",
             }.items()
         ),
-        num_seeds=NUM_SEEDS,
         about="The row named HarmoniCa begins with standard normal logits, learns at a rate of 0.1 "
         "and has beta steered by quantiles. The second group has beta given, as the paper's "
         "Lagrangian, and masks as the scores give them: CUR differs from row to row. Beta as a "
@@ -121,7 +120,6 @@ ABLATIONS = (
     _ablation(
         "ablation_threshold",
         "the threshold tau",
-        num_seeds=NUM_SEEDS,
         about="One beta for all, masks as the scores over tau give them: CUR differs from row to "
         "row.",
     ),

@@ -31,9 +31,9 @@ def __getattr__(name):
 class _Search(ModuleType):
     """Makes the package harmonica.search callable: harmonica.search(pipe) searches a schedule."""
 
-    def __call__(self, pipe, prompts=None, **options):
+    def __call__(self, *arguments, **options):
         """See harmonica.pipeline.search.search."""
-        return import_module("harmonica.pipeline.search").search(pipe, prompts, **options)
+        return import_module("harmonica.pipeline.search").search(*arguments, **options)
 
 
 folder.__class__ = _Search

@@ -1,6 +1,11 @@
-"""The error for a user's mistake, and one-line messages for it and for errors of the system."""
+"""The error for a user's mistake, warnings, and one-line messages for errors of the system."""
+
+import sys
+import warnings
 
 KEPT = "what was finished is kept"
+# the packages between a line of the user's and this package's warnings
+LIBRARIES = ("harmonica", "diffusers", "torch", "accelerate", "contextlib", "functools")
 # in the messages of torch, whose errors are RuntimeErrors
 MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
 
@@ -15,6 +20,14 @@ def check(ok, field, value, right):
     """Raise BadInput unless `ok`."""
     if not ok:
         raise BadInput(f"{field}: {value!r} is not possible; {right}")
+
+
+def warn(message):
+    """Warn, naming the line of the user's code that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in LIBRARIES:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 def sentence(error):

@@ -447,7 +447,9 @@ class TestRefusal:
     @one_of_each
     def test_of_another_number_of_steps(self, pipe, nothing_runs):
         with harmonica.apply_router(pipe, router_of(pipe, 20)):
-            with pytest.raises(BadInput, match="25 is not possible; this schedule is for 20"):
+            with pytest.raises(
+                BadInput, match="25 is not possible; .* but this schedule is for 20"
+            ):
                 call(pipe, steps=25)
 
     @one_of_each

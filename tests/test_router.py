@@ -75,6 +75,7 @@ def test_files_round_trip_to_the_same_bytes(tmp_path):
         (torch.zeros(3), "shape"),
         (torch.zeros(0, 4), "shape"),
         (torch.zeros(2, 3, 4), "shape"),
+        ([[1.0]], "'list' is not possible; logits must be a tensor"),
     ],
 )
 def test_logits_that_are_no_router_are_refused(logits, words):
@@ -88,6 +89,7 @@ def test_logits_that_are_no_router_are_refused(logits, words):
         ({"tau": 0}, "tau: 0"),
         ({"tau": 1.0}, "tau: 1.0"),
         ({"timesteps": (3, 2, 1)}, "a router of 6 rows needs as many"),
+        ({"timesteps": "654321"}, "a router of 6 rows needs as many numbers"),
     ],
 )
 def test_odd_fields_are_refused(fields, words):

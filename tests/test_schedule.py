@@ -64,7 +64,11 @@ def test_files_round_trip_without_loss_to_the_same_bytes(tmp_path, features):
     [
         ({"keep": torch.ones(3, 2)}, "torch.bool"),
         ({"keep": torch.zeros(3, 2, dtype=torch.bool)}, "first row"),
+        ({"keep": [[True, True]] * 5}, "'list' is not possible; keep must be a tensor"),
         ({"timesteps": (3, 2)}, "timesteps"),
+        ({"timesteps": ("a",) * 5}, "a schedule of 5 rows needs as many numbers"),
+        ({"timesteps": 5}, "timesteps: 5 is not possible"),
+        ({"weights": [1]}, "weights: 'list' is not possible; they are a dict of tensors"),
         ({"weights": {(0, 0): torch.zeros(3, 4).half()}}, "only a skipped entry"),
         ({"weights": {(1, 0): torch.zeros(3, 4)}}, "float16"),
         ({"weights": {(1, 0): torch.full((3, 4), float("nan")).half()}}, "finite"),
@@ -82,6 +86,16 @@ def test_files_round_trip_without_loss_to_the_same_bytes(tmp_path, features):
 def test_what_is_no_schedule_is_refused(change, words):
     with pytest.raises(BadInput, match=words):
         Schedule(**{"keep": masks.fora(5, 3), **change})
+
+
+@pytest.mark.parametrize("form", [torch.tensor, list, lambda t: tuple(torch.tensor(t))])
+def test_timesteps_may_come_as_a_scheduler_holds_them(form, tmp_path):
+    keep, timesteps = masks.fora(3, 2), (900.0, 500.0, 100.0)
+    schedule = Schedule(keep=keep, timesteps=form(timesteps))
+    router = Router(logits=torch.zeros(3, 2), timesteps=form(timesteps))
+    assert schedule.timesteps == router.timesteps == timesteps
+    schedule.save(tmp_path / "s.safetensors")
+    assert Schedule.load(tmp_path / "s.safetensors").timesteps == timesteps
 
 
 @pytest.mark.parametrize("damage", ["cut", "router", "no weights", "no metadata", "text", "absent"])

@@ -22,7 +22,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from harmonica.backbones.branches import branches
-from harmonica.backbones.hooked import check_free, holds, replace, restore
+from harmonica.backbones.hooked import check_free, check_hooks, holds, replace, restore
 from harmonica.errors import BadInput
 from harmonica.method.cache import compute_all, mapped
 
@@ -43,16 +43,18 @@ class Units:
         check_free(model)
         self.model, self.ask = model, ask
         self.names, self.blocks, self.index = [], [], {}
-        self.placed, self.zeros, self.checkpoint = {}, {}, None
+        self.placed, self.zeros, self.checkpoint, self.handles = {}, {}, None, []
         self._enter(None)
-        for branch in branches(model):
-            self._place(branch.module, self._unit, branch)
-            for module in branch.before:
-                self._place(module, self._before, branch)
-        self.handles = [
-            model.register_forward_pre_hook(self._open, with_kwargs=True),
-            model.register_forward_hook(self._close, always_call=True),
-        ]
+        try:
+            for branch in branches(model):
+                self._place(branch.module, self._unit, branch)
+                for module in branch.before:
+                    self._place(module, self._before, branch)
+            self.handles.append(model.register_forward_pre_hook(self._open, with_kwargs=True))
+            self.handles.append(model.register_forward_hook(self._close, always_call=True))
+        except BaseException:
+            self.remove()
+            raise
 
     def __enter__(self):
         return self
@@ -77,7 +79,10 @@ class Units:
         self.placed = {}
 
     def check_placed(self):
-        """BadInput where a branch was exchanged since, or something else replaced its forward."""
+        """BadInput where a branch was exchanged since, something else replaced its forward, or
+        another cache was switched on.
+        """
+        check_hooks(self.model)
         for branch in branches(self.model):
             for module in (branch.module, *branch.before):
                 if module not in self.placed or not holds(module, self.placed[module][0]):

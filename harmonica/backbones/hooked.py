@@ -22,27 +22,18 @@ HARMLESS_HOOKS = {
 
 def check_free(model):
     """BadInput where a model is compiled, or where something else already replaces its forwards."""
-    name = type(model).__name__
     if isinstance(model, torch._dynamo.OptimizedModule):
         raise BadInput(
             f"transformer: {type(model._orig_mod).__name__} is compiled as a whole; put the model "
             "itself back "
             "(pipe.transformer = pipe.transformer._orig_mod)"
         )
-    for path, module in model.named_modules():
-        full_path = f"{name}.{path}" if path else name
+    check_hooks(model)
+    for full_path, module in _paths(model):
         if module._compiled_call_impl is not None:
             raise BadInput(
                 f"transformer: {full_path} is compiled; load the model again and leave it so"
             )
-        hooks = set(getattr(getattr(module, "_diffusers_hook", None), "hooks", ()))
-        check(
-            hooks <= HARMLESS_HOOKS,
-            "transformer",
-            full_path,
-            f"another caching method is at work on it ({', '.join(sorted(hooks))}); disable that "
-            "first",
-        )
         check(
             not _prefetched(module),
             "transformer",
@@ -52,11 +43,42 @@ def check_free(model):
             "use_stream",
         )
         check(
-            is_plain(module) or hooks or hasattr(module, "_hf_hook"),
+            not any(isinstance(vars(place).get(name), Placed) for place, name in holders(module)),
+            "transformer",
+            full_path,
+            "caching is applied to it already, perhaps through another pipeline that shares it; "
+            "harmonica.remove that pipeline first",
+        )
+        check(
+            is_plain(module) or _hooks(module) or hasattr(module, "_hf_hook"),
             "transformer",
             full_path,
             "its forward is replaced already, by another caching method or hook; remove that first",
         )
+
+
+def check_hooks(model):
+    """BadInput where hooks of diffusers change what a model computes, as those of its caches do."""
+    for full_path, module in _paths(model):
+        hooks = _hooks(module)
+        check(
+            hooks <= HARMLESS_HOOKS,
+            "transformer",
+            full_path,
+            f"another caching method is at work on it ({', '.join(sorted(hooks))}); disable that "
+            "first",
+        )
+
+
+def _paths(model):
+    name = type(model).__name__
+    for path, module in model.named_modules():
+        yield f"{name}.{path}" if path else name, module
+
+
+def _hooks(module):
+    """The names of diffusers' hooks on a module."""
+    return set(getattr(getattr(module, "_diffusers_hook", None), "hooks", ()))
 
 
 def _prefetched(module):
@@ -71,12 +93,16 @@ def is_plain(module):
     return module.forward == MethodType(type(module).forward, module)
 
 
+class Placed(functools.partial):
+    """A forward that `replace` has put on a module."""
+
+
 def replace(module, answer):
     """Let `answer(own forward, *args, **kwargs)` answer a module's calls -> (the new forward, the
     forward that was on the instance before, or None).
     """
     earlier = vars(module).get("forward")
-    placed = functools.partial(answer, earlier or module.forward)
+    placed = Placed(answer, earlier or module.forward)
     module.forward = functools.update_wrapper(placed, earlier or module.forward)
     return placed, earlier
 

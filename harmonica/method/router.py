@@ -12,7 +12,7 @@ import torch
 
 from harmonica.errors import check
 from harmonica.method import masks
-from harmonica.method.schedule import Schedule, counted, pretrained_file, reading, write
+from harmonica.method.schedule import Schedule, counted, numbers, pretrained_file, reading, write
 
 FILE = "router.safetensors"  # in a folder of save_pretrained
 KINDS = ("attn", "mlp")  # the alternating kinds of block, where a router records none: DiT's
@@ -35,12 +35,11 @@ class Router:
     about: dict = field(default_factory=dict)
 
     def __post_init__(self):
-        check(
-            self.logits.ndim == 2 and self.logits.numel() > 0,
-            "router",
-            tuple(self.logits.shape),
-            "logits must have the shape (steps, blocks)",
-        )
+        right = "logits must be a tensor of the shape (steps, blocks)"
+        is_tensor = isinstance(self.logits, torch.Tensor)
+        check(is_tensor, "router", type(self.logits).__name__, right)
+        valid = self.logits.ndim == 2 and self.logits.numel() > 0
+        check(valid, "router", tuple(self.logits.shape), right)
         check(
             bool(torch.isfinite(self.logits).all()),
             "router",
@@ -50,13 +49,7 @@ class Router:
         # files hold float32: in another precision the mask could differ from that of the saved file
         object.__setattr__(self, "logits", self.logits.detach().float())
         check(0 < self.tau < 1, "tau", self.tau, "it must lie between 0 and 1")
-        numbers = self.timesteps is None or all(isinstance(t, (int, float)) for t in self.timesteps)
-        check(
-            numbers and (self.timesteps is None or len(self.timesteps) == self.num_steps),
-            "timesteps",
-            self.timesteps,
-            f"a router of {self.num_steps} rows needs as many numbers",
-        )
+        object.__setattr__(self, "timesteps", numbers(self.timesteps, self.num_steps, "router"))
         kinds = self.about.get("kinds", KINDS)
         named = isinstance(kinds, (list, tuple)) and all(isinstance(kind, str) for kind in kinds)
         check(

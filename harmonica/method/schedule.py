@@ -43,25 +43,25 @@ class Schedule:
     about: dict = field(default_factory=dict)
 
     def __post_init__(self):
+        right = "keep must be a tensor of torch.bool of the shape (steps, blocks)"
+        is_tensor = isinstance(self.keep, torch.Tensor)
+        check(is_tensor, "schedule", type(self.keep).__name__, right)
         shape = tuple(self.keep.shape)
-        check(
-            self.keep.dtype == torch.bool and len(shape) == 2 and self.keep.numel() > 0,
-            "schedule",
-            f"{self.keep.dtype} {shape}",
-            "keep must be torch.bool of the shape (steps, blocks)",
-        )
+        valid = self.keep.dtype == torch.bool and len(shape) == 2 and self.keep.numel() > 0
+        check(valid, "schedule", f"{self.keep.dtype} {shape}", right)
         check(
             bool(self.keep[0].all()),
             "schedule",
             "a first row that skips",
             "nothing can be reused at the first step",
         )
-        check(
-            self.timesteps is None or len(self.timesteps) == self.num_steps,
-            "timesteps",
-            self.timesteps,
-            f"a schedule of {self.num_steps} rows needs as many",
+        timesteps = numbers(self.timesteps, self.num_steps, "schedule")
+        object.__setattr__(self, "timesteps", timesteps)
+        tensors = isinstance(self.weights, dict) and (
+            all(isinstance(weights, torch.Tensor) for weights in self.weights.values())
         )
+        right = "they are a dict of tensors, {(step, block): weights}"
+        check(tensors, "weights", type(self.weights).__name__, right)
         self._check_weights()
 
     def _check_weights(self):
@@ -154,6 +154,20 @@ class Schedule:
         return cls.load(pretrained_file(source, FILE, "schedule", revision))
 
 
+def numbers(timesteps, count, kind):
+    """-> the timesteps of a schedule or router (`kind`) as a tuple, from a tensor, array or list;
+    None for None. BadInput where they are not `count` numbers.
+    """
+    values = timesteps.tolist() if hasattr(timesteps, "tolist") else timesteps
+    if isinstance(values, (list, tuple)):
+        values = tuple(t.item() if getattr(t, "ndim", None) == 0 else t for t in values)
+        valid = len(values) == count and all(isinstance(t, (int, float)) for t in values)
+    else:
+        valid = values is None
+    check(valid, "timesteps", values, f"a {kind} of {count} rows needs as many numbers")
+    return values
+
+
 def counted(about, num_blocks):
     """The columns of the units that reach the image; about["free"] names the units that do not."""
     free = set(about.get("free", ()))
@@ -217,8 +231,9 @@ def pretrained_file(source, file, label, revision=None):
     """-> the path of `file` in a local folder, or in a hub repository (downloaded). BadInput where
     the repository has none. label: what the file is called in the message.
     """
-    if Path(source).is_dir():
-        return Path(source) / file
+    folder = Path(source).expanduser()
+    if folder.is_dir():
+        return folder / file
     try:
         return hf_hub_download(str(source), file, revision=revision)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:

@@ -11,10 +11,13 @@ from contextlib import contextmanager, suppress
 import numpy as np
 import torch
 from diffusers.utils import is_bs4_available, is_ftfy_available
+from torch.utils._pytree import tree_leaves
 
-from harmonica.errors import check
+from harmonica.errors import BadInput, check
 from harmonica.pipeline.about import by_content
+from harmonica.pipeline.arguments import check_own_call, passed_on, prompts_of, texts_of
 from harmonica.pipeline.loading import CAPTIONS
+from harmonica.pipeline.passes import check_loop, transformers_of
 from harmonica.weights.prompts import read_captions
 
 GUIDANCE = ("guidance_scale", "true_cfg_scale")
@@ -22,7 +25,10 @@ GUIDANCE = ("guidance_scale", "true_cfg_scale")
 
 def draw_of(pipe, call, prompts, steps, guidance, arguments):
     """The user's own call where there is one, else that of the pipeline with these arguments."""
-    if call:
+    transformers_of(pipe)  # refuses what is no pipeline over a transformer
+    check_loop(pipe)
+    if call is not None:
+        check_own_call(call, prompts, arguments)
         return OwnCall(pipe, call, guidance)
     return Call(pipe, prompts, steps, guidance, arguments)
 
@@ -56,29 +62,25 @@ class Call:
 
     def __init__(self, pipe, prompts, steps, guidance, arguments):
         self.pipe, self.parameters = pipe, parameters_of(pipe)
-        for name in arguments:
-            right = f"{type(pipe).__name__} takes {', '.join(self.parameters)}"
-            check(name in self.parameters, "argument", name, right)
+        arguments = passed_on(type(pipe), self.parameters, arguments)
         self.cond_argument = "prompt" if "prompt" in self.parameters else "class_labels"
         right = (
             "its call takes neither prompt nor class_labels; give call(pipe, seed, count) -> "
             "latents"
         )
         check(self.cond_argument in self.parameters, "pipe", type(pipe).__name__, right)
-        prompts = [prompts] if isinstance(prompts, str) else prompts
-        self.prompts = list(self._default() if prompts is None else prompts)
-        check(len(self.prompts) > 0, "prompts", prompts, "give at least one")
+        prompts = self._default() if prompts is None else prompts
+        self.prompts = prompts_of(prompts, self.cond_argument)
+        self._check_classes()
         self.arguments = {"num_inference_steps": steps, **self._fixed(), **arguments}
         self.guidance = self._guide(guidance)
+        self.texts = texts_of(self.arguments, len(self.prompts))
 
     def __call__(self, seed, indices):
         chosen = [self.prompts[k % len(self.prompts)] for k in indices]
         generators = [torch.Generator().manual_seed(noise_seed(seed, k)) for k in indices]
-        negative = {}
-        if "negative_prompt" in self.arguments:
-            negative["negative_prompt"] = [self.arguments["negative_prompt"]] * len(chosen)
-        conds = {self.cond_argument: chosen}
-        arguments = {**self.arguments, **negative, **conds, "generator": generators}
+        texts = {name: [own[k % len(own)] for k in indices] for name, own in self.texts.items()}
+        arguments = {**self.arguments, **texts, self.cond_argument: chosen, "generator": generators}
         if self.arguments.get("output_type") != "latent":
             return last_latents(self.pipe, arguments, len(chosen))
         return self.pipe(**arguments, return_dict=False)[0]
@@ -93,9 +95,17 @@ class Call:
         """The captions that come with this package, or all classes in random order."""
         if self.cond_argument == "prompt":
             return read_captions(CAPTIONS)
-        count = self.pipe.transformer.config.num_embeds_ada_norm
-        order = np.random.default_rng(0).permutation(count)
+        order = np.random.default_rng(0).permutation(self._classes())
         return [int(label) for label in order]
+
+    def _classes(self):
+        return self.pipe.transformer.config.num_embeds_ada_norm
+
+    def _check_classes(self):
+        if self.cond_argument == "class_labels":
+            most = self._classes() - 1
+            for label in self.prompts:
+                check(0 <= label <= most, "prompts", label, f"class labels lie in 0..{most}")
 
     def _fixed(self):
         """The arguments that make the pipeline return its latents unchanged, at any image size."""
@@ -117,6 +127,8 @@ class Call:
             check(guidance is None, "guidance", guidance, right)
             return None
         if guidance is not None:
+            right = f"guidance={guidance} gives it already"
+            check(name not in self.arguments, name, self.arguments.get(name), right)
             self.arguments[name] = guidance
             if name == "true_cfg_scale" and guidance > 1:
                 self.arguments.setdefault("negative_prompt", " ")
@@ -161,6 +173,21 @@ def last_latents(pipe, arguments, count):
             pipe(**arguments)
     check(last, "pipe", type(pipe).__name__, "its call ended without a step of its scheduler")
     return last[0][:count]
+
+
+def latents_of(out, count):
+    """The latents (count, ...) in the result of a call: a tensor, one tensor for each image, or the
+    output object of a pipeline.
+    """
+    tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
+    if not tensors:
+        raise BadInput(f"call: a {type(out).__name__} without tensors; return the latents")
+    shapes = {tensor.shape for tensor in tensors}
+    x = tensors[0]
+    if len(tensors) == count != len(x) and len(shapes) == 1:
+        x = torch.stack(tensors)
+    check(len(x) == count, "call", tuple(x.shape), f"latents of {count} images are needed")
+    return x
 
 
 class _Decoding(BaseException):

@@ -23,10 +23,11 @@ class Trajectory:
 class Bar:
     """Stands in for a pipeline's progress bar. When the loop over the steps ends, however it ends,
     it calls ended(self, whole). whole: whether the loop ran to its end. It may do so twice.
+    advanced(): called each time that the pipeline moves its bar on, which is at the end of a step.
     """
 
-    def __init__(self, bar, ended):
-        self.bar, self.ended = bar, ended
+    def __init__(self, bar, ended, advanced=None):
+        self.bar, self.ended, self.advanced = bar, ended, advanced or (lambda: None)
 
     def __enter__(self):
         self.bar.__enter__()
@@ -41,10 +42,16 @@ class Bar:
     def __iter__(self):
         whole = False
         try:
-            yield from self.bar
+            for item in self.bar:
+                yield item
+                self.advanced()
             whole = True
         finally:
             self.ended(self, whole)
+
+    def update(self, *args, **kwargs):
+        self.advanced()
+        return self.bar.update(*args, **kwargs)
 
     def close(self):
         """For pipelines that neither enter nor iterate their bar, but close it."""
@@ -57,13 +64,13 @@ class Bar:
 
 class Loop:
     """One loop over the steps of a pipeline. It counts the steps, and the calls of the transformer
-    in each.
+    in each. total: how often the loop's bar is to be moved on, None if that is not known.
     """
 
-    def __init__(self, pipe):
-        self.pipe, self.scheduler = pipe, pipe.scheduler
+    def __init__(self, pipe, total=None):
+        self.pipe, self.scheduler, self.total = pipe, pipe.scheduler, total
         self.earlier = vars(pipe.scheduler).get("step")
-        self.step, self.calls, self.steps = 0, 0, 0
+        self.step, self.calls, self.steps, self.advances = 0, 0, 0, 0
         inner = self.scheduler.step
         self.scheduler.step = functools.update_wrapper(functools.partial(self._step, inner), inner)
 
@@ -95,6 +102,14 @@ class Loop:
             vars(self.scheduler).pop("step", None)
         else:
             self.scheduler.step = self.earlier
+
+    def check_advanced(self):
+        """check_stepped as soon as it is certain: when a bar that counts the scheduler's timesteps
+        has been moved on twice, which pipelines do after the scheduler's step.
+        """
+        self.advances += 1
+        if self.advances >= 2 and self.total == len(self.scheduler.timesteps):
+            self.check_stepped()
 
     def check_stepped(self):
         """BadInput where the transformer was called several times but no scheduler step

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import torch
 
 from harmonica.backbones.generic import Units, form, free_units
-from harmonica.errors import BadInput, check
+from harmonica.errors import BadInput, check, warn
 from harmonica.pipeline.loop import Bar, Loop
 
 
@@ -47,7 +47,7 @@ class Passes:
     begin(trajectory) -> answer: called before the first step of a loop. answer(step, turn) -> at,
     the policy for one call of the transformer; step is an index into trajectory.timesteps. A policy
     should keep its state in `answer`, which is dropped when the loop ends, however it ends. Calls
-    of the transformer outside a loop run unchanged.
+    of the transformer outside a loop run unchanged, with a warning at the second one in a row.
 
     units: {name in the pipeline: Units}, for every transformer of the pipeline.
     """
@@ -59,19 +59,23 @@ class Passes:
             type(pipe).__name__,
             "caching is applied to it already; remove that first",
         )
+        models = transformers_of(pipe)
+        check_loop(pipe)
         self.pipe, self.begin, self.units = pipe, begin, {}
         self.shown = self.loop = self.answer = self.context = None
-        try:
-            for name, model in transformers_of(pipe).items():
-                self.units[name] = Units(model, functools.partial(self._ask, name))
-        except BadInput:
-            self._remove_units()
-            raise
-        for model in self._models():
-            if hasattr(model, "cache_context"):
-                model.cache_context = functools.partial(self._in_context, model.cache_context)
+        self.outside = 0  # calls of a transformer outside a loop, since the last loop
         self.bar = pipe.progress_bar
-        pipe.progress_bar = self._progress_bar
+        try:
+            for name, model in models.items():
+                self.units[name] = Units(model, functools.partial(self._ask, name))
+            for model in self._models():
+                if hasattr(model, "cache_context"):
+                    context = functools.partial(self._in_context, model.cache_context)
+                    model.cache_context = context
+            pipe.progress_bar = self._progress_bar
+        except BaseException:
+            self.remove()
+            raise
 
     def __enter__(self):
         return self
@@ -84,18 +88,14 @@ class Passes:
         if self.bar is None:
             return
         self._end(self.shown)
-        del self.pipe.progress_bar
-        for model in self._models():
-            vars(model).pop("cache_context", None)
-        self._remove_units()
+        vars(self.pipe).pop("progress_bar", None)
+        for units in self.units.values():
+            vars(units.model).pop("cache_context", None)
+            units.remove()
         self.bar = None
 
     def _models(self):
         return [units.model for units in self.units.values()]
-
-    def _remove_units(self):
-        for units in self.units.values():
-            units.remove()
 
     def _progress_bar(self, *args, **kwargs):
         self._end(self.shown)
@@ -107,8 +107,9 @@ class Passes:
         )
         for units in self.units.values():
             units.check_placed()
-        self.shown = Bar(self.bar(*args, **kwargs), self._end)
-        self.loop = Loop(self.pipe)
+        bar = self.bar(*args, **kwargs)
+        self.loop, self.outside = Loop(self.pipe, getattr(bar, "total", None)), 0
+        self.shown = Bar(bar, self._end, self.loop.check_advanced)
         return self.shown
 
     def _end(self, bar, whole=False):
@@ -125,12 +126,24 @@ class Passes:
 
     def _ask(self, name, args, kwargs):
         if self.loop is None:
+            self._warn_outside()
             return None
         if self.answer is None:
             self.answer = self.begin(self.loop.begin())
         step, place = self.loop.count()
         place = place if self.context is None else self.context
         return self.answer(step, Turn(name, place, form(args, kwargs)))
+
+    def _warn_outside(self):
+        """A single call may be on purpose; the second one is a loop that is not followed."""
+        self.outside += 1
+        if self.outside == 2:
+            warn(
+                "the transformer is called outside the steps of the pipeline that caching was "
+                f"applied to (a {type(self.pipe).__name__}), so nothing is cached: apply the "
+                "schedule to the very pipeline that is called (one made by from_pipe is another), "
+                "and let its loop open self.progress_bar"
+            )
 
     @contextmanager
     def _in_context(self, cache_context, name, **options):
@@ -144,15 +157,28 @@ class Passes:
 
 def transformers_of(pipe):
     """{name: model} of a pipeline's transformers. BadInput where it has none."""
+    components = getattr(pipe, "components", None)
+    right = "give a diffusers pipeline itself, not its transformer or another part"
+    check(isinstance(components, dict), "pipe", type(pipe).__name__, right)
     models = {
         name: model
-        for name, model in getattr(pipe, "components", {}).items()
+        for name, model in components.items()
         if name.startswith("transformer") and isinstance(model, torch.nn.Module)
     }
     check(
         models, "pipe", type(pipe).__name__, "a pipeline with a transformer is needed, not a U-Net"
     )
     return models
+
+
+def check_loop(pipe):
+    """BadInput where a pipeline lacks what its steps are told apart by."""
+    for part, served in (
+        ("progress_bar", callable(getattr(pipe, "progress_bar", None))),
+        ("scheduler", hasattr(getattr(pipe, "scheduler", None), "step")),
+    ):
+        right = f"it has no {part}: the DiffusionPipelines of diffusers serve, not modular ones"
+        check(served, "pipe", type(pipe).__name__, right)
 
 
 def first_transformer(pipe):

@@ -38,6 +38,7 @@ class Planned:
     def __init__(self, pipe, schedules, backend):
         self.backbone, self.schedules, self.backend = backbone_of(pipe), schedules, backend
         self.pipe, self.transformer, self.scheduler = pipe, pipe.transformer, pipe.scheduler
+        set_timesteps, self.bar = self.scheduler.set_timesteps, pipe.progress_bar
         check(
             "set_timesteps" not in vars(self.scheduler),
             "scheduler",
@@ -60,13 +61,11 @@ class Planned:
                 "first",
             )
             self.transformer.forward = self.forward
-        set_timesteps = self.scheduler.set_timesteps
         # pipelines look at its signature
         self.begins = functools.update_wrapper(
             functools.partial(self.begin, set_timesteps), set_timesteps
         )
         self.scheduler.set_timesteps = self.begins
-        self.bar = pipe.progress_bar
         pipe.progress_bar = self.progress_bar
 
     @property
@@ -137,12 +136,14 @@ class Planned:
 
     def forward(self, hidden_states, timestep=None, return_dict=True, **inputs):
         """The transformer's forward at the current step: (B, C, H, W) -> (B, C_out, H, W)."""
+        scheduler = type(self.pipe.scheduler).__name__
+        right = "the schedule was applied with another one; remove it and apply it again"
+        check(self.pipe.scheduler is self.scheduler, "scheduler", scheduler, right)
         check(
-            self.step is not None and self.pipe.scheduler is self.scheduler,
+            self.step is not None,
             "transformer",
             "a call outside the steps",
-            "a schedule counts the steps from set_timesteps on, of the scheduler that it was "
-            "applied with; after a change of pipe.scheduler apply it again",
+            "a schedule counts the steps from set_timesteps on",
         )
         if timestep.device.type == "cpu":
             check(

@@ -2,19 +2,20 @@
 
 import math
 import re
-import warnings
+from numbers import Real
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-from harmonica.errors import BadInput, check
+from harmonica.errors import BadInput, check, warn
 from harmonica.files import first_line
 from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
 from harmonica.pipeline.transformers import kinds_of
 from harmonica.weights import formats
 
+ROUNDED = 2.0  # timesteps that differ by less may be the same, as some schedulers round them
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -46,10 +47,7 @@ class Schedules:
                 "assume_timesteps=True"
             )
         if schedule.timesteps is None:
-            warnings.warn(
-                "the schedule records no timesteps: it is taken to fit this pipeline's scheduler",
-                stacklevel=5,
-            )
+            warn("the schedule records no timesteps: it is taken to fit this pipeline's scheduler")
 
     def choose(self, timesteps, scheduler, first=0):
         """-> the schedule for a call, and the step that its row 0 stands for; an image-to-image
@@ -62,13 +60,13 @@ class Schedules:
             self.by_steps[count] for count in (steps, remaining) if count in self.by_steps
         ]
         if not candidates:
-            several = len(self.by_steps) > 1
             counts = ", ".join(map(str, sorted(self.by_steps)))
-            subject = "these schedules are" if several else "this schedule is"
+            subject = "this schedule is" if len(self.by_steps) == 1 else "these schedules are"
             right = (
-                f"{subject} for {counts} calls of the transformer: use as many, or another schedule"
+                f"the {type(scheduler).__name__} sets this many in this call, but {subject} for "
+                f"{counts}: change num_inference_steps, or use another schedule"
             )
-            check(False, "num_inference_steps", steps, right)
+            check(False, "timesteps", steps, right)
         schedule = candidates[0]
         start = steps - schedule.num_steps
         self._check_timesteps(schedule, timesteps[start:], scheduler)
@@ -80,21 +78,26 @@ class Schedules:
             return
         actual = f"the scheduler gives {_shown(timesteps)}"
         recorded = f"the schedule was made for {_shown(expected)}"
+        sampler = type(scheduler).__name__
+        if (made := schedule.about.get("sampler", sampler)) != sampler:
+            actual, recorded = f"{actual} ({sampler})", f"{recorded} ({made})"
         if self.assume:
             message = f"timesteps differ, as accepted: {actual}, {recorded}"
-        elif is_shifting(scheduler):
-            actual = f"{actual} (shift {shift_of(timesteps):.3g})"
-            recorded = f"{recorded}, a shift of {shift_of(expected):.3g}"
-            message = f"timesteps are shifted: {actual}, {recorded}"
-        else:
+        elif not is_shifting(scheduler):
             raise BadInput(
                 f"timesteps: {actual}, {recorded}; search or train one on this pipeline (python -m "
                 "harmonica search, ... train), set the timestep_spacing of its scheduler to the "
                 "one that the schedule was made with, or accept it with assume_timesteps=True"
             )
+        elif made == sampler and are_shifted(timesteps, expected):
+            actual = f"{actual} (shift {shift_of(timesteps):.3g})"
+            recorded = f"{recorded}, a shift of {shift_of(expected):.3g}"
+            message = f"timesteps are shifted: {actual}, {recorded}"
+        else:
+            message = f"timesteps differ: {actual}, {recorded}; the schedule is followed by steps"
         if message not in self.warned:
             self.warned.add(message)
-            warnings.warn(message, stacklevel=6)
+            warn(message)
 
 
 def is_shifting(scheduler):
@@ -105,6 +108,13 @@ def is_shifting(scheduler):
         or config.get("use_flow_sigmas")
         or config.get("prediction_type") == "flow_prediction"
     )
+
+
+def are_shifted(timesteps, others):
+    """Whether one shift makes the timesteps of the others."""
+    ratio = shift_of(timesteps) / shift_of(others)
+    made = [1000 * ratio * t / (1000 + (ratio - 1) * t) for t in others]
+    return all(abs(t - u) < ROUNDED for t, u in zip(timesteps, made))
 
 
 def shift_of(timesteps):
@@ -120,12 +130,18 @@ def read_schedules(source, transformer, cur=None):
     """-> {T: Schedule} from a Schedule, a Router, a path that formats.read_schedules knows, or a
     hub id.
     """
+    number = cur is None or isinstance(cur, Real) and not isinstance(cur, bool)
+    check(number, "cur", cur, "give the share to reuse as a number, in percent")
     if isinstance(source, Schedule):
         check(cur is None, "cur", cur, "a Schedule is what it is; a Router has one for every cur")
         return {source.num_steps: source}
     if isinstance(source, Router):
         return {source.num_steps: source.schedule(cur)}
-    path = Path(source)
+    right = "give a Schedule or Router, the path of a file or folder with one, or a hub id"
+    right += " (a search or training with dry_run=True returns none)" if source is None else ""
+    kind = source if source is None else type(source).__name__
+    check(isinstance(source, (str, Path)), "schedule", kind, right)
+    path = Path(source).expanduser()
     if not path.exists() and HUB_ID.fullmatch(str(source)) and path.suffix not in formats.ENDINGS:
         path = _downloaded(str(source))
     kinds, model = kinds_of(transformer), {}

@@ -3,14 +3,19 @@ uncached ones. It runs the pipeline's own call, scheduler and guidance, and need
 """
 
 import sys
-from pathlib import Path
 
 import torch
 from tqdm import tqdm
 
-from harmonica.errors import check
 from harmonica.method.schedule import FILE, Schedule
 from harmonica.pipeline.about import agreed, origin
+from harmonica.pipeline.arguments import (
+    check_cur,
+    check_guidance,
+    check_steps,
+    folder_of,
+    whole,
+)
 from harmonica.pipeline.calls import draw_of
 from harmonica.pipeline.estimate import gibibytes, minutes, timed
 from harmonica.pipeline.walk import walking
@@ -20,6 +25,7 @@ from harmonica.search.settings import Settings
 PIPED_S = 10  # seconds between two lines of the progress bar, where it goes to a file
 
 
+@torch.inference_mode(False)  # gradients are needed, also where the caller switched them off
 def search(
     pipe,
     prompts=None,
@@ -61,9 +67,12 @@ def search(
     for models that hardly fit in memory: one image at a time, features in CPU memory, blocks
     checkpointed. dry_run: print what it would cost, and return None. quiet: print nothing.
     """
-    check(images >= 1, "images", images, "it must be at least 1")
-    check(0 < cur < 100, "cur", cur, "the share in percent that is skipped lies between 0 and 100")
-    check(call is not None or steps >= 2, "steps", steps, "the first step computes all: at least 2")
+    check_cur(cur)
+    check_guidance(guidance)
+    steps = steps if call is not None else check_steps(steps)
+    images, rounds = whole("images", images, 1), whole("rounds", rounds, 0)
+    batch = None if batch is None else whole("batch", batch, 1)
+    seed, out = whole("seed", seed, 0), folder_of(out)
     draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
     with walking(pipe, draw, offload) as (walk, memory):
         settings = {"predict": predict, "seed": seed, "rounds": rounds}
@@ -105,7 +114,6 @@ class PipelineSearch:
         )
 
     def run(self, out, quiet=False):
-        out = out and Path(out)
         about = self.about()
         known = out and agreed(about, out / "search.json", "search", FILE)
         if known and (out / FILE).exists():

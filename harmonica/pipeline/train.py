@@ -25,6 +25,13 @@ from harmonica.method.router import CLAMP, FILE, Router
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import initial_logits, learn
 from harmonica.pipeline.about import agreed, origin
+from harmonica.pipeline.arguments import (
+    check_cur,
+    check_guidance,
+    check_steps,
+    folder_of,
+    whole,
+)
 from harmonica.pipeline.calls import draw_of
 from harmonica.pipeline.estimate import gibibytes, minutes, timed
 from harmonica.pipeline.replay import Replay
@@ -32,6 +39,7 @@ from harmonica.pipeline.walk import DIFFERENTIABLE, walking
 from harmonica.search.walks import uncached
 
 
+@torch.inference_mode(False)  # gradients are needed, also where the caller switched them off
 def train(
     pipe,
     prompts=None,
@@ -59,6 +67,9 @@ def train(
     training is resumed there. offload: the transformer's blocks are checkpointed. dry_run: print
     what it would cost, and return None.
     """
+    check_guidance(guidance)
+    trajectories, batch = whole("trajectories", trajectories, 1), whole("batch", batch, 1)
+    seed, out = whole("seed", seed, 0), folder_of(out)
     training = router_training(steps, cur, trajectories, batch, seed)
     draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
     with ExitStack() as stack:
@@ -77,13 +88,8 @@ def router_training(num_steps, cur_percent, trajectories, batch, seed):
     """-> the RouterTraining of SDT and IEPO with the settings of the digits scale, which suit few
     trajectories.
     """
-    check(
-        num_steps >= 2,
-        "steps",
-        num_steps,
-        "a router needs at least 2: the first computes everything",
-    )
-    check(cur_percent > 0, "cur", cur_percent, "a router that reuses nothing needs no training")
+    check_cur(cur_percent)
+    num_steps = check_steps(num_steps)
     budget(cur_percent, num_steps, num_blocks=1)  # refuses a cur that no schedule can have
     return RouterTraining(
         walk="sdt",

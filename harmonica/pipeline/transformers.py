@@ -5,6 +5,7 @@ it.
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 
 from harmonica.backbones.dit import DiT
+from harmonica.backbones.hooked import check_hooks
 from harmonica.backbones.pixart import PixArt, TextCond
 from harmonica.backbones.stock import departures
 from harmonica.errors import BadInput, check
@@ -92,6 +93,7 @@ def check_drivable(transformer):
     So the blocks must have diffusers' own code: hooks on them, or other code in them, would be
     bypassed.
     """
+    check_hooks(transformer)  # another cache, which the attention modules may have
     check(
         transformer._compiled_call_impl is None,
         "transformer",

@@ -13,10 +13,10 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from harmonica.backbones.hooked import replace, restore
-from harmonica.errors import BadInput, check
+from harmonica.errors import check
 from harmonica.method.masks import budget
 from harmonica.pipeline.about import by_content
-from harmonica.pipeline.calls import replaced
+from harmonica.pipeline.calls import latents_of, replaced
 from harmonica.pipeline.estimate import measure
 from harmonica.pipeline.passes import Passes, free_units_of, transformers_of
 from harmonica.search.walks import uncached
@@ -68,8 +68,10 @@ class PipelineWalk:
 
     def learn(self, seed, indices):
         """Walk once, computing everything, to learn steps, units and passes -> the latents."""
-        self.place, self.seen = None, []
+        self.place, self.seen, self.timesteps = None, [], None
         x = self(uncached, seed, indices)
+        right = "its call runs the transformer outside a loop that opens self.progress_bar"
+        check(self.timesteps, "pipe", type(self.pipe).__name__, right)
         names = {tuple(units.names) for units in self.units if units.names}
         right = "its transformers have the same units, or one transformer"
         check(len(names) == 1, "pipe", type(self.pipe).__name__, right)
@@ -171,21 +173,6 @@ class PipelineWalk:
         if place is None:
             return at
         return lambda i, compute: at(place[i], compute) if i in place else compute()
-
-
-def latents_of(out, count):
-    """The latents (count, ...) in the result of a call: a tensor, one tensor for each image, or the
-    output object of a pipeline.
-    """
-    tensors = [leaf for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)]
-    if not tensors:
-        raise BadInput(f"call: a {type(out).__name__} without tensors; return the latents")
-    shapes = {tensor.shape for tensor in tensors}
-    x = tensors[0]
-    if len(tensors) == count != len(x) and len(shapes) == 1:
-        x = torch.stack(tensors)
-    check(len(x) == count, "call", tuple(x.shape), f"latents of {count} images are needed")
-    return x
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from harmonica.errors import BadInput, check
+from harmonica.files import read_json
 from harmonica.method.router import FILE as ROUTER
 from harmonica.method.router import KINDS, Router, from_keep
 from harmonica.method.schedule import FILE as SCHEDULE
@@ -37,6 +38,7 @@ def read_schedules(path, cur=None, **model):
         right = f"{path} holds two schedules of this number of steps; name one of them"
         check(schedule.num_steps not in by_steps, "schedule", schedule.num_steps, right)
         by_steps[schedule.num_steps] = schedule
+    _check_finished(path)
     right = (
         f"a folder with {SCHEDULE} or {ROUTER}, or with one folder or file of these for each "
         "number of steps"
@@ -58,6 +60,22 @@ def read_schedule(path, cur=None, **model):
         check(cur is None, "cur", cur, f"{path} is a schedule, which is what it is")
         return Schedule.load(path)
     return read(path, **model).schedule(cur)
+
+
+def _check_finished(folder):
+    """BadInput where a search or training in this folder has begun and has not ended."""
+    for verb, name, key in (
+        ("search", "search.json", "search"),
+        ("train", "config.json", "training"),
+    ):
+        path = folder / name
+        right = (
+            f"a `{verb}` there was killed or is still running; the same command again (python -m "
+            f"harmonica {verb} ... --out {folder}), or harmonica.{verb}(..., out={str(folder)!r}), "
+            "goes on with it"
+        )
+        begun = path.is_file() and key in read_json(path, "schedule", "delete it to begin again")
+        check(not begun, "schedule", str(folder), right)
 
 
 def _names_in(folder):

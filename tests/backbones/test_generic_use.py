@@ -168,7 +168,7 @@ def test_an_exchanged_module_is_noticed():
 
 def test_refusals():
     model, _ = tiny(FLUX)
-    with Units(model), pytest.raises(BadInput, match="its forward is replaced already"):
+    with Units(model), pytest.raises(BadInput, match="caching is applied to it already"):
         Units(model)
     with pytest.raises(BadInput, match="no repeated transformer blocks"):
         Units(

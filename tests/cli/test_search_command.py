@@ -82,8 +82,10 @@ def test_a_dry_run_writes_nothing_and_one_number_of_steps_lies_in_the_folder(
     [
         (["--model", "nowhere"], ["model: nowhere is neither"]),
         (["--set", "height"], ["set: 'height' is not possible", "NAME=VALUE"]),
-        (["--set", "colour=1"], ["argument: 'colour' is not possible", "num_inference_steps"]),
+        (["--set", "colour=1"], ["argument: 'colour' is not possible", "takes negative_prompt"]),
         (["--set", "num_inference_steps=3"], ["what --steps says"]),
+        (["--set", "prompt=x"], ["'prompt' is not possible; prompts= gives", "--captions FILE"]),
+        (["--cur", "0.5"], ["cur: 0.5 is not possible; it is a percentage"]),
         (["--captions", "missing.txt"], ["captions: missing.txt cannot be read"]),
         (["--device", "nothing"], ["device: 'nothing' is not possible"]),
         (["--cur", "90"], ["cur: 90", "is not possible; with T = 3 it lies in"]),

@@ -199,7 +199,9 @@ def test_one_folder_serves_several_numbers_of_steps(form, tmp_path):
             by_steps[steps].save(tmp_path / f"{steps}.safetensors")
     with harmonica.apply(pipe, tmp_path) as applied:
         latents = {steps: run(pipe, inputs, num_inference_steps=steps) for steps in (3, 4)}
-        with pytest.raises(BadInput, match="5 is not possible; these schedules are for 3, 4 calls"):
+        with pytest.raises(
+            BadInput, match="5 is not possible; .* but these schedules are for 3, 4"
+        ):
             run(pipe, inputs, num_inference_steps=5)
         assert applied.answer is None and len(applied.schedules.by_steps) == 2
     for steps, schedule in by_steps.items():
@@ -228,6 +230,62 @@ def test_shifted_timesteps_are_accepted_with_one_line():
         run(pipe, inputs)
 
 
+@pytest.mark.parametrize(
+    "more, about, words",
+    [
+        ({"height": 128, "width": 128}, {}, "timesteps are shifted: .* a shift of"),
+        ({"sigmas": [1.0, 0.9, 0.5, 0.2]}, {}, "timesteps differ: .*; the schedule is followed by"),
+        (
+            {"sigmas": [1.0, 0.8, 0.5, 0.2]},
+            {"sampler": "UniPCMultistepScheduler"},
+            r"differ: .*\(FlowMatchEulerDiscreteScheduler\), .* \(UniPCMultistepScheduler\)",
+        ),
+    ],
+)
+def test_a_warning_says_shifted_only_of_what_is(more, about, words):
+    pipe, inputs = flux()
+    pipe.scheduler = flow(use_dynamic_shifting="sigmas" not in more)
+    schedule = every_second(*begun(pipe, inputs), **about)
+    with harmonica.apply(pipe, schedule), pytest.warns(UserWarning, match=words) as seen:
+        run(pipe, inputs, **more)
+    assert len(seen) == 1 and "tests" in seen[0].filename
+
+
+@pytest.mark.parametrize(
+    "source, words",
+    [
+        (None, "schedule: None is not possible; give .* with dry_run=True returns none"),
+        (5, "schedule: 'int' is not possible; give a Schedule or Router, the path of a file"),
+        (torch.ones(4, 8, dtype=torch.bool), "schedule: 'Tensor' is not possible"),
+        ({4: "s"}, "schedule: 'dict' is not possible"),
+        (["s"], "schedule: 'list' is not possible"),
+    ],
+)
+def test_what_is_no_schedule_is_refused(source, words):
+    refused(flux()[0], source, words)
+
+
+@pytest.mark.parametrize("verb", ["search", "train"])
+def test_a_folder_of_an_unfinished_search_or_training_says_how_to_go_on(verb, tmp_path):
+    name, key = {"search": ("search.json", "search"), "train": ("config.json", "training")}[verb]
+    (tmp_path / name).write_text(f'{{"{key}": 1}}')
+    (tmp_path / "state.safetensors").write_text("whatever")
+    refused(flux()[0], tmp_path, f"was killed or is still running; .*harmonica {verb} ... --out")
+
+
+def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch):
+    pipe, inputs = flux()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    schedule = every_second(*begun(pipe, inputs))
+    schedule.save_pretrained(tmp_path / "mine")
+    with harmonica.apply(pipe, "~/mine") as applied:
+        assert torch.equal(applied.keep, schedule.keep)
+    assert torch.equal(Schedule.from_pretrained("~/mine").keep, schedule.keep)
+    options = {"steps": 4, "images": 2, "dry_run": True}
+    with pytest.raises(BadInput, match="is a file; give a folder"):
+        harmonica.search(pipe, out="~/mine/schedule.safetensors", **options)
+
+
 def refused(pipe, schedule, words, inputs=None, **options):
     """Refused when it is applied; or, with inputs, at the first call, after which all is released."""
     if inputs is None:
@@ -246,7 +304,9 @@ def test_refusals():
     pipe, inputs = flux()
     names, timesteps = begun(pipe, inputs)
     own = every_second(names, timesteps)
-    refused(pipe, every_second(names, timesteps[:3]), "is not possible; .* 3 calls", inputs)
+    refused(
+        pipe, every_second(names, timesteps[:3]), "timesteps: 4 is not possible; .* for 3", inputs
+    )
     refused(pipe, every_second(names[:-1], timesteps), "8 cacheable units|7 columns", inputs)
     refused(pipe, every_second([*names, "more"], timesteps), "has 8 cacheable units", inputs)
     others = every_second([f"other.{name}" for name in names], timesteps)

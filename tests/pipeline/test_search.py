@@ -198,7 +198,7 @@ def test_mistakes(tiny_pipe):
     refused("images: 0 is not possible", images=0, call=call)
     refused("steps: 1 is not possible", steps=1)
     refused("batch: 3 is not possible; it must divide", batch=3, call=call)
-    refused("argument: 'colour' is not possible; FluxPipeline takes prompt", colour="red")
+    refused("argument: 'colour' is not possible; FluxPipeline takes prompt_2", colour="red")
     refused("prompts: .* give at least one", prompts=[])
     refused("ended without a call of its transf", call=lambda pipe, seed, count: torch.zeros(2, 2))
     refused("latents of 2 images", call=lambda pipe, seed, count: call(pipe, seed, count + 1))

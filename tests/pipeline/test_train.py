@@ -209,7 +209,7 @@ def test_mistakes(tiny_pipe):
             harmonica.train(pipe, **{**FEW, **options})
         assert "\n" not in str(said.value)
 
-    refused("cur: 120 percent is not possible", cur=120, call=call)
+    refused("cur: 120 is not possible", cur=120, call=call)
     refused("cur: 90 percent is not possible; with T = 4", cur=90, call=call)
     refused("trajectories: 0 is not possible", call=call, trajectories=0)
     refused("batch: 0 is not possible", call=call, batch=0)

@@ -1,0 +1,137 @@
+"""harmonica.search and harmonica.train say in one sentence what is wrong with an argument, before
+anything runs; nothing that a user gives is overwritten or dropped in silence.
+"""
+
+import pytest
+import torch
+from test_search import SMALLER, assert_same, drawn, state_of
+from test_train import FEW
+from tiny_pipelines import flux
+
+import harmonica
+from harmonica.errors import BadInput
+from harmonica.pipeline.calls import Call
+
+VERBS = {
+    "search": {"images": 2, "rounds": 0, "quiet": True, "dry_run": True},
+    "train": {"trajectories": 2, "batch": 2, "quiet": True, "dry_run": True},
+}
+each_verb = pytest.mark.parametrize("verb", VERBS)
+
+
+def refused(words, verb, pipe, *prompts, **options):
+    with pytest.raises(BadInput, match=words) as error:
+        getattr(harmonica, verb)(pipe, *prompts, **VERBS[verb] | options)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def pipe():
+    return flux()[0]
+
+
+@each_verb
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        ({"steps": [20, 50]}, r"steps: \[20, 50\] is not possible; give one whole number"),
+        ({"steps": "4"}, "steps: '4'"),
+        ({"steps": 4.0}, "steps: 4.0"),
+        ({"steps": True}, "steps: True"),
+        ({"cur": "50"}, "cur: '50' is not possible; give the share"),
+        ({"cur": 0.5}, "cur: 0.5 is not possible; it is a percentage: 50 skips half"),
+        ({"guidance": "3"}, "guidance: '3' is not possible; give the scale as a number"),
+        ({"batch": 0}, "batch: 0 is not possible; give a whole number, at least 1"),
+        ({"batch": -1}, "batch: -1"),
+        ({"seed": -1}, "seed: -1 is not possible; give a whole number, at least 0"),
+        ({"prompts": [1, 2]}, "prompts: 1 is not possible; give a list of captions"),
+        ({"prompts": {"a fox": 1}}, "prompts: .*give a list of captions"),
+        ({"out": __file__}, "out: .* is not possible; it is a file; give a folder"),
+        ({"out": 5}, "out: 5 is not possible; give the path of a folder"),
+        ({"call": "mine"}, "call: 'mine' is not possible; give a function"),
+        ({"prompt": "a fox"}, "argument: 'prompt' is not possible; prompts= gives the captions"),
+        ({"num_inference_steps": 6}, "'num_inference_steps' is not possible; steps= says"),
+        ({"generator": None}, "'generator' is not possible; seed= decides the noise"),
+        ({"return_dict": False}, "'return_dict' is not possible; leave it out"),
+        ({"num_images_per_prompt": 2}, "'num_images_per_prompt' is not possible; leave it out"),
+        ({"prompt_embeds": torch.zeros(1)}, "prompt_embeds is not possible.* give call=, a funct"),
+        ({"guidance": 2, "true_cfg_scale": 3}, "true_cfg_scale: 3 is not possible; guidance=2"),
+        ({"negative_prompt": ["a", "b"]}, "negative_prompt: .* one for each of the 64 prompts"),
+        ({"negative_prompt": [1]}, "negative_prompt: .* give a text"),
+        ({"heigth": 512}, "'heigth' is not possible; FluxPipeline takes prompt_2, negative"),
+    ],
+    ids=str,
+)
+def test_one_sentence_for_each_mistake(verb, options, words, pipe):
+    before = state_of(pipe)
+    refused(words, verb, pipe, **options)
+    assert state_of(pipe) == before
+
+
+def test_mistakes_of_each_alone(pipe):
+    refused(
+        "images: 2.5 is not possible; give a whole number, at least 1", "search", pipe, images=2.5
+    )
+    refused("trajectories: 0.5 is not possible; give a whole", "train", pipe, trajectories=0.5)
+
+
+@each_verb
+@pytest.mark.parametrize("options", [{"prompts": ["a fox"]}, {"height": 64}])
+def test_what_a_call_of_the_user_s_own_would_drop_is_refused(verb, options):
+    pipe, inputs = flux()
+    refused(
+        "the function given as call= decides it", verb, pipe, call=drawn(pipe, inputs), **options
+    )
+
+
+@each_verb
+def test_class_labels(verb, tiny_pipe):
+    pipe = tiny_pipe("dit")
+    refused("prompts: .* give a list of class labels", verb, pipe, ["a fox"])
+    refused(r"prompts: 1000000 is not possible; class labels lie in 0\.\.", verb, pipe, [3, 10**6])
+
+
+@each_verb
+def test_what_is_no_pipeline(verb, pipe):
+    refused("give a diffusers pipeline itself", verb, pipe.transformer)
+
+
+@pytest.mark.parametrize(
+    "value, texts",
+    [
+        ("grey", ["grey"] * 4),
+        (["grey"], ["grey"] * 4),
+        (("grey", "dark", "red"), ["grey", "dark", "red", "grey"]),
+        (None, ""),
+    ],
+)
+def test_negative_prompts_go_with_their_images(value, texts, tiny_pipe, monkeypatch):
+    pipe, encoded = tiny_pipe("alpha"), []
+    encode = pipe.encode_prompt
+
+    def recorded(*args, negative_prompt, **kwargs):
+        encoded.append(negative_prompt)
+        return encode(*args, negative_prompt=negative_prompt, **kwargs)
+
+    monkeypatch.setattr(pipe, "encode_prompt", recorded)
+    size = {"height": 16, "width": 8, "max_sequence_length": 16}
+    Call(pipe, ["a fox", "fog", "a train"], 2, 3.0, {"negative_prompt": value, **size})(0, range(4))
+    assert encoded == [texts]
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_gradients_may_be_switched_off_around_it(mode):
+    pipe, inputs = flux()
+    call = drawn(pipe, inputs, 4)
+    schedule = harmonica.search(pipe, call=call, **SMALLER)
+    router = harmonica.train(pipe, call=call, **FEW)
+    with mode():
+        assert_same(harmonica.search(pipe, call=call, **SMALLER), schedule)
+        assert torch.equal(harmonica.train(pipe, call=call, **FEW).logits, router.logits)
+    with torch.set_grad_enabled(False):
+        harmonica.search(pipe, call=call, **SMALLER | {"images": 2})
+
+
+def test_arguments_may_be_given_by_position(pipe):
+    with pytest.raises(BadInput, match="cur: 120"):
+        harmonica.search(pipe, ["a fox"], 4, 120)
