@@ -69,7 +69,8 @@ def _render(table, arguments):
     rows, costs = table.rows(scale, arguments.rows, arguments.seeds), table.costs(scale)
     if arguments.partial:
         rows, costs, left_out = records.finished(LOCAL, rows, costs)
-        print("\n".join(left_out))
+        for sentence in left_out:
+            print(sentence)
     needed = [a for a in records.artefacts(rows, costs) if a.kind != "latency"]
     command = table.command(arguments.rows, arguments.seeds, scale)
     if (LOCAL / "jobs").exists():

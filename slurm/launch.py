@@ -18,7 +18,6 @@ from submitit.core.utils import FailedJobError, UncompletedJobError
 
 from harmonica.errors import BadInput, check
 from harmonica.files import write_json
-from harmonica.lab.provenance import on_cpu
 from harmonica.lab.store import Store, set_aside
 
 from . import report, submission
@@ -84,7 +83,7 @@ def main(arguments, artefacts, latencies, local):
 
 def _check_gpus(artefacts, resources, cluster_file):
     """BadInput where a job of the paper's scale would run on a CPU."""
-    if any(artefact.model.scale == "paper" for artefact in artefacts) and not on_cpu():
+    if any(artefact.model.scale == "paper" for artefact in artefacts):
         for kind in {**dict.fromkeys(KIND.values()), "sample": None, "evaluate": None}:
             gpus = resources[kind].gpus
             check(gpus, f"{cluster_file}: [{kind}] gpus", gpus, "at paper scale it is at least 1")

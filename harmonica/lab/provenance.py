@@ -69,16 +69,11 @@ def num_gpus():
     return torch.cuda.device_count()
 
 
-def on_cpu():
-    """Whether the paper's scale may run without a GPU: for tests, with tiny weights."""
-    return os.environ.get("HARMONICA_CPU") == "1"
-
-
 def check_gpu():
     """BadInput where the paper's scale would run on a CPU, which would take months."""
     import torch
 
-    if not (torch.cuda.is_available() or on_cpu()):
+    if not torch.cuda.is_available():
         raise BadInput(
             f"GPU: torch {torch.__version__} sees none; run the paper's scale where there is one, "
             f"with a driver that serves CUDA {torch.version.cuda}, or with WHERE=slurm"

@@ -16,6 +16,7 @@ from harmonica.files import write_json
 from harmonica.lab.ids import SCHEMA, with_needs
 from harmonica.lab.make import make_shard
 from harmonica.lab.makings import RouterSpec
+from harmonica.lab.provenance import check_gpu
 from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.settings import RouterTraining
@@ -213,9 +214,14 @@ def test_the_failure_of_one_shard_is_its_own(wanted, tmp_path):
     assert queue.how_it_ended(key, lambda shard, _: shard == 2).endswith("which ends: shard 2")
 
 
-def test_at_paper_scale_no_job_goes_without_a_gpu(go, wanted, monkeypatch):
+def test_at_paper_scale_a_machine_without_a_gpu_is_refused(monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(BadInput, match="GPU: torch .* sees none; run the paper's scale where"):
+        check_gpu()
+
+
+def test_at_paper_scale_no_job_goes_without_a_gpu(go, wanted):
     large = replace(wanted[1], model=replace(wanted[1].model, scale="paper"))
-    monkeypatch.delenv("HARMONICA_CPU", raising=False)
     with pytest.raises(BadInput, match=r"\[train\] gpus: 0 is not possible; at paper scale"):
         go("[sample]\ngpus = 1", wanted=[large], dry_run=True)
 
