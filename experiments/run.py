@@ -67,8 +67,6 @@ def _run(arguments):
     makes = not (arguments.dry_run or arguments.status or arguments.cancel)
     if makes and arguments.scale == "paper":
         _refuse_missing_files(artefacts)
-        if arguments.where == "local":
-            check_gpu()
     if arguments.where == "slurm":
         from slurm import launch  # brings submitit, and torch with it
 
@@ -165,6 +163,8 @@ def _make(artefacts, latencies, arguments):
     if not Store(LOCAL).missing(artefacts + latencies):
         print(f"nothing to run: all {len(artefacts + latencies)} records are in {LOCAL}")
         return
+    if arguments.scale == "paper":
+        check_gpu()
     from harmonica.lab.pool import make_all
 
     with at_work(LOCAL / "locks", "run"):

@@ -42,15 +42,18 @@ def jobs_of(artefacts, latencies, store, resources, table=None, divided=None):
         for job in _jobs_of_one(artefact, store, resources, jobs, divided or {}):
             jobs[job.key] = job
     before = _last(jobs)
+    timed = []
     for artefact in latencies:
         if store.record(artefact) is None:
             needs = _needs(artefact, jobs)
-            jobs[artefact.id] = Job(artefact.id, "latency", needs, artefact, after=before)
+            timed.append(Job(artefact.id, "latency", needs, artefact, after=before))
+    jobs |= {job.key: job for job in timed}
     if table and jobs:
         key, arguments = table
-        jobs[key] = Job(
-            key, "render", command=("-m", "analysis", *arguments, "--partial"), after=_last(jobs)
-        )
+        command = ("-m", "analysis", *arguments, "--partial")
+        # not of the timed ones alone: one that runs already waits for nothing that is tried again
+        after = (*before, *(job.key for job in timed))
+        jobs[key] = Job(key, "render", command=command, after=after)
     return list(jobs.values())
 
 
@@ -87,10 +90,12 @@ def _processes(training, resources):
     """How many ranks train a router: those of [train], or the most of them that share its batches
     without remainder.
     """
-    return math.gcd(resources["train"].processes, training.batch, training.lambda_batch or 0)
+    shared = math.gcd(training.batch, training.lambda_batch or 0)
+    most = resources["train"].processes
+    return max(ranks for ranks in range(1, most + 1) if shared % ranks == 0)
 
 
 def _last(jobs):
-    """Keys of the jobs that no other one waits for: when they have ended, all have."""
+    """Keys of the jobs that no other one waits for: when they have succeeded, all have."""
     waited_for = {key for job in jobs.values() for key in (*job.needs, *job.after)}
     return tuple(key for key in jobs if key not in waited_for)

@@ -21,7 +21,7 @@ from harmonica.files import write_json
 from harmonica.lab.store import Store, set_aside
 
 from . import report, submission
-from .jobs import KIND, jobs_of
+from .jobs import jobs_of
 from .resources import load
 from .squeue import Queue
 from .work import Work, failed_path, failures, forget_failures
@@ -47,8 +47,9 @@ def main(arguments, artefacts, latencies, local):
         )
         set_aside(local)
     table = _table(arguments)
-    _check_gpus(artefacts, resources, arguments.cluster_file)
     jobs = jobs_of(artefacts, latencies, store, resources, table)
+    if not (arguments.status or arguments.cancel):
+        _check_gpus(jobs, resources, arguments.cluster_file)
     if arguments.dry_run:
         return report.plan(jobs, resources)
     if not (jobs or arguments.status or arguments.cancel):
@@ -57,7 +58,7 @@ def main(arguments, artefacts, latencies, local):
     if divided := queue.divided(queued):
         jobs = jobs_of(artefacts, latencies, store, resources, table, divided)
     own = {f"{artefact.id}{end}" for artefact in artefacts + latencies for end in ("", ".samples")}
-    report.of_others(queued, own | {job.key for job in jobs})
+    report.of_others(queued, own | {job.key for job in jobs} | ({table[0]} if table else set()))
     if arguments.status:
         return report.status(report.states(artefacts + latencies, table, store, queue))
     if arguments.cancel:
@@ -81,12 +82,13 @@ def main(arguments, artefacts, latencies, local):
         report.raise_failed(report.states(artefacts + latencies, table, store, queue))
 
 
-def _check_gpus(artefacts, resources, cluster_file):
+def _check_gpus(jobs, resources, cluster_file):
     """BadInput where a job of the paper's scale would run on a CPU."""
-    if any(artefact.model.scale == "paper" for artefact in artefacts):
-        for kind in {**dict.fromkeys(KIND.values()), "sample": None, "evaluate": None}:
-            gpus = resources[kind].gpus
-            check(gpus, f"{cluster_file}: [{kind}] gpus", gpus, "at paper scale it is at least 1")
+    for job in jobs:
+        gpus = resources[job.kind].gpus
+        small = job.artefact is None or job.artefact.model.scale != "paper"
+        right = "at paper scale it is at least 1"
+        check(small or gpus, f"{cluster_file}: [{job.kind}] gpus", gpus, right)
 
 
 def _table(arguments):

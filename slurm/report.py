@@ -97,9 +97,9 @@ def of_others(live, own):
     if others:
         ids = sorted({task.job for tasks in others.values() for task in tasks})
         print(
-            f"{words.count(len(ids), 'queued job')} of this clone belong to another command, or to "
-            f"files that have changed since (is HARMONICA_WEIGHTS as it was?): {_named([*others])}; "
-            f"`scancel {' '.join(ids)}` ends them"
+            f"queued for this clone, but not by this command with its present files (is "
+            f"HARMONICA_WEIGHTS as it was?): {_named([*others])}; `scancel {' '.join(ids)}` ends "
+            f"{words.count(len(ids), 'job')}"
         )
 
 
@@ -137,10 +137,8 @@ def states(artefacts, table, store, queue):
 def _state_of(artefact, live, by_id, store, queue):
     keys, lacks = [artefact.id], None
     if artefact.kind == "run" and store.missing_blocks(artefact):
-        keys, lacks = (
-            [f"{artefact.id}.samples", artefact.id],
-            partial(store.missing_blocks, artefact),
-        )
+        keys = [f"{artefact.id}.samples", artefact.id]
+        lacks = partial(store.missing_blocks, artefact)
     if state := _state(keys, live, queue):
         return state
     for need in artefact.needs():

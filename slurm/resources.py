@@ -25,8 +25,9 @@ RIGHT = {
 @dataclass(frozen=True, kw_only=True)
 class Resources:
     """What one kind of job asks for. processes: ranks of a training, each with one GPU; cpus: of
-    each process; memory_gb: of the whole job, 0 where none is asked for; shards and parallel: into how many jobs one run's
-    sampling is divided, and how many of them run at a time; sbatch: any further options.
+    each process; memory_gb: of the whole job, 0 where none is asked for; shards and parallel: into
+    how many jobs one run's sampling is divided, and how many of them run at a time; sbatch: any
+    further options.
     """
 
     partition: str = ""
@@ -63,12 +64,8 @@ class Site:
 
 # {key: the only tables that may have it}
 ONLY = {"processes": ("train",), "shards": ("sample",), "parallel": ("sample",)}
-LEAST = {
-    "gpus": 0,
-    "memory_gb": 0,
-    "time_outs": 0,
-    "retries": 0,
-}  # of whole numbers; all others are at least 1
+# of whole numbers; all others are at least 1
+LEAST = {"gpus": 0, "memory_gb": 0, "time_outs": 0, "retries": 0}
 
 
 def load(path):

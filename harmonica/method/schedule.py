@@ -159,7 +159,7 @@ def numbers(timesteps, count, kind):
     None for None. BadInput where they are not `count` numbers.
     """
     values = timesteps.tolist() if hasattr(timesteps, "tolist") else timesteps
-    if isinstance(values, (list, tuple)):
+    if isinstance(values, (list, tuple, range)):
         values = tuple(t.item() if getattr(t, "ndim", None) == 0 else t for t in values)
         valid = len(values) == count and all(isinstance(t, (int, float)) for t in values)
     else:

@@ -1,7 +1,7 @@
 """Checks the arguments of harmonica.search and harmonica.train before anything runs."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -74,11 +74,13 @@ def prompts_of(prompts, name):
     labels = name == "class_labels"
     kind, words = (Integral, "class labels") if labels else (str, "captions")
     right = f"give a list of {words}"
-    check(isinstance(prompts, Sequence), "prompts", prompts, right)
+    several = isinstance(prompts, Iterable) and not isinstance(prompts, Mapping)
+    check(several, "prompts", prompts, right)
+    prompts = list(prompts)
     for prompt in prompts:
         check(isinstance(prompt, kind), "prompts", prompt, right)
     check(len(prompts) > 0, "prompts", prompts, "give at least one")
-    return [int(label) for label in prompts] if labels else list(prompts)
+    return [int(label) for label in prompts] if labels else prompts
 
 
 def passed_on(kind, parameters, arguments):

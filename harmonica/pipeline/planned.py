@@ -143,7 +143,8 @@ class Planned:
             self.step is not None,
             "transformer",
             "a call outside the steps",
-            "a schedule counts the steps from set_timesteps on",
+            "a schedule counts the steps from set_timesteps on, of the scheduler that it was "
+            "applied with; where a pipeline has another scheduler, apply it to that one",
         )
         if timestep.device.type == "cpu":
             check(

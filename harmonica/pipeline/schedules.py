@@ -15,7 +15,6 @@ from harmonica.method.schedule import Schedule
 from harmonica.pipeline.transformers import kinds_of
 from harmonica.weights import formats
 
-ROUNDED = 2.0  # timesteps that differ by less may be the same, as some schedulers round them
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -81,6 +80,7 @@ class Schedules:
         sampler = type(scheduler).__name__
         if (made := schedule.about.get("sampler", sampler)) != sampler:
             actual, recorded = f"{actual} ({sampler})", f"{recorded} ({made})"
+        shifts = f"{shift_of(timesteps):.3g}", f"{shift_of(expected):.3g}"
         if self.assume:
             message = f"timesteps differ, as accepted: {actual}, {recorded}"
         elif not is_shifting(scheduler):
@@ -89,10 +89,11 @@ class Schedules:
                 "harmonica search, ... train), set the timestep_spacing of its scheduler to the "
                 "one that the schedule was made with, or accept it with assume_timesteps=True"
             )
-        elif made == sampler and are_shifted(timesteps, expected):
-            actual = f"{actual} (shift {shift_of(timesteps):.3g})"
-            recorded = f"{recorded}, a shift of {shift_of(expected):.3g}"
-            message = f"timesteps are shifted: {actual}, {recorded}"
+        elif made == sampler and shifts[0] != shifts[1]:
+            message = (
+                f"timesteps are shifted: {actual} (shift {shifts[0]}), {recorded}, a shift of "
+                f"{shifts[1]}"
+            )
         else:
             message = f"timesteps differ: {actual}, {recorded}; the schedule is followed by steps"
         if message not in self.warned:
@@ -108,13 +109,6 @@ def is_shifting(scheduler):
         or config.get("use_flow_sigmas")
         or config.get("prediction_type") == "flow_prediction"
     )
-
-
-def are_shifted(timesteps, others):
-    """Whether one shift makes the timesteps of the others."""
-    ratio = shift_of(timesteps) / shift_of(others)
-    made = [1000 * ratio * t / (1000 + (ratio - 1) * t) for t in others]
-    return all(abs(t - u) < ROUNDED for t, u in zip(timesteps, made))
 
 
 def shift_of(timesteps):

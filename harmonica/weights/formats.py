@@ -33,12 +33,14 @@ def read_schedules(path, cur=None, **model):
     by_steps = {}
     for child in sorted(path.iterdir()):
         if not (_names_in(child) if child.is_dir() else _may_be_one(child)):
+            _check_finished(child)
             continue
         schedule = read_schedule(child, cur, **model)
         right = f"{path} holds two schedules of this number of steps; name one of them"
         check(schedule.num_steps not in by_steps, "schedule", schedule.num_steps, right)
         by_steps[schedule.num_steps] = schedule
-    _check_finished(path)
+    if not by_steps:
+        _check_finished(path)
     right = (
         f"a folder with {SCHEDULE} or {ROUTER}, or with one folder or file of these for each "
         "number of steps"

@@ -145,7 +145,7 @@ def test_every_job_comes_after_what_it_needs(wanted, latency, tmp_path):
     assert needs[routed.id] == {reference.id, router.id, full.id, f"{routed.id}.samples"}
     assert needs[latency.id] == {router.id} and not needs["table1"]
     after = {job.key: job.after for job in jobs}  # the last ones imply the others
-    assert after[latency.id] == (routed.id,) and after["table1"] == (latency.id,)
+    assert after[latency.id] == (routed.id,) and after["table1"] == (routed.id, latency.id)
     assert jobs[1].shards == ((0, 3), (1, 3), (2, 3))
 
 
@@ -164,7 +164,7 @@ def test_only_what_is_missing_becomes_a_job(wanted, latency, alone, tmp_path):
     assert job.kind == "evaluate"
 
 
-@pytest.mark.parametrize("processes, ranks", [(4, 4), (8, 4), (6, 2), (3, 1)])
+@pytest.mark.parametrize("processes, ranks", [(4, 4), (8, 4), (6, 4), (3, 2)])
 def test_a_router_trains_on_as_many_ranks_as_share_its_batch(wanted, tmp_path, processes, ranks):
     job = jobs_of(wanted, [], Store(tmp_path), kinds(train={"processes": processes}))[0]
     assert (job.kind, job.processes) == ("train", ranks)  # of a batch of 4
@@ -195,7 +195,7 @@ def test_jobs_that_belong_to_nothing_here_are_named(capsys):
     live = {"mine": [Live("7_0", "RUNNING", "None")], "lost": [Live("9_1", "PENDING", "None")]}
     report.of_others(live, {"mine"})
     said = capsys.readouterr().out
-    assert "1 queued job of this clone" in said and "`scancel 9` ends them" in said
+    assert "not by this command" in said and "lost; `scancel 9` ends 1 job" in said
 
 
 def test_the_failure_of_one_shard_is_its_own(wanted, tmp_path):
@@ -222,8 +222,9 @@ def test_at_paper_scale_a_machine_without_a_gpu_is_refused(monkeypatch):
 
 def test_at_paper_scale_no_job_goes_without_a_gpu(go, wanted):
     large = replace(wanted[1], model=replace(wanted[1].model, scale="paper"))
-    with pytest.raises(BadInput, match=r"\[train\] gpus: 0 is not possible; at paper scale"):
+    with pytest.raises(BadInput, match=r"\[evaluate\] gpus: 0 is not possible; at paper scale"):
         go("[sample]\ngpus = 1", wanted=[large], dry_run=True)
+    go("[evaluate]\ngpus = 1", wanted=[large], dry_run=True)  # it trains nothing
 
 
 def test_dry_run_says_what_it_takes_and_makes_nothing(go, wanted, latency, tmp_path, capsys):
