@@ -58,7 +58,7 @@ def main(arguments, artefacts, latencies, local):
     if divided := queue.divided(queued):
         jobs = jobs_of(artefacts, latencies, store, resources, table, divided)
     own = {f"{artefact.id}{end}" for artefact in artefacts + latencies for end in ("", ".samples")}
-    report.of_others(queued, own | {job.key for job in jobs} | ({table[0]} if table else set()))
+    report.of_others(queued, own | ({table[0]} if table else set()))
     if arguments.status:
         return report.status(report.states(artefacts + latencies, table, store, queue))
     if arguments.cancel:

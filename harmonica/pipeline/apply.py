@@ -9,7 +9,7 @@ fits.
 
 from harmonica.errors import BadInput, check
 from harmonica.fast.plan import BACKENDS
-from harmonica.pipeline.passes import check_loop, first_transformer
+from harmonica.pipeline.passes import first_transformer
 from harmonica.pipeline.planned import Planned, owner
 from harmonica.pipeline.schedules import Schedules
 from harmonica.pipeline.transformers import obstacle
@@ -38,7 +38,6 @@ def apply(pipe, schedule, *, cur=None, assume_timesteps=False, backend="eager"):
     right = "caching is applied to it already; harmonica.remove(pipe) first"
     check(find_applied(pipe) is None, "pipe", type(pipe).__name__, right)
     model = first_transformer(pipe)
-    check_loop(pipe)
     schedules = Schedules(schedule, model, cur, assume_timesteps)
     reason = obstacle(model)
     if reason is None:

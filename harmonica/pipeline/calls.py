@@ -17,7 +17,7 @@ from harmonica.errors import BadInput, check
 from harmonica.pipeline.about import by_content
 from harmonica.pipeline.arguments import check_own_call, passed_on, prompts_of, texts_of
 from harmonica.pipeline.loading import CAPTIONS
-from harmonica.pipeline.passes import check_loop, transformers_of
+from harmonica.pipeline.passes import transformers_of
 from harmonica.weights.prompts import read_captions
 
 GUIDANCE = ("guidance_scale", "true_cfg_scale")
@@ -26,7 +26,6 @@ GUIDANCE = ("guidance_scale", "true_cfg_scale")
 def draw_of(pipe, call, prompts, steps, guidance, arguments):
     """The user's own call where there is one, else that of the pipeline with these arguments."""
     transformers_of(pipe)  # refuses what is no pipeline over a transformer
-    check_loop(pipe)
     if call is not None:
         check_own_call(call, prompts, arguments)
         return OwnCall(pipe, call, guidance)

@@ -60,7 +60,6 @@ class Passes:
             "caching is applied to it already; remove that first",
         )
         models = transformers_of(pipe)
-        check_loop(pipe)
         self.pipe, self.begin, self.units = pipe, begin, {}
         self.shown = self.loop = self.answer = self.context = None
         self.outside = 0  # calls of a transformer outside a loop, since the last loop
@@ -156,7 +155,9 @@ class Passes:
 
 
 def transformers_of(pipe):
-    """{name: model} of a pipeline's transformers. BadInput where it has none."""
+    """{name: model} of a pipeline's transformers. BadInput where it has none, or where it lacks what
+    its steps are told apart by.
+    """
     components = getattr(pipe, "components", None)
     right = "give a diffusers pipeline itself, not its transformer or another part"
     check(isinstance(components, dict), "pipe", type(pipe).__name__, right)
@@ -168,17 +169,13 @@ def transformers_of(pipe):
     check(
         models, "pipe", type(pipe).__name__, "a pipeline with a transformer is needed, not a U-Net"
     )
-    return models
-
-
-def check_loop(pipe):
-    """BadInput where a pipeline lacks what its steps are told apart by."""
     for part, served in (
         ("progress_bar", callable(getattr(pipe, "progress_bar", None))),
         ("scheduler", hasattr(getattr(pipe, "scheduler", None), "step")),
     ):
         right = f"it has no {part}: the DiffusionPipelines of diffusers serve, not modular ones"
         check(served, "pipe", type(pipe).__name__, right)
+    return models
 
 
 def first_transformer(pipe):
