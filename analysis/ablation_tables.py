@@ -18,13 +18,13 @@ from .methods import (
     SEARCH,
     SEARCH_PREDICTION,
 )
-from .spec import FULL_SET, NUM_SEEDS, Table, ask
+from .spec import FULL_SET, Table, ask
 
 
-def _ablation(name, title, *questions, of_all=(), committed="core", num_seeds=FULL_SET, **fields):
+def _ablation(name, title, *questions, of_all=(), committed="core", **fields):
     """of_all: questions about rows that only ROWS=all has."""
     return Table(
-        num_seeds=num_seeds,
+        num_seeds=FULL_SET,
         name=name,
         title=f"Ablation: {title}",
         experiments=(name,),
@@ -223,7 +223,6 @@ ABLATIONS = (
         committed="all",
         plain_wins="A plain baseline (FORA, with or without predictions) ahead of a trained or "
         "searched method",
-        num_seeds=NUM_SEEDS,
         about="Everything here is ours, not the paper's, but HarmoniCa, FORA and evolution, which is "
         "ECAD's way to masks. The row named Search + prediction is the default; each row below it "
         "changes what its name says. Then predictions, then Taylor: of the same masks as Search. "
