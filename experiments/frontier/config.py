@@ -53,8 +53,8 @@ def _group(scale, prefix, label, sampler, num_steps, guidance, num_seeds):
 
 
 def rows_of(group, curs, intervals, every_method=False):
-    """All methods of one setting, each at every CUR that it can have. every_method: with predictions
-    on HarmoniCa's masks and Learning-to-Cache too.
+    """All methods of one setting, each at every CUR that it can have. every_method: with
+    Learning-to-Cache, which the clothes always have, and predictions on the masks of HarmoniCa too.
     """
     rows = [group.uncached()]
     for interval in intervals:
@@ -88,7 +88,7 @@ def _at(group, cur, every_method):
         rows.append(
             group.made("HarmoniCa + prediction", "fitted", cur, training=harmonica, **options)
         )
-        if cur >= 50:
-            ltc = training(group.scale, LEARNING_TO_CACHE, cur, ltc_form="all-pairs")
-            rows.append(group.learned("Learning-to-Cache", ltc, form="all-pairs"))
+    if cur >= 50 and (every_method or group.scale == "clothes"):
+        ltc = training(group.scale, LEARNING_TO_CACHE, cur, ltc_form="all-pairs")
+        rows.append(group.learned("Learning-to-Cache", ltc, form="all-pairs"))
     return rows + searched(group, cur)

@@ -25,7 +25,6 @@ def test_core_is_the_papers_20_steps_under_guidance_within_an_hour_of_two_cores(
     rows = table1.table("clothes")
     assert {(row.runs[0].guidance, row.runs[0].against) for row in rows} == {(1.5, 20)}
     assert {row.runs[0].num_images for row in rows} == {2000}
-    assert [row.cur_percent for row in rows if row.method == "HarmoniCa"] == [50, 65]
     made = with_needs([run for row in rows for run in row.runs])
     assert sum(map(estimates.seconds, made)) / 2 <= 3600
 
@@ -57,7 +56,7 @@ def test_all_routers_are_trained_alike():
 def test_the_frontier_shares_what_table_1_makes():
     theirs = {a.id for a in with_needs([r for row in table1.table("clothes") for r in row.runs])}
     ours = {a.id for a in with_needs([r for row in frontier.table("clothes") for r in row.runs])}
-    assert len(theirs & ours) >= len(theirs) - 4  # all but Learning-to-Cache's routers and runs
+    assert theirs <= ours
     groups = {row.runs[0].against for row in frontier.table("clothes", "all")}
     assert groups == {20, 50}
 
