@@ -30,6 +30,7 @@ BLOCKS = {
     "table 2": (quotes.table2, "table2"),
     "U-ViT": (partial(quotes.whole, "uvit"), "uvit"),
     "clothes": (partial(quotes.whole, "table1.clothes"), "table1.clothes"),
+    "clothes, frontier": (partial(quotes.whole, "frontier.clothes"), "frontier.clothes"),
     "clothes, findings": (partial(findings.of_table, "table1.clothes"), "table1.clothes"),
     "compression": (partial(quotes.whole, "compression"), "compression"),
     "quantisation": (partial(quotes.whole, "quantisation"), "quantisation"),

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import socket
+import sys
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import count
@@ -21,6 +22,7 @@ from filelock import FileLock, Timeout
 from harmonica.errors import BadInput
 
 POLL_S = 1.0  # seconds between two tries to get a lock that another process holds
+LARGE = 2**30  # bytes of a file whose hash takes seconds
 
 
 @contextmanager
@@ -62,12 +64,16 @@ def read_json(path, field="record", remedy="delete it to have it made again"):
 
 
 def sha256(path):
-    """The sha256 of a file, in hex. Computed once per modification time of the file."""
+    """The sha256 of a file, in hex. Computed once per modification time of the file; of a large
+    one it takes seconds, so a line on stderr says what is being read.
+    """
     return _sha256(path, os.stat(path).st_mtime_ns)
 
 
 @lru_cache
 def _sha256(path, changed):
+    if (num_bytes := os.stat(path).st_size) >= LARGE:
+        print(f"reading {path} for its hash, {num_bytes / 1e9:.1f} GB", file=sys.stderr, flush=True)
     with open(path, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
@@ -162,8 +168,17 @@ def adamw_state(parameters, optimizer, beside=()):
     return tensors
 
 
-def put_back(tensors, parameters, optimizer, beside=()):
-    """Put the tensors of adamw_state back, in place."""
+def put_back(path, tensors, parameters, optimizer, beside=()):
+    """Put the tensors of adamw_state, loaded from `path`, back in place. BadInput where they are
+    not those of these parameters.
+    """
+    needed = {f"beside.{i}": tensor for i, tensor in enumerate(beside)}
+    needed |= {f"value.{i}": parameter for i, parameter in enumerate(parameters)}
+    if any(name not in tensors or tensors[name].shape != t.shape for name, t in needed.items()):
+        raise BadInput(
+            f"state: {path} holds other tensors than this training has (another version saved it, "
+            "perhaps); delete it to train from the start"
+        )
     for i, tensor in enumerate(beside):
         tensor.copy_(tensors[f"beside.{i}"])
     for i, parameter in enumerate(parameters):

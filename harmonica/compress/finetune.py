@@ -64,5 +64,5 @@ def restore(path, parameters, optimizer):
     if saved is None:
         return 0
     tensors, done = saved
-    put_back(tensors, parameters, optimizer)
+    put_back(path, tensors, parameters, optimizer)
     return done

@@ -222,5 +222,5 @@ def _restore(path, params, ema, optimizer, config):
     tensors, (step, trained) = saved
     right = f"it was begun as {trained}; delete it to begin anew"
     check(trained == asdict(config), "base model", str(path), right)
-    put_back(tensors, params, optimizer, beside=ema)
+    put_back(path, tensors, params, optimizer, beside=ema)
     return step
