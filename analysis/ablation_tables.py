@@ -18,13 +18,12 @@ from .methods import (
     SEARCH,
     SEARCH_PREDICTION,
 )
-from .spec import FULL_SET, Table, ask
+from .spec import Table, ask
 
 
 def _ablation(name, title, *questions, of_all=(), committed="core", **fields):
     """of_all: questions about rows that only ROWS=all has."""
     return Table(
-        num_seeds=FULL_SET,
         name=name,
         title=f"Ablation: {title}",
         experiments=(name,),

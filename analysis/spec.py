@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from importlib import import_module
 
-SCALE, NUM_SEEDS = "digits", 3  # of what is committed, where a table says nothing else
-FULL_SET = 6  # replicates that a table has in the end
+SCALE, FULL_SET = "digits", 6  # and replicates, of what is committed, where a table says no other
+NUM_SEEDS = 3  # replicates of a table that has not all of them yet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Table:
     frontier: bool = False
     making: bool = False
     scale: str = SCALE
-    num_seeds: int = NUM_SEEDS
+    num_seeds: int = FULL_SET
 
     @property
     def called(self):

@@ -22,7 +22,7 @@ from .methods import (
     SEARCH_PREDICTION,
     UNCACHED,
 )
-from .spec import FULL_SET, NUM_SEEDS, Table, ask
+from .spec import NUM_SEEDS, Table, ask
 
 OURS = (
     (SEARCH, HARMONICA, "Ours, not the paper's: search over HarmoniCa at the same CUR"),
@@ -40,7 +40,6 @@ SEARCH_IS_OURS = (
 LOSSLESS = (HARMONICA, UNCACHED, "HarmoniCa is nearly lossless")
 TABLE1 = Table(
     name="table1",
-    num_seeds=FULL_SET,
     title="Table 1",
     experiments=("dit_xl2_256", "dit_xl2_512"),
     published="table1_class_conditional",
@@ -64,7 +63,6 @@ TABLE1 = Table(
 )
 TABLE2 = Table(
     name="table2",
-    num_seeds=FULL_SET,
     title="Table 2",
     experiments=("pixart_alpha", "pixart_sigma"),
     published="table2_text_to_image",
@@ -95,7 +93,6 @@ TABLE2 = Table(
 )
 FRONTIER = Table(
     name="frontier",
-    num_seeds=FULL_SET,
     title="Frontier",
     experiments=("frontier",),
     target="reproduce-frontier",
@@ -117,7 +114,6 @@ FRONTIER = Table(
 )
 UVIT = Table(
     name="uvit",
-    num_seeds=FULL_SET,
     title="U-ViT",
     experiments=("uvit",),
     published="table_uvit",
@@ -149,7 +145,6 @@ UVIT = Table(
 W8, W4 = "W8A8", "W4A8"
 COMPRESSION = Table(
     name="compression",
-    num_seeds=FULL_SET,
     title="Compression",
     experiments=("compression",),
     target="reproduce-compression",
@@ -179,7 +174,6 @@ COMPRESSION = Table(
 )
 QUANTISATION = Table(
     name="quantisation",
-    num_seeds=FULL_SET,
     title="Caching with quantisation",
     experiments=("quantisation",),
     target="reproduce-compression",
