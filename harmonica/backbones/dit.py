@@ -52,6 +52,7 @@ class DiT:
 
     kinds = ("attn", "mlp")
     gated = staticmethod(scaled)  # feature, gate, h -> the next h
+    projection = staticmethod(fastest_projection)
 
     def __init__(self, model, numerics="official"):
         if numerics not in NUMERICS:
@@ -124,7 +125,7 @@ class DiT:
         chunks = [gate for _, _, gate in units] + _chunks(self.model.proj_out_1, 2)
         chunks += [chunk for shift, scale, _ in units for chunk in (shift, scale)]
         weight, bias = (torch.cat(parts) for parts in zip(*chunks))
-        projected = fastest_projection(self.model.pos_embed)
+        projected = self.projection(self.model.pos_embed)
         return [self._start_of(row, weight, bias, projected) for row in rows]
 
     def start_at(self, x, time, ctx):
@@ -186,7 +187,10 @@ class DiT:
             h = self.gated(
                 at(2 * b + 1, partial(self._feed_forward, block, h, shift, factor)), gate, h
             )
-        shift, factor = of_output
+        return self.finish(h, *of_output)
+
+    def finish(self, h, shift, factor):
+        """The last h and the output's modulation -> (B, C_out, H, W)."""
         h = self.model.proj_out_2(scaled(self.model.norm_out(h), factor, shift))
         side = int(h.shape[1] ** 0.5)
         return from_patches(h, (side, side), self.model.patch_size)

@@ -9,20 +9,22 @@ from harmonica.backbones.stock import is_own
 TRIED = 1, 2, 16, 100  # batch sizes: a convolution's order of summation depends on the size
 
 
-def convolved(conv, x):
-    """(B, C, H, W) -> (B, tokens, width), contiguous."""
-    return conv(x).flatten(2).transpose(1, 2).contiguous()
+def convolved(conv, positions, x):
+    """(B, C, H, W) -> tokens with their positions added, (B, tokens, width), contiguous."""
+    h = conv(x).flatten(2).transpose(1, 2).contiguous()
+    return (h + positions).to(h.dtype)
 
 
-def by_linear(conv, x):
-    """`convolved` as one matrix product, (B, C, H, W) -> (B, tokens, width): for patches that do
-    not overlap. The same sums, perhaps in another order.
+def by_linear(conv, positions, x):
+    """`convolved` as one matrix product: for patches that do not overlap. The same sums, perhaps in
+    another order.
     """
     (patch, _), (b, c, height, width) = conv.stride, x.shape
     patches = x.reshape(b, c, height // patch, patch, width // patch, patch).permute(
         0, 2, 4, 1, 3, 5
     )
-    return F.linear(patches.reshape(b, -1, c * patch**2), conv.weight.flatten(1), conv.bias)
+    h = F.linear(patches.reshape(b, -1, c * patch**2), conv.weight.flatten(1), conv.bias)
+    return (h + positions).to(h.dtype)
 
 
 def embed_patches(embed, x, projected=convolved):
@@ -37,8 +39,7 @@ def embed_patches(embed, x, projected=convolved):
     if not fits or embed.pos_embed is None or not embed.flatten:
         return embed(x)
     plain_conv = is_own(embed.proj, torch.nn.Conv2d)
-    h = (projected if plain_conv else convolved)(embed.proj, x)
-    return (h + embed.pos_embed).to(h.dtype)
+    return (projected if plain_conv else convolved)(embed.proj, embed.pos_embed, x)
 
 
 def weight_dtype(embed):
@@ -63,7 +64,7 @@ def fastest_projection(embed):
     generator = torch.Generator().manual_seed(0)
     noise = torch.randn(max(TRIED), *shape, generator=generator, dtype=weight.dtype)
     equal = all(
-        torch.equal(by_linear(conv, noise[:batch]), convolved(conv, noise[:batch]))
+        torch.equal(by_linear(conv, 0, noise[:batch]), convolved(conv, 0, noise[:batch]))
         for batch in TRIED
     )
     return by_linear if equal else convolved

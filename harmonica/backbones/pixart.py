@@ -76,7 +76,7 @@ class PixArt:
     """
 
     kinds = ("attn", "cross", "mlp")
-    gated = staticmethod(scaled)  # feature, gate, h -> the next h
+    projection = staticmethod(fastest_projection)
 
     def __init__(self, model, guided_channels=None):
         self.model, config = model, model.config
@@ -145,7 +145,7 @@ class PixArt:
         """One start(x, time(t), prompt) per row of a keep mask: the same one for every row, as all
         layers share one linear.
         """
-        projected = fastest_projection(self.model.pos_embed)
+        projected = self.projection(self.model.pos_embed)
         return [partial(self.start_at, projected=projected)] * len(rows)
 
     def start_at(self, x, time, prompt, projected=convolved):
@@ -172,12 +172,23 @@ class PixArt:
         for b, block in enumerate(model.transformer_blocks):
             shift, scale, gate, *of_mlp = c.modulations[b]
             h = self.gated(at(3 * b, partial(_attention, block, h, shift, scale)), gate, h)
-            h = at(3 * b + 1, partial(_cross, block, h, text, bias, keys_values[b])) + h
+            cross = partial(_cross, block, h, text, bias, keys_values[b])
+            h = self.gated(at(3 * b + 1, cross), None, h)
             shift, scale, gate = of_mlp
             h = self.gated(at(3 * b + 2, partial(_feed_forward, block, h, shift, scale)), gate, h)
-        shift, scale = (model.scale_shift_table[None] + c.embedded[:, None]).chunk(2, dim=1)
+        return self.finish(h, c.embedded, c.grid)
+
+    @staticmethod
+    def gated(feature, gate, h):
+        """feature, gate (None for cross-attention, which has none), h -> the next h."""
+        return feature + h if gate is None else scaled(feature, gate, h)
+
+    def finish(self, h, embedded, grid):
+        """The last h and the embedding of timestep and size (B, width) -> (B, C_out, H, W)."""
+        model = self.model
+        shift, scale = (model.scale_shift_table[None] + embedded[:, None]).chunk(2, dim=1)
         h = model.proj_out(scaled(model.norm_out(h), 1 + scale, shift))
-        return from_patches(h, c.grid, model.config.patch_size)
+        return from_patches(h, grid, model.config.patch_size)
 
     def _size(self, cond, dtype):
         """The embedding of resolution and aspect ratio (B, width), or None where the model has

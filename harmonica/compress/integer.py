@@ -6,6 +6,8 @@ from dataclasses import replace
 import torch
 from torch import nn
 
+from harmonica.compress.quantise import at_row
+
 MIDDLE = 128  # subtracted from the codes 0..255, so that they fit signed bytes
 # torch._int_mm needs at least so many rows on a GPU, and features in such multiples
 LEAST_ROWS, MULTIPLE = 17, 8
@@ -34,7 +36,7 @@ class Integer(nn.Module):
         self.register_buffer("zero", inputs.zero, persistent=False)
 
     def forward(self, x):
-        scale, zero = self.scale.take(self.place.row), self.zero.take(self.place.row)
+        scale, zero = (at_row(values, self.place.row) for values in (self.scale, self.zero))
         rows = (x.flatten(0, -2).float() / scale).round() + zero
         rows = (rows.clamp(0, self.top) - MIDDLE).to(torch.int8)
         count = len(rows)

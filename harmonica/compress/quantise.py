@@ -48,9 +48,15 @@ class Quantised(nn.Module):
         self.register_buffer("zero", inputs.zero, persistent=False)
 
     def forward(self, x):
-        row = self.place.row
-        scale, zero = self.scale.take(row), self.zero.take(row)  # indexing would wait for the GPU
+        scale, zero = (at_row(values, self.place.row) for values in (self.scale, self.zero))
         return self.layer(torch.fake_quantize_per_tensor_affine(x, scale, zero, 0, self.top))
+
+
+def at_row(values, row):
+    """values[row], (rows,) and () -> (). Indexing by a tensor would wait for the GPU, and
+    torch.compile translates neither that nor take().
+    """
+    return values.index_select(0, row.view(1)).view(())
 
 
 class AtStep:

@@ -1,10 +1,10 @@
-"""Plans as CUDA graphs: every distinct row is captured once per input shape and replayed on static
-buffers.
+"""Plans as CUDA graphs: every step is captured once per input shape and replayed on static buffers.
 
-Inputs are copied into the buffers, and the output out of them. Every block whose features are ever
-reused has static memory for them ("slots"): the graph that computes the block writes there, and the
-graphs that reuse it read there. Therefore only one trajectory can be walked at a time: each step
-must get the cache that the step before returned.
+Inputs are copied into the buffers, and the output out of them. A feature stays where the step that
+computes it leaves it, and the graphs of the steps that reuse it read it there. The steps are captured
+in their order, each while exactly the features that later steps need are alive; so their memory is
+that of one walk. Therefore only one trajectory can be walked at a time, from the first step on, and
+each step must get the cache that the step before returned.
 """
 
 import torch
@@ -20,25 +20,26 @@ WARM_UP = 3
 
 class GraphPlan(Plan):
     """A Plan whose steps are CUDA graphs. capture(function, device) -> (replay, the function's
-    output in static memory), by default Capture.
+    output in static memory), by default Capture. The caches that it returns are empty: they only
+    tell which step comes next.
     """
 
     def __init__(self, backbone, keep, weights=None, capture=None, predict=predicted):
-        super().__init__(backbone, keep, weights, lambda row: row, predict)
-        self.deepest = [max(column) for column in zip(*self.depths)]
+        super().__init__(backbone, keep, weights, predict=predict)
         self.capture = capture or Capture()
-        self.buffers, self.current, self.ctx, self.shape, self.cache = {}, None, None, None, None
+        self.buffers, self.current, self.ctx, self.shape = {}, None, None, None
+        self.cache, self.next = None, 0
 
     @torch.inference_mode(False)  # a buffer made in inference mode cannot be written outside of it
     @torch.no_grad()
     def run(self, step, x, time, ctx, cache):
-        """As Plan.run. BadInput where `cache` is needed but is not what the last call returned, for
-        inputs of the same shapes.
+        """As Plan.run. BadInput where this is not the first step, and `cache` is not what the step
+        before returned, for inputs of the same shapes.
         """
         same_inputs = ctx is self.ctx and (x.shape, x.dtype, x.device) == self.shape
         buffers = self.current if same_inputs else self._buffers(x, time, ctx)
         check(
-            not self.skipped[step] or cache is self.cache and buffers is self.current,
+            step == 0 or (cache is self.cache and buffers is self.current and step == self.next),
             "cache",
             "of another walk",
             "with CUDA graphs one trajectory is walked at a time: pass the cache that the last "
@@ -48,17 +49,12 @@ class GraphPlan(Plan):
             self.current, self.ctx, self.shape = buffers, ctx, (x.shape, x.dtype, x.device)
             buffers.fixed.fill(ctx)
         buffers.moving.fill((x, time))
-        buffers.age(i for i in self.held[step] if self.deepest[i] > 1)
-        replay, out = buffers.graphs.get(self._key(step)) or self._captured(step)
+        if step == buffers.captured:
+            self._capture(step, x.device)
+        replay, out = buffers.graphs[step]
         replay()
-        self.cache = self.empty()
-        for i, _, depth in self.kept[step]:
-            self.cache[i] = tuple(buffers.slots[i][:depth])
+        self.cache, self.next = self.empty(), step + 1
         return out.clone(), self.cache
-
-    def _key(self, step):
-        """Steps share a graph if they share a function and have no prediction weights."""
-        return self.functions[step], step if self.weights[step] else None
 
     def _buffers(self, x, time, ctx):
         """The static buffers for inputs of these shapes, on their devices."""
@@ -69,41 +65,42 @@ class GraphPlan(Plan):
             for attribute in ("shape", "dtype", "device")
         )
         if key not in self.buffers:
-            self.buffers[key] = Buffers(x, time, ctx)
+            self.buffers[key] = Buffers(x, time, ctx, self.empty())
         return self.buffers[key]
 
-    def _captured(self, step):
-        buffers, function = self.current, self.functions[step]
-        device = self.current.moving.leaves[0].device
-        read = [slot for i, count in self.skipped[step] for slot in buffers.slots[i][:count]]
-        weights = self.weights_of(step, device)
+    def _capture(self, step, device):
+        """Capture a step after all that come before it. Steps that neither read nor leave a feature
+        share a graph if they share a function.
+        """
+        buffers, function, features = self.current, self.functions[step], []
+        alone = not self.skipped[step] and not self.held[step]
+        if not alone or function not in buffers.alone:
+            cached = self.read(step, buffers.features)
+            weights = self.weights_of(step, device)
 
-        def run():
-            out, features = function(*buffers.moving.tree, buffers.fixed.tree, read, weights)
-            for i, feature in zip(self.held[step], features):
-                if i not in buffers.slots:
-                    buffers.slots[i] = [torch.zeros_like(feature) for _ in range(self.deepest[i])]
-                buffers.slots[i][0].copy_(feature)
-            return out
+            def run():
+                return function(*buffers.moving.tree, buffers.fixed.tree, cached, weights)
 
-        buffers.graphs[self._key(step)] = self.capture(run, device)
-        return buffers.graphs[self._key(step)]
+            replay, (out, features) = self.capture(run, device)
+            buffers.graphs[step] = replay, out
+            if alone:
+                buffers.alone[function] = replay, out
+        else:
+            buffers.graphs[step] = buffers.alone[function]
+        buffers.features = self.after(step, buffers.features, features)
+        buffers.captured += 1
 
 
 class Buffers:
-    """Static inputs, feature slots (made when first written) and graphs for one set of shapes."""
+    """Static inputs for one set of shapes, and the steps that are captured for them: graphs, those
+    of steps that read and leave no feature once more by their function, and the features that are
+    alive after the last captured step.
+    """
 
-    def __init__(self, x, time, ctx):
+    def __init__(self, x, time, ctx, features):
         self.moving, self.fixed = Static((x, time)), Static(ctx)
-        self.slots, self.graphs = {}, {}
-
-    def age(self, blocks):
-        """Shift the stored features of blocks that are about to compute: the last becomes the one
-        before. Not part of a graph, because a capture runs its function several times.
-        """
-        for slots in (self.slots[i] for i in blocks if i in self.slots):
-            for older, newer in zip(slots[:0:-1], slots[-2::-1]):
-                older.copy_(newer)
+        self.graphs, self.alone = {}, {}
+        self.captured, self.features = 0, features
 
 
 class Static:
@@ -121,21 +118,22 @@ class Static:
 
 
 class Capture:
-    """Captures functions as CUDA graphs. All graphs of a plan share one memory pool, as they never
-    run at the same time.
+    """Captures functions as CUDA graphs. They share one memory pool, so they must be replayed in the
+    order of their capture, and never at the same time.
     """
 
     def __init__(self):
-        self.pool = torch.cuda.graph_pool_handle()
+        self.pool, self.warm_up = torch.cuda.graph_pool_handle(), WARM_UP
 
     def __call__(self, function, device):
         with torch.cuda.device(device):  # it may not be the current device
             side = torch.cuda.Stream()
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
-                for _ in range(WARM_UP):
+                for _ in range(self.warm_up):
                     function()
             torch.cuda.current_stream().wait_stream(side)
+            self.warm_up = 1  # later functions may compile kernels, but not choose workspaces anew
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self.pool):
                 out = function()

@@ -6,21 +6,19 @@ step computes is known in advance.
     out, cache = plan.step(step, x, t, ctx, cache)             # the raw output of the model
 
 Backends: "eager" gives the bits of method/cache.py's policies, on a CPU at the same batch shape;
-"compile" compiles every distinct row once by torch.compile; "cudagraph" captures every distinct row
-once per input shape (cudagraph.py), with units that are compiled once for all rows (fused.py).
+"compile" compiles every distinct row once by torch.compile; "cudagraph" captures every step once per
+input shape (cudagraph.py), with units that are compiled once for all rows (fused.py).
 """
 
 import os
 import shutil
-from functools import partial
 
 import torch
 
 from harmonica.errors import check
 from harmonica.fast.cudagraph import GraphPlan
-from harmonica.fast.fused import fused, run_compiled
+from harmonica.fast.fused import lazy
 from harmonica.fast.steps import Plan, compiled
-from harmonica.method.cache import predicted
 
 COMPILERS = ("gcc", "clang")  # what Triton looks for
 BACKENDS = ("eager", "compile", "cudagraph")
@@ -57,7 +55,8 @@ def compile_mask(backbone, keep, backend="eager", weights=None):
             backend,
             "its kernels need a C compiler and there is none; install gcc or choose eager",
         )
-        return GraphPlan(fused(backbone), keep, weights, predict=partial(run_compiled, predicted))
+        backbone, predict = lazy(backbone)
+        return GraphPlan(backbone, keep, weights, predict=predict)
     return Plan(backbone, keep, weights, compiled if backend == "compile" else None)
 
 

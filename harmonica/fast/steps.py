@@ -87,14 +87,21 @@ class Plan:
     @torch.no_grad()
     def run(self, step, x, time, ctx, cache):
         """The same as `step`, but takes `time`, what the plan's Times return for the timestep."""
-        cached = [feature for i, count in self.skipped[step] for feature in cache[i][:count]]
         weights = self.weights_of(step, x.device)
-        out, features = self.functions[step](x, time, ctx, cached, weights)
+        out, features = self.functions[step](x, time, ctx, self.read(step, cache), weights)
+        return out, self.after(step, cache, features)
+
+    def read(self, step, cache):
+        """The features that a step's function reads."""
+        return [feature for i, count in self.skipped[step] for feature in cache[i][:count]]
+
+    def after(self, step, cache, features):
+        """The cache after a step whose function returned these features."""
         next_cache = self.empty()
         for i, place, depth in self.kept[step]:
             old = cache[i] or ()
             next_cache[i] = old[:depth] if place is None else (features[place], *old[: depth - 1])
-        return out, next_cache
+        return next_cache
 
     def weights_of(self, step, device):
         """The weights of a step's predicted entries on this device, in the order of the blocks."""

@@ -33,9 +33,10 @@ def test_what_is_chosen_has_the_convolutions_bits(channels, patch, dtype):
 @pytest.mark.parametrize("patch", [1, 2, 4])
 def test_the_linear_is_the_convolution(channels, patch):
     """Up to the order of the sums, which is the machine's."""
-    conv = embedding(channels, patch, torch.float64).proj
+    embed = embedding(channels, patch, torch.float64)
     x = torch.randn(3, channels, 8, 8, dtype=torch.float64)
-    torch.testing.assert_close(by_linear(conv, x), convolved(conv, x), rtol=0, atol=1e-12)
+    linear, conv = (way(embed.proj, embed.pos_embed, x) for way in (by_linear, convolved))
+    torch.testing.assert_close(linear, conv, rtol=0, atol=1e-12)
 
 
 @torch.no_grad()
