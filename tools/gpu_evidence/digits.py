@@ -35,8 +35,8 @@ def _errors(sizes):
     images = range(4 if sizes.tiny else 64)
     settings = Settings(
         predict=not sizes.tiny,
-        images=2 if sizes.tiny else 24,
-        check_images=2 if sizes.tiny else 24,
+        images=2 if sizes.tiny else 12,
+        check_images=2 if sizes.tiny else 12,
         rounds=0,
     )
     errors = {}

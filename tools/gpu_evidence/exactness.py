@@ -98,9 +98,11 @@ def _backends(family, dtype, backends, sizes, mask=half):
 
 
 def _planned(model, walk, plan):
-    """The images of a ModelWalk, made by a plan, from the second walk: it reuses what is kept."""
-    for _ in range(2):
-        rngs = seeds.generators(seeds.SEARCH, 7, indices=IMAGES)
+    """The images of a ModelWalk, made by a plan, from the second walk: it reuses what is kept. In
+    between the plan walks with fewer images.
+    """
+    for indices in (IMAGES, IMAGES[:1], IMAGES):
+        rngs = seeds.generators(seeds.SEARCH, 7, indices=indices)
         x = seeds.normal(rngs, model.shape).to(model.device)
         cond = model.cond(seeds.choices(rngs, model.num_conds))
         denoiser = Denoiser(model.backbone, walk.sampler, walk.timesteps, cond, scale=1.5)

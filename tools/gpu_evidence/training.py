@@ -14,7 +14,6 @@ from harmonica import samplers
 from harmonica.backbones.counts import count
 from harmonica.bench import lambda_refresh, sdt_update, timing
 from harmonica.bench.setting import Setting
-from harmonica.fast.fused import fused
 from harmonica.lab.memory import peak_bytes
 from harmonica.method import masks
 from harmonica.method.denoise import Loaded
@@ -72,19 +71,11 @@ def _linearisation(make, sizes):
     count_ = 2 if sizes.tiny else SEARCHED
     images = range(count_)
     settings = Settings(images=count_, check_images=count_)
-    walk = _walk(case, case.backbone)
-    keep = masks.random(*_half(walk), 0)
-    ways = {
-        "predicted": (walk, True),
-        "reused": (walk, False),
-        "predicted, compiled": (_walk(case, fused(case.backbone)), True),
-    }
+    walk = _walk(case)
+    schedule = Schedule(keep=masks.random(*_half(walk), 0))
     functions = {
-        name: partial(
-            probe, model_walk, Schedule(keep=keep), 1, images, directions=1, window=6, paired=paired
-        )
-        for name, (model_walk, paired) in ways.items()
-        if sizes.device.type == "cuda" or name != "predicted, compiled"
+        name: partial(probe, walk, schedule, 1, images, directions=1, window=6, paired=paired)
+        for name, paired in {"predicted": True, "reused": False}.items()
     }
     timed = {name: timing.synchronized(function) for name, function in functions.items()}
     timed[None] = timing.waiting(lambda: walk(uncached, 2, images))
@@ -104,10 +95,10 @@ def _linearisation(make, sizes):
         }
 
 
-def _walk(case, backbone):
-    device = case.noise(1).device
-    classes = partial(_classes, backbone.num_classes, device)
-    loaded = Loaded(backbone, classes, backbone.num_classes, device=device)
+def _walk(case):
+    device, num_classes = case.noise(1).device, case.backbone.num_classes
+    classes = partial(_classes, num_classes, device)
+    loaded = Loaded(case.backbone, classes, num_classes, device=device)
     return ModelWalk(loaded, samplers.load("ddim"), case.num_steps, case.guidance)
 
 
