@@ -12,6 +12,7 @@ CPU, GPU = "amd-epyc-2-cores", "nvidia-h200"  # files in bench/
 DIGITS, SMALL = "digits (dit-digits-s0)", "DiT-S/2 256 shape"
 HALF = 50  # percent
 PREDICTED = "predicted"  # the end of a schedule's name
+EARLIER = "(earlier code)"  # the end of an item's name that was not measured again
 GB = 1e9
 
 
@@ -65,8 +66,7 @@ def gpu_short(groups, results):
     return (
         "On a GPU only speed and memory were measured, with random weights and CUDA graphs on an "
         f"[H200](results/bench/{GPU}.md): with half of all blocks skipped, sampling is {reused} times as "
-        f"fast where they are reused, {predicted} where predicted (before predictions became one kernel). An uncached "
-        f"DiT-XL/2 step of 8 images takes {step['cudagraph']['ms']:.2g} ms, diffusers' own "
+        f"fast where they are reused, {predicted} where predicted. An uncached DiT-XL/2 step of 8 images takes {step['cudagraph']['ms']:.2g} ms, diffusers' own "
         f"{step['cudagraph']['reference_ms']:.2g} ms, with compiled blocks "
         f"{step['diffusers, compiled']['ms']:.3g} ms."
     )
@@ -93,8 +93,8 @@ def gpu(groups, results):
         backends["diffusers, compiled"]["ms"] / backends["cudagraph"]["ms"]
         for backends in (eight_images, one_image, *large)
     ]
-    update = next(row for row in parts["c"]["SDT update (first run)"] if row["way"] == "lean")
-    walks = {row["forks at a time"]: row["time_share"] for row in parts["c"]["lambda (first run)"]}
+    update = next(row for row in parts["c"][f"SDT update {EARLIER}"] if row["way"] == "lean")
+    walks = {row["forks at a time"]: row["time_share"] for row in parts["c"][f"lambda {EARLIER}"]}
     linear = {row["way"]: row for row in parts["c"]["linearisation"]}
     sentences = [
         f"A step of DiT-XL/2 256 as a CUDA graph takes {graph['ms']:.2g} ms for 8 images and "
@@ -105,15 +105,14 @@ def gpu(groups, results):
         f"{compiled[2]:.2f} over compiled blocks (DiT-XL/2 512), {to_eager[1]:.1f} and {compiled[3]:.2f} "
         "(PixArt 512).",
         "Cached sampling under FORA and random schedules reaches these shares of its theoretical speedup, which counts "
-        f"multiply-accumulates: {_achieved(parts)}. The goal was 95 %. Gate and sum of a skipped "
-        "block still run, so the share falls as more is skipped.",
-        f"Where skipped blocks are predicted it reached {_range(_shares(parts, True))}, with several "
-        "kernels for each prediction; now it is one kernel, not measured yet.",
+        f"multiply-accumulates: {_achieved(parts, False)}. The goal was 95 %. Where skipped blocks are "
+        f"predicted: {_achieved(parts, True)}. What a step takes beside its blocks (modulations, patches, "
+        "guidance, the sampler) is the same whatever is skipped, so the share falls as more is skipped, and for one image.",
         "An SDT update at batch 64 with guidance takes "
         f"{update['time_share']:.2f} of the time of the released way (the goal was half) and "
         f"{update['memory_share']:.2f} of its memory ({update['bytes'] / GB:.0f} of "
         f"{update['reference_bytes'] / GB:.0f} GB), without torch.compile; a measurement of lambda "
-        f"{walks[1]:.2f}, {walks[4]:.2f} with four forks.",
+        f"{walks[1]:.2f}, {walks[4]:.2f} with four forks (both with earlier code).",
         f"A linearisation of the search ({linear['predicted']['images']} images, T = "
         f"{linear['predicted']['T']}) takes {linear['predicted']['in walks']:.0f} walks of the "
         "uncached model where skipped blocks are predicted, "
@@ -145,25 +144,28 @@ def _sampled(parts, predicted):
     return [
         row
         for item, rows in parts["b"].items()
-        for row in (rows if item.startswith("sampling ") else ())
+        for row in (rows if _is_sampling(item) else ())
         if row["schedule"].endswith(PREDICTED) == predicted
     ]
 
 
-def _shares(parts, predicted):
-    """The measured over the theoretical speedup, for all cached sampling."""
-    return [row["achieved"] for row in _sampled(parts, predicted)]
+def _is_sampling(item):
+    return item.startswith("sampling ") and not item.endswith(EARLIER)
 
 
-def _achieved(parts):
+def _achieved(parts, predicted):
+    """The measured over the theoretical speedup of each model, as text."""
     ranges = []
     for item, rows in parts["b"].items():
-        if item.startswith("sampling "):
-            shares = [r["achieved"] for r in rows if not r["schedule"].endswith(PREDICTED)]
+        if rows and _is_sampling(item):
+            shares = [
+                row["achieved"] for row in rows if row["schedule"].endswith(PREDICTED) == predicted
+            ]
             model = item.removeprefix("sampling ").removesuffix(", one image")
             ranges.append(f"{_range(shares)} ({model}, batch {rows[0]['batch']})")
     return ", ".join(ranges)
 
 
 def _range(shares):
-    return f"{100 * min(shares):.0f} to {100 * max(shares):.0f} %"
+    low, high = (f"{100 * bound(shares):.0f}" for bound in (min, max))
+    return f"{low} %" if low == high else f"{low} to {high} %"

@@ -217,7 +217,7 @@ TABLES = {
 }
 CLOTHES = {
     "table1": replace(TABLE1, scale="clothes", committed="core", num_seeds=NUM_SEEDS),
-    "frontier": replace(FRONTIER, scale="clothes", num_seeds=1),
+    "frontier": replace(FRONTIER, scale="clothes", num_seeds=NUM_SEEDS),
 }
 COMMITTED = (*TABLES.values(), *CLOTHES.values())
 

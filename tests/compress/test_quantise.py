@@ -10,11 +10,9 @@ import pytest
 import torch
 
 from harmonica.backbones.stock import is_own
-from harmonica.compress import adaround, transform
-from harmonica.compress.integer import Integer, in_integers, possible
-from harmonica.compress.observe import inputs, walk
-from harmonica.compress.quantise import Place, Quantised, bits_of, install, is_of_prompt, layers
-from harmonica.compress.rounding import search
+from harmonica.compress import transform
+from harmonica.compress.observe import walk
+from harmonica.compress.quantise import Quantised, bits_of, is_of_prompt, layers
 from harmonica.fast.plan import compile_mask, follow
 from harmonica.fast.training import fast_pair
 from harmonica.files import save_state
@@ -229,46 +227,6 @@ def test_a_quantised_output_differs_little(classes, quantisation, made):
         wanted = run_all(classes.backbone, x, t, classes.backbone.prepare(cond))
         found = run_all(own.backbone, x, t, own.backbone.prepare(cond))
     assert 0 < (found - wanted).norm() < 0.1 * wanted.norm()
-
-
-def test_in_integers_it_gives_what_simulated_rounding_gives(loaded, quantisation):
-    """The same to float rounding, but where a sum falls on the edge between two codes."""
-    settings = quantisation()
-    seen, own = inputs(loaded, settings), layers(loaded.backbone)
-    rounded = {
-        name: adaround.nearest(layer.weight, 8, adaround.ranges(seen[name], name, 8, True))
-        for name, layer in own.items()
-        if name in seen
-    }
-    teacher, x = walk(loaded, settings, 0, 4)
-    simulated = install(loaded, rounded, teacher.timesteps)
-    integer = in_integers(simulated, rounded)
-    count = sum(type(module) is Integer for module in integer.backbone.backbone.model.modules())
-    assert count == sum(possible(own) for own in rounded.values()) > 4
-    wanted, found = (output(of, settings, x) for of in (simulated, integer))
-    assert (found - wanted).abs().max() < 0.02 * wanted.abs().max()
-    assert (found - wanted).abs().median() < 1e-4 * wanted.abs().max()
-
-
-@pytest.mark.parametrize("bits", [(8, 8), (4, 8), (3, 6)])
-@pytest.mark.parametrize("rows", [(2, 3), (40,)])  # fewer than a GPU's product takes; more
-def test_a_layer_in_integers_is_the_simulated_layer(bits, rows):
-    torch.manual_seed(0)
-    layer, x = torch.nn.Linear(24, 16).requires_grad_(False), torch.randn(*rows, 24) + 0.3
-    flat = x.view(1, -1)
-    own = adaround.nearest(layer.weight, bits[0], search(flat, bits[1]))
-    place = Place([0.0])
-    integer = Integer(own, layer.bias, own.inputs, place)
-    layer.weight.copy_(own.weight())
-    torch.testing.assert_close(integer(x), Quantised(layer, own.inputs, place)(x))
-    assert integer.state_dict().keys() == {"bias"}  # all else is made of the Rounded
-
-
-def output(loaded, settings, x):
-    denoiser, _ = walk(loaded, settings, 0, 4)
-    point = denoiser.begin(x)
-    with torch.no_grad():
-        return denoiser.computed(point.step, point.x, point.cache)[0]
 
 
 def test_it_walks_under_any_denoiser(classes, quantisation, made):

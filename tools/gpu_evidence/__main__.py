@@ -12,7 +12,6 @@ SHARES = {
     "c": 1.7,
     "d": 0.5,
     "e": 0.6,
-    "f": 0.5,
 }  # minutes of each part; --minutes is shared out in these proportions
 
 

@@ -13,9 +13,9 @@ from harmonica.bench.report import line
 from harmonica.files import read_json, write_json
 from harmonica.lab.provenance import device_name, provenance
 from harmonica.lab.words import duration
-from tools.gpu_evidence import chain, digits, exactness, integers, speed, training
+from tools.gpu_evidence import chain, digits, exactness, speed, training
 
-PARTS = {"a": exactness, "b": speed, "c": training, "d": chain, "e": digits, "f": integers}
+PARTS = {"a": exactness, "b": speed, "c": training, "d": chain, "e": digits}
 GRACE_S = 30  # seconds beyond a part's time in which its current item may finish
 
 
