@@ -21,9 +21,15 @@ together give the same bits as `start`:
     starts(rows)                 one function (x, time(t), ctx) -> h, c for each row of a keep mask;
                                  its c may lack what only skipped blocks would read
 
-and, to compile the parts, for `gated(feature, gate, h)`, the function that adds a gated feature to
-the stream h. Every compute() must then be a functools.partial. A model that is conditioned on class
-labels also has num_classes, and null_label, the label of the null condition.
+and, to compile the parts, for these, of which a backbone has all or none:
+
+    projection(embed)            which function of patches.py makes tokens of an image
+    gated(feature, gate, h)      adds a gated feature to the stream h, and is all that happens to h
+                                 between two blocks
+    finish(h, ...)               what follows the last block
+
+Every compute() must then be a functools.partial. A model that is conditioned on class labels also
+has num_classes, and null_label, the label of the null condition.
 """
 
 from collections.abc import Callable, Iterator

@@ -29,12 +29,11 @@ _compiled = {}
 def fused(backbone):
     """A copy of the backbone with compiled units. Each of its compute() must be a
     functools.partial. Patches, gates and the finish are compiled too where the backbone has
-    `projection`, `gated` and `finish` (see harmonica.backbones).
+    functions for them (see harmonica.backbones).
     """
     fused_backbone = copy.copy(backbone)
-    if hasattr(backbone, "projection"):
-        fused_backbone.projection = lambda embed: partial(run_compiled, by_linear)
     if hasattr(backbone, "gated"):
+        fused_backbone.projection = lambda embed: partial(run_compiled, by_linear)
         fused_backbone.gated = partial(run_compiled, backbone.gated)
         fused_backbone.finish = lambda *args: _part(partial(backbone.finish, *args))
 
