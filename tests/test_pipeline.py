@@ -24,7 +24,7 @@ from diffusers import (
     HeunDiscreteScheduler,
 )
 from diffusers.hooks import TaylorSeerCacheConfig, apply_first_block_cache, apply_taylorseer_cache
-from torch.utils._pytree import tree_leaves
+from replays import rerun
 
 import harmonica
 from harmonica.errors import BadInput
@@ -294,17 +294,8 @@ class TestReuse:
 def graphs_without_a_gpu(backbone, keep, backend="eager", weights=None):
     """A GraphPlan whose captures are called again instead of replayed."""
 
-    def capture(function, device):
-        result = function()
-
-        def replay():
-            for static, new in zip(tree_leaves(result), tree_leaves(function())):
-                static.copy_(new)
-
-        return replay, result
-
     return (
-        GraphPlan(backbone, keep, weights, capture)
+        GraphPlan(backbone, keep, weights, rerun)
         if backend == "cudagraph"
         else compile_mask(backbone, keep, backend, weights)
     )

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from harmonica.backbones.dit_official import check_shapes
-from harmonica.backbones.patches import convolved, from_patches
+from harmonica.backbones.patches import from_patches
 
 MARK = "mid_block.attn.qkv.weight"  # a tensor that, among the published models, only a U-ViT has
 LONGEST_PERIOD = 10_000  # of the sinusoids
@@ -86,7 +86,7 @@ class PatchEmbed(nn.Module):
         self.proj = nn.Conv2d(shape.channels, shape.width, shape.patch, stride=shape.patch)
 
     def forward(self, x):
-        return convolved(self.proj, x)
+        return self.proj(x).flatten(2).transpose(1, 2).contiguous()
 
 
 class UViTModel(nn.Module):

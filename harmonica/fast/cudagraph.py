@@ -2,8 +2,8 @@
 
 Inputs are copied into the buffers, and the output out of them. A feature stays where the step that
 computes it leaves it, and the graphs of the steps that reuse it read it there. The steps are captured
-in their order, each while exactly the features that later steps need are alive; so their memory is
-that of one walk. Therefore only one trajectory can be walked at a time, from the first step on, and
+in their order, each while exactly the features that later steps need are alive; so they take the
+memory of one walk. Therefore only one trajectory can be walked at a time, from the first step on, and
 each step must get the cache that the step before returned.
 """
 
@@ -14,7 +14,8 @@ from harmonica.errors import check
 from harmonica.fast.steps import Plan
 from harmonica.method.cache import predicted
 
-# Runs before a capture: in the first ones libraries choose kernels and allocate workspaces.
+# Runs before the first capture, in which libraries choose kernels and allocate workspaces; before
+# later ones a single run compiles what is new.
 WARM_UP = 3
 
 
@@ -118,8 +119,8 @@ class Static:
 
 
 class Capture:
-    """Captures functions as CUDA graphs. They share one memory pool, so they must be replayed in the
-    order of their capture, and never at the same time.
+    """Captures functions as CUDA graphs. They share one memory pool, so those that hand tensors to
+    each other must be replayed in the order of their capture, with no others in between.
     """
 
     def __init__(self):
@@ -133,7 +134,7 @@ class Capture:
                 for _ in range(self.warm_up):
                     function()
             torch.cuda.current_stream().wait_stream(side)
-            self.warm_up = 1  # later functions may compile kernels, but not choose workspaces anew
+            self.warm_up = 1
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self.pool):
                 out = function()

@@ -27,7 +27,7 @@ _compiled = {}
 
 
 def fused(backbone):
-    """A copy of the backbone with compiled units. Each of its compute() must be a
+    """A copy of the backbone with compiled parts. Each of its compute() must be a
     functools.partial. Patches, gates and the finish are compiled too where the backbone has
     functions for them (see harmonica.backbones).
     """

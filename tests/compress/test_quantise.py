@@ -5,14 +5,18 @@ schedule skips and wherever a walk begins; and everything that runs over a model
 import warnings
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
+from replays import rerun
 
 from harmonica.backbones.stock import is_own
 from harmonica.compress import transform
 from harmonica.compress.observe import walk
 from harmonica.compress.quantise import Quantised, bits_of, is_of_prompt, layers
+from harmonica.fast.cudagraph import GraphPlan
+from harmonica.fast.fused import lazy
 from harmonica.fast.plan import compile_mask, follow
 from harmonica.fast.training import fast_pair
 from harmonica.files import save_state
@@ -169,16 +173,19 @@ def test_a_gradient_uses_its_own_steps_scales_when_features_are_computed_again(
     assert not torch.equal(rows[True], logits)
 
 
-def test_plans_are_the_plain_loop_bit_for_bit(loaded, quantisation, made):
+def test_plans_are_the_plain_loop_bit_for_bit(loaded, quantisation, made, monkeypatch):
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     settings = quantisation(4, 8)
     own = made(loaded, settings)
     keep = masks.random(4, own.backbone.num_blocks, own.backbone.num_blocks, seed=0)
     denoiser, x = walk(own, settings, 0, 3)
-    with torch.no_grad():
-        planned = denoiser.walk(
-            denoiser.begin(x), follow(denoiser, compile_mask(own.backbone, keep))
-        )
-    assert torch.equal(denoiser.images(planned), image(own, settings, keep))
+    expected = image(own, settings, keep)
+    backbone, predict = lazy(own.backbone)
+    graphs = GraphPlan(backbone, keep, None, rerun, predict)
+    for plan in (compile_mask(own.backbone, keep), graphs, graphs):
+        with torch.no_grad():
+            planned = denoiser.walk(denoiser.begin(x), follow(denoiser, plan))
+        assert torch.equal(denoiser.images(planned), expected)
 
 
 def test_the_fast_path_calls_quantised_layers_as_they_are(classes, quantisation, made):

@@ -98,16 +98,18 @@ def _backends(family, dtype, backends, sizes, mask=half):
 
 
 def _planned(model, walk, plan):
-    """The images of a ModelWalk, made by a plan, from the second walk: it reuses what is kept. In
-    between the plan walks with fewer images.
+    """The images of a ModelWalk, made by a plan that began a walk, left it, and walked with fewer
+    images in between.
     """
-    for indices in (IMAGES, IMAGES[:1], IMAGES):
+    for indices, steps in ((IMAGES, 2), (IMAGES[:1], STEPS), (IMAGES, STEPS)):
         rngs = seeds.generators(seeds.SEARCH, 7, indices=indices)
         x = seeds.normal(rngs, model.shape).to(model.device)
         cond = model.cond(seeds.choices(rngs, model.num_conds))
         denoiser = Denoiser(model.backbone, walk.sampler, walk.timesteps, cond, scale=1.5)
-        images = denoiser.images(denoiser.walk(denoiser.begin(x), follow_plan(denoiser, plan)))
-    return images
+        forward, point = follow_plan(denoiser, plan), denoiser.begin(x)
+        for _ in range(steps):
+            point = denoiser.advance(point, forward)
+    return denoiser.images(point)
 
 
 def _compared(actual, reference, dtype=torch.float32):
