@@ -15,7 +15,7 @@ from harmonica.errors import BadInput
 from harmonica.lab.makings import ModelSpec, RouterSpec
 from harmonica.lab.models import load_model
 from harmonica.method import iepo, ltc, masks, seeds
-from harmonica.method.learner import Learner
+from harmonica.method.learner import Learner, restore, save
 from harmonica.method.settings import LAMBDA_DISTANCES, RouterTraining
 from harmonica.method.train import Work, initial_logits, train
 
@@ -76,6 +76,14 @@ def test_resuming_gives_the_same_bits(tiny_model, killed_after, tmp_path, method
         train(tiny_model, spec(method), state, save_every=3, progress=killed_after(killed_at))
     resumed, resumed_log = train(tiny_model, spec(method), state, save_every=3)
     assert torch.equal(straight, resumed) and log == resumed_log and len(log) == 6
+
+
+def test_the_state_of_another_router_is_refused(tmp_path):
+    save(tmp_path / "state", Learner(torch.zeros(3, 4), tau=0.1, lr=0.1), [])
+    other = Learner(torch.ones(3, 5), tau=0.1, lr=0.1)
+    with pytest.raises(BadInput, match="state: .* holds other tensors than this training"):
+        restore(tmp_path / "state", other)
+    assert torch.equal(other.logits(), torch.ones(3, 5))
 
 
 def test_a_router_is_a_function_of_config_and_seed(tiny_model, tmp_path):

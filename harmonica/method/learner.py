@@ -6,7 +6,7 @@ from math import exp
 
 import torch
 
-from harmonica.files import load_state, save_state
+from harmonica.files import adamw_state, load_state, put_back, save_state
 from harmonica.method import masks, ranks
 from harmonica.method.router import CLAMP
 
@@ -106,29 +106,19 @@ class Learner:
 
 def save(path, learner, log):
     """Save all that training needs to resume exactly where it stopped; `restore` reads it."""
-    tensors = {"logits": learner.logits(), "lambda": learner.lambda_, "slopes": learner.slopes}
-    for i, moments in learner.optimizer.state_dict()["state"].items():
-        tensors |= {f"{name}.{i}": value for name, value in moments.items()}
+    tensors = adamw_state(learner.rows, learner.optimizer, (learner.lambda_, learner.slopes))
     save_state(path, tensors, {"beta": learner.beta, "excess": learner.excess, "log": log})
 
 
 def restore(path, learner):
     """Load a saved state into the learner -> the log so far, [] where nothing was saved. BadInput
-    where the file is damaged.
+    where the file is damaged, or of another router.
     """
     saved = load_state(path)
     if saved is None:
         return []
     tensors, about = saved
-    for row, logits in zip(learner.rows, tensors.pop("logits")):
-        row.data.copy_(logits)
-    learner.lambda_ = tensors.pop("lambda").to(learner.slopes.device)
-    learner.slopes = tensors.pop("slopes").to(learner.slopes.device)
+    beside = learner.lambda_, learner.slopes
+    put_back(path, tensors, learner.rows, learner.optimizer, beside)
     learner.beta, learner.excess = about["beta"], about["excess"]
-    moments = {}
-    for name, value in tensors.items():
-        kind, _, i = name.rpartition(".")
-        moments.setdefault(int(i), {})[kind] = value
-    groups = learner.optimizer.state_dict()["param_groups"]
-    learner.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     return about["log"]
