@@ -132,7 +132,7 @@ class TestFolders:
     ):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-        with pytest.raises(BadInput, match="no folder here, and no hub repository") as refused:
+        with pytest.raises(BadInput, match="no file or folder here, and no hub (repository|id)") as refused:
             Router.from_pretrained(source)
         assert "\n" not in str(refused.value)
 
@@ -145,8 +145,14 @@ class TestFolders:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         assert torch.equal(Router.from_pretrained("somebody/router").logits, router.logits)
-        with pytest.raises(BadInput, match="no folder here"):
+        with pytest.raises(BadInput, match="no file or folder here"):
             Router.from_pretrained("somebody/router", revision="v2")
+
+    def test_a_file_is_read_as_it_is(self, tmp_path):
+        router = Router(logits=torch.randn(4, 6))
+        router.save(tmp_path / "mine.safetensors")
+        loaded = Router.from_pretrained(tmp_path / "mine.safetensors")
+        assert torch.equal(loaded.logits, router.logits)
 
     def test_a_folder_without_a_router_says_so(self, tmp_path):
         with pytest.raises(BadInput, match="router.safetensors does not exist"):

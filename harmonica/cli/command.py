@@ -136,7 +136,11 @@ def real(low, high, *, ends=True):
     """-> the argparse type of an option that takes numbers in this range. ends: they
     are included.
     """
-    right = f"give a number from {low} to {high}" if ends else f"it lies between {low} and {high}"
+    right = (
+        f"give a number from {low} to {high}"
+        if ends
+        else f"give a number above {low} and below {high}"
+    )
 
     def convert(text):
         value = _number(float, text, right)

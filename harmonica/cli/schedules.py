@@ -187,7 +187,7 @@ def _schedule_export(arguments):
     if arguments.out.endswith(".safetensors"):
         schedule.save(arguments.out)
     else:
-        right = "only .safetensors holds predictions"
+        right = "only .safetensors holds predictions; a search with --no-predict makes none"
         check(not schedule.weights, "out", arguments.out, right)
         kinds = schedule.about.get("kinds")
         about = {"kinds": kinds} if kinds else {}

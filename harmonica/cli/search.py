@@ -1,5 +1,7 @@
 """`python -m harmonica search`: search a cache schedule for a user's own diffusers pipeline."""
 
+from pathlib import Path
+
 from harmonica.cli.command import whole
 from harmonica.cli.pipelines import add_options, chosen_device, load, settings
 
@@ -36,23 +38,32 @@ def add(commands):
 
 
 def _search(arguments):
+    from harmonica.errors import check
+    from harmonica.method.schedule import FILE
+    from harmonica.pipeline.search import check_one
     from harmonica.weights.prompts import read_captions
 
     captions = arguments.captions and read_captions(arguments.captions)  # before anything is loaded
     options = settings(arguments.set)
+    several = len(set(arguments.steps)) > 1
+    if several:
+        right = "it holds a schedule already; choose another folder"
+        check(not (Path(arguments.out) / FILE).exists(), "out", arguments.out, right)
+    else:
+        check_one(Path(arguments.out))
     device = chosen_device(arguments.device)
     pipe = load(arguments.model, device, arguments.dtype, arguments.offload)
-    several = len(set(arguments.steps)) > 1
     for steps in sorted(set(arguments.steps)):
         out = f"{arguments.out}/{steps}" if several else arguments.out
         schedule = one(pipe, arguments, captions, steps, out, options)
         if schedule is not None:
-            print(shown(schedule, steps, out))
+            print(f"wrote      {out}: T = {steps}, {schedule.cur_percent:.4g} % skipped")
     if not arguments.dry_run:
         guidance = "" if arguments.guidance is None else f", guidance_scale={arguments.guidance:g}"
+        steps = " or ".join(map(str, sorted(set(arguments.steps))))
         print(
             f"use        with harmonica.apply(pipe, {arguments.out!r}): "
-            f"pipe(..., num_inference_steps={sorted(arguments.steps)[0]}{guidance})"
+            f"pipe(..., num_inference_steps={steps}{guidance})"
         )
 
 
@@ -74,14 +85,4 @@ def one(pipe, arguments, captions, steps, out, options):
         offload=arguments.offload,
         dry_run=arguments.dry_run,
         **options,
-    )
-
-
-def shown(schedule, steps, out):
-    """The lines that report a schedule and its error on held-back noise."""
-    error = schedule.about["error"]
-    rows = [f"{name} {value:.3g}" for name, value in error["of"].items()]
-    return (
-        f"wrote      {out}: T = {steps}, {schedule.cur_percent:.4g} % skipped\n"
-        f"error      of {error['images']} images on held-back noise: {'; '.join(rows)}"
     )

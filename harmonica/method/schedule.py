@@ -6,6 +6,7 @@ one safetensors file with JSON metadata.
 """
 
 import json
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from harmonica.method import masks
 
 FILE = "schedule.safetensors"  # in a folder of save_pretrained
 CARD = "README.md"
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -209,8 +211,9 @@ def reading(path, kind):
         ValueError,
         RecursionError,
     ) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise BadInput(
-            f"{kind}: {path} is not a whole {kind} file of this package ({error})"
+            f"{kind}: {path} is not a whole {kind} file of this package ({reason})"
         ) from None
 
 
@@ -228,17 +231,20 @@ def _by_entry(tensors):
 
 
 def pretrained_file(source, file, label, revision=None):
-    """-> the path of `file` in a local folder, or in a hub repository (downloaded). BadInput where
+    """-> the path of `file` in a local folder (or of a local file), or in a hub repository
+    (downloaded). BadInput where
     the repository has none. label: what the file is called in the message.
     """
-    folder = Path(source).expanduser()
-    if folder.is_dir():
-        return folder / file
+    path = Path(source).expanduser()
+    if path.is_dir() or path.is_file():
+        return path / file if path.is_dir() else path
+    right = f"no file or folder here, and no hub id (owner/name) of a repository with a {file}"
+    check(HUB_ID.fullmatch(str(source)), label, str(source), right)
     try:
         return hf_hub_download(str(source), file, revision=revision)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise BadInput(
-            f"{label}: {source} is no folder here, and no hub repository with a {file} that could "
+            f"{label}: {source} is no file or folder here, and no hub repository with a {file} that could "
             "be reached "
             f"({str(error).strip().splitlines()[0]})"
         ) from None

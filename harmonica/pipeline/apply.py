@@ -35,8 +35,7 @@ def apply(pipe, schedule, *, cur=None, assume_timesteps=False, backend="eager"):
     or different ones.
     """
     check(backend in BACKENDS, "backend", backend, f"choose one of {', '.join(BACKENDS)}")
-    right = "caching is applied to it already; harmonica.remove(pipe) first"
-    check(find_applied(pipe) is None, "pipe", type(pipe).__name__, right)
+    check_free(pipe)
     model = first_transformer(pipe)
     schedules = Schedules(schedule, model, cur, assume_timesteps)
     reason = obstacle(model)
@@ -56,6 +55,12 @@ def remove(pipe):
 
 
 apply_router, remove_router = apply, remove
+
+
+def check_free(pipe):
+    """BadInput where a schedule is applied to a pipeline."""
+    right = "caching is applied to it already; harmonica.remove(pipe) first"
+    check(find_applied(pipe) is None, "pipe", type(pipe).__name__, right)
 
 
 def find_applied(pipe):

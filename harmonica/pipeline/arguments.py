@@ -39,7 +39,7 @@ def check_cur(cur):
     check(ok, "cur", cur, "give the share that is skipped as a number, in percent")
     right = "it is a percentage: 50 skips half"
     check(not 0 < cur < LEAST_CUR, "cur", cur, right)
-    check(0 < cur < 100, "cur", cur, "the share in percent that is skipped lies between 0 and 100")
+    check(0 < cur < 100, "cur", cur, "give the share that is skipped: above 0, below 100 percent")
 
 
 def check_guidance(guidance):

@@ -146,7 +146,11 @@ def guidance_name(pipe, parameters):
 
 def parameters_of(pipe):
     parameters = dict(inspect.signature(inspect.unwrap(type(pipe).__call__)).parameters)
-    return {name: value for name, value in parameters.items() if name != "self"}
+    return {
+        name: value
+        for name, value in parameters.items()
+        if name != "self" and value.kind is not value.VAR_KEYWORD
+    }
 
 
 def noise_seed(seed, index):

@@ -1,7 +1,6 @@
 """Reads the schedules that a user gives, in any form, and checks which fits a pipeline's call."""
 
 import math
-import re
 from numbers import Real
 from pathlib import Path
 
@@ -11,11 +10,9 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from harmonica.errors import BadInput, check, warn
 from harmonica.files import first_line
 from harmonica.method.router import Router
-from harmonica.method.schedule import Schedule
+from harmonica.method.schedule import HUB_ID, Schedule
 from harmonica.pipeline.transformers import kinds_of
 from harmonica.weights import formats
-
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 class Schedules:

@@ -7,8 +7,10 @@ import sys
 import torch
 from tqdm import tqdm
 
+from harmonica.errors import check
 from harmonica.method.schedule import FILE, Schedule
 from harmonica.pipeline.about import agreed, origin
+from harmonica.pipeline.apply import check_free
 from harmonica.pipeline.arguments import (
     check_cur,
     check_guidance,
@@ -73,13 +75,46 @@ def search(
     images, rounds = whole("images", images, 1), whole("rounds", rounds, 0)
     batch = None if batch is None else whole("batch", batch, 1)
     seed, out = whole("seed", seed, 0), folder_of(out)
+    if out:
+        check_one(out)
+    check_free(pipe)
     draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
     with walking(pipe, draw, offload) as (walk, memory):
         settings = {"predict": predict, "seed": seed, "rounds": rounds}
         work = PipelineSearch(walk, memory, cur, images, batch, **settings)
-        if not quiet:
-            print(work.cost_words(), file=sys.stderr, flush=True)
-        return None if dry_run else work.run(out, quiet)
+        schedule = None if dry_run else work.finished(out)
+        if schedule is None:
+            tell(quiet, work.cost_words())
+        if not dry_run:
+            schedule = schedule or work.run(out, quiet)
+            tell(quiet, found_words(schedule.about["error"]))
+        return schedule
+
+
+def tell(quiet, words):
+    if not quiet:
+        print(words, file=sys.stderr, flush=True)
+
+
+def check_one(out):
+    """BadInput where a folder holds schedules for several numbers of steps in folders of their own,
+    which one for a single number of steps would hide.
+    """
+    found = sorted(path.parent.name for path in out.glob(f"*/{FILE}"))
+    right = f"it holds folders with schedules ({', '.join(found)}); choose another folder"
+    check(not found, "out", str(out), right)
+
+
+def found_words(error):
+    """The words that tell how good a schedule is. error: what PipelineSearch.errors returns."""
+    (_, own), *others = error["of"].items()
+    rows = "; ".join(f"{name} {value:.3g}" for name, value in error["of"].items())
+    words = f"error      of {error['images']} images on held-back noise: {rows}"
+    if own in dict(others).values():
+        words += (
+            "\n           none better than FORA's was found; with more images or rounds one may be"
+        )
+    return words
 
 
 class PipelineSearch:
@@ -113,11 +148,14 @@ class PipelineSearch:
             f"time       at most {minutes(seconds)} ({forward_s:.2g} s for a step of one image)"
         )
 
+    def finished(self, out):
+        """The schedule of a search that has ended in this folder, or None. BadInput where another
+        one has begun there.
+        """
+        known = out and agreed(self.about(), out / "search.json", "search", FILE)
+        return Schedule.from_pretrained(out) if known and (out / FILE).exists() else None
+
     def run(self, out, quiet=False):
-        about = self.about()
-        known = out and agreed(about, out / "search.json", "search", FILE)
-        if known and (out / FILE).exists():
-            return Schedule.from_pretrained(out)
         target, fixed = self.budget, self.walk.fixed
         often = 0.1 if sys.stderr.isatty() else PIPED_S
         with tqdm(disable=quiet, unit="forward", smoothing=0.05, mininterval=often) as bar:
@@ -128,7 +166,7 @@ class PipelineSearch:
             best = search.run()[target]
             bar.total = bar.n  # a search mostly ends before it has computed all that it may
             bar.refresh()
-        schedule = self.whole(best, {**about, "error": self.errors(search, best, target)})
+        schedule = self.whole(best, {**self.about(), "error": self.errors(search, best, target)})
         if out:
             schedule.save_pretrained(out)
             (out / "state.safetensors").unlink(missing_ok=True)

@@ -13,7 +13,8 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from harmonica.backbones.hooked import replace, restore
-from harmonica.errors import check
+from harmonica.errors import BadInput, check
+from harmonica.files import first_line
 from harmonica.method.masks import budget
 from harmonica.pipeline.about import by_content
 from harmonica.pipeline.calls import latents_of, replaced
@@ -35,10 +36,20 @@ def walking(pipe, draw, offload):
     draw_one = lambda: draw(0, range(1))  # noqa: E731
     with checkpointed(pipe) if offload else nullcontext():
         with differentiable(pipe), torch.no_grad():
-            free = free_units_of(pipe, draw_one)
+            free = _first(partial(free_units_of, pipe, draw_one))
             memory = measure(pipe, draw_one, offload)
         with PipelineWalk(pipe, draw, free, offload) as walk:
             yield walk, memory
+
+
+def _first(run):
+    """run(), which calls the pipeline for the first time: what it refuses is a BadInput."""
+    try:
+        return run()
+    except BadInput:
+        raise
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"pipe: its call fails: {first_line(error)}") from error
 
 
 class PipelineWalk:

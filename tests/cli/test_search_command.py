@@ -30,8 +30,11 @@ def test_one_folder_for_several_numbers_of_steps(model, tiny_pipe, tmp_path, cap
     assert run(*words, *FEW, "--set", "max_sequence_length=16") == 0
     said = capfd.readouterr()
     assert "memory" in said.err and "time" in said.err
-    assert said.out.count("wrote") == said.out.count("on held-back noise") == 2
+    assert said.out.count("wrote") == said.err.count("on held-back noise") == 2
     assert f"harmonica.apply(pipe, '{out}')" in said.out and "guidance_scale=2" in said.out
+    assert "num_inference_steps=3 or 4" in said.out
+    assert run("search", "--model", model, "--steps", 4, "--out", out, *FEW) == 2  # would hide both
+    assert "it holds folders with schedules (3, 4); choose another" in capfd.readouterr().err
     assert run("schedule", "info", out, "--json") == 0
     assert {steps: row["T"] for steps, row in json.loads(capfd.readouterr().out).items()} == {
         "3": 3,
@@ -72,6 +75,11 @@ def test_a_dry_run_writes_nothing_and_one_number_of_steps_lies_in_the_folder(
     read = formats.read(tmp_path / "mask.pt", kinds=("attn", "cross", "mlp"))
     keep = harmonica.Schedule.from_pretrained(out).keep
     assert (read.schedule().keep == keep).all()
+    assert run("search", "--model", model, "--steps", 3, 4, "--out", out, *FEW) == 2
+    assert "it holds a schedule already; choose another folder" in capfd.readouterr().err
+    assert run(*words, "--no-predict") == 0  # has ended: it is read again
+    said = capfd.readouterr().err
+    assert "on held-back noise" in said and "at most" not in said
     assert run(*words, "--no-predict", "--seed", 1) == 2
     last = capfd.readouterr().err.splitlines()[-1]
     assert last.startswith("error: out:") and "a schedule with another seed;" in last

@@ -188,6 +188,9 @@ def test_mistakes(tiny_pipe):
     pipe, inputs = flux()
     call, before = drawn(pipe, inputs), state_of(pipe)
 
+    def failing(pipe, seed, count):
+        raise ValueError("no such size")
+
     def refused(words, pipe=pipe, **options):
         with pytest.raises(BadInput, match=words) as said:
             harmonica.search(pipe, **{"images": 2, "quiet": True, **options})
@@ -204,7 +207,11 @@ def test_mistakes(tiny_pipe):
     refused("latents of 2 images", call=lambda pipe, seed, count: call(pipe, seed, count + 1))
     refused("return the latents", call=lambda pipe, *given: str(call(pipe, *given)))
     refused("its result has no gradient", call=torch.no_grad()(call))
+    refused("pipe: its call fails: no such size", call=failing)
     assert state_of(pipe) == before
+    keep = torch.ones(6, 6, dtype=torch.bool)
+    with harmonica.apply(pipe, Schedule(keep=keep), assume_timesteps=True):
+        refused("caching is applied to it already; harmonica.remove", call=call)
     pipe.transformer = torch.compile(pipe.transformer)
     refused("FluxTransformer2DModel is compiled", call=call)
 
