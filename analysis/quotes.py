@@ -111,9 +111,10 @@ def _not_ahead(groups):
     compared = cases(by_class, SEARCH, HARMONICA)
     won = sum(case.comparisons["rFID"].mark == WINS for case in compared)
     return (
-        f"Of what needs no training, ahead of search: {_told(searched)}; of search with prediction: "
-        f"{_told(predicted)}; of HarmoniCa: {_told(trained)}. In rFID search beats it in "
-        f"{won} of {len(compared)} settings."
+        "What needs neither training nor search and still has a smaller x_0 error: than a searched "
+        f"schedule, {_told(searched)}; than one with predictions, {_told(predicted)}; than "
+        f"HarmoniCa, {_told(trained)}. In rFID a searched schedule beats HarmoniCa's in {won} of "
+        f"{len(compared)} settings."
     )
 
 
