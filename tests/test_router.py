@@ -132,7 +132,9 @@ class TestFolders:
     ):
         monkeypatch.chdir(tmp_path)
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-        with pytest.raises(BadInput, match="no file or folder here, and no hub (repository|id)") as refused:
+        with pytest.raises(
+            BadInput, match="no file or folder here, and no hub (repository|id)"
+        ) as refused:
             Router.from_pretrained(source)
         assert "\n" not in str(refused.value)
 
