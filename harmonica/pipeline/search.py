@@ -24,6 +24,7 @@ from harmonica.pipeline.walk import walking
 from harmonica.search.search import Search
 from harmonica.search.settings import Settings
 
+OWN = "this schedule"  # beside FORA's, in the errors that a search reports
 PIPED_S = 10  # seconds between two lines of the progress bar, where it goes to a file
 
 
@@ -107,10 +108,11 @@ def check_one(out):
 
 def found_words(error):
     """The words that tell how good a schedule is. error: what PipelineSearch.errors returns."""
-    (_, own), *others = error["of"].items()
-    rows = "; ".join(f"{name} {value:.3g}" for name, value in error["of"].items())
+    others = dict(error["of"])
+    own = {OWN: others.pop(OWN)}
+    rows = "; ".join(f"{name} {value:.3g}" for name, value in (own | others).items())
     words = f"error      of {error['images']} images on held-back noise: {rows}"
-    if own in dict(others).values():
+    if own[OWN] in others.values():
         words += (
             "\n           none better than FORA's was found; with more images or rounds one may be"
         )
@@ -177,7 +179,7 @@ class PipelineSearch:
         fora = search.fora(target)
         share = 100 * search.saved(fora) / fora.size
         reuse = Schedule(keep=torch.from_numpy(fora))
-        schedules = {"this schedule": best, f"FORA, {share:.3g} % reused": reuse}
+        schedules = {OWN: best, f"FORA, {share:.3g} % reused": reuse}
         if self.settings.predict:
             schedules[f"FORA, {share:.3g} % predicted"] = search.schedule(fora)
         errors = {name: search.held_back(schedule) for name, schedule in schedules.items()}

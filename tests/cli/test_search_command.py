@@ -79,7 +79,7 @@ def test_a_dry_run_writes_nothing_and_one_number_of_steps_lies_in_the_folder(
     assert "it holds a schedule already; choose another folder" in capfd.readouterr().err
     assert run(*words, "--no-predict") == 0  # has ended: it is read again
     said = capfd.readouterr().err
-    assert "on held-back noise" in said and "at most" not in said
+    assert "on held-back noise: this schedule" in said and "at most" not in said
     assert run(*words, "--no-predict", "--seed", 1) == 2
     last = capfd.readouterr().err.splitlines()[-1]
     assert last.startswith("error: out:") and "a schedule with another seed;" in last
