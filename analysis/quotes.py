@@ -111,10 +111,9 @@ def _not_ahead(groups):
     compared = cases(by_class, SEARCH, HARMONICA)
     won = sum(case.comparisons["rFID"].mark == WINS for case in compared)
     return (
-        "What needs neither training nor search and still has a smaller x_0 error: than a searched "
-        f"schedule, {_told(searched)}; than one with predictions, {_told(predicted)}; than "
-        f"HarmoniCa, {_told(trained)}. In rFID a searched schedule beats HarmoniCa's in {won} of "
-        f"{len(compared)} settings."
+        "Without training or search, yet with a smaller x_0 error: than a searched schedule, "
+        f"{_told(searched)}; than one with predictions, {_told(predicted)}; than HarmoniCa, "
+        f"{_told(trained)}. In rFID search beats HarmoniCa in {won} of {len(compared)} settings."
     )
 
 

@@ -66,7 +66,8 @@ def gpu_short(groups, results):
     return (
         "On a GPU only speed and memory were measured, with random weights and CUDA graphs on an "
         f"[H200](results/bench/{GPU}.md): with half of all blocks skipped, sampling is {reused} times as "
-        f"fast where they are reused, {predicted} where predicted. An uncached DiT-XL/2 step of 8 images takes {step['cudagraph']['ms']:.2g} ms, diffusers' own "
+        f"fast where they are reused, {predicted} where predicted. An uncached DiT-XL/2 step of 8 "
+        f"images takes {step['cudagraph']['ms']:.2g} ms, diffusers' own "
         f"{step['cudagraph']['reference_ms']:.2g} ms, with compiled blocks "
         f"{step['diffusers, compiled']['ms']:.3g} ms."
     )
