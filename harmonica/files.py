@@ -67,12 +67,13 @@ def sha256(path):
     """The sha256 of a file, in hex. Computed once per modification time of the file; of a large
     one it takes seconds, so a line on stderr says what is being read.
     """
-    return _sha256(path, os.stat(path).st_mtime_ns)
+    about = os.stat(path)
+    return _sha256(path, about.st_mtime_ns, about.st_size)
 
 
 @lru_cache
-def _sha256(path, changed):
-    if (num_bytes := os.stat(path).st_size) >= LARGE:
+def _sha256(path, changed, num_bytes):
+    if num_bytes >= LARGE:
         print(f"reading {path} for its hash, {num_bytes / 1e9:.1f} GB", file=sys.stderr, flush=True)
     with open(path, "rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

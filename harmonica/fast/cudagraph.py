@@ -50,7 +50,7 @@ class GraphPlan(Plan):
             self.current, self.ctx, self.shape = buffers, ctx, (x.shape, x.dtype, x.device)
             buffers.fixed.fill(ctx)
         buffers.moving.fill((x, time))
-        if step == buffers.captured:
+        if step == len(buffers.graphs):
             self._capture(step, x.device)
         replay, out = buffers.graphs[step]
         replay()
@@ -75,7 +75,8 @@ class GraphPlan(Plan):
         """
         buffers, function, features = self.current, self.functions[step], []
         alone = not self.skipped[step] and not self.held[step]
-        if not alone or function not in buffers.alone:
+        graph = buffers.alone.get(function) if alone else None
+        if graph is None:
             cached = self.read(step, buffers.features)
             weights = self.weights_of(step, device)
 
@@ -83,25 +84,22 @@ class GraphPlan(Plan):
                 return function(*buffers.moving.tree, buffers.fixed.tree, cached, weights)
 
             replay, (out, features) = self.capture(run, device)
-            buffers.graphs[step] = replay, out
+            graph = replay, out
             if alone:
-                buffers.alone[function] = replay, out
-        else:
-            buffers.graphs[step] = buffers.alone[function]
+                buffers.alone[function] = graph
         buffers.features = self.after(step, buffers.features, features)
-        buffers.captured += 1
+        buffers.graphs.append(graph)
 
 
 class Buffers:
-    """Static inputs for one set of shapes, and the steps that are captured for them: graphs, those
-    of steps that read and leave no feature once more by their function, and the features that are
-    alive after the last captured step.
+    """Static inputs for one set of shapes, and what is captured for them: the graphs of the steps so
+    far, those of steps that read and leave no feature once more by their function, and the features
+    that are alive after the last captured step.
     """
 
     def __init__(self, x, time, ctx, features):
         self.moving, self.fixed = Static((x, time)), Static(ctx)
-        self.graphs, self.alone = {}, {}
-        self.captured, self.features = 0, features
+        self.graphs, self.alone, self.features = [], {}, features
 
 
 class Static:

@@ -231,12 +231,11 @@ def _by_entry(tensors):
 
 
 def pretrained_file(source, file, label, revision=None):
-    """-> the path of `file` in a local folder (or of a local file), or in a hub repository
-    (downloaded). BadInput where
-    the repository has none. label: what the file is called in the message.
+    """-> the path of a local file, of `file` in a local folder, or of that in a hub repository
+    (downloaded). BadInput where there is none. label: what the file is called in the message.
     """
     path = Path(source).expanduser()
-    if path.is_dir() or path.is_file():
+    if path.exists():
         return path / file if path.is_dir() else path
     right = f"no file or folder here, and no hub id (owner/name) of a repository with a {file}"
     check(HUB_ID.fullmatch(str(source)), label, str(source), right)
