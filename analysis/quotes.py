@@ -139,8 +139,13 @@ def _told(where):
 
 
 def _class_conditional(groups):
-    """[(Setting, "")] of Table 1 and the frontier."""
-    return [pair for name in ("table1", "frontier") for pair in found_in(groups.get(name, ()))]
+    """[(Setting, "")] of Table 1, and of the frontier's settings that generate by class."""
+    tables = [groups.get("table1", ()), _generating_by_class(groups.get("frontier", ()))]
+    return [pair for table in tables for pair in found_in(table)]
+
+
+def _generating_by_class(groups):
+    return [group for group in groups if group.lines[0].row.model.startswith("DiT")]
 
 
 def _at_half(groups, left, right):
@@ -197,10 +202,48 @@ def table2(groups, results):
 
 def whole(name, groups, results):
     """All rows of a table; where it has several groups, a Markdown table of each."""
-    texts = [_with_base(rows_of(group.lines, SHOWN), group.lines[0]) for group in groups[name]]
+    return _each(groups[name])
+
+
+def _each(groups):
+    texts = [_with_base(rows_of(group.lines, SHOWN), group.lines[0]) for group in groups]
     if len(texts) == 1:
         return texts[0]
-    return "\n\n".join(f"{place}:\n\n{text}" for place, text in zip(places(groups[name]), texts))
+    return "\n\n".join(f"{place}:\n\n{text}" for place, text in zip(places(groups), texts))
+
+
+def frontier(groups, results):
+    """Every row of the settings on the model of the first page."""
+    return _each(_in_detail(groups))
+
+
+def frontier_everywhere(groups, results):
+    """The two errors of every method in all settings of the frontier, half of all blocks skipped."""
+    halves = [_by_method(group) for group in groups["frontier"]]
+    names = dict.fromkeys(name for half in halves for name in half)
+    texts = []
+    for heading in ("x_0 error", "rFID"):
+        column = {heading: SHOWN[heading]}
+        rows = [
+            [name, *(_numbers(half[name], column)[0] if name in half else "" for half in halves)]
+            for name in names
+        ]
+        texts.append(markdown([("table", [heading, *places(groups["frontier"])], rows)]).strip())
+    return _with_base("\n\n".join(texts), groups["frontier"][0].lines[0])
+
+
+def _by_method(group):
+    """{method: its Line} where half of all blocks are skipped."""
+    (setting,) = [setting for setting in settings(group) if setting.cur == HALF]
+    return {
+        name + " (ours)" * (name in (SEARCH, SEARCH_PREDICTION)): line
+        for name, line in setting.methods.items()
+    }
+
+
+def _in_detail(groups):
+    """The groups of the frontier on the model of the first page."""
+    return [g for g in groups["frontier"] if g.lines[0].row.model == MODEL]
 
 
 def at_equal_error(groups, results):
@@ -237,10 +280,12 @@ def _at(group):
 
 
 def what_it_takes(groups, results):
-    """What the schedules of the frontier took to make."""
-    rows = []
-    for group, efforts in zip(groups["frontier"], making.makings(results, groups["frontier"])):
+    """What the schedules of the frontier took to make, on the model of the first page."""
+    rows, detailed = [], _in_detail(groups)
+    for group, efforts in zip(detailed, making.makings(results, detailed)):
         for line, effort in zip(group.lines, efforts):
             if effort.seconds:
-                rows.append([str(line.row.num_steps), _called(line), *effort.texts])
-    return markdown([("table", ["T", "method", "cache kB", "seconds", "forwards"], rows)]).strip()
+                cur = _numbers(line, {"CUR %": SHOWN["CUR %"]})
+                rows.append([str(line.row.num_steps), _called(line), *cur, *effort.texts])
+    headings = ["T", "method", "CUR %", "cache kB", "seconds", "forwards"]
+    return markdown([("table", headings, rows)]).strip()

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from importlib import import_module
 
+from experiments.rows import rows_of
+
 SCALE, FULL_SET = "digits", 6  # and replicates, of what is committed, where a table says no other
 NUM_SEEDS = 3  # replicates of a table that has not all of them yet
 
@@ -25,9 +27,9 @@ class Question:
 class Table:
     """One table.
 
-    target: the target of make. committed: which rows are committed, core or all (ablations have one
-    set). questions: how the rows are compared. plain_wins: title of the finding that says where a
-    plain baseline wins, in a table that has some. published: the file of the paper's own numbers in
+    target: the target of make. committed: which rows are committed, one of experiments.rows.ROWS.
+    questions: how the rows are compared. plain_wins: title of the finding that says where a plain
+    baseline wins, in a table that has some. published: the file of the paper's own numbers in
     results/paper. measured: the metrics at paper scale, in the order of the paper's columns. about,
     about_paper: what a reader must know about this table, at digits and at paper scale. frontier:
     whether error against speedup over all groups is drawn, and the compute at equal error shown.
@@ -71,7 +73,9 @@ class Table:
 
     def rows(self, scale, which="core", num_seeds=1):
         """[experiments.Row] of all blocks of the table."""
-        return [row for config in self._configs() for row in config.table(scale, which, num_seeds)]
+        return [
+            row for config in self._configs() for row in rows_of(config, scale, which, num_seeds)
+        ]
 
     def costs(self, scale):
         """[TrainingCostSpec]: what a table of training costs shows, which has no rows."""

@@ -9,7 +9,7 @@ from harmonica.lab.makings import ModelSpec, RouterSpec, ScheduleSpec
 from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.search.settings import Settings
 
-ROWS = ("core", "all")
+ROWS = ("core", "settings", "all")  # "settings" only where an experiment's own ROWS have it
 SAMPLERS = {
     "ddim": "DDIM",
     "dpm++": "DPM-Solver++",
@@ -22,6 +22,18 @@ SAMPLERS = {
 STOCHASTIC = ("iddpm", "sa-solver", "sa-solver-pixart")
 # forms of rows of fewer steps
 PAPERS_STEPS, CURS_STEPS, EQUAL_STEPS = "the paper's number", "T (1 - CUR)", "nearly equal compute"
+
+
+def sets_of(config):
+    """The names of an experiment's sets of rows, by its config.py."""
+    return getattr(config, "ROWS", ("core", "all"))
+
+
+def rows_of(config, scale, which, num_seeds=1):
+    """[Row] of an experiment. BadInput where it has no such set of rows."""
+    sets, experiment = sets_of(config), config.__name__.split(".")[-2]
+    check(which in sets, "rows", which, f"{experiment} has {', '.join(sets)}")
+    return config.table(scale, which, num_seeds)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from harmonica.lab.provenance import check_gpu
 from harmonica.lab.store import LOCAL, Store, set_aside
 
 from . import listing
-from .rows import ROWS, latency_specs
+from .rows import ROWS, latency_specs, rows_of, sets_of
 
 MOST_SEEDS = 100
 PLACES = ("local", "slurm")
@@ -121,7 +121,7 @@ def _artefacts(arguments):
 def _of(config, scale, which, num_seeds=1):
     """(rows, training costs) of an experiment."""
     costs = config.costs(scale) if hasattr(config, "costs") else []
-    return config.table(scale, which, num_seeds), costs
+    return rows_of(config, scale, which, num_seeds), costs
 
 
 def _elsewhere(config):
@@ -129,7 +129,7 @@ def _elsewhere(config):
     places = []
     for scale in SCALES:
         try:
-            which = next((which for which in ROWS if any(_of(config, scale, which))), None)
+            which = next((w for w in sets_of(config) if any(_of(config, scale, w))), None)
         except BadInput:  # it refuses the scale
             continue
         if which:

@@ -12,33 +12,35 @@ CURS = (20, 35, 50, 65, 80)
 INTERVALS = (2, 3, 4, 5)
 ONE, TWO = ((50,), (2,)), ((50, 65), (2, 3))
 SEVERAL, NONE = ((35, 50, 65), (2, 3)), ((), ())
-# model, label, sampler, T, guidance, (CURs, FORA's intervals) of the core rows
+ROWS = ("core", "settings", "all")
+# model, label, sampler, T, guidance, (CURs, FORA's intervals) of the core rows and of "settings"
 SETTINGS = (
-    ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0, ONE),
-    ("dit-digits", "DiT-digits 16 tokens", "ddim", 10, 1.0, SEVERAL),
-    ("dit-digits-fine", "DiT-digits-fine 64 tokens", "ddim", 20, 1.0, NONE),
-    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 1.0, NONE),
-    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5, NONE),
-    ("pixart-digits", "PixArt-digits 16 tokens", "iddpm", 20, 1.0, NONE),
-    ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0, NONE),
+    ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0, ONE, SEVERAL),
+    ("dit-digits", "DiT-digits 16 tokens", "ddim", 10, 1.0, SEVERAL, SEVERAL),
+    ("dit-digits-fine", "DiT-digits-fine 64 tokens", "ddim", 20, 1.0, NONE, ONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 1.0, NONE, ONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5, NONE, ONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "iddpm", 20, 1.0, NONE, ONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0, NONE, ONE),
 )
 CLOTHES = (
-    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 20, 1.5, TWO),
-    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 50, 1.5, NONE),
+    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 20, 1.5, TWO, TWO),
+    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 50, 1.5, NONE, NONE),
 )
 
 
 def table(scale, rows="core", num_seeds=1):
     """The rows of every setting. core: DiT-digits at T = 20 at CUR 50 % and at T = 10 at three
-    CURs, or DiT-clothes at T = 20; none at paper scale.
+    CURs, or DiT-clothes at T = 20. settings: every setting of the digits, at the CURs that are
+    committed. all: at every CUR. None at paper scale.
     """
     if scale == "paper":
         return []
     if scale == "smoke":
         return rows_of(group(scale, "smoke", "smoke", 4, num_seeds, title="Frontier, {}"), *ONE)
     table_rows = []
-    for *setting, core in CLOTHES if scale == "clothes" else SETTINGS:
-        curs, intervals = (CURS, INTERVALS) if rows == "all" else core
+    for *setting, core, several in CLOTHES if scale == "clothes" else SETTINGS:
+        curs, intervals = {"core": core, "settings": several, "all": (CURS, INTERVALS)}[rows]
         if curs:
             table_rows += rows_of(
                 _group(scale, *setting, num_seeds), curs, intervals, rows == "all"

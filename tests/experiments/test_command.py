@@ -43,6 +43,8 @@ WRONG_WORDS = [
     (["run", "dit_xl2_256", "--table", "table1"], "--table: it goes with --where slurm"),
     (["run", "dit_xl2_256", "--where", "slurm", "--cluster-file", "no"], "--cluster-file: 'no'"),
     (["run", "dit_xl2_256", "--status", "--dry-run"], "not allowed with"),
+    (["run", "frontier", "uvit", "--rows", "settings"], "rows: 'settings'"),
+    (["run", "uvit", "--rows", "settings"], "uvit has core, all"),
 ]
 
 

@@ -4,7 +4,7 @@ import json
 from importlib import import_module
 from pathlib import Path
 
-from experiments.rows import latency_specs
+from experiments.rows import latency_specs, sets_of
 from harmonica.errors import BadInput
 from harmonica.lab.ids import canonical, with_needs
 
@@ -34,7 +34,7 @@ def named():
     for path in (ROOT / "experiments").glob("*/config.py"):
         config = import_module(f"experiments.{path.parent.name}.config")
         specs = []
-        for which in ("core", "all"):
+        for which in sets_of(config):
             several, first = rows(config, which), config.table("digits", which)
             garments = clothes(config, which)
             specs += with_needs([run for row in several + garments for run in row.runs])

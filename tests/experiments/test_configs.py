@@ -51,6 +51,16 @@ def test_all_rows_contain_the_core(name):
     assert core <= every
 
 
+def test_the_sets_of_the_frontier_lie_within_each_other():
+    core, settings, every = (
+        {run.id for row in table("frontier", "digits", rows) for run in row.runs}
+        for rows in ("core", "settings", "all")
+    )
+    assert core < settings < every
+    settings = {row.group for row in table("frontier", "digits", "settings")}
+    assert settings == {row.group for row in table("frontier", "digits", "all")}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_the_rows_of_a_block(name):
     rows = table(name, "digits", "all", 1)
