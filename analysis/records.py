@@ -24,14 +24,15 @@ class Line:
 
     values: metric -> float64 array (replicates,), None where the method has no such figure. curve:
     mean squared error of x_t against the uncached run (replicates, T + 1), or None. latency: the
-    row's entry in the group's latency record, or None. stored: what a compressed model's record
-    says, of the first replicate, or None.
+    row's entry in the group's latency record, or None. devices: where its runs were made. stored:
+    what a compressed model's record says, of the first replicate, or None.
     """
 
     row: Row
     values: dict
     curve: np.ndarray | None
     latency: dict | None
+    devices: tuple[str, ...] = ()
     stored: dict | None = None
 
     def mean(self, metric):
@@ -175,6 +176,7 @@ def _line(row, records, latency, stored=None):
         values=values,
         curve=None if None in curves else np.array(curves),
         latency=latency and latency["rows"].get(row.runs[0].id),
+        devices=tuple(dict.fromkeys(r["provenance"]["device"] for r in records)),
         stored=stored,
     )
 

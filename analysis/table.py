@@ -6,6 +6,7 @@ import pandas as pd
 
 from . import methods
 from .compare import ONE_SAMPLER
+from .document import listed
 from .intervals import interval
 from .records import COSTS, METRICS
 
@@ -159,7 +160,7 @@ def _short(line, column):
 
 
 def repeats(groups, committed):
-    """How many means in the columns CARRYING equal the committed ones, as a sentence."""
+    """How many means in the columns CARRYING equal the committed ones, in sentences."""
     pairs = [
         (line, committed[line.row.runs], column)
         for line in (line for group in groups for line in group.lines)
@@ -185,7 +186,19 @@ def repeats(groups, committed):
     most, line, column = max(apart, key=lambda entry: entry[0])
     by = f"by {most:.2g} %" if math.isfinite(most) else "whose committed value is 0"
     row = f"{methods.label(line.row)} in {line.row.group}"
-    return f"{summary}; furthest apart is {column} of {row}, {by}."
+    return f"{summary}; furthest apart is {column} of {row}, {by}.{_elsewhere(pairs)}"
+
+
+def _elsewhere(pairs):
+    """On which other devices the committed values were made, and what follows, as a sentence."""
+    own = {device for line, *_ in pairs for device in line.devices}
+    others = dict.fromkeys(d for _, committed_line, _ in pairs for d in committed_line.devices)
+    if not (others := [device for device in others if device not in own]):
+        return ""
+    return (
+        f" The committed ones were made on {listed(others)}: another processor rounds sums "
+        "differently, and a search may end at another schedule (docs/yours.md)."
+    )
 
 
 def _apart(line, committed_line, column):

@@ -187,7 +187,10 @@ def test_committed_values_of_the_same_runs_stand_beside_the_cells(measured):
     assert "the committed value of the same cell in the same replicate." in said
     assert "of 52 are equal to the digits shown; furthest apart is" in said
     assert "HarmoniCa in fake, T = 4, by 14 %" in said
+    assert "were made on" not in said  # the same device
     assert said in report.text(report.short(TABLE1, groups, "digits", there)).replace("\n", " ")
+    elsewhere = {runs: replace(line, devices=("a CPU", "another")) for runs, line in there.items()}
+    assert "made on a CPU and another: another processor" in table.repeats(groups, elsewhere)
 
 
 def test_committed_values_of_zero_and_of_other_runs_are_compared_without_a_division(measured):
