@@ -108,6 +108,11 @@ def read(path, *, tau=None, num_blocks=None, kinds=None):
     differ from the file's.
     """
     path = Path(path) / ROUTER if Path(path).is_dir() else Path(path)
+    if not path.is_file() and (path.parent / SCHEDULE).is_file():
+        raise BadInput(
+            f"file: {path.parent} holds a schedule, not a router; `python -m harmonica schedule` "
+            "shows and converts it"
+        )
     if not path.is_file():
         raise BadInput(
             f"file: {path} does not exist; give a .safetensors, .pt or .json file, or a folder "

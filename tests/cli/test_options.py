@@ -143,6 +143,8 @@ def things(workplace):
         (workplace / name).write_text("hello")
     (workplace / "schedule.json").write_text('{"schema": 1}')
     (workplace / "schedule.safetensors").write_text("hello")
+    (workplace / "searched").mkdir()
+    (workplace / "searched" / "schedule.safetensors").write_text("hello")
     return workplace
 
 
@@ -151,6 +153,7 @@ MISTAKEN = [
     (["router", "info", "picture.png"], "ends in '.png'"),
     (["router", "info", "text.json"], "not a whole JSON"),
     (["schedule", "info", "empty"], "a folder with schedule.safetensors or router.safetensors"),
+    (["router", "info", "searched"], "holds a schedule, not a router; `python -m harmonica sched"),
     (["schedule", "info", "schedule.json"], "is a record; give schedule.safetensors"),
     (["router", "export", "text.pt", "out.json"], "nothing of it was unpickled"),
     (["router", "export", "text.safetensors", "empty/"], "must end in"),
@@ -173,6 +176,7 @@ MISTAKEN = [
     (["train", "--model", "empty", "--steps", "5", "--cur", "50", "--out", "new"], "model: empty"),
     (["train", "--model", "text", "--steps", "5", "--cur", "50", "--out", "new"], "model: text"),
     (["train", "--model", "e", "--steps", "5", "--cur", "90", "--out", "new"], "lies in 0..80"),
+    (["search", "--model=e", "--steps", "9", "4", "--cur=80", "--out=new"], "lies in 0..75"),
     (
         ["train", "--model=e", "--steps=5", "--cur=50", "--out=new", "--captions=empty"],
         "captions: empty cannot be read (Is a directory)",
