@@ -3,6 +3,8 @@
 from itertools import zip_longest
 from pathlib import Path
 
+from harmonica.lab.provenance import code_sha
+
 from . import equal_error, figures, intervals, making, methods, table
 from .claims import COMPARED, MARKS, NOT_CLAIMED, claims, why_not
 from .document import markdown, text, write
@@ -80,7 +82,8 @@ def short(definition, groups, scale, committed):
     blocks += [("text", f"{base}{brackets}; the rest is in the .md.")]
     for group in groups:
         blocks += [("heading", 2, heading(group, scale)), table.means_block(group, committed)]
-    blocks += [("text", sentence) for sentence in beside(definition, groups, scale, committed)]
+    sentences = changed_since(groups) + beside(definition, groups, scale, committed)
+    blocks += [("text", sentence) for sentence in sentences]
     return blocks + [("heading", 2, SAID)] + verdicts(definition, groups)
 
 
@@ -92,8 +95,30 @@ def beside(definition, groups, scale, committed):
     replicates = "replicate" if count == 1 else f"{count} replicates"
     return [
         f"In round brackets: the committed value of the same cell in the same {replicates}. "
-        f"{table.repeats(groups, committed)} Speedups are those of this machine. The committed "
-        f"table is results/tables/{definition.stem(scale)}.md."
+        f"{table.repeats(groups, committed)} Speedups are those of this machine. "
+        f"{_committed_table(definition, scale)}"
+    ]
+
+
+def _committed_table(definition, scale):
+    """Where the committed values are to be read, as a sentence."""
+    path = f"results/tables/{definition.stem(scale)}.md"
+    if Path(path).exists():
+        return f"The committed table is {path}."
+    return "They are those of other tables with the same runs."
+
+
+def changed_since(groups):
+    """How many records were made by uncommitted code that has changed since, as a list of at most
+    one sentence.
+    """
+    provenances = [provenance for group in groups for provenance in group.provenances]
+    changed = [p for p in provenances if not p["code_clean"] and p["code_sha"] != code_sha()]
+    if not changed:
+        return []
+    return [
+        f"{len(changed)} of {len(provenances)} records were made by uncommitted code that has changed "
+        "since: FRESH=1 measures all anew, or delete those that the change concerns."
     ]
 
 

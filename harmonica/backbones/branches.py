@@ -8,6 +8,7 @@ feature, and only it reads the outputs of those before.
 """
 
 import re
+from collections import defaultdict
 from typing import NamedTuple
 
 from torch import nn
@@ -69,6 +70,32 @@ def blocks(model, path=""):
             (f"{child_path}.{index}", member) for index, member in members if branches_of(member)
         ]
         yield from pairs or blocks(child, f"{child_path}.")
+
+
+def by_stack(units):
+    """{path of a stack of blocks: the units of its block that has the most}, from (path of the
+    block, name of the unit) pairs.
+    """
+    stacks = defaultdict(lambda: defaultdict(list))
+    for block, name in units:
+        stack, _, place = block.rpartition(".")
+        stacks[stack][place].append(name)
+    return {stack: tuple(max(blocks.values(), key=len)) for stack, blocks in stacks.items()}
+
+
+def without_units(model, stacks):
+    """The paths of the model's other stacks of two or more blocks, outside of `stacks`: blocks with
+    weights in which no unit was recognised.
+    """
+    return [
+        path
+        for path, child in model.named_modules()
+        if isinstance(child, nn.ModuleList)
+        and len(child) > 1
+        and not any(f"{path}.".startswith(f"{stack}.") for stack in stacks)
+        and not NO_STACK.search(path)
+        and all(list(block.children()) for block in child)
+    ]
 
 
 def branches_of(block, path=""):

@@ -98,7 +98,11 @@ class Call:
         return [int(label) for label in order]
 
     def _classes(self):
-        return self.pipe.transformer.config.num_embeds_ada_norm
+        """How many classes the transformer knows. BadInput where it does not say."""
+        most = getattr(self.pipe.transformer.config, "num_embeds_ada_norm", None)
+        right = "it does not say how many classes there are; give call(pipe, seed, count)"
+        check(most, "transformer", type(self.pipe.transformer).__name__, right)
+        return most
 
     def _check_classes(self):
         if self.cond_argument == "class_labels":

@@ -16,7 +16,7 @@ import diffusers
 import torch
 from diffusers.models import transformers
 
-from harmonica.backbones.branches import branches
+from harmonica.backbones.branches import branches, by_stack
 
 NOT_TRIED = {
     "AnyFlowFARTransformer3DModel": "compiles its attention at the first call",
@@ -111,11 +111,8 @@ def units_per_block(kind):
     few = {name: 2 for name in parameters if LAYERS.match(name)}
     with torch.device("meta"):
         model = kind(**few | NEEDED.get(kind.__name__, {}))
-    stacks = defaultdict(lambda: defaultdict(list))
-    for branch in branches(model):
-        stack, _, place = branch.block.rpartition(".")
-        stacks[stack][place].append(_called(branch, TWICE.get(kind.__name__)))
-    return {stack: tuple(max(blocks.values(), key=len)) for stack, blocks in stacks.items()}
+    twice = TWICE.get(kind.__name__)
+    return by_stack((branch.block, _called(branch, twice)) for branch in branches(model))
 
 
 def _called(branch, twice):

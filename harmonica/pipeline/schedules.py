@@ -11,7 +11,7 @@ from harmonica.errors import BadInput, check, warn
 from harmonica.files import first_line
 from harmonica.method.router import Router
 from harmonica.method.schedule import HUB_ID, Schedule
-from harmonica.pipeline.transformers import kinds_of
+from harmonica.pipeline.transformers import kinds_of, num_blocks
 from harmonica.weights import formats
 
 
@@ -137,7 +137,7 @@ def read_schedules(source, transformer, cur=None):
         path = _downloaded(str(source))
     kinds, model = kinds_of(transformer), {}
     if kinds:  # for files that do not say them
-        model = {"num_blocks": len(kinds) * len(transformer.transformer_blocks), "kinds": kinds}
+        model = {"num_blocks": num_blocks(transformer), "kinds": kinds}
     return formats.read_schedules(path, cur, **model)
 
 
@@ -155,7 +155,7 @@ def check_kinds(schedule, transformer):
     if kinds:
         right = f"this {model} has {', '.join(model_kinds)} in turn"
         check(tuple(kinds) == model_kinds, "schedule", recorded, right)
-    blocks = len(model_kinds) * len(transformer.transformer_blocks)
+    blocks = num_blocks(transformer)
     right = f"this {model} has {blocks} cacheable blocks"
     check(schedule.num_blocks == blocks, "schedule", f"N = {schedule.num_blocks}", right)
 

@@ -43,6 +43,13 @@ def kinds_of(transformer):
     return KNOWN[type(transformer)][0] if type(transformer) in KNOWN else None
 
 
+def num_blocks(transformer):
+    """The number of cacheable blocks of a transformer of KNOWN, also where something in it was
+    changed, so that its backbone does not fit.
+    """
+    return len(kinds_of(transformer)) * len(transformer.transformer_blocks)
+
+
 def backbone_of(pipe):
     """The backbone for a pipeline's transformer, with the pipeline's own numerics. BadInput where
     the transformer's class is not in KNOWN.

@@ -17,6 +17,7 @@ from experiments import paper_scale as paper_scale_rows
 from experiments.table2 import BLOCKS
 from harmonica.errors import BadInput
 from harmonica.files import read_json, write_json
+from harmonica.lab.provenance import code_sha
 from harmonica.lab.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -343,5 +344,31 @@ def test_mistakes_are_met_with_one_sentence(tmp_path, arguments, words, monkeypa
 
 def test_the_index_names_every_table_and_every_kind_of_figure():
     index = (ROOT / "results" / "README.md").read_text()
-    assert all(f"{name}.digits.csv" in index for name in TABLES)
-    assert all(re.search(rf"\b{kind}\b", index) for kind in (*figures.FIGURES, "frontier"))
+    absent = {name for name in TABLES if f"{name}.digits.csv" not in index}
+    kinds = (*figures.FIGURES, "frontier")
+    absent |= {kind for kind in kinds if not re.search(rf"\b{kind}\b", index)}
+    assert not absent, f"{absent}: `make paper` adds the line of a table"
+
+
+def test_every_table_is_made_by_a_target_of_make():
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
+    assert {table.target for table in TABLES.values()} <= set(targets)
+
+
+def test_records_of_uncommitted_code_that_has_changed_since_are_counted(measured):
+    groups = records.load(*measured())
+    assert report.changed_since(groups) == []
+    dirty = {**groups[0].provenances[0], "code_clean": False, "code_sha": "another"}
+    same = {**dirty, "code_sha": code_sha()}
+    (said,) = report.changed_since([replace(groups[0], provenances=(dirty, dirty, same))])
+    assert said.startswith("2 of 3 records were made by uncommitted code that has changed since")
+
+
+def test_rows_of_fixed_schedules_alone_are_drawn_too(measured, tmp_path):
+    """Without a CUR in any row there is nothing to name a panel by."""
+    (group, *_) = records.load(*measured())
+    fixed = [line for line in group.lines if line.row.cur_percent is None]
+    group = replace(group, lines=tuple(fixed))
+    assert figures.error.shows(group)
+    figures.error.draw(tmp_path, group, [tmp_path / "error.png"])
+    assert (tmp_path / "error.png").exists()

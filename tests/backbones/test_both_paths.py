@@ -7,11 +7,12 @@ import torch
 from tiny_pipelines import dit, pixart, run
 
 from harmonica.backbones.generic import Units
+from harmonica.backbones.stock import ASSUMED
 from harmonica.method.cache import reuse
 from harmonica.method.router import from_keep
 from harmonica.pipeline.apply import apply_router
 from harmonica.pipeline.passes import Passes
-from harmonica.pipeline.transformers import backbone_of, conditioning
+from harmonica.pipeline.transformers import KNOWN, backbone_of, conditioning
 
 KEEP = [
     [True, True, True, True, True, True],
@@ -27,6 +28,10 @@ def recording(features):
         return features[i]
 
     return at
+
+
+def test_what_a_backbone_assumes_is_checked_for_every_class_that_has_one():
+    assert set(KNOWN) == set(ASSUMED)
 
 
 @pytest.mark.parametrize("make", [dit, pixart])

@@ -12,6 +12,7 @@ from test_generic import equal, later, recorded, tensors
 from tiny_transformers import tiny
 from torch.utils._pytree import tree_map
 
+from harmonica.backbones.branches import branches, by_stack, without_units
 from harmonica.backbones.generic import Units
 from harmonica.errors import BadInput
 from harmonica.method.cache import compute_all, mix, reuse
@@ -209,3 +210,21 @@ def test_adapters():
         at, _ = reuse([False] * len(features), features)
         assert equal(kept, untouched)
         assert equal(units.run(at, **inputs, return_dict=False), untouched)
+
+
+def test_stacks_in_which_no_unit_is_recognised_are_named():
+    """Blocks of which a part has a name that no pattern knows would be left out without a word."""
+
+    class Block(torch.nn.Module):
+        def __init__(self, name):
+            super().__init__()
+            self.add_module(name, torch.nn.Sequential(torch.nn.Linear(2, 2)))
+
+    model = torch.nn.Module()
+    model.pair_blocks = torch.nn.ModuleList([Block("ff"), Block("ff")])
+    model.solo_blocks = torch.nn.ModuleList([Block("mixer"), Block("mixer")])
+    model.text_blocks = torch.nn.ModuleList([Block("mixer"), Block("mixer")])
+    model.norms = torch.nn.ModuleList([torch.nn.LayerNorm(2), torch.nn.LayerNorm(2)])
+    stacks = by_stack((branch.block, branch.name) for branch in branches(model))
+    assert stacks == {"pair_blocks": ("ff",)}
+    assert without_units(model, stacks) == ["solo_blocks"]

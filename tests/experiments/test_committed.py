@@ -50,7 +50,8 @@ def test_every_committed_record_is_one_that_an_experiment_names():
         paths = list((ROOT / "results" / folder).glob("*.json"))
         assert paths
         for path in paths:
-            assert path.stem in specs, path.stem
+            message = "no experiment names it now: was a row of its group added or changed?"
+            assert path.stem in specs, f"{path.stem}: {message}"
             record, spec = json.loads(path.read_text()), specs[path.stem]
             assert (record["kind"], record["id"]) == (kind, path.stem) and spec.kind == kind
             assert record["config"] == json.loads(canonical(spec))

@@ -5,6 +5,7 @@ again, also after a kill and by offload; the pipeline is left as it was.
 import diffusers
 import pytest
 import torch
+from diffusers.configuration_utils import FrozenDict
 from tiny_pipelines import PIPELINES, flux, sd3
 from torch.utils._pytree import tree_map
 
@@ -154,6 +155,7 @@ def test_prompts_are_embedded_once_and_arguments_go_to_the_call(tiny_pipe, capfd
     assert found.about["guidance"] == 3.0 and found.about["kinds"] == ["attn", "cross", "mlp"]
     said = capfd.readouterr().err
     assert "T = 4, N = 6 units" in said and "memory" in said and "time" in said
+    assert "units      transformer_blocks: attn1, attn2, ff\n" in said
     images = {"num_inference_steps": 4, "use_resolution_binning": False, "output_type": "latent"}
     with harmonica.apply(pipe, found):
         pipe(prompts, clean_caption=False, **images, **size)
@@ -165,6 +167,10 @@ def test_classes_of_a_dit(tiny_pipe):
     assert (~found.keep).sum() == 4 and found.about["kinds"] == ["attn", "mlp"]
     assert found.about["guidance"] == 4.0
     assert harmonica.search(pipe, [1, 2], steps=4, images=2, dry_run=True, quiet=True) is None
+    config = dict(pipe.transformer.config) | {"num_embeds_ada_norm": None}
+    pipe.transformer._internal_dict = FrozenDict(config)
+    with pytest.raises(BadInput, match="does not say how many classes there are; give call"):
+        harmonica.search(pipe, steps=4, images=2, dry_run=True)
 
 
 def test_image_to_image_is_searched_over_the_steps_that_run():
