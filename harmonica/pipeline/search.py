@@ -181,7 +181,7 @@ class PipelineSearch:
         reuse = Schedule(keep=torch.from_numpy(fora))
         schedules = {OWN: best, f"FORA, {share:.3g} % reused": reuse}
         if self.settings.predict:
-            schedules[f"FORA, {share:.3g} % predicted"] = search.schedule(fora)
+            schedules[f"FORA, {share:.3g} % predicted"] = search.measure.schedule(fora)
         errors = {name: search.held_back(schedule) for name, schedule in schedules.items()}
         return {"images": self.settings.check_images, "of": errors}
 
