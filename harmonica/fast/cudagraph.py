@@ -25,8 +25,8 @@ class GraphPlan(Plan):
     tell which step comes next.
     """
 
-    def __init__(self, backbone, keep, weights=None, capture=None, predict=predicted):
-        super().__init__(backbone, keep, weights, predict=predict)
+    def __init__(self, backbone, schedule, capture=None, predict=predicted):
+        super().__init__(backbone, schedule, predict=predict)
         self.capture = capture or Capture()
         self.buffers, self.current, self.ctx, self.shape = {}, None, None, None
         self.cache, self.next = None, 0

@@ -18,7 +18,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
 from harmonica.backbones.hooked import is_plain
 from harmonica.errors import check
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_schedule
 from harmonica.pipeline.loop import Bar
 from harmonica.pipeline.transformers import backbone_of, check_drivable, conditioning
 
@@ -176,15 +176,15 @@ class Planned:
         """The plan of a schedule. Compiled plans are kept between calls, and made again when the
         weights have moved.
         """
-        keep, weights = schedule.keep, schedule.weights
         if self.backend == "eager":
-            return compile_mask(self.backbone, keep, weights=weights)
+            return compile_schedule(self.backbone, schedule)
         places = [parameter.data_ptr() for parameter in self.transformer.parameters()]
         if places != self.places:
             self.kept, self.places = {}, places
-        if len(keep) not in self.kept:
-            self.kept[len(keep)] = compile_mask(self.backbone, keep, self.backend, weights)
-        return self.kept[len(keep)]
+        steps = schedule.num_steps
+        if steps not in self.kept:
+            self.kept[steps] = compile_schedule(self.backbone, schedule, self.backend)
+        return self.kept[steps]
 
     def prepared(self, **inputs):
         """backbone.prepare for the conditioning of this call. It is done once, as the pipelines

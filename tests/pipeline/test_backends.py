@@ -13,18 +13,18 @@ from replays import rerun
 import harmonica
 from harmonica.errors import BadInput
 from harmonica.fast.cudagraph import GraphPlan
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_schedule
 from harmonica.pipeline import planned as pipeline
 from harmonica.pipeline.apply import find_applied
 
 
-def graphs_without_a_gpu(backbone, keep, backend="eager", weights=None):
+def graphs_without_a_gpu(backbone, schedule, backend="eager"):
     """A GraphPlan whose captures are called again instead of replayed."""
 
     return (
-        GraphPlan(backbone, keep, weights, rerun)
+        GraphPlan(backbone, schedule, rerun)
         if backend == "cudagraph"
-        else compile_mask(backbone, keep, backend, weights)
+        else compile_schedule(backbone, schedule, backend)
     )
 
 
@@ -36,7 +36,7 @@ class TestBackends:
     @pytest.fixture(autouse=True)
     def on_this_machine(self, monkeypatch):
         monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
-        monkeypatch.setattr(pipeline, "compile_mask", graphs_without_a_gpu)
+        monkeypatch.setattr(pipeline, "compile_schedule", graphs_without_a_gpu)
 
     @pytest.mark.parametrize(
         "kind, backend",
