@@ -101,6 +101,6 @@ def check_accepted(kind, resources, site, cluster_file):
             client(["sbatch", "--test-only", str(script)])
         except BadInput as error:
             raise BadInput(
-                f"{cluster_file}: [{kind}]: this cluster refuses such a job ({error}); nothing was "
-                "submitted"
+                f"{cluster_file}: [{kind}]: this cluster refuses such a job ({error}); "
+                "nothing was submitted"
             ) from None

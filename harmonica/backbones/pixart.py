@@ -122,9 +122,9 @@ class PixArt:
         if None in keys_values and not self._warned:
             self._warned = True
             warnings.warn(
-                f"cross-attention of {keys_values.count(None)} of {len(keys_values)} blocks "
-                "has another processor than "
-                "diffusers' default or an adapter: its keys and values are computed at every step",
+                f"cross-attention of {keys_values.count(None)} of {len(keys_values)} blocks has an "
+                "adapter or another processor than diffusers' default: "
+                "its keys and values are computed at every step",
                 stacklevel=3,
             )
         return Prompt(text, bias, keys_values, self._size(cond, text.dtype))

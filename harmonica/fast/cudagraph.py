@@ -43,8 +43,8 @@ class GraphPlan(Plan):
             step == 0 or (cache is self.cache and buffers is self.current and step == self.next),
             "cache",
             "of another walk",
-            "with CUDA graphs one trajectory is walked at a time: pass the cache that the last "
-            "step returned",
+            "with CUDA graphs one trajectory is walked at a time: "
+            "pass the cache that the last step returned",
         )
         if not same_inputs:
             self.current, self.ctx, self.shape = buffers, ctx, (x.shape, x.dtype, x.device)

@@ -85,8 +85,8 @@ class Work:
             self.config.walk != "ltc" or loaded.images,
             "walk",
             "ltc",
-            "it trains on images and there are none for "
-            "this model; `python -m harmonica latents prepare` makes ImageNet's",
+            "it trains on images and there are none for this model; "
+            "`python -m harmonica latents prepare` makes ImageNet's",
         )
         self.sampler = loaded.sampler or samplers.load(router.sampler)
         self.timesteps = self.sampler.timesteps(router.num_steps)

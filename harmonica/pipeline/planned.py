@@ -57,8 +57,8 @@ class Planned:
                 is_plain(self.transformer),
                 "transformer",
                 type(self.transformer).__name__,
-                "its forward is replaced already, by another caching method or hook; remove that "
-                "first",
+                "its forward is replaced already, by another caching method or hook; "
+                "remove that first",
             )
             self.transformer.forward = self.forward
         # pipelines look at its signature
@@ -224,8 +224,8 @@ def check_backend(transformer, backend):
         backend != "cudagraph" or transformer.device.type == "cuda",
         "backend",
         backend,
-        f"the transformer is on {transformer.device}, CUDA graphs need it on a GPU; choose eager "
-        "or compile",
+        f"the transformer is on {transformer.device}, CUDA graphs need it on a GPU; "
+        "choose eager or compile",
     )
 
 

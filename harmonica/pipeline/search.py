@@ -143,8 +143,8 @@ class PipelineSearch:
         seconds, forward_s = settings.forwards(steps) * self.forward_s, self.forward_s
         return (
             f"{self.walk.words()}\n"
-            f"search     {self.budget} of {steps * self.walk.num_blocks} unit computations are to "
-            f"be skipped; {settings.images} images, {settings.batch} at once\n"
+            f"search     {self.budget} of {steps * self.walk.num_blocks} unit computations "
+            f"are to be skipped; {settings.images} images, {settings.batch} at once\n"
             f"memory     about {gibibytes(memory.on_device(settings.batch))} on {memory.device}"
             f"{memory.in_cpu_memory()}\n"
             f"time       at most {minutes(seconds)} ({forward_s:.2g} s for a step of one image)"

@@ -216,8 +216,8 @@ class Trajectories:
         memory = memory.of_walk(2, walk.passes, predicted=0)  # the cache, and the new mixes
         return (
             f"{walk.words()}\n"
-            f"training   {updates} updates and {forwards} forwards, {training.batch} images at "
-            "once\n"
+            f"training   {updates} updates and {forwards} forwards, "
+            f"{training.batch} images at once\n"
             f"memory     about {gibibytes(memory.on_device(training.batch))}\n"
             f"time       about {minutes(seconds)} ({update_seconds:.2g} s for an update)"
         )

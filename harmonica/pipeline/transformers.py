@@ -104,6 +104,6 @@ def check_drivable(transformer):
     if reason:
         raise BadInput(
             f"transformer: {reason}; a plan passes this code by, so what was changed there would "
-            "do nothing: take it off, or apply the schedule after the change, which then calls "
-            "every block as it is"
+            "do nothing: take it off, or apply the schedule after the change, "
+            "which then calls every block as it is"
         )

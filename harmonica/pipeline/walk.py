@@ -23,8 +23,8 @@ from harmonica.pipeline.passes import Passes, free_units_of, transformers_of
 from harmonica.search.walks import uncached
 
 DIFFERENTIABLE = (
-    "its result has no gradient: call the pipeline without torch.no_grad or inference_mode, and "
-    "return its latents"
+    "its result has no gradient: "
+    "call the pipeline without torch.no_grad or inference_mode, and return its latents"
 )
 
 
