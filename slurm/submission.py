@@ -22,9 +22,7 @@ def new_executor(folder, site, kind):
 
 
 def parameters(resources, site, processes=1):
-    """submitit's parameters for a job of so many processes, each of which has a share of the
-    GPUs.
-    """
+    """submitit's parameters for a job of so many processes, each with a share of the GPUs."""
     texts = {
         f"slurm_{key}": getattr(resources, key)
         for key in ("partition", "account", "qos", "constraint", "setup", "exclusive")

@@ -1,10 +1,10 @@
 """Plans as CUDA graphs: every step is captured once per input shape and replayed on static buffers.
 
 Inputs are copied into the buffers, and the output out of them. A feature stays where the step that
-computes it leaves it, and the graphs of the steps that reuse it read it there. The steps are captured
-in their order, each while exactly the features that later steps need are alive; so they take the
-memory of one walk. Therefore only one trajectory can be walked at a time, from the first step on, and
-each step must get the cache that the step before returned.
+computes it leaves it, and the graphs of the steps that reuse it read it there. The steps are
+captured in their order, each while exactly the features that later steps need are alive; so they
+take the memory of one walk. Therefore only one trajectory can be walked at a time, from the first
+step on, and each step must get the cache that the step before returned.
 """
 
 import torch

@@ -1,13 +1,12 @@
-"""Compiles a schedule into fast steps: it does not depend on the input, so which blocks a step
-computes is known in advance.
+"""Compiles a schedule into fast steps: which blocks a step computes is known in advance.
 
     plan = compile_schedule(backbone, schedule, backend="eager")
     cache = plan.empty()
     out, cache = plan.step(step, x, t, ctx, cache)             # the raw output of the model
 
 Backends: "eager" gives the bits of method/cache.py's policies, on a CPU at the same batch shape;
-"compile" compiles every distinct row once by torch.compile; "cudagraph" captures every step once per
-input shape (cudagraph.py), with units that are compiled once for all rows (fused.py).
+"compile" compiles every distinct row once by torch.compile; "cudagraph" captures every step once
+per input shape (cudagraph.py), with units that are compiled once for all rows (fused.py).
 """
 
 import os

@@ -1,5 +1,4 @@
-"""A cache schedule: which blocks are computed at which step, and how the skipped ones are
-predicted.
+"""A cache schedule: which blocks are computed at which step, and how skipped ones are predicted.
 
 Every method ends in one: a trained router, FORA, SmoothCache, TaylorSeer, a search. It is saved as
 one safetensors file with JSON metadata.

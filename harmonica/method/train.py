@@ -135,9 +135,7 @@ class Work:
                 yield (turn, step), step, times * self.config.batch // drawn
 
     def trained(self, logits):
-        """The logits, with rows that were never trained set to "compute everything" in place of
-        their initial values.
-        """
+        """The logits; rows that were never trained are set to "compute everything"."""
         if self.config.walk == "ltc":
             steps = set(self.ltc_steps())
             logits[[step for step in range(self.router.num_steps) if step not in steps]] = CLAMP

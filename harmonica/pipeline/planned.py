@@ -105,9 +105,7 @@ class Planned:
         self.schedule = self.loop = None
 
     def begin(self, set_timesteps, *args, **kwargs):
-        """Call scheduler.set_timesteps and begin a new trajectory. BadInput where no schedule fits
-        its timesteps.
-        """
+        """Set the timesteps and begin a trajectory. BadInput where no schedule fits them."""
         self.forget()
         set_timesteps(*args, **kwargs)
         check(
@@ -173,9 +171,7 @@ class Planned:
         return Transformer2DModelOutput(sample=out) if return_dict else (out,)
 
     def compiled(self, schedule):
-        """The plan of a schedule. Compiled plans are kept between calls, and made again when the
-        weights have moved.
-        """
+        """The plan of a schedule. Compiled plans are kept until the weights move."""
         if self.backend == "eager":
             return compile_schedule(self.backbone, schedule)
         places = [parameter.data_ptr() for parameter in self.transformer.parameters()]

@@ -119,9 +119,7 @@ def shift_of(timesteps):
 
 
 def read_schedules(source, transformer, cur=None):
-    """-> {T: Schedule} from a Schedule, a Router, a path that formats.read_schedules knows, or a
-    hub id.
-    """
+    """-> {T: Schedule} of a Schedule, a Router, a path for formats.read_schedules or a hub id."""
     number = cur is None or isinstance(cur, Real) and not isinstance(cur, bool)
     check(number, "cur", cur, "give the share to reuse as a number, in percent")
     if isinstance(source, Schedule):

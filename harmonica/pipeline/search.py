@@ -151,9 +151,7 @@ class PipelineSearch:
         )
 
     def finished(self, out):
-        """The schedule of a search that has ended in this folder, or None. BadInput where another
-        one has begun there.
-        """
+        """The schedule that a search left in this folder, or None. BadInput if that was another."""
         known = out and agreed(self.about(), out / "search.json", "search", FILE)
         return Schedule.from_pretrained(out) if known and (out / FILE).exists() else None
 

@@ -148,9 +148,7 @@ class Trajectories:
         }
 
     def initial(self):
-        """The initial logits (T, N): random, except in the rows of steps that always
-        compute all.
-        """
+        """The initial logits (T, N): random but in the rows of steps that always compute all."""
         walk = self.pipe_walk
         logits = initial_logits(walk.num_steps, walk.num_blocks, self.training.seed)
         logits[walk.fixed] = CLAMP

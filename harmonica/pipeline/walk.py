@@ -112,9 +112,7 @@ class PipelineWalk:
 
     @property
     def fixed(self):
-        """The steps that must compute everything: those where a transformer of the pipeline is
-        called for the first time.
-        """
+        """The steps that must compute everything: those at which a transformer is first called."""
         first = {}
         for step, turn in self.seen:
             first.setdefault(turn.transformer, step)
@@ -188,9 +186,7 @@ class PipelineWalk:
 
 @contextmanager
 def checkpointed(pipe):
-    """Within the `with` block, the pipeline's transformers use gradient checkpointing if they
-    can.
-    """
+    """Within the `with` block, the transformers use gradient checkpointing if they can."""
     models = [
         model
         for model in transformers_of(pipe).values()

@@ -1,5 +1,4 @@
-"""The search: grow the skipped share in stages, then improve by swaps that are checked on other
-noise.
+"""The search: grow the skipped share in stages, then improve it by swaps, checked on other noise.
 
     schedules = Search(walk, [160], Settings()).run()       # 160 of the T N entries are skipped
 
