@@ -44,9 +44,9 @@ ABLATIONS = (
         (SDT_MSE, PUBLISHED, "SDT with MSE over Learning-to-Cache as released"),
         (SDT_MSE, ALL_PAIRS, "SDT over standard training of all pairs, both with MSE"),
         about="Standard training draws x_t from real images and lets the cache live for one "
-        "step; SDT walks the whole trajectory from noise. Both minimise MSE here. All pairs: "
-        "Learning-to-Cache's loss over all neighbouring steps; as released it reuses in every "
-        "second step alone.",
+        "step; SDT walks the whole trajectory from noise. Both minimise MSE here. "
+        "All pairs: Learning-to-Cache's loss over all neighbouring steps; "
+        "as released it reuses in every second step alone.",
     ),
     _ablation(
         "ablation_iepo_vs_mse",
@@ -76,10 +76,10 @@ ABLATIONS = (
             )
             for c, change in ((2, "every 2"), (50, "every 50"), (100, "once, before training"))
         ),
-        about="C counts trajectories, of which a training has 100; the row named HarmoniCa has "
-        "C = 10.",
-        about_paper="C counts trajectories, of which a training has 2000; the row named "
-        "HarmoniCa has C = 50.",
+        about="C counts trajectories, of which a training has 100; "
+        "the row named HarmoniCa has C = 10.",
+        about_paper="C counts trajectories, of which a training has 2000; "
+        "the row named HarmoniCa has C = 50.",
     ),
     _ablation(
         "ablation_lambda",
@@ -119,8 +119,8 @@ ABLATIONS = (
     _ablation(
         "ablation_threshold",
         "the threshold tau",
-        about="One beta for all, masks as the scores over tau give them: CUR differs from row to "
-        "row.",
+        about="One beta for all, masks as the scores over tau give them: "
+        "CUR differs from row to row.",
     ),
     _ablation(
         "ablation_beta",
@@ -220,8 +220,8 @@ ABLATIONS = (
             (SEARCH, LONGER, "Search over HarmoniCa trained ten times longer"),
         ),
         committed="all",
-        plain_wins="A plain baseline (FORA, with or without predictions) ahead of a trained or "
-        "searched method",
+        plain_wins="A plain baseline (FORA, with or without predictions) "
+        "ahead of a trained or searched method",
         about="Everything here is ours, not the paper's, but HarmoniCa, FORA and evolution, which is "
         "ECAD's way to masks. The row named Search + prediction is the default; each row below it "
         "changes what its name says. Then predictions, then Taylor: of the same masks as Search. "
@@ -244,8 +244,8 @@ ABLATIONS = (
         (HARMONICA, DIRECT, "IEPO's proxy over the final image itself"),
         (DIRECT, SDT_MSE, "The final image itself over MSE of the model's output"),
         about="x_0 itself: one walk with soft scores, the squared difference of its image to the "
-        "uncached one, and one backward pass through all of it. As many updates of each row, of "
-        "as many images, as SDT's.",
+        "uncached one, and one backward pass through all of it. "
+        "As many updates of each row, of as many images, as SDT's.",
     ),
     _ablation("ablation_training_cost", "what training costs", published="table_training_cost"),
     _ablation("ablation_objective_cost", "what the objective costs"),

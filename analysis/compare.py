@@ -134,9 +134,7 @@ class Setting:
 
 
 def settings(group):
-    """[Setting] of a records.Group: one for each CUR; where there is at most one CUR, one with all
-    rows.
-    """
+    """[Setting] of a records.Group: one for each CUR; with at most one CUR, one of all rows."""
     curs = {line.row.cur_percent: None for line in group.lines if line.row.cur_percent is not None}
     return [_setting(group, cur, alone=len(curs) < 2) for cur in curs or [None]]
 

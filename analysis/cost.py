@@ -20,8 +20,8 @@ from .report import SAID, csv_path, origins, said
 ABOUT = (
     "Measured alone on one machine, the methods in turn: seconds of one trajectory, median "
     "[interquartile range]; seconds in total are that times the router's trajectories, and "
-    "IEPO's measurements of lambda. Memory is {memory}. Images are "
-    "training images drawn. No seeds: the intervals are those of repeats."
+    "IEPO's measurements of lambda. Memory is {memory}. "
+    "Images are training images drawn. No seeds: the intervals are those of repeats."
 )
 OF_UPDATE = "what autograd keeps of one update"
 WHOLE = "that of all tensors alive at once in one trajectory, weights of linear layers included"
@@ -182,8 +182,8 @@ def of_direct(groups):
             factors = [f"**{m}** {f:.2g}" for m, f in zip(row_marks, (time, memory))]
             rows.append((ours.group, other.method, *factors))
     return Claim(
-        title=f"Training for x_0 itself takes {PAPERS_TIME} times the time and {PAPERS_MEMORY} times "
-        "the memory",
+        title=f"Training for x_0 itself takes {PAPERS_TIME} times the time "
+        f"and {PAPERS_MEMORY} times the memory",
         verdict=overall(marks),
         sentence="factors over HarmoniCa's whole training; **wins**: the paper's factor is reached, "
         "**loses**: it is not. Memory grows with the number of steps",

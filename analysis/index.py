@@ -1,6 +1,4 @@
-"""The index of tables in results/README.md: each table's files, the records behind it and its
-command.
-"""
+"""The index of tables in results/README.md: each table's files, its records and its command."""
 
 from harmonica.lab.words import count
 

@@ -1,6 +1,4 @@
-"""Run the notebooks of this folder from a clean state, and save them with their outputs, without
-times.
-"""
+"""Run the notebooks of this folder from a clean state; save their outputs, without times."""
 
 from pathlib import Path
 

@@ -27,8 +27,8 @@ PUBLISHED_FORM = "against its published form (released; at CUR 50 % that is FORA
 PAIRS_FORM = "against its all-pairs form (this repository's own)"
 PAPERS_NUMBER = "from text, against the paper's number of steps (more compute)"
 IN_THEORY = (
-    "In theory and by latency: 2.07 and 1.69 on PixArt-alpha, over 2.2 and 1.73 on PixArt-Sigma at "
-    "2048 px."
+    "In theory and by latency: 2.07 and 1.69 on PixArt-alpha, "
+    "over 2.2 and 1.73 on PixArt-Sigma at 2048 px."
 )
 
 

@@ -41,11 +41,11 @@ def coverage(committed):
         f"Of the paper's {NUM_TABLES} tables and {NUM_FIGURES} figures we know the numbers of "
         f"{len(tables)} tables and {len(figures)} figures ([paper/](paper)). {len(again)} of these "
         f"tables ({', '.join(again)}) are re-enacted here at a small scale{clause}. "
-        "The known figures "
-        f"({', '.join(FIGURES[name] for name in sorted(figures))}) are drawn of the runs here, "
-        "and so are three kinds whose numbers are unknown to us: sample grids, router maps, "
-        f"lambda per step. Of the other {NUM_TABLES - len(tables)} tables we know nothing, so no "
-        "verdict here speaks of them."
+        f"The known figures ({', '.join(FIGURES[name] for name in sorted(figures))}) "
+        "are drawn of the runs here, and so are three kinds whose numbers are unknown to us: "
+        "sample grids, router maps, lambda per step. "
+        f"Of the other {NUM_TABLES - len(tables)} tables we know nothing, "
+        "so no verdict here speaks of them."
     )
 
 
@@ -59,8 +59,8 @@ def block(name):
         ("heading", 2, "The paper's own numbers"),
         (
             "text",
-            f"{source}: other models, data and feature extractors than "
-            "above, so these numbers compare with each other, not with those measured here. "
+            f"{source}: other models, data and feature extractors than above, "
+            "so these numbers compare with each other, not with those measured here. "
             "Empty = not reported.",
         ),
         table(name),

@@ -55,8 +55,8 @@ def trajectory_error():
 
 def training_cost():
     costs = (
-        f"{row['method']}: {row['images']} images, {row['time_h']} h, {row['memory_GB_per_GPU']} "
-        "GB per GPU"
+        f"{row['method']}: {row['images']} images, {row['time_h']} h, "
+        f"{row['memory_GB_per_GPU']} GB per GPU"
         for row in published("table_training_cost")
     )
     return f"{'; '.join(costs)}."

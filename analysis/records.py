@@ -82,8 +82,8 @@ def require(root, needed, command):
     if missing:
         others = f" and {len(missing) - 1} more are" if len(missing) > 1 else " is"
         raise BadInput(
-            f"record: {store.record_path(missing[0])}{others} missing; `{command}` makes what is "
-            "missing"
+            f"record: {store.record_path(missing[0])}{others} missing; "
+            f"`{command}` makes what is missing"
         )
 
 
@@ -121,9 +121,9 @@ def record(store, artefact):
         value = stored.get("config", {}).get(field)
         if value != config.get(field):
             raise BadInput(
-                f"record: {store.record_path(artefact)} was made with {field} = "
-                f"{json.dumps(value)}, not {json.dumps(config.get(field))}; delete it to have it "
-                "made again"
+                f"record: {store.record_path(artefact)} was made with "
+                f"{field} = {json.dumps(value)}, not {json.dumps(config.get(field))}; "
+                "delete it to have it made again"
             )
     return stored
 

@@ -144,8 +144,8 @@ def how(group):
 def missing(group):
     """Why a cell of the group is empty."""
     reasons = [
-        "CUR natural is what a router's scores give at tau, before the count is made exact; "
-        "other methods have none"
+        "CUR natural is what a router's scores give at tau, "
+        "before the count is made exact; other methods have none"
     ]
     other_noise = [methods.label(line.row) for line in group.lines if line.values["x0_mse"] is None]
     if other_noise:
@@ -163,8 +163,8 @@ def missing(group):
     ]
     if unmeasured:
         reasons.append(
-            f"latency and speedup of {', '.join(unmeasured)}: no finished latency record "
-            f"{group.latency_id}"
+            f"latency and speedup of {', '.join(unmeasured)}: "
+            f"no finished latency record {group.latency_id}"
         )
     return reasons
 

@@ -98,29 +98,33 @@ def gpu(groups, results):
     walks = {row["forks at a time"]: row["time_share"] for row in parts["c"][f"lambda {EARLIER}"]}
     linear = {row["way"]: row for row in parts["c"]["linearisation"]}
     sentences = [
-        f"A step of DiT-XL/2 256 as a CUDA graph takes {graph['ms']:.2g} ms for 8 images and "
-        f"{single['ms']:.2g} ms for one: {graph['ratio']:.1f} and {single['ratio']:.1f} times as "
-        f"fast as diffusers' eager forward, {compiled[0]:.1f} and {compiled[1]:.1f} times as fast as "
-        "diffusers with compiled blocks. Most of this is the time of launching kernels; where "
-        f"arithmetic dominates, little is won: for 8 images {to_eager[0]:.1f} over eager and "
-        f"{compiled[2]:.2f} over compiled blocks (DiT-XL/2 512), {to_eager[1]:.1f} and {compiled[3]:.2f} "
+        f"A step of DiT-XL/2 256 as a CUDA graph takes {graph['ms']:.2g} ms for 8 images "
+        f"and {single['ms']:.2g} ms for one: {graph['ratio']:.1f} and {single['ratio']:.1f} "
+        f"times as fast as diffusers' eager forward, {compiled[0]:.1f} and {compiled[1]:.1f} "
+        "times as fast as diffusers with compiled blocks. "
+        "Most of this is the time of launching kernels; where arithmetic dominates, "
+        f"little is won: for 8 images {to_eager[0]:.1f} over eager and {compiled[2]:.2f} "
+        f"over compiled blocks (DiT-XL/2 512), {to_eager[1]:.1f} and {compiled[3]:.2f} "
         "(PixArt 512).",
-        "Cached sampling under FORA and random schedules reaches these shares of its theoretical speedup, which counts "
-        f"multiply-accumulates: {_achieved(parts, False)}. The goal was 95 %. Where skipped blocks are "
-        f"predicted: {_achieved(parts, True)}. What a step takes beside its blocks (modulations, patches, "
-        "guidance, the sampler) is the same whatever is skipped, so the share falls as more is skipped, and for one image.",
-        "An SDT update at batch 64 with guidance takes "
-        f"{update['time_share']:.2f} of the time of the released way (the goal was half) and "
-        f"{update['memory_share']:.2f} of its memory ({update['bytes'] / GB:.0f} of "
-        f"{update['reference_bytes'] / GB:.0f} GB), without torch.compile; a measurement of lambda "
-        f"{walks[1]:.2f}, {walks[4]:.2f} with four forks (both with earlier code).",
-        f"A linearisation of the search ({linear['predicted']['images']} images, T = "
-        f"{linear['predicted']['T']}) takes {linear['predicted']['in walks']:.0f} walks of the "
-        "uncached model where skipped blocks are predicted, "
+        "Cached sampling under FORA and random schedules reaches these shares "
+        "of its theoretical speedup, which counts multiply-accumulates: "
+        f"{_achieved(parts, False)}. The goal was 95 %. "
+        f"Where skipped blocks are predicted: {_achieved(parts, True)}. "
+        "What a step takes beside its blocks (modulations, patches, guidance, the sampler) "
+        "is the same whatever is skipped, so the share falls as more is skipped, "
+        "and for one image.",
+        f"An SDT update at batch 64 with guidance takes {update['time_share']:.2f} of the time "
+        f"of the released way (the goal was half) and {update['memory_share']:.2f} of its memory "
+        f"({update['bytes'] / GB:.0f} of {update['reference_bytes'] / GB:.0f} GB), "
+        f"without torch.compile; a measurement of lambda {walks[1]:.2f}, "
+        f"{walks[4]:.2f} with four forks (both with earlier code).",
+        f"A linearisation of the search ({linear['predicted']['images']} images, "
+        f"T = {linear['predicted']['T']}) takes {linear['predicted']['in walks']:.0f} walks "
+        "of the uncached model where skipped blocks are predicted, "
         f"{linear['reused']['in walks']:.1f} where they are reused; "
-        f"{linear['reused']['in walks, estimated']:g} were estimated. Its peak memory is "
-        f"{linear['predicted']['peak_bytes'] / GB:.1f} GB, of which "
-        f"{linear['predicted']['features_bytes'] / GB:.1f} are features.",
+        f"{linear['reused']['in walks, estimated']:g} were estimated. "
+        f"Its peak memory is {linear['predicted']['peak_bytes'] / GB:.1f} GB, "
+        f"of which {linear['predicted']['features_bytes'] / GB:.1f} are features.",
     ]
     return "\n".join(f"- {sentence}" for sentence in sentences)
 

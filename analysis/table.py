@@ -107,9 +107,7 @@ def value(line, column):
 
 
 def _size(line):
-    """Of a compressed model {column: number}: MB that are stored; the float32 model's size over
-    it.
-    """
+    """Of a compressed model {column: number}: stored MB; the float32 model's size over it."""
     stored, original = line.stored["stored_bytes"], line.stored["original_bytes"]
     return {"size_MB": stored / 1e6, "size_ratio": original / stored}
 

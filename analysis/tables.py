@@ -58,8 +58,8 @@ TABLE1 = Table(
         *OURS,
     ),
     about=SEARCH_IS_OURS,
-    about_paper="Published router, published beta: as their authors give them, the scores over tau "
-    f"decide. {SEARCH_IS_OURS}",
+    about_paper="Published router, published beta: as their authors give them, "
+    f"the scores over tau decide. {SEARCH_IS_OURS}",
 )
 TABLE2 = Table(
     name="table2",
@@ -87,9 +87,8 @@ TABLE2 = Table(
     "Of the two rows of fewer steps one has the paper's number and computes more than HarmoniCa, the "
     f"other computes nearly as much. {SEARCH_IS_OURS}",
     about_paper="CLIP score: 100 x the cosine of image and caption under the checkpoint that "
-    "stands below each block; the paper does not say which it used. Of PixArt-Sigma it prints a "
-    "speedup alone. "
-    f"{SEARCH_IS_OURS}",
+    "stands below each block; the paper does not say which it used. "
+    f"Of PixArt-Sigma it prints a speedup alone. {SEARCH_IS_OURS}",
 )
 FRONTIER = Table(
     name="frontier",
@@ -183,8 +182,8 @@ QUANTISATION = Table(
         (
             f"{QUANTISED_HARMONICA}, {W8}",
             f"{EFFICIENTDM}, {W8}",
-            "HarmoniCa over the quantised model (W8A8) against the quantised model alone, which "
-            "computes more",
+            "HarmoniCa over the quantised model (W8A8) against the quantised model alone, "
+            "which computes more",
         ),
         (
             f"{QUANTISED_SEARCH}, {W8}",

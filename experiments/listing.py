@@ -45,16 +45,16 @@ def _outlook(missing, scale, num_processes):
     if routers := [artefact for artefact in missing if artefact.kind == "router"]:
         most = max(routers, key=estimates.training_bytes)
         lines.append(
-            f"largest router training: batch {most.training.batch}, about "
-            f"{size(estimates.training_bytes(most))} on one GPU or "
-            f"{size(estimates.training_bytes(most, 4))} on each of 4 (estimate)"
+            f"largest router training: batch {most.training.batch}, "
+            f"about {size(estimates.training_bytes(most))} on one GPU "
+            f"or {size(estimates.training_bytes(most, 4))} on each of 4 (estimate)"
         )
     schedules = [artefact for artefact in missing if artefact.kind == "schedule"]
     if searches := [schedule for schedule in schedules if schedule.making == "search"]:
         most = max(searches, key=estimates.search_bytes)
         lines.append(
-            f"largest search: {most.id}, batch {most.settings.batch}, about "
-            f"{size(estimates.search_bytes(most))} (estimate); what does not fit the GPU is kept in "
-            "CPU memory"
+            f"largest search: {most.id}, batch {most.settings.batch}, "
+            f"about {size(estimates.search_bytes(most))} (estimate); "
+            "what does not fit the GPU is kept in CPU memory"
         )
     return lines + [f"missing {sentence}" for sentence in missing_files(missing)]

@@ -11,9 +11,7 @@ MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
 
 
 class BadInput(ValueError):
-    """A user's mistake. The message names the field, the value and what would be right; no
-    traceback is shown.
-    """
+    """A user's mistake, shown without a traceback: the field, the value, what would be right."""
 
 
 def check(ok, field, value, right):

@@ -1,5 +1,4 @@
-"""Atomic files, and locks by which only one process at a time does a piece of work. Imports no
-torch.
+"""Atomic files, and locks by which only one process at a time does some work. Imports no torch.
 
 A lock is an operating system's lock on a file: it ends when the process that holds it ends, so no
 timeout or heartbeat is needed. A JSON file beside it names the process, for those who wait.

@@ -31,8 +31,8 @@ def plan(jobs, resources):
             print(_line(kind, of_kind, resources[kind]))
     print(
         "\nexpected hours: all jobs together, of one GPU at paper scale (an assumed rate, "
-        "harmonica/lab/estimates.py; metrics left out), of one core else; requested: one time "
-        "limit of every job"
+        "harmonica/lab/estimates.py; metrics left out), of one core else; "
+        "requested: one time limit of every job"
     )
     for kind, of_one, most in _memory(jobs):
         print(

@@ -140,8 +140,8 @@ def _check_possible(path, tables, site, kinds):
         train.gpus in (0, train.processes),
         f"{path}: [train] processes",
         train.processes,
-        f"each process has one GPU, so with gpus = {train.gpus} it is {train.gpus}, and without "
-        "GPUs any number",
+        f"each process has one GPU, so with gpus = {train.gpus} it is {train.gpus}, "
+        "and without GPUs any number",
     )
     check(
         train.processes == 1 or site.srun and site.cluster != "debug",
@@ -160,6 +160,6 @@ def _check_possible(path, tables, site, kinds):
             60 * resources.minutes > site.warning_s,
             f"{path}: [{kind}] minutes",
             resources.minutes,
-            f"it must be longer than the warning of {site.warning_s} s before the limit ([site] "
-            "warning_s)",
+            f"it must be longer than the warning of {site.warning_s} s before the limit "
+            "([site] warning_s)",
         )

@@ -22,9 +22,7 @@ def new_executor(folder, site, kind):
 
 
 def parameters(resources, site, processes=1):
-    """submitit's parameters for a job of so many processes, each of which has a share of the
-    GPUs.
-    """
+    """submitit's parameters for a job of so many processes, each with a share of the GPUs."""
     texts = {
         f"slurm_{key}": getattr(resources, key)
         for key in ("partition", "account", "qos", "constraint", "setup", "exclusive")
@@ -101,6 +99,6 @@ def check_accepted(kind, resources, site, cluster_file):
             client(["sbatch", "--test-only", str(script)])
         except BadInput as error:
             raise BadInput(
-                f"{cluster_file}: [{kind}]: this cluster refuses such a job ({error}); nothing was "
-                "submitted"
+                f"{cluster_file}: [{kind}]: this cluster refuses such a job ({error}); "
+                "nothing was submitted"
             ) from None

@@ -86,9 +86,7 @@ def job_id():
 
 
 def failed_path(root, key, job_id):
-    """Where a job, or one task of an array, says why it failed: every shard has a mark of its
-    own.
-    """
+    """Where a job or a task of an array says why it failed: each shard has its own mark."""
     return Path(root) / "failed" / f"{key}@{job_id}.json"
 
 

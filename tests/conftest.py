@@ -295,6 +295,20 @@ def smoke_model():
 
 
 @pytest.fixture(scope="session")
+def folder_of(tiny_pipe, tmp_path_factory):
+    """-> a function that gives the folder of a saved tiny pipeline; write nothing into it."""
+    folders = {}
+
+    def folder(kind):
+        if kind not in folders:
+            folders[kind] = tmp_path_factory.mktemp(kind)
+            tiny_pipe(kind).save_pretrained(folders[kind])
+        return folders[kind]
+
+    return folder
+
+
+@pytest.fixture(scope="session")
 def killed_after():
     """-> a function that gives a progress which lets `count` trajectories happen and ends as a kill
     does.

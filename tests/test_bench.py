@@ -12,7 +12,9 @@ from harmonica.bench import cases, prediction, profiles, sdt_update
 from harmonica.bench.__main__ import TABLES, main
 from harmonica.bench.report import markdown
 from harmonica.bench.setting import Setting
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_schedule
+from harmonica.method import masks
+from harmonica.method.schedule import Schedule
 
 
 @pytest.fixture
@@ -69,11 +71,10 @@ def test_the_predicted_step_predicts_and_the_reused_one_reuses():
     case = Setting("smoke-s0", 2, ["eager"]).digits
     x, ctx = case.noise(2), case.backbone.prepare(case.cond(2))
     t = torch.full((2,), 500)
-    weights = prediction.some_weights(case.backbone)
-    keep = torch.tensor(prediction.STEPS)[:, None].repeat(1, case.backbone.num_blocks)
-    reused, predicted = (compile_mask(case.backbone, keep, weights=own) for own in (None, weights))
+    schedules = prediction.schedules(case.backbone)
+    reused, predicted = (compile_schedule(case.backbone, schedule) for schedule in schedules)
     outs = [prediction.step_of(plan, 2, x, t, ctx)() for plan in (reused, predicted)]
-    assert len(weights) == case.backbone.num_blocks and outs == [None, None]
+    assert len(schedules[1].weights) == case.backbone.num_blocks and outs == [None, None]
     assert {code for code in predicted.codes[2]} == {-2} and not any(reused.weights)
 
 
@@ -105,7 +106,7 @@ def test_both_sides_of_the_forward_table_compute_the_same(make):
     case = make()
     x, cond = case.noise(2), case.cond(2)
     t = torch.full((2,), 500, device=x.device)
-    plan = compile_mask(case.backbone, torch.ones(1, case.backbone.num_blocks, dtype=torch.bool))
+    plan = compile_schedule(case.backbone, Schedule(keep=masks.full(1, case.backbone.num_blocks)))
     own, theirs = (
         plan.step(0, x, t, case.backbone.prepare(cond), plan.empty())[0],
         case.theirs(case.backbone.model, x, t, cond),
@@ -124,11 +125,11 @@ def test_the_lean_update_keeps_less_and_the_weights_stay_frozen():
 
 def test_a_profile_counts_operations_and_the_time_outside(tiny_cases):
     case = cases.dit_s2()
-    fora = case.schedules()["FORA 2"].keep
-    found = {
-        name: profiles.profile(case.sampled(2, compile_mask(case.backbone, keep)), 4, case.backbone)
-        for name, keep in (("full", fora | True), ("FORA", fora))
-    }
+    fora = case.schedules()["FORA 2"]
+    found = {}
+    for name, schedule in (("full", Schedule(keep=fora.keep | True)), ("FORA", fora)):
+        sample = case.sampled(2, compile_schedule(case.backbone, schedule))
+        found[name] = profiles.profile(sample, 4, case.backbone)
     assert all(
         0 < found[name]["share_outside"] < 1 for name in found
     )  # a time: no more can be said in a test

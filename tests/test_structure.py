@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+import harmonica
+
 ROOT = Path(__file__).resolve().parent.parent
 # A part may import parts of the floors below its own, and of its own floor where no circle arises.
 FLOORS = (
@@ -106,6 +108,13 @@ def test_the_method_knows_nothing_of_records_weights_or_digits():
     assert {part(target) for target in own} <= {"errors", "files", "method", "samplers"}
 
 
+def test_the_package_has_the_names_that_it_hands_on_and_no_others():
+    assert all(getattr(harmonica, name) for name in harmonica.EXPORTS)
+    assert {"apply_router", "remove_router", "Router"} <= harmonica.EXPORTS.keys()
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = harmonica.nothing
+
+
 def test_the_first_floor_is_small():
     entries = {Path(*path.parts[:2]) for path in MODULES.values() if path.parts[0] == "harmonica"}
     files = [entry for entry in entries if entry.suffix == ".py"]
@@ -119,6 +128,7 @@ WITHOUT = {  # (code, modules that it must not import): what is asked often, or 
         "import harmonica.__main__ as m\ntry: m.main(['--help'])\nexcept SystemExit: pass",
         {"numpy", *HEAVY},
     ),
+    "package": ("import harmonica", {"numpy", *HEAVY}),
     "lab": (
         "import harmonica.lab.specs, harmonica.lab.ids, harmonica.lab.store, harmonica.lab.needed",
         HEAVY,

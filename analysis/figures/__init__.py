@@ -1,5 +1,4 @@
-"""The figures of a group of rows, one module each: which figures a group has, their files, drawing
-them.
+"""The figures of a group of rows, one module each: which a group has, their files, drawing them.
 
 Every figure is written as PNG, for where the repository is browsed, and as PDF beside it.
 """

@@ -52,8 +52,7 @@ def branches(model):
     ]
     if not model_branches:
         raise BadInput(
-            f"transformer: {type(model).__name__} has no repeated transformer blocks whose "
-            "features could be kept; "
+            f"transformer: {type(model).__name__} has no repeated transformer blocks to cache; "
             "models that serve are listed by python -m harmonica families"
         )
     return model_branches

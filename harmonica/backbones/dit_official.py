@@ -63,8 +63,7 @@ def from_official(weights, *, heads):
         )
     except KeyError as missing:
         raise ValueError(
-            f"weights: tensor {missing} is missing; expected the names of an official DiT "
-            "checkpoint"
+            f"weights: tensor {missing} is missing; expected an official DiT's names"
         ) from None
     check_shapes(weights, to_official(model), "official DiT")
     model.load_state_dict(_renamed(weights, model), strict=True)
@@ -107,8 +106,7 @@ def check_shapes(weights, expected, kind):
         needed = tuple(expected[name].shape) if name in expected else "none"
         if shape != needed:
             raise ValueError(
-                f"weights: tensor {name!r} is {shape}; the {kind} that the other tensors describe "
-                f"has {needed}"
+                f"weights: tensor {name!r} is {shape}; by the other tensors the {kind} has {needed}"
             )
 
 

@@ -88,8 +88,8 @@ class Units:
                 if module not in self.placed or not holds(module, self.placed[module][0]):
                     raise BadInput(
                         f"transformer: {branch.block}.{branch.name} was exchanged after caching "
-                        "was applied (by an "
-                        "adapter, or by a change of offloading); remove and apply again"
+                        "was applied (by an adapter, or by a change of offloading); "
+                        "remove and apply again"
                     )
 
     def _place(self, module, answer, branch):

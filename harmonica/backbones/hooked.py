@@ -24,9 +24,8 @@ def check_free(model):
     """BadInput where a model is compiled, or where something else already replaces its forwards."""
     if isinstance(model, torch._dynamo.OptimizedModule):
         raise BadInput(
-            f"transformer: {type(model._orig_mod).__name__} is compiled as a whole; put the model "
-            "itself back "
-            "(pipe.transformer = pipe.transformer._orig_mod)"
+            f"transformer: {type(model._orig_mod).__name__} is compiled as a whole; "
+            "put the model itself back (pipe.transformer = pipe.transformer._orig_mod)"
         )
     check_hooks(model)
     for full_path, module in _paths(model):
@@ -38,9 +37,8 @@ def check_free(model):
             not _prefetched(module),
             "transformer",
             full_path,
-            "its weights are fetched ahead leaf by leaf, in an order that reuse breaks; offload by "
-            "block, or without "
-            "use_stream",
+            "its weights are fetched ahead leaf by leaf, in an order that reuse breaks; "
+            "offload by block, or without use_stream",
         )
         check(
             not any(isinstance(vars(place).get(name), Placed) for place, name in holders(module)),
@@ -65,8 +63,7 @@ def check_hooks(model):
             hooks <= HARMLESS_HOOKS,
             "transformer",
             full_path,
-            f"another caching method is at work on it ({', '.join(sorted(hooks))}); disable that "
-            "first",
+            f"another caching method is at work on it ({', '.join(sorted(hooks))}); disable it",
         )
 
 

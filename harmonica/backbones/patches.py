@@ -16,9 +16,7 @@ def convolved(conv, positions, x):
 
 
 def by_linear(conv, positions, x):
-    """`convolved` as one matrix product: for patches that do not overlap. The same sums, perhaps in
-    another order.
-    """
+    """`convolved` as one matrix product, for patches that do not overlap. Equal up to rounding."""
     (patch, _), (b, c, height, width) = conv.stride, x.shape
     patches = x.reshape(b, c, height // patch, patch, width // patch, patch).permute(
         0, 2, 4, 1, 3, 5

@@ -1,10 +1,10 @@
-"""PixArt-alpha and PixArt-Sigma (Chen et al., 2023, 2024) as 3 x depth cacheable blocks, over a
-loaded diffusers model.
+"""PixArt-alpha and PixArt-Sigma (Chen et al., 2023, 2024) as 3 x depth cacheable blocks.
 
-Blocks 3b, 3b + 1 and 3b + 2 are the self-attention, cross-attention and feed-forward of transformer
-block b. A block's cached feature is its output before the gate (cross-attention has none). What
-does not change between steps is computed once, in `prepare`: the caption projection, the keys and
-values of every cross-attention, and the embedding of PixArt-alpha's size conditions.
+The weights are those of a loaded diffusers model. Blocks 3b, 3b + 1 and 3b + 2 are the
+self-attention, cross-attention and feed-forward of transformer block b. A block's cached feature is
+its output before the gate (cross-attention has none). What does not change between steps is
+computed once, in `prepare`: the caption projection, the keys and values of every cross-attention,
+and the embedding of PixArt-alpha's size conditions.
 """
 
 import warnings
@@ -122,9 +122,9 @@ class PixArt:
         if None in keys_values and not self._warned:
             self._warned = True
             warnings.warn(
-                f"cross-attention of {keys_values.count(None)} of {len(keys_values)} blocks "
-                "has another processor than "
-                "diffusers' default or an adapter: its keys and values are computed at every step",
+                f"cross-attention of {keys_values.count(None)} of {len(keys_values)} blocks has an "
+                "adapter or another processor than diffusers' default: "
+                "its keys and values are computed at every step",
                 stacklevel=3,
             )
         return Prompt(text, bias, keys_values, self._size(cond, text.dtype))
@@ -191,9 +191,7 @@ class PixArt:
         return from_patches(h, grid, model.config.patch_size)
 
     def _size(self, cond, dtype):
-        """The embedding of resolution and aspect ratio (B, width), or None where the model has
-        none.
-        """
+        """The embedding of resolution and aspect ratio (B, width), or None without one."""
         emb = self.model.adaln_single.emb
         sizes = cond.resolution, cond.aspect_ratio
         if not self.model.use_additional_conditions:

@@ -189,8 +189,8 @@ def from_official(tensors, *, heads):
         shape = shape_of(tensors, heads)
     except KeyError as missing:
         raise ValueError(
-            f"weights: tensor {missing} is missing; expected the names of an official "
-            "class-conditional U-ViT"
+            f"weights: tensor {missing} is missing; "
+            "expected the names of an official class-conditional U-ViT"
         ) from None
     with torch.device("meta"):
         model = UViTModel(shape)

@@ -14,9 +14,10 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from harmonica.bench import cases
-from harmonica.fast.plan import compile_mask, follow
+from harmonica.fast.plan import compile_schedule, follow
 from harmonica.lab.memory import live_peak
 from harmonica.method import masks
+from harmonica.method.schedule import Schedule
 
 NUM_STEPS, CUR = 4, 50
 SHAPES = {
@@ -36,13 +37,13 @@ def rows(setting, shapes=SHAPES):
         weights = sum(p.untyped_storage().nbytes() for p in case.backbone.parameters())
         for batch in BATCHES:
             peaks = {
-                schedule: weights
-                + _peak(case, batch, compile_mask(case.backbone, keep), numberless)
-                for schedule, keep in _masks(case.backbone.num_blocks).items()
+                label: weights
+                + _peak(case, batch, compile_schedule(case.backbone, schedule), numberless)
+                for label, schedule in _schedules(case.backbone.num_blocks).items()
             }
             reference = peaks.pop("uncached")
-            for schedule, peak in peaks.items():
-                row = {"model": name, "batch": batch, "schedule": schedule}
+            for label, peak in peaks.items():
+                row = {"model": name, "batch": batch, "schedule": label}
                 share = {"cache_share": (peak - reference) / peak}
                 yield {**row, "reference_bytes": reference, "bytes": peak, **share}, None
 
@@ -58,13 +59,14 @@ def _default(dtype):
         torch.set_default_dtype(before)
 
 
-def _masks(num_blocks):
+def _schedules(num_blocks):
     budget = masks.budget(CUR, NUM_STEPS, num_blocks)
-    return {
+    by_label = {
         "uncached": masks.full(NUM_STEPS, num_blocks),
         "FORA 2": masks.fora(NUM_STEPS, num_blocks),
         f"random CUR {CUR} %": masks.random(NUM_STEPS, num_blocks, budget, 0),
     }
+    return {label: Schedule(keep=keep) for label, keep in by_label.items()}
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ import torch
 
 from harmonica.bench import timing
 from harmonica.method import masks
+from harmonica.method.schedule import Schedule
 
 COMPILED, MANY = "diffusers, compiled", 64
 
@@ -18,11 +19,11 @@ def rows(setting):
         for batch in batches:
             x, cond = case.noise(batch), case.cond(batch)
             t = torch.full((batch,), 500, device=x.device)
-            keep = masks.full(1, case.backbone.num_blocks)
+            full = Schedule(keep=masks.full(1, case.backbone.num_blocks))
             functions = {}
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)
-            for backend, plan in setting.plans(case, batch, batches[:1], keep).items():
+            for backend, plan in setting.plans(case, batch, batches[:1], full).items():
                 functions[backend] = timing.waiting(
                     lambda plan=plan: plan.step(0, x, t, ctx, plan.empty())
                 )

@@ -6,6 +6,7 @@ one, and what a computed one takes beyond it. CUDA graphs, which cannot repeat o
 import torch
 
 from harmonica.bench import timing
+from harmonica.method.schedule import Schedule
 
 STEPS = [True, True, False]  # True: all blocks compute. The last two steps are timed
 
@@ -13,15 +14,14 @@ STEPS = [True, True, False]  # True: all blocks compute. The last two steps are 
 def rows(setting):
     for case, batches, compiled_batches in setting.sampling_cases():
         blocks = case.backbone.num_blocks
-        keep = torch.tensor(STEPS)[:, None].repeat(1, blocks)
         for batch in batches:
             x, cond = case.noise(batch), case.cond(batch)
             t = torch.full((batch,), 500, device=x.device)
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)
             reused, predicted = (
-                setting.plans(case, batch, compiled_batches, keep, weights)
-                for weights in (None, some_weights(case.backbone))
+                setting.plans(case, batch, compiled_batches, schedule)
+                for schedule in schedules(case.backbone)
             )
             for backend in filter("cudagraph".__ne__, reused):
                 steps = {
@@ -41,10 +41,12 @@ def rows(setting):
                 )
 
 
-def some_weights(backbone):
-    """Weights of two features and a bias for every block of the last step."""
+def schedules(backbone):
+    """Two Schedules: at the last step every block reuses, or is predicted from two features."""
+    keep = torch.tensor(STEPS)[:, None].repeat(1, backbone.num_blocks)
     column = torch.tensor([[0.8], [0.2], [0.01]]).half().repeat(1, backbone.model.inner_dim)
-    return {(len(STEPS) - 1, i): column for i in range(backbone.num_blocks)}
+    weights = {(len(STEPS) - 1, i): column for i in range(backbone.num_blocks)}
+    return Schedule(keep=keep), Schedule(keep=keep, weights=weights)
 
 
 def step_of(plan, step, x, t, ctx):

@@ -17,9 +17,10 @@ from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import to_official
 from harmonica.bench import cases, timing
 from harmonica.errors import BadInput, check
-from harmonica.fast.plan import compile_mask, follow
+from harmonica.fast.plan import compile_schedule, follow
 from harmonica.method import masks
 from harmonica.method.router import from_keep
+from harmonica.method.schedule import Schedule
 from harmonica.weights import published_routers
 
 BATCHES, TAU = (1, 16), 0.1
@@ -52,12 +53,12 @@ def of(path):
 def rows(setting, models, diffusion):
     for case in [setting.digits, cases.dit_s2()] if not setting.cuda else [cases.dit_xl2()]:
         case = replace(case, backbone=DiT(case.backbone.model))  # in the official numerics
-        case_keep = masks.fora(case.num_steps, case.backbone.num_blocks)
+        fora = Schedule(keep=masks.fora(case.num_steps, case.backbone.num_blocks))
         for batch in BATCHES:
-            theirs, images = _theirs(case, batch, case_keep, models, diffusion)
+            theirs, images = _theirs(case, batch, fora.keep, models, diffusion)
             for backend in [b for b in setting.backends if b != "compile"]:
                 denoiser, x = case.denoiser(batch), case.noise(batch)
-                forward = follow(denoiser, compile_mask(denoiser.backbone, case_keep, backend))
+                forward = follow(denoiser, compile_schedule(denoiser.backbone, fora, backend))
 
                 def sample():
                     return denoiser.images(denoiser.walk(denoiser.begin(x), forward))

@@ -6,6 +6,7 @@ from harmonica.backbones.counts import count
 from harmonica.bench import timing
 from harmonica.lab import cost
 from harmonica.method import masks
+from harmonica.method.schedule import Schedule
 
 
 def rows(setting):
@@ -13,11 +14,11 @@ def rows(setting):
         copies = 1 if case.guidance == 1 else 2
         counts = count(case.backbone, case.cond(1))
         element_bytes = next(case.backbone.parameters()).element_size()
-        full = masks.full(case.num_steps, case.backbone.num_blocks)
+        full = Schedule(keep=masks.full(case.num_steps, case.backbone.num_blocks))
         for batch in batches:
             by_name = case.schedules()
             plans = {
-                name: setting.plans(case, batch, compiled_batches, schedule.keep, schedule.weights)
+                name: setting.plans(case, batch, compiled_batches, schedule)
                 for name, schedule in by_name.items()
             }
             for backend, uncached in setting.plans(case, batch, compiled_batches, full).items():
@@ -28,9 +29,8 @@ def rows(setting):
                 }
                 times = timing.compare(case.sampled(batch, uncached), functions, case.repeats)
                 for name, row in times.items():
-                    keep, weights = by_name[name].keep, by_name[name].weights
                     costs = cost.summary(
-                        counts, keep, case.num_steps, copies, element_bytes, weights
+                        counts, by_name[name], case.num_steps, copies, element_bytes
                     )
                     theoretical = costs["speedup_theoretical"]
                     yield (

@@ -7,7 +7,7 @@ import torch
 from harmonica.bench import cases
 from harmonica.digits.manifest import manifest
 from harmonica.errors import check
-from harmonica.fast.plan import BACKENDS, compile_mask
+from harmonica.fast.plan import BACKENDS, compile_schedule
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 
@@ -63,14 +63,14 @@ class Setting:
         """-> case, batch size before guidance."""
         return (cases.dit_xl2(), 32) if self.cuda else (self.digits, 16)
 
-    def plans(self, case, batch, compiled_batches, keep, weights=None):
-        """{backend: Plan} of a mask, with the weights of its predicted entries. "compile" is left
-        out at other batch sizes than compiled_batches, and for masks of many distinct rows.
+    def plans(self, case, batch, compiled_batches, schedule):
+        """{backend: Plan} of a schedule. "compile" is left out at other batch sizes than
+        compiled_batches, and for schedules of many distinct rows.
         """
         return {
-            backend: compile_mask(case.backbone, keep, backend, weights)
+            backend: compile_schedule(case.backbone, schedule, backend)
             for backend in self.backends
             if backend != "compile"
             or batch in compiled_batches
-            and len(keep.unique(dim=0)) <= FEW_ROWS
+            and len(schedule.keep.unique(dim=0)) <= FEW_ROWS
         }

@@ -10,7 +10,7 @@ from statistics import median
 import torch
 
 from harmonica.bench.setting import Setting
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_schedule
 from harmonica.lab.latency import interleaved
 from harmonica.lab.provenance import num_cores
 
@@ -52,8 +52,8 @@ def _sample(pool):
 def _ready(model):
     torch.set_num_threads(1)
     case = Setting(model, 2, ["eager"]).digits
-    keep = case.schedules()["FORA 2"].keep
-    _block.sample = case.sampled(BATCH, compile_mask(case.backbone, keep))
+    fora = case.schedules()["FORA 2"]
+    _block.sample = case.sampled(BATCH, compile_schedule(case.backbone, fora))
     _block.sample()
 
 

@@ -133,9 +133,7 @@ def whole(low, high, *, multiple_of=1):
 
 
 def real(low, high, *, ends=True):
-    """-> the argparse type of an option that takes numbers in this range. ends: they
-    are included.
-    """
+    """-> the argparse type of an option of numbers in this range. ends: they are included."""
     right = (
         f"give a number from {low} to {high}"
         if ends

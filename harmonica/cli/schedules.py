@@ -6,8 +6,8 @@ from harmonica.cli.command import add_actions, out_file, real, show, text, whole
 
 ROUTERS = "a .safetensors, .pt or SmoothCache .json file, or a folder that train wrote"
 SCHEDULES = (
-    "a file or folder of a schedule or router: .safetensors, .pt, SmoothCache's .json, or what "
-    "search or train wrote"
+    "a file or folder of a schedule or router: .safetensors, .pt, SmoothCache's .json, "
+    "or what search or train wrote"
 )
 OUT = "its ending names the format"
 
@@ -69,8 +69,8 @@ def _add_reading_options(command):
         nargs="+",
         type=text,
         metavar="KIND",
-        help="kinds of blocks, for files that do not say them; default attn mlp, or attn cross mlp "
-        "where one is named",
+        help="kinds of blocks, for files that do not say them; "
+        "default attn mlp, or attn cross mlp where one is named",
     )
 
 

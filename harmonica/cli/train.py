@@ -119,12 +119,11 @@ def _print_cost(loaded, router, cost):
     print(
         f"model      {router.model}, N = {loaded.backbone.num_blocks} blocks, {router.conds}\n"
         f"scheduler  {router.sampler}, T = {router.num_steps}, guidance {router.guidance:g}\n"
-        f"work       {cost['updates']} updates and {cost['lambda_forwards']} forwards, batch "
-        f"{router.training.batch}\n"
+        f"work       {cost['updates']} updates and {cost['lambda_forwards']} forwards, "
+        f"batch {router.training.batch}\n"
         f"measured   an update {cost['update_s']:.3g} s, a forward {cost['forward_s']:.3g} s: "
-        "about "
-        f"{cost['seconds'] / 60:.1f} min in all; {cost['peak_bytes'] / 2**30:.2g} GiB of memory at "
-        "its peak",
+        f"about {cost['seconds'] / 60:.1f} min in all; "
+        f"{cost['peak_bytes'] / 2**30:.2g} GiB of memory at its peak",
         flush=True,
     )
 
@@ -137,8 +136,8 @@ def _print_result(arguments, trained, pipe):
     out, cur = arguments.out, arguments.cur
     natural = cur_percent(trained.keep()[:, counted(trained.about, trained.num_blocks)])
     print(
-        f"wrote      {out}: with cur={cur:g} it reuses exactly that, its scores alone "
-        f"{natural:.1f} %"
+        f"wrote      {out}: with cur={cur:g} it reuses exactly that, "
+        f"its scores alone {natural:.1f} %"
     )
     if arguments.sampler:
         scheduler, options = SCHEDULERS[arguments.sampler]

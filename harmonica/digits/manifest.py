@@ -36,9 +36,7 @@ def manifest():
 
 
 def side(about):
-    """The side of a model's images in pixels, from its manifest entry; 8, as of digits, if not
-    given.
-    """
+    """The side of a model's images in pixels, by its manifest entry; 8 where none is given."""
     return about.get("side", 8)
 
 

@@ -80,8 +80,8 @@ def with_captions(transformer, text_encoder):
 def _check_hash(spec, path, sha256):
     if sha256 != spec.sha256:
         raise BadInput(
-            f"model: {path} has sha256 {sha256[:12]}..., not {spec.sha256[:12]}...; restore the "
-            "files"
+            f"model: {path} has sha256 {sha256[:12]}..., not {spec.sha256[:12]}...; "
+            "restore the files"
         )
 
 

@@ -136,9 +136,7 @@ class Batches:
 
 
 def hybrid_loss(model, x0, t, eps, ids, mask):
-    """L_simple + 0.001 L_vlb of a batch, where L_vlb is in bits per pixel, for all 1000
-    timesteps.
-    """
+    """L_simple + 0.001 L_vlb of a batch; L_vlb in bits per pixel, for all 1000 timesteps."""
     a = torch.from_numpy(alphas_cumprod())
     a_before = torch.cat([torch.ones(1, dtype=a.dtype), a[:-1]])
     beta = 1 - a / a_before

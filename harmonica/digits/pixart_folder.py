@@ -63,8 +63,8 @@ def tokenize(prompts, length=MOST_BYTES):
     tokens = ByT5Tokenizer()(prompts, padding="max_length", max_length=length, return_tensors="pt")
     if tokens.input_ids.shape[1] > length:
         raise ValueError(
-            f"prompts: one has {tokens.input_ids.shape[1]} bytes with its end mark, more than "
-            f"{length}"
+            f"prompts: one has {tokens.input_ids.shape[1]} bytes with its end mark, "
+            f"more than {length}"
         )
     return tokens.input_ids, tokens.attention_mask
 

@@ -1,10 +1,10 @@
 """Plans as CUDA graphs: every step is captured once per input shape and replayed on static buffers.
 
 Inputs are copied into the buffers, and the output out of them. A feature stays where the step that
-computes it leaves it, and the graphs of the steps that reuse it read it there. The steps are captured
-in their order, each while exactly the features that later steps need are alive; so they take the
-memory of one walk. Therefore only one trajectory can be walked at a time, from the first step on, and
-each step must get the cache that the step before returned.
+computes it leaves it, and the graphs of the steps that reuse it read it there. The steps are
+captured in their order, each while exactly the features that later steps need are alive; so they
+take the memory of one walk. Therefore only one trajectory can be walked at a time, from the first
+step on, and each step must get the cache that the step before returned.
 """
 
 import torch
@@ -25,8 +25,8 @@ class GraphPlan(Plan):
     tell which step comes next.
     """
 
-    def __init__(self, backbone, keep, weights=None, capture=None, predict=predicted):
-        super().__init__(backbone, keep, weights, predict=predict)
+    def __init__(self, backbone, schedule, capture=None, predict=predicted):
+        super().__init__(backbone, schedule, predict=predict)
         self.capture = capture or Capture()
         self.buffers, self.current, self.ctx, self.shape = {}, None, None, None
         self.cache, self.next = None, 0
@@ -43,8 +43,8 @@ class GraphPlan(Plan):
             step == 0 or (cache is self.cache and buffers is self.current and step == self.next),
             "cache",
             "of another walk",
-            "with CUDA graphs one trajectory is walked at a time: pass the cache that the last "
-            "step returned",
+            "with CUDA graphs one trajectory is walked at a time: "
+            "pass the cache that the last step returned",
         )
         if not same_inputs:
             self.current, self.ctx, self.shape = buffers, ctx, (x.shape, x.dtype, x.device)

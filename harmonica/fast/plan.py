@@ -1,13 +1,12 @@
-"""Compiles a keep mask into fast steps: a schedule does not depend on the input, so which blocks a
-step computes is known in advance.
+"""Compiles a schedule into fast steps: which blocks a step computes is known in advance.
 
-    plan = compile_mask(backbone, keep, backend="eager")       # keep: bool (T, N), True = compute
+    plan = compile_schedule(backbone, schedule, backend="eager")
     cache = plan.empty()
     out, cache = plan.step(step, x, t, ctx, cache)             # the raw output of the model
 
 Backends: "eager" gives the bits of method/cache.py's policies, on a CPU at the same batch shape;
-"compile" compiles every distinct row once by torch.compile; "cudagraph" captures every step once per
-input shape (cudagraph.py), with units that are compiled once for all rows (fused.py).
+"compile" compiles every distinct row once by torch.compile; "cudagraph" captures every step once
+per input shape (cudagraph.py), with units that are compiled once for all rows (fused.py).
 """
 
 import os
@@ -24,10 +23,10 @@ COMPILERS = ("gcc", "clang")  # what Triton looks for
 BACKENDS = ("eager", "compile", "cudagraph")
 
 
-def compile_mask(backbone, keep, backend="eager", weights=None):
-    """-> the Plan of a mask (T, N) on a backbone, whose weights must not change any more.
+def compile_schedule(backbone, schedule, backend="eager"):
+    """-> the Plan of a Schedule on a backbone, whose weights must not change any more.
 
-    weights: of predicted entries, as in Schedule. BadInput for a wrong argument.
+    BadInput where the schedule is of another number of blocks, or the backend cannot be used here.
     """
     check(backend in BACKENDS, "backend", backend, f"choose one of {', '.join(BACKENDS)}")
     check(
@@ -37,16 +36,10 @@ def compile_mask(backbone, keep, backend="eager", weights=None):
         "CUDA graphs need a CUDA device and there is none; choose eager or compile",
     )
     check(
-        keep.dtype == torch.bool and keep.dim() == 2 and keep.shape[1] == backbone.num_blocks,
-        "keep",
-        f"{keep.dtype} {tuple(keep.shape)}",
-        f"it must be torch.bool (T, {backbone.num_blocks})",
-    )
-    check(
-        bool(keep[0].all()),
-        "keep",
-        "a first row that reuses",
-        "nothing can be reused at the first step",
+        schedule.num_blocks == backbone.num_blocks,
+        "schedule",
+        f"N = {schedule.num_blocks}",
+        f"this backbone has {backbone.num_blocks} blocks",
     )
     if backend == "cudagraph":
         check(
@@ -56,8 +49,8 @@ def compile_mask(backbone, keep, backend="eager", weights=None):
             "its kernels need a C compiler and there is none; install gcc or choose eager",
         )
         backbone, predict = lazy(backbone)
-        return GraphPlan(backbone, keep, weights, predict=predict)
-    return Plan(backbone, keep, weights, compiled if backend == "compile" else None)
+        return GraphPlan(backbone, schedule, predict=predict)
+    return Plan(backbone, schedule, compiled if backend == "compile" else None)
 
 
 def follow(denoiser, plan):

@@ -18,20 +18,20 @@ COMPUTED, REUSED = 0, 1  # codes of a row's entries; code -k: predicted from k f
 
 
 class Plan:
-    """The specialised steps of a keep mask (T, N).
+    """The specialised steps of a Schedule.
 
-    weights: {(step, block): (K + 1, channels)} of the skipped entries that are predicted (see
-    method/schedule.py); the others reuse. translate(function) -> function, or None: applied to the
-    function of each distinct row, to compile it. predict: method.cache.predicted, or a faster one.
+    translate(function) -> function, or None: applied to the function of each distinct row, to
+    compile it. predict: method.cache.predicted, or a faster one.
     """
 
-    def __init__(self, backbone, keep, weights=None, translate=None, predict=predicted):
+    def __init__(self, backbone, schedule, translate=None, predict=predicted):
         self.backbone, self.predict = backbone, predict
-        weights = weights or {}
-        self.rows = [tuple(row) for row in keep.tolist()]
-        self.codes = [_codes(step, row, weights) for step, row in enumerate(self.rows)]
+        self.rows = [tuple(row) for row in schedule.keep.tolist()]
+        self.codes = _codes(schedule)
         self.depths = _depths(self.codes)
-        self.weights = [_of_step(step, codes, weights) for step, codes in enumerate(self.codes)]
+        self.weights = [
+            _of_step(step, codes, schedule.weights) for step, codes in enumerate(self.codes)
+        ]
         self.on_device = {}
         self.skipped = [
             [(i, abs(code)) for i, code in enumerate(codes) if code != COMPUTED]
@@ -112,18 +112,21 @@ class Plan:
         return self.on_device[step, device]
 
 
-def held_features(keep, weights=None):
+def held_features(schedule):
     """-> (T, N) int64: how many features of each block a plan holds before each step."""
-    rows = [tuple(row) for row in keep.tolist()]
-    depths = _depths([_codes(step, row, weights or {}) for step, row in enumerate(rows)])
-    return torch.tensor([[0] * keep.shape[1], *depths[:-1]])
+    depths = _depths(_codes(schedule))
+    return torch.tensor([[0] * schedule.num_blocks, *depths[:-1]])
 
 
-def _codes(step, row, weights):
-    """The codes of a step: what each block does."""
-    return tuple(
-        COMPUTED if computed else _code(weights.get((step, i))) for i, computed in enumerate(row)
-    )
+def _codes(schedule):
+    """The codes of all steps: what each block does at each."""
+    return [
+        tuple(
+            COMPUTED if computed else _code(schedule.weights.get((step, i)))
+            for i, computed in enumerate(row)
+        )
+        for step, row in enumerate(schedule.keep.tolist())
+    ]
 
 
 def _code(weights):

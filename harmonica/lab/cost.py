@@ -107,25 +107,25 @@ def _of_pixart(model, training):
     return count(PixArt(transformer.to("meta")), cond)
 
 
-def summary(counts, keep, against, copies=1, element_bytes=4, weights=None, original=None):
+def summary(counts, schedule, against, copies=1, element_bytes=4, original=None):
     """The cost part of a record. against: number of steps of the uncached run that the speedup
-    refers to. element_bytes: bytes of one number of a feature. weights: those of a Schedule, for
-    predicted entries. original: of a compressed model, the Counts of the uncompressed one.
+    refers to. element_bytes: bytes of one number of a feature. original: of a compressed model, the
+    Counts of the uncompressed one.
     """
     uncached_macs = macs(original or counts, full(against, len(counts.blocks)), copies)
-    cached_macs = macs(counts, keep, copies)
-    elements = int(live_elements(counts, keep, weights).max()) * copies
+    cached_macs = macs(counts, schedule.keep, copies)
+    elements = int(live_elements(counts, schedule).max()) * copies
     return {
         "macs": cached_macs,
-        "cur_percent": cur_percent(keep),
+        "cur_percent": cur_percent(schedule.keep),
         "speedup_theoretical": uncached_macs / cached_macs,
         "cache_elements_per_image": elements,
         "cache_bytes_per_image": elements * element_bytes,
     }
 
 
-def live_elements(counts, keep, weights=None):
+def live_elements(counts, schedule):
     """How many numbers per sample are in a plan's cache before each of the T steps: all features
     that this step or a later one still uses. -> (T,)
     """
-    return (held_features(keep, weights) * torch.tensor(counts.elements)).sum(1)
+    return (held_features(schedule) * torch.tensor(counts.elements)).sum(1)

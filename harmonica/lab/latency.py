@@ -7,7 +7,7 @@ import time
 
 import torch
 
-from harmonica.fast.plan import compile_mask, follow
+from harmonica.fast.plan import compile_schedule, follow
 from harmonica.lab.models import load_model
 from harmonica.lab.sampling import denoiser_of, initial_noise, products_of
 from harmonica.lab.schedules import schedule_of
@@ -45,10 +45,7 @@ def _sampler_of(run, batch, store):
     x = initial_noise(loaded, run, range(batch))
     # the same noise at every step: drawing it is not timed
     denoiser = denoiser_of(loaded, run, range(batch), lambda step: x)
-    forward = follow(
-        denoiser,
-        compile_mask(loaded.backbone, schedule.keep, weights=schedule.weights),
-    )
+    forward = follow(denoiser, compile_schedule(loaded.backbone, schedule))
 
     def sample():
         with products_of(run):

@@ -11,7 +11,7 @@ import time
 from harmonica import samplers
 from harmonica.backbones.counts import count
 from harmonica.compress.transform import compress, num_bytes
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_schedule
 from harmonica.fast.training import fast_pair
 from harmonica.files import save_state
 from harmonica.lab import cost, latency, training_cost
@@ -87,7 +87,7 @@ def _sample(run, store, progress=iter, shard=0, num_shards=1):
     """Sample what is missing of a run or shard -> its model, schedule and natural CUR."""
     loaded = load_model(run.model, run.precision, store)
     schedule, natural = schedule_of(run, store, loaded.backbone.num_blocks)
-    plan = compile_mask(loaded.backbone, schedule.keep, weights=schedule.weights)
+    plan = compile_schedule(loaded.backbone, schedule)
     for block in progress(store.missing_blocks(run, shard, num_shards)):
         make_block(loaded, run, plan, block, store.samples(run))
     return loaded, schedule, natural
@@ -157,9 +157,7 @@ def _run(run, store, progress):
     if run.model.compression:
         original = _counted(load_model(run.model.original, run.precision))
     element_bytes = next(loaded.backbone.parameters()).element_size()
-    spent = cost.summary(
-        counts, schedule.keep, run.against, copies, element_bytes, schedule.weights, original
-    )
+    spent = cost.summary(counts, schedule, run.against, copies, element_bytes, original)
     if run.noise == "reference":
         return {"metrics": {"num_images": run.num_images}, "cost": spent}
     from harmonica.lab.evaluation import evaluate

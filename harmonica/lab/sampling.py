@@ -23,9 +23,7 @@ DOMAINS = {"evaluation": seeds.EVALUATION, "reference": seeds.REFERENCE}
 
 @torch.no_grad()
 def sample_block(loaded, run, plan, block):
-    """Generate block number `block` under a Plan -> trajectory (T + 1, batch, C, H, W), noise
-    first.
-    """
+    """Generate a block (its number) under a Plan -> (T + 1, batch, C, H, W), noise first."""
     indices = range(block * run.batch, (block + 1) * run.batch)
     noise = seeds.step_noise(DOMAINS[run.noise], run.seed, indices=indices, shape=loaded.shape)
     denoiser = denoiser_of(loaded, run, indices, noise)

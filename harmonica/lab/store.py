@@ -154,9 +154,7 @@ def num_blocks(run):
 
 
 def shard_blocks(run, shard, num_shards):
-    """The blocks of shard number `shard` of `num_shards`: contiguous, as equal as can be, perhaps
-    none.
-    """
+    """The blocks of one shard of `num_shards`: contiguous, as equal as can be, perhaps none."""
     check(num_shards >= 1, "num_shards", num_shards, "it must be at least 1")
     check(0 <= shard < num_shards, "shard", shard, f"it lies in 0..{num_shards - 1}")
     return range(num_blocks(run) * shard // num_shards, num_blocks(run) * (shard + 1) // num_shards)

@@ -1,5 +1,4 @@
-"""The paper: what a cached step is, how a router is trained (SDT, IEPO), and the baseline
-Learning-to-Cache.
+"""The paper: cached steps, training a router (SDT, IEPO), and the baseline Learning-to-Cache.
 
 Read `cache`, `sdt`, `iepo` and `ltc` first; the other modules support these four.
 """

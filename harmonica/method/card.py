@@ -28,12 +28,10 @@ def card(schedule):
         f"# Cache schedule for {model}",
         "",
         f"At each of {steps} sampling steps it says which blocks of the transformer are computed; "
-        "the others are "
-        f"{skipped} from features of earlier steps. {schedule.cur_percent:.4g} % of all "
-        f"{schedule.keep.numel()} "
-        f"block calls ({steps} steps, {schedule.num_blocks} blocks) are skipped. Use it with this "
-        "model, sampler, "
-        "number of steps and guidance only.",
+        f"the others are {skipped} from features of earlier steps. "
+        f"{schedule.cur_percent:.4g} % of all {schedule.keep.numel()} block calls "
+        f"({steps} steps, {schedule.num_blocks} blocks) are skipped. "
+        "Use it with this model, sampler, number of steps and guidance only.",
         "",
         *_table(schedule, model, guidance),
         "",
@@ -74,8 +72,7 @@ def _errors(error):
         "## How good it is",
         "",
         "Mean squared difference of the final latents from those of the uncached model, over "
-        f"{error['images']} "
-        "images from noise that was not used to make the schedule:",
+        f"{error['images']} images from noise that was not used to make the schedule:",
         "",
         "| schedule | error |",
         "| --- | --- |",

@@ -1,5 +1,4 @@
-"""The Image Error Proxy (the paper's IEPO): lambda, how much reuse at each step costs in the final
-image.
+"""The Image Error Proxy (the paper's IEPO): lambda, what reuse at each step costs in the image.
 
     L^(t) = lambda^(t) * MSE(teacher, student) + beta * sum_i r_{t,i}
 

@@ -1,10 +1,10 @@
-"""Learning-to-Cache (Ma et al., 2024), the baseline: "standard training" on noised real images, one
-pair of steps at a time.
+"""Learning-to-Cache (Ma et al., 2024), the baseline: training on pairs of steps of real images.
 
-x_t is a training image, noised by the forward process. One full step from it fills the cache and
-gives x_{t-1}; teacher and student are compared on x_{t-1} alone. So an error never reaches a later
-step, and training images are needed. In the released form pairs do not overlap, so only every
-second step learns to reuse; in the all-pairs form every step after the first does.
+x_t is a training image, noised by the forward process ("standard training"). One full step from it
+fills the cache and gives x_{t-1}; teacher and student are compared on x_{t-1} alone. So an error
+never reaches a later step, and training images are needed. In the released form pairs do not
+overlap, so only every second step learns to reuse; in the all-pairs form every step after the first
+does.
 
 A sampler may call the model twice for one update of x (`calls`). Then x_t has the noise level at
 which that update begins. In the released form for U-ViT the first call of every update learns to

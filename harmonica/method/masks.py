@@ -70,8 +70,8 @@ def budget(cur_percent, num_steps, num_blocks):
     max_percent = 100 * (num_steps - 1) / num_steps
     if not 0 <= cur_percent <= max_percent:
         raise BadInput(
-            f"cur: {cur_percent} percent is not possible; with T = {num_steps} it lies in "
-            f"0..{max_percent:g}"
+            f"cur: {cur_percent} percent is not possible; "
+            f"with T = {num_steps} it lies in 0..{max_percent:g}"
         )
     return round(cur_percent / 100 * num_steps * num_blocks)
 

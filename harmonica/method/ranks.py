@@ -45,8 +45,8 @@ def part(batch):
         return range(batch)
     if batch % count():
         raise BadInput(
-            f"batch: {batch} samples cannot be divided over {count()} ranks; choose a number that "
-            "divides it"
+            f"batch: {batch} samples cannot be divided over {count()} ranks; "
+            "choose a number that they can share equally"
         )
     size = batch // count()
     rank = distributed.get_rank()

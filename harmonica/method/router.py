@@ -1,5 +1,4 @@
-"""A trained router: logits (T, N), the threshold and what it was trained for. Saved as safetensors
-with JSON metadata.
+"""A trained router: logits (T, N), the threshold and what it was trained for, in one file.
 
 Row = step in sampling order, as everywhere in this package. Published formats count the other way;
 weights/formats.py converts them when they are read or written.
@@ -108,9 +107,7 @@ class Router:
         return keep
 
     def schedule(self, cur_percent=None):
-        """The Schedule of this router: for the given CUR, else for the CUR it was trained for, else
-        the natural one.
-        """
+        """The Schedule for this CUR, else for the one it was trained for, else the natural one."""
         kinds = {"kinds": self.kinds} if self.kinds else {}
         return Schedule(
             keep=self.keep(self.cur_percent if cur_percent is None else cur_percent),

@@ -1,5 +1,4 @@
-"""A cache schedule: which blocks are computed at which step, and how the skipped ones are
-predicted.
+"""A cache schedule: which blocks are computed at which step, and how skipped ones are predicted.
 
 Every method ends in one: a trained router, FORA, SmoothCache, TaylorSeer, a search. It is saved as
 one safetensors file with JSON metadata.
@@ -85,8 +84,8 @@ class Schedule:
                 and channels.setdefault(i, weights.shape[1]) == weights.shape[1],
                 "schedule",
                 f"{entry}: {weights.dtype} {tuple(weights.shape)}",
-                f"they must be torch.float16 ({self.features + 1}, channels), the same for a whole "
-                "block",
+                f"they must be torch.float16 ({self.features + 1}, channels), "
+                "the same for a whole block",
             )
             check(
                 bool(torch.isfinite(weights).all()),
@@ -98,8 +97,8 @@ class Schedule:
                 not weights[computed[step][i] : -1].any(),
                 "schedule",
                 entry,
-                f"only {computed[step][i]} features of the block are there by then: the other weights "
-                "must be 0",
+                f"only {computed[step][i]} features of the block are there by then: "
+                "the other weights must be 0",
             )
 
     @property
@@ -243,7 +242,6 @@ def pretrained_file(source, file, label, revision=None):
         return hf_hub_download(str(source), file, revision=revision)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError) as error:
         raise BadInput(
-            f"{label}: {source} is no file or folder here, and no hub repository with a {file} that could "
-            "be reached "
-            f"({str(error).strip().splitlines()[0]})"
+            f"{label}: {source} is no file or folder here, and no hub repository with a {file} "
+            f"that could be reached ({str(error).strip().splitlines()[0]})"
         ) from None

@@ -1,5 +1,4 @@
-"""Step-Wise Denoising Training (the paper's SDT): train the router by walking the whole trajectory,
-as inference does.
+"""Step-Wise Denoising Training (the paper's SDT): train the router by walking the trajectory.
 
 No images are needed: the walk starts from noise. At each step the teacher (everything computed) and
 the student (features mixed with the cache by the router's row) see the same x_t, and the row gets

@@ -85,8 +85,8 @@ class Work:
             self.config.walk != "ltc" or loaded.images,
             "walk",
             "ltc",
-            "it trains on images and there are none for "
-            "this model; `python -m harmonica latents prepare` makes ImageNet's",
+            "it trains on images and there are none for this model; "
+            "`python -m harmonica latents prepare` makes ImageNet's",
         )
         self.sampler = loaded.sampler or samplers.load(router.sampler)
         self.timesteps = self.sampler.timesteps(router.num_steps)
@@ -135,9 +135,7 @@ class Work:
                 yield (turn, step), step, times * self.config.batch // drawn
 
     def trained(self, logits):
-        """The logits, with rows that were never trained set to "compute everything" in place of
-        their initial values.
-        """
+        """The logits; rows that were never trained are set to "compute everything"."""
         if self.config.walk == "ltc":
             steps = set(self.ltc_steps())
             logits[[step for step in range(self.router.num_steps) if step not in steps]] = CLAMP

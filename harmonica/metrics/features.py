@@ -131,8 +131,8 @@ def extract(images, extractor, batch=128):
     """
     if images.dtype != np.uint8 or images.ndim != 4:
         raise ValueError(
-            f"images are {images.dtype} of shape {images.shape}; metrics read uint8 of shape "
-            "(N, C, H, W)"
+            f"images are {images.dtype} of shape {images.shape}; "
+            "metrics read uint8 of shape (N, C, H, W)"
         )
     on_gpu = extractor.device.type == "cuda"
     # by default a GPU's convolutions use TF32, which changes the features

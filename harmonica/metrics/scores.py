@@ -105,7 +105,7 @@ def warn_if_few(name, layer, features):
     if count <= width:
         score = "sFID" if layer == "spatial" else "FID"
         warnings.warn(
-            f"{score} means nothing here: {count} {name} images for a {width}-dimensional "
-            "covariance",
+            f"{score} means nothing here: "
+            f"{count} {name} images for a {width}-dimensional covariance",
             stacklevel=3,
         )

@@ -64,9 +64,7 @@ def check_free(pipe):
 
 
 def find_applied(pipe):
-    """The Planned or UnitByUnit that is active on a pipeline, its transformer or scheduler, or
-    None.
-    """
+    """The Planned or UnitByUnit on a pipeline, its transformer or its scheduler, or None."""
     scheduler, transformer = getattr(pipe, "scheduler", None), getattr(pipe, "transformer", None)
     counting = getattr(getattr(scheduler, "set_timesteps", None), "func", None)
     functions = getattr(transformer, "forward", None), counting, getattr(pipe, "progress_bar", None)

@@ -64,8 +64,8 @@ class Call:
         arguments = passed_on(type(pipe), self.parameters, arguments)
         self.cond_argument = "prompt" if "prompt" in self.parameters else "class_labels"
         right = (
-            "its call takes neither prompt nor class_labels; give call(pipe, seed, count) -> "
-            "latents"
+            "its call takes neither prompt nor class_labels; "
+            "give call(pipe, seed, count) -> latents"
         )
         check(self.cond_argument in self.parameters, "pipe", type(pipe).__name__, right)
         prompts = self._default() if prompts is None else prompts

@@ -104,9 +104,7 @@ def transformer_classes():
 
 
 def units_per_block(kind):
-    """{stack: the units of the block that has the most} of a class, from an instance without
-    weights.
-    """
+    """{stack: the units of its largest block} of a class, from an instance without weights."""
     parameters = inspect.signature(kind.__init__).parameters
     few = {name: 2 for name in parameters if LAYERS.match(name)}
     with torch.device("meta"):

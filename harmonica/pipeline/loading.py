@@ -1,5 +1,4 @@
-"""Loads a user's DiT or PixArt pipeline to train a router on: its transformer, its scheduler, and
-captions or classes.
+"""Loads a user's DiT or PixArt pipeline to train on: transformer, scheduler, captions or classes.
 
 Captions are embedded once, and the text encoder is freed before the transformer is loaded. No VAE
 is needed.
@@ -81,9 +80,7 @@ def load_pipeline(source, sampler, captions, device):
 
 @torch.no_grad()
 def embed(source, prompts, device, batch=16):
-    """-> embeddings (n, L, C) float32 and masks (n, L) of the prompts; the last of the n is the
-    empty prompt.
-    """
+    """-> embeddings (n, L, C) float32 and masks (n, L) of prompts; the last is the empty one."""
     encode = encoder(source, device)
     prompts = [*prompts, ""]
     parts = [encode(prompts[i : i + batch]) for i in range(0, len(prompts), batch)]
@@ -93,9 +90,7 @@ def embed(source, prompts, device, batch=16):
 
 
 def encoder(source, device):
-    """-> a function that embeds prompts as this pipeline does: embeddings (n, L, C),
-    masks (n, L).
-    """
+    """-> a function that embeds prompts as the pipeline does: (n, L, C), and masks (n, L)."""
     index = _index(source)
     right = f"a {index['_class_name']} embeds no captions"
     check("text_encoder" in index, "model", str(source), right)

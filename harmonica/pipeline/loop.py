@@ -1,6 +1,4 @@
-"""Follows one loop over the steps of a diffusers pipeline: where it begins and ends, and which step
-it is in.
-"""
+"""Follows one loop over the steps of a diffusers pipeline: its beginning, steps and end."""
 
 import functools
 from dataclasses import dataclass
@@ -112,9 +110,7 @@ class Loop:
             self.check_stepped()
 
     def check_stepped(self):
-        """BadInput where the transformer was called several times but no scheduler step
-        was seen.
-        """
+        """BadInput where the transformer was called several times without a scheduler step."""
         check(
             self.steps or self.calls < 2,
             "pipe",

@@ -18,7 +18,7 @@ from diffusers.models.modeling_outputs import Transformer2DModelOutput
 
 from harmonica.backbones.hooked import is_plain
 from harmonica.errors import check
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_schedule
 from harmonica.pipeline.loop import Bar
 from harmonica.pipeline.transformers import backbone_of, check_drivable, conditioning
 
@@ -57,8 +57,8 @@ class Planned:
                 is_plain(self.transformer),
                 "transformer",
                 type(self.transformer).__name__,
-                "its forward is replaced already, by another caching method or hook; remove that "
-                "first",
+                "its forward is replaced already, by another caching method or hook; "
+                "remove that first",
             )
             self.transformer.forward = self.forward
         # pipelines look at its signature
@@ -105,9 +105,7 @@ class Planned:
         self.schedule = self.loop = None
 
     def begin(self, set_timesteps, *args, **kwargs):
-        """Call scheduler.set_timesteps and begin a new trajectory. BadInput where no schedule fits
-        its timesteps.
-        """
+        """Set the timesteps and begin a trajectory. BadInput where no schedule fits them."""
         self.forget()
         set_timesteps(*args, **kwargs)
         check(
@@ -173,18 +171,16 @@ class Planned:
         return Transformer2DModelOutput(sample=out) if return_dict else (out,)
 
     def compiled(self, schedule):
-        """The plan of a schedule. Compiled plans are kept between calls, and made again when the
-        weights have moved.
-        """
-        keep, weights = schedule.keep, schedule.weights
+        """The plan of a schedule. Compiled plans are kept until the weights move."""
         if self.backend == "eager":
-            return compile_mask(self.backbone, keep, weights=weights)
+            return compile_schedule(self.backbone, schedule)
         places = [parameter.data_ptr() for parameter in self.transformer.parameters()]
         if places != self.places:
             self.kept, self.places = {}, places
-        if len(keep) not in self.kept:
-            self.kept[len(keep)] = compile_mask(self.backbone, keep, self.backend, weights)
-        return self.kept[len(keep)]
+        steps = schedule.num_steps
+        if steps not in self.kept:
+            self.kept[steps] = compile_schedule(self.backbone, schedule, self.backend)
+        return self.kept[steps]
 
     def prepared(self, **inputs):
         """backbone.prepare for the conditioning of this call. It is done once, as the pipelines
@@ -224,8 +220,8 @@ def check_backend(transformer, backend):
         backend != "cudagraph" or transformer.device.type == "cuda",
         "backend",
         backend,
-        f"the transformer is on {transformer.device}, CUDA graphs need it on a GPU; choose eager "
-        "or compile",
+        f"the transformer is on {transformer.device}, CUDA graphs need it on a GPU; "
+        "choose eager or compile",
     )
 
 

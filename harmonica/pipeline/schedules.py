@@ -38,9 +38,9 @@ class Schedules:
     def _check_recorded(self, schedule):
         if schedule.timesteps is None and not self.assume:
             raise BadInput(
-                "schedule: it records no timesteps (published files hold T and N alone); if it "
-                "was made for those of this pipeline's scheduler, say so with "
-                "assume_timesteps=True"
+                "schedule: it records no timesteps (published files hold T and N alone); "
+                "if it was made for those of this pipeline's scheduler, "
+                "say so with assume_timesteps=True"
             )
         if schedule.timesteps is None:
             warn("the schedule records no timesteps: it is taken to fit this pipeline's scheduler")
@@ -82,14 +82,15 @@ class Schedules:
             message = f"timesteps differ, as accepted: {actual}, {recorded}"
         elif not is_shifting(scheduler):
             raise BadInput(
-                f"timesteps: {actual}, {recorded}; search or train one on this pipeline (python -m "
-                "harmonica search, ... train), set the timestep_spacing of its scheduler to the "
-                "one that the schedule was made with, or accept it with assume_timesteps=True"
+                f"timesteps: {actual}, {recorded}; search or train one on this pipeline "
+                "(python -m harmonica search, ... train), set the timestep_spacing of "
+                "its scheduler to the one that the schedule was made with, "
+                "or accept it with assume_timesteps=True"
             )
         elif made == sampler and shifts[0] != shifts[1]:
             message = (
-                f"timesteps are shifted: {actual} (shift {shifts[0]}), {recorded}, a shift of "
-                f"{shifts[1]}"
+                f"timesteps are shifted: {actual} (shift {shifts[0]}), "
+                f"{recorded}, a shift of {shifts[1]}"
             )
         else:
             message = f"timesteps differ: {actual}, {recorded}; the schedule is followed by steps"
@@ -118,9 +119,7 @@ def shift_of(timesteps):
 
 
 def read_schedules(source, transformer, cur=None):
-    """-> {T: Schedule} from a Schedule, a Router, a path that formats.read_schedules knows, or a
-    hub id.
-    """
+    """-> {T: Schedule} of a Schedule, a Router, a path for formats.read_schedules or a hub id."""
     number = cur is None or isinstance(cur, Real) and not isinstance(cur, bool)
     check(number, "cur", cur, "give the share to reuse as a number, in percent")
     if isinstance(source, Schedule):

@@ -143,17 +143,15 @@ class PipelineSearch:
         seconds, forward_s = settings.forwards(steps) * self.forward_s, self.forward_s
         return (
             f"{self.walk.words()}\n"
-            f"search     {self.budget} of {steps * self.walk.num_blocks} unit computations are to "
-            f"be skipped; {settings.images} images, {settings.batch} at once\n"
+            f"search     {self.budget} of {steps * self.walk.num_blocks} unit computations "
+            f"are to be skipped; {settings.images} images, {settings.batch} at once\n"
             f"memory     about {gibibytes(memory.on_device(settings.batch))} on {memory.device}"
             f"{memory.in_cpu_memory()}\n"
             f"time       at most {minutes(seconds)} ({forward_s:.2g} s for a step of one image)"
         )
 
     def finished(self, out):
-        """The schedule of a search that has ended in this folder, or None. BadInput where another
-        one has begun there.
-        """
+        """The schedule that a search left in this folder, or None. BadInput if that was another."""
         known = out and agreed(self.about(), out / "search.json", "search", FILE)
         return Schedule.from_pretrained(out) if known and (out / FILE).exists() else None
 
@@ -181,7 +179,7 @@ class PipelineSearch:
         reuse = Schedule(keep=torch.from_numpy(fora))
         schedules = {OWN: best, f"FORA, {share:.3g} % reused": reuse}
         if self.settings.predict:
-            schedules[f"FORA, {share:.3g} % predicted"] = search.schedule(fora)
+            schedules[f"FORA, {share:.3g} % predicted"] = search.measure.schedule(fora)
         errors = {name: search.held_back(schedule) for name, schedule in schedules.items()}
         return {"images": self.settings.check_images, "of": errors}
 

@@ -146,9 +146,7 @@ class Trajectories:
         }
 
     def initial(self):
-        """The initial logits (T, N): random, except in the rows of steps that always
-        compute all.
-        """
+        """The initial logits (T, N): random but in the rows of steps that always compute all."""
         walk = self.pipe_walk
         logits = initial_logits(walk.num_steps, walk.num_blocks, self.training.seed)
         logits[walk.fixed] = CLAMP
@@ -214,8 +212,8 @@ class Trajectories:
         memory = memory.of_walk(2, walk.passes, predicted=0)  # the cache, and the new mixes
         return (
             f"{walk.words()}\n"
-            f"training   {updates} updates and {forwards} forwards, {training.batch} images at "
-            "once\n"
+            f"training   {updates} updates and {forwards} forwards, "
+            f"{training.batch} images at once\n"
             f"memory     about {gibibytes(memory.on_device(training.batch))}\n"
             f"time       about {minutes(seconds)} ({update_seconds:.2g} s for an update)"
         )

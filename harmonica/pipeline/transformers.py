@@ -1,6 +1,4 @@
-"""Finds the backbone for a diffusers pipeline's transformer, and the conditioning in a call of
-it.
-"""
+"""Finds the backbone for a pipeline's transformer, and the conditioning in a call of it."""
 
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 
@@ -80,9 +78,7 @@ def conditioning(transformer, inputs):
 
 
 def obstacle(transformer):
-    """Why a plan cannot run this transformer in place of its blocks' own code, in a few words; None
-    where it can.
-    """
+    """Why a plan cannot stand in for this transformer's own code, in a few words, or None."""
     if type(transformer) not in KNOWN:
         return f"a {type(transformer).__name__}"
     changes = departures(transformer)
@@ -111,6 +107,6 @@ def check_drivable(transformer):
     if reason:
         raise BadInput(
             f"transformer: {reason}; a plan passes this code by, so what was changed there would "
-            "do nothing: take it off, or apply the schedule after the change, which then calls "
-            "every block as it is"
+            "do nothing: take it off, or apply the schedule after the change, "
+            "which then calls every block as it is"
         )

@@ -45,7 +45,7 @@ class Following:
     def __init__(self, schedule, start, units):
         self.schedule, self.start, self.units = schedule, start, units
         self.keep = schedule.keep.tolist()
-        counts = held_features(schedule.keep, schedule.weights).tolist()
+        counts = held_features(schedule).tolist()
         self.depths = [*counts[1:], [0] * schedule.num_blocks]  # after each step
         self.needed = {entry: self._needed(*entry) for entry in schedule.weights}
         self.held, self.on_device = {}, {}

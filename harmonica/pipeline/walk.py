@@ -24,8 +24,8 @@ from harmonica.pipeline.passes import Passes, free_units_of, transformers_of
 from harmonica.search.walks import uncached
 
 DIFFERENTIABLE = (
-    "its result has no gradient: call the pipeline without torch.no_grad or inference_mode, and "
-    "return its latents"
+    "its result has no gradient: "
+    "call the pipeline without torch.no_grad or inference_mode, and return its latents"
 )
 
 
@@ -124,9 +124,7 @@ class PipelineWalk:
 
     @property
     def fixed(self):
-        """The steps that must compute everything: those where a transformer of the pipeline is
-        called for the first time.
-        """
+        """The steps that must compute everything: those at which a transformer is first called."""
         first = {}
         for step, turn in self.seen:
             first.setdefault(turn.transformer, step)
@@ -200,9 +198,7 @@ class PipelineWalk:
 
 @contextmanager
 def checkpointed(pipe):
-    """Within the `with` block, the pipeline's transformers use gradient checkpointing if they
-    can.
-    """
+    """Within the `with` block, the transformers use gradient checkpointing if they can."""
     models = [
         model
         for model in transformers_of(pipe).values()

@@ -115,8 +115,8 @@ class Scheduled:
             len(scheduler.timesteps) == num_steps,
             "scheduler",
             self.name,
-            f"it takes {len(scheduler.timesteps)} model calls for {num_steps} steps; choose one "
-            "that takes one per step",
+            f"it takes {len(scheduler.timesteps)} model calls for {num_steps} steps; "
+            "choose one that takes one per step",
         )
         return scheduler
 
@@ -134,10 +134,9 @@ class _Noise(TorchFunctionMode):
         self.draws += 1
         if self.noise is None or self.draws > 1 or tuple(args[0]) != tuple(self.noise.shape):
             raise BadInput(
-                f"noise: the scheduler draws {tuple(args[0])}, draw {self.draws} of this step, but "
-                "is given "
-                f"{None if self.noise is None else tuple(self.noise.shape)} for one; choose "
-                "another scheduler"
+                f"noise: the scheduler draws {tuple(args[0])}, draw {self.draws} of this step, "
+                f"but is given {None if self.noise is None else tuple(self.noise.shape)} for one; "
+                "choose another scheduler"
             )
         return self.noise.to(device=kwargs["device"], dtype=kwargs["dtype"])
 

@@ -1,5 +1,4 @@
-"""A quadratic model of the image error as a function of the schedule, and its minimisation. Uses
-numpy only.
+"""A quadratic model of the image error as a function of the schedule, and its minimum. numpy only.
 
 The model is linearised at some schedule (probe.py): every entry has some options, and the change of
 the final image is the sum of what the chosen options add. Along a random direction of the image

@@ -1,5 +1,4 @@
-"""The search: grow the skipped share in stages, then improve by swaps that are checked on other
-noise.
+"""The search: grow the skipped share in stages, then improve it by swaps, checked on other noise.
 
     schedules = Search(walk, [160], Settings()).run()       # 160 of the T N entries are skipped
 
@@ -11,28 +10,19 @@ noise.
    best) gets a round or two, then the best one as many as help. So on that noise the result is
    never worse than FORA at the same budget.
 
-Everything follows from the seed. Several ranks each walk their part of the images.
+measure.py walks the model for all this; state.py saves what was found after each part.
 """
 
-import hashlib
 from dataclasses import asdict
 
 import numpy as np
-import torch
 
 from harmonica.errors import check
 from harmonica.method import masks, ranks
-from harmonica.method.schedule import Schedule
-from harmonica.search.predict import fit
-from harmonica.search.probe import probe
+from harmonica.search.measure import FINAL, Measure
 from harmonica.search.quadratic import MOST_SWAPS, Quadratic, descend
 from harmonica.search.settings import STARTS
 from harmonica.search.state import State
-from harmonica.search.walks import follow, uncached
-
-FIT, CHECK, FINAL, LINEAR = range(4)  # purposes of noise; each has seeds of its own
-KNOWN = 8  # how many fitted schedules are remembered: more than one round evaluates
-OUTLIERS = 0.5  # images with large derivatives get a smaller weight, by this power
 
 
 class Search:
@@ -47,7 +37,7 @@ class Search:
     def __init__(
         self, walk, targets, settings, *, costs=None, state_path=None, bar=None, fixed=(0,)
     ):
-        self.walk, self.settings, self.state_path, self.bar = walk, settings, state_path, bar
+        self.settings, self.state_path, self.bar = settings, state_path, bar
         self.T, self.N, self.fixed = walk.num_steps, walk.num_blocks, sorted({0, *fixed})
         self.targets = sorted(set(targets))
         self.costs = np.asarray([1] * self.N if costs is None else costs, np.int64)
@@ -61,7 +51,7 @@ class Search:
                 "blocks": self.N,
             }
         )
-        self.exact, self.fits = {}, {}
+        self.measure = Measure(walk, settings, self.state, bar)
 
     def forwards(self):
         """The number of forwards of one image that the search needs at most."""
@@ -105,11 +95,11 @@ class Search:
         return min(names, key=lambda name: self.state.values[name]["error"])
 
     def best(self, target):
-        return self.schedule(self.state.masks[self.leading(target)])
+        return self.measure.schedule(self.state.masks[self.leading(target)])
 
     def held_back(self, schedule):
         """The schedule's error on noise that was used neither to choose nor to fit anything."""
-        return self.error(schedule, FINAL)
+        return self.measure.error(schedule, FINAL)
 
     # the parts that plan() yields
 
@@ -130,7 +120,7 @@ class Search:
         if not 0 <= self.saved(keep) - target < self.costs.min():
             keep = self.descend(name, keep, target, self.key(target, start, 0), swaps=0)[-1]
             tally["round"] = 1
-        tally["error"] = self.error(self.schedule(keep))
+        tally["error"] = self.measure.error(self.measure.schedule(keep))
         self.state.masks[name], self.state.values[name] = keep, tally
         self.tell(f"{start} start", tally["error"])
 
@@ -146,7 +136,7 @@ class Search:
         path = self.descend(name, keep, target, key, tally["swaps"])
         tally |= {"round": tally["round"] + 1, "failed": tally["failed"] + 1}
         for swaps in self.settings.tried(len(path) - 1):
-            error = self.error(self.schedule(path[swaps]))
+            error = self.measure.error(self.measure.schedule(path[swaps]))
             if error < tally["error"]:
                 self.state.masks[name] = path[swaps]
                 tally |= {"error": error, "swaps": min(2 * swaps, self.settings.swaps), "failed": 0}
@@ -160,56 +150,11 @@ class Search:
         samples and of the last ones of schedule `name` -> path, as quadratic.descend.
         """
         predict = self.settings.predict if predict is None else predict
-        samples = [*self.state.samples.get(name, []), self.linearise(keep, key, predict)]
+        samples = [*self.state.samples.get(name, []), self.measure.linearise(keep, key, predict)]
         self.state.samples[name] = samples[-self.settings.memory :]
         r, Q = (np.concatenate(parts) for parts in zip(*self.state.samples[name]))
         quadratic = Quadratic(r, Q, self.settings.window, self.fixed)
         return ranks.agree(descend(quadratic, keep, target, self.costs, swaps))
-
-    def linearise(self, keep, key, predict):
-        """-> r (S,), Q (S, T, options, N) over the images of all ranks, as numpy arrays."""
-        settings, schedule, parts = self.settings, self.schedule(keep, predict), []
-        for indices in self.batches(settings.images):
-            r, Q = probe(
-                self.walk,
-                schedule,
-                self.noise(LINEAR, *key),
-                indices,
-                directions=settings.directions,
-                window=settings.window,
-                paired=predict,
-            )
-            parts.append((ranks.gather(r), ranks.gather(Q)))
-        r, Q = (torch.cat(part).flatten(0, 1).float().cpu().numpy() for part in zip(*parts))
-        self.count(settings.linearisation())
-        size = np.sqrt(np.square(Q).mean((1, 2, 3)))
-        weight = (size / np.median(size)) ** -OUTLIERS
-        return r * weight, Q * weight[:, None, None, None]
-
-    def schedule(self, keep, predict=True):
-        """-> the Schedule of keep, with fitted prediction weights where the search predicts."""
-        mask, key = torch.from_numpy(keep), keep.tobytes()
-        if not (predict and self.settings.predict) or keep.all():
-            return Schedule(keep=mask)
-        images = self.settings.fit_images
-        self.count_once("fitted", hashlib.sha256(key).hexdigest(), images, KNOWN)
-        if key not in self.fits:
-            fitted = fit(self.walk, mask, self.noise(FIT), *self.batches(images))
-            self.fits = dict([*self.fits.items(), (key, fitted)][-KNOWN:])
-        return self.fits[key]
-
-    def error(self, schedule, purpose=CHECK):
-        """Mean squared difference of the final latents from the uncached ones."""
-        policy, errors = follow(schedule), []
-        for number, indices in enumerate(self.batches(self.settings.check_images)):
-            seed = self.noise(purpose)
-            self.count_once("uncached", f"{purpose} {number}", len(indices) * ranks.count())
-            if (purpose, indices) not in self.exact:
-                self.exact[purpose, indices] = self.walk(uncached, seed, indices)
-            x = self.walk(policy, seed, indices)
-            errors.append((x - self.exact[purpose, indices]).square().mean())
-        self.count(self.settings.check_images)
-        return float(ranks.mean(torch.stack(errors).mean()))
 
     def fora(self, target):
         """FORA's mask at the interval whose saving is closest to target."""
@@ -226,32 +171,6 @@ class Search:
     def key(self, target, start, round_):
         """A key for the noise of a round, different from those of all other rounds and stages."""
         return len(self.goals()) + self.targets.index(target), STARTS.index(start), round_
-
-    def batches(self, images):
-        """This rank's part of every batch -> [range of image indices]."""
-        at_once = self.settings.at_once(images)
-        part = ranks.part(at_once)
-        return [range(first + part.start, first + part.stop) for first in range(0, images, at_once)]
-
-    def noise(self, *key):
-        """A seed for walks, from the search's seed and a key that says what it is for."""
-        return int(np.random.SeedSequence([self.settings.seed, *key]).generate_state(1)[0])
-
-    def count(self, walks):
-        """Note that so many walks of one image were made."""
-        self.state.values["forwards"] += walks * self.T
-        if self.bar is not None:
-            self.bar.update(walks * self.T)
-
-    def count_once(self, kind, name, walks, most=0):
-        """Note walks whose result is kept, unless a process that was killed had noted them: a
-        resumed search counts what one in a single run does. most: how many results are kept, 0 for
-        all of them.
-        """
-        known = self.state.values.setdefault(kind, [])
-        if name not in known:
-            self.count(walks)
-            self.state.values[kind] = [*known, name][-most:]
 
     def tell(self, text, error=None):
         if self.bar is not None:

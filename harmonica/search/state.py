@@ -29,9 +29,7 @@ class State:
         save_state(path, tensors, {"what": self.what, "values": self.values, "samples": counts})
 
     def restore(self, path):
-        """Read what was saved, if anything was. BadInput where the file is damaged or belongs to
-        another search.
-        """
+        """Read what was saved, if anything. BadInput for a file damaged or of another search."""
         saved = load_state(path, "state of a search", "begin again")
         if saved is None:
             return

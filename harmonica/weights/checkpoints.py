@@ -49,9 +49,8 @@ def read_tensors(path):
         if isinstance(error, OSError) and error.filename:
             raise
         raise BadInput(
-            f"weights: {path} is damaged or holds more than tensors and plain values; nothing of "
-            "it "
-            "was unpickled; fetch it anew"
+            f"weights: {path} is damaged or holds more than tensors and plain values; "
+            "nothing of it was unpickled; fetch it anew"
         ) from None
     for part in ("ema", "state_dict"):  # as training checkpoints of DiT's and PixArt's code have it
         if isinstance(content, dict) and isinstance(content.get(part), dict):

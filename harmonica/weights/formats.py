@@ -42,8 +42,8 @@ def read_schedules(path, cur=None, **model):
     if not by_steps:
         _check_finished(path)
     right = (
-        f"a folder with {SCHEDULE} or {ROUTER}, or with one folder or file of these for each "
-        "number of steps"
+        f"a folder with {SCHEDULE} or {ROUTER}, "
+        "or with one folder or file of these for each number of steps"
     )
     check(by_steps, "schedule", str(path), right)
     return by_steps
@@ -72,9 +72,9 @@ def _check_finished(folder):
     ):
         path = folder / name
         right = (
-            f"a `{verb}` there was killed or is still running; the same command again (python -m "
-            f"harmonica {verb} ... --out {folder}), or harmonica.{verb}(..., out={str(folder)!r}), "
-            "goes on with it"
+            f"a `{verb}` there was killed or is still running; "
+            f"the same command again (python -m harmonica {verb} ... --out {folder}), "
+            f"or harmonica.{verb}(..., out={str(folder)!r}), goes on with it"
         )
         begun = path.is_file() and key in read_json(path, "schedule", "delete it to begin again")
         check(not begun, "schedule", str(folder), right)
@@ -115,8 +115,8 @@ def read(path, *, tau=None, num_blocks=None, kinds=None):
         )
     if not path.is_file():
         raise BadInput(
-            f"file: {path} does not exist; give a .safetensors, .pt or .json file, or a folder "
-            f"with {ROUTER}"
+            f"file: {path} does not exist; "
+            f"give a .safetensors, .pt or .json file, or a folder with {ROUTER}"
         )
     if kinds:
         kinds = tuple(smoothcache.ALIASES.get(kind, kind) for kind in kinds)

@@ -1,5 +1,4 @@
-"""ImageNet as latents, for Learning-to-Cache's training: prepared once from images, then read by
-index.
+"""ImageNet as latents, for training Learning-to-Cache: made once from images, then read by index.
 
 A prepared folder holds latents.json, labels.npy, and the latents in parts of 1000 images:
 latents-00000.npy (n, 4, h, w) float32 and so on. Classes are numbered in the order of their names,

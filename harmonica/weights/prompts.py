@@ -196,7 +196,7 @@ def _open(folder, number, num_captions, longest):
         and counts.sum() == len(packed),
         "embeddings",
         str(path),
-        f"it and its .counts.npy are not those of {num_captions} captions of up to {longest} "
-        f"tokens; {AGAIN}",
+        f"it and its .counts.npy are not those of {num_captions} captions "
+        f"of up to {longest} tokens; {AGAIN}",
     )
     return packed, np.concatenate([[0], np.cumsum(counts)])

@@ -78,8 +78,8 @@ def _rows(path, content):
     rows = content.get("routers") if isinstance(content, dict) else None
     if not isinstance(rows, dict):
         raise BadInput(
-            f"router: {path} has no entry 'routers'; expected a dict of rows 0.prob .. (T-1).prob "
-            "there"
+            f"router: {path} has no entry 'routers'; "
+            "expected a dict of rows 0.prob .. (T-1).prob there"
         )
     logits = _stacked(path, rows)
     if not (logits[-1] == CLAMP).all() and logits.isfinite().all():
@@ -98,8 +98,8 @@ def _stacked(path, rows):
         return torch.stack(rows).detach().float()
     except KeyError as missing:
         raise BadInput(
-            f"router: {path} has no entry {missing}; expected routers with rows 0.prob .. "
-            "(T-1).prob"
+            f"router: {path} has no entry {missing}; "
+            "expected routers with rows 0.prob .. (T-1).prob"
         ) from None
     except (RuntimeError, TypeError, AttributeError) as error:
         raise BadInput(

@@ -58,15 +58,15 @@ def _mask(lists, path, num_blocks, kinds):
     depth = num_blocks // len(kinds) if num_blocks else max(counted.values())
     if num_blocks and num_blocks % len(kinds):
         raise BadInput(
-            f"schedule: {path} is of {', '.join(kinds)}, so {num_blocks} blocks (--blocks) are no "
-            "whole ones"
+            f"schedule: {path} is of {', '.join(kinds)}, "
+            f"so {num_blocks} blocks (--blocks) are no whole ones"
         )
     columns = [(kind, None if by_kind else i) for i in range(depth) for kind in kinds]
     for kind, block in columns:
         if counted[kind] and (kind, block) not in named:
             raise BadInput(
-                f"schedule: {path} has no list '{kind}-{block}'; a schedule of {len(columns)} "
-                "blocks needs it"
+                f"schedule: {path} has no list '{kind}-{block}'; "
+                f"a schedule of {len(columns)} blocks needs it"
             )
     extra = next(
         (name for (kind, block), name in named.items() if (kind, block) not in columns), None
@@ -108,8 +108,8 @@ def _binary_lists(path):
         if isinstance(lists, dict) and "schema" in lists and weights.is_file():
             raise BadInput(f"schedule: {path} is a record; give {weights}, which lies beside it")
         raise BadInput(
-            f"schedule: {path} is no SmoothCache schedule; expected lists of 0 and 1 named attn-0, "
-            "mlp-0, ..."
+            f"schedule: {path} is no SmoothCache schedule; "
+            "expected lists of 0 and 1 named attn-0, mlp-0, ..."
         )
     lengths = sorted({len(row) for row in lists.values()})
     if len(lengths) != 1:

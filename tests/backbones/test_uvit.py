@@ -12,10 +12,11 @@ from harmonica.backbones.counts import count
 from harmonica.backbones.uvit import UViT
 from harmonica.backbones.uvit_official import Shape, UViTModel, from_official, shape_of
 from harmonica.errors import BadInput
-from harmonica.fast.plan import compile_mask, follow
+from harmonica.fast.plan import compile_schedule, follow
 from harmonica.lab.makings import ModelSpec
 from harmonica.method import masks
 from harmonica.method.denoise import Denoiser, guide, run_all
+from harmonica.method.schedule import Schedule
 from harmonica.samplers import load as sampler
 from harmonica.weights import published_models
 from harmonica.weights.checkpoints import describe
@@ -148,7 +149,7 @@ def test_a_plan_is_the_loop_bit_for_bit():
     steps = sampler("dpm-singlestep")
     denoiser = Denoiser(backbone, steps, steps.timesteps(6), labels, scale=1.4)
     keep = masks.random(6, backbone.num_blocks, 25, seed=0)
-    plan = follow(denoiser, compile_mask(backbone, keep))
+    plan = follow(denoiser, compile_schedule(backbone, Schedule(keep=keep)))
     ends = [denoiser.walk(denoiser.begin(x), f).x for f in (plan, denoiser.hard(keep))]
     assert torch.equal(*ends)
     assert not torch.equal(ends[0], denoiser.walk(denoiser.begin(x), denoiser.computed).x)

@@ -11,12 +11,9 @@ from harmonica.weights import formats
 FEW = ("--images", 2, "--batch", 2, "--cur", 40, "--guidance", 2)
 
 
-@pytest.fixture(scope="module")
-def model(tiny_pipe, tmp_path_factory):
-    """The folder of a saved tiny PixArt pipeline."""
-    folder = tmp_path_factory.mktemp("pixart")
-    tiny_pipe("alpha").save_pretrained(folder)
-    return folder
+@pytest.fixture
+def model(folder_of):
+    return folder_of("alpha")
 
 
 def run(*words):

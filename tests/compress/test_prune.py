@@ -11,10 +11,11 @@ from harmonica.backbones.counts import count
 from harmonica.compress import transform
 from harmonica.compress.prune import even, keep_heads, keep_units, prune
 from harmonica.errors import BadInput
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_schedule
 from harmonica.files import save_state
 from harmonica.method import masks
 from harmonica.method.denoise import run_all
+from harmonica.method.schedule import Schedule
 
 
 def test_every_block_loses_as_many_to_within_one():
@@ -63,7 +64,7 @@ def test_a_pruned_model_is_read_as_it_was_saved_and_is_smaller(tiny_model, pruni
     sizes = [sum(p.numel() for p in m.backbone.parameters()) for m in (own, tiny_model)]
     assert sizes[0] < sizes[1]
     keep = masks.fora(4, 4, 2)
-    plan = compile_mask(own.backbone, keep)
+    plan = compile_schedule(own.backbone, Schedule(keep=keep))
     x, t = torch.randn(2, 1, 8, 8), torch.full((2,), 500)
     ctx = own.backbone.prepare(own.cond([0, 1]))
     with torch.no_grad():

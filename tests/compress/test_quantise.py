@@ -17,12 +17,13 @@ from harmonica.compress.observe import walk
 from harmonica.compress.quantise import Quantised, bits_of, is_of_prompt, layers
 from harmonica.fast.cudagraph import GraphPlan
 from harmonica.fast.fused import lazy
-from harmonica.fast.plan import compile_mask, follow
+from harmonica.fast.plan import compile_schedule, follow
 from harmonica.fast.training import fast_pair
 from harmonica.files import save_state
 from harmonica.method import masks
 from harmonica.method.denoise import Denoiser, Loaded, run_all
 from harmonica.method.learner import Learner
+from harmonica.method.schedule import Schedule
 from harmonica.method.sdt import update_by
 
 
@@ -121,7 +122,7 @@ def test_scales_follow_the_step_where_a_schedule_skips_calls(classes, quantisati
     denoiser, x = walk(own, quantisation(), 0, 2)
     forward = denoiser.hard(MASK)
     if how == "plan":
-        forward = follow(denoiser, compile_mask(own.backbone, MASK))
+        forward = follow(denoiser, compile_schedule(own.backbone, Schedule(keep=MASK)))
     with torch.no_grad():
         denoiser.walk(denoiser.begin(x), forward)
     of_block = {0: "transformer_blocks.0.attn1.to_q", 1: "transformer_blocks.0.ff.net.2"}
@@ -181,8 +182,9 @@ def test_plans_are_the_plain_loop_bit_for_bit(loaded, quantisation, made, monkey
     denoiser, x = walk(own, settings, 0, 3)
     expected = image(own, settings, keep)
     backbone, predict = lazy(own.backbone)
-    graphs = GraphPlan(backbone, keep, None, rerun, predict)
-    for plan in (compile_mask(own.backbone, keep), graphs, graphs):
+    schedule = Schedule(keep=keep)
+    graphs = GraphPlan(backbone, schedule, rerun, predict)
+    for plan in (compile_schedule(own.backbone, schedule), graphs, graphs):
         with torch.no_grad():
             planned = denoiser.walk(denoiser.begin(x), follow(denoiser, plan))
         assert torch.equal(denoiser.images(planned), expected)

@@ -11,6 +11,7 @@ from harmonica.lab import cost, latency
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 from harmonica.method import masks
+from harmonica.method.schedule import Schedule
 from harmonica.weights import catalogue
 
 
@@ -26,7 +27,7 @@ def test_a_reused_block_saves_exactly_its_own(tiny_dit):
 def test_the_summary_of_a_record(tiny_dit):
     counts = count(tiny_dit(), torch.zeros(1, dtype=torch.long))
     attention, feed_forward = counts.blocks[:2]
-    fora = cost.summary(counts, masks.fora(4, 4), against=4, copies=2)
+    fora = cost.summary(counts, Schedule(keep=masks.fora(4, 4)), against=4, copies=2)
     whole = 2 * (counts.fixed * 4 + 4 * 2 * (attention + feed_forward))
     assert (
         fora["macs"] == whole - 2 * 2 * 2 * (attention + feed_forward) and fora["cur_percent"] == 50
@@ -35,7 +36,7 @@ def test_the_summary_of_a_record(tiny_dit):
     assert (
         fora["cache_elements_per_image"] == 2 * 4 * 16 * 32
     )  # both halves, 4 features of 16 tokens x width 32
-    fewer = cost.summary(counts, masks.full(2, 4), against=4)
+    fewer = cost.summary(counts, Schedule(keep=masks.full(2, 4)), against=4)
     assert (fewer["speedup_theoretical"], fewer["cache_elements_per_image"]) == (2, 0)
 
 
@@ -43,13 +44,14 @@ def test_memory_counts_what_is_held_from_one_step_to_the_next(tiny_dit):
     keep = masks.full(5, 4)
     keep[1, 0] = keep[3, 1] = keep[3, 2] = False
     counts = count(tiny_dit(), torch.zeros(1, dtype=torch.long))
+    schedule = Schedule(keep=keep)
     for width in (8, 2):
-        summary = cost.summary(counts, keep, against=5, element_bytes=width)
+        summary = cost.summary(counts, schedule, against=5, element_bytes=width)
         assert (summary["cache_elements_per_image"], summary["cache_bytes_per_image"]) == (
             2 * 16 * 32,
             2 * 16 * 32 * width,
         )
-    assert cost.live_elements(counts, keep).tolist() == [0, 512, 0, 1024, 0]
+    assert cost.live_elements(counts, schedule).tolist() == [0, 512, 0, 1024, 0]
 
 
 def test_the_mac_fraction_by_name_is_that_of_the_model(smoke_model):

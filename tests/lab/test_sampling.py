@@ -7,7 +7,7 @@ import torch
 
 from harmonica import samplers
 from harmonica.digits.manifest import manifest
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_schedule
 from harmonica.lab import sampling
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
@@ -15,8 +15,9 @@ from harmonica.lab.specs import RunSpec
 from harmonica.lab.store import num_blocks
 from harmonica.method import masks, seeds
 from harmonica.method.denoise import Denoiser
+from harmonica.method.schedule import Schedule
 
-KEEP = masks.random(4, 4, 6, seed=0)
+SCHEDULE = Schedule(keep=masks.random(4, 4, 6, seed=0))
 
 
 def run_of(**fields):
@@ -28,10 +29,8 @@ def run_of(**fields):
 
 def images(loaded, run, blocks=None):
     blocks = range(num_blocks(run)) if blocks is None else blocks
-    return {
-        block: sampling.sample_block(loaded, run, compile_mask(loaded.backbone, KEEP), block)[-1]
-        for block in blocks
-    }
+    plan = compile_schedule(loaded.backbone, SCHEDULE)
+    return {block: sampling.sample_block(loaded, run, plan, block)[-1] for block in blocks}
 
 
 @pytest.mark.parametrize("guidance", [1.0, 1.5])
@@ -58,13 +57,12 @@ def test_the_last_block_is_padded(tiny_model):
 def test_across_batch_sizes_images_agree(guidance):
     name = "dit-digits-s0"
     model = ModelSpec(name=name, sha256=manifest()[name]["sha256"], scale="digits")
-    loaded, keep, several = load_model(model), masks.random(6, 16, 30, seed=0), []
+    loaded, several = load_model(model), []
+    plan = compile_schedule(loaded.backbone, Schedule(keep=masks.random(6, 16, 30, seed=0)))
     for batch in (1, 5, 8, 22):
         run = run_of(model=model, num_steps=6, batch=batch, guidance=guidance)
-        blocks = [
-            sampling.sample_block(loaded, run, compile_mask(loaded.backbone, keep), block)[-1]
-            for block in range(num_blocks(run))
-        ]
+        numbers = range(num_blocks(run))
+        blocks = [sampling.sample_block(loaded, run, plan, number)[-1] for number in numbers]
         several.append(torch.cat(blocks)[:22])
     for other in several[1:]:
         assert (other - several[0]).abs().max() < 1e-4
@@ -92,7 +90,8 @@ def test_noise_and_label_of_an_image_depend_on_the_seed_and_its_number(tiny_mode
 
 def test_the_first_block_starts_from_that_noise_and_ends_in_the_images(tiny_model):
     run = run_of()
-    trajectory = sampling.sample_block(tiny_model, run, compile_mask(tiny_model.backbone, KEEP), 1)
+    plan = compile_schedule(tiny_model.backbone, SCHEDULE)
+    trajectory = sampling.sample_block(tiny_model, run, plan, 1)
     assert trajectory.shape == (5, 8, 1, 8, 8)
     assert torch.equal(trajectory[0], sampling.initial_noise(tiny_model, run, range(8, 16)))
     sampler = samplers.load("ddim")
@@ -100,7 +99,7 @@ def test_the_first_block_starts_from_that_noise_and_ends_in_the_images(tiny_mode
         tiny_model.backbone, sampler, sampler.timesteps(4), tiny_model.cond(range(8, 16))
     )
     with torch.no_grad():
-        final = denoiser.walk(denoiser.begin(trajectory[0]), denoiser.hard(KEEP))
+        final = denoiser.walk(denoiser.begin(trajectory[0]), denoiser.hard(SCHEDULE.keep))
     assert torch.equal(trajectory[-1], denoiser.images(final))
 
 

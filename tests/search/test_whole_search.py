@@ -9,7 +9,8 @@ import torch
 from harmonica.errors import BadInput
 from harmonica.method import masks
 from harmonica.method.schedule import Schedule
-from harmonica.search.search import CHECK, Search
+from harmonica.search.measure import CHECK
+from harmonica.search.search import Search
 from harmonica.search.settings import STARTS, Settings
 from harmonica.search.walks import follow, uncached
 
@@ -34,8 +35,8 @@ def test_budgets_are_met_and_no_result_is_worse_than_fora_on_the_check_noise(wal
     for target, schedule in found.items():
         assert int((~schedule.keep).sum()) == target and schedule.keep[0].all()
         assert bool(schedule.weights) == predict
-    fora = search.schedule(masks.fora(6, 4).numpy())
-    assert search.error(found[12], CHECK) <= search.error(fora, CHECK)
+    fora = search.measure.schedule(masks.fora(6, 4).numpy())
+    assert search.measure.error(found[12], CHECK) <= search.measure.error(fora, CHECK)
 
 
 def test_a_search_for_predictions_also_starts_from_one_for_reuse(walk_of):
@@ -43,9 +44,11 @@ def test_a_search_for_predictions_also_starts_from_one_for_reuse(walk_of):
     walk = walk_of(num_steps=6)
     search, found = searched(walk, [12])
     begun, _ = searched(walk, [12], rounds=0)
-    starts = {name: begun.schedule(begun.state.masks[f"12 {name}"]) for name in STARTS}
+    starts = {name: begun.measure.schedule(begun.state.masks[f"12 {name}"]) for name in STARTS}
     assert all(int((~start.keep).sum()) == 12 for start in starts.values())
-    assert search.error(found[12]) <= min(search.error(start) for start in starts.values())
+    assert search.measure.error(found[12]) <= min(
+        search.measure.error(start) for start in starts.values()
+    )
     reused, _ = searched(walk, [12], predict=False, rounds=0)
     grown, reuse = reused.state.masks["12 grown"], begun.state.masks["12 reuse"]
     assert np.array_equal(grown, reuse) and "12 reuse" not in reused.state.masks
@@ -56,7 +59,7 @@ def test_the_same_seed_gives_the_same_schedule_and_another_one_another_noise(wal
     (search, one), (_, again) = (searched(walk, [12]) for _ in range(2))
     assert_same(one[12], again[12])
     other, _ = searched(walk, [12], seed=1)
-    assert other.noise(0) != search.noise(0)
+    assert other.measure.noise(0) != search.measure.noise(0)
 
 
 class Killed(Exception):
@@ -138,12 +141,12 @@ def test_settings_that_cannot_be_are_refused(settings, words):
 def test_among_all_924_schedules_of_four_steps_it_finds_one_of_the_best_hundredth(walk_of):
     walk = walk_of(num_steps=4)
     search, found = searched(walk, [6], predict=False, rounds=4, images=12, check_images=12)
-    seed, indices = search.noise(CHECK), range(12)
+    seed, indices = search.measure.noise(CHECK), range(12)
     exact, errors = walk(uncached, seed, indices), []
     for chosen in combinations(range(12), 6):
         keep = np.ones((4, 4), bool)
         keep[1:].ravel()[list(chosen)] = False
         x = walk(follow(Schedule(keep=torch.from_numpy(keep))), seed, indices)
         errors.append(float((x - exact).square().mean()))
-    own = search.error(found[6], CHECK)
+    own = search.measure.error(found[6], CHECK)
     assert np.mean(np.array(errors) < own * (1 - 1e-9)) < 0.01

@@ -17,13 +17,14 @@ from harmonica.__main__ import main
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import to_official
 from harmonica.errors import BadInput
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_schedule
 from harmonica.lab import sampling
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 from harmonica.lab.specs import RunSpec
 from harmonica.method import masks
 from harmonica.method.denoise import run_all
+from harmonica.method.schedule import Schedule
 from harmonica.weights import catalogue
 from harmonica.weights.checkpoints import describe, of_folder
 from harmonica.weights.published_models import read
@@ -57,7 +58,7 @@ def sampled(spec, num_steps=4):
         model=spec, num_steps=num_steps, against=num_steps, num_images=3, batch=3, guidance=1.5
     )
     loaded = load_model(spec)
-    plan = compile_mask(loaded.backbone, masks.full(num_steps, 4))
+    plan = compile_schedule(loaded.backbone, Schedule(keep=masks.full(num_steps, 4)))
     return sampling.sample_block(loaded, run, plan, 0)
 
 

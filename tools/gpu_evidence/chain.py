@@ -11,7 +11,8 @@ from unittest import mock
 
 import torch
 
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_schedule
+from harmonica.method.schedule import Schedule
 from harmonica.metrics.features import Extractor, InceptionLayers, extract
 from harmonica.weights.vae import decoded
 from tools.gpu_evidence.speed import shapes
@@ -27,9 +28,10 @@ def _chain(sizes):
     case = shapes(sizes.tiny)["DiT-XL/2 256"]()
     batch = 2 if sizes.tiny else BATCH
     vae, extractor = decoder(sizes), inception(sizes)
-    half = case.schedules()["random CUR 50 %"].keep
-    for name, keep in {"all computed": half | True, "random CUR 50 %": half}.items():
-        sample = case.sampled(batch, compile_mask(case.backbone, keep, sizes.graph))
+    half = case.schedules()["random CUR 50 %"]
+    whole = Schedule(keep=half.keep | True)
+    for name, schedule in {"all computed": whole, "random CUR 50 %": half}.items():
+        sample = case.sampled(batch, compile_schedule(case.backbone, schedule, sizes.graph))
         latents = case.noise(batch).float() / vae.config.scaling_factor
         stages = {
             "sampling": sample,

@@ -14,7 +14,7 @@ import harmonica
 from harmonica import samplers
 from harmonica.backbones.generic import Units
 from harmonica.bench import cases
-from harmonica.fast.plan import compile_mask
+from harmonica.fast.plan import compile_schedule
 from harmonica.fast.plan import follow as follow_plan
 from harmonica.method import masks, seeds
 from harmonica.method.denoise import Denoiser, Loaded
@@ -92,7 +92,7 @@ def _backends(family, dtype, backends, sizes, mask=half):
         for name, schedule in {"reuse": plain, "predicted": fit(walk, keep, 3, IMAGES)}.items():
             reference = walk(follow(schedule), 7, IMAGES).float()
             for backend in backends:
-                plan = compile_mask(model.backbone, keep, backend, schedule.weights)
+                plan = compile_schedule(model.backbone, schedule, backend)
                 images = _planned(model, walk, plan).float()
                 yield {"schedule": name, "backend": backend, **_compared(images, reference, dtype)}
 

@@ -1,0 +1,101 @@
+"""Compiled and captured steps give a pipeline the images of eager ones, are made once, and are
+refused where they cannot work.
+"""
+
+import functools
+
+import pytest
+import torch
+from accelerate import cpu_offload_with_hook
+from dit_and_pixart import attributes, call, one_of_each, router_of
+from replays import rerun
+
+import harmonica
+from harmonica.errors import BadInput
+from harmonica.fast.cudagraph import GraphPlan
+from harmonica.fast.plan import compile_schedule
+from harmonica.pipeline import planned as pipeline
+from harmonica.pipeline.apply import find_applied
+
+
+def graphs_without_a_gpu(backbone, schedule, backend="eager"):
+    """A GraphPlan whose captures are called again instead of replayed."""
+
+    return (
+        GraphPlan(backbone, schedule, rerun)
+        if backend == "cudagraph"
+        else compile_schedule(backbone, schedule, backend)
+    )
+
+
+class TestBackends:
+    """What torch.compile makes of the steps is traced here, not translated; CUDA graphs without a
+    GPU: see above.
+    """
+
+    @pytest.fixture(autouse=True)
+    def on_this_machine(self, monkeypatch):
+        monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+        monkeypatch.setattr(pipeline, "compile_schedule", graphs_without_a_gpu)
+
+    @pytest.mark.parametrize(
+        "kind, backend",
+        [
+            ("dit", "compile"),
+            ("alpha-1024", "compile"),
+            ("dit", "cudagraph"),
+            ("alpha", "cudagraph"),
+            ("alpha-1024", "cudagraph"),
+        ],
+    )
+    def test_give_the_images_of_eager_and_compile_once(self, pipe, monkeypatch, backend):
+        router = router_of(pipe)
+        with harmonica.apply_router(pipe, router):
+            expected, other = call(pipe), call(pipe, seed=1, count=3)
+        if backend == "cudagraph":
+            monkeypatch.setattr(pipeline, "check_backend", lambda *_: None)
+        with harmonica.apply_router(pipe, router, backend=backend):
+            for again in (False, True):
+                with torch._dynamo.config.patch(error_on_recompile=again):
+                    assert torch.equal(call(pipe), expected) and torch.equal(
+                        call(pipe, seed=1, count=3), other
+                    )
+
+    @one_of_each
+    def test_follow_weights_that_have_moved(self, pipe):
+        router = router_of(pipe)
+        with harmonica.apply_router(pipe, router, backend="compile"):
+            call(pipe)
+            for parameter in pipe.transformer.parameters():
+                parameter.data = parameter.data * 1.1
+            changed = call(pipe)
+        with harmonica.apply_router(pipe, router):
+            assert torch.equal(call(pipe), changed)
+
+    @one_of_each
+    @pytest.mark.parametrize("first", ["offload", "router"])
+    def test_are_refused_under_offload(self, pipe, first):
+        router = router_of(pipe)
+        if first == "offload":
+            cpu_offload_with_hook(pipe.transformer, torch.device("cpu"))
+        with pytest.raises(
+            BadInput, match="backend: 'compile' is not possible; offloading moves the weights"
+        ):
+            with harmonica.apply_router(pipe, router, backend="compile"):
+                cpu_offload_with_hook(pipe.transformer, torch.device("cpu"))
+                call(pipe)
+        assert find_applied(pipe) is None and "set_timesteps" not in vars(pipe.scheduler)
+
+    @one_of_each
+    @pytest.mark.parametrize(
+        "backend, words",
+        [
+            ("cudagraph", "is on cpu, CUDA graphs need it on a GPU"),
+            ("fast", "choose one of eager, compile, cudagraph"),
+        ],
+    )
+    def test_that_cannot_work_are_refused(self, pipe, backend, words):
+        router, before = router_of(pipe), attributes(pipe)
+        with pytest.raises(BadInput, match=f"backend: '{backend}' is not possible; .*{words}"):
+            harmonica.apply_router(pipe, router, backend=backend)
+        assert attributes(pipe) == before
