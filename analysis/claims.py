@@ -164,6 +164,16 @@ def plain_wins(linked, title, learned=()):
     )
 
 
+def ahead_of(linked, learned, metric):
+    """{setting: the plain baselines that beat the method `learned` there in one metric}."""
+    ahead = {}
+    for case in distinct(_plain_pairs(linked, (learned,))):
+        if comparison := case.comparisons.get(metric):
+            beating = ahead.setdefault(case.setting.name, [])
+            beating += [methods.name(case.left.row)] * (comparison.mark == WINS)
+    return ahead
+
+
 def _plain_pairs(linked, learned):
     """(Setting, a plain baseline's line, another method's line, link) of all pairs. A random
     schedule is no rival and left out.

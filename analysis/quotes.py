@@ -7,14 +7,14 @@ from harmonica.files import read_json
 
 from . import equal_error, making, methods, table
 from .cases import cases, found_in
-from .claims import plain_wins
+from .claims import ahead_of
 from .compare import WINS, places, settings
 from .document import listed, markdown
 from .methods import ALL_PAIRS, HARMONICA, SEARCH, SEARCH_PREDICTION
-from .tables import TABLES
 
 MODEL, HALF = "DiT-digits 16 tokens", 50  # of the table on the first page
 STEPS = 10  # of the table on the first page
+HEADLINE = ("table1", "table2", "frontier")  # what the first page sums up
 SHOWN = {
     "CUR %": "CUR_percent",
     "rFID": "rFID",
@@ -83,77 +83,51 @@ def _half(groups, steps):
 
 
 def headline(groups, results):
-    """The error of our two methods over HarmoniCa's where half of all blocks are skipped, and where
-    schedules that nobody trains are ahead of ours and of HarmoniCa's.
+    """The error of our two methods over HarmoniCa's where half of all blocks are skipped; in how
+    many settings schedules that nobody trains or searches are ahead of ours and of HarmoniCa's.
     """
-    ratios = []
-    for left in (SEARCH, SEARCH_PREDICTION):
-        ratios.append(
-            listed(
-                f"{case.comparisons['x0_mse'].ratio:.2g} (T = {case.left.row.num_steps})"
-                for case in _at_half(groups, left, HARMONICA)
-            )
-        )
+    linked = [pair for name in HEADLINE for pair in found_in(groups.get(name, ()))]
+    half = [pair for pair in linked if pair[0].cur == HALF]
+    searched, predicted = (cases(half, left, HARMONICA) for left in (SEARCH, SEARCH_PREDICTION))
+    models = dict.fromkeys(case.setting.uncached.row.model.split("-")[0] for case in searched)
+    steps = sorted({case.left.row.num_steps for case in searched})
     return (
-        f"With half of all blocks skipped, a searched schedule has {ratios[0]} of HarmoniCa's x_0 "
-        f"error, and with skipped blocks predicted {ratios[1]}. {_not_ahead(groups)}"
+        f"With half of all blocks skipped, a searched schedule has {_between(searched)} of "
+        f"HarmoniCa's x_0 error in {len(searched)} settings ({listed(models)}, T = {steps[0]} to "
+        f"{steps[-1]}), and with skipped blocks predicted {_between(predicted)}. {_ahead(linked)} "
+        f"{_in_rfid(cases(linked, SEARCH, HARMONICA))}"
     )
 
 
-def _not_ahead(groups):
-    """Which plain baselines beat our two methods in any table, and HarmoniCa in those of images by
-    class, in x_0 error; in how many settings of these a searched schedule has the lower rFID.
+def _between(compared):
+    """The least and the largest ratio of x_0 errors of Cases, in words."""
+    ratios = [case.comparisons["x0_mse"].ratio for case in compared]
+    return f"{min(ratios):.2g} to {max(ratios):.2g}"
+
+
+def _ahead(linked):
+    """In how many settings a plain baseline has a smaller x_0 error than ours, and than HarmoniCa,
+    as a sentence.
     """
-    linked = [pair for name in groups if name in TABLES for pair in found_in(groups[name])]
-    by_class = _class_conditional(groups)
-    searched, predicted = (_beaten(linked, name) for name in (SEARCH, SEARCH_PREDICTION))
-    trained = _beaten(by_class, HARMONICA)
-    compared = cases(by_class, SEARCH, HARMONICA)
+    counts, baselines = [], {}
+    for name in (SEARCH, SEARCH_PREDICTION, HARMONICA):
+        by_setting = ahead_of(linked, name, "x0_mse")
+        won = [names for names in by_setting.values() if names]
+        baselines |= dict.fromkeys(name for names in won for name in names)
+        counts.append(f"{len(won) or 'none'} of {len(by_setting)}")
+    families = {name.split(", ")[0] for name in baselines}
+    in_order = [name for name in methods.METHODS if name in families]
+    have = f"{listed(in_order)} have" if in_order else "no baseline has"
+    return (
+        f"Without training or search, {have} a smaller x_0 error than a searched "
+        f"schedule in {counts[0]} settings, than one with predictions in {counts[1]}, than HarmoniCa "
+        f"in {counts[2]}."
+    )
+
+
+def _in_rfid(compared):
     won = sum(case.comparisons["rFID"].mark == WINS for case in compared)
-    return (
-        "Without training or search, yet with a smaller x_0 error: than a searched schedule, "
-        f"{_told(searched)}; than one with predictions, {_told(predicted)}; than HarmoniCa, "
-        f"{_told(trained)}. In rFID search beats HarmoniCa in {won} of {len(compared)} settings."
-    )
-
-
-def _beaten(linked, name):
-    """{plain baseline that beats a method in x_0 error: {setting: True}}."""
-    where = {}
-    for baseline, setting, _, _, _, x0_error, *_ in plain_wins(linked, "", (name,)).rows:
-        if not x0_error.startswith(f"**{WINS}**"):
-            continue
-        place = setting.removeprefix(f"{MODEL}, ").removesuffix(f", CUR {HALF} %")
-        where.setdefault(baseline, {})[place] = True
-    return where
-
-
-def _told(where):
-    """The baselines of `_beaten` with their settings, those with the same settings together."""
-    alike = {}
-    for baseline, beaten in where.items():
-        alike.setdefault(tuple(beaten), []).append(baseline)
-    if not alike:
-        return "none"
-    return listed(f"{listed(names)} ({listed(beaten)})" for beaten, names in alike.items())
-
-
-def _class_conditional(groups):
-    """[(Setting, "")] of Table 1, and of the frontier's settings that generate by class."""
-    tables = [groups.get("table1", ()), _generating_by_class(groups.get("frontier", ()))]
-    return [pair for table in tables for pair in found_in(table)]
-
-
-def _generating_by_class(groups):
-    return [group for group in groups if group.lines[0].row.model.startswith("DiT")]
-
-
-def _at_half(groups, left, right):
-    return [
-        case
-        for case in cases(_class_conditional(groups), left, right)
-        if case.setting.cur == HALF and case.left.row.model == MODEL
-    ]
+    return f"In rFID search beats HarmoniCa in {won} of {len(compared)} settings."
 
 
 def base_models(groups, results):

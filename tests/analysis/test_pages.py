@@ -78,4 +78,4 @@ def test_every_block_is_made_of_records(measured, monkeypatch):
     assert set(made) == set(pages.BLOCKS) and all(made.values())
     assert pages.NOT_YET not in made.values()
     assert "| HarmoniCa | 50 | 1.5 | 0.15 |" in made["table 1, half reused"]
-    assert "0.8 (T = 20), 0.8 (T = 10)" in made["headline"]
+    assert "has 0.8 to 0.8 of HarmoniCa's x_0 error in 8 settings (DiT and" in made["headline"]
