@@ -12,7 +12,7 @@ from pathlib import Path
 
 from harmonica.errors import check
 
-from . import committed, findings, index, quotes, speeds
+from . import committed, findings, headline, index, quotes, speeds
 from .document import write
 from .records import load
 
@@ -23,7 +23,7 @@ NOT_YET = "Not measured yet."
 TWO = ("ablation_iepo_vs_mse", "ablation_sdt_vs_standard")
 # {name: (function of {a table's key: [records.Group]} and the folder of results, tables it needs)}
 BLOCKS = {
-    "headline": (quotes.headline, "table1"),
+    "headline": (headline.headline, "table1"),
     "table 1, half reused": (quotes.table1_half, "table1"),
     "table 1 in short": (findings.in_short, "table1"),
     "table 1": (quotes.table1, "table1"),

@@ -6,15 +6,12 @@ from harmonica.digits.manifest import SHIPPED, SHIPPED_CLOTHES
 from harmonica.files import read_json
 
 from . import equal_error, making, methods, table
-from .cases import cases, found_in
-from .claims import ahead_of
-from .compare import WINS, places, settings
+from .compare import places, settings
 from .document import listed, markdown
 from .methods import ALL_PAIRS, HARMONICA, SEARCH, SEARCH_PREDICTION
 
 MODEL, HALF = "DiT-digits 16 tokens", 50  # of the table on the first page
 STEPS = 10  # of the table on the first page
-HEADLINE = ("table1", "table2", "frontier")  # what the first page sums up
 SHOWN = {
     "CUR %": "CUR_percent",
     "rFID": "rFID",
@@ -58,7 +55,10 @@ def _with_base(text, line):
 
 
 def _called(line):
-    name = methods.called(line.row)
+    return _marked(methods.called(line.row))
+
+
+def _marked(name):
     return f"{name} (ours)" if name in (SEARCH, SEARCH_PREDICTION) else name
 
 
@@ -80,54 +80,6 @@ def _half(groups, steps):
     (setting,) = [setting for setting in settings(group) if setting.cur == HALF]
     chosen = [setting.uncached, *setting.methods.values()]
     return [line for line in group.lines if line in chosen]
-
-
-def headline(groups, results):
-    """The error of our two methods over HarmoniCa's where half of all blocks are skipped; in how
-    many settings schedules that nobody trains or searches are ahead of ours and of HarmoniCa's.
-    """
-    linked = [pair for name in HEADLINE for pair in found_in(groups.get(name, ()))]
-    half = [pair for pair in linked if pair[0].cur == HALF]
-    searched, predicted = (cases(half, left, HARMONICA) for left in (SEARCH, SEARCH_PREDICTION))
-    models = dict.fromkeys(case.setting.uncached.row.model.split("-")[0] for case in searched)
-    steps = sorted({case.left.row.num_steps for case in searched})
-    return (
-        f"With half of all blocks skipped, a searched schedule has {_between(searched)} of "
-        f"HarmoniCa's x_0 error in {len(searched)} settings ({listed(models)}, T = {steps[0]} to "
-        f"{steps[-1]}), and with skipped blocks predicted {_between(predicted)}. {_ahead(linked)} "
-        f"{_in_rfid(cases(linked, SEARCH, HARMONICA))}"
-    )
-
-
-def _between(compared):
-    """The least and the largest ratio of x_0 errors of Cases, in words."""
-    ratios = [case.comparisons["x0_mse"].ratio for case in compared]
-    return f"{min(ratios):.2g} to {max(ratios):.2g}"
-
-
-def _ahead(linked):
-    """In how many settings a plain baseline has a smaller x_0 error than ours, and than HarmoniCa,
-    as a sentence.
-    """
-    counts, baselines = [], {}
-    for name in (SEARCH, SEARCH_PREDICTION, HARMONICA):
-        by_setting = ahead_of(linked, name, "x0_mse")
-        won = [names for names in by_setting.values() if names]
-        baselines |= dict.fromkeys(name for names in won for name in names)
-        counts.append(f"{len(won) or 'none'} of {len(by_setting)}")
-    families = {name.split(", ")[0] for name in baselines}
-    in_order = [name for name in methods.METHODS if name in families]
-    have = f"{listed(in_order)} have" if in_order else "no baseline has"
-    return (
-        f"Without training or search, {have} a smaller x_0 error than a searched "
-        f"schedule in {counts[0]} settings, than one with predictions in {counts[1]}, than HarmoniCa "
-        f"in {counts[2]}."
-    )
-
-
-def _in_rfid(compared):
-    won = sum(case.comparisons["rFID"].mark == WINS for case in compared)
-    return f"In rFID search beats HarmoniCa in {won} of {len(compared)} settings."
 
 
 def base_models(groups, results):
@@ -193,26 +145,19 @@ def frontier(groups, results):
 
 def frontier_everywhere(groups, results):
     """The two errors of every method in all settings of the frontier, half of all blocks skipped."""
-    halves = [_by_method(group) for group in groups["frontier"]]
-    names = dict.fromkeys(name for half in halves for name in half)
+    halves = [half for group in groups["frontier"] for half in settings(group) if half.cur == HALF]
+    by_place = {half.place: half.methods for half in halves}
+    names = dict.fromkeys(name for lines in by_place.values() for name in lines)
     texts = []
     for heading in ("x_0 error", "rFID"):
         column = {heading: SHOWN[heading]}
         rows = [
-            [name, *(_numbers(half[name], column)[0] if name in half else "" for half in halves)]
+            [_marked(name)]
+            + [_numbers(own[name], column)[0] if name in own else "" for own in by_place.values()]
             for name in names
         ]
-        texts.append(markdown([("table", [heading, *places(groups["frontier"])], rows)]).strip())
-    return _with_base("\n\n".join(texts), groups["frontier"][0].lines[0])
-
-
-def _by_method(group):
-    """{method: its Line} where half of all blocks are skipped."""
-    (setting,) = [setting for setting in settings(group) if setting.cur == HALF]
-    return {
-        name + " (ours)" * (name in (SEARCH, SEARCH_PREDICTION)): line
-        for name, line in setting.methods.items()
-    }
+        texts.append(markdown([("table", [heading, *by_place], rows)]).strip())
+    return _with_base("\n\n".join(texts), halves[0].uncached)
 
 
 def _in_detail(groups):

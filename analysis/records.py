@@ -54,7 +54,7 @@ class Group:
     lines: tuple[Line, ...]
     latency: dict | None
     latency_id: str
-    provenances: tuple[dict, ...]
+    provenances: dict[str, dict]  # of all runs, by their ids
 
 
 def groups_of(rows):
@@ -152,9 +152,10 @@ def _group(store, name, rows, spec):
         _line(row, records, latency, _stored(store, row)) for row, records in cells.items()
     )
     _check_reference(name, cells)
-    provenances = [stored["provenance"] for records in cells.values() for stored in records]
+    stored = [one for records in cells.values() for one in records]
+    provenances = {one["id"]: one["provenance"] for one in stored}
     return Group(
-        name=name, lines=lines, latency=latency, latency_id=spec.id, provenances=tuple(provenances)
+        name=name, lines=lines, latency=latency, latency_id=spec.id, provenances=provenances
     )
 
 

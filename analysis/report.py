@@ -69,7 +69,7 @@ def document(definition, groups, scale, committed, makings=()):
         name = figures.frontier_name(definition.key_at(scale))
         blocks += [_picture(f"{definition.title}: frontier", name), *equal_error.blocks(groups)]
     blocks += [("heading", 2, SAID), *findings(definition, groups)]
-    provenances = [provenance for group in groups for provenance in group.provenances]
+    provenances = [made for group in groups for made in group.provenances.values()]
     return blocks + paper_block(definition.published) + origins(provenances)
 
 
@@ -82,7 +82,7 @@ def short(definition, groups, scale, committed):
     blocks += [("text", f"{base}{brackets}; the rest is in the .md.")]
     for group in groups:
         blocks += [("heading", 2, heading(group, scale)), table.means_block(group, committed)]
-    sentences = changed_since(groups) + beside(definition, groups, scale, committed)
+    sentences = of_other_code(groups) + beside(definition, groups, scale, committed)
     blocks += [("text", sentence) for sentence in sentences]
     return blocks + [("heading", 2, SAID)] + verdicts(definition, groups)
 
@@ -105,21 +105,17 @@ def _committed_table(definition, scale):
     path = f"results/tables/{definition.stem(scale)}.md"
     if Path(path).exists():
         return f"The committed table is {path}."
-    return "They are those of other tables with the same runs."
+    return "The committed values are those of other tables with the same runs."
 
 
-def changed_since(groups):
-    """How many records were made by uncommitted code that has changed since, as a list of at most
-    one sentence.
+def of_other_code(groups):
+    """How many runs were made by other code than this checkout's, as a list of at most one
+    sentence.
     """
-    provenances = [provenance for group in groups for provenance in group.provenances]
-    changed = [p for p in provenances if not p["code_clean"] and p["code_sha"] != code_sha()]
-    if not changed:
-        return []
-    return [
-        f"{len(changed)} of {len(provenances)} records were made by uncommitted code that has changed "
-        "since: FRESH=1 measures all anew, or delete those that the change concerns."
-    ]
+    made = {id_: each for group in groups for id_, each in group.provenances.items()}
+    count = sum(each["code_sha"] != code_sha() for each in made.values())
+    words = f"{count} of these {len(made)} runs were made by other code than this checkout's"
+    return [f"{words}: FRESH=1 measures everything anew."] if count else []
 
 
 def heading(group, scale):

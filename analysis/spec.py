@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from importlib import import_module
 
-from experiments.rows import rows_of
+from experiments.rows import rows_in
 
 SCALE, FULL_SET = "digits", 6  # and replicates, of what is committed, where a table says no other
 NUM_SEEDS = 3  # replicates of a table that has not all of them yet
@@ -74,7 +74,7 @@ class Table:
     def rows(self, scale, which="core", num_seeds=1):
         """[experiments.Row] of all blocks of the table."""
         return [
-            row for config in self._configs() for row in rows_of(config, scale, which, num_seeds)
+            row for config in self._configs() for row in rows_in(config, scale, which, num_seeds)
         ]
 
     def costs(self, scale):

@@ -1,6 +1,7 @@
 """A table of measured rows: its CSV, and the blocks of the document beside it."""
 
 import math
+import re
 
 import pandas as pd
 
@@ -10,6 +11,7 @@ from .document import listed
 from .intervals import interval
 from .records import COSTS, METRICS
 
+CORES = re.compile(r", \d+ cores$")
 COLUMNS = (
     "group",
     "model",
@@ -188,15 +190,22 @@ def repeats(groups, committed):
 
 
 def _elsewhere(pairs):
-    """On which other devices the committed values were made, and what follows, as a sentence."""
-    own = {device for line, *_ in pairs for device in line.devices}
-    others = dict.fromkeys(d for _, committed_line, _ in pairs for d in committed_line.devices)
-    if not (others := [device for device in others if device not in own]):
+    """How many of the committed values that differ were made on other processors, as a sentence."""
+    differ = [pair for pair in pairs if len({_short(line, pair[2]) for line in pair[:2]}) > 1]
+    others = [_processors(committed_line) - _processors(line) for line, committed_line, _ in differ]
+    names = dict.fromkeys(name for processors in others for name in sorted(processors))
+    if not names:
         return ""
     return (
-        f" The committed ones were made on {listed(others)}: another processor rounds sums "
-        "differently, and a search may end at another schedule (docs/yours.md)."
+        f" Of the {len(differ)} that differ the committed value of {sum(map(bool, others))} was made "
+        f"on {listed(names)}: another processor rounds sums differently, and a search may end at "
+        "another schedule (docs/yours.md)."
     )
+
+
+def _processors(line):
+    """Where a line's runs were made, without the number of cores."""
+    return {CORES.sub("", device) for device in line.devices}
 
 
 def _apart(line, committed_line, column):

@@ -29,7 +29,7 @@ def sets_of(config):
     return getattr(config, "ROWS", ("core", "all"))
 
 
-def rows_of(config, scale, which, num_seeds=1):
+def rows_in(config, scale, which, num_seeds=1):
     """[Row] of an experiment. BadInput where it has no such set of rows."""
     sets, experiment = sets_of(config), config.__name__.split(".")[-2]
     check(which in sets, "rows", which, f"{experiment} has {', '.join(sets)}")

@@ -16,7 +16,7 @@ from harmonica.lab.provenance import check_gpu
 from harmonica.lab.store import LOCAL, Store, set_aside
 
 from . import listing
-from .rows import ROWS, latency_specs, rows_of, sets_of
+from .rows import ROWS, latency_specs, rows_in, sets_of
 
 MOST_SEEDS = 100
 PLACES = ("local", "slurm")
@@ -121,7 +121,7 @@ def _artefacts(arguments):
 def _of(config, scale, which, num_seeds=1):
     """(rows, training costs) of an experiment."""
     costs = config.costs(scale) if hasattr(config, "costs") else []
-    return rows_of(config, scale, which, num_seeds), costs
+    return rows_in(config, scale, which, num_seeds), costs
 
 
 def _elsewhere(config):

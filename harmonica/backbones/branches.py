@@ -8,7 +8,7 @@ feature, and only it reads the outputs of those before.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter
 from typing import NamedTuple
 
 from torch import nn
@@ -51,8 +51,10 @@ def branches(model):
         Branch(path, *branch) for path, block in blocks(model) for branch in branches_of(block)
     ]
     if not model_branches:
+        stacks = ", ".join(without_units(model, {})) or "there is none"
         raise BadInput(
-            f"transformer: {type(model).__name__} has no repeated transformer blocks to cache; "
+            f"transformer: {type(model).__name__} has no repeated transformer blocks (stacks: {stacks}) "
+            "in which an attention or feed-forward is recognised; "
             "models that serve are listed by python -m harmonica families"
         )
     return model_branches
@@ -72,29 +74,47 @@ def blocks(model, path=""):
 
 
 def by_stack(units):
-    """{path of a stack of blocks: the units of its block that has the most}, from (path of the
-    block, name of the unit) pairs.
+    """{path of a stack of blocks: Counter of the units of one block}, from (path of the block, name
+    of the unit) pairs.
     """
-    stacks = defaultdict(lambda: defaultdict(list))
+    by_block = {}
     for block, name in units:
-        stack, _, place = block.rpartition(".")
-        stacks[stack][place].append(name)
-    return {stack: tuple(max(blocks.values(), key=len)) for stack, blocks in stacks.items()}
+        by_block.setdefault(block, []).append(name)
+    stacks = {}
+    for block, names in by_block.items():
+        stacks.setdefault(block.rpartition(".")[0], Counter())[tuple(names)] += 1
+    return stacks
 
 
 def without_units(model, stacks):
-    """The paths of the model's other stacks of two or more blocks, outside of `stacks`: blocks with
-    weights in which no unit was recognised.
+    """The paths of the model's other lists of two or more modules that have parts, and in which no
+    unit was recognised. Left out are lists inside of `stacks` or around them, and NO_STACK.
     """
     return [
         path
         for path, child in model.named_modules()
         if isinstance(child, nn.ModuleList)
         and len(child) > 1
-        and not any(f"{path}.".startswith(f"{stack}.") for stack in stacks)
+        and any(list(block.children()) for block in child)
+        and not any(_within(path, stack) or _within(stack, path) for stack in stacks)
         and not NO_STACK.search(path)
-        and all(list(block.children()) for block in child)
     ]
+
+
+def described(model, units):
+    """Which units the blocks of a model have, in words. units: as for by_stack."""
+    stacks = by_stack(units)
+    words = []
+    for stack, kinds in stacks.items():
+        several = f" ({{}} of {kinds.total()} blocks)" if len(kinds) > 1 else ""
+        sets = [f"{', '.join(names)}{several.format(count)}" for names, count in kinds.items()]
+        words.append(f"{stack}: {' and '.join(sets)}")
+    words += [f"{stack}: none recognised" for stack in without_units(model, stacks)]
+    return "; ".join(words)
+
+
+def _within(path, other):
+    return f"{path}.".startswith(f"{other}.")
 
 
 def branches_of(block, path=""):

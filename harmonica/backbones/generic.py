@@ -116,6 +116,12 @@ class Units:
     def _close(self, model, args, out):
         self._end()
 
+    def placed_names(self):
+        """[(path of the block, the unit's name in it)] of all units."""
+        return [
+            (block, name.removeprefix(f"{block}.")) for block, name in zip(self.blocks, self.names)
+        ]
+
     def _begin(self, at):
         self._enter(at)
         if at is not None and getattr(self.model, "gradient_checkpointing", False):

@@ -40,11 +40,9 @@ def add(commands):
 def _search(arguments):
     from harmonica.errors import check
     from harmonica.method.schedule import FILE
-    from harmonica.pipeline.arguments import check_cur
     from harmonica.pipeline.search import check_one
     from harmonica.weights.prompts import read_captions
 
-    check_cur(arguments.cur, *arguments.steps)
     captions = arguments.captions and read_captions(arguments.captions)  # before anything is loaded
     options = settings(arguments.set)
     several = len(set(arguments.steps)) > 1

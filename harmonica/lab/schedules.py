@@ -12,6 +12,7 @@ from harmonica.errors import BadInput
 from harmonica.lab import estimates
 from harmonica.lab.ids import canonical
 from harmonica.lab.models import load_model
+from harmonica.lab.specs import AT_INTERVALS
 from harmonica.method import masks
 from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
@@ -136,7 +137,8 @@ def schedule_of(run, store, num_blocks):
     if run.schedule == "full":
         return Schedule(keep=masks.full(steps, num_blocks)), None
     if run.schedule in MASKS:
-        keep = MASKS[run.schedule](steps, num_blocks, run.interval or 2)
+        interval = [run.interval or 2] * (run.schedule in AT_INTERVALS)
+        keep = MASKS[run.schedule](steps, num_blocks, *interval)
         return Schedule(keep=keep), None
     if run.schedule == "made":
         return _made(run, store, num_blocks), None

@@ -6,7 +6,6 @@ from numbers import Integral, Real
 from pathlib import Path
 
 from harmonica.errors import BadInput, check
-from harmonica.method.masks import budget
 
 LEAST_CUR = 1  # percent; a smaller one is a share that was meant as a fraction
 # arguments of a pipeline's call that a search or training sets itself
@@ -34,17 +33,13 @@ def check_steps(steps):
     return whole("steps", steps, 2, "give one whole number (the first step computes all)")
 
 
-def check_cur(cur, *steps):
-    """BadInput where cur is no percentage that skips something, or more than one of these numbers
-    of steps can skip.
-    """
+def check_cur(cur):
+    """BadInput where cur is no percentage that skips something."""
     ok = isinstance(cur, Real) and not isinstance(cur, bool)
     check(ok, "cur", cur, "give the share that is skipped as a number, in percent")
     right = "it is a percentage: 50 skips half"
     check(not 0 < cur < LEAST_CUR, "cur", cur, right)
     check(0 < cur < 100, "cur", cur, "give the share that is skipped: above 0, below 100 percent")
-    for T in steps:
-        budget(cur, T, 1)
 
 
 def check_guidance(guidance):

@@ -100,15 +100,15 @@ class Call:
     def _classes(self):
         """How many classes the transformer knows. BadInput where it does not say."""
         most = getattr(self.pipe.transformer.config, "num_embeds_ada_norm", None)
-        right = "it does not say how many classes there are; give call(pipe, seed, count)"
+        right = "it does not say how many classes there are; give prompts=, a list of labels"
         check(most, "transformer", type(self.pipe.transformer).__name__, right)
         return most
 
     def _check_classes(self):
-        if self.cond_argument == "class_labels":
-            most = self._classes() - 1
+        count = getattr(self.pipe.transformer.config, "num_embeds_ada_norm", None)
+        if self.cond_argument == "class_labels" and count:
             for label in self.prompts:
-                check(0 <= label <= most, "prompts", label, f"class labels lie in 0..{most}")
+                check(0 <= label < count, "prompts", label, f"class labels lie in 0..{count - 1}")
 
     def _fixed(self):
         """The arguments that make the pipeline return its latents unchanged, at any image size."""

@@ -110,7 +110,8 @@ def units_per_block(kind):
     with torch.device("meta"):
         model = kind(**few | NEEDED.get(kind.__name__, {}))
     twice = TWICE.get(kind.__name__)
-    return by_stack((branch.block, _called(branch, twice)) for branch in branches(model))
+    stacks = by_stack((branch.block, _called(branch, twice)) for branch in branches(model))
+    return {stack: max(kinds, key=len) for stack, kinds in stacks.items()}
 
 
 def _called(branch, twice):

@@ -70,9 +70,9 @@ def search(
     for models that hardly fit in memory: one image at a time, features in CPU memory, blocks
     checkpointed. dry_run: print what it would cost, and return None. quiet: print nothing.
     """
-    steps = steps if call is not None else check_steps(steps)
-    check_cur(cur, *([steps] if call is None else []))
+    check_cur(cur)
     check_guidance(guidance)
+    steps = steps if call is not None else check_steps(steps)
     images, rounds = whole("images", images, 1), whole("rounds", rounds, 0)
     batch = None if batch is None else whole("batch", batch, 1)
     seed, out = whole("seed", seed, 0), folder_of(out)

@@ -20,6 +20,7 @@ from harmonica.errors import check
 from harmonica.files import locked, write_json
 from harmonica.method import iepo
 from harmonica.method.learner import Learner
+from harmonica.method.masks import budget
 from harmonica.method.router import CLAMP, FILE, Router
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import initial_logits, learn
@@ -89,8 +90,9 @@ def router_training(num_steps, cur_percent, trajectories, batch, seed):
     """-> the RouterTraining of SDT and IEPO with the settings of the digits scale, which suit few
     trajectories.
     """
+    check_cur(cur_percent)
     num_steps = check_steps(num_steps)
-    check_cur(cur_percent, num_steps)
+    budget(cur_percent, num_steps, num_blocks=1)  # refuses a cur that no schedule can have
     return RouterTraining(
         walk="sdt",
         objective="leave-one-out",

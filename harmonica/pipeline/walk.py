@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
-from harmonica.backbones.branches import by_stack, without_units
+from harmonica.backbones.branches import described
 from harmonica.backbones.hooked import replace, restore
 from harmonica.errors import BadInput, check
 from harmonica.files import first_line
@@ -98,20 +98,12 @@ class PipelineWalk:
         """The lines that tell what learn() has found."""
         free = f", {len(self.free)} more that reach nothing" if self.free else ""
         calls = f"{self.passes:g} call{'s' * (self.passes != 1)} a step"
+        units = next(units for units in self.units if units.names)
         return (
             f"pipeline   {type(self.pipe).__name__}, {type(self.pipe.scheduler).__name__}, "
             f"T = {self.num_steps}, N = {self.num_blocks} units{free}, {calls}\n"
-            f"units      {self._units_words()}"
+            f"units      {described(units.model, units.placed_names())}"
         )
-
-    def _units_words(self):
-        """Which units the blocks have, and stacks of blocks in which none was recognised."""
-        units = next(units for units in self.units if units.names)
-        names = [name.removeprefix(f"{at}.") for at, name in zip(units.blocks, units.names)]
-        stacks = by_stack(zip(units.blocks, names))
-        words = [f"{stack}: {', '.join(found)}" for stack, found in stacks.items()]
-        words += [f"{stack}: none recognised" for stack in without_units(units.model, stacks)]
-        return "; ".join(words)
 
     def budget(self, cur):
         """How many entries are skipped at a CUR in percent. BadInput where the steps that compute

@@ -107,12 +107,12 @@ def read(path, *, tau=None, num_blocks=None, kinds=None):
     SmoothCache schedule names cross. BadInput says what is wrong, also where num_blocks or kinds
     differ from the file's.
     """
-    path = Path(path) / ROUTER if Path(path).is_dir() else Path(path)
-    if not path.is_file() and (path.parent / SCHEDULE).is_file():
-        raise BadInput(
-            f"file: {path.parent} holds a schedule, not a router; `python -m harmonica schedule` "
-            "shows and converts it"
-        )
+    folder, path = Path(path), Path(path)
+    if folder.is_dir():
+        path = folder / ROUTER
+        only_schedule = (folder / SCHEDULE).exists() and not path.exists()
+        right = "it holds a schedule, not a router; `schedule info` shows it"
+        check(not only_schedule, "file", str(folder), right)
     if not path.is_file():
         raise BadInput(
             f"file: {path} does not exist; "

@@ -145,7 +145,7 @@ def _run(store, run, levels):
         if run.made
         else run.schedule
     )
-    level = levels.get(run, levels.get(schedule, 3.0))
+    level = levels.get(run, levels[schedule])
     level = (
         level(int(run.model.name[-1]), run.seed)
         if callable(level)

@@ -12,7 +12,7 @@ from test_generic import equal, later, recorded, tensors
 from tiny_transformers import tiny
 from torch.utils._pytree import tree_map
 
-from harmonica.backbones.branches import branches, by_stack, without_units
+from harmonica.backbones.branches import branches, described
 from harmonica.backbones.generic import Units
 from harmonica.errors import BadInput
 from harmonica.method.cache import compute_all, mix, reuse
@@ -225,6 +225,12 @@ def test_stacks_in_which_no_unit_is_recognised_are_named():
     model.solo_blocks = torch.nn.ModuleList([Block("mixer"), Block("mixer")])
     model.text_blocks = torch.nn.ModuleList([Block("mixer"), Block("mixer")])
     model.norms = torch.nn.ModuleList([torch.nn.LayerNorm(2), torch.nn.LayerNorm(2)])
-    stacks = by_stack((branch.block, branch.name) for branch in branches(model))
-    assert stacks == {"pair_blocks": ("ff",)}
-    assert without_units(model, stacks) == ["solo_blocks"]
+    units = [(branch.block, branch.name) for branch in branches(model)]
+    assert described(model, units) == "pair_blocks: ff; solo_blocks: none recognised"
+    model.pair_blocks.append(Block("attn"))
+    units = [(branch.block, branch.name) for branch in branches(model)]
+    words = "pair_blocks: ff (2 of 3 blocks) and attn (1 of 3 blocks); solo_blocks: none"
+    assert described(model, units).startswith(words)
+    del model.pair_blocks
+    with pytest.raises(BadInput, match=r"blocks \(stacks: solo_blocks\) in which an attention"):
+        branches(model)

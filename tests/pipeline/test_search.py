@@ -169,8 +169,9 @@ def test_classes_of_a_dit(tiny_pipe):
     assert harmonica.search(pipe, [1, 2], steps=4, images=2, dry_run=True, quiet=True) is None
     config = dict(pipe.transformer.config) | {"num_embeds_ada_norm": None}
     pipe.transformer._internal_dict = FrozenDict(config)
-    with pytest.raises(BadInput, match="does not say how many classes there are; give call"):
+    with pytest.raises(BadInput, match="does not say how many classes there are; give prompts="):
         harmonica.search(pipe, steps=4, images=2, dry_run=True)
+    assert harmonica.search(pipe, [1, 2], steps=4, images=2, dry_run=True, quiet=True) is None
 
 
 def test_image_to_image_is_searched_over_the_steps_that_run():

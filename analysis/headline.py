@@ -1,0 +1,65 @@
+"""The headline of the first page: our two methods and HarmoniCa, over the settings of several
+tables.
+"""
+
+from . import methods
+from .cases import cases, found_in
+from .claims import ahead_of
+from .compare import WINS
+from .document import listed
+from .methods import HARMONICA, SEARCH, SEARCH_PREDICTION
+from .quotes import HALF
+
+TABLES = ("table1", "table2", "frontier")
+
+
+def headline(groups, results):
+    """The error of our two methods over HarmoniCa's where half of all blocks are skipped; in how
+    many settings schedules that nobody trains or searches are ahead of ours and of HarmoniCa's.
+    """
+    linked = [pair for name in TABLES for pair in found_in(groups.get(name, ()))]
+    half = [pair for pair in linked if pair[0].cur == HALF]
+    searched, predicted = (cases(half, left, HARMONICA) for left in (SEARCH, SEARCH_PREDICTION))
+    models = dict.fromkeys(case.setting.uncached.row.model.split("-digits")[0] for case in searched)
+    steps = sorted({case.left.row.num_steps for case in searched})
+    count = f"{len(searched)} settings ({listed(models)}, T = {steps[0]} to {steps[-1]})"
+    return (
+        f"With half of all blocks skipped, a searched schedule has {_between(searched)} of "
+        f"HarmoniCa's x_0 error in {count}, and with skipped blocks predicted "
+        f"{_between(predicted)}. {_ahead(linked)} {_in_rfid(cases(linked, SEARCH, HARMONICA))}"
+    )
+
+
+def _between(compared):
+    """The least and the largest ratio of x_0 errors of Cases, in words."""
+    ratios = [case.comparisons["x0_mse"].ratio for case in compared]
+    return f"{min(ratios):.2g} to {max(ratios):.2g}"
+
+
+def _ahead(linked):
+    """In how many settings a plain baseline has a smaller x_0 error than ours, and than HarmoniCa,
+    and which ones, as a sentence.
+    """
+    names = {
+        "a searched schedule": SEARCH,
+        "one with predictions": SEARCH_PREDICTION,
+        "HarmoniCa": HARMONICA,
+    }
+    parts = [f"than {words} {_counted(linked, name)}" for words, name in names.items()]
+    return (
+        f"Where what is neither trained nor searched has a smaller x_0 error: {'; '.join(parts)}."
+    )
+
+
+def _counted(linked, name):
+    """In how many settings plain baselines beat a method in x_0 error, and which ones do."""
+    by_setting = ahead_of(linked, name, "x0_mse")
+    won = [baselines for baselines in by_setting.values() if baselines]
+    families = {baseline.split(", ")[0] for baselines in won for baseline in baselines}
+    which = f" ({listed(name for name in methods.METHODS if name in families)})" if won else ""
+    return f"in {len(won) or 'none'} of {len(by_setting)} settings{which}"
+
+
+def _in_rfid(compared):
+    won = sum(case.comparisons["rFID"].mark == WINS for case in compared)
+    return f"In rFID search beats HarmoniCa in {won} of {len(compared)} settings."
