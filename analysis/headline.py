@@ -46,9 +46,7 @@ def _ahead(linked):
         "HarmoniCa": HARMONICA,
     }
     parts = [f"than {words} {_counted(linked, name)}" for words, name in names.items()]
-    return (
-        f"Where what is neither trained nor searched has a smaller x_0 error: {'; '.join(parts)}."
-    )
+    return f"What is neither trained nor searched has a smaller x_0 error {', '.join(parts)}."
 
 
 def _counted(linked, name):

@@ -79,7 +79,7 @@ def test_every_block_is_made_of_records(measured, monkeypatch):
     assert pages.NOT_YET not in made.values()
     assert "| HarmoniCa | 50 | 1.5 | 0.15 |" in made["table 1, half reused"]
     assert "has 0.8 to 0.8 of HarmoniCa's x_0 error in 8 settings (DiT and" in made["headline"]
-    assert "; than HarmoniCa in 18 of 20 settings (fewer steps and FORA + " in made["headline"]
+    assert ", than HarmoniCa in 18 of 20 settings (fewer steps and FORA + " in made["headline"]
     everywhere = made["frontier, every setting"].splitlines()
     assert everywhere[0].startswith("| x_0 error | DiT-digits 16 tokens, T = 20 |")
     assert [line for line in everywhere if line.startswith("| HarmoniCa | 0.15 | 0.15 |")]
