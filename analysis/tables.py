@@ -98,8 +98,8 @@ FRONTIER = Table(
     committed="settings",
     frontier=True,
     making=True,
-    plain_wins="A plain baseline (FORA, with or without predictions, fewer steps) ahead of a method "
-    "that is trained or searched",
+    plain_wins="A plain baseline (FORA, with or without predictions, SmoothCache, fewer steps) ahead of "
+    "a method that is trained or searched",
     questions=ask(
         *OURS,
         (
