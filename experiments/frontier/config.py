@@ -19,7 +19,7 @@ SETTINGS = (
     ("dit-digits", "DiT-digits 16 tokens", "ddim", 10, 1.0, SEVERAL, SEVERAL),
     ("dit-digits-fine", "DiT-digits-fine 64 tokens", "ddim", 20, 1.0, NONE, ONE),
     ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 1.0, NONE, SEVERAL),
-    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5, NONE, ONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5, NONE, SEVERAL),
     ("pixart-digits", "PixArt-digits 16 tokens", "iddpm", 20, 1.0, NONE, ONE),
     ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0, NONE, ONE),
 )
