@@ -32,7 +32,7 @@ ABLATIONS := $(patsubst experiments/%/config.py,%,$(wildcard experiments/ablatio
 help: ## list the targets and variables
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1|/p' Makefile | awk -F'|' '{ printf "  %-20s %s\n", $$1, $$2 }'
 	@echo
-	@echo "  SCALE=$(SCALE)   digits: CPU, minutes; clothes: CPU, 35 minutes; paper: published models, GPUs; smoke: a minute, untrained models, for tests"
+	@echo "  SCALE=$(SCALE)   digits: CPU, minutes; clothes: CPU, about an hour; paper: published models, GPUs; smoke: a minute, untrained models, for tests"
 	@echo "  ROWS=$(ROWS)      core: the paper's main rows; settings: the digits' frontier in every setting; all"
 	@echo "  SEEDS=$(SEEDS)        how many whole replicates: base model, router, noise (3 contains 1)"
 	@echo "  WHERE=$(WHERE)    local: on this machine; slurm: as Slurm jobs"

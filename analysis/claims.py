@@ -165,12 +165,12 @@ def plain_wins(linked, title, learned=()):
 
 
 def ahead_of(linked, learned, metric):
-    """{setting: the plain baselines that beat the method `learned` there in one metric}."""
+    """{setting: {plain baseline: whether it beats the method `learned` there in one metric}}."""
     ahead = {}
     for case in distinct(_plain_pairs(linked, (learned,))):
         if comparison := case.comparisons.get(metric):
-            beating = ahead.setdefault(case.setting.name, [])
-            beating += [methods.name(case.left.row)] * (comparison.mark == WINS)
+            baselines = ahead.setdefault(case.setting.name, {})
+            baselines[methods.name(case.left.row)] = comparison.mark == WINS
     return ahead
 
 

@@ -5,21 +5,23 @@ from itertools import pairwise
 import numpy as np
 
 from . import methods
+from .compare import places
 from .methods import HARMONICA
 
 CUR, METRIC = 50, "x0_mse"
 TITLE = f"Compute for HarmoniCa's error at CUR {CUR} %"
 ABOUT = (
-    "Multiply-accumulates in per cent of the uncached model's at which a method's x_0 error is that "
-    f"of HarmoniCa at CUR {CUR} %: between two of its rows on a straight line in log error. < and "
-    ">: its row of least compute has a lower error still, or that of most compute a higher one. "
-    "Methods with one row are left out."
+    "How much compute a method needs for the x_0 error that HarmoniCa has at "
+    f"CUR {CUR} %, in per cent of the uncached model's multiply-accumulates (less is better): between "
+    "two of its rows on a straight line in log error. <: its row of least compute has a lower error "
+    "already. >: its row of most compute still has a higher one. Methods and settings with one row "
+    "are left out."
 )
 
 
 def blocks(groups):
     """Blocks: a heading, a text and a table with a column for each group; [] without anything."""
-    by_group = {group.name: needed(group) for group in groups}
+    by_group = {place: needed(group) for place, group in zip(places(groups), groups)}
     by_group = {name: by_method for name, by_method in by_group.items() if len(by_method) > 1}
     if not by_group:
         return []

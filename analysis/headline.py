@@ -5,7 +5,7 @@ tables.
 from . import methods
 from .cases import cases, found_in
 from .claims import ahead_of
-from .compare import WINS
+from .compare import LOSES, WINS
 from .document import listed
 from .methods import HARMONICA, SEARCH, SEARCH_PREDICTION
 from .quotes import HALF
@@ -50,14 +50,28 @@ def _ahead(linked):
 
 
 def _counted(linked, name):
-    """In how many settings plain baselines beat a method in x_0 error, and which ones do."""
-    by_setting = ahead_of(linked, name, "x0_mse")
-    won = [baselines for baselines in by_setting.values() if baselines]
-    families = {baseline.split(", ")[0] for baselines in won for baseline in baselines}
-    which = f" ({listed(name for name in methods.METHODS if name in families)})" if won else ""
-    return f"in {len(won) or 'none'} of {len(by_setting)} settings{which}"
+    """In how many settings plain baselines beat a method in x_0 error, of those that have one of
+    the baselines that do so anywhere.
+    """
+    by_setting = ahead_of(linked, name, "x0_mse").values()
+    ahead = {_family(baseline) for wins in by_setting for baseline, won in wins.items() if won}
+    if not ahead:
+        return f"in none of {len(by_setting)} settings"
+    having = [wins for wins in by_setting if ahead & set(map(_family, wins))]
+    won = sum(any(wins.values()) for wins in having)
+    *most, last = [baseline for baseline in methods.METHODS if baseline in ahead]
+    which = f"{', '.join(most)} or {last}" if most else last
+    return f"in {won} of the {len(having)} settings with {which}"
+
+
+def _family(baseline):
+    """A baseline's name without its interval."""
+    return baseline.split(", ")[0]
 
 
 def _in_rfid(compared):
-    won = sum(case.comparisons["rFID"].mark == WINS for case in compared)
-    return f"In rFID search beats HarmoniCa in {won} of {len(compared)} settings."
+    marks = [case.comparisons["rFID"].mark for case in compared]
+    return (
+        f"In rFID search beats HarmoniCa in {marks.count(WINS)} of {len(marks)} settings and loses in "
+        f"{marks.count(LOSES) or 'none'}."
+    )

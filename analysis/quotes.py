@@ -156,8 +156,13 @@ def frontier_everywhere(groups, results):
             + [_numbers(own[name], column)[0] if name in own else "" for own in by_place.values()]
             for name in names
         ]
-        texts.append(markdown([("table", [heading, *by_place], rows)]).strip())
-    return _with_base("\n\n".join(texts), halves[0].uncached)
+        headings = [f"{heading} at CUR {HALF} %", *by_place]
+        texts.append(markdown([("table", headings, rows)]).strip())
+    empty = (
+        " Empty: the sampler draws noise at each step, so fewer steps give other images, which are not "
+        "compared one by one."
+    )
+    return _with_base("\n\n".join(texts), halves[0].uncached) + empty
 
 
 def _in_detail(groups):

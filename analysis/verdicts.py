@@ -40,7 +40,7 @@ ABOUT = (
     "models. A comparison is one setting in one error (rFID, x_0 error); shown in two tables it "
     "counts once in a claim. **Holds**: all comparisons are won, the interval of the ratio leaves "
     "out 1. **Holds in part**: more are won than lost, and at least half are decided. "
-    "**Does not hold**: as many are lost as won, or more. **Undecided**: the rest. "
+    "**Does not hold**: some are lost, and as many as are won or more. **Undecided**: the rest. "
     'Of "nearly lossless" a setting is won where it keeps all three bounds and lost elsewhere.'
 )
 

@@ -47,7 +47,7 @@ def draw(groups, paths):
                 _panel(ax, group, speed)
                 ax.set_xlabel(title)
         for ax in axes[:, 0]:
-            ax.set_ylabel("error of $x_0$")
+            ax.set_ylabel("$x_0$ error")
         for ax in axes.flat:
             ax.set_visible(ax.has_data())
         if len(groups) == 1:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from analysis import equal_error, making, records, report
+from analysis.compare import places
 from analysis.tables import FRONTIER
 from harmonica.lab.estimates import training_forwards
 
@@ -89,7 +90,7 @@ def test_compute_at_equal_error_is_interpolated_in_log_error(frontier):
         "SmoothCache": "> 50.0",
     }
     *_, (_, headings, rows) = equal_error.blocks([group])
-    assert headings == ["method", group.name] and ["FORA", "37.5"] in rows
+    assert headings == ["method", *places([group])] and ["FORA", "37.5"] in rows
 
 
 def test_without_harmonicas_row_or_a_second_point_nothing_is_said(frontier):
