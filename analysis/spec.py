@@ -90,7 +90,7 @@ class Table:
         return [
             name
             for name, config in zip(self.experiments, self._configs())
-            if hasattr(config, "costs") or config.table(self.scale, self.committed)
+            if hasattr(config, "costs") or rows_in(config, self.scale, self.committed)
         ]
 
     def command(self, which="core", num_seeds=1, scale=SCALE):

@@ -172,12 +172,9 @@ def repeats(groups, committed):
         for line, committed_line, column in pairs
         if None not in (value(line, column), value(committed_line, column))
     ]
-    equal = sum(
-        _short(line, column) == _short(committed_line, column)
-        for line, committed_line, column in pairs
-    )
-    summary = f"{equal} of {len(pairs)} are equal to the digits shown"
-    if equal == len(pairs):
+    differ = [pair for pair in pairs if len({_short(line, pair[2]) for line in pair[:2]}) > 1]
+    summary = f"{len(pairs) - len(differ)} of {len(pairs)} are equal to the digits shown"
+    if not differ:
         return f"{summary}."
     apart = [
         (_apart(line, committed_line, column), line, column)
@@ -186,12 +183,11 @@ def repeats(groups, committed):
     most, line, column = max(apart, key=lambda entry: entry[0])
     by = f"by {most:.2g} %" if math.isfinite(most) else "whose committed value is 0"
     row = f"{methods.label(line.row)} in {line.row.group}"
-    return f"{summary}; furthest apart is {column} of {row}, {by}.{_elsewhere(pairs)}"
+    return f"{summary}; furthest apart is {column} of {row}, {by}.{_elsewhere(differ)}"
 
 
-def _elsewhere(pairs):
+def _elsewhere(differ):
     """How many of the committed values that differ were made on other processors, as a sentence."""
-    differ = [pair for pair in pairs if len({_short(line, pair[2]) for line in pair[:2]}) > 1]
     others = [_processors(committed_line) - _processors(line) for line, committed_line, _ in differ]
     names = dict.fromkeys(name for processors in others for name in sorted(processors))
     if not names:

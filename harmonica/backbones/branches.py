@@ -106,8 +106,10 @@ def described(model, units):
     stacks = by_stack(units)
     words = []
     for stack, kinds in stacks.items():
-        several = f" ({{}} of {kinds.total()} blocks)" if len(kinds) > 1 else ""
-        sets = [f"{', '.join(names)}{several.format(count)}" for names, count in kinds.items()]
+        sets = [
+            ", ".join(names) + f" ({count} of {kinds.total()} blocks)" * (len(kinds) > 1)
+            for names, count in kinds.items()
+        ]
         words.append(f"{stack}: {' and '.join(sets)}")
     words += [f"{stack}: none recognised" for stack in without_units(model, stacks)]
     return "; ".join(words)

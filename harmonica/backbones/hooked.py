@@ -63,7 +63,8 @@ def check_hooks(model):
             hooks <= HARMLESS_HOOKS,
             "transformer",
             full_path,
-            f"another caching method is at work on it ({', '.join(sorted(hooks))}); disable that",
+            f"another caching method is at work on it ({', '.join(sorted(hooks))}); "
+            "disable that first",
         )
 
 

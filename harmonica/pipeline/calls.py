@@ -94,19 +94,17 @@ class Call:
         """The captions that come with this package, or all classes in random order."""
         if self.cond_argument == "prompt":
             return read_captions(CAPTIONS)
+        right = "it does not say how many classes there are; give prompts=, a list of labels"
+        check(self._classes(), "transformer", type(self.pipe.transformer).__name__, right)
         order = np.random.default_rng(0).permutation(self._classes())
         return [int(label) for label in order]
 
     def _classes(self):
-        """How many classes the transformer knows. BadInput where it does not say."""
-        most = getattr(self.pipe.transformer.config, "num_embeds_ada_norm", None)
-        right = "it does not say how many classes there are; give prompts=, a list of labels"
-        check(most, "transformer", type(self.pipe.transformer).__name__, right)
-        return most
+        """How many classes the transformer knows; None where it does not say."""
+        return getattr(self.pipe.transformer.config, "num_embeds_ada_norm", None)
 
     def _check_classes(self):
-        count = getattr(self.pipe.transformer.config, "num_embeds_ada_norm", None)
-        if self.cond_argument == "class_labels" and count:
+        if self.cond_argument == "class_labels" and (count := self._classes()):
             for label in self.prompts:
                 check(0 <= label < count, "prompts", label, f"class labels lie in 0..{count - 1}")
 
