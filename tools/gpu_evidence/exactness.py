@@ -1,9 +1,11 @@
 """Exact on CUDA: every backend against the eager loop, a pipeline, the search's derivatives, SDT.
 
 `largest` is the largest difference over the largest number; `right` compares it with a bound for
-the dtype (float32 products without TF32).
+the dtype (float32 products without TF32). A quantised model has the bound of bfloat16: where sums
+differ in their last bits, an input may round to the next of its 256 levels.
 """
 
+import tempfile
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +15,12 @@ import torch
 import harmonica
 from harmonica import samplers
 from harmonica.backbones.generic import Units
+from harmonica.backbones.uvit import UViT
+from harmonica.backbones.uvit_official import Shape, UViTModel
 from harmonica.bench import cases
+from harmonica.compress.quantise import install
+from harmonica.compress.settings import EfficientDM, Quantisation
+from harmonica.compress.transform import quantise
 from harmonica.fast.plan import compile_schedule
 from harmonica.fast.plan import follow as follow_plan
 from harmonica.method import masks, seeds
@@ -31,7 +38,8 @@ from tools.gpu_evidence.tiny import tiny
 
 BOUND = {torch.float32: 2e-5, torch.bfloat16: 0.05}
 STEPS, IMAGES, WINDOW = 5, range(4), 3
-PIPELINES = ("DiT", "PixArt-Sigma", "Flux", "Wan")  # two run by plans, two by the generic backbone
+PLANNED = ("DiT", "PixArt-Sigma")  # pipelines that are run by plans
+PIPELINES = (*PLANNED, "Flux", "Wan")  # the others by the generic backbone
 
 
 def items(sizes):
@@ -40,8 +48,9 @@ def items(sizes):
         for family in FAMILIES:
             name = f"{family} {str(dtype).removeprefix('torch.')}"
             yield name, partial(_backends, family, dtype, backends, sizes)
+    yield "quantised DiT float32", partial(_quantised, backends, sizes)
     for name in PIPELINES:
-        yield f"apply, tiny {name} pipeline", partial(_pipeline, name, sizes.device)
+        yield f"apply, tiny {name} pipeline", partial(_pipeline, name, sizes)
     yield "derivatives of the search", partial(_derivatives, sizes)
     yield "SDT, two trajectories", partial(_sdt, sizes)
     for dtype in () if sizes.tiny else BOUND:
@@ -53,9 +62,16 @@ def half(steps, blocks):
     return masks.random(steps, blocks, steps * blocks // 2, 0)
 
 
+def uvit():
+    shape = Shape(width=64, depth=2, heads=2, patch=2, sample_size=8, channels=4, num_classes=11)
+    model = UViTModel(shape).eval().requires_grad_(False)
+    return cases.Case("U-ViT", UViT(model), torch.arange, None, num_steps=STEPS, repeats=1)
+
+
 FAMILIES = {
     "DiT": lambda: cases.dit(64, depth=3, heads=2, sample_size=8),
     "PixArt": lambda: cases.pixart(16, depth=2, heads=1),
+    "U-ViT": uvit,
 }
 
 
@@ -71,7 +87,7 @@ def loaded(family, dtype, device):
 
     def of(indices):
         if isinstance(cond, torch.Tensor):
-            return cond[torch.as_tensor(indices, device=device)]
+            return cond.to(device)[torch.as_tensor(indices, device=device)]
         count = len(indices)
         return SimpleNamespace(**{k: _first(v, k, count) for k, v in vars(cond).items()})
 
@@ -82,9 +98,25 @@ def _first(value, name, count):
     return value if value is None or name.startswith("null") else value[:count]
 
 
-@torch.no_grad()
 def _backends(family, dtype, backends, sizes, mask=half):
-    model = loaded(family, dtype, sizes.device)
+    return _compared_backends(loaded(family, dtype, sizes.device), dtype, backends, mask)
+
+
+def _quantised(backends, sizes):
+    model = loaded("DiT", torch.float32, sizes.device)
+    rounding = EfficientDM(trajectories=1, batch=2, rank=2)
+    settings = Quantisation(
+        weight_bits=8, activation_bits=8, rounding=rounding, num_steps=STEPS, guidance=1.5, images=2
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        rounded = quantise(model, settings, Path(folder) / "state")
+    timesteps = samplers.load("ddim").timesteps(STEPS)
+    return _compared_backends(install(model, rounded, timesteps), torch.bfloat16, backends, half)
+
+
+@torch.no_grad()
+def _compared_backends(model, bound, backends, mask):
+    """Rows of all backends under two schedules. bound: a dtype, see BOUND."""
     walk = ModelWalk(model, samplers.load("ddim"), STEPS, 1.5)
     keep = mask(STEPS, walk.num_blocks)
     with float32_products("ieee"):
@@ -94,7 +126,7 @@ def _backends(family, dtype, backends, sizes, mask=half):
             for backend in backends:
                 plan = compile_schedule(model.backbone, schedule, backend)
                 images = _planned(model, walk, plan).float()
-                yield {"schedule": name, "backend": backend, **_compared(images, reference, dtype)}
+                yield {"schedule": name, "backend": backend, **_compared(images, reference, bound)}
 
 
 def _planned(model, walk, plan):
@@ -118,8 +150,8 @@ def _compared(actual, reference, dtype=torch.float32):
     return {"largest": largest, "right": finite and largest <= BOUND[dtype]}
 
 
-def _pipeline(name, device):
-    pipe, call, steps = tiny(name, device)
+def _pipeline(name, sizes):
+    pipe, call, steps = tiny(name, sizes.device)
     plain = call()
     units = _units(pipe, call)
     yield {"schedule": "none", "second as first": torch.equal(call(), plain)}
@@ -133,6 +165,15 @@ def _pipeline(name, device):
             "second as first": torch.equal(first, second),
         }
     yield {"schedule": "removed", "as untouched": torch.equal(call(), plain)}
+    if name in PLANNED and sizes.graph != "eager":
+        options = {"assume_timesteps": True, "backend": sizes.graph}
+        with harmonica.apply(pipe, Schedule(keep=reused), **options):
+            again, once_more = call(), call()
+        yield {
+            "schedule": f"half reused, {sizes.graph}",
+            "second as first": torch.equal(again, once_more),
+            **_compared(again, first),
+        }
 
 
 def _units(pipe, call):
