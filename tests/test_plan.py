@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_map_only
 
 from harmonica.errors import BadInput
 from harmonica.fast.cudagraph import GraphPlan
-from harmonica.fast.fused import lazy
+from harmonica.fast.fused import lazy, run_compiled
 from harmonica.fast.plan import compile_schedule, follow
 from harmonica.method import denoise, masks
 from harmonica.method.cache import predicted
@@ -176,7 +176,7 @@ def test_with_static_buffers_a_walk_keeps_its_shape(tiny_walk):
     "backend",
     [
         pytest.param(
-            "compile",
+            "compiled units",
             marks=pytest.mark.skipif(
                 not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))),
                 reason="torch.compile needs a C++ compiler",
@@ -199,7 +199,8 @@ def test_other_backends_agree_with_eager(tiny_walk, backend):
         x.to(device),
         masks.fora(3, 2),
     )
-    plan = compile_schedule(denoiser.backbone, Schedule(keep=keep), backend)
+    make = partial(compile_schedule, backend=backend) if device == "cuda" else lazy_plan
+    plan = make(denoiser.backbone, Schedule(keep=keep))
     expected, _ = walked(denoiser, x, planned(denoiser, keep))
     for _ in range(2):
         got, _ = walked(denoiser, x, follow(denoiser, plan))
@@ -279,50 +280,18 @@ def test_on_a_gpu_nothing_is_waited_for_and_no_devices_mix(
     }
 
 
-class Plain:
-    """A backbone with the least that the contract asks for: 4 blocks, each scaling h."""
-
-    num_blocks = 4
-
-    def start(self, x, t, ctx):
-        return x.flatten(1), ctx + t[:, None]
-
-    def through(self, h, c, at):
-        for i in range(4):
-            h = h + c * at(i, partial(torch.mul, h, (i + 1) / 10))
-        return h - c
-
-
-def test_nothing_is_compiled_twice(monkeypatch):
-    """More distinct rows than torch compiles of one function, several batch sizes: the second round
-    compiles nothing.
-    """
+def test_nothing_is_compiled_twice(tiny_walk, monkeypatch):
+    """Two batch sizes: what is compiled serves the next plan as well."""
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
-    keep = (
-        torch.arange(15, 4, -1)[:, None] // torch.tensor([1, 2, 4, 8]) % 2 == 1
-    )  # 11 distinct rows
-    eager, compiled = (
-        compile_schedule(Plain(), Schedule(keep=keep), backend) for backend in ("eager", "compile")
-    )
     for again in (False, True):
-        for batch in (2, 3, 5):
-            x, t, caches = (
-                torch.randn(batch, 1, 2, 2),
-                torch.full((batch,), 3),
-                [[None] * 4, [None] * 4],
-            )
-            for step in range(11):
-                with torch._dynamo.config.patch(error_on_recompile=again):
-                    outs, caches = zip(
-                        *(
-                            plan.step(step, x, t, torch.ones(1), cache)
-                            for plan, cache in zip((eager, compiled), caches)
-                        )
-                    )
-                assert torch.equal(*outs)
+        for batch in (1, 2):
+            denoiser, x = tiny_walk(batch=batch)
+            plan = lazy_plan(denoiser.backbone, Schedule(keep=masks.random(5, 4, 9, seed=1)))
+            with torch._dynamo.config.patch(error_on_recompile=again):
+                walked(denoiser, x, follow(denoiser, plan))
 
 
-def test_a_plan_is_compiled_for_its_own_sizes(monkeypatch):
+def test_a_unit_is_compiled_for_its_own_sizes(monkeypatch):
     """Not for any size, which is slower, because another model was compiled before."""
     symbols = []
 
@@ -332,11 +301,12 @@ def test_a_plan_is_compiled_for_its_own_sizes(monkeypatch):
 
     monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=backend))
     for side in (2, 3, 4):
-        plan = compile_schedule(Plain(), Schedule(keep=masks.full(1, 4)), "compile")
-        plan.step(
-            0, torch.randn(1, 1, side, side), torch.full((1,), 3), torch.ones(1), plan.empty()
-        )
+        run_compiled(unit, torch.randn(1, side))
     assert symbols == [[], [], []]
+
+
+def unit(x):
+    return x + 1
 
 
 def with_labels(denoiser, backbone, labels, device="cpu"):
@@ -396,7 +366,7 @@ def test_what_a_step_computes_is_known_ahead(tiny_walk):
         (
             MASKS["full"],
             "fast",
-            "backend: 'fast' is not possible; choose one of eager, compile, cudagraph",
+            "backend: 'fast' is not possible; choose one of eager, cudagraph",
         ),
         (
             masks.full(5, 6),
@@ -450,13 +420,10 @@ def by_the_policy(denoiser, keep, weights):
     return forward
 
 
-@pytest.mark.parametrize("make", ["eager", "static buffers", "compile"])
+@pytest.mark.parametrize("make", ["eager", "static buffers"])
 @pytest.mark.parametrize("name", ["FORA", "random", "alone"])
 @pytest.mark.parametrize("features", [1, 2, 3])
-def test_predicted_blocks_are_what_the_policy_predicts(
-    tiny_walk, monkeypatch, name, features, make
-):
-    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+def test_predicted_blocks_are_what_the_policy_predicts(tiny_walk, name, features, make):
     keep, (denoiser, x) = MASKS[name], tiny_walk(dtype=torch.float32)
     weights = weights_for(keep, denoiser.backbone.model.inner_dim, features)
     schedule = Schedule(keep=keep, weights=weights)

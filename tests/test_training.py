@@ -2,9 +2,9 @@
 reached.
 """
 
-import functools
 from collections import Counter
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +12,7 @@ import torch
 
 from harmonica.digits.manifest import manifest
 from harmonica.errors import BadInput
+from harmonica.fast.training import fast_pair
 from harmonica.lab.makings import ModelSpec, RouterSpec
 from harmonica.lab.models import load_model
 from harmonica.method import iepo, ltc, masks, seeds
@@ -310,17 +311,12 @@ def test_learning_to_cache_sees_training_images_with_their_own_labels(tiny_model
 
 @pytest.mark.parametrize(
     "options, tolerance",
-    [
-        ({"checkpoint": True}, 0),
-        ({"compile": True}, 1e-4),
-        ({"lambda_forks": 3}, 1e-4),
-    ],
+    [({"checkpoint": True}, 0), ({"lambda_forks": 3}, 1e-4)],
     ids=str,
 )
 def test_options_of_speed_and_memory_train_the_same_router(
-    tiny_model, tmp_path, monkeypatch, options, tolerance
+    tiny_model, tmp_path, options, tolerance
 ):
-    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
     config = {"trajectories": 2, "adam_eps": 1e-6, "cur_percent": None, "beta": 1e-4}
     plain, own = (
         train(
@@ -331,3 +327,19 @@ def test_options_of_speed_and_memory_train_the_same_router(
         for extra in ({}, options)
     )
     assert (plain - own).abs().max() <= tolerance
+
+
+@pytest.mark.parametrize("recompute", [False, True])
+def test_compiled_units_train_the_same_router(tiny_model, tmp_path, monkeypatch, recompute):
+    """As on a GPU, where they are compiled without being asked for."""
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    config = {"trajectories": 2, "adam_eps": 1e-6, "cur_percent": None, "beta": 1e-4}
+    router = spec(METHODS["HarmoniCa"], **config)
+    plain, own = (
+        train(tiny_model, router, tmp_path / f"{name}.safetensors", pair=pair)[0]
+        for name, pair in {
+            "plain": None,
+            "compiled": fast_pair(tiny_model.backbone, recompute, compile=True),
+        }.items()
+    )
+    assert (plain - own).abs().max() <= 1e-4

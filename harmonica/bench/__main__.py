@@ -24,6 +24,7 @@ from harmonica.bench.report import line, markdown
 from harmonica.bench.setting import Setting
 from harmonica.cli import command
 from harmonica.cli.command import Parser, out_folder, text, whole
+from harmonica.fast.plan import BACKENDS
 from harmonica.files import atomic, write_json
 from harmonica.lab.ids import slug_of
 from harmonica.lab.memory import keep_freed
@@ -66,8 +67,8 @@ def parser():
     top.add_argument(
         "--backends",
         nargs="+",
-        choices=("eager", "compile", "cudagraph"),
-        help="of plans; all that the device has where not given (compiling takes minutes)",
+        choices=BACKENDS,
+        help="of plans; all that the device has where not given",
     )
     top.add_argument(
         "--peer",

@@ -23,7 +23,7 @@ def rows(setting):
             functions = {}
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)
-            for backend, plan in setting.plans(case, batch, batches[:1], full).items():
+            for backend, plan in setting.plans(case.backbone, full).items():
                 functions[backend] = timing.waiting(
                     lambda plan=plan: plan.step(0, x, t, ctx, plan.empty())
                 )

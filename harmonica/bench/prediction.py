@@ -12,7 +12,7 @@ STEPS = [True, True, False]  # True: all blocks compute. The last two steps are 
 
 
 def rows(setting):
-    for case, batches, compiled_batches in setting.sampling_cases():
+    for case, batches in setting.sampling_cases():
         blocks = case.backbone.num_blocks
         for batch in batches:
             x, cond = case.noise(batch), case.cond(batch)
@@ -20,8 +20,7 @@ def rows(setting):
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)
             reused, predicted = (
-                setting.plans(case, batch, compiled_batches, schedule)
-                for schedule in schedules(case.backbone)
+                setting.plans(case.backbone, schedule) for schedule in schedules(case.backbone)
             )
             for backend in filter("cudagraph".__ne__, reused):
                 steps = {

@@ -10,7 +10,7 @@ from harmonica.method.schedule import Schedule
 
 
 def rows(setting):
-    for case, batches, compiled_batches in setting.sampling_cases():
+    for case, batches in setting.sampling_cases():
         copies = 1 if case.guidance == 1 else 2
         counts = count(case.backbone, case.cond(1))
         element_bytes = next(case.backbone.parameters()).element_size()
@@ -18,14 +18,11 @@ def rows(setting):
         for batch in batches:
             by_name = case.schedules()
             plans = {
-                name: setting.plans(case, batch, compiled_batches, schedule)
-                for name, schedule in by_name.items()
+                name: setting.plans(case.backbone, schedule) for name, schedule in by_name.items()
             }
-            for backend, uncached in setting.plans(case, batch, compiled_batches, full).items():
+            for backend, uncached in setting.plans(case.backbone, full).items():
                 functions = {
-                    name: case.sampled(batch, plan[backend])
-                    for name, plan in plans.items()
-                    if backend in plan
+                    name: case.sampled(batch, plan[backend]) for name, plan in plans.items()
                 }
                 times = timing.compare(case.sampled(batch, uncached), functions, case.repeats)
                 for name, row in times.items():

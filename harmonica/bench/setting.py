@@ -11,8 +11,6 @@ from harmonica.fast.plan import BACKENDS, compile_schedule
 from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 
-FEW_ROWS = 2  # masks with more distinct rows are not compiled: each row takes torch.compile long
-
 
 class Setting:
     """What this machine measures. model: a digits base model. backends: None for all that the
@@ -53,24 +51,15 @@ class Setting:
         return ((make(), (1, 8)) for make in makers)
 
     def sampling_cases(self):
-        """-> triples (case, batch sizes, batch sizes to compile for), on a GPU made lazily."""
+        """-> pairs (case, batch sizes), on a GPU made lazily."""
         if not self.cuda:
-            return [(self.digits, (1, 8, 16, 32), (1,)), (cases.dit_s2(), (1, 16), ())]
-        makers = [cases.dit_xl2, partial(cases.pixart, 64)]
-        return ((make(), (1, 8, 32), (1, 8)) for make in makers)
+            return [(self.digits, (1, 8, 16, 32)), (cases.dit_s2(), (1, 16))]
+        return ((make(), (1, 8, 32)) for make in (cases.dit_xl2, partial(cases.pixart, 64)))
 
     def training_case(self):
         """-> case, batch size before guidance."""
         return (cases.dit_xl2(), 32) if self.cuda else (self.digits, 16)
 
-    def plans(self, case, batch, compiled_batches, schedule):
-        """{backend: Plan} of a schedule. "compile" is left out at other batch sizes than
-        compiled_batches, and for schedules of many distinct rows.
-        """
-        return {
-            backend: compile_schedule(case.backbone, schedule, backend)
-            for backend in self.backends
-            if backend != "compile"
-            or batch in compiled_batches
-            and len(schedule.keep.unique(dim=0)) <= FEW_ROWS
-        }
+    def plans(self, backbone, schedule):
+        """{backend: Plan} of a schedule."""
+        return {backend: compile_schedule(backbone, schedule, backend) for backend in self.backends}

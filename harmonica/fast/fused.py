@@ -8,6 +8,10 @@ schedules, also with gradients.
 
 import copy
 import functools
+import itertools
+import os
+import shutil
+import types
 from functools import partial
 from typing import NamedTuple
 
@@ -15,15 +19,20 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from harmonica.backbones.patches import by_linear
-from harmonica.fast.steps import compiled
 from harmonica.method.cache import predicted
 
 AT_ONCE = 8  # how many features one kernel adds at most
+COMPILERS = ("gcc", "clang")  # what Triton looks for
 
 # {(function, shapes, strides, dtypes, devices of its arguments): compiled function}. Kept as long as
 # the process, like torch.compile's own: models of these shapes that come later compile nothing. The
 # functions take modules as arguments, so no weights are kept.
 _compiled = {}
+
+
+def has_compiler():
+    """Whether there is a C compiler, which kernels for a GPU need."""
+    return any(map(shutil.which, COMPILERS)) or "CC" in os.environ
 
 
 def fused(backbone):
@@ -149,5 +158,17 @@ def run_compiled(function, *args):
         *((tensor.shape, tensor.stride(), tensor.dtype, tensor.device) for tensor in tensors),
     )
     if key not in _compiled:
-        _compiled[key] = compiled(function, dynamic=False)
+        _compiled[key] = torch.compile(_copied(function), fullgraph=True, dynamic=False)
     return _compiled[key](*args)
+
+
+def _copied(function):
+    """A copy of a function with a code object and a name of its own. torch limits how often it
+    compiles one code object; and it remembers sizes by name, so the sizes of another model would
+    make it compile for dynamic sizes, which is slower.
+    """
+    code = function.__code__.replace(co_name=f"{function.__name__}_{next(_names)}")
+    return types.FunctionType(code, function.__globals__, code.co_name, None, function.__closure__)
+
+
+_names = itertools.count()

@@ -5,22 +5,18 @@
     out, cache = plan.step(step, x, t, ctx, cache)             # the raw output of the model
 
 Backends: "eager" gives the bits of method/cache.py's policies, on a CPU at the same batch shape;
-"compile" compiles every distinct row once by torch.compile; "cudagraph" captures every step once
-per input shape (cudagraph.py), with units that are compiled once for all rows (fused.py).
+"cudagraph" captures every step once per input shape (cudagraph.py), with units that are compiled
+once for all rows (fused.py).
 """
-
-import os
-import shutil
 
 import torch
 
 from harmonica.errors import check
 from harmonica.fast.cudagraph import GraphPlan
-from harmonica.fast.fused import lazy
-from harmonica.fast.steps import Plan, compiled
+from harmonica.fast.fused import has_compiler, lazy
+from harmonica.fast.steps import Plan
 
-COMPILERS = ("gcc", "clang")  # what Triton looks for
-BACKENDS = ("eager", "compile", "cudagraph")
+BACKENDS = ("eager", "cudagraph")
 
 
 def compile_schedule(backbone, schedule, backend="eager"):
@@ -33,7 +29,7 @@ def compile_schedule(backbone, schedule, backend="eager"):
         backend != "cudagraph" or torch.cuda.is_available(),
         "backend",
         backend,
-        "CUDA graphs need a CUDA device and there is none; choose eager or compile",
+        "CUDA graphs need a CUDA device and there is none; choose eager",
     )
     check(
         schedule.num_blocks == backbone.num_blocks,
@@ -41,16 +37,16 @@ def compile_schedule(backbone, schedule, backend="eager"):
         f"N = {schedule.num_blocks}",
         f"this backbone has {backbone.num_blocks} blocks",
     )
-    if backend == "cudagraph":
-        check(
-            any(map(shutil.which, COMPILERS)) or "CC" in os.environ,
-            "backend",
-            backend,
-            "its kernels need a C compiler and there is none; install gcc or choose eager",
-        )
-        backbone, predict = lazy(backbone)
-        return GraphPlan(backbone, schedule, predict=predict)
-    return Plan(backbone, schedule, compiled if backend == "compile" else None)
+    if backend == "eager":
+        return Plan(backbone, schedule)
+    check(
+        has_compiler(),
+        "backend",
+        backend,
+        "its kernels need a C compiler and there is none; install gcc or choose eager",
+    )
+    backbone, predict = lazy(backbone)
+    return GraphPlan(backbone, schedule, predict=predict)
 
 
 def follow(denoiser, plan):

@@ -3,12 +3,8 @@
 It computes the blocks that run, and the gates and sums of all blocks. A skipped block adds a cached
 feature, or one predicted from its last computed features. Only features that later steps need are
 held between steps. The cache is a list of N slots: None, or a tuple of the block's last computed
-features, newest first, no longer than needed. It is never changed in place, so an eager or compiled
-walk can be forked.
+features, newest first, no longer than needed. It is never changed in place, so an eager walk can be forked.
 """
-
-import itertools
-import types
 
 import torch
 
@@ -18,13 +14,9 @@ COMPUTED, REUSED = 0, 1  # codes of a row's entries; code -k: predicted from k f
 
 
 class Plan:
-    """The specialised steps of a Schedule.
+    """The specialised steps of a Schedule. predict: method.cache.predicted, or a faster one."""
 
-    translate(function) -> function, or None: applied to the function of each distinct row, to
-    compile it. predict: method.cache.predicted, or a faster one.
-    """
-
-    def __init__(self, backbone, schedule, translate=None, predict=predicted):
+    def __init__(self, backbone, schedule, predict=predicted):
         self.backbone, self.predict = backbone, predict
         self.rows = [tuple(row) for row in schedule.keep.tolist()]
         self.codes = _codes(schedule)
@@ -41,25 +33,20 @@ class Plan:
             [i for i, depth in enumerate(depths) if depth and row[i]]
             for row, depths in zip(self.rows, self.depths)
         ]
-        # steps with the same codes share one compiled function: it returns what any of them holds
-        if translate:
-            together = {}
-            for codes, held in zip(self.codes, self.held):
-                together.setdefault(codes, set()).update(held)
-            self.held = [sorted(together[codes]) for codes in self.codes]
         self.times = Times(backbone)
-        self.functions = self._functions(translate)
+        self.functions = self._functions()
         self.kept = [self._kept(step) for step in range(len(self.rows))]
 
-    def _functions(self, translate):
+    def _functions(self):
         """One function per step; steps that compute and return the same blocks share it."""
         distinct = list(dict.fromkeys(self.rows))
         start_of = dict(zip(distinct, starts(self.backbone, distinct)))
         functions = {}
         for row, codes, held in zip(self.rows, self.codes, self.held):
             if (codes, *held) not in functions:
-                function = row_function(self.backbone, start_of[row], codes, held, self.predict)
-                functions[codes, *held] = translate(function) if translate else function
+                functions[codes, *held] = row_function(
+                    self.backbone, start_of[row], codes, held, self.predict
+                )
         return [functions[codes, *held] for codes, held in zip(self.codes, self.held)]
 
     def _kept(self, step):
@@ -160,7 +147,7 @@ def _depths(codes):
 
 
 def row_function(backbone, start, codes, held, predict):
-    """One row as a function of tensors only, which can be compiled or captured.
+    """One row as a function of tensors only, which can be captured.
 
     (x, time, ctx, the features that the skipped blocks need, the weights of the predicted ones) ->
     raw output, features of the blocks `held`.
@@ -217,18 +204,3 @@ class Times:
     def at(self, t):
         """time(t) of a tensor (B,), computed each time."""
         return self.of(t)
-
-
-def compiled(function, **options):
-    """torch.compile of one function, as a copy with its own code object and name. torch limits how
-    often it compiles one code object; and it remembers sizes by name, so the sizes of another model
-    would make it compile for dynamic sizes, which is slower.
-    """
-    code = function.__code__.replace(co_name=f"{function.__name__}_{next(_names)}")
-    copied = types.FunctionType(
-        code, function.__globals__, code.co_name, None, function.__closure__
-    )
-    return torch.compile(copied, fullgraph=True, **options)
-
-
-_names = itertools.count()

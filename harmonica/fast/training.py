@@ -5,20 +5,23 @@ base model's (forward and backward pass as one CUDA graph).
 from functools import partial
 
 from harmonica.fast.cudagraph import Capture, Static
-from harmonica.fast.fused import fused, run_compiled
+from harmonica.fast.fused import fused, has_compiler, run_compiled
 from harmonica.fast.steps import Times, starts
 from harmonica.method.cache import blended
 from harmonica.method.sdt import compare
 
 
-def fast_pair(backbone, recompute=False, compile=False):
+def fast_pair(backbone, recompute=False, compile=None):
     """-> pair(x, timestep, ctx, r, cache), for many router updates on one model.
 
     It copies the weights of the modulations (see DiT.starts), so the model's must not change any
     more. recompute: activations are computed again in the backward pass. compile: units, gates and
-    mixes are compiled (fused.py).
+    mixes are compiled (fused.py); by default on a GPU with a C compiler. On an
+    H200 this took about 0.7 of the time and memory at DiT-XL/2 (results/bench).
     """
     times = Times(backbone)
+    if compile is None:
+        compile = next(backbone.parameters()).is_cuda and has_compiler()
     blend = blended
     if compile:
         backbone = fused(backbone)

@@ -120,7 +120,7 @@ def _counted(loaded):
 def _router(spec, store, progress):
     loaded, config = load_model(spec.model, store=store), spec.training
     with float32_products("ieee"):
-        pair = fast_pair(loaded.backbone, config.checkpoint, config.compile)
+        pair = fast_pair(loaded.backbone, config.checkpoint)
         logits, log = train(loaded, spec, store.state_path(spec), pair=pair, progress=progress)
     kinds = loaded.backbone.kinds
     about = {

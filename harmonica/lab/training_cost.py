@@ -39,7 +39,7 @@ class Measured:
         logits = initial_logits(steps, loaded.backbone.num_blocks, self.config.seed).to(
             loaded.device
         )
-        pair = fast_pair(loaded.backbone, self.config.checkpoint, self.config.compile)
+        pair = fast_pair(loaded.backbone, self.config.checkpoint)
         self.work = Work(loaded, router, pair)
         self.peak = None
         self.learner = Watched(

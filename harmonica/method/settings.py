@@ -20,8 +20,7 @@ class RouterTraining:
     lambda, measured every `refresh` trajectories on lambda_batch images with soft or hard scores,
     lambda_forks walks in one batch. Either beta is given, or cur_percent: then beta is adjusted
     until that CUR is reached. checkpoint: the student's activations are computed again in the
-    backward pass. compile: the blocks, gates and mixes of teacher and student are compiled by
-    torch.compile.
+    backward pass.
 
     lambda_distance, in place of the paper's squared norm: absolute; relative, to the size of the
     image; log, log(1 + lambda / mean lambda); features, squared norm between the features of the
@@ -49,7 +48,6 @@ class RouterTraining:
     cur_percent: float | None = None
     seed: int = 0
     checkpoint: bool = False
-    compile: bool = False
     lambda_forks: int | None = None
     label_dropout: float | None = None
     drawn_steps: int | None = None
@@ -64,8 +62,7 @@ class RouterTraining:
             self._check((getattr(self, field) or 0) >= 1, field, "it must be at least 1")
         for field in ("lr", "adam_eps"):
             self._check(getattr(self, field) > 0, field, "it must be positive")
-        for field in ("checkpoint", "compile"):
-            self._check(isinstance(getattr(self, field), bool), field, "it is True or False")
+        self._check(isinstance(self.checkpoint, bool), "checkpoint", "it is True or False")
         right = "it lies between -5 and 5"
         self._check(self.initial is None or -5 <= self.initial <= 5, "initial", right)
         self._check_reuse()

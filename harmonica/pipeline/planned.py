@@ -9,7 +9,6 @@ wait for it at every step.
 
 import functools
 import inspect
-import sys
 from contextlib import contextmanager
 
 import torch
@@ -21,11 +20,6 @@ from harmonica.errors import check
 from harmonica.fast.plan import compile_schedule
 from harmonica.pipeline.loop import Bar
 from harmonica.pipeline.transformers import backbone_of, check_drivable, conditioning
-
-COMPILES = (
-    "harmonica: torch.compile translates the steps at the first call, and again for another batch "
-    "size or resolution (about 40 s for a small model on two CPU cores, minutes for a large one)"
-)
 
 
 class Planned:
@@ -50,8 +44,6 @@ class Planned:
         self.forget()
         if backend != "eager":  # nothing is compiled yet; this refuses what is not possible
             self.compiled(schedules.first)
-        if backend == "compile":
-            print(COMPILES, file=sys.stderr, flush=True)
         with _inside_offload_hook(self.transformer):
             check(
                 is_plain(self.transformer),
@@ -171,7 +163,7 @@ class Planned:
         return Transformer2DModelOutput(sample=out) if return_dict else (out,)
 
     def compiled(self, schedule):
-        """The plan of a schedule. Compiled plans are kept until the weights move."""
+        """The plan of a schedule. Captured plans are kept until the weights move."""
         if self.backend == "eager":
             return compile_schedule(self.backbone, schedule)
         places = [parameter.data_ptr() for parameter in self.transformer.parameters()]
@@ -210,18 +202,19 @@ def _unchanged(tensor, remembered):
 
 def check_backend(transformer, backend):
     """BadInput where steps of that backend could not run this transformer."""
+    if backend == "eager":
+        return
     check(
-        backend == "eager" or not hasattr(transformer, "_hf_hook"),
+        not hasattr(transformer, "_hf_hook"),
         "backend",
         backend,
         "offloading moves the weights at every call; choose eager, or do without offload",
     )
     check(
-        backend != "cudagraph" or transformer.device.type == "cuda",
+        transformer.device.type == "cuda",
         "backend",
         backend,
-        f"the transformer is on {transformer.device}, CUDA graphs need it on a GPU; "
-        "choose eager or compile",
+        f"the transformer is on {transformer.device}, CUDA graphs need it on a GPU; choose eager",
     )
 
 

@@ -314,7 +314,9 @@ def test_refusals():
     of_dit = Schedule(keep=own.keep, timesteps=timesteps, about={"kinds": ["attn", "mlp"]})
     refused(pipe, of_dit, "it is of a DiT or PixArt, this is a FluxTransformer2DModel")
     refused(pipe, own, "a Schedule is what it is", cur=50)
-    refused(pipe, own, "backend: 'compile' is not possible; .*FluxTransf.*eager", backend="compile")
+    words = "backend: 'cudagraph' is not possible; .*FluxTransf.*eager"
+    refused(pipe, own, words, backend="cudagraph")
+    refused(pipe, own, "backend: 'compile' .* choose one of eager, cudagraph", backend="compile")
     refused(pipe, "no/such.safetensors", "does not exist")
     with harmonica.apply(pipe, own), pytest.raises(BadInput, match="applied to it already"):
         harmonica.apply(pipe, own)

@@ -53,9 +53,6 @@ def items(sizes):
         yield f"apply, tiny {name} pipeline", partial(_pipeline, name, sizes)
     yield "derivatives of the search", partial(_derivatives, sizes)
     yield "SDT, two trajectories", partial(_sdt, sizes)
-    for dtype in () if sizes.tiny else BOUND:
-        name = f"DiT {str(dtype).removeprefix('torch.')}, compiled"
-        yield name, partial(_backends, "DiT", dtype, ["compile"], sizes, masks.fora)
 
 
 def half(steps, blocks):
@@ -98,8 +95,8 @@ def _first(value, name, count):
     return value if value is None or name.startswith("null") else value[:count]
 
 
-def _backends(family, dtype, backends, sizes, mask=half):
-    return _compared_backends(loaded(family, dtype, sizes.device), dtype, backends, mask)
+def _backends(family, dtype, backends, sizes):
+    return _compared_backends(loaded(family, dtype, sizes.device), dtype, backends)
 
 
 def _quantised(backends, sizes):
@@ -111,14 +108,14 @@ def _quantised(backends, sizes):
     with tempfile.TemporaryDirectory() as folder:
         rounded = quantise(model, settings, Path(folder) / "state")
     timesteps = samplers.load("ddim").timesteps(STEPS)
-    return _compared_backends(install(model, rounded, timesteps), torch.bfloat16, backends, half)
+    return _compared_backends(install(model, rounded, timesteps), torch.bfloat16, backends)
 
 
 @torch.no_grad()
-def _compared_backends(model, bound, backends, mask):
+def _compared_backends(model, bound, backends):
     """Rows of all backends under two schedules. bound: a dtype, see BOUND."""
     walk = ModelWalk(model, samplers.load("ddim"), STEPS, 1.5)
-    keep = mask(STEPS, walk.num_blocks)
+    keep = half(STEPS, walk.num_blocks)
     with float32_products("ieee"):
         plain = Schedule(keep=keep)
         for name, schedule in {"reuse": plain, "predicted": fit(walk, keep, 3, IMAGES)}.items():

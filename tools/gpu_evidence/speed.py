@@ -27,7 +27,7 @@ class One(Setting):
         return [(self.case, self.batches)]
 
     def sampling_cases(self):
-        return [(self.case, self.batches, ())]
+        return [(self.case, self.batches)]
 
 
 def shapes(tiny):
@@ -54,9 +54,6 @@ def items(sizes):
         yield f"sampling {name}", partial(_sampling, makers[name], SAMPLED[name], graph, sizes)
         yield f"forward {name}", partial(_forward, makers[name], (8, 1), backends, (8,), sizes)
     yield f"sampling {first}, eager", partial(_sampling, makers[first], 8, "eager", sizes)
-    if not sizes.tiny:
-        compiled_rows = partial(_forward, makers[first], (8,), ["compile"], (), sizes)
-        yield f"forward {first}, compiled rows", compiled_rows
 
 
 def _forward(make, batches, backends, compiled, sizes):
