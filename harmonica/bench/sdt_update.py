@@ -28,8 +28,8 @@ def rows(setting):
     learner = Learner(logits, tau=TAU, lr=LR)
     reference = timing.synchronized(_released(case, batch, point, logits))
     ways = {
-        "lean": fast_pair(case.backbone, compile=False),
-        "lean, checkpointed": fast_pair(case.backbone, recompute=True, compile=False),
+        "lean": fast_pair(case.backbone),
+        "lean, checkpointed": fast_pair(case.backbone, recompute=True),
     }
     if setting.cuda:
         ways["lean, compiled"] = fast_pair(case.backbone, compile=True)

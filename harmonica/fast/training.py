@@ -4,6 +4,8 @@ base model's (forward and backward pass as one CUDA graph).
 
 from functools import partial
 
+import torch
+
 from harmonica.fast.cudagraph import Capture, Static
 from harmonica.fast.fused import fused, has_compiler, run_compiled
 from harmonica.fast.steps import Times, starts
@@ -11,17 +13,21 @@ from harmonica.method.cache import blended
 from harmonica.method.sdt import compare
 
 
-def fast_pair(backbone, recompute=False, compile=None):
+def compiles_on(device):
+    """Whether training compiles the model's units there: on a GPU with a C compiler. On an H200 this
+    took about 0.7 of the time and memory at DiT-XL/2 (results/bench).
+    """
+    return torch.device(device).type == "cuda" and has_compiler()
+
+
+def fast_pair(backbone, recompute=False, compile=False):
     """-> pair(x, timestep, ctx, r, cache), for many router updates on one model.
 
     It copies the weights of the modulations (see DiT.starts), so the model's must not change any
     more. recompute: activations are computed again in the backward pass. compile: units, gates and
-    mixes are compiled (fused.py); by default on a GPU with a C compiler. On an
-    H200 this took about 0.7 of the time and memory at DiT-XL/2 (results/bench).
+    mixes are compiled (fused.py).
     """
     times = Times(backbone)
-    if compile is None:
-        compile = next(backbone.parameters()).is_cuda and has_compiler()
     blend = blended
     if compile:
         backbone = fused(backbone)

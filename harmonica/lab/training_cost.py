@@ -7,7 +7,7 @@ machine's speed hits all alike.
 
 import torch
 
-from harmonica.fast.training import fast_pair
+from harmonica.fast.training import compiles_on, fast_pair
 from harmonica.lab.latency import interleaved, quartiles
 from harmonica.lab.memory import live_peak, peak_bytes, saved_tensors
 from harmonica.lab.models import load_model
@@ -39,7 +39,8 @@ class Measured:
         logits = initial_logits(steps, loaded.backbone.num_blocks, self.config.seed).to(
             loaded.device
         )
-        pair = fast_pair(loaded.backbone, self.config.checkpoint)
+        compile = compiles_on(loaded.device)
+        pair = fast_pair(loaded.backbone, self.config.checkpoint, compile)
         self.work = Work(loaded, router, pair)
         self.peak = None
         self.learner = Watched(
