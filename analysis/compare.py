@@ -48,8 +48,17 @@ class Comparison:
     def cell(self):
         """Who wins, ratio and interval, and in how many replicates the first one is lower."""
         mark = self.mark if self.mark == OPEN else f"**{self.mark}**"
-        interval = f"[{_bound(self.low)}, {_bound(self.high)}]"
-        return f"{mark} {self.ratio:.3g} {interval}, {self.lower} of {self.replicates}"
+        return f"{mark} {self.ratio:.3g} {self.interval}, {self.lower} of {self.replicates}"
+
+    @property
+    def short_cell(self):
+        """The ratio, bold where its interval leaves out 1, and the interval."""
+        ratio = f"{self.ratio:.2g}"
+        return f"{ratio if self.mark == OPEN else f'**{ratio}**'} {self.interval}"
+
+    @property
+    def interval(self):
+        return f"[{_bound(self.low)}, {_bound(self.high)}]"
 
 
 def _bound(value):

@@ -7,12 +7,11 @@ import numpy as np
 
 from .ablation_tables import ABLATIONS
 from .cases import cases, found_in
-from .claims import SPEEDS, answer, claims, questions_of
+from .claims import answer, claims, questions_of
 from .compare import CARRYING, LOSES, OPEN, PUBLISHED, WINS
 from .document import markdown
 from .intervals import POWER, detectable
 from .methods import ALL_PAIRS, FEWER, FORA, HARMONICA, SEARCH_PREDICTION
-from .report import together
 from .spec import FULL_SET, NUM_SEEDS, SCALE
 from .tables import COMMITTED, TABLES
 
@@ -61,10 +60,7 @@ def of_table(key, groups, results):
     is ahead of HarmoniCa, settled or not.
     """
     (table,) = [table for table in COMMITTED if table.key == key]
-    sentences = [
-        f"**{claim.title}: {claim.verdict}.** {claim.whole_sentence}"
-        for claim in claims(groups[key], table)
-    ]
+    sentences = [_verdict(claim) for claim in claims(groups[key], table)]
     linked = found_in(groups[key])
     ahead = [_ahead(linked, p) for p in (FORA, FEWER) if cases(linked, p, HARMONICA)]
     return "\n".join(f"- {sentence}" for sentence in [*sentences, *ahead])
@@ -106,13 +102,33 @@ def of_ablations(groups, results):
 
 def of_frontier(groups, results):
     """Where a plain baseline wins, then our two methods against each of the others."""
-    plain, *answers = claims(groups["frontier"], TABLES["frontier"])
-    kind, headings, rows = together(answers)
-    drop = headings.index(SPEEDS)
-    rows = [[cell for place, cell in enumerate(row) if place != drop] for row in rows]
-    headings = [heading for heading in headings if heading != SPEEDS]
-    sentence = f"**{plain.title}: {plain.verdict}.** {plain.whole_sentence}"
-    return markdown([("text", sentence), (kind, headings, rows)]).strip()
+    definition, linked = TABLES["frontier"], found_in(groups["frontier"])
+    plain, *answers = claims(groups["frontier"], definition)
+    blocks = [("text", _verdict(plain))]
+    for claim, question in zip(answers, questions_of(definition, linked)):
+        blocks.append(("text", _verdict(claim)))
+        blocks.append(_by_share(cases(linked, question.left, question.right)))
+    return markdown(blocks).strip()
+
+
+def _verdict(claim):
+    return f"**{claim.title}: {claim.verdict}.** {claim.whole_sentence}"
+
+
+def _by_share(compared):
+    """The ratios of Cases as a table: the settings below each other, the CURs side by side."""
+    by_place = {}
+    for case in compared:
+        by_place.setdefault(case.setting.place, {})[case.setting.cur] = case.comparisons
+    curs = sorted({cur for by_cur in by_place.values() for cur in by_cur})
+    rows = []
+    for place, by_cur in by_place.items():
+        for metric, name in CARRYING.items():
+            found = [by_cur.get(cur, {}).get(metric) for cur in curs]
+            if any(found):
+                rows.append([place, name, *(each.short_cell if each else "" for each in found)])
+                place = ""
+    return "table", ["setting", "error", *(f"CUR {cur:g} %" for cur in curs)], rows
 
 
 def power(groups, results):

@@ -139,8 +139,33 @@ def _each(groups):
 
 
 def frontier(groups, results):
-    """Every row of the settings on the model of the first page."""
-    return _each(_in_detail(groups))
+    """The two errors of every method by the share of entries it skips, on the model of the first
+    page.
+    """
+    texts = []
+    for group, place in zip(_in_detail(groups), places(_in_detail(groups))):
+        for heading in ("x_0 error", "rFID"):
+            texts.append(_by_share(group, f"{heading}, {place}", {heading: SHOWN[heading]}))
+    return _with_base("\n\n".join(texts), group.lines[0])
+
+
+def _by_share(group, title, column):
+    """One column of a table as a table of its own: methods below each other, CURs side by side."""
+    by_method = {}
+    for setting in settings(group):
+        if fewer := setting.methods.get(methods.FEWER):
+            by_method.setdefault(methods.FEWER, {})[setting.cur] = fewer
+    for line in group.lines:
+        if not line.row.uncached:
+            cur = line.row.cur_percent or round(line.mean("cur_percent"), 1)
+            family, *_ = methods.name(line.row).split(", ")  # FORA's intervals in one row
+            by_method.setdefault(family, {})[cur] = line
+    curs = sorted({cur for lines in by_method.values() for cur in lines})
+    rows = [
+        [_marked(name)] + [_numbers(lines[cur], column)[0] if cur in lines else "" for cur in curs]
+        for name, lines in by_method.items()
+    ]
+    return markdown([("table", [title, *(f"CUR {cur:g} %" for cur in curs)], rows)]).strip()
 
 
 def frontier_everywhere(groups, results):
@@ -204,12 +229,13 @@ def _at(group):
 
 
 def what_it_takes(groups, results):
-    """What the schedules of the frontier took to make, on the model of the first page."""
+    """What the schedules of the frontier that skip half took to make, on the model of the first
+    page.
+    """
     rows, detailed = [], _in_detail(groups)
     for group, efforts in zip(detailed, making.makings(results, detailed)):
         for line, effort in zip(group.lines, efforts):
-            if effort.seconds:
-                cur = _numbers(line, {"CUR %": SHOWN["CUR %"]})
-                rows.append([str(line.row.num_steps), _called(line), *cur, *effort.texts])
-    headings = ["T", "method", "CUR %", "cache kB", "seconds", "forwards"]
+            if effort.seconds and round(line.mean("cur_percent")) == HALF:
+                rows.append([str(line.row.num_steps), _called(line), *effort.texts])
+    headings = ["T", "method", "cache kB", "seconds", "forwards"]
     return markdown([("table", headings, rows)]).strip()
