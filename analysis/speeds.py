@@ -11,7 +11,7 @@ from .document import listed
 CPU, GPU = "amd-epyc-2-cores", "nvidia-h200"  # files in bench/
 DIGITS, SMALL = "digits (dit-digits-s0)", "DiT-S/2 256 shape"
 HALF = 50  # percent
-LARGE = ("DiT-XL/2 512", "PixArt 512", "PixArt 1024")  # models in which arithmetic dominates
+LARGE = ("DiT-XL/2 512", "PixArt 512", "PixArt 1024")  # models that are larger
 PREDICTED = "predicted"  # the end of a schedule's name
 EAGER = ", eager"  # the end of an item's name that ran without CUDA graphs
 GB = 1e9
@@ -21,7 +21,7 @@ def cpu(groups, results):
     """On a CPU: cached sampling from Table 1's own latencies, the rest from the benchmark."""
     tables = read_json(results / "bench" / f"{CPU}.json")["tables"]
     update = next(row for row in tables["sdt-update"] if row["way"] == "lean")
-    walks = {row["forks at a time"]: row["time_share"] for row in tables["lambda-refresh"]}
+    walks = tables["lambda-refresh"][0]["time_share"]
     forward = [row for row in tables["forward"] if row["backend"] == "eager"]
     ratios = {
         model: listed(
@@ -33,8 +33,8 @@ def cpu(groups, results):
         _of_theory(groups["table1"]),
         f"An SDT update takes {update['time_share']:.2f} of the time and "
         f"{update['memory_share']:.2f} of the activation memory of the released way; a "
-        f"measurement of lambda {walks[1]:.2f} of the time of a full walk per step, "
-        f"{walks[4]:.2f} with four forks at a time ([benchmark](../results/bench/{CPU}.md)).",
+        f"measurement of lambda {walks:.2f} of the time of a full walk per step "
+        f"([benchmark](../results/bench/{CPU}.md)).",
         "Diffusers' own uncached step takes longer by these factors: "
         f"{ratios[DIGITS]} for the digits model, {ratios[SMALL]} in the shape of DiT-S/2.",
     ]
@@ -97,26 +97,26 @@ def gpu(groups, results):
     ]
     updates = {row["way"]: row for row in parts["c"]["SDT update"]}
     update, plain = updates["lean, compiled"], updates["lean"]
-    walks = {row["forks at a time"]: row["time_share"] for row in parts["c"]["lambda"]}
+    low, high = (1 / ratio for ratio in reversed(parts["c"]["lambda"][0]["ratio_iqr"]))
     linear = {row["way"]: row for row in parts["c"]["linearisation"]}
     sentences = [
         f"A step of DiT-XL/2 256 as a CUDA graph takes {graph['ms']:.2g} ms for 8 images "
         f"and {single['ms']:.2g} ms for one: {graph['ratio']:.1f} and {single['ratio']:.1f} "
         f"times as fast as diffusers' eager forward, {compiled[0]:.1f} and {compiled[1]:.1f} "
         "times as fast as diffusers with compiled blocks. "
-        "Most of this is the time of launching kernels; where arithmetic dominates, "
-        "less is won: for 8 images "
+        "Most of this is the time of launching kernels, which depends on the processor beside the GPU; "
+        "in larger shapes less is won: for 8 images "
         + ", ".join(
             f"{eager:.2f} over eager and {over:.2f} over compiled blocks ({model})"
             for model, eager, over in zip(LARGE, to_eager, compiled[2:])
         )
-        + ". The goals were 1.3 for 8 images and 2 for one.",
+        + ". The goals, over eager, were 1.3 for 8 images and 2 for one.",
         "Cached sampling under FORA and random schedules reaches these shares "
         "of its theoretical speedup, which counts multiply-accumulates: "
         f"{_achieved(parts, False)}. The goal was 95 %. "
         f"Where skipped blocks are predicted: {_achieved(parts, True)}. "
-        f"Without CUDA graphs it is {_achieved(parts, False, EAGER)}, where predicted "
-        f"{_achieved(parts, True, EAGER)}. "
+        f"Without CUDA graphs it is {_achieved(parts, False, eager=True)}, where predicted "
+        f"{_achieved(parts, True, eager=True)}. "
         "What a step takes beside its blocks (modulations, patches, guidance, the sampler) "
         "is the same whatever is skipped, so the share falls as more is skipped, "
         "and for one image.",
@@ -125,8 +125,8 @@ def gpu(groups, results):
         f"({update['bytes'] / GB:.0f} of {update['reference_bytes'] / GB:.0f} GB); the goal was half. "
         f"Without compiled units, as where there is no C compiler, these are "
         f"{plain['time_share']:.2f} and {plain['memory_share']:.2f}. "
-        f"A measurement of lambda takes {walks[1]:.2f} of the time of a full walk per step, "
-        f"{walks[4]:.2f} with four forks.",
+        f"A measurement of lambda takes {low:.2f} to {high:.2f} of the time of a full walk per step "
+        "(two repeats).",
         f"A linearisation of the search ({linear['predicted']['images']} images, "
         f"T = {linear['predicted']['T']}) takes {linear['predicted']['in walks']:.0f} walks "
         "of the uncached model where skipped blocks are predicted, "
@@ -163,16 +163,16 @@ def _sampled(parts, predicted):
     ]
 
 
-def _is_sampling(item, backend=""):
-    """backend: EAGER, or "" for CUDA graphs."""
-    return item.startswith("sampling ") and item.endswith(EAGER) == bool(backend)
+def _is_sampling(item, eager=False):
+    """Whether an item is sampling by CUDA graphs, or without them."""
+    return item.startswith("sampling ") and item.endswith(EAGER) == eager
 
 
-def _achieved(parts, predicted, backend=""):
-    """The measured over the theoretical speedup of each model, as text. backend: as above."""
+def _achieved(parts, predicted, eager=False):
+    """The measured over the theoretical speedup of each model, as text."""
     ranges = []
     for item, rows in parts["b"].items():
-        if rows and _is_sampling(item, backend):
+        if rows and _is_sampling(item, eager):
             shares = [
                 row["achieved"] for row in rows if row["schedule"].endswith(PREDICTED) == predicted
             ]

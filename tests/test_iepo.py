@@ -80,15 +80,3 @@ def test_with_hard_scores_a_row_that_reuses_nothing_costs_exactly_nothing(tiny_w
 def test_no_graph_is_kept(tiny_walk, tiny_scores):
     denoiser, x = tiny_walk()
     assert not iepo.leave_one_out(denoiser, x, tiny_scores().requires_grad_(), 0.1).requires_grad
-
-
-@pytest.mark.parametrize("measure", [iepo.leave_one_out, iepo.cumulative])
-@pytest.mark.parametrize("scale", [1.0, 1.5])
-def test_forks_walked_together_give_the_same(tiny_walk, tiny_scores, measure, scale):
-    denoiser, x = tiny_walk(num_steps=6, scale=scale)
-    scores = tiny_scores(6)
-    alone = measure(denoiser, x, scores, 0.1)
-    for together in (2, 3, 5, 50):
-        torch.testing.assert_close(
-            measure(denoiser, x, scores, 0.1, together), alone, rtol=1e-6, atol=0, equal_nan=True
-        )

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from harmonica.errors import BadInput
+from harmonica.fast import fused
 from harmonica.fast.cudagraph import GraphPlan
 from harmonica.fast.fused import lazy, run_compiled
 from harmonica.fast.plan import compile_schedule, follow
@@ -173,25 +174,24 @@ def test_with_static_buffers_a_walk_keeps_its_shape(tiny_walk):
 
 
 @pytest.mark.parametrize(
-    "backend",
+    "device",
     [
         pytest.param(
-            "compiled units",
+            "cpu",
             marks=pytest.mark.skipif(
                 not any(map(shutil.which, ("c++", "g++", "clang++", "cl"))),
                 reason="torch.compile needs a C++ compiler",
             ),
         ),
         pytest.param(
-            "cudagraph",
+            "cuda",
             marks=pytest.mark.skipif(
                 not torch.cuda.is_available(), reason="CUDA graphs need a GPU"
             ),
         ),
     ],
 )
-def test_other_backends_agree_with_eager(tiny_walk, backend):
-    device = "cuda" if backend == "cudagraph" else "cpu"
+def test_compiled_units_and_cuda_graphs_agree_with_eager(tiny_walk, device):
     denoiser, x = tiny_walk(num_steps=3, dtype=torch.float32, depth=1, width=16)
     denoiser.backbone.model.to(device)
     denoiser, x, keep = (
@@ -199,7 +199,7 @@ def test_other_backends_agree_with_eager(tiny_walk, backend):
         x.to(device),
         masks.fora(3, 2),
     )
-    make = partial(compile_schedule, backend=backend) if device == "cuda" else lazy_plan
+    make = partial(compile_schedule, backend="cudagraph") if device == "cuda" else lazy_plan
     plan = make(denoiser.backbone, Schedule(keep=keep))
     expected, _ = walked(denoiser, x, planned(denoiser, keep))
     for _ in range(2):
@@ -282,13 +282,20 @@ def test_on_a_gpu_nothing_is_waited_for_and_no_devices_mix(
 
 def test_nothing_is_compiled_twice(tiny_walk, monkeypatch):
     """Two batch sizes: what is compiled serves the next plan as well."""
-    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend="eager"))
+    made, translate = [], functools.partial(torch.compile, backend="eager")
+    monkeypatch.setattr(
+        torch, "compile", lambda *args, **kw: made.append(1) or translate(*args, **kw)
+    )
+    monkeypatch.setattr(fused, "_compiled", {})
+    counts = []
     for again in (False, True):
         for batch in (1, 2):
             denoiser, x = tiny_walk(batch=batch)
             plan = lazy_plan(denoiser.backbone, Schedule(keep=masks.random(5, 4, 9, seed=1)))
             with torch._dynamo.config.patch(error_on_recompile=again):
                 walked(denoiser, x, follow(denoiser, plan))
+        counts.append(len(made))
+    assert counts[0] == counts[1] > 0
 
 
 def test_a_unit_is_compiled_for_its_own_sizes(monkeypatch):

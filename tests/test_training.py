@@ -310,36 +310,16 @@ def test_learning_to_cache_sees_training_images_with_their_own_labels(tiny_model
 
 
 @pytest.mark.parametrize(
-    "options, tolerance",
-    [({"checkpoint": True}, 0), ({"lambda_forks": 3}, 1e-4)],
-    ids=str,
+    "recompute, compile, tolerance", [(True, False, 0), (False, True, 1e-4), (True, True, 1e-4)]
 )
-def test_options_of_speed_and_memory_train_the_same_router(
-    tiny_model, tmp_path, options, tolerance
+def test_faster_and_leaner_pairs_train_the_same_router(
+    tiny_model, tmp_path, monkeypatch, recompute, compile, tolerance
 ):
-    config = {"trajectories": 2, "adam_eps": 1e-6, "cur_percent": None, "beta": 1e-4}
-    plain, own = (
-        train(
-            tiny_model,
-            spec(METHODS["HarmoniCa"], **config, **extra),
-            tmp_path / f"{len(extra)}.safetensors",
-        )[0]
-        for extra in ({}, options)
-    )
-    assert (plain - own).abs().max() <= tolerance
-
-
-@pytest.mark.parametrize("recompute", [False, True])
-def test_compiled_units_train_the_same_router(tiny_model, tmp_path, monkeypatch, recompute):
-    """As on a GPU, where they are compiled without being asked for."""
+    """Units are compiled as on a GPU, but only traced."""
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
     config = {"trajectories": 2, "adam_eps": 1e-6, "cur_percent": None, "beta": 1e-4}
     router = spec(METHODS["HarmoniCa"], **config)
-    plain, own = (
-        train(tiny_model, router, tmp_path / f"{name}.safetensors", pair=pair)[0]
-        for name, pair in {
-            "plain": None,
-            "compiled": fast_pair(tiny_model.backbone, recompute, compile=True),
-        }.items()
-    )
-    assert (plain - own).abs().max() <= 1e-4
+    pair = fast_pair(tiny_model.backbone, recompute, compile)
+    plain, _ = train(tiny_model, router, tmp_path / "plain.safetensors")
+    own, _ = train(tiny_model, router, tmp_path / "own.safetensors", pair=pair)
+    assert (plain - own).abs().max() <= tolerance

@@ -86,7 +86,7 @@ class Case:
 
     def modules(self, backend):
         """The backbone if this backend calls its modules, else None: hooks on them would do
-        nothing, or cause a recompilation.
+        nothing.
         """
         return self.backbone if backend == "eager" else None
 

@@ -9,7 +9,6 @@ from harmonica.method import iepo
 from harmonica.method.train import initial_logits
 
 TAU, REPEATS = 0.1, 7
-FORKS = (1, 4)  # how many forks are walked as one batch
 
 
 def rows(setting, repeats=REPEATS):
@@ -25,21 +24,7 @@ def rows(setting, repeats=REPEATS):
             masked[step] = 1
             denoiser.walk(denoiser.begin(x), denoiser.soft(masked, TAU))
 
-    functions = {
-        forks: timing.waiting(
-            lambda forks=forks: iepo.leave_one_out(denoiser, x, scores, TAU, forks)
-        )
-        for forks in FORKS
-    }
-    for forks, row in timing.compare(timing.waiting(brute_force), functions, repeats).items():
-        yield (
-            {
-                "model": case.name,
-                "T": case.num_steps,
-                "batch": batch,
-                "forks at a time": forks,
-                **row,
-                "time_share": 1 / row["ratio"],
-            },
-            None,
-        )
+    forked = timing.waiting(lambda: iepo.leave_one_out(denoiser, x, scores, TAU))
+    row = timing.compare(timing.waiting(brute_force), {"": forked}, repeats)[""]
+    shape = {"model": case.name, "T": case.num_steps, "batch": batch}
+    yield {**shape, **row, "time_share": 1 / row["ratio"]}, None

@@ -17,7 +17,7 @@ def profile(function, steps, backbone):
 
     Launched are CUDA kernels, or on a CPU operations that call no others. share_outside: the share
     of the device's working time that is not spent in attention and feed-forward. backbone: None for
-    a function in which these do not run as modules (compiled, captured); share_outside is None,
+    a function in which these do not run as modules (captured); share_outside is None,
     too.
     """
     on_cpu, on_gpu = torch.autograd.DeviceType.CPU, torch.autograd.DeviceType.CUDA

@@ -1,5 +1,6 @@
 """One update of a router's row by SDT: with frozen weights and a teacher without a graph (lean),
 against the released way (reference), in which weights have gradients and the teacher has a graph.
+Also with activations computed again in the backward pass; on a GPU also with compiled units.
 """
 
 from copy import deepcopy
@@ -9,6 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from harmonica.bench import timing
+from harmonica.fast.fused import has_compiler
 from harmonica.fast.training import fast_pair
 from harmonica.lab.memory import peak_bytes, saved_bytes
 from harmonica.method.learner import Learner
@@ -31,7 +33,7 @@ def rows(setting):
         "lean": fast_pair(case.backbone),
         "lean, checkpointed": fast_pair(case.backbone, recompute=True),
     }
-    if setting.cuda:
+    if setting.cuda and has_compiler():
         ways["lean, compiled"] = fast_pair(case.backbone, compile=True)
     functions = {
         name: timing.synchronized(

@@ -162,6 +162,9 @@ def run_compiled(function, *args):
     return _compiled[key](*args)
 
 
+_names = itertools.count()
+
+
 def _copied(function):
     """A copy of a function with a code object and a name of its own. torch limits how often it
     compiles one code object; and it remembers sizes by name, so the sizes of another model would
@@ -169,6 +172,3 @@ def _copied(function):
     """
     code = function.__code__.replace(co_name=f"{function.__name__}_{next(_names)}")
     return types.FunctionType(code, function.__globals__, code.co_name, None, function.__closure__)
-
-
-_names = itertools.count()

@@ -26,12 +26,6 @@ def compile_schedule(backbone, schedule, backend="eager"):
     """
     check(backend in BACKENDS, "backend", backend, f"choose one of {', '.join(BACKENDS)}")
     check(
-        backend != "cudagraph" or torch.cuda.is_available(),
-        "backend",
-        backend,
-        "CUDA graphs need a CUDA device and there is none; choose eager",
-    )
-    check(
         schedule.num_blocks == backbone.num_blocks,
         "schedule",
         f"N = {schedule.num_blocks}",
@@ -39,6 +33,12 @@ def compile_schedule(backbone, schedule, backend="eager"):
     )
     if backend == "eager":
         return Plan(backbone, schedule)
+    check(
+        torch.cuda.is_available(),
+        "backend",
+        backend,
+        "CUDA graphs need a CUDA device and there is none; choose eager",
+    )
     check(
         has_compiler(),
         "backend",

@@ -2,22 +2,37 @@
 base model's (forward and backward pass as one CUDA graph).
 """
 
+import functools
 from functools import partial
 
 import torch
 
 from harmonica.fast.cudagraph import Capture, Static
-from harmonica.fast.fused import fused, has_compiler, run_compiled
+from harmonica.fast.fused import fused, run_compiled
 from harmonica.fast.steps import Times, starts
 from harmonica.method.cache import blended
 from harmonica.method.sdt import compare
 
 
-def compiles_on(device):
-    """Whether training compiles the model's units there: on a GPU with a C compiler. On an H200 this
-    took about 0.7 of the time and memory at DiT-XL/2 (results/bench).
+def training_pair(loaded, recompute=False):
+    """The fast_pair of a Loaded model, with compiled units where torch.compile works on its device.
+    On a CPU it would take longer to compile than most trainings.
     """
-    return torch.device(device).type == "cuda" and has_compiler()
+    return fast_pair(loaded.backbone, recompute, _compiles_on(torch.device(loaded.device)))
+
+
+@functools.cache
+def _compiles_on(device):
+    """Whether torch.compile works on a GPU: it needs a C compiler and Python's headers there."""
+    if device.type != "cuda":
+        return False
+    try:
+        torch.compile(torch.exp, dynamic=False)(torch.ones(2, device=device))
+    except Exception as error:  # whatever is missing, training works without
+        reason = str(error).strip().splitlines()[0]
+        print(f"units of the model are not compiled, training is slower: {reason}", flush=True)
+        return False
+    return True
 
 
 def fast_pair(backbone, recompute=False, compile=False):
@@ -25,7 +40,7 @@ def fast_pair(backbone, recompute=False, compile=False):
 
     It copies the weights of the modulations (see DiT.starts), so the model's must not change any
     more. recompute: activations are computed again in the backward pass. compile: units, gates and
-    mixes are compiled (fused.py).
+    mixes are compiled (fused.py), and the update's bits change.
     """
     times = Times(backbone)
     blend = blended

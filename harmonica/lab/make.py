@@ -12,7 +12,7 @@ from harmonica import samplers
 from harmonica.backbones.counts import count
 from harmonica.compress.transform import compress, num_bytes
 from harmonica.fast.plan import compile_schedule
-from harmonica.fast.training import compiles_on, fast_pair
+from harmonica.fast.training import training_pair
 from harmonica.files import save_state
 from harmonica.lab import cost, latency, training_cost
 from harmonica.lab.ids import SCHEMA, canonical
@@ -120,7 +120,7 @@ def _counted(loaded):
 def _router(spec, store, progress):
     loaded, config = load_model(spec.model, store=store), spec.training
     with float32_products("ieee"):
-        pair = fast_pair(loaded.backbone, config.checkpoint, compiles_on(loaded.device))
+        pair = training_pair(loaded, config.checkpoint)
         logits, log = train(loaded, spec, store.state_path(spec), pair=pair, progress=progress)
     kinds = loaded.backbone.kinds
     about = {

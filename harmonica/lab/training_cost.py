@@ -2,12 +2,13 @@
 memory, training images.
 
 Whole trajectories of all methods are timed in turn, in one process, so that a drift of the
-machine's speed hits all alike.
+machine's speed hits all alike. Nothing is compiled, on a GPU either, as not every method's walk can
+be.
 """
 
 import torch
 
-from harmonica.fast.training import compiles_on, fast_pair
+from harmonica.fast.training import fast_pair
 from harmonica.lab.latency import interleaved, quartiles
 from harmonica.lab.memory import live_peak, peak_bytes, saved_tensors
 from harmonica.lab.models import load_model
@@ -39,8 +40,7 @@ class Measured:
         logits = initial_logits(steps, loaded.backbone.num_blocks, self.config.seed).to(
             loaded.device
         )
-        compile = compiles_on(loaded.device)
-        pair = fast_pair(loaded.backbone, self.config.checkpoint, compile)
+        pair = fast_pair(loaded.backbone, self.config.checkpoint)
         self.work = Work(loaded, router, pair)
         self.peak = None
         self.learner = Watched(

@@ -13,8 +13,6 @@ start, for about half of the work.
 
 import torch
 
-from harmonica.method.together import Together
-
 
 def squared(images, others):
     """The paper's: the squared norm of the difference, mean over images."""
@@ -36,16 +34,15 @@ DISTANCES = {"absolute": absolute, "relative": relative}
 
 
 @torch.no_grad()
-def leave_one_out(denoiser, x, scores, tau, together=1, distance=squared):
+def leave_one_out(denoiser, x, scores, tau, distance=squared):
     """lambda as the paper defines it. x (B, C, H, W) noise; scores (T, N), soft or 0/1 -> (T,),
     squared norm, mean over images.
 
-    0 at the first step, which never reuses. together: how many forks are walked as one batch.
-    distance: `squared` as in the paper, or one of DISTANCES.
+    0 at the first step, which never reuses. distance: `squared` as in the paper, or one of
+    DISTANCES.
     """
-    finals, last = _forks(
-        denoiser, x, scores, tau, lambda joined: joined.soft(scores, tau), together
-    )
+    soft = denoiser.soft(scores, tau)
+    finals, last = _forks(denoiser, x, soft, after=soft)
     return torch.stack(
         [torch.zeros((), device=scores.device)]
         + [distance(denoiser.images(final), denoiser.images(last)) for final in finals]
@@ -53,11 +50,11 @@ def leave_one_out(denoiser, x, scores, tau, together=1, distance=squared):
 
 
 @torch.no_grad()
-def cumulative(denoiser, x, scores, tau, together=1):
+def cumulative(denoiser, x, scores, tau):
     """lambda as the released code has it -> (T,): the mean over all pixels and images and, under
     guidance, both halves. nan at step 0. Arguments as in leave_one_out.
     """
-    finals, last = _forks(denoiser, x, scores, tau, lambda joined: joined.computed, together)
+    finals, last = _forks(denoiser, x, denoiser.soft(scores, tau), after=denoiser.computed)
     chain = finals + [last]  # chain[k]: steps 1 to k follow the scores, all others compute
     return torch.stack(
         [torch.full((), torch.nan, device=scores.device)]
@@ -68,19 +65,14 @@ def cumulative(denoiser, x, scores, tau, together=1):
 DEFINITIONS = {"leave-one-out": leave_one_out, "cumulative": cumulative}
 
 
-def _forks(denoiser, x, scores, tau, after, together):
-    """-> the final Point of a walk for each step t >= 1, which follows the scores before t,
-    computes everything at t and continues with `after`; and that of the walk that follows the
-    scores throughout. after(denoiser) -> forward.
+def _forks(denoiser, x, soft, after):
+    """-> the final Point of a walk for each step t >= 1, which follows the scores before t (the
+    forward `soft`), computes everything at t and continues with the forward `after`; and that of
+    the walk that follows the scores throughout.
     """
-    soft = denoiser.soft(scores, tau)
     point = denoiser.advance(denoiser.begin(x), denoiser.computed)
     finals = []
-    forks = Together(denoiser, after)
     while point.step < len(denoiser.timesteps):
-        forks.advance()
-        forks.points.append(denoiser.advance(point, denoiser.computed))
+        finals.append(denoiser.walk(denoiser.advance(point, denoiser.computed), after))
         point = denoiser.advance(point, soft)
-        if len(forks.points) == together or point.step == len(denoiser.timesteps):
-            finals += forks.finish()
     return finals, point

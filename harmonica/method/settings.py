@@ -17,8 +17,8 @@ class RouterTraining:
 
     walk: sdt, ltc (ltc_form: released or all-pairs) or direct (one backward pass from the final
     image; objective mse). objective: mse, leave-one-out or cumulative. The last two are IEPO's
-    lambda, measured every `refresh` trajectories on lambda_batch images with soft or hard scores,
-    lambda_forks walks in one batch. Either beta is given, or cur_percent: then beta is adjusted
+    lambda, measured every `refresh` trajectories on lambda_batch images with soft or hard scores.
+    Either beta is given, or cur_percent: then beta is adjusted
     until that CUR is reached. checkpoint: the student's activations are computed again in the
     backward pass.
 
@@ -48,7 +48,6 @@ class RouterTraining:
     cur_percent: float | None = None
     seed: int = 0
     checkpoint: bool = False
-    lambda_forks: int | None = None
     label_dropout: float | None = None
     drawn_steps: int | None = None
     lambda_distance: str | None = None
@@ -92,9 +91,6 @@ class RouterTraining:
             self._check(
                 not iepo or (getattr(self, field) or 0) >= 1, field, "it must be at least 1"
             )
-        forks = self.lambda_forks
-        right = "it must be at least 1, and only objectives with a lambda take it"
-        self._check(forks is None or iepo and forks >= 1, "lambda_forks", right)
         distance = self.lambda_distance
         right = f"leave-one-out takes {', '.join(LAMBDA_DISTANCES)}, other objectives none"
         allowed = distance is None or of_paper and distance in LAMBDA_DISTANCES

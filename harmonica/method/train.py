@@ -149,8 +149,7 @@ class Work:
             scores = (scores > self.config.tau).float()
         measure = iepo.DEFINITIONS[self.config.objective]
         named = {"distance": self.distance()} if self.config.lambda_distance else {}
-        forks = self.config.lambda_forks or 1
-        lambda_ = measure(denoiser, x, scores, self.config.tau, forks, **named)
+        lambda_ = measure(denoiser, x, scores, self.config.tau, **named)
         lambda_ = ranks.mean(lambda_.nan_to_num(0.0))
         if self.config.lambda_distance == "log":
             lambda_ = torch.log1p(lambda_ / lambda_.mean().clamp(min=TINY))

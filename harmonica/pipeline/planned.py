@@ -42,8 +42,8 @@ class Planned:
         self.kept, self.places = {}, None
         check_backend(self.transformer, backend)
         self.forget()
-        if backend != "eager":  # nothing is compiled yet; this refuses what is not possible
-            self.compiled(schedules.first)
+        if backend != "eager":  # nothing is captured yet; this refuses what is not possible
+            self.plan_of(schedules.first)
         with _inside_offload_hook(self.transformer):
             check(
                 is_plain(self.transformer),
@@ -149,7 +149,7 @@ class Planned:
             )
             # made at the first step: the plan copies weights, which may be moved until then
             if self.plan is None:
-                self.plan = self.compiled(self.schedule)
+                self.plan = self.plan_of(self.schedule)
                 self.cache = self.plan.empty()
             out, self.cache = self.plan.step(
                 self.step, hidden_states, timestep, self.ctx, self.cache
@@ -162,7 +162,7 @@ class Planned:
             self.forget()
         return Transformer2DModelOutput(sample=out) if return_dict else (out,)
 
-    def compiled(self, schedule):
+    def plan_of(self, schedule):
         """The plan of a schedule. Captured plans are kept until the weights move."""
         if self.backend == "eager":
             return compile_schedule(self.backbone, schedule)

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from harmonica.backbones.pixart import TextCond
-from harmonica.fast.training import compiles_on, fast_pair
+from harmonica.fast.training import training_pair
 from harmonica.method import sdt, seeds
 from harmonica.method.learner import Learner
 from harmonica.method.router import Router
@@ -77,7 +77,7 @@ def cost(loaded, router):
     logits = initial_logits(steps, loaded.backbone.num_blocks, config.seed).to(loaded.device)
     learner = Learner(logits, tau=config.tau, lr=config.lr)
     point = denoiser.advance(denoiser.begin(x), denoiser.computed)
-    learn = sdt.update_by(denoiser, learner, _pair(loaded))
+    learn = sdt.update_by(denoiser, learner, training_pair(loaded))
     forward = torch.no_grad()(denoiser.computed)
     update_s, forward_s = (
         min(timed(partial(denoiser.advance, point, function))[1] for _ in range(2))
@@ -94,10 +94,6 @@ def cost(loaded, router):
     }
 
 
-def _pair(loaded):
-    return fast_pair(loaded.backbone, compile=compiles_on(loaded.device))
-
-
 def train_router(loaded, router, out, progress=iter):
     """Train a router, resume a killed training, or find the router finished -> the Router, which is
     saved in the folder `out`.
@@ -105,7 +101,7 @@ def train_router(loaded, router, out, progress=iter):
 
     def trained(state):
         # saved after each trajectory: here they are long, and the state is small
-        pair = _pair(loaded)
+        pair = training_pair(loaded)
         logits, log = train(loaded, router, state, pair=pair, save_every=1, progress=progress)
         result = Router(
             logits=logits,

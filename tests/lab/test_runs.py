@@ -94,7 +94,6 @@ CHANGES = (
             {"seed": 1},
             {"beta": 1e-6, "cur_percent": None},
             {"checkpoint": True},
-            {"lambda_forks": 4},
             {"lambda_distance": "absolute"},
             {"initial": 1.0},
             {"dual": True},

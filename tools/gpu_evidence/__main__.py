@@ -7,11 +7,11 @@ from pathlib import Path
 from tools.gpu_evidence import wheels
 
 SHARES = {
-    "a": 1.2,
-    "b": 4.0,
+    "a": 2.4,
+    "b": 4.2,
     "c": 1.7,
-    "d": 0.5,
-    "e": 0.6,
+    "d": 0.6,
+    "e": 1.1,
 }  # minutes of each part; --minutes is shared out in these proportions
 
 
@@ -24,7 +24,7 @@ def main(argv=None):
     top.add_argument("--parts", nargs="+", choices=SHARES, default=list(SHARES))
     top.add_argument("--router", type=text, help="a published router of DiT-XL/2 256, to time too")
     minutes = "for all parts together; default %(default)s"
-    top.add_argument("--minutes", type=whole(1, 60), default=8, help=minutes)
+    top.add_argument("--minutes", type=whole(1, 60), default=10, help=minutes)
     top.add_argument("--repeats", type=whole(2, 1000), default=5)
     top.add_argument("--tiny", action="store_true", help="toy sizes, on a CPU too: a rehearsal")
     arguments = top.parse_args(argv)

@@ -23,6 +23,7 @@ from harmonica.compress.settings import EfficientDM, Quantisation
 from harmonica.compress.transform import quantise
 from harmonica.fast.plan import compile_schedule
 from harmonica.fast.plan import follow as follow_plan
+from harmonica.fast.training import fast_pair
 from harmonica.method import masks, seeds
 from harmonica.method.denoise import Denoiser, Loaded
 from harmonica.method.precision import float32_products
@@ -44,15 +45,15 @@ PIPELINES = (*PLANNED, "Flux", "Wan")  # the others by the generic backbone
 
 def items(sizes):
     backends = list(dict.fromkeys(["eager", sizes.graph]))
-    for dtype in BOUND:
-        for family in FAMILIES:
+    yield "derivatives of the search", partial(_derivatives, sizes)
+    yield "SDT, two trajectories", partial(_sdt, sizes)
+    for name in PIPELINES:
+        yield f"apply, tiny {name} pipeline", partial(_pipeline, name, sizes)
+    for family in FAMILIES:
+        for dtype in BOUND:
             name = f"{family} {str(dtype).removeprefix('torch.')}"
             yield name, partial(_backends, family, dtype, backends, sizes)
     yield "quantised DiT float32", partial(_quantised, backends, sizes)
-    for name in PIPELINES:
-        yield f"apply, tiny {name} pipeline", partial(_pipeline, name, sizes)
-    yield "derivatives of the search", partial(_derivatives, sizes)
-    yield "SDT, two trajectories", partial(_sdt, sizes)
 
 
 def half(steps, blocks):
@@ -226,7 +227,7 @@ def moved(schedule, step, block, amount):
 
 
 def _sdt(sizes):
-    """Train a router on the device and on the CPU, which must give the same logits."""
+    """Train a router on the device, in every way, and on the CPU: all must give the same logits."""
     training = RouterTraining(
         walk="sdt",
         objective="leave-one-out",
@@ -241,19 +242,31 @@ def _sdt(sizes):
         beta=1e-3,
     )
     spec = SimpleNamespace(training=training, num_steps=STEPS, guidance=1.5, sampler="ddim")
-    by_device = {}
+    ways = {"lean": {}, "lean, checkpointed": {"recompute": True}}
+    if sizes.device.type == "cuda":
+        ways |= {
+            "lean, compiled": {"compile": True},
+            "lean, checkpointed, compiled": {"recompute": True, "compile": True},
+        }
+
+    def trained(device, options):
+        model = _on(device)
+        pair = fast_pair(model.backbone, **options)
+        logits, log = train(model, spec, Path("not there"), pair=pair)
+        return logits.float().cpu(), log[-1]["data_loss"]
+
     with float32_products("ieee"):
-        for device in {torch.device("cpu"), sizes.device}:
-            logits, log = train(_on(device), spec, Path("not there"))
-            by_device[device.type] = logits.float().cpu(), log[-1]["data_loss"]
-    reference, result = by_device["cpu"], by_device[sizes.device.type]
-    moved_by = (reference[0] - result[0]).abs()[1:]
-    yield {
-        "largest logit difference": float(moved_by.max()),
-        "CPU loss": reference[1],
-        "loss": result[1],
-        "right": float(moved_by.max()) < 2e-3,
-    }
+        reference, cpu_loss = trained(torch.device("cpu"), {})
+        for way, options in ways.items():
+            logits, loss = trained(sizes.device, options)
+            moved_by = float((reference - logits).abs()[1:].max())
+            yield {
+                "way": way,
+                "largest logit difference": moved_by,
+                "CPU loss": cpu_loss,
+                "loss": loss,
+                "right": moved_by < 2e-3,
+            }
 
 
 def _on(device):

@@ -28,8 +28,8 @@ SEARCHED = 8  # images of a linearisation
 
 
 class Training(Setting):
-    def __init__(self, case, batch, backends):
-        super().__init__("dit-digits-s0", case.repeats, backends)
+    def __init__(self, case, batch):
+        super().__init__("dit-digits-s0", case.repeats)
         self.case, self.batch = case, batch
 
     def training_case(self):
@@ -47,7 +47,7 @@ def _update(make, sizes):
     case = replace(make(), repeats=3)
     for batch in (2,) if sizes.tiny else BATCHES:
         try:
-            for row, _ in sdt_update.rows(Training(case, batch, ["eager"])):
+            for row, _ in sdt_update.rows(Training(case, batch)):
                 yield row
             return
         except torch.cuda.OutOfMemoryError:
@@ -57,7 +57,7 @@ def _update(make, sizes):
 
 def _lambda(make, sizes):
     case = replace(make(), num_steps=3 if sizes.tiny else 10)
-    setting = Training(case, 2 if sizes.tiny else 8, ["eager"])
+    setting = Training(case, 2 if sizes.tiny else 8)
     return (row for row, _ in lambda_refresh.rows(setting, repeats=2))
 
 
