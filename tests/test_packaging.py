@@ -139,7 +139,6 @@ class TestMakefile:
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (["up", "--cpus", "0"], "--cpus: '0' is not possible"),
         (["walk"], "invalid choice: 'walk'"),
         (["env", "--dir", "/" + 80 * "x"], "the Unix sockets inside allow 60"),
     ],
