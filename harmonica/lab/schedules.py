@@ -12,7 +12,6 @@ from harmonica.errors import BadInput
 from harmonica.lab import estimates
 from harmonica.lab.ids import canonical
 from harmonica.lab.models import load_model
-from harmonica.lab.specs import AT_INTERVALS
 from harmonica.method import masks
 from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
@@ -23,11 +22,7 @@ from harmonica.search.walks import ModelWalk
 from harmonica.weights import formats
 
 RANDOM_SEED = 0
-MASKS = {
-    "fora": masks.fora,
-    "faster-diffusion": masks.faster_diffusion,
-    "deepcache": masks.deepcache,
-}
+MASKS = {"faster-diffusion": masks.faster_diffusion, "deepcache": masks.deepcache}
 
 
 def make_schedule(spec, store, progress=iter):
@@ -136,10 +131,10 @@ def schedule_of(run, store, num_blocks):
     steps = run.num_steps
     if run.schedule == "full":
         return Schedule(keep=masks.full(steps, num_blocks)), None
+    if run.schedule == "fora":
+        return Schedule(keep=masks.fora(steps, num_blocks, run.interval or 2)), None
     if run.schedule in MASKS:
-        interval = [run.interval or 2] * (run.schedule in AT_INTERVALS)
-        keep = MASKS[run.schedule](steps, num_blocks, *interval)
-        return Schedule(keep=keep), None
+        return Schedule(keep=MASKS[run.schedule](steps, num_blocks)), None
     if run.schedule == "made":
         return _made(run, store, num_blocks), None
     reused = None

@@ -20,7 +20,6 @@ from harmonica.lab.makings import (
 from harmonica.weights.specs import ImageSpec, PublishedRouter
 
 SCHEDULES = ("full", "fora", "faster-diffusion", "deepcache", "random", "router", "made")
-AT_INTERVALS = ("fora", "faster-diffusion", "deepcache")  # compute all at every interval-th step
 # besides float32, the default
 PRECISIONS = ("tf32", "bfloat16", "float16")
 
@@ -30,8 +29,8 @@ class RunSpec:
     """A set of images of one model under one schedule, and its metrics.
 
     schedule: full | fora (at `interval`, by default 2: CUR 50 % at even T) | faster-diffusion or
-    deepcache (of a U-ViT, at `interval` too) | random | router (trained here, or `published`) |
-    made (see ScheduleSpec, which has the CUR).
+    deepcache (of a U-ViT) | random | router (trained here, or `published`) | made (see
+    ScheduleSpec, which has the CUR).
     cur_percent: the reused share, met exactly. Without it, which is possible for a published router
     and one trained with a given beta, the entries whose scores exceed tau are computed.
     noise: "evaluation", or "reference" for the independent images that rFID compares with.
@@ -91,10 +90,10 @@ class RunSpec:
             "schedule 'router' needs one, trained or published, and no other schedule takes one",
         )
         check(
-            self.interval is None or self.schedule in AT_INTERVALS and self.interval >= 3,
+            self.interval is None or self.schedule == "fora" and self.interval >= 3,
             "interval",
             self.interval,
-            f"only {', '.join(AT_INTERVALS)} take one, 3 or more; without one it is 2",
+            "only fora takes one, 3 or more; without one it is 2",
         )
         fixed_beta = self.router is not None and self.router.training.beta is not None
         needed = self.schedule == "random" or self.router is not None

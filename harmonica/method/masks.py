@@ -26,8 +26,8 @@ def fora(num_steps, num_blocks, interval=2):
     return keep
 
 
-def faster_diffusion(num_steps, num_blocks, interval=2):
-    """Faster Diffusion (Li et al., 2024) on a U-ViT, as a mask: every interval-th step computes
+def faster_diffusion(num_steps, num_blocks):
+    """Faster Diffusion (Li et al., 2024) on a U-ViT, as a mask: every second step computes
     everything; in between the in-blocks and the middle block reuse and the out-blocks run.
 
     The authors cache the stream after each of those blocks; a mask caches what each block adds, so
@@ -35,20 +35,20 @@ def faster_diffusion(num_steps, num_blocks, interval=2):
     they are even.
     """
     _check_uvit(num_blocks)
-    keep = fora(num_steps, num_blocks, interval)
+    keep = fora(num_steps, num_blocks)
     keep[:, (num_blocks + PER_BLOCK) // 2 :] = True
     return keep
 
 
-def deepcache(num_steps, num_blocks, interval=2):
-    """DeepCache (Ma et al., 2024) on a U-ViT, as a mask: every interval-th step computes
-    everything; in between only the first in-block and the last out-block run.
+def deepcache(num_steps, num_blocks):
+    """DeepCache (Ma et al., 2024) on a U-ViT, as a mask: every second step computes everything; in
+    between only the first in-block and the last out-block run.
 
     The authors cache the stream between those two; a mask caches what each block adds, so here the
     linear layers of all long skips run.
     """
     _check_uvit(num_blocks)
-    keep = fora(num_steps, num_blocks, interval)
+    keep = fora(num_steps, num_blocks)
     keep[:, :PER_BLOCK] = True
     keep[:, -PER_BLOCK:] = True
     return keep

@@ -251,6 +251,8 @@ WRONG = [
     (RANDOM, {"batch": 0}),
     (RANDOM, {"against": 0}),
     (UNCACHED, {"cur_percent": 50}),
+    (UNCACHED, {"schedule": "fora", "interval": 2}),
+    (UNCACHED, {"schedule": "deepcache", "interval": 3}),
     (CACHED, {"router": None}),
     (CACHED, {"num_steps": 20}),
     (CACHED, {"published": PUBLISHED}),
