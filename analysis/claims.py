@@ -164,11 +164,11 @@ def plain_wins(linked, title, learned=()):
     )
 
 
-def ahead_of(linked, learned, metric):
-    """{setting: {plain baseline: whether it beats the method `learned` there in one metric}}."""
+def ahead_of(linked, learned):
+    """{setting: {plain baseline: whether it beats the method `learned` there in x_0 error}}."""
     ahead = {}
     for case in distinct(_plain_pairs(linked, (learned,))):
-        if comparison := case.comparisons.get(metric):
+        if comparison := case.comparisons.get("x0_mse"):
             baselines = ahead.setdefault(case.setting.name, {})
             baselines[methods.name(case.left.row)] = comparison.mark == WINS
     return ahead

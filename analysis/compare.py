@@ -27,7 +27,6 @@ class Comparison:
     deviation of the log ratios over replicates.
     """
 
-    metric: str
     ratio: float
     low: float
     high: float
@@ -132,7 +131,6 @@ class Setting:
         logs = log_ratios(a, b)
         low, high = interval(logs)
         return Comparison(
-            metric=metric,
             ratio=float(np.exp(logs.mean())),
             low=float(np.exp(low)),
             high=float(np.exp(high)),

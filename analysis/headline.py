@@ -53,7 +53,7 @@ def _counted(linked, name):
     """In how many settings plain baselines beat a method in x_0 error, of those that have one of
     the baselines that do so anywhere.
     """
-    by_setting = ahead_of(linked, name, "x0_mse").values()
+    by_setting = ahead_of(linked, name).values()
     ahead = {_family(baseline) for wins in by_setting for baseline, won in wins.items() if won}
     if not ahead:
         return f"in none of {len(by_setting)} settings"

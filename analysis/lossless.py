@@ -19,7 +19,7 @@ CRITERION = (
 )
 
 
-def headings(over=UNCACHED):
+def headings(over):
     """The headings over the cells of `bounds`. over: the method that caching was added to; if that
     is the uncached model, its rFID is called the floor.
     """

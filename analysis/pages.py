@@ -89,15 +89,12 @@ def _made(results):
 
 
 def _block(name, blocks):
-    return f"<!-- made: {name} -->\n{wrapped(blocks[name])}\n<!-- end -->"
-
-
-def wrapped(text):
-    """Markdown with paragraphs and list items wrapped to the width of a page; tables stay."""
-    return "\n".join(map(_wrapped, text.split("\n")))
+    text = "\n".join(map(_wrapped, blocks[name].split("\n")))
+    return f"<!-- made: {name} -->\n{text}\n<!-- end -->"
 
 
 def _wrapped(line):
+    """A paragraph or list item wrapped to the width of a page; a line of a table stays."""
     if line.startswith("|"):
         return line
     indent = "  " if line.startswith("- ") else ""

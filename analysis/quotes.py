@@ -128,14 +128,11 @@ def table2(groups, results):
 
 def whole(name, groups, results):
     """All rows of a table; where it has several groups, a Markdown table of each."""
-    return _each(groups[name])
-
-
-def _each(groups):
-    texts = [_with_base(rows_of(group.lines, SHOWN), group.lines[0]) for group in groups]
+    texts = [_with_base(rows_of(group.lines, SHOWN), group.lines[0]) for group in groups[name]]
     if len(texts) == 1:
         return texts[0]
-    return "\n\n".join(f"{place}:\n\n{text}" for place, text in zip(places(groups), texts))
+    headed = zip(places(groups[name]), texts)
+    return "\n\n".join(f"{place}:\n\n{text}" for place, text in headed)
 
 
 def frontier(groups, results):

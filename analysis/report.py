@@ -63,7 +63,10 @@ def document(definition, groups, scale, committed, makings=()):
             table.beside_block(group, committed),
             *([making.block(group, line_makings)] if line_makings else []),
             ("list", missing(group)),
-            *pictures(group),
+            *(
+                _picture(f"{group.name}: {name}", figures.file_name(group, name))
+                for name in figures.names(group)
+            ),
         ]
     if definition.frontier:
         name = figures.frontier_name(definition.key_at(scale))
@@ -165,15 +168,8 @@ def missing(group):
     return reasons
 
 
-def pictures(group):
-    """Links to the group's figures, relative to the document."""
-    return [
-        _picture(f"{group.name}: {name}", figures.file_name(group, name))
-        for name in figures.names(group)
-    ]
-
-
 def _picture(title, name):
+    """The block that shows a figure, by a link relative to the document."""
     return "text", f"![{title}](../figures/{name})"
 
 

@@ -59,7 +59,7 @@ BESIDE = {
 }
 
 
-def csv_text(groups, beside=None):
+def csv_text(groups, beside):
     """The CSV. Columns that say nothing are left out: the group where model, sampler and T tell
     groups apart, the sampler where there is one, bits and size where no model is compressed.
     beside: {further column: its texts}.
@@ -73,7 +73,7 @@ def csv_text(groups, beside=None):
         frame = frame.drop(columns="sampler")
     if not any(map(_has_compressed, groups)):
         frame = frame.drop(columns=["bits", *SIZE.values()])
-    return frame.assign(**beside or {}).to_csv(index=False, lineterminator="\n")
+    return frame.assign(**beside).to_csv(index=False, lineterminator="\n")
 
 
 def cells(group):

@@ -22,15 +22,14 @@ from .claims import (
 from .compare import LOSES, OPEN, WINS
 from .document import markdown, write
 from .methods import HARMONICA, SEARCH, SEARCH_PREDICTION
-from .paper_claims import NEEDS_GPUS, paper_claims
+from .paper_claims import paper_claims
 from .paper_numbers import coverage
 from .records import load
 from .report import together
 from .spec import SCALE
 from .tables import TABLES
 
-NOT_YET, UNDECIDED = "not tested yet", "undecided"
-VERDICTS = ("holds", "holds in part", "does not hold", UNDECIDED, NEEDS_GPUS, NOT_YET)
+NOT_YET = "not tested yet"
 LEADING = (HARMONICA, SEARCH, SEARCH_PREDICTION)  # which no plain baseline should beat
 TITLE = "The paper's claims and what the records here say to them"
 ABOUT = (

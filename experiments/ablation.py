@@ -2,10 +2,11 @@
 two, at any scale.
 """
 
+from dataclasses import replace
+
 from harmonica.method.settings import RouterTraining
 
 from . import paper_scale, small_scale
-from .rows import Group
 
 RELEASED = "Learning-to-Cache, released"  # as published: it reuses at every second step alone
 ALL_PAIRS = "Learning-to-Cache, all pairs"  # this repository's form: it may reuse at every step
@@ -41,16 +42,10 @@ def group_of(name, scale, seeds, sampler="ddim", guidance=1.0):
         "digits": ("DiT-digits 16 tokens", "dit-digits"),
         "smoke": ("smoke", "smoke"),
     }[scale]
-    return Group(
-        title=name,
-        label=label,  # without the guidance: the name of the group says it
-        models=small_scale.base_models(scale, models),
-        seeds=seeds,
-        sampler=sampler,
-        num_steps=STEPS[scale],
-        guidance=guidance,
-        images=small_scale.IMAGES[scale],
+    group = small_scale.group(
+        scale, models, label, STEPS[scale], seeds, title=name, sampler=sampler
     )
+    return replace(group, guidance=guidance)  # its label leaves it out: the group's name says it
 
 
 def learned(group, method, cur=None, *, name=None, of=0, sampler=None, last=False, **settings):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import harmonica
 from harmonica.cli.command import text, whole
-from harmonica.errors import BadInput, check
+from harmonica.errors import BadInput, check, check_done
 from harmonica.files import at_work
 from harmonica.lab.ids import with_needs
 from harmonica.lab.makings import SCALES
@@ -167,16 +167,11 @@ def _make(artefacts, latencies, arguments):
         check_gpu()
     from harmonica.lab.pool import make_all
 
-    with at_work(LOCAL / "locks", "run"):
+    with at_work(LOCAL / "locks"):
         failed = make_all(artefacts, LOCAL, _num_processes(arguments))
         if not failed:  # what is timed comes last and alone on the machine
             failed = make_all(latencies, LOCAL, jobs=1)
-    for id_, reason in failed.items():
-        print(f"failed: {id_}: {reason}")
-    if failed:
-        id_, reason = next(iter(failed.items()))
-        more = f" ({len(failed)} failed, listed above)" if len(failed) > 1 else ""
-        raise BadInput(f"run: {id_}: {reason}{more}")
+    check_done(failed)
 
 
 def _num_processes(arguments):

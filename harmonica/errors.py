@@ -20,6 +20,16 @@ def check(ok, field, value, right):
         raise BadInput(f"{field}: {value!r} is not possible; {right}")
 
 
+def check_done(failed):
+    """BadInput where anything failed, after printing all of it. failed: {id: reason}."""
+    for id_, reason in failed.items():
+        print(f"failed: {id_}: {reason}")
+    if failed:
+        id_, reason = next(iter(failed.items()))
+        more = f" ({len(failed)} failed, listed above)" if len(failed) > 1 else ""
+        raise BadInput(f"run: {id_}: {reason}{more}")
+
+
 def warn(message):
     """Warn, naming the line of the user's code that led here."""
     frame, level = sys._getframe(1), 2

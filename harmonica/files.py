@@ -206,18 +206,18 @@ def locked(folder, name):
 
 
 @contextmanager
-def at_work(folder, name):
-    """Hold the first free lock of `name`-0, `name`-1, ..., as a sign that a process works here.
-    Several processes can do so at once.
+def at_work(folder):
+    """Hold the first free lock of run-0, run-1, ..., as a sign that a process works here. Several
+    processes can do so at once.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for number in count():
-        lock = FileLock(folder / f"{name}-{number}.lock")
+        lock = FileLock(folder / f"run-{number}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             continue
-        with _noted(folder, f"{name}-{number}", lock):
+        with _noted(folder, f"run-{number}", lock):
             yield
         return
 

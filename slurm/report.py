@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from harmonica.errors import BadInput
+from harmonica.errors import check_done
 from harmonica.files import read_json
 from harmonica.lab import estimates, words
 from harmonica.lab.needed import missing_files
@@ -105,15 +105,7 @@ def of_others(live, own):
 
 def raise_failed(by_id):
     """BadInput where something is not done, after printing everything that is not, with reasons."""
-    lost = {id_: detail or state for id_, (state, detail) in by_id.items() if state != "done"}
-    for id_, detail in lost.items():
-        print(f"failed: {id_}: {detail}")
-    if lost:
-        id_, detail = next(iter(lost.items()))
-        raise BadInput(
-            f"run: {id_}: {detail}"
-            + (f" ({len(lost)} failed, listed above)" if len(lost) > 1 else "")
-        )
+    check_done({id_: detail or state for id_, (state, detail) in by_id.items() if state != "done"})
 
 
 def states(artefacts, table, store, queue):

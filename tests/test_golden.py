@@ -141,7 +141,7 @@ def learning_to_cache(g, hyper, backbone, timesteps):
     logits = []
     for x_start, noise, labels, i in zip(g["x_start"], g["noise"], g["labels"], g["step"].tolist()):
         step = num_steps - i  # row i - 1 of the reference, which counts from the last step
-        assert step in ltc.trained_steps(num_steps, "released")
+        assert step in ltc.trained_steps(num_steps, "released", 1)
         ltc.update_pair(
             Denoiser(backbone, DDIM(), timesteps, labels), x_start, noise, step, learner
         )

@@ -106,8 +106,8 @@ def test_no_two_processes_are_inside_at_once(tmp_path):
 
 
 def test_several_may_be_at_work_and_each_is_known(tmp_path):
-    with files.at_work(tmp_path, "run"), files.at_work(tmp_path, "run"):
+    with files.at_work(tmp_path), files.at_work(tmp_path):
         assert [who.split()[-1] for who in files.holders(tmp_path)] == ["(run-0)", "(run-1)"]
-    with files.at_work(tmp_path, "run"):
+    with files.at_work(tmp_path):
         assert [who.split()[-1] for who in files.holders(tmp_path)] == ["(run-0)"]
     assert files.holders(tmp_path) == []

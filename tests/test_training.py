@@ -145,7 +145,7 @@ def test_steps_are_drawn_for_equal_parts_of_the_batch_as_often_as_in_turn(tiny_m
     method = METHODS["Learning-to-Cache, as its authors"]
     work = Work(tiny_model, spec(method, num_steps=10, batch=6, drawn_steps=3))
     rounds = [list(work.ltc_updates(trajectory)) for trajectory in range(40)]
-    turns = ltc.trained_steps(10, "released")
+    turns = ltc.trained_steps(10, "released", 1)
     for updates in rounds:
         images = Counter()
         for (turn, step), own, count in updates:
@@ -235,7 +235,7 @@ def test_the_released_form_trains_every_second_row(tiny_model, tmp_path):
         trained = (
             (logits != 5).any(dim=1).nonzero().flatten().tolist()
         )  # the others compute everything
-        assert trained == ltc.trained_steps(num_steps, "released")
+        assert trained == ltc.trained_steps(num_steps, "released", 1)
         keep = masks.lowest(torch.sigmoid(logits), 4 * len(trained))
         assert keep.tolist() == [[step not in trained] * 4 for step in range(num_steps)]
 

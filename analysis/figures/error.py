@@ -32,15 +32,12 @@ def draw(root, group, paths):
             for line in lines:
                 _curve(ax, name(line.row), line.curve[:, 1:])
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-            ax.set(yscale="log", xlabel="steps done", title=_title(cur))
+            title = "" if cur is None else f"CUR {cur:g} %"
+            ax.set(yscale="log", xlabel="steps done", title=title)
         log_ticks(axes[0].yaxis)
         axes[0].set_ylabel("mean squared error of $x_t$")
         figure.suptitle(group.name, fontsize=8)
         legend(figure, axes)
-
-
-def _title(cur):
-    return "" if cur is None else f"CUR {cur:g} %"
 
 
 def _curve(ax, method, curves):

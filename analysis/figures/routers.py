@@ -1,4 +1,4 @@
-"""Trained routers as figures need them: scores, the schedule of a run, the log of training."""
+"""Trained routers as figures need them: scores, the schedule of a run, the logs of training."""
 
 import json
 from dataclasses import dataclass
@@ -15,14 +15,13 @@ from ..records import record
 @dataclass(frozen=True, kw_only=True)
 class Trained:
     """scores (T, N) in (0, 1). reused (T, N), bool: the run's schedule. about: what the router's
-    file says of itself. log: one dict for each trajectory.
+    file says of itself.
     """
 
     scores: np.ndarray
     reused: np.ndarray
     tau: float
     about: dict
-    log: list
 
 
 def of_run(root, run):
@@ -41,7 +40,6 @@ def of_run(root, run):
         reused=reused,
         tau=about["tau"],
         about=about,
-        log=trained["log"],
     )
 
 

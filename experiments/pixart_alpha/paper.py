@@ -21,20 +21,21 @@ MODELS = {
 BATCH = {256: 32, 512: 16, 1024: 4}  # prompts in an update, for one GPU of 80 GB: an estimate
 
 
+def model(pixels):
+    return base(
+        f"PixArt-alpha {pixels}x{pixels}",
+        MODELS[pixels],
+        pixels,
+        decoder="stabilityai/sd-vae-ft-ema",
+        embeddings="coco/alpha",
+    )
+
+
 def rows(rows="core", num_seeds=1):
     """The 23 rows that the paper prints, block by block; more with rows = "all"."""
-    table_rows = []
-    for pixels, settings in SETTINGS.items():
-        model = base(
-            f"PixArt-alpha {pixels}x{pixels}",
-            MODELS[pixels],
-            pixels,
-            decoder="stabilityai/sd-vae-ft-ema",
-            embeddings="coco/alpha",
-        )
-        table_rows += [
-            row
-            for setting in settings
-            for row in rows_of(model, setting, budget(BATCH[pixels]), rows, num_seeds)
-        ]
-    return table_rows
+    return [
+        row
+        for pixels, settings in SETTINGS.items()
+        for setting in settings
+        for row in rows_of(model(pixels), setting, budget(BATCH[pixels]), rows, num_seeds)
+    ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .. import paper_scale, paper_scale_text, small_scale
 from ..compressed import form, quantised, row
-from ..pixart_alpha.paper import BATCH, MODELS
+from ..pixart_alpha.paper import BATCH, model
 from ..rows import SAMPLERS
 from ..small_scale import HARMONICA, search, training
 
@@ -100,15 +100,8 @@ def _paper(rows, num_seeds):
         table_rows.append(compressed.learned(BOTH, published, form="published beta"))
     for pixels, cur in PAPER_CUR.items():
         budget = paper_scale_text.budget(BATCH[pixels])
-        base = paper_scale_text.base(
-            f"PixArt-alpha {pixels}x{pixels}",
-            MODELS[pixels],
-            pixels,
-            decoder="stabilityai/sd-vae-ft-ema",
-            embeddings="coco/alpha",
-        )
         group = budget.group(
-            base,
+            model(pixels),
             STEPS["paper"],
             num_seeds,
             title=TITLE,

@@ -40,7 +40,7 @@ def add(commands):
 def _search(arguments):
     from harmonica.errors import check
     from harmonica.method.schedule import FILE
-    from harmonica.pipeline.search import check_one
+    from harmonica.pipeline.search import check_one, search
     from harmonica.weights.prompts import read_captions
 
     captions = arguments.captions and read_captions(arguments.captions)  # before anything is loaded
@@ -55,7 +55,21 @@ def _search(arguments):
     pipe = load(arguments.model, device, arguments.dtype, arguments.offload)
     for steps in sorted(set(arguments.steps)):
         out = f"{arguments.out}/{steps}" if several else arguments.out
-        schedule = one(pipe, arguments, captions, steps, out, options)
+        schedule = search(
+            pipe,
+            captions,
+            steps=steps,
+            cur=arguments.cur,
+            guidance=arguments.guidance,
+            images=arguments.images,
+            predict=not arguments.no_predict,
+            seed=arguments.seed,
+            out=out,
+            batch=arguments.batch,
+            offload=arguments.offload,
+            dry_run=arguments.dry_run,
+            **options,
+        )
         if schedule is not None:
             print(f"wrote      {out}: T = {steps}, {schedule.cur_percent:.4g} % skipped")
     if not arguments.dry_run:
@@ -65,24 +79,3 @@ def _search(arguments):
             f"use        with harmonica.apply(pipe, {arguments.out!r}): "
             f"pipe(..., num_inference_steps={steps}{guidance})"
         )
-
-
-def one(pipe, arguments, captions, steps, out, options):
-    """Search the schedule for one number of steps; None for a dry run."""
-    from harmonica.pipeline.search import search
-
-    return search(
-        pipe,
-        captions,
-        steps=steps,
-        cur=arguments.cur,
-        guidance=arguments.guidance,
-        images=arguments.images,
-        predict=not arguments.no_predict,
-        seed=arguments.seed,
-        out=out,
-        batch=arguments.batch,
-        offload=arguments.offload,
-        dry_run=arguments.dry_run,
-        **options,
-    )

@@ -21,8 +21,10 @@ SAVE_EVERY = 10  # layers between two saves of the state
 HEADROOM = 1.6
 
 
-def nearest(weight, bits, inputs=None):
-    """Round a weight with the ranges of least error, each number to its nearest code -> Rounded."""
+def nearest(weight, bits, inputs):
+    """Round a weight with the ranges of least error, each number to its nearest code -> Rounded.
+    inputs: the Range of the layer's inputs; None where they are not rounded.
+    """
     rows = weight.detach().float().flatten(1)
     range_ = search(rows, bits)
     return Rounded(codes(rows, range_).view(weight.shape), range_, inputs)

@@ -32,7 +32,7 @@ def compress(loaded, settings, state_path, progress=iter):
     if isinstance(settings, Pruning):
         smaller = prune(loaded, settings)
         finetune(smaller, settings, state_path, progress=progress)
-        return tensors_of_pruned(smaller), {"kind": "pruned"}
+        return _parameters(smaller), {"kind": "pruned"}
     rounded = quantise(loaded, settings, state_path, progress)
     tensors, bits = tensors_of_quantised(loaded, rounded)
     timesteps = walk(loaded, settings, 0, 1)[0].timesteps
@@ -90,7 +90,7 @@ def tensors_of_quantised(loaded, rounded):
         tensors |= {f"{part}/{name}": value.cpu() for part, value in zip(PARTS, parts)}
         bits[name] = [rounding.range.bits, rounding.inputs and rounding.inputs.bits]
     replaced = {f"{name}.weight" for name in rounded}
-    return tensors | _others(loaded, replaced), bits
+    return tensors | _parameters(loaded, but=replaced), bits
 
 
 def with_quantised(loaded, tensors, bits, timesteps):
@@ -110,11 +110,6 @@ def _range(tensors, parts, name, bits, device):
     if bits is None:
         return None
     return Range(*(tensors[f"{part}/{name}"].to(device) for part in parts), bits)
-
-
-def tensors_of_pruned(loaded):
-    """A pruned model -> its parameters as tensors."""
-    return _others(loaded, ())
 
 
 @torch.no_grad()
@@ -137,11 +132,12 @@ def with_pruned(loaded, tensors):
     return replace(loaded, backbone=backbone)
 
 
-def _others(loaded, replaced):
+def _parameters(loaded, but=()):
+    """The model's parameters as tensors, without those whose names are in `but`."""
     return {
         name: parameter.detach().cpu()
         for name, parameter in loaded.backbone.model.named_parameters()
-        if name not in replaced
+        if name not in but
     }
 
 

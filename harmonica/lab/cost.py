@@ -107,7 +107,7 @@ def _of_pixart(model, training):
     return count(PixArt(transformer.to("meta")), cond)
 
 
-def summary(counts, schedule, against, copies=1, element_bytes=4, original=None):
+def summary(counts, schedule, against, copies, element_bytes, original=None):
     """The cost part of a record. against: number of steps of the uncached run that the speedup
     refers to. element_bytes: bytes of one number of a feature. original: of a compressed model, the
     Counts of the uncompressed one.

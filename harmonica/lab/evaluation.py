@@ -23,17 +23,12 @@ def evaluate(run, store):
 
 
 def by_adm(run, store):
-    """-> IS, FID, sFID, precision, recall against ADM's ImageNet reference of the images'
-    resolution (or the run's own), and clean_FID where its weights are there. Blocks hold uint8 RGB
-    images; only one block is in memory at a time.
-
-    A run with a decoder also gets the curve of its latents' error, over the first block of images.
+    """-> IS, FID, sFID, precision, recall against the run's reference, clean_FID where its weights
+    are there, and the curve of the latents' error, over the first block of images. Blocks hold
+    uint8 RGB images; only one block is in memory at a time.
     """
-    if run.images and run.images.reference:
-        reference = weights.find(run.images.reference, "reference")
-    else:
-        reference = extractors.reference(next(blocks_of(run, store)).shape[-1])
-    inception = _inception(run.images and run.images.inception)
+    reference = weights.find(run.images.reference, "reference")
+    inception = _inception(run.images.inception)
     second_opinion, left_out = _clean(inception.device)
     metrics = adm.evaluate_images(
         blocks_of(run, store),
@@ -42,13 +37,10 @@ def by_adm(run, store):
         num_images=run.num_images,
         clean=second_opinion,
     )
-    if run.images and run.images.clip:
+    if run.images.clip:
         metrics |= _clip_score(run, store)
-    return (
-        metrics
-        | ({"clean_FID_left_out": left_out} if left_out else {})
-        | ({"x_mse_curve": _curve(run, store)} if run.images else {})
-    )
+    metrics |= {"clean_FID_left_out": left_out} if left_out else {}
+    return metrics | {"x_mse_curve": _curve(run, store)}
 
 
 def by_judge(run, store):

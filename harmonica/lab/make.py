@@ -7,6 +7,7 @@ save interval.
 
 import json
 import time
+from contextlib import nullcontext
 
 from harmonica import samplers
 from harmonica.backbones.counts import count
@@ -30,7 +31,7 @@ def make(artefact, store, progress=iter):
     """Make an artefact whose needs are there already -> its record. One process at a time does the
     work, or several ranks together, of which only the first writes.
     """
-    with ranks.only_first(store.lock(artefact.id)):
+    with store.lock(artefact.id) if ranks.is_first() else nullcontext():
         if ranks.agree(ranks.is_first() and _begin(artefact, store)):
             begin = time.perf_counter()
             record = MAKERS[artefact.kind](artefact, store, progress)

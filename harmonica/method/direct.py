@@ -38,9 +38,5 @@ def walk(denoiser, x, learner, recompute=False):
 
 def _forward(denoiser, rows, tau, step, x, cache):
     r = rows[step]
-    at, cache = mix(r, (r > tau).tolist(), cache, kept=_as_it_is)
+    at, cache = mix(r, (r > tau).tolist(), cache, kept=lambda feature: feature)
     return denoiser.run(step, x, at), cache
-
-
-def _as_it_is(feature):
-    return feature

@@ -14,7 +14,7 @@ reuse, after both calls of the update before it.
 from harmonica.method.sdt import update_by
 
 
-def trained_steps(num_steps, form, calls=1):
+def trained_steps(num_steps, form, calls):
     """The steps, in sampling order, whose rows are trained. form "all-pairs": all but the first;
     "released": the step at which the last update begins, and every second step before it. calls:
     the sampler's model calls per update.

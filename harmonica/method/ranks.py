@@ -5,7 +5,6 @@ The only state is torch.distributed's default group. In a process that has not j
 function returns its input unchanged, so a single process computes the same bits as without them.
 """
 
-from contextlib import nullcontext
 from datetime import timedelta
 
 import torch
@@ -60,11 +59,6 @@ def mean(tensor):
     total = tensor.clone()
     distributed.all_reduce(total)
     return total / count()
-
-
-def only_first(context):
-    """The context on the first rank, none on the others."""
-    return context if is_first() else nullcontext()
 
 
 def agree(value):

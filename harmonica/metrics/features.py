@@ -105,7 +105,7 @@ class CleanInception:
     code: check its sha256 before.
     """
 
-    def __init__(self, folder, device="cpu"):
+    def __init__(self, folder, device):
         from cleanfid.inception_torchscript import InceptionV3W
         from cleanfid.resize import build_resizer
 

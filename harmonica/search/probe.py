@@ -27,7 +27,7 @@ from harmonica.search.quadratic import options, pairs
 from harmonica.search.walks import uncached
 
 
-def probe(walk, schedule, seed, indices, *, directions=2, window=8, paired=False):
+def probe(walk, schedule, seed, indices, *, directions, window, paired=False):
     """Linearise the walk of some images around a schedule -> r (B, directions), Q (B, directions,
     T, options, N), for quadratic.Quadratic.
 

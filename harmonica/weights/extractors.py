@@ -1,15 +1,12 @@
 """Finds what the metrics need, and checks it against the published hashes: Inception, clean-fid's
-own Inception, CLIP, and ADM's ImageNet references.
+own Inception, and CLIP.
 """
 
 from pathlib import Path
 
 from harmonica import weights
-from harmonica.errors import check
 from harmonica.metrics import features
 from harmonica.weights import catalogue
-
-REFERENCES = {256: "VIRTUAL_imagenet256_labeled.npz", 512: "VIRTUAL_imagenet512.npz"}
 
 
 def inception_path():
@@ -48,13 +45,3 @@ def clip(spec):
     from harmonica.metrics.clip import Clip  # transformers takes seconds to import
 
     return Clip(path, spec.name)
-
-
-def reference(resolution):
-    """-> the path of ADM's ImageNet reference at a resolution in pixels. BadInput where missing."""
-    right = f"ADM's references are of {' and '.join(map(str, REFERENCES))}"
-    check(resolution in REFERENCES, "resolution", resolution, right)
-    path = weights.folder() / REFERENCES[resolution]
-    source = f"openai/guided-diffusion (ref_batches/imagenet/{resolution})"
-    check(path.is_file(), "reference", str(path), f"put {path.name} of {source} there")
-    return path

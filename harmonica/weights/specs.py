@@ -38,13 +38,12 @@ class PromptSpec(FileSpec):
 class ImageSpec:
     """At paper scale: the decoder of latents, and what is needed to evaluate the images.
 
-    reference: the name of an .npz in ADM's format, by default ADM's own for the images' resolution.
-    inception: the extractor's weights, by default the published ones. clip: the checkpoint for the
-    CLIP score, for a model with prompts.
+    reference: the name of an .npz in ADM's format. inception: the extractor's weights, by default
+    the published ones. clip: the checkpoint for the CLIP score, for a model with prompts.
     """
 
     decoder: FileSpec
-    reference: str | None = None
+    reference: str
     inception: FileSpec | None = None
     clip: FileSpec | None = None
 

@@ -28,12 +28,12 @@ COLUMNS = (
 
 
 def parsed(groups):
-    return list(csv.DictReader(table.csv_text(groups).splitlines()))
+    return list(csv.DictReader(table.csv_text(groups, {}).splitlines()))
 
 
 def test_columns_and_methods_are_the_contract(measured):
     groups = records.load(*measured())
-    assert table.csv_text(groups).splitlines()[0] == COLUMNS
+    assert table.csv_text(groups, {}).splitlines()[0] == COLUMNS
     rows = parsed(groups)
     assert [row["method"] for row in rows] == [
         "DDIM",

@@ -13,14 +13,7 @@ from analysis.document import markdown
 from analysis.paper_claims import NEEDS_GPUS, paper_claims
 from analysis.records import _ages, load
 from analysis.tables import ABLATIONS, CLOTHES, TABLES
-from analysis.verdicts import (
-    NOT_YET,
-    UNDECIDED,
-    VERDICTS,
-    judge,
-    other_findings,
-    page,
-)
+from analysis.verdicts import NOT_YET, judge, other_findings, page
 from harmonica.errors import BadInput
 
 GOOD = {
@@ -55,7 +48,7 @@ def test_a_record_decides_the_verdict(groups):
     assert verdict(**{"SDT + MSE": 3.5}) == "holds in part"
     assert verdict(**{"SDT + MSE": 5.0}) == "does not hold"
     unsure = {"SDT + MSE": lambda model, noise: (1.0, 4.0, 9.0)[model]}
-    assert verdict(**unsure) == UNDECIDED
+    assert verdict(**unsure) == "undecided"
 
 
 def test_a_comparison_that_two_tables_show_counts_once(groups):
@@ -154,7 +147,7 @@ def test_a_method_that_is_missing_from_the_records_of_training_is_refused(measur
 
 def test_without_records_nothing_is_tested_and_every_claim_stands_on_the_page():
     judged = {claim.title: judge(claim, {}, {}).verdict for claim in paper_claims()}
-    assert set(judged.values()) == {NOT_YET, NEEDS_GPUS} <= set(VERDICTS)
+    assert set(judged.values()) == {NOT_YET, NEEDS_GPUS}
     said = markdown(page({}, {}))
     assert all(f"## {title}: {verdict}" in said for title, verdict in judged.items())
     assert said.count("The paper: ") == len(judged) == 14

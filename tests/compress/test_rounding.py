@@ -71,7 +71,7 @@ def test_gradients_pass_the_rounding_and_stop_outside_the_range():
 
 def test_a_weight_is_rounded_channel_by_channel():
     weight = torch.randn(4, 3, 2, 2) * torch.tensor([1.0, 10, 100, 1000]).view(4, 1, 1, 1)
-    own = nearest(weight, 8)
+    own = nearest(weight, 8, None)
     assert own.codes.shape == weight.shape and own.range.scale.shape == (4,)
     relative = (own.weight() - weight).flatten(1).norm(dim=1) / weight.flatten(1).norm(dim=1)
     assert (relative < 0.01).all()

@@ -209,7 +209,7 @@ def test_the_code_of_another_checkout_is_refused(refused, workplace):
 
 def test_a_fresh_set_is_refused_while_another_process_is_at_work(refused, workplace):
     local = workplace / "results" / "local"
-    with files.at_work(local / "locks", "run"):
+    with files.at_work(local / "locks"):
         refused(
             "run",
             "dit_xl2_256",

@@ -27,7 +27,7 @@ def test_a_reused_block_saves_exactly_its_own(tiny_dit):
 def test_the_summary_of_a_record(tiny_dit):
     counts = count(tiny_dit(), torch.zeros(1, dtype=torch.long))
     attention, feed_forward = counts.blocks[:2]
-    fora = cost.summary(counts, Schedule(keep=masks.fora(4, 4)), against=4, copies=2)
+    fora = cost.summary(counts, Schedule(keep=masks.fora(4, 4)), 4, copies=2, element_bytes=4)
     whole = 2 * (counts.fixed * 4 + 4 * 2 * (attention + feed_forward))
     assert (
         fora["macs"] == whole - 2 * 2 * 2 * (attention + feed_forward) and fora["cur_percent"] == 50
@@ -36,7 +36,7 @@ def test_the_summary_of_a_record(tiny_dit):
     assert (
         fora["cache_elements_per_image"] == 2 * 4 * 16 * 32
     )  # both halves, 4 features of 16 tokens x width 32
-    fewer = cost.summary(counts, Schedule(keep=masks.full(2, 4)), against=4)
+    fewer = cost.summary(counts, Schedule(keep=masks.full(2, 4)), 4, copies=1, element_bytes=4)
     assert (fewer["speedup_theoretical"], fewer["cache_elements_per_image"]) == (2, 0)
 
 
@@ -46,7 +46,7 @@ def test_memory_counts_what_is_held_from_one_step_to_the_next(tiny_dit):
     counts = count(tiny_dit(), torch.zeros(1, dtype=torch.long))
     schedule = Schedule(keep=keep)
     for width in (8, 2):
-        summary = cost.summary(counts, schedule, against=5, element_bytes=width)
+        summary = cost.summary(counts, schedule, 5, copies=1, element_bytes=width)
         assert (summary["cache_elements_per_image"], summary["cache_bytes_per_image"]) == (
             2 * 16 * 32,
             2 * 16 * 32 * width,

@@ -40,7 +40,7 @@ PUBLISHED = PublishedRouter(name="theirs.pt", sha256="2" * 64)
 MADE = ScheduleSpec(
     model=MODEL, num_steps=10, making="search", cur_percent=37.5, settings=Settings()
 )
-IMAGES = ImageSpec(decoder=FileSpec(name="vae", sha256="3" * 64))
+IMAGES = ImageSpec(decoder=FileSpec(name="vae", sha256="3" * 64), reference="some.npz")
 THEIRS = replace(UNCACHED, schedule="router", published=PUBLISHED, images=IMAGES)
 
 

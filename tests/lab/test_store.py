@@ -124,7 +124,7 @@ def test_images_of_paper_scale_may_be_deleted_until_something_rests_on_them(tmp_
     """They are large. Needed by a run without a record, they are missing."""
     model = replace(RUN.model, scale="paper")
     vae = FileSpec(name="vae", sha256="1" * 64)
-    uncached = replace(RUN, model=model, images=ImageSpec(decoder=vae))
+    uncached = replace(RUN, model=model, images=ImageSpec(decoder=vae, reference="some.npz"))
     fora = replace(uncached, schedule="fora")
     store = Store(tmp_path)
     store.finish(uncached, RECORD | {"id": uncached.id})

@@ -207,7 +207,7 @@ def test_features_that_are_tuples_count_leaf_by_leaf(linear_walk):
             *(one(follow(s), 7, INDICES) for one, s in zip((joined, single), schedules_))
         )
         found = [
-            probe(one, s, 7, INDICES, window=3, paired=weighted)
+            probe(one, s, 7, INDICES, directions=2, window=3, paired=weighted)
             for one, s in zip((joined, single), schedules_)
         ]
         torch.testing.assert_close(found[0][0], found[1][0])

@@ -311,7 +311,7 @@ def test_a_run_of_paper_scale_is_done_when_its_images_are_deleted(wanted, tmp_pa
     large = replace(
         run,
         model=replace(run.model, scale="paper"),
-        images=ImageSpec(decoder=FileSpec(name="vae", sha256="1" * 64)),
+        images=ImageSpec(decoder=FileSpec(name="vae", sha256="1" * 64), reference="some.npz"),
     )
     store, queue = Store(tmp_path), Queue(tmp_path, in_queue=False)
     store.finish(large, {"schema": SCHEMA, "id": large.id})

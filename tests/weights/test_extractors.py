@@ -27,11 +27,3 @@ def test_clean_fids_inception_is_compared_before_it_is_opened(tmp_path):
     (tmp_path / catalogue.CLEAN_INCEPTION).write_text("another")
     with pytest.raises(BadInput, match="sha256"):
         extractors.clean_inception(tmp_path, "cpu")
-
-
-def test_a_reference_is_of_a_published_resolution_and_there(tmp_path, monkeypatch):
-    monkeypatch.setenv("HARMONICA_WEIGHTS", str(tmp_path))
-    with pytest.raises(BadInput, match="resolution: 32 .*256 and 512"):
-        extractors.reference(32)
-    with pytest.raises(BadInput, match="VIRTUAL_imagenet512.npz"):
-        extractors.reference(512)
