@@ -45,8 +45,10 @@ def _ahead(linked):
         "one with predictions": SEARCH_PREDICTION,
         "HarmoniCa": HARMONICA,
     }
-    parts = [f"than {words} {_counted(linked, name)}" for words, name in names.items()]
-    return f"What is neither trained nor searched has a smaller x_0 error {', '.join(parts)}."
+    parts = [f"{words} {_counted(linked, name)}" for words, name in names.items()]
+    return (
+        f"Baselines that need neither training nor a search beat, in x_0 error, {'; '.join(parts)}."
+    )
 
 
 def _counted(linked, name):
