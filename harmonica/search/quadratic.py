@@ -50,7 +50,7 @@ class Quadratic:
     """
 
     def __init__(self, r, Q, window, fixed=(0,)):
-        self.fixed = list(fixed)
+        self.fixed = sorted(fixed)
         self.r = np.asarray(r, np.float64)
         self.by_column = np.ascontiguousarray(np.transpose(Q, (3, 1, 2, 0)))  # (N, T, options, S)
         self.window, self.paired = window, Q.shape[2] > window + 1
@@ -82,7 +82,8 @@ def descend(quadratic, keep, target, costs=None, swaps=MOST_SWAPS):
     check(0 <= target <= max_saving, "target", target, f"skipped entries can save 0..{max_saving}")
     state = Descent(quadratic, keep, costs)
     while state.saved < target:
-        state.flip_best(skip=True)
+        if not state.flip_best(skip=True):
+            state.thin_best()
     state.fill(target)
     path = [state.keep.copy()]
     while len(path) <= swaps and state.swap_best(target):
@@ -144,13 +145,55 @@ class Descent:
 
     def flip_best(self, skip, allowed=True):
         """Make the flip that adds least to E per cost: skip a computed entry, or compute a skipped
-        one (skip False). allowed: bool (N, T), restricts the choice.
+        one (skip False) -> whether there is one. allowed: bool (N, T), restricts the choice.
         """
         change = self.flipped() / self.costs[:, None]
         change = np.where((self.keep.T == skip) & allowed, change, np.inf)
         i, t = np.unravel_index(change.argmin(), change.shape)
-        check(change[i, t] < np.inf, "window", self.quadratic.window, "no entry can be skipped")
+        if change[i, t] == np.inf:
+            return False
         self.flip(t, i)
+        return True
+
+    def thin_best(self):
+        """Where no computed entry can be skipped as it is: give one block another column with fewer
+        computed entries, the one that adds least to E per cost.
+        """
+        best, e = (np.inf, None, None), self.e
+        for i, cost in enumerate(self.costs):
+            columns = self._thinner(i)
+            added, possible = self.quadratic.sums(columns, i)
+            moved = added - self.sums[i]
+            fewer = self.keep[:, i].sum() - columns.sum(1)
+            change = (2 * moved @ e + np.square(moved).sum(1)) / len(e)
+            change = np.where(
+                possible & (fewer > 0), change / (cost * np.maximum(fewer, 1)), np.inf
+            )
+            if change.min() < best[0]:
+                best = change.min(), i, columns[change.argmin()]
+        right = "no further entry can be skipped without features older than this"
+        check(best[0] < np.inf, "window", self.quadratic.window, right)
+        _, i, self.keep[:, i] = best
+        self.look(i)
+
+    def _thinner(self, i):
+        """Columns for block i, (M, T): with two computed neighbours skipped and one entry between
+        them computed; and the one with the fewest computed entries, evenly spaced.
+        """
+        T, fixed = len(self.keep), self.quadratic.fixed
+        sparse = np.zeros(T, bool)
+        for since, until in zip(fixed, [*fixed[1:], T]):
+            parts = (until - since - 1) // (self.quadratic.window + 1) + 1
+            sparse[since + np.arange(parts) * (until - since) // parts] = True
+        columns = [sparse]
+        (computed,) = self.keep[:, i].nonzero()
+        for a, b in zip(computed, computed[1:]):
+            if a not in fixed and b not in fixed:
+                for between in range(a + 1, b):
+                    column = self.keep[:, i].copy()
+                    column[[a, b]], column[between] = False, True
+                    columns.append(column)
+        return np.array(columns)
 
     def fill(self, target):
         """Compute skipped entries again as long as `target` is still saved."""

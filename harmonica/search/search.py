@@ -13,7 +13,7 @@
 measure.py walks the model for all this; state.py saves what was found after each part.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 
@@ -37,11 +37,12 @@ class Search:
     def __init__(
         self, walk, targets, settings, *, costs=None, state_path=None, bar=None, fixed=(0,)
     ):
-        self.settings, self.state_path, self.bar = settings, state_path, bar
+        self.state_path, self.bar = state_path, bar
         self.T, self.N, self.fixed = walk.num_steps, walk.num_blocks, sorted({0, *fixed})
         self.targets = sorted(set(targets))
         self.costs = np.asarray([1] * self.N if costs is None else costs, np.int64)
         check(len(self.targets) > 0, "targets", targets, "give at least one budget")
+        self.settings = settings = replace(settings, window=self._wide_enough(settings.window))
         self.state = State(
             {
                 "settings": asdict(settings),
@@ -57,6 +58,19 @@ class Search:
         """The number of forwards of one image that the search needs at most."""
         settings = self.settings
         return settings.forwards(self.T, len(self.goals()), len(self.targets))
+
+    def _wide_enough(self, window):
+        """The smallest window, not below this one, in which the largest budget can be saved."""
+        blocks = int(self.costs.sum())
+        while window < self.T - 1:
+            least = len(self.fixed) + sum(
+                (until - since - 1) // (window + 1)
+                for since, until in zip(self.fixed, [*self.fixed[1:], self.T])
+            )
+            if blocks * (self.T - least) >= self.targets[-1]:
+                break
+            window += 1
+        return window
 
     def goals(self):
         """The budgets of the growing stages, one linearisation each."""

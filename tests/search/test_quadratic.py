@@ -89,8 +89,18 @@ def test_no_entry_is_older_than_the_window():
     model, _ = random_model(12, 2, window=2)
     path = descend(model, np.ones((12, 2), bool), 14)
     assert all((options(keep.T, 2, False) >= 0).all() for keep in path)
-    with pytest.raises(BadInput, match="window: 2 is not possible; no entry can be skipped"):
-        descend(model, np.ones((12, 2), bool), 20)
+    with pytest.raises(BadInput, match="window: 2 is not possible; no further entry"):
+        descend(model, np.ones((12, 2), bool), 17)
+
+
+@pytest.mark.parametrize("T, N, window", [(10, 6, 6), (12, 2, 2), (20, 3, 6), (50, 2, 6)])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_most_that_a_window_allows_can_be_skipped(T, N, window, seed):
+    """Where single flips end before, whole columns change."""
+    model, _ = random_model(T, N, window=window, seed=seed)
+    most = N * (T - 1 - (T - 1) // (window + 1))
+    (keep, *_) = descend(model, np.ones((T, N), bool), most, swaps=0)
+    assert (~keep).sum() == most and (options(keep.T, window, False) >= 0).all()
 
 
 def test_a_budget_in_operations_is_met_with_less_than_one_entry_to_spare():

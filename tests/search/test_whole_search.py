@@ -54,6 +54,13 @@ def test_a_search_for_predictions_also_starts_from_one_for_reuse(walk_of):
     assert np.array_equal(grown, reuse) and "12 reuse" not in reused.state.masks
 
 
+@pytest.mark.parametrize("window, target, widened", [(2, 16, 2), (2, 17, 5), (1, 12, 2)])
+def test_the_window_widens_until_the_budget_can_be_saved(walk_of, window, target, widened):
+    search, found = searched(walk_of(num_steps=6), [target], window=window, rounds=0)
+    assert search.settings.window == widened
+    assert int((~found[target].keep).sum()) == target
+
+
 def test_the_same_seed_gives_the_same_schedule_and_another_one_another_noise(walk_of):
     walk = walk_of(num_steps=6)
     (search, one), (_, again) = (searched(walk, [12]) for _ in range(2))
