@@ -54,7 +54,7 @@ def test_a_search_for_predictions_also_starts_from_one_for_reuse(walk_of):
     assert np.array_equal(grown, reuse) and "12 reuse" not in reused.state.masks
 
 
-@pytest.mark.parametrize("window, target, widened", [(2, 16, 2), (2, 17, 5), (1, 12, 2)])
+@pytest.mark.parametrize("window, target, widened", [(2, 16, 2), (2, 17, 5), (1, 12, 1)])
 def test_the_window_widens_until_the_budget_can_be_saved(walk_of, window, target, widened):
     search, found = searched(walk_of(num_steps=6), [target], window=window, rounds=0)
     assert search.settings.window == widened
