@@ -26,7 +26,7 @@ RANDOM, FORA = "random", "FORA"
 LEARNING_TO_CACHE = "Learning-to-Cache"
 AS_AUTHORS = "Learning-to-Cache, labels dropped and steps drawn"
 SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
-FORA_PREDICTION = "FORA + prediction"
+FORA_PREDICTION, HARMONICA_PREDICTION = "FORA + prediction", "HarmoniCa + prediction"
 EVOLUTION = "Evolution"
 PRUNING, PTQ, EFFICIENTDM = "Diff-Pruning", "PTQ", "EfficientDM"  # compressed models
 QUANTISED_HARMONICA, QUANTISED_SEARCH = "EfficientDM + HarmoniCa", "EfficientDM + search"
@@ -84,7 +84,7 @@ METHODS = {
         Method(name=SDT_MSE, color=GREEN, marker="P", line="-."),
         Method(name=DIRECT, color=GREEN, marker="H", line="--"),
         Method(name=HARMONICA, color=RED, marker="D"),
-        Method(name="HarmoniCa + prediction", color=RED, marker="d", line="--"),
+        Method(name=HARMONICA_PREDICTION, color=RED, marker="d", line="--"),
         Method(name=CUMULATIVE, color=RED, marker="o", line="--"),
         Method(name=HARD, color=RED, marker="D", open=True),
         Method(name=BOTH, color=RED, marker="o", line="--", open=True),

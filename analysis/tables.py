@@ -13,6 +13,7 @@ from .methods import (
     FORA,
     FORA_PREDICTION,
     HARMONICA,
+    HARMONICA_PREDICTION,
     PRUNING,
     PTQ,
     QUANTISED_HARMONICA,
@@ -107,9 +108,18 @@ FRONTIER = Table(
             FORA_PREDICTION,
             "Ours, not the paper's: search with prediction over FORA's mask with prediction",
         ),
+    )
+    + ask(
+        (
+            SEARCH_PREDICTION,
+            HARMONICA_PREDICTION,
+            "Ours, not the paper's: search with prediction over HarmoniCa's mask with prediction",
+        ),
+        core=False,
     ),
     about="Search, prediction and evolution are not the paper's. Prediction: a skipped block's "
-    "feature is a weighted sum of the last two that were computed, by weights that are fitted.",
+    "feature is a weighted sum of the last two that were computed, by weights that are fitted or by "
+    "Taylor's formula (Taylor 2: of second order, from the last three).",
 )
 UVIT = Table(
     name="uvit",
