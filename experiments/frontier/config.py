@@ -39,7 +39,7 @@ SETTINGS = (
     ("dit-digits", "DiT-digits 16 tokens", "ddim", 10, 1.0, THREE, FIVE_MORE),
     ("dit-digits-fine", "DiT-digits-fine 64 tokens", "ddim", 20, 1.0, NONE, HALF_MORE),
     ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 1.0, NONE, FIVE_MORE),
-    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5, NONE, THREE_MORE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5, NONE, FIVE_MORE),
     ("pixart-digits", "PixArt-digits 16 tokens", "iddpm", 20, 1.0, NONE, THREE_MORE),
     ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0, NONE, THREE_MORE),
 )
@@ -51,8 +51,8 @@ CLOTHES = (
 
 def table(scale, rows="core", num_seeds=1):
     """The rows of every setting. core: DiT-digits at T = 20 at CUR 50 % and at T = 10 at three
-    CURs, or DiT-clothes at T = 20. settings, the committed ones: every setting of the digits,
-    three at five CURs. all: every method at five CURs in every setting. None at paper scale.
+    CURs, or DiT-clothes at T = 20. settings, the committed ones: every setting of the digits, four
+    at five CURs. all: every method at five CURs in every setting. None at paper scale.
     """
     if scale == "paper":
         return []
