@@ -11,6 +11,9 @@ from .intervals import interval, log_ratios
 from .methods import FEWER, FORA, RELEASED, UNCACHED
 
 CARRYING = {"rFID": "rFID", "x0_mse": "x_0 error"}  # the metrics that carry comparisons, in words
+NEAR = (
+    2.5  # per cent: SmoothCache, which reuses for three steps at most, misses larger shares by more
+)
 NEEDED = 3  # replicates below which no ordering is claimed
 ONE_SAMPLER = "DDIM"  # the usual one, which names leave out
 PUBLISHED = "Learning-to-Cache as published"  # released, or FORA where the two are the same
@@ -162,7 +165,7 @@ def _setting(group, cur, alone):
     by_name = {
         methods.name(line.row): line
         for line in lines
-        if not line.row.uncached and (alone or cur in (line.row.cur_percent, _natural(line)))
+        if not line.row.uncached and (alone or _is_at(line, cur))
     }
     fewer = [line for line in lines if line.row.uncached]
     if fewer and cur is not None:
@@ -175,6 +178,12 @@ def _setting(group, cur, alone):
     return Setting(
         cur=cur, uncached=uncached, methods=by_name, papers_steps=papers[0] if papers else None
     )
+
+
+def _is_at(line, cur):
+    """Whether a row has this CUR: because it was asked for, and met within NEAR, or by itself."""
+    met = abs(line.mean("cur_percent") - (cur or 0)) <= NEAR
+    return cur in (line.row.cur_percent, _natural(line)) and (cur is None or met)
 
 
 def _natural(line):

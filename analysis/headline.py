@@ -67,8 +67,8 @@ def _counted(linked, name):
 
 
 def _family(baseline):
-    """A baseline's name without its interval."""
-    return baseline.split(", ")[0]
+    """A baseline's name without its interval and order."""
+    return baseline.split(", ")[0].removesuffix(" 2")
 
 
 def _in_rfid(compared):

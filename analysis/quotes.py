@@ -6,7 +6,7 @@ from harmonica.digits.manifest import SHIPPED, SHIPPED_CLOTHES
 from harmonica.files import read_json
 
 from . import equal_error, making, methods, table
-from .compare import places, settings
+from .compare import NEAR, places, settings
 from .document import listed, markdown
 from .methods import ALL_PAIRS, HARMONICA, SEARCH, SEARCH_PREDICTION
 
@@ -154,7 +154,9 @@ def _by_share(group, title, column):
             by_method.setdefault(methods.FEWER, {})[setting.cur] = fewer
     for line in group.lines:
         if not line.row.uncached:
-            cur = line.row.cur_percent or round(line.mean("cur_percent"), 1)
+            own = round(line.mean("cur_percent"), 1)
+            asked = line.row.cur_percent or own
+            cur = asked if abs(asked - own) <= NEAR else own
             family, *_ = methods.name(line.row).split(", ")  # FORA's intervals in one row
             by_method.setdefault(family, {})[cur] = line
     curs = sorted({cur for lines in by_method.values() for cur in lines})
