@@ -5,6 +5,7 @@ ordering.
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from analysis.claims import COMPARED, claims, overall, why_not
@@ -195,3 +196,16 @@ def test_methods_that_are_new_enter_settings_by_their_names(measured, rows):
     new = replace(line, row=replace(fora, method="FORA + Taylor"))
     found = settings(replace(group, lines=(*group.lines, new)))
     assert ["FORA + Taylor" in setting.methods for setting in found] == [True, False]
+
+
+@pytest.mark.parametrize("met, compared", [(78.0, True), (70.0, False)])
+def test_a_row_that_misses_its_share_is_not_compared_at_it(measured, rows, met, compared):
+    """SmoothCache reuses for three steps at most, so it cannot skip as much as others."""
+    fora = next(row for row in rows() if row.method == "FORA")
+    (group,) = load(*measured())
+    (line,) = [line for line in group.lines if line.row.method == fora.method]
+    missed = {**line.values, "cur_percent": np.full_like(line.values["cur_percent"], met)}
+    new = replace(line, row=replace(fora, method="SmoothCache", cur_percent=80), values=missed)
+    found = settings(replace(group, lines=(*group.lines, new)))
+    at_80 = next(setting for setting in found if setting.cur == 80)
+    assert ("SmoothCache" in at_80.methods) == compared
