@@ -27,7 +27,7 @@ MARKS = (
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """A verdict with its sentence and its table, whose cells are text. marks: WINS, LOSES or OPEN,
-    one for each comparison that counts.
+    one for each comparison that counts. cases: what it compares.
     """
 
     title: str
@@ -36,6 +36,7 @@ class Claim:
     marks: tuple[str, ...] = ()
     headings: tuple[str, ...] = ()
     rows: tuple[tuple[str, ...], ...] = ()
+    cases: tuple = ()
 
     @property
     def whole_sentence(self):
@@ -99,6 +100,7 @@ def better(compared, left, title):
         marks=marks,
         headings=COMPARED + (SHOWN,) * any(case.where for case in compared),
         rows=tuple(case.cells for case in compared),
+        cases=tuple(compared),
     )
 
 

@@ -11,9 +11,7 @@ from .intervals import interval, log_ratios
 from .methods import FEWER, FORA, RELEASED, UNCACHED
 
 CARRYING = {"rFID": "rFID", "x0_mse": "x_0 error"}  # the metrics that carry comparisons, in words
-NEAR = (
-    2.5  # per cent: SmoothCache, which reuses for three steps at most, misses larger shares by more
-)
+NEAR = 2.5  # per cent by which a row may miss the CUR that was asked for
 NEEDED = 3  # replicates below which no ordering is claimed
 ONE_SAMPLER = "DDIM"  # the usual one, which names leave out
 PUBLISHED = "Learning-to-Cache as published"  # released, or FORA where the two are the same
@@ -165,7 +163,7 @@ def _setting(group, cur, alone):
     by_name = {
         methods.name(line.row): line
         for line in lines
-        if not line.row.uncached and (alone or _is_at(line, cur))
+        if not line.row.uncached and (alone or share(line) == cur)
     }
     fewer = [line for line in lines if line.row.uncached]
     if fewer and cur is not None:
@@ -180,12 +178,9 @@ def _setting(group, cur, alone):
     )
 
 
-def _is_at(line, cur):
-    """Whether a row has this CUR: because it was asked for, and met within NEAR, or by itself."""
-    met = abs(line.mean("cur_percent") - (cur or 0)) <= NEAR
-    return cur in (line.row.cur_percent, _natural(line)) and (cur is None or met)
-
-
-def _natural(line):
-    """The CUR of a row for which none was given, else None."""
-    return line.mean("cur_percent") if line.row.cur_percent is None else None
+def share(line):
+    """The CUR that a row stands at: the one that was asked for, or its own where none was, or where
+    that one is missed by more than NEAR (SmoothCache reuses for three steps at most).
+    """
+    asked, own = line.row.cur_percent, line.mean("cur_percent")
+    return own if asked is None or abs(asked - own) > NEAR else asked

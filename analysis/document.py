@@ -26,6 +26,13 @@ def listed(items):
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def side_by_side(headings, rows):
+    """A table with a column for each CUR. rows: [(cells under the headings, {CUR: cell})]."""
+    curs = sorted({cur for _, by_cur in rows for cur in by_cur})
+    cells = [[*leading, *(by_cur.get(cur, "") for cur in curs)] for leading, by_cur in rows]
+    return "table", [*headings, *(f"CUR {cur:g} %" for cur in curs)], cells
+
+
 def write(path, content):
     """Write a file whole -> its path."""
     with atomic(path) as temporary:

@@ -9,7 +9,7 @@ from .ablation_tables import ABLATIONS
 from .cases import cases, found_in
 from .claims import answer, claims, questions_of
 from .compare import CARRYING, LOSES, OPEN, PUBLISHED, WINS
-from .document import markdown
+from .document import markdown, side_by_side
 from .intervals import POWER, detectable
 from .methods import ALL_PAIRS, FEWER, FORA, HARMONICA, SEARCH_PREDICTION
 from .spec import FULL_SET, NUM_SEEDS, SCALE
@@ -102,12 +102,10 @@ def of_ablations(groups, results):
 
 def of_frontier(groups, results):
     """Where a plain baseline wins, then our two methods against each of the others."""
-    definition, linked = TABLES["frontier"], found_in(groups["frontier"])
-    plain, *answers = claims(groups["frontier"], definition)
+    plain, *answers = claims(groups["frontier"], TABLES["frontier"])
     blocks = [("text", _verdict(plain))]
-    for claim, question in zip(answers, questions_of(definition, linked)):
-        blocks.append(("text", _verdict(claim)))
-        blocks.append(_by_share(cases(linked, question.left, question.right)))
+    for claim in answers:
+        blocks += [("text", _verdict(claim)), _by_share(claim.cases)]
     return markdown(blocks).strip()
 
 
@@ -120,15 +118,14 @@ def _by_share(compared):
     by_place = {}
     for case in compared:
         by_place.setdefault(case.setting.place, {})[case.setting.cur] = case.comparisons
-    curs = sorted({cur for by_cur in by_place.values() for cur in by_cur})
     rows = []
     for place, by_cur in by_place.items():
         for metric, name in CARRYING.items():
-            found = [by_cur.get(cur, {}).get(metric) for cur in curs]
-            if any(found):
-                rows.append([place, name, *(each.short_cell if each else "" for each in found)])
+            cells = {cur: each[metric].short_cell for cur, each in by_cur.items() if metric in each}
+            if cells:
+                rows.append(([place, name], cells))
                 place = ""
-    return "table", ["setting", "error", *(f"CUR {cur:g} %" for cur in curs)], rows
+    return side_by_side(["setting", "error"], rows)
 
 
 def power(groups, results):

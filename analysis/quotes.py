@@ -6,8 +6,8 @@ from harmonica.digits.manifest import SHIPPED, SHIPPED_CLOTHES
 from harmonica.files import read_json
 
 from . import equal_error, making, methods, table
-from .compare import NEAR, places, settings
-from .document import listed, markdown
+from .compare import places, settings, share
+from .document import listed, markdown, side_by_side
 from .methods import ALL_PAIRS, HARMONICA, SEARCH, SEARCH_PREDICTION
 
 MODEL, HALF = "DiT-digits 16 tokens", 50  # of the table on the first page
@@ -139,11 +139,13 @@ def frontier(groups, results):
     """The two errors of every method by the share of entries it skips, on the model of the first
     page.
     """
-    texts = []
-    for group, place in zip(_in_detail(groups), places(_in_detail(groups))):
-        for heading in ("x_0 error", "rFID"):
-            texts.append(_by_share(group, f"{heading}, {place}", {heading: SHOWN[heading]}))
-    return _with_base("\n\n".join(texts), group.lines[0])
+    detailed = _in_detail(groups)
+    blocks = [
+        _by_share(group, f"{heading}, {place}", {heading: SHOWN[heading]})
+        for group, place in zip(detailed, places(detailed))
+        for heading in ("x_0 error", "rFID")
+    ]
+    return _with_base(markdown(blocks).strip(), detailed[0].lines[0])
 
 
 def _by_share(group, title, column):
@@ -154,17 +156,13 @@ def _by_share(group, title, column):
             by_method.setdefault(methods.FEWER, {})[setting.cur] = fewer
     for line in group.lines:
         if not line.row.uncached:
-            own = round(line.mean("cur_percent"), 1)
-            asked = line.row.cur_percent or own
-            cur = asked if abs(asked - own) <= NEAR else own
             family, *_ = methods.name(line.row).split(", ")  # FORA's intervals in one row
-            by_method.setdefault(family, {})[cur] = line
-    curs = sorted({cur for lines in by_method.values() for cur in lines})
+            by_method.setdefault(family, {})[round(share(line), 1)] = line
     rows = [
-        [_marked(name)] + [_numbers(lines[cur], column)[0] if cur in lines else "" for cur in curs]
+        ([_marked(name)], {cur: _numbers(line, column)[0] for cur, line in lines.items()})
         for name, lines in by_method.items()
     ]
-    return markdown([("table", [title, *(f"CUR {cur:g} %" for cur in curs)], rows)]).strip()
+    return side_by_side([title], rows)
 
 
 def frontier_everywhere(groups, results):

@@ -89,14 +89,15 @@ def rows_of(group, choice):
 def _of_fora(group, interval, more):
     variant = "" if interval == 2 else f", interval {interval}"
     options = {"interval": interval, "settings": search(group.scale)}
-    rows = [
+    taylor = {"Taylor": 1, "Taylor 2": 2} if more else {"Taylor": 1}
+    return [
         group.fora(interval),
-        group.made(f"FORA + Taylor{variant}", "taylor", order=1, **options),
+        *(
+            group.made(f"FORA + {name}{variant}", "taylor", order=order, **options)
+            for name, order in taylor.items()
+        ),
         group.made(f"FORA + prediction{variant}", "fitted", **options),
     ]
-    if more:
-        rows.insert(2, group.made(f"FORA + Taylor 2{variant}", "taylor", order=2, **options))
-    return rows
 
 
 def _at(group, cur, choice):

@@ -10,8 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from harmonica.bench import timing
-from harmonica.fast.fused import has_compiler
-from harmonica.fast.training import fast_pair
+from harmonica.fast.training import compiles_on, fast_pair
 from harmonica.lab.memory import peak_bytes, saved_bytes
 from harmonica.method.learner import Learner
 from harmonica.method.router import CLAMP
@@ -33,7 +32,7 @@ def rows(setting):
         "lean": fast_pair(case.backbone),
         "lean, checkpointed": fast_pair(case.backbone, recompute=True),
     }
-    if setting.cuda and has_compiler():
+    if compiles_on(point.x.device):
         ways["lean, compiled"] = fast_pair(case.backbone, compile=True)
     functions = {
         name: timing.synchronized(

@@ -18,11 +18,11 @@ def training_pair(loaded, recompute=False):
     """The fast_pair of a Loaded model, with compiled units where torch.compile works on its device.
     On a CPU it would take longer to compile than most trainings.
     """
-    return fast_pair(loaded.backbone, recompute, _compiles_on(torch.device(loaded.device)))
+    return fast_pair(loaded.backbone, recompute, compiles_on(torch.device(loaded.device)))
 
 
 @functools.cache
-def _compiles_on(device):
+def compiles_on(device):
     """Whether torch.compile works on a GPU: it needs a C compiler and Python's headers there."""
     if device.type != "cuda":
         return False

@@ -44,6 +44,17 @@ def options(columns, window, paired):
     return np.where(has_pair, pair, option)
 
 
+def sparsest(num_steps, window, fixed):
+    """The column (T,) with the fewest computed entries, evenly spaced between the fixed steps, in
+    which no feature gets older than the window. fixed: sorted.
+    """
+    column = np.zeros(num_steps, bool)
+    for since, until in zip(fixed, [*fixed[1:], num_steps]):
+        parts = (until - since - 1) // (window + 1) + 1
+        column[since + np.arange(parts) * (until - since) // parts] = True
+    return column
+
+
 class Quadratic:
     """The model E. r (S,) and Q (S, T, options, N), where S = images x directions. fixed: steps
     that compute everything.
@@ -140,8 +151,7 @@ class Descent:
 
     def flipped(self):
         """(N, T): the change of E by every single flip, inf where it is not possible."""
-        change = (2 * self.change @ self.e + np.square(self.change).sum(2)) / len(self.e)
-        return np.where(self.allowed, change, np.inf)
+        return np.where(self.allowed, _change(self.change, self.e), np.inf)
 
     def flip_best(self, skip, allowed=True):
         """Make the flip that adds least to E per cost: skip a computed entry, or compute a skipped
@@ -163,9 +173,8 @@ class Descent:
         for i, cost in enumerate(self.costs):
             columns = self._thinner(i)
             added, possible = self.quadratic.sums(columns, i)
-            moved = added - self.sums[i]
             fewer = self.keep[:, i].sum() - columns.sum(1)
-            change = (2 * moved @ e + np.square(moved).sum(1)) / len(e)
+            change = _change(added - self.sums[i], e)
             change = np.where(
                 possible & (fewer > 0), change / (cost * np.maximum(fewer, 1)), np.inf
             )
@@ -180,12 +189,8 @@ class Descent:
         """Columns for block i, (M, T): with two computed neighbours skipped and one entry between
         them computed; and the one with the fewest computed entries, evenly spaced.
         """
-        T, fixed = len(self.keep), self.quadratic.fixed
-        sparse = np.zeros(T, bool)
-        for since, until in zip(fixed, [*fixed[1:], T]):
-            parts = (until - since - 1) // (self.quadratic.window + 1) + 1
-            sparse[since + np.arange(parts) * (until - since) // parts] = True
-        columns = [sparse]
+        fixed = self.quadratic.fixed
+        columns = [sparsest(len(self.keep), self.quadratic.window, fixed)]
         (computed,) = self.keep[:, i].nonzero()
         for a, b in zip(computed, computed[1:]):
             if a not in fixed and b not in fixed:
@@ -241,11 +246,16 @@ class Descent:
         for i, (off, on, moved) in enumerate(self.moves):
             if not len(off):
                 continue
-            change = (2 * moved @ e + np.square(moved).sum(1)) / len(e)
+            change = _change(moved, e)
             k = change.argmin()
             if change[k] < best[0]:
                 best = change[k], ((int(off[k]), i), (int(on[k]), i))
         return best
+
+
+def _change(added, e):
+    """What E changes by where e (S,) becomes e + added, for each of added (.., S) -> (..)."""
+    return (2 * added @ e + np.square(added).sum(-1)) / len(e)
 
 
 def _lowest(change):

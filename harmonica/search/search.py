@@ -20,7 +20,7 @@ import numpy as np
 from harmonica.errors import check
 from harmonica.method import masks, ranks
 from harmonica.search.measure import FINAL, Measure
-from harmonica.search.quadratic import MOST_SWAPS, Quadratic, descend
+from harmonica.search.quadratic import MOST_SWAPS, Quadratic, descend, sparsest
 from harmonica.search.settings import STARTS
 from harmonica.search.state import State
 
@@ -63,10 +63,7 @@ class Search:
         """The smallest window, not below this one, in which the largest budget can be saved."""
         blocks = int(self.costs.sum())
         while window < self.T - 1:
-            least = len(self.fixed) + sum(
-                (until - since - 1) // (window + 1)
-                for since, until in zip(self.fixed, [*self.fixed[1:], self.T])
-            )
+            least = int(sparsest(self.T, window, self.fixed).sum())
             if blocks * (self.T - least) >= self.targets[-1]:
                 break
             window += 1

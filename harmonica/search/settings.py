@@ -15,8 +15,8 @@ class Settings:
     how many images are walked at once (by all ranks together), by default all. directions: along
     how many random directions of the final image each image is probed. check_images: on how many
     other images a schedule's error is measured. window: how old, in steps, a feature may be that a
-    skipped block uses (older where the budget needs it). predict: skipped blocks are predicted from two features, else they reuse
-    one. stages: the shares of the budget up to which the schedule grows between linearisations.
+    skipped block uses (older where the budget needs it). predict: skipped blocks are predicted from
+    two features, else they reuse one. stages: the shares of the budget up to which the schedule grows between linearisations.
     rounds: how often, at most, the best schedule is linearised again and improved, by at most
     `swaps` swaps and with the samples of the last `memory` rounds; before that each start has two
     such rounds.

@@ -15,9 +15,6 @@ import torch
 import harmonica
 from harmonica import samplers
 from harmonica.backbones.generic import Units
-from harmonica.backbones.uvit import UViT
-from harmonica.backbones.uvit_official import Shape, UViTModel
-from harmonica.bench import cases
 from harmonica.compress.quantise import install
 from harmonica.compress.settings import EfficientDM, Quantisation
 from harmonica.compress.transform import quantise
@@ -25,7 +22,7 @@ from harmonica.fast.plan import compile_schedule
 from harmonica.fast.plan import follow as follow_plan
 from harmonica.fast.training import fast_pair
 from harmonica.method import masks, seeds
-from harmonica.method.denoise import Denoiser, Loaded
+from harmonica.method.denoise import Denoiser
 from harmonica.method.precision import float32_products
 from harmonica.method.schedule import Schedule
 from harmonica.method.settings import RouterTraining
@@ -35,10 +32,11 @@ from harmonica.pipeline.transformers import backbone_of, obstacle
 from harmonica.search.predict import fit
 from harmonica.search.probe import probe, random_directions
 from harmonica.search.walks import ModelWalk, follow, uncached
+from tools.gpu_evidence.models import FAMILIES, IMAGES, STEPS, dit_on, loaded
 from tools.gpu_evidence.tiny import tiny
 
 BOUND = {torch.float32: 2e-5, torch.bfloat16: 0.05}
-STEPS, IMAGES, WINDOW = 5, range(4), 3
+WINDOW = 3
 PLANNED = ("DiT", "PixArt-Sigma")  # pipelines that are run by plans
 PIPELINES = (*PLANNED, "Flux", "Wan")  # the others by the generic backbone
 
@@ -58,42 +56,6 @@ def items(sizes):
 
 def half(steps, blocks):
     return masks.random(steps, blocks, steps * blocks // 2, 0)
-
-
-def uvit():
-    shape = Shape(width=64, depth=2, heads=2, patch=2, sample_size=8, channels=4, num_classes=11)
-    model = UViTModel(shape).eval().requires_grad_(False)
-    return cases.Case("U-ViT", UViT(model), torch.arange, None, num_steps=STEPS, repeats=1)
-
-
-FAMILIES = {
-    "DiT": lambda: cases.dit(64, depth=3, heads=2, sample_size=8),
-    "PixArt": lambda: cases.pixart(16, depth=2, heads=1),
-    "U-ViT": uvit,
-}
-
-
-def loaded(family, dtype, device):
-    """A small random model of a family -> Loaded."""
-    torch.manual_seed(1)
-    case = FAMILIES[family]()
-    torch.nn.Module.to(case.backbone.model, device, dtype)
-    for parameter in case.backbone.parameters():  # so that blocks matter: adaLN starts at zero
-        if parameter.ndim > 1:
-            torch.nn.init.normal_(parameter, std=0.08)
-    cond = case.cond(max(IMAGES) + 1)
-
-    def of(indices):
-        if isinstance(cond, torch.Tensor):
-            return cond.to(device)[torch.as_tensor(indices, device=device)]
-        count = len(indices)
-        return SimpleNamespace(**{k: _first(v, k, count) for k, v in vars(cond).items()})
-
-    return Loaded(case.backbone, of, 4, device=device)
-
-
-def _first(value, name, count):
-    return value if value is None or name.startswith("null") else value[:count]
 
 
 def _backends(family, dtype, backends, sizes):
@@ -250,7 +212,7 @@ def _sdt(sizes):
         }
 
     def trained(device, options):
-        model = _on(device)
+        model = dit_on(device)
         pair = fast_pair(model.backbone, **options)
         logits, log = train(model, spec, Path("not there"), pair=pair)
         return logits.float().cpu(), log[-1]["data_loss"]
@@ -267,11 +229,3 @@ def _sdt(sizes):
                 "loss": loss,
                 "right": moved_by < 2e-3,
             }
-
-
-def _on(device):
-    """The same small DiT on any device."""
-    model = loaded("DiT", torch.float32, torch.device("cpu"))
-    model.backbone.model.to(device)
-    place = partial(torch.as_tensor, device=device)
-    return Loaded(model.backbone, lambda indices: place(indices) % 4, 4, device=device)
