@@ -35,13 +35,13 @@ FIVE_MORE = replace(ALL, ltc=False)
 ROWS = ("core", "settings", "all")
 # model, label, sampler, T, guidance, the core rows and those of "settings"
 SETTINGS = (
-    ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0, HALF, FIVE_MORE),
-    ("dit-digits", "DiT-digits 16 tokens", "ddim", 10, 1.0, THREE, FIVE_MORE),
-    ("dit-digits-fine", "DiT-digits-fine 64 tokens", "ddim", 20, 1.0, NONE, HALF_MORE),
-    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 1.0, NONE, FIVE_MORE),
-    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5, NONE, FIVE_MORE),
-    ("pixart-digits", "PixArt-digits 16 tokens", "iddpm", 20, 1.0, NONE, THREE_MORE),
-    ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0, NONE, THREE_MORE),
+    ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0, HALF, ALL),
+    ("dit-digits", "DiT-digits 16 tokens", "ddim", 10, 1.0, THREE, ALL),
+    ("dit-digits-fine", "DiT-digits-fine 64 tokens", "ddim", 20, 1.0, NONE, ALL),
+    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 1.0, NONE, ALL),
+    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5, NONE, ALL),
+    ("pixart-digits", "PixArt-digits 16 tokens", "iddpm", 20, 1.0, NONE, ALL),
+    ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0, NONE, ALL),
 )
 CLOTHES = (
     ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 20, 1.5, OF_CLOTHES, OF_CLOTHES),
