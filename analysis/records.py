@@ -56,6 +56,11 @@ class Group:
     latency_id: str
     provenances: dict[str, dict]  # of all runs, by their ids
 
+    @property
+    def title(self):
+        """The name as a heading has it, with a capital letter."""
+        return self.name[0].upper() + self.name[1:]
+
 
 def groups_of(rows):
     """-> [(name of the group, rows)] in order. A row with the method and runs of another one is

@@ -64,7 +64,7 @@ def document(definition, groups, scale, committed, makings=()):
             *([making.block(group, line_makings)] if line_makings else []),
             ("list", missing(group)),
             *(
-                _picture(f"{group.name}: {name}", figures.file_name(group, name))
+                _picture(f"{group.title}: {name}", figures.file_name(group, name))
                 for name in figures.names(group)
             ),
         ]
@@ -122,7 +122,7 @@ def of_other_code(groups):
 
 
 def heading(group, scale):
-    return f"{group.name} ({scale} scale)"
+    return f"{group.title} ({scale} scale)"
 
 
 def how(group):

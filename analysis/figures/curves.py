@@ -41,7 +41,7 @@ def draw(root, group, paths):
             axes[0, 2].set_title("open: first lambda, full: last")
         for ax, label in zip(axes[-1], ("trajectory", "trajectory", "step (0 = noise)")):
             ax.set_xlabel(label)
-        figure.suptitle(group.name, fontsize=8)
+        figure.suptitle(group.title, fontsize=8)
         legend(figure, axes[:, 0])
 
 

@@ -9,6 +9,9 @@ from ..compare import settings
 from ..methods import look, name
 from .style import WIDTH, legend, log_ticks
 
+TICKS = 20  # step numbers that fit side by side into a figure
+MARKS = 10  # on a curve, at most
+
 
 def shows(group):
     return bool(_panels(group))
@@ -31,12 +34,12 @@ def draw(root, group, paths):
         for ax, (cur, lines) in zip(axes, panels):
             for line in lines:
                 _curve(ax, name(line.row), line.curve[:, 1:])
-            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.xaxis.set_major_locator(MaxNLocator(max(3, TICKS // len(panels)), integer=True))
             title = "" if cur is None else f"CUR {cur:g} %"
             ax.set(yscale="log", xlabel="steps done", title=title)
         log_ticks(axes[0].yaxis)
         axes[0].set_ylabel("mean squared error of $x_t$")
-        figure.suptitle(group.name, fontsize=8)
+        figure.suptitle(group.title, fontsize=8)
         legend(figure, axes)
 
 
@@ -48,7 +51,8 @@ def _curve(ax, method, curves):
     style = look(method)
     steps = np.arange(1, curves.shape[1] + 1)
     drawn = ~np.isnan(positive).all(axis=0)
-    ax.plot(steps[drawn], np.nanmean(positive[:, drawn], axis=0), label=method, **style)
+    mean = np.nanmean(positive[:, drawn], axis=0)
+    ax.plot(steps[drawn], mean, label=method, markevery=-(-len(mean) // MARKS), **style)
     if len(curves) > 1:
         ax.fill_between(
             steps[drawn],

@@ -49,10 +49,12 @@ def draw(groups, paths):
         for ax in axes[:, 0]:
             ax.set_ylabel("$x_0$ error")
         for ax in axes.flat:
-            ax.set_visible(ax.has_data())
+            if not ax.has_data():
+                ax.set_axis_off()
         if len(groups) == 1:
-            figure.suptitle(groups[0].name, fontsize=8)
-        legend(figure, axes.flat)
+            figure.suptitle(groups[0].title, fontsize=8)
+        spare = rows > len(SPEEDS) and len(groups) % beside  # the last place has no group
+        legend(figure, axes.flat, axes[-len(SPEEDS), -1] if spare else None)
 
 
 def _in_lines(title, letters):

@@ -28,7 +28,7 @@ def draw(root, group, paths):
     kinds, num_steps = plot.kinds_of(router), len(router.scores)
     beside = _beside(len(maps), PANELS // len(kinds))
     below = -(-len(maps) // beside)
-    with plot.drawing(paths, WIDTH, 0.5 + below * max(0.55 + 0.085 * num_steps, 1.75)) as figure:
+    with plot.drawing(paths, WIDTH, 0.7 + below * max(0.55 + 0.085 * num_steps, 1.75)) as figure:
         axes = figure.subplots(below, beside * len(kinds), sharey=True, squeeze=False)
         groups_of_panels = [
             row[i : i + len(kinds)] for row in axes for i in range(0, len(row), len(kinds))
@@ -50,6 +50,7 @@ def draw(root, group, paths):
             ax.set_ylabel("step (0 = noise)")
         for ax in axes[-1]:
             ax.set_xlabel("block")
+        figure.suptitle(group.title, fontsize=8)
         predicted = any(mask[1].any() for mask in masks if mask)
         plot.explain(figure, image, axes.flat, router.tau, any(masks), predicted)
 

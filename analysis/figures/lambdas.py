@@ -45,7 +45,7 @@ def draw(root, group, paths):
                     va="bottom",
                     fontsize=7,
                 )
-            ax.set(title=f"{group.name}: {title}", xlabel="step (0 = noise)", yscale="log")
+            ax.set(title=f"{group.title}: {title}", xlabel="step (0 = noise)", yscale="log")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         log_ticks(axes[0].yaxis)
         axes[0].set_ylabel("lambda (error of $x_0$, squared)")

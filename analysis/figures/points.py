@@ -3,9 +3,8 @@
 from harmonica import plot
 
 from ..compare import CARRYING
-from ..intervals import interval
 from ..methods import look, name
-from .style import FLOOR, GRID, WIDTH, line_name, log_ticks
+from .style import FLOOR, GRID, WIDTH, drawn_interval, line_name, log_ticks
 
 LABELS = {"rFID": "rFID (dotted: uncached)", "x0_mse": "$x_0$ error"}
 
@@ -33,11 +32,11 @@ def draw(root, group, paths):
             yticklabels=[line_name(line) for line in lines],
             ylim=(len(lines) - 0.5, -0.5),
         )
-        figure.suptitle(group.name, fontsize=8)
+        figure.suptitle(group.title, fontsize=8)
 
 
 def _point(ax, place, values, style):
-    ax.plot(interval(values), [place, place], color=style["color"], linewidth=1)
+    ax.plot(drawn_interval(values), [place, place], color=style["color"], linewidth=1)
     ax.plot(values.mean(), place, **{**style, "linestyle": "none", "markersize": 5})
     if len(values) > 1:
         ax.plot(

@@ -12,6 +12,7 @@ from .style import LETTER, WIDTH, line_name
 
 DIGITS = 10  # images k = 0 .. 9 of a run have the labels 0 .. 9
 SMALL = 8  # pixels
+BAR = 3  # inches: the colour bar's height, at most
 SCALES = (0.1, 0.25, 0.5)  # of the differences: the first into which nearly all of them fit
 
 
@@ -36,7 +37,9 @@ def _draw_large(grids, group, paths):
         ax = figure.subplots()
         ax.imshow(_strip(grids), cmap=_framed("gray"), vmin=-1, vmax=1, interpolation="nearest")
         ax.set_anchor("E")  # what is left over goes to the names
-        ax.set(title=f"{group.name}: images from the same noise", xticks=[], yticks=_middles(grids))
+        ax.set(
+            title=f"{group.title}: images from the same noise", xticks=[], yticks=_middles(grids)
+        )
         ax.set_yticklabels(names)
         ax.spines[:].set_visible(False)
         ax.tick_params(length=0)
@@ -64,7 +67,7 @@ def _draw_small(grids, group, paths):
         left.set(title="images from the same noise", xticks=[], yticks=_middles(grids))
         left.set_yticklabels(names)
         right.set(title="difference to uncached", xticks=[], yticks=[])
-        figure.suptitle(group.name, fontsize=8)
+        figure.suptitle(group.title, fontsize=8)
         for ax in (left, right):
             ax.spines[:].set_visible(False)
             ax.tick_params(length=0)
@@ -75,6 +78,8 @@ def _draw_small(grids, group, paths):
             extend="both",
             ticks=[-scale, 0, scale],
             pad=0.02,
+            shrink=min(1, BAR / height),
+            aspect=16,
         )
 
 

@@ -7,10 +7,9 @@ import numpy as np
 from harmonica import plot
 
 from ..compare import CARRYING
-from ..intervals import interval
 from ..methods import look, name, series
 from ..paper_numbers import published
-from .style import FLOOR, PANEL, WIDTH, legend, log_ticks
+from .style import FLOOR, PANEL, WIDTH, drawn_interval, legend, log_ticks
 
 PAPER_STEPS = 10  # the T of the paper's figure
 LABELS = {"rFID": "rFID", "x0_mse": "$x_0$ error"}
@@ -37,7 +36,7 @@ def draw(root, group, paths):
             column[-1].set_xlabel(title)
         for ax, metric in zip(axes[:, 0], CARRYING):
             ax.set_ylabel(LABELS[metric])
-        figure.suptitle(group.name, fontsize=8)
+        figure.suptitle(group.title, fontsize=8)
         if paper:
             _paper_panels(axes[:, -1], paper)
         legend(figure, axes[:, : len(speeds)].flat)
@@ -69,13 +68,20 @@ def _told(method, lines):
     if rows[0].uncached:
         return f"{rows[0].sampler}, {', '.join(str(row.num_steps) for row in rows)} steps"
     if len({name(row) for row in rows}) > 1:
-        return f"{method}, intervals {', '.join(map(_interval, rows))}"
+        return f"{method}, intervals {_in_words(sorted(map(_interval, rows)))}"
     return method
 
 
 def _interval(row):
     run = row.runs[0]
-    return str(run.interval or (run.made and run.made.interval) or 2)
+    return run.interval or (run.made and run.made.interval) or 2
+
+
+def _in_words(numbers):
+    first, *_, last = numbers
+    if numbers == list(range(first, last + 1)) and len(numbers) > 2:
+        return f"{first} to {last}"
+    return ", ".join(map(str, numbers))
 
 
 def _panel(ax, group, metric, speed):
@@ -97,7 +103,7 @@ def draw_series(ax, lines, metric, speed, **style):
     drawn.sort(key=lambda pair: pair[0])
     x, left, right = np.array([speeds for speeds, _ in drawn]).T
     y = np.array([values.mean() for _, values in drawn])
-    low, high = np.array([interval(values) for _, values in drawn]).T
+    low, high = np.array([drawn_interval(values) for _, values in drawn]).T
     across, up = np.maximum([x - left, right - x], 0), np.maximum([y - low, high - y], 0)
     ax.errorbar(x, y, yerr=up, xerr=across, elinewidth=0.6, **style)
 

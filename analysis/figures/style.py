@@ -4,6 +4,8 @@ import numpy as np
 from matplotlib.container import ErrorbarContainer
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from ..compare import share
+from ..intervals import interval
 from ..methods import METHODS, called
 
 # the line of the uncached model's own rFID
@@ -14,16 +16,19 @@ PANEL = 2.3
 LETTER = 0.062  # inches: mean width of a letter of a legend
 
 
-def legend(figure, axes):
+def legend(figure, axes, place=None):
     """One legend, each name once and without error bars, in the order of METHODS: below several
-    panels, in as many lines as its names need; beside a single one.
+    panels, in as many lines as its names need; beside a single one; or, where there is one, in an
+    empty panel (`place`) and the empty ones below it.
     """
     drawn = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels())}
     handles = {}
     for text in sorted(drawn, key=_place):
         handle = drawn[text]
         handles[text] = handle[0] if isinstance(handle, ErrorbarContainer) else handle
-    if len(figure.axes) == 1:
+    if place is not None:
+        place.legend(handles.values(), handles.keys(), loc="upper center").set_in_layout(False)
+    elif len(figure.axes) == 1:
         figure.legend(handles.values(), handles.keys(), loc="outside right center")
     elif handles:
         widest = 0.55 + LETTER * max(map(len, handles))
@@ -47,8 +52,16 @@ def _place(text):
 
 def line_name(line):
     """A records.Line's method, with its CUR where it reuses anything."""
-    cur = line.row.cur_percent or line.mean("cur_percent")
+    cur = share(line)
     return called(line.row) + (f", {cur:.4g} %" if cur else "")
+
+
+def drawn_interval(values):
+    """The interval (low, high) of the mean of positive values (replicates,), for a log axis: where
+    it would reach zero it begins at the lowest of them.
+    """
+    low, high = interval(values)
+    return (low, high) if low > 0 else (float(np.min(values)), high)
 
 
 def log_ticks(axis):

@@ -76,4 +76,4 @@ def draw(root, group, paths):
             )
             ax.xaxis.set_minor_locator(NullLocator())
         axes[len(METRICS) // 2].set_xlabel(VARIED[field])
-        figure.suptitle(f"{group.name}: mean (orange) and replicates (grey)", fontsize=8)
+        figure.suptitle(f"{group.title}: mean (orange) and replicates (grey)", fontsize=8)

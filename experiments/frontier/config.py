@@ -8,6 +8,7 @@ and all of them run from the same noises.
 
 from dataclasses import dataclass, replace
 
+from ..rows import SAMPLERS
 from ..small_scale import HARMONICA, LEARNING_TO_CACHE, group, search, searched, training
 
 CURS, INTERVALS = (20, 35, 50, 65, 80), (2, 3, 4, 5)
@@ -69,7 +70,7 @@ def table(scale, rows="core", num_seeds=1):
 
 
 def _group(scale, prefix, label, sampler, num_steps, guidance, num_seeds):
-    title = "Frontier, {}" + ("" if sampler == "ddim" else f", {sampler}")
+    title = "Frontier, {}" + ("" if sampler == "ddim" else f", {SAMPLERS[sampler]}")
     sampling = {"sampler": sampler, "guidance": guidance}
     return group(scale, prefix, label, num_steps, num_seeds, title=title, **sampling)
 
