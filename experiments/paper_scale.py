@@ -3,7 +3,8 @@ Nothing is downloaded here, and only files whose hash was never published are op
 
 core: the paper's 16 rows; beside them Learning-to-Cache's published routers, HarmoniCa with its one
 published beta, and our search (not the paper's) at HarmoniCa's CUR. all: FORA, fewer steps at equal
-compute, and Learning-to-Cache with its published betas as well.
+compute, and Learning-to-Cache with its published betas as well. no-images: core without the routers
+of Learning-to-Cache that are trained here, the only ones that need ImageNet's training images.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from harmonica.weights.specs import FileSpec, ImageSpec, PublishedRouter
 
 from .rows import Group
 
+ROWS = ("core", "all", "no-images")  # of Table 1
 GUIDANCE = 1.5  # on the model's guided channels: 3 of 4 in official numerics
 VAE = "stabilityai/sd-vae-ft-ema"
 HARMONICA = {"walk": "sdt", "lambda_scores": "soft", "lr": 0.01}
@@ -114,10 +116,11 @@ def rows_of(base, setting, budget=Budget(), rows="core", num_seeds=1):
     def learned(method, training, form="trained here", **target):
         return group.learned(method, training(budget, steps, **target), form=form)
 
+    of_ltc = learned("Learning-to-Cache", learning_to_cache, cur_percent=setting.ltc_cur)
     table_rows = [
         group.uncached(),
         group.uncached(setting.fewer),
-        learned("Learning-to-Cache", learning_to_cache, cur_percent=setting.ltc_cur),
+        *([] if rows == "no-images" else [of_ltc]),
         learned("HarmoniCa", harmonica, cur_percent=setting.harmonica_cur),
         *budget.searched(group, setting.harmonica_cur),
     ]

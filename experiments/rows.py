@@ -9,7 +9,8 @@ from harmonica.lab.makings import ModelSpec, RouterSpec, ScheduleSpec
 from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.search.settings import Settings
 
-ROWS = ("core", "settings", "all")  # "settings" only where an experiment's own ROWS have it
+# those that every experiment has, and two that only some have in ROWS of their own
+ROWS = ("core", "all", "settings", "no-images")
 SAMPLERS = {
     "ddim": "DDIM",
     "dpm++": "DPM-Solver++",
@@ -26,13 +27,15 @@ PAPERS_STEPS, CURS_STEPS, EQUAL_STEPS = "the paper's number", "T (1 - CUR)", "ne
 
 def sets_of(config):
     """The names of an experiment's sets of rows, by its config.py."""
-    return getattr(config, "ROWS", ("core", "all"))
+    return getattr(config, "ROWS", ROWS[:2])
 
 
 def rows_in(config, scale, which, num_seeds=1):
     """[Row] of an experiment. BadInput where it has no such set of rows."""
     sets, experiment = sets_of(config), config.__name__.split(".")[-2]
     check(which in sets, "rows", which, f"{experiment} has {', '.join(sets)}")
+    right = "the small scales ship their images; it goes with SCALE=paper"
+    check(which != "no-images" or scale == "paper", "rows", which, right)
     return config.table(scale, which, num_seeds)
 
 

@@ -7,6 +7,7 @@ from ..paper_scale import Setting, published_router
 from ..small_scale import group
 from ..table1 import clothes, rows_of
 
+ROWS = paper_scale.ROWS
 # the CUR of the paper's HarmoniCa row at T = 50, 20, 10, which T = 20, 10, 6 stand for
 PAPER_CUR = {20: 23.68, 10: 37.5, 6: 22.86}
 

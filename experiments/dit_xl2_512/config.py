@@ -7,7 +7,7 @@ from ..paper_scale import Setting
 from ..small_scale import group
 from ..table1 import rows_of
 
-PAPER_CUR = 25.98
+ROWS, PAPER_CUR = paper_scale.ROWS, 25.98
 
 
 def table(scale, rows="core", num_seeds=1):

@@ -45,6 +45,7 @@ WRONG_WORDS = [
     (["run", "dit_xl2_256", "--status", "--dry-run"], "not allowed with"),
     (["run", "frontier", "uvit", "--rows", "settings"], "rows: 'settings'"),
     (["run", "uvit", "--rows", "settings"], "uvit has core, all"),
+    (["run", "dit_xl2_256", "--rows", "no-images"], "it goes with SCALE=paper"),
 ]
 
 

@@ -12,6 +12,7 @@ from analysis.paper_numbers import published
 from experiments.rows import SAMPLERS, STOCHASTIC
 from experiments.table2 import BLOCKS as BLOCKS_OF_TABLE_2
 from harmonica.lab.ids import with_needs
+from harmonica.lab.needed import missing_files
 from harmonica.method.masks import budget, deepcache
 
 NAMES = ("dit_xl2_256", "dit_xl2_512")
@@ -288,6 +289,24 @@ def test_at_paper_scale_all_rows_and_seeds_contain_fewer(no_weights):
         released.refresh,
         released.tau,
     ) == (7e-8, 0.01, 32, 2000, 50, 0.1)
+
+
+@pytest.mark.parametrize("name", ["dit_xl2_256", "dit_xl2_512"])
+def test_without_imagenets_images_the_routers_trained_on_them_are_left_out(name, no_weights):
+    table = import_module(f"experiments.{name}.config").table
+
+    def on_images(row):
+        return any(run.router and run.router.training.walk == "ltc" for run in row.runs)
+
+    core = table("paper")
+    assert any(map(on_images, core))
+    assert table("paper", "no-images") == [row for row in core if not on_images(row)]
+    listed = missing_files(with_needs([run for row in core for run in row.runs]))
+    without = [row for row in core if not on_images(row)]
+    fewer = missing_files(with_needs([run for row in without for run in row.runs]))
+    assert [sentence for sentence in listed if sentence not in fewer] == [
+        sentence for sentence in listed if sentence.startswith("latents: ")
+    ]
 
 
 def test_the_sanity_run_is_paper_scale_alone(no_weights):
