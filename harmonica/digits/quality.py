@@ -73,10 +73,10 @@ def quality(images, scale=DIGITS, device="cpu"):
     class, and the median distance to the nearest training image, of generated and of held-out
     images. If the model memorises, generated images are much nearer than held-out ones.
     """
-    extractor = features.Extractor(scale.judge()).to(device)
+    network = scale.judge().to(device)
     train, test = scale.load("train")[0], scale.load("test")[0]
     generated, of_train, of_test = (
-        features.extract(data.to_uint8(x), extractor) for x in (images, train, test)
+        features.extract(data.to_uint8(x), network) for x in (images, train, test)
     )
     labels = np.arange(len(images)) % data.NUM_CLASSES
     return {
