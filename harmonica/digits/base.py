@@ -7,7 +7,6 @@ with the same weights.
 
 import hashlib
 import math
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,10 +19,10 @@ from torch import nn
 from tqdm import trange
 
 from harmonica.backbones.dit import DiT
-from harmonica.backbones.dit_official import build, from_official, to_official
+from harmonica.backbones.dit_official import build, to_official
 from harmonica.digits import data
 from harmonica.digits.manifest import state_path
-from harmonica.digits.models import classes, on_device
+from harmonica.digits.models import backbone_of, classes, on_device
 from harmonica.digits.quality import DIGITS, quality, sampled
 from harmonica.errors import check
 from harmonica.fast.training import backward, captured
@@ -60,33 +59,27 @@ class BaseTraining(Training):
     autocast: bool = False
 
 
-def make(name, config, out, scale=DIGITS, device="cpu"):
-    """Train base model `name` (config: a BaseTraining) into folder `out` -> name, its manifest
-    entry. The state file stays, for a process that is killed while it measures; the caller removes
-    it. wall_s is of this process alone.
+def make(name, config, out, scale=DIGITS, device="cpu", train_by=None, sampler=None, **about):
+    """Train base model `name` into folder `out` -> its manifest entry: hash, architecture,
+    training, quality. The state file stays, for a process that is killed while it measures; the
+    caller removes it.
+
+    config: a BaseTraining. A model of another family than DiT has a config, a `train`, a sampler
+    and further entries of its own.
     """
-    torch.set_num_threads(1)
-    begin = time.perf_counter()
-    state = state_path(out, name)
-    content = save(train(config, state, SAVE_EVERY[device], scale, device))
+    weights = (train_by or train)(config, state_path(out, name), SAVE_EVERY[device], scale, device)
+    content = save(weights)
     with atomic(Path(out) / f"{name}.safetensors") as temporary:
         temporary.write_bytes(content)
-    about = describe(content, config, scale, device)
-    return name, {**about, "wall_s": round(time.perf_counter() - begin)}
-
-
-def describe(content, config, scale=DIGITS, device="cpu"):
-    """The manifest entry of trained weights (bytes of a safetensors file): hash, architecture,
-    training, quality.
-    """
-    model = from_official(load(content), heads=config.heads)
-    loaded = on_device(Loaded(DiT(model), classes, data.NUM_CLASSES), device)
+    about = {"heads": config.heads, "training": asdict(config), **about}
+    backbone = backbone_of(load(content), about)
+    loaded = Loaded(backbone, classes, data.NUM_CLASSES, sampler=sampler)
+    images = sampled(on_device(loaded, device), scale)
     return {
+        **about,
         "sha256": hashlib.sha256(content).hexdigest(),
-        "heads": config.heads,
-        "side": model.config.sample_size,
-        "training": asdict(config),
-        "quality": quality(sampled(loaded, scale), scale, device),
+        "side": backbone.sample_size,
+        "quality": quality(images, scale, device),
     }
 
 

@@ -8,7 +8,6 @@ pixart_folder.py writes the model in the form in which it ships.
 """
 
 import math
-import time
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -20,8 +19,9 @@ from diffusers import PixArtTransformer2DModel
 from torch import nn
 from transformers import T5Config, T5EncoderModel
 
-from harmonica.digits import data, manifest
+from harmonica.digits import data
 from harmonica.digits.base import Training, fit
+from harmonica.digits.manifest import state_path
 from harmonica.digits.models import with_captions
 from harmonica.digits.pixart_folder import folder_sha256, load, save, tokenize
 from harmonica.digits.quality import quality, sampled
@@ -40,21 +40,14 @@ class PixArtTraining(Training):
     caption_dropout: float = 0.1
 
 
-def make(name, settings, out):
-    """Train base model `name` (settings: fields of PixArtTraining) into folder `out`/`name` ->
-    name, its manifest entry. The state file stays, as in base.make.
-    """
-    torch.set_num_threads(1)
-    config = PixArtTraining(**settings)
-    begin = time.perf_counter()
-    state = manifest.state_path(out, name)
+def make(name, config, out):
+    """As base.make, for a PixArtTraining and into the folder `out`/`name`."""
     folder = Path(out) / name
-    save(train(config, state), folder)
-    return name, {
+    save(train(config, state_path(out, name)), folder)
+    return {
         "sha256": folder_sha256(folder),
         "training": asdict(config),
         "quality": quality(sampled(with_captions(*load(folder)))),
-        "wall_s": round(time.perf_counter() - begin),
     }
 
 

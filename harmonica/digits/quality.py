@@ -49,11 +49,11 @@ DIGITS = SmallScale(
 
 
 @torch.no_grad()
-def sampled(loaded, scale=DIGITS, sampler=None):
-    """Sample images (N, 1, side, side) from a Loaded, its conditions in turn, by DDIM or another
-    sampler. N, number of steps and guidance are the SmallScale's.
+def sampled(loaded, scale=DIGITS):
+    """Sample images (N, 1, side, side) from a Loaded, its conditions in turn, by its sampler or
+    DDIM. N, number of steps and guidance are the SmallScale's.
     """
-    sampler = sampler or DDIM()
+    sampler = loaded.sampler or DDIM()
     timesteps = sampler.timesteps(scale.num_steps)
     images = []
     for start in range(0, scale.num_images, scale.batch):
