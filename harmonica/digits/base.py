@@ -26,7 +26,7 @@ from harmonica.digits.models import backbone_of, classes, on_device
 from harmonica.digits.quality import DIGITS, quality, sampled
 from harmonica.errors import check
 from harmonica.fast.training import backward, captured
-from harmonica.files import adamw_state, atomic, load_state, put_back, save_state
+from harmonica.files import atomic, restore_training, save_training
 from harmonica.method.denoise import Loaded, run_all
 from harmonica.method.precision import float32_products
 from harmonica.samplers.ddim import TRAIN_STEPS, alphas_cumprod
@@ -124,7 +124,12 @@ def fit(model, draw, loss, config, state_path, save_every):
         weight_decay=config.weight_decay,
         fused=on_gpu or None,
     )
-    first = _restore(state_path, params, ema, optimizer, config)
+
+    def check_same(done):
+        right = f"it was begun as {done[1]}; delete it to begin anew"
+        check(done[1] == asdict(config), "base model", str(state_path), right)
+
+    first, _ = restore_training(state_path, params, optimizer, ema, check_same) or (0, None)
     run = backward(loss, params)
     bar = trange(
         first, config.steps, initial=first, total=config.steps, desc="base model", mininterval=5
@@ -146,8 +151,7 @@ def fit(model, draw, loss, config, state_path, save_every):
             torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - decay)
             if (step + 1) % save_every == 0:
                 bar.set_postfix(loss=f"{value.item():.3f}")
-                tensors = adamw_state(params, optimizer, beside=ema)
-                save_state(state_path, tensors, [step + 1, asdict(config)])
+                save_training(state_path, [step + 1, asdict(config)], params, optimizer, ema)
     with torch.no_grad():
         for p, averaged in zip(params, ema):
             p.copy_(averaged)
@@ -205,15 +209,3 @@ def _loss(backbone, alphas, config, x0, t, eps, y):
 def _schedule(step, config):
     warm = min(1.0, (step + 1) / config.warmup)
     return warm * 0.5 * (1 + math.cos(math.pi * step / config.steps))
-
-
-def _restore(path, params, ema, optimizer, config):
-    """Put a saved state back, in place -> the step to go on with."""
-    saved = load_state(path)
-    if saved is None:
-        return 0
-    tensors, (step, trained) = saved
-    right = f"it was begun as {trained}; delete it to begin anew"
-    check(trained == asdict(config), "base model", str(path), right)
-    put_back(path, tensors, params, optimizer, beside=ema)
-    return step
