@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import PixArtTransformer2DModel
 from torch import nn
 from transformers import T5Config, T5EncoderModel
 
+from harmonica.backbones import pixart
 from harmonica.digits import data
 from harmonica.digits.base import Training, fit
 from harmonica.digits.manifest import state_path
@@ -67,17 +67,14 @@ def build(config):
     """The untrained transformer and text encoder, a ModuleDict in eval(). They are initialised as
     in PixArt: cross-attention and output start at zero.
     """
-    transformer = PixArtTransformer2DModel(
-        num_attention_heads=config.heads,
-        attention_head_dim=config.width // config.heads,
-        in_channels=1,
-        out_channels=2,
-        num_layers=config.depth,
-        cross_attention_dim=config.width,
+    transformer = pixart.build(
+        width=config.width,
+        depth=config.depth,
+        heads=config.heads,
+        patch=config.patch,
         sample_size=data.SIDE,
-        patch_size=config.patch,
-        caption_channels=config.text_width,
-        use_additional_conditions=False,
+        channels=1,
+        text_width=config.text_width,
     )
     for module in transformer.modules():
         if isinstance(module, nn.Linear):

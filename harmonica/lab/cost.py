@@ -8,6 +8,8 @@ import torch
 from harmonica.backbones.counts import count
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build
+from harmonica.backbones.pixart import PixArt, TextCond
+from harmonica.backbones.pixart import build as build_pixart
 from harmonica.backbones.uvit import UViT
 from harmonica.backbones.uvit_official import Shape, UViTModel
 from harmonica.digits.manifest import manifest, side
@@ -77,12 +79,9 @@ def _side(model, training):
 
 
 def _of_pixart(model, training):
-    from diffusers import PixArtTransformer2DModel  # also imports T5's library, so only for text
+    from harmonica.digits.pixart_folder import MOST_BYTES  # imports T5's library, so only for text
 
-    from harmonica.backbones.pixart import PixArt, TextCond
-    from harmonica.digits.pixart_folder import MOST_BYTES
-
-    shape, size = _shape(training), _side(model, training)
+    size = _side(model, training)
     sizes, sigma = {}, "Sigma" in model
     if training:
         channels, captions, tokens = 1, training["text_width"], MOST_BYTES
@@ -90,18 +89,12 @@ def _of_pixart(model, training):
         channels, captions, tokens = 4, 4096, 300 if sigma else 120
         if size == 128 and not sigma:
             sizes = {"resolution": torch.ones(1, 2), "aspect_ratio": torch.ones(1, 1)}
-    transformer = PixArtTransformer2DModel(
-        num_attention_heads=shape["heads"],
-        attention_head_dim=shape["width"] // shape["heads"],
-        in_channels=channels,
-        out_channels=2 * channels,
-        num_layers=shape["depth"],
-        cross_attention_dim=shape["width"],
+    transformer = build_pixart(
+        **_shape(training),
+        channels=channels,
         sample_size=size,
-        patch_size=shape["patch"],
-        caption_channels=captions,
-        interpolation_scale=1,
-        use_additional_conditions=bool(sizes),
+        text_width=captions,
+        sizes=bool(sizes),
     )
     cond = TextCond(torch.zeros(1, tokens, captions), torch.ones(1, tokens), **sizes)
     return count(PixArt(transformer.to("meta")), cond)
