@@ -169,15 +169,15 @@ def save_training(path, done, parameters, optimizer, beside=()):
     save_state(path, tensors, done)
 
 
-def restore_training(path, parameters, optimizer, beside=(), check_done=lambda done: None):
+def restore_training(path, parameters, optimizer, beside=(), check_same=lambda done: None):
     """Put what save_training saved back in place -> its `done`; None where there is no such file.
-    BadInput where the file is damaged or of other parameters. check_done(done) may refuse it.
+    BadInput where the file is damaged or of other parameters. check_same(done) may refuse it.
     """
     saved = load_state(path)
     if saved is None:
         return None
     tensors, done = saved
-    check_done(done)
+    check_same(done)
     needed = {f"beside.{i}": tensor for i, tensor in enumerate(beside)}
     needed |= {f"value.{i}": parameter for i, parameter in enumerate(parameters)}
     if any(name not in tensors or tensors[name].shape != t.shape for name, t in needed.items()):
