@@ -23,7 +23,7 @@ OUTLIERS = 0.5  # images with large derivatives get a smaller weight, by this po
 class Measure:
     """Measures schedules on one walk, and counts the forwards in the State of a search."""
 
-    def __init__(self, walk, settings, state, bar):
+    def __init__(self, walk, settings, state, bar=None):
         self.walk, self.settings, self.state, self.bar = walk, settings, state, bar
         self.exact, self.fits = {}, {}
 
@@ -86,7 +86,8 @@ class Measure:
         """Note that so many walks of one image were made."""
         forwards = walks * self.walk.num_steps
         self.state.values["forwards"] += forwards
-        self.bar.update(forwards)
+        if self.bar is not None:
+            self.bar.update(forwards)
 
     def count_once(self, kind, name, walks, most=0):
         """Note walks whose result is kept, unless a process that was killed had noted them: a

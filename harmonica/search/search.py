@@ -16,7 +16,6 @@ measure.py walks the model for all this; state.py saves what was found after eac
 from dataclasses import asdict, replace
 
 import numpy as np
-from tqdm import tqdm
 
 from harmonica.method import masks, ranks
 from harmonica.search.measure import FINAL, Measure
@@ -37,7 +36,7 @@ class Search:
     def __init__(
         self, walk, target, settings, *, costs=None, state_path=None, bar=None, fixed=(0,)
     ):
-        self.state_path, self.bar = state_path, tqdm(disable=True) if bar is None else bar
+        self.state_path, self.bar = state_path, bar
         self.T, self.N, self.fixed = walk.num_steps, walk.num_blocks, sorted({0, *fixed})
         self.target = target
         self.costs = np.asarray([1] * self.N if costs is None else costs, np.int64)
@@ -51,7 +50,7 @@ class Search:
                 "blocks": self.N,
             }
         )
-        self.measure = Measure(walk, settings, self.state, self.bar)
+        self.measure = Measure(walk, settings, self.state, bar)
 
     def _wide_enough(self, window):
         """The smallest window, not below this one, in which the budget can be saved."""
@@ -71,7 +70,8 @@ class Search:
         """-> the best Schedule found."""
         if self.state_path:
             self.state.restore(self.state_path)
-        self.bar.total = self.settings.forwards(self.T)
+        if self.bar is not None:
+            self.bar.total = self.settings.forwards(self.T)
         for number, (method, *arguments) in enumerate(self.plan()):
             if number < self.state.values["done"]:
                 continue
@@ -169,6 +169,7 @@ class Search:
         return len(self.goals()), STARTS.index(start), round_
 
     def tell(self, text, error=None):
-        self.bar.set_description(text)
-        if error is not None:
-            self.bar.set_postfix(error=f"{error:.2e}")
+        if self.bar is not None:
+            self.bar.set_description(text)
+            if error is not None:
+                self.bar.set_postfix(error=f"{error:.2e}")
