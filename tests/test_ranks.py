@@ -198,8 +198,8 @@ def search_it(loaded):
         walk = ModelWalk(loaded, samplers.load("ddim"), 5, 1.5)
         few = {"images": 4, "check_images": 4, "window": 3, "rounds": 1, "stages": (0.5, 1.0)}
         settings = Settings(**few, directions=2)
-        search = Search(walk, 10, settings)
-        schedule = search.run()
+        search = Search(walk, [10], settings)
+        schedule = search.run()[10]
         weights = [schedule.weights[entry].double() for entry in sorted(schedule.weights)]
         forwards = search.state.values["forwards"]
         return schedule.keep, torch.cat(weights), search.held_back(schedule), forwards

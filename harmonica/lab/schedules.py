@@ -62,13 +62,13 @@ def _search(spec, store, loaded, walk, progress):
     bar = progress(range(1))
     search = Search(
         walk,
-        target,
+        [target],
         spec.settings,
         costs=costs,
         state_path=store.state_path(spec),
         bar=bar if hasattr(bar, "set_description") else None,
     )
-    schedule = search.run()
+    schedule = search.run()[target]
     forwards = search.state.values["forwards"]
     return schedule, {"error_held_back": search.held_back(schedule), "forwards": forwards}
 

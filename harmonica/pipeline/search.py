@@ -160,25 +160,25 @@ class PipelineSearch:
         return Schedule.from_pretrained(out) if known and (out / FILE).exists() else None
 
     def run(self, out, quiet=False):
-        fixed = self.walk.fixed
+        target, fixed = self.budget, self.walk.fixed
         often = 0.1 if sys.stderr.isatty() else PIPED_S
         with tqdm(disable=quiet, unit="forward", smoothing=0.05, mininterval=often) as bar:
             path = out / "state.safetensors" if out else None
             search = Search(
-                self.walk, self.budget, self.settings, state_path=path, bar=bar, fixed=fixed
+                self.walk, [target], self.settings, state_path=path, bar=bar, fixed=fixed
             )
-            best = search.run()
+            best = search.run()[target]
             bar.total = bar.n  # a search mostly ends before it has computed all that it may
             bar.refresh()
-        schedule = self.whole(best, {**self.about(), "error": self.errors(search, best)})
+        schedule = self.whole(best, {**self.about(), "error": self.errors(search, best, target)})
         if out:
             schedule.save_pretrained(out)
             (out / "state.safetensors").unlink(missing_ok=True)
         return schedule
 
-    def errors(self, search, best):
+    def errors(self, search, best, target):
         """The errors of the found schedule and of FORA, on noise that the search has not used."""
-        fora = search.fora()
+        fora = search.fora(target)
         share = 100 * search.saved(fora) / fora.size
         reuse = Schedule(keep=torch.from_numpy(fora))
         schedules = {OWN: best, f"FORA, {share:.3g} % reused": reuse}

@@ -82,13 +82,16 @@ class Settings:
     def tries(self):
         return min(TRIES, self.rounds)
 
-    def forwards(self, num_steps):
-        """The number of forwards of one image that a search needs at most."""
-        stages, starts = len(self.stages), len(self.starts)
-        rounds = starts * self.tries + self.rounds
-        linearised = len(self.grown) * stages + starts + rounds
+    def forwards(self, num_steps, goals=None, budgets=1):
+        """The number of forwards of one image that a search needs at most. goals: how often a
+        growing schedule is linearised, by default once per stage (several budgets need more).
+        """
+        goals = goals or len(self.stages)
+        starts = len(self.starts) * budgets
+        rounds = starts * self.tries + budgets * self.rounds
+        linearised = len(self.grown) * goals + starts + rounds
         judged = starts + rounds * len(self.tried())
-        fits = self.predict * (stages + starts + judged + 2)
+        fits = self.predict * (goals + starts + judged + 2 * budgets)
         walks = linearised * self.linearisation() + fits * self.fit_images
         walks += (judged + 1) * self.check_images
         return num_steps * walks

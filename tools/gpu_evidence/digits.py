@@ -49,7 +49,7 @@ def _errors(sizes):
             by_name["FORA 2, predicted"] = fit(walk, by_name["FORA 2"].keep, 2, images)
             begin = time.perf_counter()
             target = masks.budget(50, 20, walk.num_blocks)
-            by_name["search"] = Search(walk, target, settings).run()
+            by_name["search"] = Search(walk, [target], settings).run()[target]
             seconds = time.perf_counter() - begin
             errors[device] = {
                 name: float((walk(follow(schedule), 1, images) - exact).square().mean())
