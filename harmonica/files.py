@@ -157,21 +157,27 @@ def load_state(path, kind="training state", remedy="train from the start"):
         ) from None
 
 
-def adamw_state(parameters, optimizer, beside=()):
-    """-> {name: tensor} for save_state: parameters, what AdamW knows of them, and further tensors
-    that stand beside. A parameter that never had a gradient is unknown to AdamW.
+def save_training(path, done, parameters, optimizer, beside=()):
+    """Save what a training by AdamW resumes from: the parameters, what AdamW knows of them (nothing
+    of one that never had a gradient), further tensors `beside`, and `done`: how far it is, as
+    anything that JSON can hold.
     """
     tensors = {f"beside.{i}": tensor for i, tensor in enumerate(beside)}
     for i, parameter in enumerate(parameters):
         entries = {"value": parameter, **optimizer.state.get(parameter, {})}
         tensors |= {f"{key}.{i}": value for key, value in entries.items()}
-    return tensors
+    save_state(path, tensors, done)
 
 
-def put_back(path, tensors, parameters, optimizer, beside=()):
-    """Put the tensors of adamw_state, loaded from `path`, back in place. BadInput where they are
-    not those of these parameters.
+def restore_training(path, parameters, optimizer, beside=(), check_same=lambda done: None):
+    """Put what save_training saved back in place -> its `done`; None where there is no such file.
+    BadInput where the file is damaged or of other parameters. check_same(done) may refuse it.
     """
+    saved = load_state(path)
+    if saved is None:
+        return None
+    tensors, done = saved
+    check_same(done)
     needed = {f"beside.{i}": tensor for i, tensor in enumerate(beside)}
     needed |= {f"value.{i}": parameter for i, parameter in enumerate(parameters)}
     if any(name not in tensors or tensors[name].shape != t.shape for name, t in needed.items()):
@@ -189,6 +195,7 @@ def put_back(path, tensors, parameters, optimizer, beside=()):
             # fused AdamW keeps its count of steps on the GPU
             count = tensors[f"step.{i}"].to(device if optimizer.defaults["fused"] else "cpu")
             optimizer.state[parameter] = {**moments, "step": count}
+    return done
 
 
 @contextmanager

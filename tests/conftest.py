@@ -431,16 +431,15 @@ def random_inception(random_weights):
 
 @pytest.fixture(scope="session")
 def few_features():
-    """An extractor that is quick: uint8 images (B, 3, H, W) -> 6 pooled, 2 x 2 x 2 spatial
+    """A quick network: uint8 images (B, 3, H, W) -> 6 pooled, 2 x 2 x 2 spatial
     features, 5 logits.
     """
     import torch
 
-    from harmonica.metrics.features import Extractor
-
     class FewFeatures(torch.nn.Module):
         def __init__(self):
             super().__init__()
+            self.sha256 = "few"
             self.conv, self.fc = (
                 torch.nn.Conv2d(3, 6, 5, stride=2),
                 torch.nn.Linear(6, 5, bias=False),
@@ -458,7 +457,7 @@ def few_features():
 
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
-        return Extractor(FewFeatures().requires_grad_(False), sha256="few")
+        return FewFeatures().requires_grad_(False)
 
 
 @pytest.fixture(scope="session")

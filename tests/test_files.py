@@ -25,6 +25,6 @@ def test_a_state_of_other_parameters_is_refused_and_changes_nothing(others, tmp_
     parameters = [torch.ones(2, requires_grad=True)]
     optimizer = torch.optim.AdamW(parameters)
     with pytest.raises(BadInput, match="half.safetensors holds other tensors .*; delete it to"):
-        state = files.adamw_state(others, optimizer)
-        files.put_back(tmp_path / "half.safetensors", state, parameters, optimizer)
+        files.save_training(tmp_path / "half.safetensors", 0, others, optimizer)
+        files.restore_training(tmp_path / "half.safetensors", parameters, optimizer)
     assert torch.equal(parameters[0], torch.ones(2))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from diffusers import PixArtTransformer2DModel
 
 from harmonica.backbones.lean import attend, by_head, by_token, feed_forward, is_default, scaled
 from harmonica.backbones.patches import (
@@ -65,6 +66,25 @@ class Conditioning(NamedTuple):
     embedded: torch.Tensor  # (B, width), the embedding of timestep and size
     prompt: Prompt
     grid: tuple  # number of patches in height and in width
+
+
+def build(*, width, depth, heads, patch, sample_size, channels, text_width, sizes=False):
+    """An untrained PixArtTransformer2DModel in eval(), with learned sigma. text_width: channels of
+    the text encoder's output. sizes: with PixArt-alpha's size conditions.
+    """
+    model = PixArtTransformer2DModel(
+        num_attention_heads=heads,
+        attention_head_dim=width // heads,
+        in_channels=channels,
+        out_channels=2 * channels,
+        num_layers=depth,
+        cross_attention_dim=width,
+        sample_size=sample_size,
+        patch_size=patch,
+        caption_channels=text_width,
+        use_additional_conditions=sizes,
+    )
+    return model.eval()
 
 
 class PixArt:

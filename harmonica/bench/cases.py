@@ -8,12 +8,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from diffusers import PixArtTransformer2DModel
 
 from harmonica import samplers
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build
 from harmonica.backbones.pixart import PixArt, TextCond
+from harmonica.backbones.pixart import build as build_pixart
 from harmonica.bench import timing
 from harmonica.fast.plan import follow
 from harmonica.method import masks
@@ -121,22 +121,9 @@ def pixart(sample_size, depth=28, heads=16):
     """A PixArt of PixArt-alpha's shape with random weights; at 1024 px it has size conditions."""
     torch.manual_seed(0)
     sized = sample_size == 128
-    model = _placed(
-        PixArtTransformer2DModel(
-            sample_size=sample_size,
-            num_layers=depth,
-            num_attention_heads=heads,
-            attention_head_dim=72,
-            in_channels=4,
-            out_channels=8,
-            patch_size=2,
-            cross_attention_dim=72 * heads,
-            caption_channels=CAPTION_CHANNELS,
-            attention_bias=True,
-            norm_type="ada_norm_single",
-            use_additional_conditions=sized,
-        )
-    )
+    shape = {"width": 72 * heads, "depth": depth, "heads": heads, "sample_size": sample_size}
+    model = build_pixart(patch=2, channels=4, text_width=CAPTION_CHANNELS, sizes=sized, **shape)
+    model = _placed(model)
     return Case(
         f"PixArt-alpha {8 * sample_size} shape",
         PixArt(model),

@@ -2,7 +2,7 @@
 
 import torch
 
-from harmonica.lab.latency import interleaved, quartiles
+from harmonica.lab.latency import interleaved, quartiles, synchronized
 
 AT_LEAST_MS = 30  # one measurement calls a shorter function several times, to take this long
 MOST_REPEATS = 15  # the most repeats of such a measurement
@@ -11,17 +11,6 @@ MOST_REPEATS = 15  # the most repeats of such a measurement
 def waiting(function):
     """The same as `synchronized`, with gradients off."""
     return torch.no_grad()(synchronized(function))
-
-
-def synchronized(function):
-    """-> a function that calls `function` and returns when the device has finished."""
-
-    def run():
-        function()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-
-    return run
 
 
 def compare(reference, functions, repeats):

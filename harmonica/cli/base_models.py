@@ -8,6 +8,7 @@ shipped judge.
 """
 
 import json
+import time
 from concurrent.futures import as_completed
 from pathlib import Path
 
@@ -132,18 +133,27 @@ def _kind(name):
 
 
 def _make(kind, seed, steps, out, device):
+    """Train one model -> its name, its manifest entry. wall_s is of this process alone."""
+    import torch
+
     from harmonica.clothes import base as clothes
     from harmonica.digits import base, pixart, uvit
+    from harmonica.samplers.singlestep import Singlestep
 
-    name = f"{kind}-s{seed}"
-    settings = {"seed": seed, "steps": steps, **KINDS[kind]}
+    torch.set_num_threads(1)
+    begin = time.perf_counter()
+    name, settings = f"{kind}-s{seed}", {"seed": seed, "steps": steps, **KINDS[kind]}
     if kind == "pixart-digits":
-        return pixart.make(name, settings, out)
-    if kind == "uvit-digits":
-        return uvit.make(name, settings, out, device)
-    if kind == "dit-clothes":
-        return base.make(name, clothes.ClothesTraining(**settings), out, clothes.CLOTHES, device)
-    return base.make(name, base.BaseTraining(**settings), out, device=device)
+        about = pixart.make(name, pixart.PixArtTraining(**settings), out)
+    elif kind == "uvit-digits":
+        config, own = uvit.UViTTraining(**settings), {"train_by": uvit.train, "family": "uvit"}
+        about = base.make(name, config, out, device=device, sampler=Singlestep(), **own)
+    elif kind == "dit-clothes":
+        config = clothes.ClothesTraining(**settings)
+        about = base.make(name, config, out, clothes.CLOTHES, device)
+    else:
+        about = base.make(name, base.BaseTraining(**settings), out, device=device)
+    return name, {**about, "wall_s": round(time.perf_counter() - begin)}
 
 
 def _known(out):

@@ -106,7 +106,7 @@ def _score(arguments):
         f"{arguments.reference} has images of {resolution}; give the reference of that resolution",
     )
     inception, folder = _inception(arguments)
-    clean, without_clean = clean_inception(folder, inception.device)
+    clean, without_clean = clean_inception(folder)
     notes = [note for note in (samples.left_out, without_clean) if note]
     if samples.num_images != PUBLISHED_IMAGES:
         notes.append(
@@ -140,7 +140,7 @@ def _make_reference(arguments):
 
 
 def _inception(arguments):
-    """-> the extractor, on the GPU if there is one; the folder of its weights."""
+    """-> the network, on the GPU if there is one; the folder of its weights."""
     from harmonica.weights.extractors import inception, inception_path
 
     path = Path(arguments.inception or inception_path())

@@ -31,11 +31,9 @@ def make(place, device="cpu"):
 
     with atomic(place / JUDGE) as temporary:
         temporary.write_bytes(save_weights(judge.train(0, device)))
-    extractor = features.Extractor(judge.load(place / JUDGE)).to(device)
+    network = judge.load(place / JUDGE).to(device)
     (images, labels), (held_out, held_out_labels) = data.load("train"), data.load("test")
-    of_all, of_held_out = (
-        features.extract(to_uint8(part), extractor) for part in (images, held_out)
-    )
+    of_all, of_held_out = (features.extract(to_uint8(part), network) for part in (images, held_out))
     firsts = np.stack([np.flatnonzero(labels == k)[:OF_EACH] for k in range(NUM_CLASSES)])
     chosen = firsts.T.reshape(-1)
     judged = {"pool": of_all["pool"][chosen].astype(np.float32)}

@@ -13,10 +13,10 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from harmonica.compress.finetune import restore, save
 from harmonica.compress.observe import walk
 from harmonica.compress.quantise import AtStep, Place, is_inner
 from harmonica.compress.rounding import Range, Rounded, codes, trainable
+from harmonica.files import restore_training, save_training
 from harmonica.method.cache import compute_all
 
 LEAST_SCALE = 1e-8
@@ -78,14 +78,14 @@ def learn(loaded, nearest_of, settings, state_path, progress=iter):
         backbone, tuned = _quantised(loaded, nearest_of, rounding.rank, timesteps)
     optimizer = _optimizer(tuned, rounding)
     parameters = [p for module in tuned.values() for p in module.parameters() if p.requires_grad]
-    first = restore(state_path, parameters, optimizer)
+    first = restore_training(state_path, parameters, optimizer) or 0
     for trajectory in progress(range(first, rounding.trajectories)):
         teacher, x = walk(loaded, settings, 1 + trajectory, rounding.batch)
         teacher.walk(
             teacher.begin(x), _updating(teacher, backbone, optimizer, trajectory, rounding)
         )
         if (trajectory + 1) % SAVE_EVERY == 0:
-            save(state_path, trajectory + 1, parameters, optimizer)
+            save_training(state_path, trajectory + 1, parameters, optimizer)
     return nearest_of | {name: module.rounded() for name, module in tuned.items()}
 
 

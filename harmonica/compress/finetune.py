@@ -1,6 +1,4 @@
-"""Fine-tunes a pruned model on the training images, as its base model was trained; saves and
-restores the state from which an interrupted fine-tuning by AdamW is resumed.
-"""
+"""Fine-tunes a pruned model on the training images, as its base model was trained."""
 
 import math
 
@@ -8,7 +6,7 @@ import numpy as np
 import torch
 
 from harmonica.compress.prune import drawn, eps_loss
-from harmonica.files import adamw_state, load_state, put_back, save_state
+from harmonica.files import restore_training, save_training
 from harmonica.method import seeds
 from harmonica.samplers.ddim import TRAIN_STEPS
 
@@ -26,7 +24,7 @@ def finetune(loaded, settings, state_path, progress=iter):
     for parameter in parameters:
         parameter.requires_grad_(True)
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, betas=(0.9, 0.99))
-    first = restore(state_path, parameters, optimizer)
+    first = restore_training(state_path, parameters, optimizer) or 0
     for step in progress(range(first, settings.steps)):
         warm = min(1.0, (step + 1) / WARM_UP)
         rate = settings.lr * warm * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
@@ -37,7 +35,7 @@ def finetune(loaded, settings, state_path, progress=iter):
         torch.nn.utils.clip_grad_norm_(parameters, MOST_GRADIENT)
         optimizer.step()
         if (step + 1) % SAVE_EVERY == 0:
-            save(state_path, step + 1, parameters, optimizer)
+            save_training(state_path, step + 1, parameters, optimizer)
     for parameter in parameters:
         parameter.requires_grad_(False)
 
@@ -51,18 +49,3 @@ def _loss(loaded, settings, step):
     chosen = torch.arange(len(x0)) + len(x0) * torch.from_numpy(dropped)
     ctx = loaded.backbone.prepare(conds[chosen.to(conds.device)])
     return eps_loss(loaded.backbone, x0, eps, t, ctx)
-
-
-def save(path, done, parameters, optimizer):
-    """Save parameters and what AdamW knows of them. done: the progress, in the caller's unit."""
-    save_state(path, adamw_state(parameters, optimizer), done)
-
-
-def restore(path, parameters, optimizer):
-    """Put a saved state back, in place -> its progress `done`; 0 where nothing was saved."""
-    saved = load_state(path, "state of a compression")
-    if saved is None:
-        return 0
-    tensors, done = saved
-    put_back(path, tensors, parameters, optimizer)
-    return done

@@ -7,7 +7,6 @@ with the same weights.
 
 import hashlib
 import math
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,14 +19,14 @@ from torch import nn
 from tqdm import trange
 
 from harmonica.backbones.dit import DiT
-from harmonica.backbones.dit_official import build, from_official, to_official
+from harmonica.backbones.dit_official import build, to_official
 from harmonica.digits import data
 from harmonica.digits.manifest import state_path
-from harmonica.digits.models import classes, on_device
+from harmonica.digits.models import backbone_of, classes, on_device
 from harmonica.digits.quality import DIGITS, quality, sampled
 from harmonica.errors import check
 from harmonica.fast.training import backward, captured
-from harmonica.files import adamw_state, atomic, load_state, put_back, save_state
+from harmonica.files import atomic, restore_training, save_training
 from harmonica.method.denoise import Loaded, run_all
 from harmonica.method.precision import float32_products
 from harmonica.samplers.ddim import TRAIN_STEPS, alphas_cumprod
@@ -60,33 +59,27 @@ class BaseTraining(Training):
     autocast: bool = False
 
 
-def make(name, config, out, scale=DIGITS, device="cpu"):
-    """Train base model `name` (config: a BaseTraining) into folder `out` -> name, its manifest
-    entry. The state file stays, for a process that is killed while it measures; the caller removes
-    it. wall_s is of this process alone.
+def make(name, config, out, scale=DIGITS, device="cpu", train_by=None, sampler=None, **about):
+    """Train base model `name` into folder `out` -> its manifest entry: hash, architecture,
+    training, quality. The state file stays, for a process that is killed while it measures; the
+    caller removes it.
+
+    config: a BaseTraining. A model of another family than DiT has a config, a `train`, a sampler
+    and further entries of its own.
     """
-    torch.set_num_threads(1)
-    begin = time.perf_counter()
-    state = state_path(out, name)
-    content = save(train(config, state, SAVE_EVERY[device], scale, device))
+    weights = (train_by or train)(config, state_path(out, name), SAVE_EVERY[device], scale, device)
+    content = save(weights)
     with atomic(Path(out) / f"{name}.safetensors") as temporary:
         temporary.write_bytes(content)
-    about = describe(content, config, scale, device)
-    return name, {**about, "wall_s": round(time.perf_counter() - begin)}
-
-
-def describe(content, config, scale=DIGITS, device="cpu"):
-    """The manifest entry of trained weights (bytes of a safetensors file): hash, architecture,
-    training, quality.
-    """
-    model = from_official(load(content), heads=config.heads)
-    loaded = on_device(Loaded(DiT(model), classes, data.NUM_CLASSES), device)
+    about = {"heads": config.heads, "training": asdict(config), **about}
+    backbone = backbone_of(load(content), about)
+    loaded = Loaded(backbone, classes, data.NUM_CLASSES, sampler=sampler)
+    images = sampled(on_device(loaded, device), scale)
     return {
+        **about,
         "sha256": hashlib.sha256(content).hexdigest(),
-        "heads": config.heads,
-        "side": model.config.sample_size,
-        "training": asdict(config),
-        "quality": quality(sampled(loaded, scale), scale, device),
+        "side": backbone.sample_size,
+        "quality": quality(images, scale, device),
     }
 
 
@@ -131,7 +124,12 @@ def fit(model, draw, loss, config, state_path, save_every):
         weight_decay=config.weight_decay,
         fused=on_gpu or None,
     )
-    first = _restore(state_path, params, ema, optimizer, config)
+
+    def check_same(done):
+        right = f"it was begun as {done[1]}; delete it to begin anew"
+        check(done[1] == asdict(config), "base model", str(state_path), right)
+
+    first, _ = restore_training(state_path, params, optimizer, ema, check_same) or (0, None)
     run = backward(loss, params)
     bar = trange(
         first, config.steps, initial=first, total=config.steps, desc="base model", mininterval=5
@@ -153,8 +151,7 @@ def fit(model, draw, loss, config, state_path, save_every):
             torch._foreach_lerp_(ema, [p.detach() for p in params], 1 - decay)
             if (step + 1) % save_every == 0:
                 bar.set_postfix(loss=f"{value.item():.3f}")
-                tensors = adamw_state(params, optimizer, beside=ema)
-                save_state(state_path, tensors, [step + 1, asdict(config)])
+                save_training(state_path, [step + 1, asdict(config)], params, optimizer, ema)
     with torch.no_grad():
         for p, averaged in zip(params, ema):
             p.copy_(averaged)
@@ -212,15 +209,3 @@ def _loss(backbone, alphas, config, x0, t, eps, y):
 def _schedule(step, config):
     warm = min(1.0, (step + 1) / config.warmup)
     return warm * 0.5 * (1 + math.cos(math.pi * step / config.steps))
-
-
-def _restore(path, params, ema, optimizer, config):
-    """Put a saved state back, in place -> the step to go on with."""
-    saved = load_state(path)
-    if saved is None:
-        return 0
-    tensors, (step, trained) = saved
-    right = f"it was begun as {trained}; delete it to begin anew"
-    check(trained == asdict(config), "base model", str(path), right)
-    put_back(path, tensors, params, optimizer, beside=ema)
-    return step

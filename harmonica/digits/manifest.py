@@ -20,12 +20,9 @@ def folders():
 
 
 def folder(name):
-    """The folder with the base model of this name, or that lists it; where there is none, the folder
-    that HARMONICA_MODELS names, or the digits'.
+    """The folder that lists the base model of this name; where none does, the one that
+    HARMONICA_MODELS names, or the digits'.
     """
-    for place in folders():
-        if (place / name).is_dir() or (place / f"{name}.safetensors").is_file():
-            return place
     listing = [place for place in folders() if (place / MODELS).is_file() and name in _read(place)]
     return (listing or folders())[0]
 

@@ -29,19 +29,19 @@ def load_base(spec, images_of=data.load, features=judge.seen):
     except FileNotFoundError:
         raise BadInput(f"model: {path} does not exist; {what_brings(path)}") from None
     _check_hash(spec, path, hashlib.sha256(content).hexdigest())
-    backbone = _backbone(spec, load(content), manifest()[spec.name])
+    backbone = backbone_of(load(content), manifest()[spec.name], spec.numerics)
     images, labels = images_of("train")
     of_data = torch.from_numpy(images), labels
     return Loaded(backbone, classes, data.NUM_CLASSES, of_data, features=features)
 
 
-def _backbone(spec, tensors, about):
-    """The backbone: a DiT, or a U-ViT where the manifest entry `about` says so."""
+def backbone_of(tensors, about, numerics=None):
+    """The frozen backbone: a DiT, or a U-ViT where the manifest entry `about` says so."""
     if about.get("family") == "uvit":
         model = uvit_from_official(tensors, heads=about["heads"])
         return UViT(model.requires_grad_(False))
     model = from_official(tensors, heads=about["heads"])
-    return DiT(model.requires_grad_(False), spec.numerics or "official")
+    return DiT(model.requires_grad_(False), numerics or "official")
 
 
 def _load_pixart(spec):

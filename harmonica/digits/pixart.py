@@ -8,7 +8,6 @@ pixart_folder.py writes the model in the form in which it ships.
 """
 
 import math
-import time
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,12 +15,13 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from diffusers import PixArtTransformer2DModel
 from torch import nn
 from transformers import T5Config, T5EncoderModel
 
-from harmonica.digits import data, manifest
+from harmonica.backbones import pixart
+from harmonica.digits import data
 from harmonica.digits.base import Training, fit
+from harmonica.digits.manifest import state_path
 from harmonica.digits.models import with_captions
 from harmonica.digits.pixart_folder import folder_sha256, load, save, tokenize
 from harmonica.digits.quality import quality, sampled
@@ -40,21 +40,14 @@ class PixArtTraining(Training):
     caption_dropout: float = 0.1
 
 
-def make(name, settings, out):
-    """Train base model `name` (settings: fields of PixArtTraining) into folder `out`/`name` ->
-    name, its manifest entry. The state file stays, as in base.make.
-    """
-    torch.set_num_threads(1)
-    config = PixArtTraining(**settings)
-    begin = time.perf_counter()
-    state = manifest.state_path(out, name)
+def make(name, config, out):
+    """As base.make, for a PixArtTraining and into the folder `out`/`name`."""
     folder = Path(out) / name
-    save(train(config, state), folder)
-    return name, {
+    save(train(config, state_path(out, name)), folder)
+    return {
         "sha256": folder_sha256(folder),
         "training": asdict(config),
         "quality": quality(sampled(with_captions(*load(folder)))),
-        "wall_s": round(time.perf_counter() - begin),
     }
 
 
@@ -74,17 +67,14 @@ def build(config):
     """The untrained transformer and text encoder, a ModuleDict in eval(). They are initialised as
     in PixArt: cross-attention and output start at zero.
     """
-    transformer = PixArtTransformer2DModel(
-        num_attention_heads=config.heads,
-        attention_head_dim=config.width // config.heads,
-        in_channels=1,
-        out_channels=2,
-        num_layers=config.depth,
-        cross_attention_dim=config.width,
+    transformer = pixart.build(
+        width=config.width,
+        depth=config.depth,
+        heads=config.heads,
+        patch=config.patch,
         sample_size=data.SIDE,
-        patch_size=config.patch,
-        caption_channels=config.text_width,
-        use_additional_conditions=False,
+        channels=1,
+        text_width=config.text_width,
     )
     for module in transformer.modules():
         if isinstance(module, nn.Linear):

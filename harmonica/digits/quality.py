@@ -49,11 +49,11 @@ DIGITS = SmallScale(
 
 
 @torch.no_grad()
-def sampled(loaded, scale=DIGITS, sampler=None):
-    """Sample images (N, 1, side, side) from a Loaded, its conditions in turn, by DDIM or another
-    sampler. N, number of steps and guidance are the SmallScale's.
+def sampled(loaded, scale=DIGITS):
+    """Sample images (N, 1, side, side) from a Loaded, its conditions in turn, by its sampler or
+    DDIM. N, number of steps and guidance are the SmallScale's.
     """
-    sampler = sampler or DDIM()
+    sampler = loaded.sampler or DDIM()
     timesteps = sampler.timesteps(scale.num_steps)
     images = []
     for start in range(0, scale.num_images, scale.batch):
@@ -73,10 +73,10 @@ def quality(images, scale=DIGITS, device="cpu"):
     class, and the median distance to the nearest training image, of generated and of held-out
     images. If the model memorises, generated images are much nearer than held-out ones.
     """
-    extractor = features.Extractor(scale.judge()).to(device)
+    network = scale.judge().to(device)
     train, test = scale.load("train")[0], scale.load("test")[0]
     generated, of_train, of_test = (
-        features.extract(data.to_uint8(x), extractor) for x in (images, train, test)
+        features.extract(data.to_uint8(x), network) for x in (images, train, test)
     )
     labels = np.arange(len(images)) % data.NUM_CLASSES
     return {

@@ -2,25 +2,19 @@
 the same way (base.py), but with U-ViT's own noise schedule.
 """
 
-import hashlib
-import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load, save
 from torch import nn
 
 from harmonica.backbones.uvit import UViT
-from harmonica.backbones.uvit_official import Shape, UViTModel, from_official
-from harmonica.digits import base, data, manifest
-from harmonica.digits.models import classes
-from harmonica.digits.quality import quality, sampled
-from harmonica.files import atomic
-from harmonica.method.denoise import Loaded, run_all
-from harmonica.samplers.singlestep import Singlestep, log_alphas
+from harmonica.backbones.uvit_official import Shape, UViTModel
+from harmonica.digits import base, data
+from harmonica.digits.quality import DIGITS
+from harmonica.method.denoise import run_all
+from harmonica.samplers.singlestep import log_alphas
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,40 +26,11 @@ class UViTTraining(base.Training):
     label_dropout: float = 0.1
 
 
-def make(name, settings, out, device="cpu"):
-    """Train base model `name` (settings: fields of UViTTraining) into folder `out` -> name, its
-    manifest entry. The state file stays, as in base.make.
-    """
-    torch.set_num_threads(1)
-    config = UViTTraining(**settings)
-    begin = time.perf_counter()
-    state = manifest.state_path(out, name)
-    content = save(train(config, state, device=device))
-    with atomic(Path(out) / f"{name}.safetensors") as temporary:
-        temporary.write_bytes(content)
-    return name, {**describe(content, config), "wall_s": round(time.perf_counter() - begin)}
-
-
-def describe(content, config):
-    """The manifest entry of trained weights (bytes of a safetensors file)."""
-    backbone = UViT(from_official(load(content), heads=config.heads))
-    loaded = Loaded(backbone, classes, data.NUM_CLASSES)
-    return {
-        "family": "uvit",
-        "sha256": hashlib.sha256(content).hexdigest(),
-        "heads": config.heads,
-        "training": asdict(config),
-        "quality": quality(sampled(loaded, sampler=Singlestep())),
-    }
-
-
-def train(config, state_path, save_every=250, device="cpu"):
-    """Train from scratch, or resume from `state_path` where it exists -> EMA weights under official
-    names, float16.
-    """
+def train(config, state_path, save_every, scale=DIGITS, device="cpu"):
+    """As base.train, for a UViTTraining."""
     torch.manual_seed(config.seed)
     model = _initialised(config).to(device)
-    images, labels = (torch.from_numpy(a) for a in data.load("train"))
+    images, labels = (torch.from_numpy(a) for a in scale.load("train"))
     alphas = torch.from_numpy(np.exp(log_alphas())).float().to(device)
     backbone = UViT(model)
     base.fit(

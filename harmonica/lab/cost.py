@@ -8,6 +8,8 @@ import torch
 from harmonica.backbones.counts import count
 from harmonica.backbones.dit import DiT
 from harmonica.backbones.dit_official import build
+from harmonica.backbones.pixart import PixArt, TextCond
+from harmonica.backbones.pixart import build as build_pixart
 from harmonica.backbones.uvit import UViT
 from harmonica.backbones.uvit_official import Shape, UViTModel
 from harmonica.digits.manifest import manifest, side
@@ -46,65 +48,42 @@ def counts_of(model):
     training = about.get("training")
     if not training and model not in TOKENS:
         return None
+    shape = {name: (training or DIT_XL)[name] for name in ("width", "depth", "patch", "heads")}
+    # of images, at paper scale of latents
+    shape["sample_size"] = side(about) if training else 2 * isqrt(TOKENS[model])
     text = "text_width" in training if training else model.startswith("PixArt-alpha/")
     uvit = about.get("family") == "uvit" or model == catalogue.UVIT
     of_family = _of_uvit if uvit else _of_pixart if text else _of_dit
     with torch.device("meta"):
-        return of_family(model, training)
+        return of_family(model, shape, training)
 
 
-def _of_dit(model, training):
+def _of_dit(model, shape, training):
     sizes = {"channels": 1, "out_channels": 1, "num_classes": 10}
     if not training:
         sizes = {"channels": 4, "out_channels": 8, "num_classes": 1000}
-    built = build(**_shape(training), sample_size=_side(model, training), **sizes)
+    built = build(**shape, **sizes)
     return count(DiT(built.to("meta")), torch.zeros(1, dtype=torch.long))
 
 
-def _of_uvit(model, training):
+def _of_uvit(model, shape, training):
     sizes = {"channels": 1, "num_classes": 11} if training else {"channels": 4, "num_classes": 1001}
-    shape = Shape(**_shape(training), sample_size=_side(model, training), **sizes)
-    return count(UViT(UViTModel(shape)), torch.zeros(1, dtype=torch.long))
+    return count(UViT(UViTModel(Shape(**shape, **sizes))), torch.zeros(1, dtype=torch.long))
 
 
-def _shape(training):
-    return {name: (training or DIT_XL)[name] for name in ("width", "depth", "patch", "heads")}
+def _of_pixart(model, shape, training):
+    from harmonica.digits.pixart_folder import MOST_BYTES  # imports T5's library, so only for text
 
-
-def _side(model, training):
-    """Height and width of a model's images, at paper scale of its latents."""
-    return side(manifest()[model]) if training else 2 * isqrt(TOKENS[model])
-
-
-def _of_pixart(model, training):
-    from diffusers import PixArtTransformer2DModel  # also imports T5's library, so only for text
-
-    from harmonica.backbones.pixart import PixArt, TextCond
-    from harmonica.digits.pixart_folder import MOST_BYTES
-
-    shape, size = _shape(training), _side(model, training)
     sizes, sigma = {}, "Sigma" in model
     if training:
         channels, captions, tokens = 1, training["text_width"], MOST_BYTES
     else:
         channels, captions, tokens = 4, 4096, 300 if sigma else 120
-        if size == 128 and not sigma:
+        if shape["sample_size"] == 128 and not sigma:
             sizes = {"resolution": torch.ones(1, 2), "aspect_ratio": torch.ones(1, 1)}
-    transformer = PixArtTransformer2DModel(
-        num_attention_heads=shape["heads"],
-        attention_head_dim=shape["width"] // shape["heads"],
-        in_channels=channels,
-        out_channels=2 * channels,
-        num_layers=shape["depth"],
-        cross_attention_dim=shape["width"],
-        sample_size=size,
-        patch_size=shape["patch"],
-        caption_channels=captions,
-        interpolation_scale=1,
-        use_additional_conditions=bool(sizes),
-    )
+    built = build_pixart(**shape, channels=channels, text_width=captions, sizes=bool(sizes))
     cond = TextCond(torch.zeros(1, tokens, captions), torch.ones(1, tokens), **sizes)
-    return count(PixArt(transformer.to("meta")), cond)
+    return count(PixArt(built.to("meta")), cond)
 
 
 def summary(counts, schedule, against, copies, element_bytes, original=None):

@@ -29,7 +29,7 @@ def by_adm(run, store):
     """
     reference = weights.find(run.images.reference, "reference")
     inception = _inception(run.images.inception)
-    second_opinion, left_out = _clean(inception.device)
+    second_opinion, left_out = _clean()
     metrics = adm.evaluate_images(
         blocks_of(run, store),
         reference,
@@ -103,13 +103,13 @@ def _inception(spec=None):
 
 
 @cache
-def _clean(device):
-    return extractors.clean_inception(weights.folder(), device)
+def _clean():
+    return extractors.clean_inception(weights.folder())
 
 
 @cache
-def _extractor(scale):
-    return features.Extractor(clothes.load_judge() if scale == "clothes" else judge.load())
+def _judge(scale):
+    return clothes.load_judge() if scale == "clothes" else judge.load()
 
 
 @cache
@@ -121,4 +121,4 @@ def _of_data(scale):
 
 
 def _features(images, scale):
-    return features.extract(data.to_uint8(images), _extractor(scale))
+    return features.extract(data.to_uint8(images), _judge(scale))

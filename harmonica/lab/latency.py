@@ -50,10 +50,19 @@ def _sampler_of(run, batch, store):
     def sample():
         with products_of(run):
             denoiser.walk(denoiser.begin(x), forward)
-        if x.is_cuda:
+
+    return synchronized(sample)
+
+
+def synchronized(function):
+    """-> a function that calls `function` and returns when the device has finished."""
+
+    def run():
+        function()
+        if torch.cuda.is_available():
             torch.cuda.synchronize()
 
-    return sample
+    return run
 
 
 def interleaved(functions, repeats):

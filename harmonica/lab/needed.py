@@ -18,10 +18,8 @@ def missing_files(artefacts):
     of_paper = [a for a in artefacts if a.kind in kinds and a.model.scale == "paper"]
     sentences = _missing_latents(of_paper)
     lookups = [(weights.whole, name, sha256) for name, sha256 in _files(of_paper).items()]
-    lookups += [
-        (weights.checked_router, router.name, router.sha256)
-        for router in _published_routers(of_paper)
-    ]
+    routers = {a.published for a in of_paper if a.kind == "run" and a.published}
+    lookups += sorted((weights.checked_router, router.name, router.sha256) for router in routers)
     lookups += [
         (_check_captions, a.model.prompts, a.num_images if a.kind == "run" else 1)
         for a in of_paper
@@ -78,8 +76,3 @@ def _reads_images(artefact):
     if artefact.kind == "router":
         return artefact.training.walk == "ltc"
     return artefact.kind == "compressed" and artefact.model.compression.on_images
-
-
-def _published_routers(artefacts):
-    routers = {a.published for a in artefacts if a.kind == "run" and a.published}
-    return sorted(routers, key=lambda router: router.name)

@@ -9,7 +9,7 @@ be.
 import torch
 
 from harmonica.fast.training import fast_pair
-from harmonica.lab.latency import interleaved, quartiles
+from harmonica.lab.latency import interleaved, quartiles, synchronized
 from harmonica.lab.memory import live_peak, peak_bytes, saved_tensors
 from harmonica.lab.models import load_model
 from harmonica.method.learner import Learner
@@ -23,10 +23,12 @@ def measure(spec, progress=iter):
         measured = {
             router.id: Measured(router, spec.whole_memory) for _, router in progress(spec.rows)
         }
-        walks = interleaved({id_: timed.walk for id_, timed in measured.items()}, spec.repeats)
-        lambdas = interleaved(
-            {id_: timed.refresh for id_, timed in measured.items() if timed.refreshes}, spec.repeats
-        )
+        walks = {id_: synchronized(timed.walk) for id_, timed in measured.items()}
+        walks = interleaved(walks, spec.repeats)
+        lambdas = {
+            i: synchronized(timed.refresh) for i, timed in measured.items() if timed.refreshes
+        }
+        lambdas = interleaved(lambdas, spec.repeats)
     return {id_: timed.row(walks[id_], lambdas.get(id_)) for id_, timed in measured.items()}
 
 
@@ -57,11 +59,9 @@ class Measured:
         if self.peak is None:
             return self._walk_watched()
         self.work.walk(self.learner, 0)
-        _synchronize()
 
     def refresh(self):
         self.work.lambda_(self.learner.logits(), 0)
-        _synchronize()
 
     def _walk_watched(self):
         if torch.cuda.is_available():
@@ -101,8 +101,3 @@ class Watched(Learner):
         self.peak = max(self.peak, sum(self.kept.values()))
         self.kept.clear()
         super().update(step, r, data_loss)
-
-
-def _synchronize():
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()

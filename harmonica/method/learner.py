@@ -6,7 +6,7 @@ from math import exp
 
 import torch
 
-from harmonica.files import adamw_state, load_state, put_back, save_state
+from harmonica.files import restore_training, save_training
 from harmonica.method import masks, ranks
 from harmonica.method.router import CLAMP
 
@@ -106,19 +106,18 @@ class Learner:
 
 def save(path, learner, log):
     """Save all that training needs to resume exactly where it stopped; `restore` reads it."""
-    tensors = adamw_state(learner.rows, learner.optimizer, (learner.lambda_, learner.slopes))
-    save_state(path, tensors, {"beta": learner.beta, "excess": learner.excess, "log": log})
+    about = {"beta": learner.beta, "excess": learner.excess, "log": log}
+    beside = learner.lambda_, learner.slopes
+    save_training(path, about, learner.rows, learner.optimizer, beside)
 
 
 def restore(path, learner):
     """Load a saved state into the learner -> the log so far, [] where nothing was saved. BadInput
     where the file is damaged, or of another router.
     """
-    saved = load_state(path)
-    if saved is None:
-        return []
-    tensors, about = saved
     beside = learner.lambda_, learner.slopes
-    put_back(path, tensors, learner.rows, learner.optimizer, beside)
+    about = restore_training(path, learner.rows, learner.optimizer, beside)
+    if about is None:
+        return []
     learner.beta, learner.excess = about["beta"], about["excess"]
     return about["log"]

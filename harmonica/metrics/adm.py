@@ -39,7 +39,7 @@ def evaluate_images(batches, reference_path, *, inception, num_images, clean=Non
     file.
 
     batches: uint8 arrays (n, 3, H, W) in the order of the images, on which IS depends. Memory holds
-    their features, 40 KB per image. inception: the extractor, on the device that shall compute.
+    their features, 40 KB per image. inception: the network, on the device that shall compute.
     clean: a CleanInception adds clean_FID, against the images of the reference, as a reference has
     no statistics for it. BadInput where the number of images, their resolution or the reference's
     arrays are wrong. Warns where there are too few images.

@@ -1,8 +1,8 @@
-"""Turns images into the features of the scores, by one of two extractors: Inception (paper scale)
-or the judge, a small classifier (small scales).
+"""Turns images into the features of the scores, by one of two networks: Inception (paper scale) or
+the judge, a small classifier (small scales).
 
-Both give three layers: "pool" (FID, precision, recall), "spatial" (sFID) and "logits" (IS).
-CleanInception adds those of clean-fid.
+Both take uint8 images (B, C, H, W) and give three layers (B, D) by name: "pool" (FID, precision,
+recall), "spatial" (sFID) and "logits" (IS). CleanInception adds those of clean-fid.
 """
 
 import io
@@ -10,10 +10,7 @@ import io
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.data import Dataset
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-from torch_fidelity.utils import get_featuresdict_from_dataset
 
 from harmonica import files
 from harmonica.errors import BadInput
@@ -23,46 +20,23 @@ LAYERS = ("pool", "spatial", "logits")
 SPATIAL_CHANNELS = 7  # ADM's evaluator uses the first 7 of the 192 channels of mixed_6/conv
 
 
-class Extractor(FeatureExtractorBase):
-    """A torch-fidelity extractor: uint8 images (B, C, H, W) -> features (B, D) of each of LAYERS.
-
-    network: images -> {layer: features}; it is put in eval(). Extractor(judge.load()) is the one of
-    the digits scale. sha256: of the network's weights file.
-    """
-
-    def __init__(self, network, sha256=None):
-        super().__init__(type(network).__name__, list(LAYERS))
-        self.network, self.sha256 = network, sha256
-        self.eval()
-
-    @property
-    def device(self):
-        return next(self.parameters()).device
-
-    @staticmethod
-    def get_provided_features_list():
-        return LAYERS
-
-    def forward(self, images):
-        features = self.network(images)
-        return tuple(features[layer] for layer in self.features_list)
-
-
 class InceptionLayers(nn.Module):
     """TensorFlow's 2015 InceptionV3 as ADM uses it: uint8 RGB (B, 3, H, W) -> {"pool": (B, 2048),
     "spatial": (B, 2023), 17 x 17 x 7 in the order NHWC, "logits": (B, 1008)}.
 
     weights: a file-like object that is known to be safe, as torch-fidelity loads it without
-    weights_only.
+    weights_only. sha256: of the weights file.
     """
 
-    def __init__(self, weights):
+    def __init__(self, weights, sha256=None):
         super().__init__()
+        self.sha256 = sha256
         self.inception = FeatureExtractorInceptionV3(
             "inception-v3-compat",
             ["2048", "logits_unbiased"],
             feature_extractor_weights_path=weights,
         )
+        self.eval()
 
     def forward(self, images):
         maps = []
@@ -78,7 +52,7 @@ class InceptionLayers(nn.Module):
 
 
 def inception(path):
-    """The paper scale's extractor, from a weights file, on the GPU if there is one.
+    """The paper scale's network, from a weights file, on the GPU if there is one.
 
     Only scores by the published weights can be compared with published scores: check `sha256` of
     the result. BadInput where the file holds no InceptionV3. No code in it is executed.
@@ -87,13 +61,13 @@ def inception(path):
     try:
         torch.save(torch.load(path, map_location="cpu", weights_only=True), clean)
         clean.seek(0)
-        extractor = Extractor(InceptionLayers(clean), files.sha256(path))
+        network = InceptionLayers(clean, files.sha256(path))
     except Exception as error:  # torch's reader raises almost anything on an odd file
         raise BadInput(
             f"inception: {path} holds no state dict of torch-fidelity's InceptionV3 "
             f"({files.first_line(error)})"
         ) from None
-    return extractor.to("cuda" if torch.cuda.is_available() else "cpu")
+    return network.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
 class CleanInception:
@@ -101,16 +75,17 @@ class CleanInception:
     (n, 3, H, W) are resized with antialiasing first -> (n, 2048) float64. Its numbers differ from
     ADM's by design, so they have a column of their own.
 
-    The weights are the inception-2015-12-05.pt in `folder`. That file is TorchScript, which is
-    code: check its sha256 before.
+    The weights are the inception-2015-12-05.pt in `folder`, put on the GPU if there is one. That
+    file is TorchScript, which is code: check its sha256 before.
     """
 
-    def __init__(self, folder, device):
+    def __init__(self, folder):
         from cleanfid.inception_torchscript import InceptionV3W
         from cleanfid.resize import build_resizer
 
-        self.network = InceptionV3W(str(folder), download=False).to(device)
-        self.device, self.resize = device, build_resizer("clean")
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.network = InceptionV3W(str(folder), download=False).to(self.device)
+        self.resize = build_resizer("clean")
 
     @torch.no_grad()
     def __call__(self, images):
@@ -122,11 +97,12 @@ class CleanInception:
         return features.double().cpu().numpy()
 
 
-def extract(images, extractor, batch=128):
+@torch.no_grad()
+def extract(images, network, batch=128):
     """uint8 images (N, C, H, W), a numpy array or memory map -> {layer: (N, D) float64} for all
     LAYERS.
 
-    Runs in float32 on the extractor's device, `batch` images at a time; apart from rounding the
+    Runs in float32 on the network's device, `batch` images at a time; apart from rounding the
     result does not depend on `batch`.
     """
     if images.dtype != np.uint8 or images.ndim != 4:
@@ -134,23 +110,11 @@ def extract(images, extractor, batch=128):
             f"images are {images.dtype} of shape {images.shape}; "
             "metrics read uint8 of shape (N, C, H, W)"
         )
-    on_gpu = extractor.device.type == "cuda"
+    device, parts = next(network.parameters()).device, []
     # by default a GPU's convolutions use TF32, which changes the features
     with float32_products("ieee"):
-        features = get_featuresdict_from_dataset(
-            _Images(images), extractor, batch, on_gpu, save_cpu_ram=True, verbose=False
-        )
-    return {layer: values.double().numpy() for layer, values in features.items()}
-
-
-class _Images(Dataset):
-    """A data set of uint8 tensors (C, H, W) without labels, as torch-fidelity needs it."""
-
-    def __init__(self, images):
-        self.images = images
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, i):
-        return torch.from_numpy(np.array(self.images[i]))
+        for start in range(0, len(images), batch):
+            part = torch.from_numpy(np.array(images[start : start + batch], order="C"))
+            features = network(part.to(device))
+            parts.append({layer: features[layer].double().cpu().numpy() for layer in LAYERS})
+    return {layer: np.concatenate([part[layer] for part in parts]) for layer in LAYERS}

@@ -10,12 +10,12 @@ from harmonica.weights import catalogue
 
 
 def inception_path():
-    """Where the weights of the paper scale's extractor are looked for."""
+    """Where the weights of the paper scale's Inception are looked for."""
     return weights.folder() / catalogue.INCEPTION
 
 
 def inception(path=None, sha256=None):
-    """The extractor with the weights in the file `path`, by default inception_path().
+    """The network with the weights in the file `path`, by default inception_path().
 
     sha256: the whole hash of the file, or its beginning; by default the published one. BadInput
     where the file is missing, has another hash or holds no InceptionV3.
@@ -26,15 +26,15 @@ def inception(path=None, sha256=None):
     return features.inception(path)
 
 
-def clean_inception(folder, device):
-    """-> clean-fid's extractor and None, or, where its weights are not in `folder`, None and a
+def clean_inception(folder):
+    """-> clean-fid's network and None, or, where its weights are not in `folder`, None and a
     sentence that says so. BadInput where the file has another hash.
     """
     entry = catalogue.PUBLISHED[catalogue.CLEAN_INCEPTION]
     if not (folder / entry.name).is_file():
         return None, f"clean_FID is left out: {entry.name} of {entry.source} is not in {folder}"
     weights.checked(entry.name, entry.sha256, "inception", folder)
-    return features.CleanInception(folder, device), None
+    return features.CleanInception(folder), None
 
 
 def clip(spec):

@@ -18,7 +18,7 @@ def scale():
     torch.manual_seed(0)
     return SmallScale(
         load=lambda part: (NOISE, LABELS),
-        judge=lambda: judge.Judge().eval(),
+        judge=lambda: judge.untrained().eval(),
         num_images=20,
         batch=8,
         num_steps=2,
@@ -29,7 +29,7 @@ def scale():
 
 def test_a_base_model_is_trained_sampled_and_measured(scale, tmp_path):
     config = ClothesTraining(seed=0, width=16, depth=1, heads=2, steps=3, batch=4)
-    name, about = base.make("tiny", config, tmp_path, scale)
+    about = base.make("tiny", config, tmp_path, scale)
     assert (tmp_path / "tiny.safetensors").is_file() and about["training"]["width"] == 16
     assert about["quality"]["num_images"] == 20 and np.isfinite(about["quality"]["FID"])
     assert about["quality"]["nearest_held_out"] < 1e-5
@@ -55,7 +55,7 @@ def test_the_judge_learns_and_feeds_every_metric(monkeypatch):
     monkeypatch.setattr(judge, "EPOCHS", 1)
     monkeypatch.setattr(judge.data, "load", lambda part: (NOISE, LABELS))
     weights = judge.train(0)
-    model = judge.Judge()
+    model = judge.untrained()
     model.load_state_dict(weights)
     out = model.eval()(torch.from_numpy(np.zeros((2, 1, 28, 28), np.uint8)))
     assert {name: tuple(value.shape) for name, value in out.items()} == {

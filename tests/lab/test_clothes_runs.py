@@ -46,12 +46,12 @@ def made(model, tmp_path, monkeypatch):
     monkeypatch.setattr(judge, "EPOCHS", 1)
     monkeypatch.setattr(reference, "OF_EACH", 2)
     monkeypatch.setattr(reference, "FOLDER", tmp_path)
-    for kept in (evaluation._extractor, evaluation._of_data):
+    for kept in (evaluation._judge, evaluation._of_data):
         kept.cache_clear()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # sixty images are few
         yield reference.make(tmp_path)
-    for kept in (evaluation._extractor, evaluation._of_data):
+    for kept in (evaluation._judge, evaluation._of_data):
         kept.cache_clear()
 
 

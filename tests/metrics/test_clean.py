@@ -56,11 +56,11 @@ def test_images_are_resized_as_clean_fid_does(folder, images):
         ]
     ).reshape(3, 3, 299, 299)
     right = layers(torch.from_numpy((shrunk.clip(0, 255) - 128) / 128)).detach()
-    np.testing.assert_allclose(CleanInception(folder, "cpu")(made), right, atol=1e-5)
+    np.testing.assert_allclose(CleanInception(folder)(made), right, atol=1e-5)
 
 
 def test_clean_fid_is_a_column_of_its_own(folder, images, few_features):
-    extractor = CleanInception(folder, "cpu")
+    extractor = CleanInception(folder)
 
     def short(batch):  # a distance of 2048 features takes seconds
         return extractor(batch)[:, :5]

@@ -1,4 +1,4 @@
-"""Images to features: the judge in torch-fidelity's pass, Inception's wiring on random weights, and
+"""Images to features: the judge in batches, Inception's wiring on random weights, and
 what both refuse.
 """
 
@@ -21,7 +21,7 @@ def digits():
 
 @pytest.fixture(scope="module")
 def extractor():
-    return features.Extractor(judge.load())
+    return judge.load()
 
 
 def test_extract_is_the_network_in_float64(digits, extractor):
@@ -72,7 +72,7 @@ def test_other_images_are_refused(images, extractor):
 
 def test_inception_layers_are_those_of_adm(random_inception):
     images = np.random.default_rng(0).integers(256, size=(2, 3, 32, 32), dtype=np.uint8)
-    blocks, inception = [], random_inception.network.inception
+    blocks, inception = [], random_inception.inception
     hook = inception.Mixed_6d.register_forward_hook(lambda module, inputs, out: blocks.append(out))
     found = features.extract(images, random_inception)
     hook.remove()

@@ -22,8 +22,8 @@ def test_inception_names_a_missing_file(tmp_path, monkeypatch):
 
 def test_clean_fids_inception_is_compared_before_it_is_opened(tmp_path):
     """The file is code: another one is not run."""
-    none, reason = extractors.clean_inception(tmp_path, "cpu")
+    none, reason = extractors.clean_inception(tmp_path)
     assert none is None and catalogue.CLEAN_INCEPTION in reason and "NVIDIA" in reason
     (tmp_path / catalogue.CLEAN_INCEPTION).write_text("another")
     with pytest.raises(BadInput, match="sha256"):
-        extractors.clean_inception(tmp_path, "cpu")
+        extractors.clean_inception(tmp_path)

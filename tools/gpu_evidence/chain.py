@@ -13,7 +13,7 @@ import torch
 
 from harmonica.fast.plan import compile_schedule
 from harmonica.method.schedule import Schedule
-from harmonica.metrics.features import Extractor, InceptionLayers, extract
+from harmonica.metrics.features import InceptionLayers, extract
 from harmonica.weights.vae import decoded
 from tools.gpu_evidence.speed import shapes
 
@@ -84,4 +84,4 @@ def inception(sizes):
     nothing.seek(0)
     torch.manual_seed(0)
     with mock.patch.object(FeatureExtractorInceptionV3, "load_state_dict"):
-        return Extractor(InceptionLayers(nothing)).to(sizes.device)
+        return InceptionLayers(nothing).to(sizes.device)
