@@ -23,23 +23,29 @@ WEIGHTS = Path(__file__).parent / "weights" / "judge.safetensors"  # the shipped
 
 
 class Judge(nn.Module):
-    """uint8 images (B, 1, 8, 8) -> {"pool": (B, 64), "spatial": (B, 112), "logits": (B, 10)},
+    """Three stages of convolutions and a classifier of ten classes. fine and middle: images in
+    [-1, 1] -> (B, 64, h, w); coarse keeps this shape.
+
+    uint8 images (B, 1, side, side) -> {"pool": (B, 64), "spatial": (B, 7 h w), "logits": (B, 10)},
     float32.
     """
 
-    def __init__(self):
+    def __init__(self, fine, middle, coarse):
         super().__init__()
-        self.fine = nn.Sequential(conv(1, 32), conv(32, 32))
-        self.middle = conv(32, 64)
-        self.coarse = conv(64, 64)
+        self.fine, self.middle, self.coarse = fine, middle, coarse
         self.classify = nn.Linear(64, data.NUM_CLASSES)
 
     def forward(self, images):
-        h = F.avg_pool2d(self.fine(images.float() / 127.5 - 1), 2)  # (B, 32, 4, 4)
-        h = self.middle(h)  # (B, 64, 4, 4)
-        spatial = h[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)  # (B, 112)
-        pool = self.coarse(h).mean((2, 3))  # (B, 64)
+        h = self.middle(self.fine(images.float() / 127.5 - 1))
+        spatial = h[:, :SPATIAL_CHANNELS].permute(0, 2, 3, 1).flatten(1)
+        pool = self.coarse(h).mean((2, 3))
         return {"pool": pool, "spatial": spatial, "logits": self.classify(pool)}
+
+
+def untrained():
+    """The judge of images of 8 x 8 pixels; its spatial features are of 4 x 4."""
+    fine = nn.Sequential(conv(1, 32), conv(32, 32), nn.AvgPool2d(2))
+    return Judge(fine, conv(32, 64), conv(64, 64))
 
 
 def conv(channels_in, channels_out):
@@ -54,7 +60,7 @@ def train(seed):
     """-> float16 state dict. On one thread it depends on `seed` alone. Takes about 5 s."""
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(seed)
-        model = Judge()
+        model = untrained()
     return fit(model, *data.load("train"), seed, epochs=EPOCHS, batch=BATCH)
 
 
@@ -99,7 +105,7 @@ def _shipped():
 
 def load():
     """The shipped judge, float32, in eval(), frozen."""
-    return restored(Judge(), WEIGHTS)
+    return restored(untrained(), WEIGHTS)
 
 
 def restored(model, path):

@@ -25,7 +25,7 @@ def test_shipped_judge_reads_heldout_digits(heldout):
 
 def test_shipped_judge_is_what_training_gives(heldout):
     images, labels = heldout
-    fresh = judge.Judge()
+    fresh = judge.untrained()
     fresh.load_state_dict(judge.train(0))
     assert np.mean(read(fresh.eval(), images) == read(judge.load(), images)) > 0.98
 
