@@ -59,21 +59,15 @@ class DiT:
             raise ValueError(
                 f"numerics: {numerics!r} is not known; choose one of {sorted(NUMERICS)}"
             )
-        self.model, self.numerics = model, NUMERICS[numerics]
+        self.model, self.parameters = model, model.parameters
+        self.numerics = NUMERICS[numerics]
         config = model.config
         self.in_channels, self.out_channels = config.in_channels, model.out_channels
         self.sample_size, self.num_classes = config.sample_size, config.num_embeds_ada_norm
+        self.guided_channels = min(self.numerics.guided_channels, self.in_channels)
         self.null_label = self.num_classes
         self.num_blocks = 2 * len(model.transformer_blocks)
         self.embedders = _distinct_embedders(model)
-
-    @property
-    def guided_channels(self):
-        return min(self.numerics.guided_channels, self.in_channels)
-
-    @property
-    def parameters(self):
-        return self.model.parameters
 
     def with_null(self, labels):
         """Conditioning of a guided batch: the labels, then as many null labels."""

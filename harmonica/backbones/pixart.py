@@ -79,16 +79,12 @@ class PixArt:
     projection = staticmethod(fastest_projection)
 
     def __init__(self, model, guided_channels=None):
-        self.model, config = model, model.config
+        self.model, self.parameters, config = model, model.parameters, model.config
         self.num_blocks = 3 * len(model.transformer_blocks)
         self.in_channels, self.out_channels = config.in_channels, model.out_channels
         self.guided_channels = guided_channels or self.in_channels
         self.sample_size = config.sample_size
         self._warned = False
-
-    @property
-    def parameters(self):
-        return self.model.parameters
 
     def with_null(self, cond):
         """Conditioning of a guided batch: the prompts, then as many null prompts, with the same
