@@ -11,13 +11,12 @@ from copy import deepcopy
 from dataclasses import replace
 
 import torch
-from torch import nn
 
 from harmonica.compress import adaround, efficientdm
 from harmonica.compress.adaround import ranges
 from harmonica.compress.finetune import finetune
 from harmonica.compress.observe import inputs, walk
-from harmonica.compress.prune import prune
+from harmonica.compress.prune import keep_heads, keep_units, prune
 from harmonica.compress.quantise import bits_of, install, is_of_prompt, layers
 from harmonica.compress.rounding import Range, Rounded, pack, unpack
 from harmonica.compress.settings import EfficientDM, Pruning
@@ -116,18 +115,13 @@ def _range(tensors, parts, name, bits, device):
 def with_pruned(loaded, tensors):
     """The base model cut to the shapes of these tensors, with their values -> Loaded."""
     backbone = deepcopy(loaded.backbone)
-    model = backbone.model
-    for name, layer in list(model.named_modules()):
-        weight = tensors.get(f"{name}.weight")
-        if type(layer) is nn.Linear and weight is not None and weight.shape != layer.weight.shape:
-            linear = nn.Linear(*reversed(weight.shape), layer.bias is not None)
-            model.set_submodule(name, linear.to(layer.weight).requires_grad_(False))
-    for block in model.transformer_blocks:
-        attn = block.attn1
-        head_width = attn.inner_dim // attn.heads
-        attn.inner_dim = attn.inner_kv_dim = attn.to_q.out_features
-        attn.heads = attn.inner_dim // head_width
-    for name, parameter in model.named_parameters():
+    for i, block in enumerate(backbone.model.transformer_blocks):
+        attn, ff, name = block.attn1, block.ff, f"transformer_blocks.{i}"
+        heads = len(tensors[f"{name}.attn1.to_q.weight"]) * attn.heads // attn.inner_dim
+        keep_heads(attn, torch.arange(attn.heads) < heads)
+        units = len(tensors[f"{name}.ff.net.0.proj.weight"])
+        keep_units(ff, torch.arange(ff.net[2].in_features) < units)
+    for name, parameter in backbone.model.named_parameters():
         parameter.copy_(tensors[name])
     return replace(loaded, backbone=backbone)
 
