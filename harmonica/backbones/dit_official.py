@@ -40,27 +40,29 @@ def build(*, width, depth, heads, patch, sample_size, channels, out_channels, nu
     return model.eval()
 
 
+def shape_of(weights, heads):
+    """The arguments of `build` for a model, from its tensors under official names; only the number
+    of heads cannot be read off them. KeyError naming a tensor that is missing.
+    """
+    width, channels, patch, _ = weights["x_embedder.proj.weight"].shape
+    return {
+        "width": width,
+        "depth": 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks.")),
+        "heads": heads,
+        "patch": patch,
+        "sample_size": patch * int(weights["pos_embed"].shape[1] ** 0.5),
+        "channels": channels,
+        "out_channels": len(weights["final_layer.linear.weight"]) // patch**2,
+        "num_classes": len(weights["y_embedder.embedding_table.weight"]) - 1,
+    }
+
+
 def from_official(weights, *, heads):
     """Build the model that the tensors `weights` (official names) describe and load them, as
-    float32.
-
-    Everything but the number of heads can be read off the shapes. ValueError naming a tensor that
-    is missing or unexpected.
+    float32. ValueError naming a tensor that is missing or unexpected.
     """
     try:
-        width, channels, patch, _ = weights["x_embedder.proj.weight"].shape
-        depth = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks."))
-        tokens = weights["pos_embed"].shape[1]
-        model = build(
-            width=width,
-            depth=depth,
-            heads=heads,
-            patch=patch,
-            channels=channels,
-            sample_size=patch * int(tokens**0.5),
-            out_channels=weights["final_layer.linear.weight"].shape[0] // patch**2,
-            num_classes=weights["y_embedder.embedding_table.weight"].shape[0] - 1,
-        )
+        model = build(**shape_of(weights, heads))
     except KeyError as missing:
         raise ValueError(
             f"weights: tensor {missing} is missing; expected an official DiT's names"
@@ -68,7 +70,7 @@ def from_official(weights, *, heads):
     check_shapes(weights, to_official(model), "official DiT")
     model.pos_embed.pos_embed.copy_(weights["pos_embed"])
     state = {}
-    for name, parts in _names(depth):
+    for name, parts in _names(len(model.transformer_blocks)):
         if name in weights:
             state.update(zip(parts, weights[name].float().chunk(len(parts))))
     # not strict: the state dict names the one embedder once per block

@@ -105,11 +105,11 @@ class Prompts:
     def __init__(self, spec):
         self.folder = weights.embeddings(spec)
         self.pixels = spec.pixels
-        self.about = read_json(self.folder / "about.json")
+        about = read_json(self.folder / "about.json")
         complete = (
-            isinstance(self.about, dict)
-            and "captions_sha256" in self.about
-            and all(isinstance(self.about.get(key), int) for key in ("count", "tokens"))
+            isinstance(about, dict)
+            and "captions_sha256" in about
+            and all(isinstance(about.get(key), int) for key in ("count", "tokens"))
         )
         check(
             complete,
@@ -118,26 +118,16 @@ class Prompts:
             f"it does not say of what they are; {AGAIN}",
         )
         check(
-            self.about["captions_sha256"] == spec.sha256,
+            about["captions_sha256"] == spec.sha256,
             "embeddings",
             str(self.folder),
             f"they are of other captions than those of {spec.name}; prepare them in another folder",
         )
+        self.count, self.tokens = about["count"], about["tokens"]
         self._null, self._null_mask = self._padded(self.count)
+        self.width = self._null.shape[1]
         if spec.null:
             self._null, self._null_mask = _stored_null(spec.null, self._null.shape), None
-
-    @property
-    def count(self):
-        return self.about["count"]
-
-    @property
-    def tokens(self):
-        return self.about["tokens"]
-
-    @property
-    def width(self):
-        return self._null.shape[1]
 
     def cond(self, indices, device="cpu", dtype=torch.float32):
         """-> TextCond of captions k modulo their count. Image sizes are always given, as a model
