@@ -24,6 +24,7 @@ from harmonica.backbones.patches import (
     weight_dtype,
 )
 from harmonica.backbones.stock import is_own
+from harmonica.errors import check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +56,7 @@ class DiT:
     projection = staticmethod(fastest_projection)
 
     def __init__(self, model, numerics="official"):
-        if numerics not in NUMERICS:
-            raise ValueError(
-                f"numerics: {numerics!r} is not known; choose one of {sorted(NUMERICS)}"
-            )
+        check(numerics in NUMERICS, "numerics", numerics, f"choose one of {', '.join(NUMERICS)}")
         self.model, self.parameters = model, model.parameters
         self.numerics = NUMERICS[numerics]
         config = model.config

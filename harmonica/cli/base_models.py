@@ -99,15 +99,12 @@ def _check(arguments):
     kinds = _of_scale(arguments.scale)
     for kind in arguments.kinds or ():
         check(kind in kinds, "kinds", kind, f"the scale {arguments.scale} has {', '.join(kinds)}")
-    trained_here = {
-        name: about
-        for name, about in _known(Path(arguments.out)).items()
-        if about["training"] and _kind(name) in KINDS
-    }
-    for name, about in trained_here.items():
-        trained, steps = about["training"]["steps"], arguments.steps or KINDS[_kind(name)].steps
-        right = f"{arguments.out} holds {name} trained with {trained}; give another --out"
-        check(trained == steps, "steps", steps, right)
+    for name, about in _known(Path(arguments.out)).items():
+        kind = KINDS.get(name.rsplit("-s", 1)[0])
+        if kind and about["training"]:
+            trained, steps = about["training"]["steps"], arguments.steps or kind.steps
+            right = f"{arguments.out} holds {name} trained with {trained}; give another --out"
+            check(trained == steps, "steps", steps, right)
     if arguments.device == "cuda":
         import torch
 
@@ -125,11 +122,6 @@ def _wanted(arguments):
 
 def _of_scale(scale):
     return [name for name, kind in KINDS.items() if kind.scale == scale]
-
-
-def _kind(name):
-    """The kind of a base model, from its name."""
-    return name.rsplit("-s", 1)[0]
 
 
 def _make(kind, seed, steps, out, device):

@@ -30,9 +30,6 @@ CLASSES = {
     ("DiT", "diffusers"): "DiTTransformer2DModel",
     ("PixArt", "diffusers"): "PixArtTransformer2DModel",
 }
-# The published diffusers copies are converted from the official weights, so they need the official
-# numerics, too.
-NUMERICS = {("DiT", "official"): "official", ("DiT", "diffusers"): "official"}
 
 
 def read_tensors(path):
@@ -129,7 +126,8 @@ def describe(path):
         "path": str(path),
         "model": form[0],
         "naming": form[1],
-        "numerics": NUMERICS.get(form),
+        # diffusers' copies are converted from the official weights, so they need the same numerics
+        "numerics": "official" if form[0] == "DiT" else None,
         "sha256": digest,
         "known": name is not None,
         "published_as": name,
