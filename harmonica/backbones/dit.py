@@ -138,14 +138,10 @@ class DiT:
         linears = []
         needed = [True] * (blocks + 2) + [computed for computed in row for _ in ("shift", "scale")]
         for computed, run in groupby(range(len(needed)), needed.__getitem__):
+            first, *rest = run
             if computed:
-                first, *rest = run
-                linears.append(
-                    [
-                        tensor[first * width : (first + 1 + len(rest)) * width]
-                        for tensor in (weight, bias)
-                    ]
-                )
+                features = slice(first * width, (first + 1 + len(rest)) * width)
+                linears.append((weight[features], bias[features]))
 
         def start(x, time, ctx):
             h = embed_patches(self.model.pos_embed, x, projected)
@@ -155,17 +151,13 @@ class DiT:
             out = out.transpose(0, 1).contiguous()[:, :, None]  # gives all chunks the same strides
             out[blocks + 1 :: 2].add_(1)  # the scales
             chunks = out.unbind(0)
-            of_output, *of_computed = zip(
-                chunks[blocks::2], chunks[blocks + 1 :: 2]
-            )  # shift, 1 + scale
-            of_computed = iter(of_computed)
-            return h, (
-                [
-                    (*(next(of_computed) if computed else (None, None)), gate)
-                    for computed, gate in zip(row, chunks)
-                ],
-                of_output,
-            )
+            shifts_and_factors = zip(chunks[blocks::2], chunks[blocks + 1 :: 2])
+            of_output = next(shifts_and_factors)
+            modulations = [
+                (*(next(shifts_and_factors) if computed else (None, None)), gate)
+                for computed, gate in zip(row, chunks)
+            ]
+            return h, (modulations, of_output)
 
         return start
 
@@ -173,12 +165,9 @@ class DiT:
         """All blocks and the finish -> (B, C_out, H, W), learned-sigma channels included."""
         modulations, of_output = c
         for b, block in enumerate(self.model.transformer_blocks):
-            shift, factor, gate = modulations[2 * b]
-            h = self.gated(at(2 * b, partial(self._attention, block, h, shift, factor)), gate, h)
-            shift, factor, gate = modulations[2 * b + 1]
-            h = self.gated(
-                at(2 * b + 1, partial(self._feed_forward, block, h, shift, factor)), gate, h
-            )
+            for i, unit in enumerate((self._attention, self._feed_forward), 2 * b):
+                shift, factor, gate = modulations[i]
+                h = self.gated(at(i, partial(unit, block, h, shift, factor)), gate, h)
         return self.finish(h, *of_output)
 
     def finish(self, h, shift, factor):

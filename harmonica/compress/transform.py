@@ -23,8 +23,6 @@ from harmonica.compress.settings import EfficientDM, Pruning
 from harmonica.errors import BadInput
 from harmonica.files import load_state
 
-PARTS = ("codes", "scale", "zero", "input_scale", "input_zero")
-
 
 def compress(loaded, settings, state_path, progress=iter):
     """-> (tensors, about), for files.save_state. Resumes from `state_path` where it exists."""
@@ -80,13 +78,11 @@ def tensors_of_quantised(loaded, rounded):
     """
     tensors, bits = {}, {}
     for name, rounding in rounded.items():
-        parts = [
-            pack(rounding.codes, rounding.range.bits),
-            rounding.range.scale,
-            rounding.range.zero,
-        ]
-        parts += [rounding.inputs.scale, rounding.inputs.zero] if rounding.inputs else []
-        tensors |= {f"{part}/{name}": value.cpu() for part, value in zip(PARTS, parts)}
+        tensors[f"codes/{name}"] = pack(rounding.codes, rounding.range.bits)
+        for prefix, range_ in (("", rounding.range), ("input_", rounding.inputs)):
+            if range_:
+                tensors[f"{prefix}scale/{name}"] = range_.scale.cpu()
+                tensors[f"{prefix}zero/{name}"] = range_.zero.cpu()
         bits[name] = [rounding.range.bits, rounding.inputs and rounding.inputs.bits]
     replaced = {f"{name}.weight" for name in rounded}
     return tensors | _parameters(loaded, but=replaced), bits
@@ -99,16 +95,15 @@ def with_quantised(loaded, tensors, bits, timesteps):
     for name, (of_weights, of_inputs) in bits.items():
         layer = loaded.backbone.model.get_submodule(name)
         codes = unpack(tensors[f"codes/{name}"], of_weights, layer.weight.shape).to(device)
-        inputs = _range(tensors, ("input_scale", "input_zero"), name, of_inputs, device)
-        range_ = _range(tensors, ("scale", "zero"), name, of_weights, device)
+        inputs = of_inputs and _range(tensors, "input_", name, of_inputs, device)
+        range_ = _range(tensors, "", name, of_weights, device)
         rounded[name] = Rounded(codes, range_, inputs)
     return install(loaded, rounded, timesteps)
 
 
-def _range(tensors, parts, name, bits, device):
-    if bits is None:
-        return None
-    return Range(*(tensors[f"{part}/{name}"].to(device) for part in parts), bits)
+def _range(tensors, prefix, name, bits, device):
+    parts = (tensors[f"{prefix}{part}/{name}"].to(device) for part in ("scale", "zero"))
+    return Range(*parts, bits)
 
 
 @torch.no_grad()
