@@ -1,8 +1,7 @@
 """The files that runs at clothes scale are measured with. They ship, were made once from the whole
-data set (`make`), and serve every base model, so that all measure alike: the judge, a small
-classifier in the place of Inception, which the digits' code trains; 10 000 training images, for
-Learning-to-Cache; the judge's features of these, for precision and recall; and the judge's
-statistics of all 60 000, for FID and sFID.
+data set (`make`), and serve every base model, so that all measure alike: the judge; 10 000 training
+images, for Learning-to-Cache; the judge's features of these, for precision and recall; and the
+judge's statistics of all 60 000, for FID and sFID.
 
 The images are Fashion-MNIST's, copyright 2017 Zalando SE, MIT licence (weights/
 LICENSE.fashion-mnist).
@@ -11,20 +10,16 @@ LICENSE.fashion-mnist).
 from functools import cache
 
 import numpy as np
-import torch
 from safetensors.numpy import load_file, save
 from safetensors.torch import save as save_weights
-from torch import nn
 
-from harmonica.clothes import data
+from harmonica.clothes import data, judge
 from harmonica.digits.data import NUM_CLASSES, to_uint8
-from harmonica.digits.judge import Judge, conv, fit, restored
 from harmonica.digits.manifest import SHIPPED_CLOTHES
 from harmonica.files import atomic
 
 JUDGE, IMAGES, JUDGED = "judge.safetensors", "images.npz", "judged.safetensors"
 FOLDER = SHIPPED_CLOTHES
-EPOCHS, BATCH = 12, 128  # of the judge's training
 OF_EACH = 1000  # images kept of each class, its first ones; classes take turns in the file
 
 
@@ -35,8 +30,8 @@ def make(place, device="cpu"):
     from harmonica.metrics import features, scores
 
     with atomic(place / JUDGE) as temporary:
-        temporary.write_bytes(save_weights(train_judge(0, device)))
-    extractor = features.Extractor(restored(untrained_judge(), place / JUDGE)).to(device)
+        temporary.write_bytes(save_weights(judge.train(0, device)))
+    extractor = features.Extractor(judge.load(place / JUDGE)).to(device)
     (images, labels), (held_out, held_out_labels) = data.load("train"), data.load("test")
     of_all, of_held_out = (
         features.extract(to_uint8(part), extractor) for part in (images, held_out)
@@ -54,26 +49,9 @@ def make(place, device="cpu"):
     return 100 * float((of_held_out["logits"].argmax(1) == held_out_labels).mean())
 
 
-def untrained_judge():
-    """The judge of images of 28 x 28 pixels; its spatial features are of 7 x 7."""
-    fine = nn.Sequential(conv(1, 32), conv(32, 32), nn.MaxPool2d(2))
-    middle = nn.Sequential(conv(32, 64), conv(64, 64), nn.MaxPool2d(2))
-    return Judge(fine, middle, nn.Sequential(conv(64, 128), conv(128, 64)))
-
-
-def train_judge(seed, device="cpu"):
-    """Train a judge on the 60 000 training images -> its float16 state dict."""
-    with torch.random.fork_rng(devices=()):
-        torch.manual_seed(seed)
-        # channels last: the order in which a CPU's convolutions are fastest
-        model = untrained_judge().to(device, memory_format=torch.channels_last)
-    images, labels = data.load("train")
-    return fit(model, images, labels, seed, epochs=EPOCHS, batch=BATCH, autocast=True)
-
-
 def load_judge():
     """The judge, float32, in eval(), frozen."""
-    return restored(untrained_judge(), FOLDER / JUDGE)
+    return judge.load(FOLDER / JUDGE)
 
 
 def training_images():

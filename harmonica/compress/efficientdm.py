@@ -13,11 +13,10 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from harmonica.compress.finetune import restore
+from harmonica.compress.finetune import restore, save
 from harmonica.compress.observe import walk
 from harmonica.compress.quantise import AtStep, Place, is_inner
 from harmonica.compress.rounding import Range, Rounded, codes, trainable
-from harmonica.files import adamw_state, save_state
 from harmonica.method.cache import compute_all
 
 LEAST_SCALE = 1e-8
@@ -86,7 +85,7 @@ def learn(loaded, nearest_of, settings, state_path, progress=iter):
             teacher.begin(x), _updating(teacher, backbone, optimizer, trajectory, rounding)
         )
         if (trajectory + 1) % SAVE_EVERY == 0:
-            save_state(state_path, adamw_state(parameters, optimizer), trajectory + 1)
+            save(state_path, trajectory + 1, parameters, optimizer)
     return nearest_of | {name: module.rounded() for name, module in tuned.items()}
 
 

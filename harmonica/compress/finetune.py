@@ -1,5 +1,5 @@
-"""Fine-tunes a pruned model on the training images, as its base model was trained; restores the
-state from which an interrupted fine-tuning by AdamW is resumed.
+"""Fine-tunes a pruned model on the training images, as its base model was trained; saves and
+restores the state from which an interrupted fine-tuning by AdamW is resumed.
 """
 
 import math
@@ -21,7 +21,8 @@ def finetune(loaded, settings, state_path, progress=iter):
     rate falls along a cosine. What update s draws depends on (seed, s) alone. Resumes from
     `state_path` where it exists.
     """
-    parameters = list(loaded.backbone.parameters())
+    backbone = loaded.backbone
+    parameters = [p for p in backbone.parameters()]
     for parameter in parameters:
         parameter.requires_grad_(True)
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, betas=(0.9, 0.99))
@@ -36,7 +37,7 @@ def finetune(loaded, settings, state_path, progress=iter):
         torch.nn.utils.clip_grad_norm_(parameters, MOST_GRADIENT)
         optimizer.step()
         if (step + 1) % SAVE_EVERY == 0:
-            save_state(state_path, adamw_state(parameters, optimizer), step + 1)
+            save(state_path, step + 1, parameters, optimizer)
     for parameter in parameters:
         parameter.requires_grad_(False)
 
@@ -52,10 +53,13 @@ def _loss(loaded, settings, step):
     return eps_loss(loaded.backbone, x0, eps, t, ctx)
 
 
+def save(path, done, parameters, optimizer):
+    """Save parameters and what AdamW knows of them. done: the progress, in the caller's unit."""
+    save_state(path, adamw_state(parameters, optimizer), done)
+
+
 def restore(path, parameters, optimizer):
-    """Put the state of an AdamW back, in place -> the progress that was saved with it, 0 where
-    nothing was.
-    """
+    """Put a saved state back, in place -> its progress `done`; 0 where nothing was saved."""
     saved = load_state(path, "state of a compression")
     if saved is None:
         return 0

@@ -23,11 +23,9 @@ WEIGHTS = Path(__file__).parent / "weights" / "judge.safetensors"  # the shipped
 
 
 class Judge(nn.Module):
-    """Three stages of convolutions and a classifier of ten classes. fine and middle: images in
-    [-1, 1] -> (B, 64, h, w); coarse keeps this shape.
-
-    uint8 images (B, 1, side, side) -> {"pool": (B, 64), "spatial": (B, 7 h w), "logits": (B, 10)},
-    float32.
+    """A judge of three stages of convolutions, the last with 64 channels: uint8 images (B, 1, side,
+    side) -> {"pool": (B, 64), "spatial": 7 channels of each place after the second stage, "logits":
+    (B, 10)}, float32.
     """
 
     def __init__(self, fine, middle, coarse):
@@ -43,7 +41,7 @@ class Judge(nn.Module):
 
 
 def untrained():
-    """The judge of images of 8 x 8 pixels; its spatial features are of 4 x 4."""
+    """The digits' Judge before its training; "spatial" has 4 x 4 places."""
     fine = nn.Sequential(conv(1, 32), conv(32, 32), nn.AvgPool2d(2))
     return Judge(fine, conv(32, 64), conv(64, 64))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from harmonica.clothes import reference
+from harmonica.clothes import judge
 from harmonica.clothes.base import ClothesTraining
 from harmonica.digits import base
 from harmonica.digits.quality import SmallScale
@@ -18,7 +18,7 @@ def scale():
     torch.manual_seed(0)
     return SmallScale(
         load=lambda part: (NOISE, LABELS),
-        judge=lambda: reference.untrained_judge().eval(),
+        judge=lambda: judge.untrained().eval(),
         num_images=20,
         batch=8,
         num_steps=2,
@@ -52,10 +52,10 @@ def test_bfloat16_products_train_to_nearly_the_same(scale, tmp_path):
 
 
 def test_the_judge_learns_and_feeds_every_metric(monkeypatch):
-    monkeypatch.setattr(reference, "EPOCHS", 1)
-    monkeypatch.setattr(reference.data, "load", lambda part: (NOISE, LABELS))
-    weights = reference.train_judge(0)
-    model = reference.untrained_judge()
+    monkeypatch.setattr(judge, "EPOCHS", 1)
+    monkeypatch.setattr(judge.data, "load", lambda part: (NOISE, LABELS))
+    weights = judge.train(0)
+    model = judge.untrained()
     model.load_state_dict(weights)
     out = model.eval()(torch.from_numpy(np.zeros((2, 1, 28, 28), np.uint8)))
     assert {name: tuple(value.shape) for name, value in out.items()} == {

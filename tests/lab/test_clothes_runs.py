@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import save
 
 from harmonica.backbones.dit_official import to_official
-from harmonica.clothes import data, reference
+from harmonica.clothes import data, judge, reference
 from harmonica.clothes.base import ClothesTraining
 from harmonica.digits import base
 from harmonica.lab import evaluation
@@ -43,7 +43,7 @@ def model(tmp_path, monkeypatch):
 def made(model, tmp_path, monkeypatch):
     images = (IMAGES / np.float32(127.5) - 1).astype(np.float32)
     monkeypatch.setattr(data, "load", lambda part: (images, LABELS))
-    monkeypatch.setattr(reference, "EPOCHS", 1)
+    monkeypatch.setattr(judge, "EPOCHS", 1)
     monkeypatch.setattr(reference, "OF_EACH", 2)
     monkeypatch.setattr(reference, "FOLDER", tmp_path)
     for kept in (evaluation._extractor, evaluation._of_data):
