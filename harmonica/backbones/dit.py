@@ -193,13 +193,11 @@ def _chunks(linear, count):
 def _distinct_embedders(model):
     """A list of one embedder where all blocks share it or have equal copies, else one per block."""
     embedders = [block.norm1.emb for block in model.transformer_blocks]
-    first = embedders[0].state_dict()
-    for emb in embedders[1:]:
-        if emb is not embedders[0] and not _equal(emb.state_dict(), first):
-            return embedders
-    return embedders[:1]
+    alike = all(emb is embedders[0] or _equal(emb, embedders[0]) for emb in embedders)
+    return embedders[:1] if alike else embedders
 
 
-def _equal(tensors, others):
+def _equal(module, other):
+    tensors, others = module.state_dict(), other.state_dict()
     same_names = tensors.keys() == others.keys()
     return same_names and all(torch.equal(value, others[name]) for name, value in tensors.items())

@@ -86,10 +86,7 @@ def prepare(encode, captions, about, out, batch=16, progress=iter):
         for i in range(first, min(first + PART, len(prompts)), batch):
             embeds, mask = encode(prompts[i : min(i + batch, first + PART)])
             counts += mask.sum(1).tolist()
-            packed += [
-                embed[:count].float().cpu().numpy()
-                for embed, count in zip(embeds, counts[-len(embeds) :])
-            ]
+            packed.append(embeds[mask.bool()].float().cpu().numpy())  # without padding
         save_array(path, np.concatenate(packed).astype(np.float16))
         save_array(path.with_suffix(".counts.npy"), np.array(counts))
     write_json(
