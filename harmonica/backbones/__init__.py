@@ -11,7 +11,7 @@ block's own feature: norm, modulation, attention or feed-forward, before the gat
 belong to the backbone and always run, and so do long skips, pairs of streams and whatever else a
 family of models has. The output includes learned-sigma channels. Guidance is applied outside.
 
-A backbone is pure: it keeps nothing on modules and writes nothing in place. It has these attributes:
+A backbone is pure: it keeps nothing on modules and writes nothing in place. It has
 
     kinds                        the names of a transformer block's cacheable units, in their order
     num_blocks                   N, the units of all blocks

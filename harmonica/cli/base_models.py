@@ -22,16 +22,16 @@ class Kind(NamedTuple):
     scale: str
     steps: int
     minutes: int
-    settings: dict = {}
+    settings: dict
 
 
 KINDS = {
     "dit-digits": Kind("digits", 4500, 12, {"patch": 2, "width": 96}),
     # four times the tokens, and narrower, so that it can be trained on a CPU in half an hour
     "dit-digits-fine": Kind("digits", 4500, 25, {"patch": 1, "width": 64}),
-    "pixart-digits": Kind("digits", 4500, 11),
-    "uvit-digits": Kind("digits", 4500, 12),
-    "dit-clothes": Kind("clothes", 7500, 76),
+    "pixart-digits": Kind("digits", 4500, 11, {}),
+    "uvit-digits": Kind("digits", 4500, 12, {}),
+    "dit-clothes": Kind("clothes", 7500, 76, {}),
 }
 
 
