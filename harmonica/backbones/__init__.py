@@ -11,7 +11,14 @@ block's own feature: norm, modulation, attention or feed-forward, before the gat
 belong to the backbone and always run, and so do long skips, pairs of streams and whatever else a
 family of models has. The output includes learned-sigma channels. Guidance is applied outside.
 
-A backbone is pure: it keeps nothing on modules and writes nothing in place.
+A backbone is pure: it keeps nothing on modules and writes nothing in place. It has
+
+    kinds                        the names of a transformer block's cacheable units, in their order
+    num_blocks                   N, the units of all blocks
+    in_channels, out_channels    of x and of the output
+    sample_size                  height and width of x
+    guided_channels              on how many of the output's first channels guidance acts
+    parameters()                 the weights, as of a torch.nn.Module
 
 Some members are optional. For weights that no longer change, harmonica.fast asks for three that
 together give the same bits as `start`:
@@ -31,35 +38,3 @@ and, to compile the parts, for these, of which a backbone has all or none:
 Every compute() must then be a functools.partial. A model that is conditioned on class labels also
 has num_classes, and null_label, the label of the null condition.
 """
-
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol
-
-import torch
-
-At = Callable[[int, Callable[[], Any]], Any]
-
-
-class Backbone(Protocol):
-    """kinds: the names of a transformer block's cacheable units, in their order. num_blocks: N, the
-    units of all blocks. guided_channels: how many of the output's first channels classifier-free
-    guidance acts on. sample_size: height and width of x. in_channels and out_channels: of x and of
-    the output. parameters(): the weights, as of a torch.nn.Module.
-    """
-
-    kinds: tuple[str, ...]
-    num_blocks: int
-    in_channels: int
-    out_channels: int
-    sample_size: int
-    guided_channels: int
-
-    def parameters(self) -> Iterator[torch.nn.Parameter]: ...
-
-    def with_null(self, cond: Any) -> Any: ...
-
-    def prepare(self, cond: Any) -> Any: ...
-
-    def start(self, x: torch.Tensor, t: torch.Tensor, ctx: Any) -> tuple[Any, Any]: ...
-
-    def through(self, h: Any, c: Any, at: At) -> torch.Tensor: ...

@@ -24,6 +24,7 @@ from harmonica.backbones.patches import (
     weight_dtype,
 )
 from harmonica.backbones.stock import is_own
+from harmonica.errors import check
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,25 +56,16 @@ class DiT:
     projection = staticmethod(fastest_projection)
 
     def __init__(self, model, numerics="official"):
-        if numerics not in NUMERICS:
-            raise ValueError(
-                f"numerics: {numerics!r} is not known; choose one of {sorted(NUMERICS)}"
-            )
-        self.model, self.numerics = model, NUMERICS[numerics]
+        check(numerics in NUMERICS, "numerics", numerics, f"choose one of {', '.join(NUMERICS)}")
+        self.model, self.parameters = model, model.parameters
+        self.numerics = NUMERICS[numerics]
         config = model.config
         self.in_channels, self.out_channels = config.in_channels, model.out_channels
         self.sample_size, self.num_classes = config.sample_size, config.num_embeds_ada_norm
+        self.guided_channels = min(self.numerics.guided_channels, self.in_channels)
         self.null_label = self.num_classes
         self.num_blocks = 2 * len(model.transformer_blocks)
         self.embedders = _distinct_embedders(model)
-
-    @property
-    def guided_channels(self):
-        return min(self.numerics.guided_channels, self.in_channels)
-
-    @property
-    def parameters(self):
-        return self.model.parameters
 
     def with_null(self, labels):
         """Conditioning of a guided batch: the labels, then as many null labels."""
@@ -146,14 +138,10 @@ class DiT:
         linears = []
         needed = [True] * (blocks + 2) + [computed for computed in row for _ in ("shift", "scale")]
         for computed, run in groupby(range(len(needed)), needed.__getitem__):
+            first, *rest = run
             if computed:
-                first, *rest = run
-                linears.append(
-                    [
-                        tensor[first * width : (first + 1 + len(rest)) * width]
-                        for tensor in (weight, bias)
-                    ]
-                )
+                features = slice(first * width, (first + 1 + len(rest)) * width)
+                linears.append((weight[features], bias[features]))
 
         def start(x, time, ctx):
             h = embed_patches(self.model.pos_embed, x, projected)
@@ -163,17 +151,13 @@ class DiT:
             out = out.transpose(0, 1).contiguous()[:, :, None]  # gives all chunks the same strides
             out[blocks + 1 :: 2].add_(1)  # the scales
             chunks = out.unbind(0)
-            of_output, *of_computed = zip(
-                chunks[blocks::2], chunks[blocks + 1 :: 2]
-            )  # shift, 1 + scale
-            of_computed = iter(of_computed)
-            return h, (
-                [
-                    (*(next(of_computed) if computed else (None, None)), gate)
-                    for computed, gate in zip(row, chunks)
-                ],
-                of_output,
-            )
+            shifts_and_factors = zip(chunks[blocks::2], chunks[blocks + 1 :: 2])
+            of_output = next(shifts_and_factors)
+            modulations = [
+                (*(next(shifts_and_factors) if computed else (None, None)), gate)
+                for computed, gate in zip(row, chunks)
+            ]
+            return h, (modulations, of_output)
 
         return start
 
@@ -181,12 +165,9 @@ class DiT:
         """All blocks and the finish -> (B, C_out, H, W), learned-sigma channels included."""
         modulations, of_output = c
         for b, block in enumerate(self.model.transformer_blocks):
-            shift, factor, gate = modulations[2 * b]
-            h = self.gated(at(2 * b, partial(self._attention, block, h, shift, factor)), gate, h)
-            shift, factor, gate = modulations[2 * b + 1]
-            h = self.gated(
-                at(2 * b + 1, partial(self._feed_forward, block, h, shift, factor)), gate, h
-            )
+            for i, unit in enumerate((self._attention, self._feed_forward), 2 * b):
+                shift, factor, gate = modulations[i]
+                h = self.gated(at(i, partial(unit, block, h, shift, factor)), gate, h)
         return self.finish(h, *of_output)
 
     def finish(self, h, shift, factor):
@@ -212,13 +193,11 @@ def _chunks(linear, count):
 def _distinct_embedders(model):
     """A list of one embedder where all blocks share it or have equal copies, else one per block."""
     embedders = [block.norm1.emb for block in model.transformer_blocks]
-    first = embedders[0].state_dict()
-    for emb in embedders[1:]:
-        if emb is not embedders[0] and not _equal(emb.state_dict(), first):
-            return embedders
-    return embedders[:1]
+    alike = all(emb is embedders[0] or _equal(emb, embedders[0]) for emb in embedders)
+    return embedders[:1] if alike else embedders
 
 
-def _equal(tensors, others):
+def _equal(module, other):
+    tensors, others = module.state_dict(), other.state_dict()
     same_names = tensors.keys() == others.keys()
     return same_names and all(torch.equal(value, others[name]) for name, value in tensors.items())

@@ -40,33 +40,41 @@ def build(*, width, depth, heads, patch, sample_size, channels, out_channels, nu
     return model.eval()
 
 
+def shape_of(weights, heads):
+    """The arguments of `build` for a model, from its tensors under official names; only the number
+    of heads cannot be read off them. KeyError naming a tensor that is missing.
+    """
+    width, channels, patch, _ = weights["x_embedder.proj.weight"].shape
+    return {
+        "width": width,
+        "depth": 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks.")),
+        "heads": heads,
+        "patch": patch,
+        "sample_size": patch * int(weights["pos_embed"].shape[1] ** 0.5),
+        "channels": channels,
+        "out_channels": len(weights["final_layer.linear.weight"]) // patch**2,
+        "num_classes": len(weights["y_embedder.embedding_table.weight"]) - 1,
+    }
+
+
 def from_official(weights, *, heads):
     """Build the model that the tensors `weights` (official names) describe and load them, as
-    float32.
-
-    Everything but the number of heads can be read off the shapes. ValueError naming a tensor that
-    is missing or unexpected.
+    float32. ValueError naming a tensor that is missing or unexpected.
     """
     try:
-        width, channels, patch, _ = weights["x_embedder.proj.weight"].shape
-        depth = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks."))
-        tokens = weights["pos_embed"].shape[1]
-        model = build(
-            width=width,
-            depth=depth,
-            heads=heads,
-            patch=patch,
-            channels=channels,
-            sample_size=patch * int(tokens**0.5),
-            out_channels=weights["final_layer.linear.weight"].shape[0] // patch**2,
-            num_classes=weights["y_embedder.embedding_table.weight"].shape[0] - 1,
-        )
+        model = build(**shape_of(weights, heads))
     except KeyError as missing:
         raise ValueError(
             f"weights: tensor {missing} is missing; expected an official DiT's names"
         ) from None
     check_shapes(weights, to_official(model), "official DiT")
-    model.load_state_dict(_renamed(weights, model), strict=True)
+    model.pos_embed.pos_embed.copy_(weights["pos_embed"])
+    state = {}
+    for name, parts in _names(len(model.transformer_blocks)):
+        if name in weights:
+            state.update(zip(parts, weights[name].float().chunk(len(parts))))
+    # not strict: the state dict names the one embedder once per block
+    model.load_state_dict(state, strict=False)
     return model
 
 
@@ -76,26 +84,10 @@ def to_official(model):
     """
     state = model.state_dict()
     out = {"pos_embed": model.pos_embed.pos_embed}
-    for name, diffusers_name in OUTER_NAMES.items():
-        out.update(
-            {
-                f"{name}.{kind}": state[f"{diffusers_name}.{kind}"]
-                for kind in ("weight", "bias")
-                if f"{diffusers_name}.{kind}" in state
-            }
-        )
-    for i in range(len(model.transformer_blocks)):
-        for kind in ("weight", "bias"):
-            prefix = f"transformer_blocks.{i}."
-            out.update(
-                {
-                    f"blocks.{i}.{name}.{kind}": state[f"{prefix}{diffusers_name}.{kind}"]
-                    for name, diffusers_name in BLOCK_NAMES.items()
-                }
-            )
-            out[f"blocks.{i}.attn.qkv.{kind}"] = torch.cat(
-                [state[f"{prefix}attn1.to_{p}.{kind}"] for p in "qkv"]
-            )
+    for name, parts in _names(len(model.transformer_blocks)):
+        if parts[0] in state:
+            tensors = [state[part] for part in parts]
+            out[name] = torch.cat(tensors) if len(tensors) > 1 else tensors[0]
     return {name: value.detach().contiguous() for name, value in out.items()}
 
 
@@ -110,22 +102,15 @@ def check_shapes(weights, expected, kind):
             )
 
 
-def _renamed(weights, model):
-    """The tensors of `weights` (official names) under the names of `model.state_dict()`, where the
-    shared embedder appears once per block. Also copies pos_embed into the model.
+def _names(depth):
+    """Yield every official name but pos_embed, with the names of its parts in diffusers, of which
+    attn.qkv alone has several. A bias that no model has is among them.
     """
-    out = {}
-    for i in range(len(model.transformer_blocks)):
-        prefix = f"transformer_blocks.{i}."
-        for kind in ("weight", "bias"):
+    for kind in ("weight", "bias"):
+        for name, diffusers_name in OUTER_NAMES.items():
+            yield f"{name}.{kind}", [f"{diffusers_name}.{kind}"]
+        for i in range(depth):
+            prefix = f"transformer_blocks.{i}."
             for name, diffusers_name in BLOCK_NAMES.items():
-                out[f"{prefix}{diffusers_name}.{kind}"] = weights[f"blocks.{i}.{name}.{kind}"]
-            for part, value in zip("qkv", weights[f"blocks.{i}.attn.qkv.{kind}"].chunk(3)):
-                out[f"{prefix}attn1.to_{part}.{kind}"] = value
-            for name, diffusers_name in OUTER_NAMES.items():
-                if f"{name}.{kind}" in weights:
-                    out[diffusers_name.replace("transformer_blocks.0.", prefix) + f".{kind}"] = (
-                        weights[f"{name}.{kind}"]
-                    )
-    model.pos_embed.pos_embed.copy_(weights["pos_embed"])
-    return {name: value.float() for name, value in out.items()}
+                yield f"blocks.{i}.{name}.{kind}", [f"{prefix}{diffusers_name}.{kind}"]
+            yield f"blocks.{i}.attn.qkv.{kind}", [f"{prefix}attn1.to_{p}.{kind}" for p in "qkv"]

@@ -51,7 +51,7 @@ class Units:
                 for module in branch.before:
                     self._place(module, self._before, branch)
             self.handles.append(model.register_forward_pre_hook(self._open, with_kwargs=True))
-            self.handles.append(model.register_forward_hook(self._close, always_call=True))
+            self.handles.append(model.register_forward_hook(self._end, always_call=True))
         except BaseException:
             self.remove()
             raise
@@ -113,9 +113,6 @@ class Units:
     def _open(self, model, args, kwargs):
         self._begin(self.ask(args, kwargs) if self.ask else None)
 
-    def _close(self, model, args, out):
-        self._end()
-
     def placed_names(self):
         """[(path of the block, the unit's name in it)] of all units."""
         return [
@@ -128,7 +125,7 @@ class Units:
             self.checkpoint = self.model._gradient_checkpointing_func
             self.model._gradient_checkpointing_func = self._checkpointed
 
-    def _end(self):
+    def _end(self, *of_hook):
         self._enter(None)
         if self.checkpoint is not None:
             self.model._gradient_checkpointing_func, self.checkpoint = self.checkpoint, None

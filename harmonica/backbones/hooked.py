@@ -60,7 +60,7 @@ def check_hooks(model):
     for full_path, module in _paths(model):
         hooks = _hooks(module)
         check(
-            hooks <= HARMLESS_HOOKS,
+            hooks.keys() <= HARMLESS_HOOKS,
             "transformer",
             full_path,
             f"another caching method is at work on it ({', '.join(sorted(hooks))}); "
@@ -75,14 +75,13 @@ def _paths(model):
 
 
 def _hooks(module):
-    """The names of diffusers' hooks on a module."""
-    return set(getattr(getattr(module, "_diffusers_hook", None), "hooks", ()))
+    """{name: hook} of diffusers' hooks on a module."""
+    return getattr(getattr(module, "_diffusers_hook", None), "hooks", {})
 
 
 def _prefetched(module):
     """Whether diffusers' group offloading fetches this module's weights in advance."""
-    hooks = getattr(getattr(module, "_diffusers_hook", None), "hooks", {})
-    config = getattr(hooks.get("group_offloading"), "config", None)
+    config = getattr(_hooks(module).get("group_offloading"), "config", None)
     return bool(config and config.stream is not None and config.offload_type == "leaf_level")
 
 

@@ -23,9 +23,8 @@ def scaled(x, factor, shift):
 
 
 def attend(attn, x):
-    """attn(x), self-attention (B, L, width) -> (B, L, width), with the same bits. A module that is
-    not the default, or has hooks, is called as it is. Adapters in its linear layers do not matter,
-    as these are called in any case.
+    """attn(x), self-attention (B, L, width) -> (B, L, width). Adapters in its linear layers do not
+    matter, as these are called in any case.
     """
     if not is_default(attn):
         return attn(x)
@@ -59,9 +58,7 @@ def by_token(attn, out):
 
 
 def feed_forward(ff, x):
-    """ff(x) of diffusers' FeedForward, (B, L, width) -> (B, L, width), with the same bits. A module
-    that is not the default is called as it is.
-    """
+    """ff(x) of diffusers' FeedForward, (B, L, width) -> (B, L, width)."""
     if not is_own(ff, attention.FeedForward) or len(ff.net) != 3 or is_hooked(ff.net):
         return ff(x)
     gelu, dropout, linear = ff.net

@@ -99,16 +99,12 @@ class PixArt:
     projection = staticmethod(fastest_projection)
 
     def __init__(self, model, guided_channels=None):
-        self.model, config = model, model.config
+        self.model, self.parameters, config = model, model.parameters, model.config
         self.num_blocks = 3 * len(model.transformer_blocks)
         self.in_channels, self.out_channels = config.in_channels, model.out_channels
         self.guided_channels = guided_channels or self.in_channels
         self.sample_size = config.sample_size
         self._warned = False
-
-    @property
-    def parameters(self):
-        return self.model.parameters
 
     def with_null(self, cond):
         """Conditioning of a guided batch: the prompts, then as many null prompts, with the same
@@ -212,27 +208,16 @@ class PixArt:
 
     def _size(self, cond, dtype):
         """The embedding of resolution and aspect ratio (B, width), or None without one."""
-        emb = self.model.adaln_single.emb
-        sizes = cond.resolution, cond.aspect_ratio
         if not self.model.use_additional_conditions:
             return None
-        for field, size in zip(("resolution", "aspect_ratio"), sizes):
-            check(
-                size is not None,
-                field,
-                None,
-                "this model has size conditions: give (B, 2) pixels and (B, 1) ratios",
-            )
-        embedders = emb.resolution_embedder, emb.aspect_ratio_embedder
-        return torch.cat(
-            [
-                embedder(emb.additional_condition_proj(size.flatten()).to(dtype)).reshape(
-                    len(size), -1
-                )
-                for embedder, size in zip(embedders, sizes)
-            ],
-            dim=1,
-        )
+        emb, embedded = self.model.adaln_single.emb, []
+        right = "this model has size conditions: give (B, 2) pixels and (B, 1) ratios"
+        for field in ("resolution", "aspect_ratio"):
+            size = getattr(cond, field)
+            check(size is not None, field, None, right)
+            sinusoids = emb.additional_condition_proj(size.flatten()).to(dtype)
+            embedded.append(getattr(emb, f"{field}_embedder")(sinusoids).reshape(len(size), -1))
+        return torch.cat(embedded, dim=1)
 
 
 def _attention(block, h, shift, scale):

@@ -102,10 +102,8 @@ def _departure(module, kind, values):
     if _patched(kind):
         return f"the code of class {kind.__name__} was replaced"
     # applying a schedule replaces the forward of the whole model, so that one is checked there
-    if kind not in ASSUMED and "forward" in vars(module):
-        return "its forward was replaced"
     if kind not in ASSUMED and is_hooked(module):
-        return "it has hooks"
+        return "its forward was replaced" if "forward" in vars(module) else "it has hooks"
     for name, value in values.items():
         if getattr(module, name, value) != value:
             return f"{name} is {getattr(module, name)!r}, not {value!r}"
@@ -113,13 +111,11 @@ def _departure(module, kind, values):
 
 
 def _patched(kind):
-    """Whether a class's forward or __call__ is not that of the file that defines the class."""
+    """Whether a class's forward or __call__ is not that of the package that defines the class."""
     if issubclass(kind, nn.Module) and kind.__call__ is not nn.Module.__call__:
         return True
     method = kind.forward if issubclass(kind, nn.Module) else kind.__call__
     code = getattr(method, "__code__", None)
     # anywhere in the package, as a decorator of diffusers may be defined in another of its files
-    file = Path(sys.modules[kind.__module__].__file__)
-    roots = {file.parents[i].name: file.parents[i] for i in range(len(file.parents))}
-    root = roots.get("diffusers") or roots.get("torch")
-    return code is None or not Path(code.co_filename).is_relative_to(root)
+    package = sys.modules[kind.__module__.partition(".")[0]]
+    return code is None or not Path(code.co_filename).is_relative_to(Path(package.__file__).parent)

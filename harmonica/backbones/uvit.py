@@ -1,13 +1,21 @@
 """U-ViT (Bao et al., 2023) as 2 (depth + 1) cacheable blocks: attention and feed-forward of each
 transformer block, in-blocks first, then the middle block and the out-blocks.
 
-No block has a gate: the cached feature is what the block adds. The linear layers of the long skips
-do not belong to a cacheable block: they run at every step, on the skips of the same step.
+Label, timestep and patches are all tokens of one sequence. Each out-block first combines the stream
+with the output of the in-block at the same distance from the middle (a long skip). No block has a
+gate: the cached feature is what the block adds. The linear layers of the long skips do not belong
+to a cacheable block: they run at every step, on the skips of the same step.
 """
 
+import math
 from functools import partial
 
 import torch
+import torch.nn.functional as F
+
+from harmonica.backbones.patches import from_patches
+
+LONGEST_PERIOD = 10_000  # of the sinusoids
 
 
 class UViT:
@@ -20,15 +28,11 @@ class UViT:
     kinds = ("attn", "mlp")
 
     def __init__(self, model):
-        self.model, shape = model, model.shape
+        self.model, self.parameters, shape = model, model.parameters, model.shape
         self.in_channels = self.out_channels = self.guided_channels = shape.channels
         self.sample_size = shape.sample_size
         self.num_classes = self.null_label = shape.num_classes - 1
         self.num_blocks = 2 * (shape.depth + 1)
-
-    @property
-    def parameters(self):
-        return self.model.parameters
 
     def with_null(self, labels):
         """Conditioning of a guided batch: the labels, then as many null labels."""
@@ -39,8 +43,8 @@ class UViT:
         return self.model.label_emb(labels)[:, None]
 
     def time(self, t):
-        """t (B,) model timesteps -> their tokens (B, 1, width)."""
-        return self.model.time_token(t)
+        """t (B,) model timesteps, also fractional -> their tokens (B, 1, width)."""
+        return sinusoids(t, self.model.shape.width).to(self.model.pos_embed.dtype)[:, None]
 
     def start(self, x, t, label):
         """x (B, C, H, W), t (B,) model timesteps -> h, c, in the dtype of the weights."""
@@ -52,7 +56,10 @@ class UViT:
 
     def start_at(self, x, time, label):
         """The same as `start`, but takes time(t), which can be shared by all batches of a step."""
-        return self.model.tokens(x, time, label), ()
+        positions = self.model.pos_embed
+        patches = self.model.patch_embed["proj"](x.to(positions.dtype))
+        patches = patches.flatten(2).transpose(1, 2).contiguous()
+        return torch.cat([label, time, patches], dim=1) + positions, ()
 
     def through(self, h, c, at):
         """All blocks and the finish -> (B, C, H, W)."""
@@ -65,8 +72,18 @@ class UViT:
             h = h + at(2 * b + 1, partial(_normed, block.norm2, block.mlp, h))
             if b < len(model.in_blocks):
                 skips.append(h)
-        return model.image(h)
+        h = model.decoder_pred(model.norm(h))[:, 2:]
+        side = self.sample_size // model.shape.patch
+        return from_patches(h, (side, side), model.shape.patch)
 
 
 def _normed(norm, branch, h):
     return branch(norm(h))
+
+
+def sinusoids(t, width):
+    """(B,) timesteps -> (B, width) float32: cosines, then sines, of width / 2 frequencies."""
+    half = width // 2
+    exponents = torch.arange(half, dtype=torch.float32, device=t.device) / half
+    angles = t[:, None].float() * torch.exp(-math.log(LONGEST_PERIOD) * exponents)
+    return F.pad(torch.cat([angles.cos(), angles.sin()], dim=1), (0, width % 2))

@@ -11,39 +11,35 @@ import json
 import time
 from concurrent.futures import as_completed
 from pathlib import Path
+from typing import NamedTuple
 
 from harmonica.cli.command import out_folder, whole
 from harmonica.errors import check
 
-# dit-digits-fine has four times the tokens of dit-digits; it is narrower, so that it can be trained
-# on a CPU in half an hour
+
+class Kind(NamedTuple):
+    """steps: of training, of the shipped models. minutes: what these take, measured on one core."""
+
+    scale: str
+    steps: int
+    minutes: int
+    settings: dict
+
+
 KINDS = {
-    "dit-digits": {"patch": 2, "width": 96},
-    "dit-digits-fine": {"patch": 1, "width": 64},
-    "pixart-digits": {},
-    "uvit-digits": {},
-    "dit-clothes": {},
+    "dit-digits": Kind("digits", 4500, 12, {"patch": 2, "width": 96}),
+    # four times the tokens, and narrower, so that it can be trained on a CPU in half an hour
+    "dit-digits-fine": Kind("digits", 4500, 25, {"patch": 1, "width": 64}),
+    "pixart-digits": Kind("digits", 4500, 11, {}),
+    "uvit-digits": Kind("digits", 4500, 12, {}),
+    "dit-clothes": Kind("clothes", 7500, 76, {}),
 }
-SCALES = {
-    "digits": ("dit-digits", "dit-digits-fine", "pixart-digits", "uvit-digits"),
-    "clothes": ("dit-clothes",),
-}
-# training time, measured on one core
-MINUTES = {
-    "dit-digits": 12,
-    "dit-digits-fine": 25,
-    "pixart-digits": 11,
-    "uvit-digits": 12,
-    "dit-clothes": 76,
-}
-# training steps of the shipped models
-STEPS = {**dict.fromkeys(SCALES["digits"], 4500), "dit-clothes": 7500}
 
 
 def add(commands):
     verb = commands.add_parser("base-models", help="train the small base models from nothing")
     verb.add_argument(
-        "--scale", default="digits", choices=sorted(SCALES), help="default %(default)s"
+        "--scale", default="digits", choices=("clothes", "digits"), help="default %(default)s"
     )
     verb.add_argument("--kinds", nargs="+", choices=sorted(KINDS), help="default all of the scale")
     seeds, of_seeds = [0, 1, 2], "default 0 1 2"
@@ -75,14 +71,15 @@ def _train_all(arguments):
         (kind, seed) for kind, seed in _wanted(arguments) if f"{kind}-s{seed}" not in _known(out)
     ]
     jobs = min(arguments.jobs or num_cores(), max(1, len(missing)))
-    seconds = sum(60 * MINUTES[kind] * (steps or STEPS[kind]) / STEPS[kind] for kind, _ in missing)
+    kinds = [KINDS[kind] for kind, _ in missing]
+    seconds = sum(60 * kind.minutes * (steps or kind.steps) / kind.steps for kind in kinds)
     estimate = ""
     if missing and arguments.device == "cpu":
         estimate = f", about {duration(seconds / jobs)} with {count(jobs, 'process')}"
     print(f"{count(len(missing), 'base model')} to train{estimate}; they go to {out}", flush=True)
     with workers(jobs) as pool:
         futures = [
-            submit(pool, _make, kind, seed, steps or STEPS[kind], out, arguments.device)
+            submit(pool, _make, kind, seed, steps or KINDS[kind].steps, out, arguments.device)
             for kind, seed in missing
         ]
         for future in as_completed(futures):
@@ -100,18 +97,15 @@ def _check(arguments):
     """BadInput where a kind is of another scale, the folder holds models that were trained for
     another number of steps, or a model cannot be trained on this device.
     """
-    kinds = SCALES[arguments.scale]
+    kinds = _of_scale(arguments.scale)
     for kind in arguments.kinds or ():
         check(kind in kinds, "kinds", kind, f"the scale {arguments.scale} has {', '.join(kinds)}")
-    trained_here = {
-        name: about
-        for name, about in _known(Path(arguments.out)).items()
-        if about["training"] and _kind(name) in KINDS
-    }
-    for name, about in trained_here.items():
-        trained, steps = about["training"]["steps"], arguments.steps or STEPS[_kind(name)]
-        right = f"{arguments.out} holds {name} trained with {trained}; give another --out"
-        check(trained == steps, "steps", steps, right)
+    for name, about in _known(Path(arguments.out)).items():
+        kind = KINDS.get(name.rsplit("-s", 1)[0])
+        if kind and about["training"]:
+            trained, steps = about["training"]["steps"], arguments.steps or kind.steps
+            right = f"{arguments.out} holds {name} trained with {trained}; give another --out"
+            check(trained == steps, "steps", steps, right)
     if arguments.device == "cuda":
         import torch
 
@@ -123,13 +117,12 @@ def _check(arguments):
 
 def _wanted(arguments):
     """-> the requested (kind, seed) pairs, each once, as the keys of a dict."""
-    kinds = arguments.kinds or SCALES[arguments.scale]
+    kinds = arguments.kinds or _of_scale(arguments.scale)
     return dict.fromkeys((kind, seed) for kind in kinds for seed in arguments.seeds)
 
 
-def _kind(name):
-    """The kind of a base model, from its name."""
-    return name.rsplit("-s", 1)[0]
+def _of_scale(scale):
+    return [name for name, kind in KINDS.items() if kind.scale == scale]
 
 
 def _make(kind, seed, steps, out, device):
@@ -142,7 +135,7 @@ def _make(kind, seed, steps, out, device):
 
     torch.set_num_threads(1)
     begin = time.perf_counter()
-    name, settings = f"{kind}-s{seed}", {"seed": seed, "steps": steps, **KINDS[kind]}
+    name, settings = f"{kind}-s{seed}", {"seed": seed, "steps": steps, **KINDS[kind].settings}
     if kind == "pixart-digits":
         about = pixart.make(name, pixart.PixArtTraining(**settings), out)
     elif kind == "uvit-digits":

@@ -122,38 +122,31 @@ def whole(low, high, *, multiple_of=1):
     """-> the argparse type of an option that takes whole numbers in this range."""
     right = f"give a whole number from {low} to {high}"
     right += f", a multiple of {multiple_of}" if multiple_of > 1 else ""
-
-    def convert(text):
-        value = _number(int, text, right)
-        if not low <= value <= high or value % multiple_of:
-            raise _refused(text.strip(), right)
-        return value
-
-    return convert
+    return _number(int, right, lambda value: low <= value <= high and value % multiple_of == 0)
 
 
 def real(low, high, *, ends=True):
     """-> the argparse type of an option of numbers in this range. ends: they are included."""
-    right = (
-        f"give a number from {low} to {high}"
-        if ends
-        else f"give a number above {low} and below {high}"
-    )
+    if ends:
+        right = f"give a number from {low} to {high}"
+        return _number(float, right, lambda value: low <= value <= high)
+    right = f"give a number above {low} and below {high}"
+    return _number(float, right, lambda value: low < value < high)
+
+
+def _number(kind, right, is_right):
+    """-> the argparse type of an option that takes numbers of this kind for which `is_right`."""
 
     def convert(text):
-        value = _number(float, text, right)
-        if not (low <= value <= high if ends else low < value < high):
+        try:
+            value = kind(text)
+        except ValueError:
+            raise _refused(repr(text), right) from None
+        if not is_right(value):
             raise _refused(text.strip(), right)
         return value
 
     return convert
-
-
-def _number(kind, text, right):
-    try:
-        return kind(text)
-    except ValueError:
-        raise _refused(repr(text), right) from None
 
 
 def text(value):

@@ -99,6 +99,12 @@ def load(source, device, dtype=None, offload=False):
     return pipe
 
 
+def shared(arguments):
+    """The arguments that harmonica.search and train have in common, as the options give them."""
+    names = ("cur", "guidance", "batch", "seed", "offload", "dry_run")
+    return {name: getattr(arguments, name) for name in names}
+
+
 def settings(assignments):
     """["height=512", ...] -> {"height": 512, ...}"""
     arguments = {}

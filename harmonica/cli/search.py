@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harmonica.cli.command import whole
-from harmonica.cli.pipelines import add_options, chosen_device, load, settings
+from harmonica.cli.pipelines import add_options, chosen_device, load, settings, shared
 
 
 def add(commands):
@@ -59,15 +59,10 @@ def _search(arguments):
             pipe,
             captions,
             steps=steps,
-            cur=arguments.cur,
-            guidance=arguments.guidance,
             images=arguments.images,
             predict=not arguments.no_predict,
-            seed=arguments.seed,
             out=out,
-            batch=arguments.batch,
-            offload=arguments.offload,
-            dry_run=arguments.dry_run,
+            **shared(arguments),
             **options,
         )
         if schedule is not None:

@@ -3,7 +3,7 @@
 from inspect import signature
 
 from harmonica.cli.command import whole
-from harmonica.cli.pipelines import add_options, chosen_device, load, settings
+from harmonica.cli.pipelines import add_options, chosen_device, load, settings, shared
 from harmonica.errors import check
 
 SAMPLERS = ("ddim", "ddpm", "dpm++", "sa-solver")
@@ -67,14 +67,9 @@ def _by_call(arguments, device, prompts):
         pipe,
         prompts,
         steps=arguments.steps,
-        cur=arguments.cur,
-        guidance=arguments.guidance,
         trajectories=arguments.trajectories,
-        batch=arguments.batch,
-        seed=arguments.seed,
         out=arguments.out,
-        offload=arguments.offload,
-        dry_run=arguments.dry_run,
+        **shared(arguments),
         **options,
     )
     if trained is not None:

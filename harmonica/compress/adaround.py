@@ -45,7 +45,8 @@ def ranges(seen, name, bits, each_step):
         range_ = search(rows, bits, ends)
     else:
         range_ = between(*(HEADROOM * end for end in ends), bits)
-    return range_ if each_step else range_.repeat(len(seen.rows))
+    count = 1 if each_step else len(seen.rows)
+    return Range(range_.scale.repeat(count), range_.zero.repeat(count), bits)
 
 
 def learn(layers, seen, nearest_of, settings, state_path, progress=iter):

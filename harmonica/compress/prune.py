@@ -85,20 +85,15 @@ def keep_units(ff, kept):
     ff.net[2] = smaller(ff.net[2], columns=kept)
 
 
-def smaller(linear, rows=None, columns=None):
+def smaller(linear, rows=slice(None), columns=slice(None)):
     """A plain nn.Linear with some of a layer's output rows, or input columns. Both are
     bool masks.
     """
-    weight = linear.weight.detach()
-    weight = weight[rows.to(weight.device)] if rows is not None else weight
-    weight = weight[:, columns.to(weight.device)] if columns is not None else weight
-    bias = linear.bias
-    if bias is not None and rows is not None:
-        bias = bias[rows.to(bias.device)]
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias is not None)
+    weight = linear.weight.detach()[rows][:, columns]
+    layer = nn.Linear(*reversed(weight.shape), linear.bias is not None)
     layer.weight = nn.Parameter(weight.clone(), requires_grad=False)
-    if bias is not None:
-        layer.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
+    if linear.bias is not None:
+        layer.bias = nn.Parameter(linear.bias.detach()[rows].clone(), requires_grad=False)
     return layer
 
 

@@ -96,9 +96,7 @@ class AtStep:
         self.place.row = row
 
         def placed(i, compute):
-            of_partial = isinstance(compute, partial)
-            function, args = (compute.func, compute.args) if of_partial else (compute, ())
-            return at(i, partial(self._compute, row, function, *args))
+            return at(i, partial(self._compute, row, compute.func, *compute.args))
 
         return self.backbone.through(h, backbone_c, placed)
 

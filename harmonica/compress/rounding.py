@@ -1,6 +1,6 @@
 """Rounds numbers to a few bits: finds ranges, computes codes, and packs codes into bytes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -24,10 +24,6 @@ class Range:
     @property
     def top(self):
         return 2**self.bits - 1
-
-    def repeat(self, count):
-        """A Range of `count` rows, all equal to the only row of this one."""
-        return replace(self, scale=self.scale.repeat(count), zero=self.zero.repeat(count))
 
 
 @dataclass(frozen=True)
@@ -58,14 +54,14 @@ def search(rows, bits, ends=None):
     if rows.shape[1] > MOST:
         order = torch.randperm(rows.shape[1], generator=torch.Generator().manual_seed(0))
         rows = torch.cat([rows[:, order[:MOST].to(rows.device)], low[:, None], high[:, None]], 1)
-    least, best = torch.full_like(rows[:, 0], torch.inf), None
+    least, best = torch.full_like(rows[:, 0], torch.inf), torch.ones_like(rows[:, 0])
     for k in range(SHRINKS):
-        candidate = between((1 - k / 100) * low, (1 - k / 100) * high, bits)
-        error = (rounded(rows, candidate) - rows).abs().pow(POWER).sum(1)
-        better = error < least
-        least = torch.where(better, error, least)
-        best = candidate if best is None else _chosen(better, candidate, best)
-    return best
+        share = 1 - k / 100
+        error = (rounded(rows, between(share * low, share * high, bits)) - rows).abs()
+        error = error.pow(POWER).sum(1)
+        best = torch.where(error < least, share, best)
+        least = torch.minimum(error, least)
+    return between(best * low, best * high, bits)
 
 
 def between(low, high, bits):
@@ -73,11 +69,6 @@ def between(low, high, bits):
     low, high = low.clamp(max=0), high.clamp(min=0)
     scale = ((high - low) / (2**bits - 1)).clamp(min=1e-12)
     return Range(scale, (-low / scale).round().to(torch.int32), bits)
-
-
-def _chosen(better, candidate, best):
-    pairs = ((candidate.scale, best.scale), (candidate.zero, best.zero))
-    return Range(*(torch.where(better, new, old) for new, old in pairs), best.bits)
 
 
 def codes(rows, range_):

@@ -11,20 +11,17 @@ from copy import deepcopy
 from dataclasses import replace
 
 import torch
-from torch import nn
 
 from harmonica.compress import adaround, efficientdm
 from harmonica.compress.adaround import ranges
 from harmonica.compress.finetune import finetune
 from harmonica.compress.observe import inputs, walk
-from harmonica.compress.prune import prune
+from harmonica.compress.prune import keep_heads, keep_units, prune
 from harmonica.compress.quantise import bits_of, install, is_of_prompt, layers
 from harmonica.compress.rounding import Range, Rounded, pack, unpack
 from harmonica.compress.settings import EfficientDM, Pruning
 from harmonica.errors import BadInput
 from harmonica.files import load_state
-
-PARTS = ("codes", "scale", "zero", "input_scale", "input_zero")
 
 
 def compress(loaded, settings, state_path, progress=iter):
@@ -81,13 +78,11 @@ def tensors_of_quantised(loaded, rounded):
     """
     tensors, bits = {}, {}
     for name, rounding in rounded.items():
-        parts = [
-            pack(rounding.codes, rounding.range.bits),
-            rounding.range.scale,
-            rounding.range.zero,
-        ]
-        parts += [rounding.inputs.scale, rounding.inputs.zero] if rounding.inputs else []
-        tensors |= {f"{part}/{name}": value.cpu() for part, value in zip(PARTS, parts)}
+        tensors[f"codes/{name}"] = pack(rounding.codes, rounding.range.bits)
+        for prefix, range_ in (("", rounding.range), ("input_", rounding.inputs)):
+            if range_:
+                tensors[f"{prefix}scale/{name}"] = range_.scale.cpu()
+                tensors[f"{prefix}zero/{name}"] = range_.zero.cpu()
         bits[name] = [rounding.range.bits, rounding.inputs and rounding.inputs.bits]
     replaced = {f"{name}.weight" for name in rounded}
     return tensors | _parameters(loaded, but=replaced), bits
@@ -100,34 +95,28 @@ def with_quantised(loaded, tensors, bits, timesteps):
     for name, (of_weights, of_inputs) in bits.items():
         layer = loaded.backbone.model.get_submodule(name)
         codes = unpack(tensors[f"codes/{name}"], of_weights, layer.weight.shape).to(device)
-        inputs = _range(tensors, ("input_scale", "input_zero"), name, of_inputs, device)
-        range_ = _range(tensors, ("scale", "zero"), name, of_weights, device)
+        inputs = of_inputs and _range(tensors, "input_", name, of_inputs, device)
+        range_ = _range(tensors, "", name, of_weights, device)
         rounded[name] = Rounded(codes, range_, inputs)
     return install(loaded, rounded, timesteps)
 
 
-def _range(tensors, parts, name, bits, device):
-    if bits is None:
-        return None
-    return Range(*(tensors[f"{part}/{name}"].to(device) for part in parts), bits)
+def _range(tensors, prefix, name, bits, device):
+    parts = (tensors[f"{prefix}{part}/{name}"].to(device) for part in ("scale", "zero"))
+    return Range(*parts, bits)
 
 
 @torch.no_grad()
 def with_pruned(loaded, tensors):
     """The base model cut to the shapes of these tensors, with their values -> Loaded."""
     backbone = deepcopy(loaded.backbone)
-    model = backbone.model
-    for name, layer in list(model.named_modules()):
-        weight = tensors.get(f"{name}.weight")
-        if type(layer) is nn.Linear and weight is not None and weight.shape != layer.weight.shape:
-            linear = nn.Linear(*reversed(weight.shape), layer.bias is not None)
-            model.set_submodule(name, linear.to(layer.weight).requires_grad_(False))
-    for block in model.transformer_blocks:
-        attn = block.attn1
-        head_width = attn.inner_dim // attn.heads
-        attn.inner_dim = attn.inner_kv_dim = attn.to_q.out_features
-        attn.heads = attn.inner_dim // head_width
-    for name, parameter in model.named_parameters():
+    for i, block in enumerate(backbone.model.transformer_blocks):
+        attn, ff, name = block.attn1, block.ff, f"transformer_blocks.{i}"
+        heads = len(tensors[f"{name}.attn1.to_q.weight"]) * attn.heads // attn.inner_dim
+        keep_heads(attn, torch.arange(attn.heads) < heads)
+        units = len(tensors[f"{name}.ff.net.0.proj.weight"])
+        keep_units(ff, torch.arange(ff.net[2].in_features) < units)
+    for name, parameter in backbone.model.named_parameters():
         parameter.copy_(tensors[name])
     return replace(loaded, backbone=backbone)
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from harmonica import weights
-from harmonica.backbones.uvit_official import MARK, shape_of
+from harmonica.backbones import dit_official, uvit_official
 from harmonica.errors import BadInput, check
 from harmonica.files import first_line, read_json
 from harmonica.weights import catalogue
@@ -21,7 +21,7 @@ HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16}
 FORMS = {
     ("DiT", "official"): "final_layer.adaLN_modulation.1.weight",
     ("DiT", "diffusers"): "transformer_blocks.0.norm1.emb.class_embedder.embedding_table.weight",
-    ("U-ViT", "official"): MARK,
+    ("U-ViT", "official"): uvit_official.MARK,
     ("PixArt", "diffusers"): "caption_projection.linear_1.weight",
     ("AutoencoderKL", "diffusers"): "post_quant_conv.weight",
     ("Inception", "torch-fidelity"): "Mixed_7c.branch_pool.conv.weight",
@@ -30,9 +30,6 @@ CLASSES = {
     ("DiT", "diffusers"): "DiTTransformer2DModel",
     ("PixArt", "diffusers"): "PixArtTransformer2DModel",
 }
-# The published diffusers copies are converted from the official weights, so they need the official
-# numerics, too.
-NUMERICS = {("DiT", "official"): "official", ("DiT", "diffusers"): "official"}
 
 
 def read_tensors(path):
@@ -129,7 +126,8 @@ def describe(path):
         "path": str(path),
         "model": form[0],
         "naming": form[1],
-        "numerics": NUMERICS.get(form),
+        # diffusers' copies are converted from the official weights, so they need the same numerics
+        "numerics": "official" if form[0] == "DiT" else None,
         "sha256": digest,
         "known": name is not None,
         "published_as": name,
@@ -145,8 +143,11 @@ def _sizes(form, tensors, file):
         if form in CLASSES:
             return _sizes_of_config(_config(file, CLASSES[form]))
         if form == ("U-ViT", "official"):
-            return _sizes_of_uvit(tensors)
-        return _sizes_of_official(tensors) if form == ("DiT", "official") else {}
+            shape = asdict(uvit_official.shape_of(tensors, heads=None))
+            return _sizes_of_official({**shape, "num_classes": shape["num_classes"] - 1})
+        if form == ("DiT", "official"):
+            return _sizes_of_official(dit_official.shape_of(tensors, heads=None))
+        return {}
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise BadInput(
             f"weights: {file} is no whole {' '.join(form)} model ({first_line(error)})"
@@ -166,20 +167,7 @@ def _sizes_of_config(config):
     }
 
 
-def _sizes_of_uvit(tensors):
-    heads = HEADS.get(tensors[MARK].shape[1])
-    sizes = asdict(shape_of(tensors, heads))
-    names = ("width", "depth", "heads", "patch", "sample_size")
-    return {name: sizes[name] for name in names} | {"num_classes": sizes["num_classes"] - 1}
-
-
-def _sizes_of_official(tensors):
-    width, _, patch, _ = tensors["x_embedder.proj.weight"].shape
-    return {
-        "width": width,
-        "depth": 1 + max(int(n.split(".")[1]) for n in tensors if n.startswith("blocks.")),
-        "heads": HEADS.get(width),
-        "patch": patch,
-        "sample_size": patch * int(tensors["pos_embed"].shape[1] ** 0.5),
-        "num_classes": len(tensors["y_embedder.embedding_table.weight"]) - 1,
-    }
+def _sizes_of_official(sizes):
+    """sizes: of a model's shape, without the number of heads."""
+    names = ("width", "depth", "heads", "patch", "sample_size", "num_classes")
+    return {name: sizes[name] for name in names} | {"heads": HEADS.get(sizes["width"])}

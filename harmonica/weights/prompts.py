@@ -86,10 +86,7 @@ def prepare(encode, captions, about, out, batch=16, progress=iter):
         for i in range(first, min(first + PART, len(prompts)), batch):
             embeds, mask = encode(prompts[i : min(i + batch, first + PART)])
             counts += mask.sum(1).tolist()
-            packed += [
-                embed[:count].float().cpu().numpy()
-                for embed, count in zip(embeds, counts[-len(embeds) :])
-            ]
+            packed.append(embeds[mask.bool()].float().cpu().numpy())  # without padding
         save_array(path, np.concatenate(packed).astype(np.float16))
         save_array(path.with_suffix(".counts.npy"), np.array(counts))
     write_json(
@@ -105,11 +102,11 @@ class Prompts:
     def __init__(self, spec):
         self.folder = weights.embeddings(spec)
         self.pixels = spec.pixels
-        self.about = read_json(self.folder / "about.json")
+        about = read_json(self.folder / "about.json")
         complete = (
-            isinstance(self.about, dict)
-            and "captions_sha256" in self.about
-            and all(isinstance(self.about.get(key), int) for key in ("count", "tokens"))
+            isinstance(about, dict)
+            and "captions_sha256" in about
+            and all(isinstance(about.get(key), int) for key in ("count", "tokens"))
         )
         check(
             complete,
@@ -118,26 +115,16 @@ class Prompts:
             f"it does not say of what they are; {AGAIN}",
         )
         check(
-            self.about["captions_sha256"] == spec.sha256,
+            about["captions_sha256"] == spec.sha256,
             "embeddings",
             str(self.folder),
             f"they are of other captions than those of {spec.name}; prepare them in another folder",
         )
+        self.count, self.tokens = about["count"], about["tokens"]
         self._null, self._null_mask = self._padded(self.count)
+        self.width = self._null.shape[1]
         if spec.null:
             self._null, self._null_mask = _stored_null(spec.null, self._null.shape), None
-
-    @property
-    def count(self):
-        return self.about["count"]
-
-    @property
-    def tokens(self):
-        return self.about["tokens"]
-
-    @property
-    def width(self):
-        return self._null.shape[1]
 
     def cond(self, indices, device="cpu", dtype=torch.float32):
         """-> TextCond of captions k modulo their count. Image sizes are always given, as a model

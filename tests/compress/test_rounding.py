@@ -5,7 +5,6 @@ import torch
 
 from harmonica.compress.adaround import nearest
 from harmonica.compress.rounding import (
-    Range,
     between,
     codes,
     pack,
@@ -75,8 +74,3 @@ def test_a_weight_is_rounded_channel_by_channel():
     assert own.codes.shape == weight.shape and own.range.scale.shape == (4,)
     relative = (own.weight() - weight).flatten(1).norm(dim=1) / weight.flatten(1).norm(dim=1)
     assert (relative < 0.01).all()
-
-
-def test_a_range_is_repeated_row_by_row():
-    own = Range(torch.tensor([0.5]), torch.tensor([3], dtype=torch.int32), 4).repeat(3)
-    assert own.scale.tolist() == [0.5] * 3 and own.zero.tolist() == [3] * 3 and own.top == 15
