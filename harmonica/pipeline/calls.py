@@ -2,11 +2,10 @@
 arguments that the user gives.
 """
 
-import functools
 import hashlib
 import inspect
 import json
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from harmonica.errors import BadInput, check
 from harmonica.pipeline.about import by_content
 from harmonica.pipeline.arguments import check_own_call, passed_on, prompts_of, texts_of
 from harmonica.pipeline.loading import CAPTIONS
+from harmonica.pipeline.loop import replaced
 from harmonica.pipeline.passes import transformers_of
 from harmonica.weights.prompts import read_captions
 
@@ -197,17 +197,3 @@ def latents_of(out, count):
 
 class _Decoding(BaseException):
     """Ends a pipeline's call where it would decode its latents."""
-
-
-@contextmanager
-def replaced(holder, name, function):
-    """Within the `with` block, a method of this instance is replaced by `function`."""
-    earlier = vars(holder).get(name)
-    setattr(holder, name, functools.update_wrapper(function, getattr(holder, name)))
-    try:
-        yield
-    finally:
-        if earlier is None:
-            delattr(holder, name)
-        else:
-            setattr(holder, name, earlier)

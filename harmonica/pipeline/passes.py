@@ -44,8 +44,8 @@ class Turn(NamedTuple):
 class Passes:
     """Puts a policy into every call of a pipeline, until remove() or the end of the `with` block.
 
-    begin(trajectory) -> answer: called before the first step of a loop. answer(step, turn) -> at,
-    the policy for one call of the transformer; step is an index into trajectory.timesteps. A policy
+    begin(loop) -> answer: called with the loop.Loop before its first step. answer(step, turn) -> at,
+    the policy for one call of the transformer; step is an index into loop.timesteps. A policy
     should keep its state in `answer`, which is dropped when the loop ends, however it ends. Calls
     of the transformer outside a loop run unchanged, with a warning at the second one in a row.
 
@@ -118,7 +118,7 @@ class Passes:
         if bar is None or bar is not self.shown:
             return
         loop = self.loop
-        loop.release()
+        loop.undo.close()
         self.shown = self.loop = self.answer = self.context = None
         if whole:
             loop.check_stepped()
@@ -128,7 +128,8 @@ class Passes:
             self._warn_outside()
             return None
         if self.answer is None:
-            self.answer = self.begin(self.loop.begin())
+            self.loop.begin()
+            self.answer = self.begin(self.loop)
         step, place = self.loop.count()
         place = place if self.context is None else self.context
         return self.answer(step, Turn(name, place, form(args, kwargs)))

@@ -29,10 +29,10 @@ class UnitByUnit(Passes):
         """The keep mask (T, N); of several schedules, that of the one with the fewest steps."""
         return self.schedules.first.keep
 
-    def follow(self, trajectory):
+    def follow(self, loop):
         """-> the policy for one call of the pipeline. BadInput where no schedule fits it."""
-        timesteps = trajectory.timesteps.tolist()
-        schedule, start = self.schedules.choose(timesteps, self.pipe.scheduler, trajectory.first)
+        timesteps = loop.timesteps.tolist()
+        schedule, start = self.schedules.choose(timesteps, self.pipe.scheduler, loop.first)
         return Following(schedule, start, self.units)
 
 

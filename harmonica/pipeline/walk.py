@@ -18,8 +18,9 @@ from harmonica.errors import BadInput, check
 from harmonica.files import first_line
 from harmonica.method.masks import budget
 from harmonica.pipeline.about import by_content
-from harmonica.pipeline.calls import latents_of, replaced
+from harmonica.pipeline.calls import latents_of
 from harmonica.pipeline.estimate import measure
+from harmonica.pipeline.loop import replaced
 from harmonica.pipeline.passes import Passes, free_units_of, transformers_of
 from harmonica.search.walks import uncached
 
@@ -155,9 +156,9 @@ class PipelineWalk:
         x = latents_of(out, len(indices))
         return x.to(torch.promote_types(x.dtype, torch.float32))
 
-    def _begin(self, trajectory):
-        self.first = trajectory.first
-        self.timesteps = tuple(trajectory.timesteps.tolist()[self.first :])
+    def _begin(self, loop):
+        self.first = loop.first
+        self.timesteps = tuple(loop.timesteps.tolist()[self.first :])
         return self._answer
 
     def _answer(self, step, turn):
