@@ -14,7 +14,14 @@ from torch.utils._pytree import tree_leaves
 
 from harmonica.errors import BadInput, check
 from harmonica.pipeline.about import by_content
-from harmonica.pipeline.arguments import check_own_call, passed_on, prompts_of, texts_of
+from harmonica.pipeline.apply import check_free
+from harmonica.pipeline.arguments import (
+    check_guidance,
+    check_own_call,
+    passed_on,
+    prompts_of,
+    texts_of,
+)
 from harmonica.pipeline.loading import CAPTIONS
 from harmonica.pipeline.loop import replaced
 from harmonica.pipeline.passes import transformers_of
@@ -25,6 +32,8 @@ GUIDANCE = ("guidance_scale", "true_cfg_scale")
 
 def draw_of(pipe, call, prompts, steps, guidance, arguments):
     """The user's own call where there is one, else that of the pipeline with these arguments."""
+    check_guidance(guidance)
+    check_free(pipe)
     transformers_of(pipe)  # refuses what is no pipeline over a transformer
     if call is not None:
         check_own_call(call, prompts, arguments)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from harmonica.backbones.generic import Units, form, free_units
+from harmonica.backbones.generic import Units, form
 from harmonica.errors import BadInput, check, warn
 from harmonica.pipeline.loop import Bar, Loop
 
@@ -181,16 +181,6 @@ def transformers_of(pipe):
 
 def first_transformer(pipe):
     return next(iter(transformers_of(pipe).values()))
-
-
-def free_units_of(pipe, call):
-    """-> the free_units of the pipeline's first transformer, on the inputs of its first call.
-    call(): calls the pipeline.
-    """
-    model = first_transformer(pipe)
-    args, kwargs = first_call(model, call)
-    with Units(model) as units:
-        return free_units(units, *args, **kwargs)
 
 
 def first_call(model, call):

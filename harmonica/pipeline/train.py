@@ -25,14 +25,7 @@ from harmonica.method.router import CLAMP, FILE, Router
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import initial_logits, learn
 from harmonica.pipeline.about import agreed, origin
-from harmonica.pipeline.apply import check_free
-from harmonica.pipeline.arguments import (
-    check_cur,
-    check_guidance,
-    check_steps,
-    folder_of,
-    whole,
-)
+from harmonica.pipeline.arguments import check_cur, check_steps, folder_of, whole
 from harmonica.pipeline.calls import draw_of
 from harmonica.pipeline.estimate import gibibytes, minutes, timed
 from harmonica.pipeline.replay import Replay
@@ -68,11 +61,9 @@ def train(
     training is resumed there. offload: the transformer's blocks are checkpointed. dry_run: print
     what it would cost, and return None.
     """
-    check_guidance(guidance)
     trajectories, batch = whole("trajectories", trajectories, 1), whole("batch", batch, 1)
     seed, out = whole("seed", seed, 0), folder_of(out)
     training = router_training(steps, cur, trajectories, batch, seed)
-    check_free(pipe)
     draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
     with ExitStack() as stack:
         walk, memory = stack.enter_context(walking(pipe, draw, offload))

@@ -13,6 +13,7 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from harmonica.backbones.branches import described
+from harmonica.backbones.generic import Units, free_units
 from harmonica.backbones.hooked import replace, restore
 from harmonica.errors import BadInput, check
 from harmonica.files import first_line
@@ -21,7 +22,7 @@ from harmonica.pipeline.about import by_content
 from harmonica.pipeline.calls import latents_of
 from harmonica.pipeline.estimate import measure
 from harmonica.pipeline.loop import replaced
-from harmonica.pipeline.passes import Passes, free_units_of, transformers_of
+from harmonica.pipeline.passes import Passes, first_call, first_transformer, transformers_of
 from harmonica.search.walks import uncached
 
 DIFFERENTIABLE = (
@@ -35,19 +36,23 @@ def walking(pipe, draw, offload):
     """Yield the PipelineWalk of draw(seed, indices), and the Memory that one call of the
     transformer takes. offload: blocks are checkpointed, and features may be kept in CPU memory.
     """
-    draw_one = lambda: draw(0, range(1))  # noqa: E731
     with checkpointed(pipe) if offload else nullcontext():
         with differentiable(pipe), torch.no_grad():
-            free = _first(partial(free_units_of, pipe, draw_one))
-            memory = measure(pipe, draw_one, offload)
+            free, memory = _of_one_call(pipe, partial(draw, 0, range(1)), offload)
         with PipelineWalk(pipe, draw, free, offload) as walk:
             yield walk, memory
 
 
-def _first(run):
-    """run(), which calls the pipeline for the first time: what it refuses is a BadInput."""
+def _of_one_call(pipe, call, offload):
+    """-> the free units of the pipeline's first transformer, and the Memory of one call of it. What
+    the pipeline's call() refuses is a BadInput.
+    """
+    model = first_transformer(pipe)
     try:
-        return run()
+        args, kwargs = first_call(model, call)
+        with Units(model) as units:
+            free = free_units(units, *args, **kwargs)
+            return free, measure(pipe, units, args, kwargs, offload)
     except BadInput:
         raise
     except (TypeError, ValueError) as error:
