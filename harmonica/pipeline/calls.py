@@ -43,13 +43,11 @@ def draw_of(pipe, call, prompts, steps, guidance, arguments):
 
 class OwnCall:
     """draw(seed, indices) -> latents, by the user's own function call(pipe, seed, count). guidance:
-    the scale that this function uses, None if it is not known. cond_argument: as in Call.
+    the scale that this function uses, None if it is not known.
     """
 
     def __init__(self, pipe, call, guidance=None):
         self.pipe, self.call, self.guidance = pipe, call, guidance
-        labels = "class_labels" in parameters_of(pipe)
-        self.cond_argument = "class_labels" if labels else "prompt"
 
     def described(self):
         """The words by which a resumed search recognises this call; its code is not compared."""
@@ -65,7 +63,7 @@ class Call:
 
     prompts: captions, or class labels for a DiT. None: the captions of this package, or all
     classes. guidance: None for the pipeline's default. arguments: further arguments of the
-    pipeline's call. cond_argument: the name of the argument that takes the prompts or classes.
+    pipeline's call.
     """
 
     def __init__(self, pipe, prompts, steps, guidance, arguments):

@@ -67,7 +67,6 @@ class Passes:
         try:
             for name, model in models.items():
                 self.units[name] = Units(model, functools.partial(self._ask, name))
-            for model in self._models():
                 if hasattr(model, "cache_context"):
                     context = functools.partial(self._in_context, model.cache_context)
                     model.cache_context = context
@@ -93,13 +92,10 @@ class Passes:
             units.remove()
         self.bar = None
 
-    def _models(self):
-        return [units.model for units in self.units.values()]
-
     def _progress_bar(self, *args, **kwargs):
         self._end(self.shown)
         check(
-            transformers_of(self.pipe) == dict(zip(self.units, self._models())),
+            transformers_of(self.pipe) == {name: units.model for name, units in self.units.items()},
             "transformer",
             type(self.pipe.transformer).__name__,
             "caching was applied to another; remove it and apply it again",

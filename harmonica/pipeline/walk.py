@@ -19,7 +19,7 @@ from harmonica.errors import BadInput, check
 from harmonica.files import first_line
 from harmonica.method.masks import budget
 from harmonica.pipeline.about import by_content
-from harmonica.pipeline.calls import latents_of
+from harmonica.pipeline.calls import latents_of, parameters_of
 from harmonica.pipeline.estimate import measure
 from harmonica.pipeline.loop import replaced
 from harmonica.pipeline.passes import Passes, first_call, first_transformer, transformers_of
@@ -70,6 +70,8 @@ class PipelineWalk:
     def __init__(self, pipe, draw, free=frozenset(), offload=False):
         self.pipe, self.draw, self.free, self.offload = pipe, draw, free, offload
         self.policy, self.asked, self.states, self.seen = None, None, {}, []
+        # only DiT's pipeline has the conditional half first
+        self.cond_first = "class_labels" in parameters_of(pipe)
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -140,8 +142,7 @@ class PipelineWalk:
         if len(feature) != 2 * self.count:
             return feature[:0]
         null, cond = feature.chunk(2)
-        # DiT's pipeline has the conditional half first
-        if self.draw.cond_argument == "class_labels":
+        if self.cond_first:
             null, cond = cond, null
         return null + self.draw.guidance * (cond - null)
 
