@@ -221,14 +221,9 @@ def update(replay, learner, point):
         _, teacher = replay.guided(point, uncached)
     with torch.enable_grad():
         after, student = replay.guided(point, partial(replay.mixed, r, learner.tau))
-    if not any(_reusable(state, point.step) for state in after.states.values()):
+    ran = [outputs for outputs, _ in after.states.values() if point.step in outputs]
+    if all(len(outputs) == 1 for outputs in ran):
         return after  # each pass ran for the first time: everything was computed, whatever the row
     check(student.requires_grad, "call", "without a gradient", DIFFERENTIABLE)
     learner.update(point.step, r, F.mse_loss(student.to(r.dtype), teacher.to(r.dtype)))
     return after
-
-
-def _reusable(state, step):
-    """Whether a pass ran at this step and had run before, so that its cache was filled."""
-    outputs, _ = state
-    return step in outputs and len(outputs) > 1
