@@ -60,6 +60,11 @@ class Planned:
         self.scheduler.set_timesteps = self.begins
         pipe.progress_bar = self.progress_bar
 
+    @property
+    def keep(self):
+        """The keep mask (T, N); of several schedules, that of the one with the fewest steps."""
+        return self.schedules.first.keep
+
     def __enter__(self):
         return self
 

@@ -24,6 +24,11 @@ class UnitByUnit(Passes):
         self.schedules = schedules
         super().__init__(pipe, self.follow)
 
+    @property
+    def keep(self):
+        """The keep mask (T, N); of several schedules, that of the one with the fewest steps."""
+        return self.schedules.first.keep
+
     def follow(self, loop):
         """-> the policy for one call of the pipeline. BadInput where no schedule fits it."""
         timesteps = loop.timesteps.tolist()

@@ -279,7 +279,7 @@ def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch):
     schedule = every_second(*begun(pipe, inputs))
     schedule.save_pretrained(tmp_path / "mine")
     with harmonica.apply(pipe, "~/mine") as applied:
-        assert torch.equal(applied.schedules.first.keep, schedule.keep)
+        assert torch.equal(applied.keep, schedule.keep)
     assert torch.equal(Schedule.from_pretrained("~/mine").keep, schedule.keep)
     options = {"steps": 4, "images": 2, "dry_run": True}
     with pytest.raises(BadInput, match="is a file; give a folder"):

@@ -164,11 +164,11 @@ class TestReuse:
         logits = torch.randn(T, blocks_of(pipe), generator=torch.Generator().manual_seed(0))
         router = Router(logits=logits, timesteps=timesteps_of(pipe))
         with harmonica.apply_router(pipe, router, cur=25) as applied:
-            assert (~applied.schedules.first.keep).sum() == round(
-                0.25 * logits.numel()
-            ) and torch.equal(applied.schedules.first.keep, router.keep(25))
+            assert (~applied.keep).sum() == round(0.25 * logits.numel()) and torch.equal(
+                applied.keep, router.keep(25)
+            )
         with harmonica.apply_router(pipe, router) as applied:
-            assert torch.equal(applied.schedules.first.keep, router.keep())
+            assert torch.equal(applied.keep, router.keep())
 
     @every_kind
     def test_no_feature_is_held_after_a_call(self, pipe):
