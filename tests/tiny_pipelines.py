@@ -9,6 +9,9 @@ import diffusers
 import torch
 from tiny_transformers import TEXT, WIDE, ones, randn, tiny
 
+from harmonica.backbones.generic import Units, free_units
+from harmonica.pipeline.passes import first_call
+
 STEPS = 4
 
 
@@ -205,6 +208,13 @@ def run(pipe, inputs, seed=0, **more):
     generator = torch.Generator().manual_seed(seed)
     out = pipe(**inputs | more, generator=generator, return_dict=False)[0]
     return torch.as_tensor(out)
+
+
+def free_units_of(pipe, inputs):
+    """The free units of a pipeline's transformer, in its first call."""
+    args, kwargs = first_call(pipe.transformer, lambda: run(pipe, inputs))
+    with Units(pipe.transformer) as units:
+        return free_units(units, *args, **kwargs)
 
 
 def unet_pipeline():

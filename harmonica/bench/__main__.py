@@ -96,8 +96,9 @@ def bench(arguments):
             profiles.append({"table": name, **slowest})
             print(f"  slowest: {line(profiles[-1])}", flush=True)
     name = ".".join([slug_of(device_name()), *(arguments.tables or ())])
+    out, titles = Path(arguments.out), {name: table.__doc__ for name, table in tables.items()}
     write_json(
-        Path(arguments.out) / f"{name}.json",
+        out / f"{name}.json",
         {
             "digits_model": arguments.model,
             "repeats": arguments.repeats,
@@ -106,13 +107,9 @@ def bench(arguments):
             "provenance": provenance(),
         },
     )
-    with atomic(Path(arguments.out) / f"{name}.md") as temporary:
-        temporary.write_text(
-            markdown(
-                {table: TABLES.get(table, released_code).__doc__ for table in rows}, rows, profiles
-            )
-        )
-    print(f"\nwrote {Path(arguments.out) / name}.json and .md")
+    with atomic(out / f"{name}.md") as temporary:
+        temporary.write_text(markdown(titles, rows, profiles))
+    print(f"\nwrote {out / name}.json and .md")
 
 
 def _measured(table, setting):

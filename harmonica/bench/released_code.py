@@ -39,10 +39,8 @@ def of(path):
         )
     sys.path.insert(0, str(path))
     try:
-        models, diffusion = (
-            importlib.import_module("models.dynamic_models"),
-            importlib.import_module("diffusion"),
-        )
+        models = importlib.import_module("models.dynamic_models")
+        diffusion = importlib.import_module("diffusion")
     except ImportError as error:
         raise BadInput(
             f"peer: {path} cannot be imported ({error}); install what its README names (timm)"
@@ -65,9 +63,8 @@ def rows(setting, models, diffusion):
 
                 with torch.no_grad():
                     error = float((sample() - images).abs().max() / images.abs().max())
-                row = timing.compare(theirs, {backend: timing.waiting(sample)}, case.repeats)[
-                    backend
-                ]
+                ours = {backend: timing.waiting(sample)}
+                row = timing.compare(theirs, ours, case.repeats)[backend]
                 yield (
                     {
                         "model": case.name,

@@ -11,7 +11,7 @@ def line(row):
 
 def markdown(titles, rows, profiles):
     """The page in Markdown. titles: {table: what it compares}, of which the first paragraph is
-    used. rows: {table: list of dicts}. profiles: list of dicts.
+    used, in one line. rows: {table: list of dicts}. profiles: list of dicts.
     """
     dtype = "bfloat16; digits float32" if torch.cuda.is_available() else "float32"
     lines = [
@@ -23,7 +23,8 @@ def markdown(titles, rows, profiles):
         "",
     ]
     for name, table_rows in rows.items():
-        lines += [f"## {name}", "", first_paragraph(titles[name]), "", *table(table_rows), ""]
+        title = " ".join(titles[name].strip().split("\n\n")[0].split())
+        lines += [f"## {name}", "", title, "", *table(table_rows), ""]
     if profiles:
         lines += [
             "## profiles",
@@ -33,11 +34,6 @@ def markdown(titles, rows, profiles):
             "",
         ] + table(list(map(_profile, profiles)))
     return "\n".join(lines) + "\n"
-
-
-def first_paragraph(docstring):
-    """The first paragraph of a docstring, as one line."""
-    return " ".join(docstring.strip().split("\n\n")[0].split())
 
 
 def _profile(profile):

@@ -30,21 +30,28 @@ def add(commands):
 def page():
     import diffusers
 
-    from harmonica.pipeline.families import NOT_TRIED, families
+    from harmonica.pipeline.families import (
+        NOT_TRIED,
+        pipelines_of,
+        transformer_classes,
+        units_per_block,
+    )
 
-    classes = families()
-    rows = [row(family) for family in classes if family.units]
-    reasons = [
-        f"- {family.name}: {NOT_TRIED[family.name]}\n" for family in classes if not family.units
+    classes, pipelines = transformer_classes(), pipelines_of()
+    rows = [
+        row(name, units_per_block(kind), pipelines[name])
+        for name, kind in classes.items()
+        if name not in NOT_TRIED
     ]
+    reasons = [f"- {name}: {NOT_TRIED[name]}\n" for name in classes if name in NOT_TRIED]
     head = HEAD.format(version=diffusers.__version__)
     return head + "".join(rows) + TAIL + "".join(reasons)
 
 
-def row(family):
-    stacks = [f"{stack}: {', '.join(units)}" for stack, units in family.units.items()]
+def row(name, units, pipelines):
+    stacks = [f"{stack}: {', '.join(names)}" for stack, names in units.items()]
     calls = [
-        f"{name.removesuffix('Pipeline')}: {calls or '-'}"
-        for name, calls in family.pipelines.items()
+        f"{pipeline.removesuffix('Pipeline')}: {count or '-'}"
+        for pipeline, count in pipelines.items()
     ]
-    return f"| {family.name} | {'<br>'.join(stacks)} | {', '.join(calls)} |\n"
+    return f"| {name} | {'<br>'.join(stacks)} | {', '.join(calls)} |\n"

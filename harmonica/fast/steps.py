@@ -6,6 +6,8 @@ held between steps. The cache is a list of N slots: None, or a tuple of the bloc
 features, newest first, no longer than needed. It is never changed in place, so an eager walk can be forked.
 """
 
+import functools
+
 import torch
 
 from harmonica.method.cache import predicted
@@ -19,8 +21,8 @@ class Plan:
     def __init__(self, backbone, schedule, predict=predicted):
         self.backbone, self.predict = backbone, predict
         self.rows = [tuple(row) for row in schedule.keep.tolist()]
-        self.codes = _codes(schedule)
-        self.depths = _depths(self.codes)
+        self.codes = codes_of(schedule)
+        self.depths = depths_of(self.codes)
         self.weights = [
             _of_step(step, codes, schedule.weights) for step, codes in enumerate(self.codes)
         ]
@@ -30,35 +32,26 @@ class Plan:
             for codes in self.codes
         ]
         self.held = [
-            [i for i, depth in enumerate(depths) if depth and row[i]]
+            tuple(i for i, depth in enumerate(depths) if depth and row[i])
             for row, depths in zip(self.rows, self.depths)
         ]
         self.times = Times(backbone)
         self.functions = self._functions()
-        self.kept = [self._kept(step) for step in range(len(self.rows))]
+        # (block, how many of its features are held after the step)
+        self.kept = [
+            [(i, depth) for i, depth in enumerate(depths) if depth] for depths in self.depths
+        ]
 
     def _functions(self):
         """One function per step; steps that compute and return the same blocks share it."""
         distinct = list(dict.fromkeys(self.rows))
         start_of = dict(zip(distinct, starts(self.backbone, distinct)))
-        functions = {}
-        for row, codes, held in zip(self.rows, self.codes, self.held):
-            if (codes, *held) not in functions:
-                functions[codes, *held] = row_function(
-                    self.backbone, start_of[row], codes, held, self.predict
-                )
-        return [functions[codes, *held] for codes, held in zip(self.codes, self.held)]
 
-    def _kept(self, step):
-        """For each block that is held after a step: (block, the place of its feature in what the
-        step's function returns, or None if it was held before, how many features are held).
-        """
-        held = self.held[step]
-        return [
-            (i, held.index(i) if self.rows[step][i] else None, depth)
-            for i, depth in enumerate(self.depths[step])
-            if depth
-        ]
+        @functools.cache
+        def function(row, codes, held):
+            return row_function(self.backbone, start_of[row], codes, held, self.predict)
+
+        return list(map(function, self.rows, self.codes, self.held))
 
     def empty(self):
         """The cache before the first step."""
@@ -84,10 +77,10 @@ class Plan:
 
     def after(self, step, cache, features):
         """The cache after a step whose function returned these features."""
-        next_cache = self.empty()
-        for i, place, depth in self.kept[step]:
+        next_cache, new = self.empty(), dict(zip(self.held[step], features))
+        for i, depth in self.kept[step]:
             old = cache[i] or ()
-            next_cache[i] = old[:depth] if place is None else (features[place], *old[: depth - 1])
+            next_cache[i] = (new[i], *old[: depth - 1]) if i in new else old[:depth]
         return next_cache
 
     def weights_of(self, step, device):
@@ -101,11 +94,11 @@ class Plan:
 
 def held_features(schedule):
     """-> (T, N) int64: how many features of each block a plan holds before each step."""
-    depths = _depths(_codes(schedule))
+    depths = depths_of(codes_of(schedule))
     return torch.tensor([[0] * schedule.num_blocks, *depths[:-1]])
 
 
-def _codes(schedule):
+def codes_of(schedule):
     """The codes of all steps: what each block does at each."""
     return [
         tuple(
@@ -132,7 +125,7 @@ def _of_step(step, codes, weights):
     ]
 
 
-def _depths(codes):
+def depths_of(codes):
     """-> (T, N) lists: how many of each block's last computed features are held after each step."""
     depths = [[0] * len(codes[0])]
     for row in reversed(codes[1:]):

@@ -2,11 +2,10 @@
 arguments that the user gives.
 """
 
-import functools
 import hashlib
 import inspect
 import json
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import numpy as np
 import torch
@@ -15,8 +14,16 @@ from torch.utils._pytree import tree_leaves
 
 from harmonica.errors import BadInput, check
 from harmonica.pipeline.about import by_content
-from harmonica.pipeline.arguments import check_own_call, passed_on, prompts_of, texts_of
+from harmonica.pipeline.apply import check_free
+from harmonica.pipeline.arguments import (
+    check_guidance,
+    check_own_call,
+    passed_on,
+    prompts_of,
+    texts_of,
+)
 from harmonica.pipeline.loading import CAPTIONS
+from harmonica.pipeline.loop import replaced
 from harmonica.pipeline.passes import transformers_of
 from harmonica.weights.prompts import read_captions
 
@@ -25,6 +32,8 @@ GUIDANCE = ("guidance_scale", "true_cfg_scale")
 
 def draw_of(pipe, call, prompts, steps, guidance, arguments):
     """The user's own call where there is one, else that of the pipeline with these arguments."""
+    check_guidance(guidance)
+    check_free(pipe)
     transformers_of(pipe)  # refuses what is no pipeline over a transformer
     if call is not None:
         check_own_call(call, prompts, arguments)
@@ -34,13 +43,11 @@ def draw_of(pipe, call, prompts, steps, guidance, arguments):
 
 class OwnCall:
     """draw(seed, indices) -> latents, by the user's own function call(pipe, seed, count). guidance:
-    the scale that this function uses, None if it is not known. cond_argument: as in Call.
+    the scale that this function uses, None if it is not known.
     """
 
     def __init__(self, pipe, call, guidance=None):
         self.pipe, self.call, self.guidance = pipe, call, guidance
-        labels = "class_labels" in parameters_of(pipe)
-        self.cond_argument = "class_labels" if labels else "prompt"
 
     def described(self):
         """The words by which a resumed search recognises this call; its code is not compared."""
@@ -56,7 +63,7 @@ class Call:
 
     prompts: captions, or class labels for a DiT. None: the captions of this package, or all
     classes. guidance: None for the pipeline's default. arguments: further arguments of the
-    pipeline's call. cond_argument: the name of the argument that takes the prompts or classes.
+    pipeline's call.
     """
 
     def __init__(self, pipe, prompts, steps, guidance, arguments):
@@ -197,17 +204,3 @@ def latents_of(out, count):
 
 class _Decoding(BaseException):
     """Ends a pipeline's call where it would decode its latents."""
-
-
-@contextmanager
-def replaced(holder, name, function):
-    """Within the `with` block, a method of this instance is replaced by `function`."""
-    earlier = vars(holder).get(name)
-    setattr(holder, name, functools.update_wrapper(function, getattr(holder, name)))
-    try:
-        yield
-    finally:
-        if earlier is None:
-            delattr(holder, name)
-        else:
-            setattr(holder, name, earlier)

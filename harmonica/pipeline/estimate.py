@@ -10,9 +10,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
-from harmonica.backbones.generic import Units
-from harmonica.pipeline.passes import first_call, first_transformer
-
 SHARE = 0.6  # of the device's memory may be filled by the weights and a batch's features and graph
 RECENT = 64  # saved tensors that are remembered, to count each only once
 
@@ -54,16 +51,13 @@ class Memory:
         )
 
 
-def measure(pipe, call, offload):
-    """-> Memory, with the features of one call of the transformer. call(): calls the pipeline for
-    one image; it is stopped where the pipeline calls its transformer.
+def measure(pipe, units, args, kwargs, offload):
+    """-> Memory, with the features of one call of the transformer. units: those of the pipeline's
+    first one. args, kwargs: with which the pipeline calls it for one image.
     """
-    model = first_transformer(pipe)
-    args, kwargs = first_call(model, call)
-    with Units(model) as units:
-        graph, features = graph_bytes(units, args, kwargs)
-        blocks = len(set(units.blocks))
+    graph, features = graph_bytes(units, args, kwargs)
     if offload:  # blocks are checkpointed: one block's graph, and the inputs of all blocks
+        blocks = len(set(units.blocks))
         graph = graph // blocks + blocks * features // max(1, len(units.names))
     weights = sum(
         tensor.nbytes
@@ -72,7 +66,11 @@ def measure(pipe, call, offload):
         for tensor in part.parameters()
     )
     return Memory(
-        weights=weights, features=features, graph=graph, offload=offload, device=model.device
+        weights=weights,
+        features=features,
+        graph=graph,
+        offload=offload,
+        device=units.model.device,
     )
 
 

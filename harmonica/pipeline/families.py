@@ -9,7 +9,6 @@ import pkgutil
 import re
 import textwrap
 from collections import defaultdict
-from dataclasses import dataclass
 from importlib import import_module
 
 import diffusers
@@ -66,33 +65,8 @@ LAYERS = re.compile(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Family:
-    """A transformer class. units: {stack of blocks: names of the units of a block}, empty for the
-    classes of NOT_TRIED. pipelines: {pipeline: number of transformer calls in a step, or None where
-    the steps cannot be told apart}.
-    """
-
-    name: str
-    units: dict[str, tuple[str, ...]]
-    pipelines: dict[str, int | None]
-
-
-def families():
-    """Every transformer class of the installed diffusers, by name."""
-    pipelines = pipelines_of()
-    return [
-        Family(
-            name=name,
-            units={} if name in NOT_TRIED else units_per_block(kind),
-            pipelines=pipelines[name],
-        )
-        for name, kind in sorted(transformer_classes().items())
-    ]
-
-
 def transformer_classes():
-    """{name: class} of all models defined among diffusers' transformers."""
+    """{name: class} of all models defined among diffusers' transformers, sorted by name."""
     classes = {}
     for module in pkgutil.iter_modules(transformers.__path__):
         module = import_module(f"{transformers.__name__}.{module.name}")
@@ -100,11 +74,13 @@ def transformer_classes():
             defined_here = inspect.isclass(kind) and kind.__module__ == module.__name__
             if defined_here and issubclass(kind, diffusers.ModelMixin):
                 classes[name] = kind
-    return classes
+    return dict(sorted(classes.items()))
 
 
 def units_per_block(kind):
-    """{stack: the units of its largest block} of a class, from an instance without weights."""
+    """{stack of blocks: names of the units of its largest block} of a class, from an instance
+    without weights.
+    """
     parameters = inspect.signature(kind.__init__).parameters
     few = {name: 2 for name in parameters if LAYERS.match(name)}
     with torch.device("meta"):
@@ -119,7 +95,9 @@ def _called(branch, twice):
 
 
 def pipelines_of():
-    """{transformer class: {pipeline class: calls of the transformer in a step, or None}}."""
+    """{name of a transformer class: {name of a pipeline class: how often it calls the transformer in
+    a step, or None where the steps cannot be told apart}}.
+    """
     pipelines = defaultdict(dict)
     for name in dir(diffusers):
         kind = getattr(diffusers, name, None) if "Pipeline" in name else None

@@ -55,8 +55,7 @@ def load_pipeline(source, sampler, captions, device):
     )
     index = _index(source)
     text = "text_encoder" in index
-    prompts = read_captions(captions) if text else None
-    embeddings = embed(source, prompts, device) if text else None
+    embeddings = embed(source, read_captions(captions), device) if text else None
     pipe = from_pretrained(
         DiffusionPipeline.from_pretrained,
         source,
@@ -68,14 +67,13 @@ def load_pipeline(source, sampler, captions, device):
         scheduler, options = SCHEDULERS[sampler]
         pipe.scheduler = scheduler.from_config(pipe.scheduler.config, **options)
     backbone = backbone_of(pipe)
-    cond, count = (
-        _captions(source, pipe.transformer, embeddings, device)
-        if text
-        else _classes(backbone, device)
-    )
-    return Loaded(
-        backbone, cond, count, device=device, sampler=samplers.Scheduled(pipe.scheduler)
-    ), pipe
+    sampler = samplers.Scheduled(pipe.scheduler)
+    if text:
+        cond, count = _captions(source, pipe.transformer, embeddings, device)
+    else:
+        count = backbone.num_classes
+        cond = lambda indices: torch.as_tensor(indices, device=device) % count  # noqa: E731
+    return Loaded(backbone, cond, count, device=device, sampler=sampler), pipe
 
 
 @torch.no_grad()
@@ -84,9 +82,8 @@ def embed(source, prompts, device, batch=16):
     encode = encoder(source, device)
     prompts = [*prompts, ""]
     parts = [encode(prompts[i : i + batch]) for i in range(0, len(prompts), batch)]
-    return torch.cat([embeds for embeds, _ in parts]).float(), torch.cat(
-        [mask for _, mask in parts]
-    )
+    embeds, masks = map(torch.cat, zip(*parts))
+    return embeds.float(), masks
 
 
 def encoder(source, device):
@@ -112,33 +109,20 @@ def _captions(source, transformer, embeddings, device):
     captions in turn at the image size the transformer was trained for; the number of captions.
     """
     embeds, masks = embeddings
-    sizes = (None, None)
+    side = None  # of an image, in pixels
     if transformer.use_additional_conditions:
-        levels = len(
-            from_pretrained(AutoencoderKL.load_config, source, subfolder="vae")[
-                "block_out_channels"
-            ]
-        )
-        side = float(transformer.config.sample_size * 2 ** (levels - 1))  # in pixels
-        sizes = torch.full((1, 2), side, device=device), torch.ones(1, 1, device=device)
+        vae = from_pretrained(AutoencoderKL.load_config, source, subfolder="vae")
+        side = float(transformer.config.sample_size * 2 ** (len(vae["block_out_channels"]) - 1))
 
     def cond(indices):
         chosen = torch.as_tensor(indices) % (len(embeds) - 1)
-        resolution, aspect_ratio = (
-            size if size is None else size.expand(len(chosen), -1) for size in sizes
-        )
-        return TextCond(
-            embeds[chosen], masks[chosen], resolution, aspect_ratio, embeds[-1:], masks[-1:]
-        )
+        sizes = (None, None)
+        if side:
+            resolution = torch.full((len(chosen), 2), side, device=device)
+            sizes = resolution, torch.ones(len(chosen), 1, device=device)
+        return TextCond(embeds[chosen], masks[chosen], *sizes, embeds[-1:], masks[-1:])
 
     return cond, len(embeds) - 1
-
-
-def _classes(backbone, device):
-    return (
-        lambda indices: torch.as_tensor(indices, device=device) % backbone.num_classes,
-        backbone.num_classes,
-    )
 
 
 def class_name(source):

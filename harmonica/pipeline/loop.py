@@ -1,21 +1,23 @@
 """Follows one loop over the steps of a diffusers pipeline: its beginning, steps and end."""
 
 import functools
-from dataclasses import dataclass
-
-import torch
+from contextlib import ExitStack, contextmanager
 
 from harmonica.errors import check
 
 
-@dataclass(frozen=True, kw_only=True)
-class Trajectory:
-    """The steps that a loop is about to run. timesteps: all that the scheduler has set. first: the
-    index of the first one that runs; above 0 for image to image, which leaves out the noisiest.
-    """
-
-    timesteps: torch.Tensor
-    first: int
+@contextmanager
+def replaced(holder, name, function):
+    """Within the `with` block, a method of this instance is replaced by `function`."""
+    earlier = vars(holder).get(name)
+    setattr(holder, name, functools.update_wrapper(function, getattr(holder, name)))
+    try:
+        yield
+    finally:
+        if earlier is None:
+            vars(holder).pop(name, None)
+        else:
+            setattr(holder, name, earlier)
 
 
 class Bar:
@@ -62,26 +64,30 @@ class Bar:
 
 class Loop:
     """One loop over the steps of a pipeline. It counts the steps, and the calls of the transformer
-    in each. total: how often the loop's bar is to be moved on, None if that is not known.
+    in each, until undo.close(). total: how often the loop's bar is to be moved on, None if that is
+    not known.
+
+    After begin(), timesteps are all that the scheduler has set, and first is the index of the first
+    one that runs; it is above 0 for image to image, which leaves out the noisiest.
     """
 
     def __init__(self, pipe, total=None):
         self.pipe, self.scheduler, self.total = pipe, pipe.scheduler, total
-        self.earlier = vars(pipe.scheduler).get("step")
         self.step, self.calls, self.steps, self.advances = 0, 0, 0, 0
-        inner = self.scheduler.step
-        self.scheduler.step = functools.update_wrapper(functools.partial(self._step, inner), inner)
+        step = functools.partial(self._step, self.scheduler.step)
+        self.undo = ExitStack()
+        self.undo.enter_context(replaced(self.scheduler, "step", step))
 
     def begin(self):
-        """-> Trajectory. To be called before the transformer's first call: only then is it known
-        which steps the loop leaves out.
+        """To be called before the transformer's first call: only then is it known which steps the
+        loop leaves out.
         """
-        timesteps = self.scheduler.timesteps
-        first = getattr(self.scheduler, "begin_index", None)
-        if first is None:  # the scheduler does not know: the pipeline's own count of steps tells
-            first = len(timesteps) - getattr(self.pipe, "_num_timesteps", len(timesteps))
-        self.step = first
-        return Trajectory(timesteps=timesteps, first=first)
+        self.timesteps = self.scheduler.timesteps
+        self.first = getattr(self.scheduler, "begin_index", None)
+        if self.first is None:  # the scheduler does not know: the pipeline's own count tells
+            count = len(self.timesteps)
+            self.first = count - getattr(self.pipe, "_num_timesteps", count)
+        self.step = self.first
 
     def count(self):
         """-> the step that a call of the transformer belongs to, and its place in that step."""
@@ -93,13 +99,6 @@ class Loop:
         if self.calls:  # else the step was counted: some pipelines step several latents in one
             self.step, self.calls, self.steps = self.step + 1, 0, self.steps + 1
         return out
-
-    def release(self):
-        """Put scheduler.step back."""
-        if self.earlier is None:
-            vars(self.scheduler).pop("step", None)
-        else:
-            self.scheduler.step = self.earlier
 
     def check_advanced(self):
         """check_stepped as soon as it is certain: when a bar that counts the scheduler's timesteps

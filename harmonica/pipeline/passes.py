@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from harmonica.backbones.generic import Units, form, free_units
+from harmonica.backbones.generic import Units, form
 from harmonica.errors import BadInput, check, warn
 from harmonica.pipeline.loop import Bar, Loop
 
@@ -44,8 +44,8 @@ class Turn(NamedTuple):
 class Passes:
     """Puts a policy into every call of a pipeline, until remove() or the end of the `with` block.
 
-    begin(trajectory) -> answer: called before the first step of a loop. answer(step, turn) -> at,
-    the policy for one call of the transformer; step is an index into trajectory.timesteps. A policy
+    begin(loop) -> answer: called with the loop.Loop before its first step. answer(step, turn) -> at,
+    the policy for one call of the transformer; step is an index into loop.timesteps. A policy
     should keep its state in `answer`, which is dropped when the loop ends, however it ends. Calls
     of the transformer outside a loop run unchanged, with a warning at the second one in a row.
 
@@ -67,7 +67,6 @@ class Passes:
         try:
             for name, model in models.items():
                 self.units[name] = Units(model, functools.partial(self._ask, name))
-            for model in self._models():
                 if hasattr(model, "cache_context"):
                     context = functools.partial(self._in_context, model.cache_context)
                     model.cache_context = context
@@ -93,13 +92,10 @@ class Passes:
             units.remove()
         self.bar = None
 
-    def _models(self):
-        return [units.model for units in self.units.values()]
-
     def _progress_bar(self, *args, **kwargs):
         self._end(self.shown)
         check(
-            transformers_of(self.pipe) == dict(zip(self.units, self._models())),
+            transformers_of(self.pipe) == {name: units.model for name, units in self.units.items()},
             "transformer",
             type(self.pipe.transformer).__name__,
             "caching was applied to another; remove it and apply it again",
@@ -118,7 +114,7 @@ class Passes:
         if bar is None or bar is not self.shown:
             return
         loop = self.loop
-        loop.release()
+        loop.undo.close()
         self.shown = self.loop = self.answer = self.context = None
         if whole:
             loop.check_stepped()
@@ -128,7 +124,8 @@ class Passes:
             self._warn_outside()
             return None
         if self.answer is None:
-            self.answer = self.begin(self.loop.begin())
+            self.loop.begin()
+            self.answer = self.begin(self.loop)
         step, place = self.loop.count()
         place = place if self.context is None else self.context
         return self.answer(step, Turn(name, place, form(args, kwargs)))
@@ -180,16 +177,6 @@ def transformers_of(pipe):
 
 def first_transformer(pipe):
     return next(iter(transformers_of(pipe).values()))
-
-
-def free_units_of(pipe, call):
-    """-> the free_units of the pipeline's first transformer, on the inputs of its first call.
-    call(): calls the pipeline.
-    """
-    model = first_transformer(pipe)
-    args, kwargs = first_call(model, call)
-    with Units(model) as units:
-        return free_units(units, *args, **kwargs)
 
 
 def first_call(model, call):

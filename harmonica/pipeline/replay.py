@@ -13,7 +13,7 @@ import torch
 from torch.utils._pytree import tree_map_only
 
 from harmonica.method.cache import mix, reuse
-from harmonica.pipeline.calls import replaced
+from harmonica.pipeline.loop import replaced
 
 
 class Point(NamedTuple):

@@ -10,14 +10,7 @@ from tqdm import tqdm
 from harmonica.errors import check
 from harmonica.method.schedule import FILE, Schedule
 from harmonica.pipeline.about import agreed, origin
-from harmonica.pipeline.apply import check_free
-from harmonica.pipeline.arguments import (
-    check_cur,
-    check_guidance,
-    check_steps,
-    folder_of,
-    whole,
-)
+from harmonica.pipeline.arguments import check_cur, check_steps, folder_of, whole
 from harmonica.pipeline.calls import draw_of
 from harmonica.pipeline.estimate import gibibytes, minutes, timed
 from harmonica.pipeline.walk import walking
@@ -72,14 +65,12 @@ def search(
     checkpointed. dry_run: print what it would cost, and return None. quiet: print nothing.
     """
     check_cur(cur)
-    check_guidance(guidance)
     steps = steps if call is not None else check_steps(steps)
     images, rounds = whole("images", images, 1), whole("rounds", rounds, 0)
     batch = None if batch is None else whole("batch", batch, 1)
     seed, out = whole("seed", seed, 0), folder_of(out)
     if out:
         check_one(out)
-    check_free(pipe)
     draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
     with walking(pipe, draw, offload) as (walk, memory):
         settings = {"predict": predict, "seed": seed, "rounds": rounds}

@@ -25,14 +25,7 @@ from harmonica.method.router import CLAMP, FILE, Router
 from harmonica.method.settings import RouterTraining
 from harmonica.method.train import initial_logits, learn
 from harmonica.pipeline.about import agreed, origin
-from harmonica.pipeline.apply import check_free
-from harmonica.pipeline.arguments import (
-    check_cur,
-    check_guidance,
-    check_steps,
-    folder_of,
-    whole,
-)
+from harmonica.pipeline.arguments import check_cur, check_steps, folder_of, whole
 from harmonica.pipeline.calls import draw_of
 from harmonica.pipeline.estimate import gibibytes, minutes, timed
 from harmonica.pipeline.replay import Replay
@@ -68,11 +61,9 @@ def train(
     training is resumed there. offload: the transformer's blocks are checkpointed. dry_run: print
     what it would cost, and return None.
     """
-    check_guidance(guidance)
     trajectories, batch = whole("trajectories", trajectories, 1), whole("batch", batch, 1)
     seed, out = whole("seed", seed, 0), folder_of(out)
     training = router_training(steps, cur, trajectories, batch, seed)
-    check_free(pipe)
     draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
     with ExitStack() as stack:
         walk, memory = stack.enter_context(walking(pipe, draw, offload))
@@ -230,14 +221,9 @@ def update(replay, learner, point):
         _, teacher = replay.guided(point, uncached)
     with torch.enable_grad():
         after, student = replay.guided(point, partial(replay.mixed, r, learner.tau))
-    if not any(_reusable(state, point.step) for state in after.states.values()):
+    ran = [outputs for outputs, _ in after.states.values() if point.step in outputs]
+    if all(len(outputs) == 1 for outputs in ran):
         return after  # each pass ran for the first time: everything was computed, whatever the row
     check(student.requires_grad, "call", "without a gradient", DIFFERENTIABLE)
     learner.update(point.step, r, F.mse_loss(student.to(r.dtype), teacher.to(r.dtype)))
     return after
-
-
-def _reusable(state, step):
-    """Whether a pass ran at this step and had run before, so that its cache was filled."""
-    outputs, _ = state
-    return step in outputs and len(outputs) > 1

@@ -1,5 +1,7 @@
 """Finds the backbone for a pipeline's transformer, and the conditioning in a call of it."""
 
+from functools import partial
+
 from diffusers import DiTTransformer2DModel, PixArtTransformer2DModel
 
 from harmonica.backbones.dit import DiT
@@ -7,10 +9,6 @@ from harmonica.backbones.hooked import check_hooks
 from harmonica.backbones.pixart import PixArt, TextCond
 from harmonica.backbones.stock import departures
 from harmonica.errors import BadInput, check
-
-
-def _dit(model):
-    return DiT(model, "diffusers")
 
 
 def _labels(class_labels):
@@ -31,7 +29,12 @@ def _text(encoder_hidden_states, encoder_attention_mask=None, added_cond_kwargs=
 # backbone; arguments of forward -> the tensors that are the same at all steps; these tensors -> the
 # backbone's conditioning
 KNOWN = {
-    DiTTransformer2DModel: (DiT.kinds, _dit, _labels, lambda labels: labels),
+    DiTTransformer2DModel: (
+        DiT.kinds,
+        partial(DiT, numerics="diffusers"),
+        _labels,
+        lambda labels: labels,
+    ),
     PixArtTransformer2DModel: (PixArt.kinds, PixArt, _text, TextCond),
 }
 

@@ -9,7 +9,7 @@ import torch
 from torch.utils._pytree import tree_leaves
 
 from harmonica.errors import check
-from harmonica.fast.steps import held_features
+from harmonica.fast.steps import COMPUTED, codes_of, depths_of
 from harmonica.method.cache import predicted
 from harmonica.pipeline.passes import Passes
 from harmonica.pipeline.schedules import check_units
@@ -29,10 +29,10 @@ class UnitByUnit(Passes):
         """The keep mask (T, N); of several schedules, that of the one with the fewest steps."""
         return self.schedules.first.keep
 
-    def follow(self, trajectory):
+    def follow(self, loop):
         """-> the policy for one call of the pipeline. BadInput where no schedule fits it."""
-        timesteps = trajectory.timesteps.tolist()
-        schedule, start = self.schedules.choose(timesteps, self.pipe.scheduler, trajectory.first)
+        timesteps = loop.timesteps.tolist()
+        schedule, start = self.schedules.choose(timesteps, self.pipe.scheduler, loop.first)
         return Following(schedule, start, self.units)
 
 
@@ -44,18 +44,15 @@ class Following:
 
     def __init__(self, schedule, start, units):
         self.schedule, self.start, self.units = schedule, start, units
-        self.keep = schedule.keep.tolist()
-        counts = held_features(schedule).tolist()
-        self.depths = [*counts[1:], [0] * schedule.num_blocks]  # after each step
+        self.codes = codes_of(schedule)
+        self.depths = depths_of(self.codes)
         self.needed = {entry: self._needed(*entry) for entry in schedule.weights}
         self.held, self.on_device = {}, {}
 
     def _needed(self, row, i):
         """The rows whose features the prediction of an entry was fitted for, newest first."""
-        weights = self.schedule.weights[row, i]
-        used = weights[:-1].any(1).nonzero()
         computed = self.schedule.keep[:row, i].nonzero().flatten().flip(0).tolist()
-        return computed[: int(used[-1]) + 1 if len(used) else 1]
+        return computed[: -self.codes[row][i]]
 
     def __call__(self, step, turn):
         names, model = self.units[turn.transformer].names, self.units[turn.transformer].model
@@ -68,7 +65,7 @@ class Following:
             right = f"this schedule has {self.schedule.num_blocks} columns"
             check(i < self.schedule.num_blocks, "transformer", f"unit {i}", right)
             stored, depth = held.get(i, ()), self.depths[row][i]
-            if self.keep[row][i] or not stored:
+            if self.codes[row][i] == COMPUTED or not stored:
                 feature = compute()
                 held[i] = ((row, feature), *stored)[:depth]
             else:

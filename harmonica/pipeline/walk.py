@@ -13,14 +13,16 @@ import torch
 from torch.utils._pytree import tree_leaves, tree_map
 
 from harmonica.backbones.branches import described
+from harmonica.backbones.generic import Units, free_units
 from harmonica.backbones.hooked import replace, restore
 from harmonica.errors import BadInput, check
 from harmonica.files import first_line
 from harmonica.method.masks import budget
 from harmonica.pipeline.about import by_content
-from harmonica.pipeline.calls import latents_of, replaced
+from harmonica.pipeline.calls import latents_of, parameters_of
 from harmonica.pipeline.estimate import measure
-from harmonica.pipeline.passes import Passes, free_units_of, transformers_of
+from harmonica.pipeline.loop import replaced
+from harmonica.pipeline.passes import Passes, first_call, first_transformer, transformers_of
 from harmonica.search.walks import uncached
 
 DIFFERENTIABLE = (
@@ -34,19 +36,23 @@ def walking(pipe, draw, offload):
     """Yield the PipelineWalk of draw(seed, indices), and the Memory that one call of the
     transformer takes. offload: blocks are checkpointed, and features may be kept in CPU memory.
     """
-    draw_one = lambda: draw(0, range(1))  # noqa: E731
     with checkpointed(pipe) if offload else nullcontext():
         with differentiable(pipe), torch.no_grad():
-            free = _first(partial(free_units_of, pipe, draw_one))
-            memory = measure(pipe, draw_one, offload)
+            free, memory = _of_one_call(pipe, partial(draw, 0, range(1)), offload)
         with PipelineWalk(pipe, draw, free, offload) as walk:
             yield walk, memory
 
 
-def _first(run):
-    """run(), which calls the pipeline for the first time: what it refuses is a BadInput."""
+def _of_one_call(pipe, call, offload):
+    """-> the free units of the pipeline's first transformer, and the Memory of one call of it. What
+    the pipeline's call() refuses is a BadInput.
+    """
+    model = first_transformer(pipe)
     try:
-        return run()
+        args, kwargs = first_call(model, call)
+        with Units(model) as units:
+            free = free_units(units, *args, **kwargs)
+            return free, measure(pipe, units, args, kwargs, offload)
     except BadInput:
         raise
     except (TypeError, ValueError) as error:
@@ -64,6 +70,8 @@ class PipelineWalk:
     def __init__(self, pipe, draw, free=frozenset(), offload=False):
         self.pipe, self.draw, self.free, self.offload = pipe, draw, free, offload
         self.policy, self.asked, self.states, self.seen = None, None, {}, []
+        # only DiT's pipeline has the conditional half first
+        self.cond_first = "class_labels" in parameters_of(pipe)
 
     def __enter__(self):
         with ExitStack() as stack:
@@ -134,8 +142,7 @@ class PipelineWalk:
         if len(feature) != 2 * self.count:
             return feature[:0]
         null, cond = feature.chunk(2)
-        # DiT's pipeline has the conditional half first
-        if self.draw.cond_argument == "class_labels":
+        if self.cond_first:
             null, cond = cond, null
         return null + self.draw.guidance * (cond - null)
 
@@ -155,9 +162,9 @@ class PipelineWalk:
         x = latents_of(out, len(indices))
         return x.to(torch.promote_types(x.dtype, torch.float32))
 
-    def _begin(self, trajectory):
-        self.first = trajectory.first
-        self.timesteps = tuple(trajectory.timesteps.tolist()[self.first :])
+    def _begin(self, loop):
+        self.first = loop.first
+        self.timesteps = tuple(loop.timesteps.tolist()[self.first :])
         return self._answer
 
     def _answer(self, step, turn):

@@ -7,6 +7,8 @@ sampler draws noise; a `stochastic` one gets it as an argument. `calls` consecut
 update of x (mostly one), and a walk may begin only where an update begins.
 """
 
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, SASolverScheduler
+
 from harmonica.samplers import pixart
 from harmonica.samplers.ddim import DDIM
 from harmonica.samplers.scheduled import LINEAR, Scheduled
@@ -18,43 +20,28 @@ def load(name):
     "sa-solver", "dpm-singlestep"; or the variants of PixArt's own code, "dpm++-pixart" and
     "sa-solver-pixart" (its IDDPM is the same as "iddpm"). ValueError for another name.
     """
+    to_least_sigma = {"final_sigmas_type": "sigma_min"}
     samplers = {
         "ddim": lambda: DDIM("official"),
         "ddim-diffusers": lambda: DDIM("diffusers"),
-        "dpm++": _dpm_solver,
+        "dpm++": lambda: Scheduled(_dpm_solver()),
         "iddpm": _iddpm,
-        "sa-solver": _sa_solver,
+        "sa-solver": lambda: Scheduled(_sa_solver()),
         "dpm-singlestep": Singlestep,
-        "dpm++-pixart": pixart.dpm_solver,
-        "sa-solver-pixart": pixart.sa_solver,
+        "dpm++-pixart": lambda: Scheduled(_dpm_solver(**to_least_sigma), pixart.of_dpm_solver),
+        "sa-solver-pixart": lambda: Scheduled(_sa_solver(), pixart.of_sa_solver),
     }
     if name not in samplers:
         raise ValueError(f"sampler: {name!r} is not known; choose one of {sorted(samplers)}")
     return samplers[name]()
 
 
-def _dpm_solver():
-    """DPM-Solver++ (Lu et al., 2022), multistep, second order, with an Euler step at the end: the
-    default of diffusers' PixArt pipelines.
+def _dpm_solver(**options):
+    """DPM-Solver++ (Lu et al., 2022), multistep, second order. Without options it has an Euler step
+    at the end: the default of diffusers' PixArt pipelines.
     """
-    from diffusers import DPMSolverMultistepScheduler
-
-    return Scheduled(
-        DPMSolverMultistepScheduler(algorithm_type="dpmsolver++", solver_order=2, **LINEAR)
-    )
-
-
-def _iddpm():
-    """IDDPM (Nichol and Dhariwal, 2021): ancestral sampling with learned variance. The timesteps
-    are spaced evenly over 999 .. 0 as in the official code, the same as in DDIM("official").
-    """
-    from diffusers import DDPMScheduler
-
-    def prepare(scheduler, num_steps):
-        scheduler.set_timesteps(timesteps=DDIM().timesteps(num_steps))
-
-    return Scheduled(
-        DDPMScheduler(variance_type="learned_range", clip_sample=False, **LINEAR), prepare
+    return DPMSolverMultistepScheduler(
+        algorithm_type="dpmsolver++", solver_order=2, **options, **LINEAR
     )
 
 
@@ -62,10 +49,19 @@ def _sa_solver():
     """SA-Solver (Xue et al., 2023) with diffusers' defaults: predictor and corrector of order 2,
     tau = 1 for 200 <= t <= 800.
     """
-    from diffusers import SASolverScheduler
+    return SASolverScheduler(
+        predictor_order=2, corrector_order=2, algorithm_type="data_prediction", **LINEAR
+    )
+
+
+def _iddpm():
+    """IDDPM (Nichol and Dhariwal, 2021): ancestral sampling with learned variance. The timesteps
+    are spaced evenly over 999 .. 0 as in the official code, the same as in DDIM("official").
+    """
+
+    def prepare(scheduler, num_steps):
+        scheduler.set_timesteps(timesteps=DDIM().timesteps(num_steps))
 
     return Scheduled(
-        SASolverScheduler(
-            predictor_order=2, corrector_order=2, algorithm_type="data_prediction", **LINEAR
-        )
+        DDPMScheduler(variance_type="learned_range", clip_sample=False, **LINEAR), prepare
     )

@@ -59,12 +59,7 @@ def _accumulated(num_steps):
     sum is rounded; for 57 values of T up to 250, such as 39, this differs from round(linspace).
     """
     stride = (TRAIN_STEPS - 1) / max(num_steps - 1, 1)
-    place = 0.0
-    timesteps = []
-    for _ in range(num_steps):
-        timesteps.append(round(place))
-        place += stride
-    return np.array(timesteps)
+    return np.insert(np.full(num_steps - 1, stride).cumsum(), 0, 0).round()
 
 
 def _factors(a, a_next):

@@ -1,5 +1,5 @@
-"""DPM-Solver++ and SA-Solver at the times of PixArt's own code (scripts/inference.py of
-github.com/PixArt-alpha/PixArt-alpha, and of PixArt-sigma), computed by diffusers' schedulers.
+"""The times of PixArt's own DPM-Solver++ and SA-Solver (scripts/inference.py of
+github.com/PixArt-alpha/PixArt-alpha, and of PixArt-sigma), set on diffusers' schedulers.
 
 diffusers rounds timesteps. In PixArt's code T steps lead evenly from t = 1 to t = 1e-3, and the
 model is called at 1000 t - 1: for T = 20 at 999, 949.05, 899.1, ... Between the 1000 known values
@@ -10,45 +10,24 @@ import numpy as np
 import torch
 
 from harmonica.samplers.ddim import TRAIN_STEPS, alphas_cumprod
-from harmonica.samplers.scheduled import LINEAR, Scheduled
 
 STOCHASTIC = (199, 799)  # SA-Solver adds noise between t = 0.2 and 0.8; here as model timesteps
 
 
-def dpm_solver():
-    """DPM-Solver++ (Lu et al., 2022), multistep, second order. With fewer than 10 steps the last
-    one is of first order.
+def of_dpm_solver(scheduler, num_steps):
+    """With fewer than 10 steps the last one is of first order."""
+    scheduler.register_to_config(lower_order_final=num_steps < 10)
+    _set_times(scheduler, num_steps)
+
+
+def of_sa_solver(scheduler, num_steps):
+    """tau is 1 in a step that ends at a time between 0.2 and 0.8; in diffusers what counts is where
+    the step begins.
     """
-    from diffusers import DPMSolverMultistepScheduler
-
-    scheduler = DPMSolverMultistepScheduler(
-        algorithm_type="dpmsolver++", solver_order=2, final_sigmas_type="sigma_min", **LINEAR
-    )
-
-    def prepare(scheduler, num_steps):
-        scheduler.register_to_config(lower_order_final=num_steps < 10)
-        _set_times(scheduler, num_steps)
-
-    return Scheduled(scheduler, prepare)
-
-
-def sa_solver():
-    """SA-Solver (Xue et al., 2023), predictor and corrector of order 2. tau is 1 in a step that
-    ends at a time between 0.2 and 0.8; in diffusers what counts is where the step begins.
-    """
-    from diffusers import SASolverScheduler
-
-    scheduler = SASolverScheduler(
-        predictor_order=2, corrector_order=2, algorithm_type="data_prediction", **LINEAR
-    )
-
-    def prepare(scheduler, num_steps):
-        _set_times(scheduler, num_steps)
-        first, last = STOCHASTIC
-        stride = (TRAIN_STEPS - 1) / num_steps
-        scheduler.tau_func = lambda timestep: int(first <= timestep - stride <= last)
-
-    return Scheduled(scheduler, prepare)
+    _set_times(scheduler, num_steps)
+    first, last = STOCHASTIC
+    stride = (TRAIN_STEPS - 1) / num_steps
+    scheduler.tau_func = lambda timestep: int(first <= timestep - stride <= last)
 
 
 def _set_times(scheduler, num_steps):

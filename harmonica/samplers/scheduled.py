@@ -82,16 +82,16 @@ class Scheduled:
         num_steps, history = state
         prepared = self._prepared(num_steps)
         scheduler = copy.copy(prepared)
-        vars(scheduler).update(_with_own_lists(vars(prepared)) | _with_own_lists(history))
+        for name, value in (vars(prepared) | history).items():
+            # a scheduler writes into its lists, so each step has its own
+            vars(scheduler)[name] = list(value) if isinstance(value, list) else value
         x = self._step(scheduler, out, step, x, _Noise(noise))
-        return x, (
-            num_steps,
-            {
-                name: value
-                for name, value in vars(scheduler).items()
-                if isinstance(value, list) or value is not vars(prepared).get(name)
-            },
-        )
+        history = {
+            name: value
+            for name, value in vars(scheduler).items()
+            if isinstance(value, list) or value is not vars(prepared).get(name)
+        }
+        return x, (num_steps, history)
 
     def noised(self, x0, eps, timestep):
         """The forward process q(x_t | x_0) at a model timestep. For a fractional one log alpha is
@@ -139,11 +139,3 @@ class _Noise(TorchFunctionMode):
                 "choose another scheduler"
             )
         return self.noise.to(device=kwargs["device"], dtype=kwargs["dtype"])
-
-
-def _with_own_lists(attributes):
-    """A scheduler's attributes with copied lists, as a scheduler writes into its lists."""
-    return {
-        name: list(value) if isinstance(value, list) else value
-        for name, value in attributes.items()
-    }

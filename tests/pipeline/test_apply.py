@@ -9,14 +9,14 @@ import weakref
 
 import pytest
 import torch
-from tiny_pipelines import PIPELINES, STEPS, flow, flux, run, sd3, unet_pipeline
+from tiny_pipelines import PIPELINES, STEPS, flow, flux, free_units_of, run, sd3, unet_pipeline
 from torch.utils._pytree import tree_leaves
 
 import harmonica
 from harmonica.errors import BadInput
 from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
-from harmonica.pipeline.passes import Passes, free_units_of
+from harmonica.pipeline.passes import Passes
 from harmonica.pipeline.planned import Planned
 from harmonica.pipeline.unit_by_unit import UnitByUnit
 
@@ -341,7 +341,7 @@ def test_refusals_of_models(tmp_path):
 def test_a_unit_that_reaches_nothing_may_be_skipped():
     pipe, inputs = PIPELINES["Qwen-Image"][0]()
     plain, (names, timesteps) = run(pipe, inputs), begun(pipe, inputs)
-    free = free_units_of(pipe, lambda: run(pipe, inputs))
+    free = free_units_of(pipe, inputs)
     keep = torch.ones(STEPS, len(names), dtype=torch.bool)
     keep[1:, list(free)] = False
     with harmonica.apply(pipe, Schedule(keep=keep, timesteps=timesteps)):

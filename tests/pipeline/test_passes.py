@@ -16,6 +16,7 @@ from tiny_pipelines import (
     call,
     flow,
     flux,
+    free_units_of,
     pixart,
     run,
     sd3,
@@ -28,7 +29,7 @@ from torch.utils._pytree import tree_leaves
 
 from harmonica.errors import BadInput
 from harmonica.method.cache import compute_all
-from harmonica.pipeline.passes import Passes, free_units_of
+from harmonica.pipeline.passes import Passes
 
 each_pipeline = pytest.mark.parametrize("name", PIPELINES)
 
@@ -314,7 +315,7 @@ def test_offloaded_pipelines():
 
 def test_free_units_of_a_pipeline():
     pipe, inputs = PIPELINES["Qwen-Image"][0]()
-    assert free_units_of(pipe, lambda: run(pipe, inputs)) == {5}  # the last block's txt_mlp
+    assert free_units_of(pipe, inputs) == {5}  # the last block's txt_mlp
     assert untouched(pipe)
 
 

@@ -152,9 +152,12 @@ def test_whatever_fails_while_applying_leaves_the_pipeline_as_it_was(monkeypatch
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    for owner, name in ((torch.nn.Module, "register_forward_hook"), (Passes, "_models")):
+    for owner, name, fails in (
+        (torch.nn.Module, "register_forward_hook", interrupted),
+        (Passes, "_in_context", property(interrupted)),  # read once the units are in place
+    ):
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-            patch.setattr(owner, name, interrupted)
+            patch.setattr(owner, name, fails)
             harmonica.apply(pipe, schedule)
         assert untouched(pipe) and not pipe.transformer._forward_pre_hooks
     assert torch.equal(run(pipe, inputs), plain)
