@@ -72,7 +72,10 @@ def load_pipeline(source, sampler, captions, device):
         cond, count = _captions(source, pipe.transformer, embeddings, device)
     else:
         count = backbone.num_classes
-        cond = lambda indices: torch.as_tensor(indices, device=device) % count  # noqa: E731
+
+        def cond(indices):
+            return torch.as_tensor(indices, device=device) % count
+
     return Loaded(backbone, cond, count, device=device, sampler=sampler), pipe
 
 
