@@ -1,8 +1,11 @@
-"""Scores of the learned methods at each CUR, and the searched schedules beside them: steps by
-blocks, a panel for each kind of block.
+"""Scores of the learned methods, and the searched schedules beside them: steps by blocks, a panel
+for each kind of block. Every CUR begins a line.
 """
 
 import textwrap
+from collections import Counter
+
+from matplotlib.ticker import MaxNLocator
 
 from harmonica import plot
 
@@ -10,7 +13,7 @@ from ..methods import name
 from . import routers
 from .style import LETTER, WIDTH
 
-PANELS = 6  # side by side, at most
+PANELS = 8  # side by side, at most
 
 
 def shows(group):
@@ -19,32 +22,34 @@ def shows(group):
 
 def draw(root, group, paths):
     """The routers and searched schedules of replicate 0, with the schedules of its runs."""
-    maps = [
-        (line, routers.of_run(root, line.row.runs[0]) if routers.own(line) else None)
-        for line in group.lines
-        if routers.own(line) or routers.searched(line)
+    lines = [line for line in group.lines if routers.own(line) or routers.searched(line)]
+    curs = [line.row.cur_percent for line in lines]
+    lines.sort(key=lambda line: curs.index(line.row.cur_percent))
+    first_runs = [line.row.runs[0] for line in lines]
+    own = [
+        routers.of_run(root, run) if routers.own(line) else None
+        for line, run in zip(lines, first_runs)
     ]
-    router = next(trained for _, trained in maps if trained)
+    masks = [
+        None if trained else routers.searched_mask(root, run)
+        for trained, run in zip(own, first_runs)
+    ]
+    router = next(filter(None, own))
     kinds, num_steps = plot.kinds_of(router), len(router.scores)
-    beside = _beside(len(maps), PANELS // len(kinds))
-    below = -(-len(maps) // beside)
+    places = _places(Counter(curs).values(), PANELS // len(kinds))
+    below, beside = 1 + places[-1][0], 1 + max(column for _, column in places)
     with plot.drawing(paths, WIDTH, 0.7 + below * max(0.55 + 0.085 * num_steps, 1.75)) as figure:
         axes = figure.subplots(below, beside * len(kinds), sharey=True, squeeze=False)
-        groups_of_panels = [
-            row[i : i + len(kinds)] for row in axes for i in range(0, len(row), len(kinds))
-        ]
-        masks = [
-            None if trained else routers.searched_mask(root, line.row.runs[0])
-            for line, trained in maps
-        ]
-        for (line, trained), mask, panels in zip(maps, masks, groups_of_panels):
+        panels = axes.reshape(below, beside, len(kinds))
+        for line, trained, mask, place in zip(lines, own, masks, places):
             if trained:
-                image = _scores(panels, trained, kinds)
+                image = _scores(panels[place], trained, kinds)
             else:
-                plot.draw_mask(panels, *mask, kinds=kinds)
-            _titles(panels, line, kinds, letters=int((WIDTH - 1) / beside / LETTER))
-        for panels in groups_of_panels[len(maps) :]:
-            for ax in panels:
+                plot.draw_mask(panels[place], *mask, kinds=kinds)
+            _titles(panels[place], line, kinds, letters=int((WIDTH - 1) / beside / LETTER))
+        for ax in axes.flat:
+            ax.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+            if not ax.has_data():
                 ax.set_axis_off()
         for ax in axes[:, 0]:
             ax.set_ylabel("step (0 = noise)")
@@ -55,10 +60,18 @@ def draw(root, group, paths):
         plot.explain(figure, image, axes.flat, router.tau, any(masks), predicted)
 
 
-def _beside(count, most):
-    """How many of `count` maps to put in a line, at most `most`, so that few places stay empty."""
-    most = min(count, max(1, most))
-    return min(range(most, most // 2, -1), key=lambda beside: -count % beside)
+def _places(counts, most):
+    """[(line, column)] of the maps of each CUR, of which there are `counts`: at most `most` beside
+    each other, and as many as leave few places empty.
+    """
+    widest = max(counts)
+    most = min(widest, max(1, most))
+    beside = min(range(most, most // 2, -1), key=lambda columns: -widest % columns)
+    places = []
+    for count in counts:
+        first = 1 + places[-1][0] if places else 0
+        places += [(first + i // beside, i % beside) for i in range(count)]
+    return places
 
 
 def _scores(axes, trained, kinds):

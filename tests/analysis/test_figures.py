@@ -170,10 +170,17 @@ def test_searched_masks_stand_beside_the_routers(measured, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "count, most, beside", [(1, 3, 1), (3, 3, 3), (4, 3, 2), (8, 3, 2), (3, 1, 1)]
+    "counts, most, places",
+    [
+        ([1], 3, [(0, 0)]),
+        ([3], 3, [(0, 0), (0, 1), (0, 2)]),
+        ([4], 3, [(0, 0), (0, 1), (1, 0), (1, 1)]),
+        ([2], 0, [(0, 0), (1, 0)]),
+        ([1, 3], 4, [(0, 0), (1, 0), (1, 1), (1, 2)]),
+    ],
 )
-def test_maps_fill_their_lines(count, most, beside):
-    assert heat_maps._beside(count, most) == beside
+def test_maps_fill_their_lines_and_every_cur_begins_one(counts, most, places):
+    assert heat_maps._places(counts, most) == places
 
 
 def test_intervals_and_numbers_of_steps_are_one_line_each(loaded):
