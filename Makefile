@@ -33,7 +33,8 @@ help: ## list the targets and variables
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1|/p' Makefile | awk -F'|' '{ printf "  %-20s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  SCALE=$(SCALE)   digits: CPU, minutes; clothes: CPU, about an hour; paper: published models, GPUs; smoke: a minute, untrained models, for tests"
-	@echo "  ROWS=$(ROWS)      core: the paper's main rows; all; settings: the digits' frontier in every setting; no-images: SCALE=paper's Table 1 without ImageNet's images"
+	@echo "  ROWS=$(ROWS)      core: the paper's main rows; all; settings: the digits' frontier in every setting;"
+	@echo "                 no-images: SCALE=paper's Table 1 without ImageNet's images"
 	@echo "  SEEDS=$(SEEDS)        how many whole replicates: base model, router, noise (3 contains 1)"
 	@echo "  WHERE=$(WHERE)    local: on this machine; slurm: as Slurm jobs"
 	@echo "  FRESH=$(FRESH)         1: measure everything again, in a new local set"

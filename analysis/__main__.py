@@ -5,7 +5,7 @@ computes no model.
 import sys
 from pathlib import Path
 
-from experiments.rows import ROWS
+from experiments.rows import ROWS, ROWS_IN_WORDS
 from experiments.run import MOST_SEEDS
 from harmonica.cli import command
 from harmonica.cli.command import Parser, whole
@@ -35,7 +35,8 @@ def parser():
     for name, description in {**titles, **several}.items():
         table = commands.add_parser(name, help=description)
         table.add_argument("--scale", default="digits", choices=SCALES, help="default %(default)s")
-        table.add_argument("--rows", default="core", choices=ROWS, help="default %(default)s")
+        words = f"{ROWS_IN_WORDS}default %(default)s"
+        table.add_argument("--rows", default="core", choices=ROWS, help=words)
         seeds = "how many replicates; default %(default)s"
         table.add_argument("--seeds", type=whole(1, MOST_SEEDS), default=1, help=seeds)
         partial = "leave out rows without records, with a line each; their groups have no speeds"

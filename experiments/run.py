@@ -16,7 +16,7 @@ from harmonica.lab.provenance import check_gpu
 from harmonica.lab.store import LOCAL, Store, set_aside
 
 from . import listing
-from .rows import ROWS, latency_specs, rows_in, sets_of
+from .rows import ROWS, ROWS_IN_WORDS, latency_specs, rows_in, sets_of
 
 MOST_SEEDS = 100
 PLACES = ("local", "slurm")
@@ -28,7 +28,9 @@ def add(commands):
     experiments = "folders of experiments/, e.g. dit_xl2_256"
     run.add_argument("experiments", nargs="+", metavar="EXPERIMENT", type=text, help=experiments)
     run.add_argument("--scale", default="digits", choices=SCALES, help="default %(default)s")
-    run.add_argument("--rows", default="core", choices=ROWS, help="default %(default)s")
+    run.add_argument(
+        "--rows", default="core", choices=ROWS, help=f"{ROWS_IN_WORDS}default %(default)s"
+    )
     run.add_argument(
         "--seeds",
         default=1,

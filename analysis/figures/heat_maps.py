@@ -26,24 +26,24 @@ def draw(root, group, paths):
     curs = [line.row.cur_percent for line in lines]
     lines.sort(key=lambda line: curs.index(line.row.cur_percent))
     first_runs = [line.row.runs[0] for line in lines]
-    own = [
+    trained = [
         routers.of_run(root, run) if routers.own(line) else None
         for line, run in zip(lines, first_runs)
     ]
     masks = [
-        None if trained else routers.searched_mask(root, run)
-        for trained, run in zip(own, first_runs)
+        None if router else routers.searched_mask(root, run)
+        for router, run in zip(trained, first_runs)
     ]
-    router = next(filter(None, own))
+    router = next(filter(None, trained))
     kinds, num_steps = plot.kinds_of(router), len(router.scores)
     places = _places(Counter(curs).values(), PANELS // len(kinds))
     below, beside = 1 + places[-1][0], 1 + max(column for _, column in places)
     with plot.drawing(paths, WIDTH, 0.7 + below * max(0.55 + 0.085 * num_steps, 1.75)) as figure:
         axes = figure.subplots(below, beside * len(kinds), sharey=True, squeeze=False)
         panels = axes.reshape(below, beside, len(kinds))
-        for line, trained, mask, place in zip(lines, own, masks, places):
-            if trained:
-                image = _scores(panels[place], trained, kinds)
+        for line, own, mask, place in zip(lines, trained, masks, places):
+            if own:
+                image = _scores(panels[place], own, kinds)
             else:
                 plot.draw_mask(panels[place], *mask, kinds=kinds)
             _titles(panels[place], line, kinds, letters=int((WIDTH - 1) / beside / LETTER))

@@ -52,7 +52,7 @@ CLOTHES = (
 def table(scale, rows="core", num_seeds=1):
     """The rows of every setting. core: DiT-digits at T = 20 at CUR 50 % and at T = 10 at three
     CURs, or DiT-clothes at T = 20. all: every method at five CURs in every setting. settings, the
-    committed ones: of these those that were measured. None at paper scale.
+    committed ones: the same, but for those of SETTINGS. None at paper scale.
     """
     if scale == "paper":
         return []

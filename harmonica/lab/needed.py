@@ -18,8 +18,9 @@ def missing_files(artefacts):
     of_paper = [a for a in artefacts if a.kind in kinds and a.model.scale == "paper"]
     sentences = _missing_latents(of_paper)
     lookups = [(weights.whole, name, sha256) for name, sha256 in _files(of_paper).items()]
-    routers = {a.published for a in of_paper if a.kind == "run" and a.published}
-    lookups += sorted((weights.checked_router, router.name, router.sha256) for router in routers)
+    published = {a.published for a in of_paper if a.kind == "run" and a.published}
+    routers = sorted((router.name, router.sha256) for router in published)
+    lookups += [(weights.checked_router, *router) for router in routers]
     lookups += [
         (_check_captions, a.model.prompts, a.num_images if a.kind == "run" else 1)
         for a in of_paper

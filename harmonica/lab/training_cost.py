@@ -25,9 +25,8 @@ def measure(spec, progress=iter):
         }
         walks = {id_: synchronized(timed.walk) for id_, timed in measured.items()}
         walks = interleaved(walks, spec.repeats)
-        lambdas = {
-            i: synchronized(timed.refresh) for i, timed in measured.items() if timed.refreshes
-        }
+        weighted = {id_: timed for id_, timed in measured.items() if timed.refreshes}
+        lambdas = {id_: synchronized(timed.refresh) for id_, timed in weighted.items()}
         lambdas = interleaved(lambdas, spec.repeats)
     return {id_: timed.row(walks[id_], lambdas.get(id_)) for id_, timed in measured.items()}
 

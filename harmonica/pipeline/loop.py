@@ -1,7 +1,7 @@
 """Follows one loop over the steps of a diffusers pipeline: its beginning, steps and end."""
 
 import functools
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from harmonica.errors import check
 
@@ -14,10 +14,15 @@ def replaced(holder, name, function):
     try:
         yield
     finally:
-        if earlier is None:
-            vars(holder).pop(name, None)
-        else:
-            setattr(holder, name, earlier)
+        put_back(holder, name, earlier)
+
+
+def put_back(holder, name, earlier):
+    """Give an instance its attribute of before again; None: it had none of its own."""
+    if earlier is None:
+        vars(holder).pop(name, None)
+    else:
+        setattr(holder, name, earlier)
 
 
 class Bar:
@@ -64,8 +69,8 @@ class Bar:
 
 class Loop:
     """One loop over the steps of a pipeline. It counts the steps, and the calls of the transformer
-    in each, until undo.close(). total: how often the loop's bar is to be moved on, None if that is
-    not known.
+    in each, until release(). total: how often the loop's bar is to be moved on, None if that is not
+    known.
 
     After begin(), timesteps are all that the scheduler has set, and first is the index of the first
     one that runs; it is above 0 for image to image, which leaves out the noisiest.
@@ -74,9 +79,13 @@ class Loop:
     def __init__(self, pipe, total=None):
         self.pipe, self.scheduler, self.total = pipe, pipe.scheduler, total
         self.step, self.calls, self.steps, self.advances = 0, 0, 0, 0
-        step = functools.partial(self._step, self.scheduler.step)
-        self.undo = ExitStack()
-        self.undo.enter_context(replaced(self.scheduler, "step", step))
+        self.earlier = vars(self.scheduler).get("step")
+        inner = self.scheduler.step
+        self.scheduler.step = functools.update_wrapper(functools.partial(self._step, inner), inner)
+
+    def release(self):
+        """Put the scheduler's own step back."""
+        put_back(self.scheduler, "step", self.earlier)
 
     def begin(self):
         """To be called before the transformer's first call: only then is it known which steps the

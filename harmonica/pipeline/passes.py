@@ -114,7 +114,7 @@ class Passes:
         if bar is None or bar is not self.shown:
             return
         loop = self.loop
-        loop.undo.close()
+        loop.release()
         self.shown = self.loop = self.answer = self.context = None
         if whole:
             loop.check_stepped()

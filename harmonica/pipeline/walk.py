@@ -50,13 +50,13 @@ def _of_one_call(pipe, call, offload):
     model = first_transformer(pipe)
     try:
         args, kwargs = first_call(model, call)
-        with Units(model) as units:
-            free = free_units(units, *args, **kwargs)
-            return free, measure(pipe, units, args, kwargs, offload)
     except BadInput:
         raise
     except (TypeError, ValueError) as error:
         raise BadInput(f"pipe: its call fails: {first_line(error)}") from error
+    with Units(model) as units:
+        free = free_units(units, *args, **kwargs)
+        return free, measure(pipe, units, args, kwargs, offload)
 
 
 class PipelineWalk:

@@ -68,7 +68,7 @@ def test_images_of_a_schedule(make):
     blocks = backbone_of(pipe).num_blocks
     keep = torch.tensor(KEEP)[:, :blocks]
 
-    def begin(trajectory):
+    def begin(loop):
         caches = {}
 
         def answer(step, turn):

@@ -44,10 +44,11 @@ def forward(model, x, t, labels):
     return run_all(backbone, x, t, backbone.prepare(labels))
 
 
-def test_the_forward_is_the_published_one():
+@pytest.mark.parametrize("shape", SHAPES, ids=["as H/2", "patch 1"])
+def test_the_forward_is_the_published_one(shape):
     """Written down once more, operation by operation, from the tensors' official names."""
-    model, (x, t, labels) = model_of(SHAPE), inputs(SHAPE)
-    assert UViT(model).num_blocks == 2 * (SHAPE.depth + 1)
+    model, (x, t, labels) = model_of(shape), inputs(shape)
+    assert UViT(model).num_blocks == 2 * (shape.depth + 1)
     w = model.state_dict()
 
     def linear(h, name):
@@ -71,18 +72,20 @@ def test_the_forward_is_the_published_one():
     angles = t[:, None] * 10_000 ** (-torch.arange(16) / 16)
     time = torch.cat([angles.cos(), angles.sin()], 1)
     conv = w["patch_embed.proj.weight"], w["patch_embed.proj.bias"]
-    patches = F.conv2d(x, *conv, stride=2).flatten(2).transpose(1, 2)
+    patches = F.conv2d(x, *conv, stride=shape.patch).flatten(2).transpose(1, 2)
     label = w["label_emb.weight"][labels]
     h = torch.cat([label[:, None], time[:, None], patches], 1) + w["pos_embed"]
     skips = []
-    for name in ("in_blocks.0", "in_blocks.1"):
-        h = block(h, name)
+    for i in range(shape.depth // 2):
+        h = block(h, f"in_blocks.{i}")
         skips.append(h)
     h = block(h, "mid_block")
-    for name in ("out_blocks.0", "out_blocks.1"):
-        h = block(h, name, skips.pop())
-    h = linear(norm(h, "norm"), "decoder_pred")[:, 2:].view(3, 4, 4, 2, 2, 4)
-    image = torch.einsum("bhwpqc->bchpwq", h).reshape(3, 4, 8, 8)
+    for i in range(shape.depth // 2):
+        h = block(h, f"out_blocks.{i}", skips.pop())
+    side = 8 // shape.patch
+    h = linear(norm(h, "norm"), "decoder_pred")[:, 2:]
+    h = h.view(3, side, side, shape.patch, shape.patch, shape.channels)
+    image = torch.einsum("bhwpqc->bchpwq", h).reshape(3, shape.channels, 8, 8)
     torch.testing.assert_close(forward(model, x, t, labels), image, rtol=1e-4, atol=1e-5)
 
 

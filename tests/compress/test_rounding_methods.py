@@ -41,6 +41,9 @@ def test_before_the_blocks_more_noise_fits_in_than_was_seen():
     rows = torch.randn(2, 128, 64, generator=rng)
     seen = Seen(rows, rows.amin((1, 2)), rows.amax((1, 2)))
     wide = adaround.ranges(seen, "pos_embed.proj", 8, True)
+    assert len(wide.scale) == len(wide.zero) == 2  # a row for each step
+    alike = adaround.ranges(seen, "pos_embed.proj", 8, False)
+    assert alike.scale[0] == alike.scale[1] and len(alike.scale) == len(alike.zero) == 2
     noise = torch.randn(2, 64_000, generator=rng)
     apart = (rounded(noise, wide) - noise).abs().amax(1)
     assert (apart < 0.51 * wide.scale).all()

@@ -2,12 +2,17 @@
 is saved is the official form.
 """
 
+from dataclasses import replace
+
 import torch
 
 from harmonica.backbones.uvit import UViT
 from harmonica.backbones.uvit_official import from_official, shape_of
-from harmonica.digits import data, uvit
+from harmonica.digits import base, data, uvit
+from harmonica.digits.quality import DIGITS
+from harmonica.files import sha256
 from harmonica.method.denoise import run_all
+from harmonica.samplers.singlestep import Singlestep
 
 CONFIG = uvit.UViTTraining(seed=0, width=16, depth=2, heads=2, steps=6, batch=4)
 
@@ -30,3 +35,12 @@ def test_the_initial_model_predicts_nothing_and_every_matrix_is_trained():
     trained = from_official(uvit.train(CONFIG, "none", save_every=100), heads=2)
     for name, p in trained.named_parameters():
         assert p.ndim < 2 or not torch.equal(p, before[name]), name
+
+
+def test_a_model_is_made_with_its_entry(tmp_path):
+    few = replace(DIGITS, num_images=20, batch=20, num_steps=4, num_nearest=5)
+    own = {"train_by": uvit.train, "sampler": Singlestep(), "family": "uvit"}
+    about = base.make("tiny", replace(CONFIG, steps=2), tmp_path, few, **own)
+    assert (about["family"], about["heads"], about["side"]) == ("uvit", 2, 8)
+    assert about["sha256"] == sha256(tmp_path / "tiny.safetensors")
+    assert about["training"]["steps"] == 2 and about["quality"]

@@ -29,8 +29,8 @@ def begun(pipe, inputs):
     """Names of the units and the timesteps of a call."""
     seen = {}
 
-    def begin(trajectory):
-        seen["timesteps"] = tuple(trajectory.timesteps.tolist())
+    def begin(loop):
+        seen["timesteps"] = tuple(loop.timesteps.tolist())
         return lambda step, turn: lambda i, compute: compute()
 
     with Passes(pipe, begin) as walk:
@@ -71,7 +71,7 @@ def channels(pipe, inputs):
     """Of every unit, how many channels its feature has."""
     found = {}
 
-    def begin(trajectory):
+    def begin(loop):
         def answer(step, turn):
             def at(i, compute):
                 feature = compute()

@@ -34,7 +34,7 @@ from harmonica.pipeline.passes import Passes
 each_pipeline = pytest.mark.parametrize("name", PIPELINES)
 
 
-def kept(trajectory):
+def kept(loop):
     return lambda step, turn: compute_all
 
 
@@ -42,10 +42,10 @@ class Reuse:
     """Every second step computes. calls: [(step, pass, units asked, units computed)]."""
 
     def __init__(self):
-        self.calls, self.trajectory, self.features = [], None, []
+        self.calls, self.loop, self.features = [], None, []
 
-    def __call__(self, trajectory):
-        self.trajectory, caches = trajectory, {}
+    def __call__(self, loop):
+        self.loop, caches = loop, {}
 
         def answer(step, turn):
             cache, asked, computed = caches.setdefault(turn, {}), set(), set()
@@ -102,8 +102,8 @@ def test_every_pass_of_every_step_is_told_apart(name):
     policy = Reuse()
     with Passes(pipe, policy):
         run(pipe, inputs)
-    steps = len(policy.trajectory.timesteps)
-    assert policy.trajectory.first == 0
+    steps = len(policy.loop.timesteps)
+    assert policy.loop.first == 0
     assert [step for step, *_ in policy.calls] == [s for s in range(steps) for _ in range(passes)]
     seen = set()
     for step, turn, asked, computed in policy.calls:
@@ -123,7 +123,7 @@ def test_gradients_through_scheduler_and_guidance(make):
     }
     scores = torch.full((len(run(pipe, inputs)), 4), 0.6, dtype=torch.float64)
 
-    def begin(trajectory):
+    def begin(loop):
         caches = {}
 
         def answer(step, turn):
@@ -204,7 +204,7 @@ def test_an_error_in_a_loop_over_the_bar_does_not_end_the_next_loop():
     pipe, inputs = PIPELINES["DiT"][0]()
     fail = {"now": True}
 
-    def begin(trajectory):
+    def begin(loop):
         def answer(step, turn):
             if fail["now"] and step == 1:
                 raise RuntimeError("in the middle")
@@ -225,7 +225,7 @@ def test_an_error_in_a_loop_over_the_bar_does_not_end_the_next_loop():
             loops.append(walk.loop)
             return compute_all
 
-        walk.begin = lambda trajectory: drops
+        walk.begin = lambda loop: drops
         run(pipe, inputs)
     assert len(loops) == 4 and None not in loops
 
@@ -236,7 +236,7 @@ def test_image_to_image_starts_where_its_strength_says():
     policy = Reuse()
     with Passes(pipe, policy):
         run(pipe, inputs)
-    assert policy.trajectory.first == 3 and len(policy.trajectory.timesteps) == 6
+    assert policy.loop.first == 3 and len(policy.loop.timesteps) == 6
     assert [step for step, *_ in policy.calls] == [3, 4, 5]
     assert policy.calls[0][2] == policy.calls[0][3]  # all computed: nothing to reuse
 
