@@ -144,5 +144,14 @@ def series(row):
     return re.sub(r", interval \d+$", "", name(row))
 
 
+def place_of(name):
+    """Where a name stands in the order of METHODS: its own place, else that of the method it is a
+    form of; before all of them what is no method.
+    """
+    order = [*METHODS]
+    names = [known for known in (name, name.split(", ")[0]) if known in order]
+    return order.index(names[0]) if names else -1
+
+
 def look(name):
     return method(name).look

@@ -156,12 +156,12 @@ def _by_share(group, title, column):
             by_method.setdefault(methods.FEWER, {})[setting.cur] = fewer
     for line in group.lines:
         if not line.row.uncached:
-            family, *_ = methods.name(line.row).split(", ")  # FORA's intervals in one row
-            by_method.setdefault(family, {})[round(share(line), 1)] = line
-    rows = [
-        ([_marked(name)], {cur: _numbers(line, column)[0] for cur, line in lines.items()})
-        for name, lines in by_method.items()
-    ]
+            name = methods.series(line.row)  # FORA's intervals in one row
+            by_method.setdefault(name, {})[round(share(line), 1)] = line
+    rows = []
+    for name in sorted(by_method, key=methods.place_of):
+        lines = by_method[name].items()
+        rows.append(([_marked(name)], {cur: _numbers(line, column)[0] for cur, line in lines}))
     return side_by_side([title], rows)
 
 
@@ -169,7 +169,7 @@ def frontier_everywhere(groups, results):
     """The two errors of every method in all settings of the frontier, half of all blocks skipped."""
     halves = [half for group in groups["frontier"] for half in settings(group) if half.cur == HALF]
     by_place = {half.place: half.methods for half in halves}
-    names = dict.fromkeys(name for lines in by_place.values() for name in lines)
+    names = sorted({name for lines in by_place.values() for name in lines}, key=methods.place_of)
     texts = []
     for heading in ("x_0 error", "rFID"):
         column = {heading: SHOWN[heading]}

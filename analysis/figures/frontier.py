@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from harmonica import plot
 
 from ..compare import places
-from ..methods import METHODS, look
+from ..methods import look, place_of
 from .speedup import by_series, draw_series, measured, theoretical
 from .style import GRID, PANEL, WIDTH, legend, log_ticks
 
@@ -66,9 +66,8 @@ def _in_lines(title, letters):
 
 
 def _panel(ax, group, speed):
-    order = {name: place for place, name in enumerate(METHODS)}
     lines_by_name = by_series(group)
-    for name in sorted(lines_by_name, key=lambda name: order.get(name, len(order))):
+    for name in sorted(lines_by_name, key=place_of):
         draw_series(ax, lines_by_name[name], METRIC, speed, label=name, **look(name), **MARKER)
     lines = [line for line in group.lines[1:] if line.values[METRIC] is not None and speed(line)]
     if not lines:

@@ -6,7 +6,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from ..compare import share
 from ..intervals import interval
-from ..methods import METHODS, called
+from ..methods import called, place_of
 
 # the line of the uncached model's own rFID
 FLOOR = {"color": "#000000", "linewidth": 0.8, "linestyle": (0, (1, 3))}
@@ -23,11 +23,13 @@ def legend(figure, axes, place=None):
     """
     drawn = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels())}
     handles = {}
-    for text in sorted(drawn, key=_place):
+    for text in sorted(drawn, key=place_of):
         handle = drawn[text]
         handles[text] = handle[0] if isinstance(handle, ErrorbarContainer) else handle
     if place is not None:
-        place.legend(handles.values(), handles.keys(), loc="upper center").set_in_layout(False)
+        small = {"fontsize": 6.5, "handlelength": 1.5, "borderaxespad": 0}
+        drawn = place.legend(handles.values(), handles.keys(), loc="upper right", **small)
+        drawn.set_in_layout(False)
     elif len(figure.axes) == 1:
         figure.legend(handles.values(), handles.keys(), loc="outside right center")
     elif handles:
@@ -39,15 +41,6 @@ def legend(figure, axes, place=None):
             loc="outside lower center",
             ncols=-(-len(handles) // rows),
         )
-
-
-def _place(text):
-    """Where a name stands in METHODS: its own place, else that of the method it is a form of;
-    before all of them what is no method.
-    """
-    order = [*METHODS]
-    names = [name for name in (text, text.split(", ")[0]) if name in order]
-    return order.index(names[0]) if names else -1
 
 
 def line_name(line):
