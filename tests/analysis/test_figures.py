@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from analysis import figures, methods, records
-from analysis.figures import curves, heat_maps, lambdas, routers, speedup
+from analysis.figures import curves, heat_maps, lambdas, routers, speedup, style
+from analysis.intervals import interval
 from analysis.tables import FRONTIER
 from experiments import ablation
 from harmonica.errors import BadInput
@@ -218,3 +219,8 @@ def test_every_committed_picture_stands_in_a_table():
     pages = "".join(path.read_text() for path in (ROOT / "results" / "tables").glob("*.md"))
     shown = {path.stem for path in (ROOT / "results" / "figures").iterdir()}
     assert [stem for stem in sorted(shown) if f"figures/{stem}.png" not in pages] == []
+
+
+def test_a_bar_that_would_reach_zero_starts_at_the_lowest_replicate():
+    assert style.drawn_interval([0.9, 1.0, 1.1]) == interval([0.9, 1.0, 1.1])
+    assert style.drawn_interval([0.1, 0.2, 2.0]) == (0.1, interval([0.1, 0.2, 2.0])[1])

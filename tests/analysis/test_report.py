@@ -148,7 +148,7 @@ def test_missing_latency_is_blank_and_its_reason_is_in_the_document(measured):
 def test_the_document_names_scale_form_host_and_keeps_the_papers_numbers_apart(measured):
     written = document(records.load(*measured(3)))
     for words in (
-        "fake, T = 4 (smoke scale)",
+        "Fake, T = 4 (smoke scale)",
         "| Learning-to-Cache | all-pairs |",
         "| Learning-to-Cache | released |",
         "on a machine, 2 cores",
