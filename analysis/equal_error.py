@@ -25,7 +25,7 @@ def blocks(groups):
     by_group = {name: by_method for name, by_method in by_group.items() if len(by_method) > 1}
     if not by_group:
         return []
-    every = {name for by_method in by_group.values() for name in by_method}
+    every = dict.fromkeys(name for by_method in by_group.values() for name in by_method)
     names = sorted(every, key=methods.place_of)
     rows = [[name, *(by_method.get(name, "") for by_method in by_group.values())] for name in names]
     return [("heading", 2, TITLE), ("text", ABOUT), ("table", ["method", *by_group], rows)]

@@ -169,7 +169,8 @@ def frontier_everywhere(groups, results):
     """The two errors of every method in all settings of the frontier, half of all blocks skipped."""
     halves = [half for group in groups["frontier"] for half in settings(group) if half.cur == HALF]
     by_place = {half.place: half.methods for half in halves}
-    names = sorted({name for lines in by_place.values() for name in lines}, key=methods.place_of)
+    every = dict.fromkeys(name for lines in by_place.values() for name in lines)
+    names = sorted(every, key=methods.place_of)
     texts = []
     for heading in ("x_0 error", "rFID"):
         column = {heading: SHOWN[heading]}

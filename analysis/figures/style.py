@@ -28,8 +28,8 @@ def legend(figure, axes, place=None):
         handles[text] = handle[0] if isinstance(handle, ErrorbarContainer) else handle
     if place is not None:
         small = {"fontsize": 6.5, "handlelength": 1.5, "borderaxespad": 0}
-        drawn = place.legend(handles.values(), handles.keys(), loc="upper right", **small)
-        drawn.set_in_layout(False)
+        inside = place.legend(handles.values(), handles.keys(), loc="upper right", **small)
+        inside.set_in_layout(False)
     elif len(figure.axes) == 1:
         figure.legend(handles.values(), handles.keys(), loc="outside right center")
     elif handles:

@@ -9,12 +9,18 @@ from harmonica.errors import check
 @contextmanager
 def replaced(holder, name, function):
     """Within the `with` block, a method of this instance is replaced by `function`."""
-    earlier = vars(holder).get(name)
-    setattr(holder, name, functools.update_wrapper(function, getattr(holder, name)))
+    earlier = put(holder, name, function)
     try:
         yield
     finally:
         put_back(holder, name, earlier)
+
+
+def put(holder, name, function):
+    """Replace a method of this instance -> what it had in its place before, for `put_back`."""
+    earlier = vars(holder).get(name)
+    setattr(holder, name, functools.update_wrapper(function, getattr(holder, name)))
+    return earlier
 
 
 def put_back(holder, name, earlier):
@@ -79,9 +85,8 @@ class Loop:
     def __init__(self, pipe, total=None):
         self.pipe, self.scheduler, self.total = pipe, pipe.scheduler, total
         self.step, self.calls, self.steps, self.advances = 0, 0, 0, 0
-        self.earlier = vars(self.scheduler).get("step")
-        inner = self.scheduler.step
-        self.scheduler.step = functools.update_wrapper(functools.partial(self._step, inner), inner)
+        step = functools.partial(self._step, self.scheduler.step)
+        self.earlier = put(self.scheduler, "step", step)
 
     def release(self):
         """Put the scheduler's own step back."""
