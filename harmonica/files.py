@@ -157,47 +157,6 @@ def load_state(path, kind="training state", remedy="train from the start"):
         ) from None
 
 
-def save_training(path, done, parameters, optimizer, beside=()):
-    """Save what a training by AdamW resumes from: the parameters, what AdamW knows of them (nothing
-    of one that never had a gradient), further tensors `beside`, and `done`: how far it is, as
-    anything that JSON can hold.
-    """
-    tensors = {f"beside.{i}": tensor for i, tensor in enumerate(beside)}
-    for i, parameter in enumerate(parameters):
-        entries = {"value": parameter, **optimizer.state.get(parameter, {})}
-        tensors |= {f"{key}.{i}": value for key, value in entries.items()}
-    save_state(path, tensors, done)
-
-
-def restore_training(path, parameters, optimizer, beside=(), check_same=lambda done: None):
-    """Put what save_training saved back in place -> its `done`; None where there is no such file.
-    BadInput where the file is damaged or of other parameters. check_same(done) may refuse it.
-    """
-    saved = load_state(path)
-    if saved is None:
-        return None
-    tensors, done = saved
-    check_same(done)
-    needed = {f"beside.{i}": tensor for i, tensor in enumerate(beside)}
-    needed |= {f"value.{i}": parameter for i, parameter in enumerate(parameters)}
-    if any(name not in tensors or tensors[name].shape != t.shape for name, t in needed.items()):
-        raise BadInput(
-            f"state: {path} holds other tensors than this training has (another version saved it, "
-            "perhaps); delete it to train from the start"
-        )
-    for i, tensor in enumerate(beside):
-        tensor.copy_(tensors[f"beside.{i}"])
-    for i, parameter in enumerate(parameters):
-        parameter.data.copy_(tensors[f"value.{i}"])
-        if f"exp_avg.{i}" in tensors:
-            device = parameter.device
-            moments = {key: tensors[f"{key}.{i}"].to(device) for key in ("exp_avg", "exp_avg_sq")}
-            # fused AdamW keeps its count of steps on the GPU
-            count = tensors[f"step.{i}"].to(device if optimizer.defaults["fused"] else "cpu")
-            optimizer.state[parameter] = {**moments, "step": count}
-    return done
-
-
 @contextmanager
 def locked(folder, name):
     """Hold the lock `name` in `folder`. While another process holds it, say so once and wait."""

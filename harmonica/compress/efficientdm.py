@@ -16,8 +16,8 @@ from torch.func import functional_call
 from harmonica.compress.observe import walk
 from harmonica.compress.quantise import AtStep, Place, is_inner
 from harmonica.compress.rounding import Range, Rounded, codes, trainable
-from harmonica.files import restore_training, save_training
 from harmonica.method.cache import compute_all
+from harmonica.method.resume import restore_training, save_training
 
 LEAST_SCALE = 1e-8
 SAVE_EVERY = 10  # trajectories

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 
 from harmonica.compress.prune import drawn, eps_loss
-from harmonica.files import restore_training, save_training
 from harmonica.method import seeds
+from harmonica.method.resume import restore_training, save_training
 from harmonica.samplers.ddim import TRAIN_STEPS
 
 WARM_UP, MOST_GRADIENT = 100, 1.0

@@ -26,9 +26,10 @@ from harmonica.digits.models import backbone_of, classes, on_device
 from harmonica.digits.quality import DIGITS, quality, sampled
 from harmonica.errors import check
 from harmonica.fast.training import backward, captured
-from harmonica.files import atomic, restore_training, save_training
+from harmonica.files import atomic
 from harmonica.method.denoise import Loaded, run_all
 from harmonica.method.precision import float32_products
+from harmonica.method.resume import restore_training, save_training
 from harmonica.samplers.ddim import TRAIN_STEPS, alphas_cumprod
 
 SAVE_EVERY = {"cpu": 250, "cuda": 2500}  # steps

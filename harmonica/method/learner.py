@@ -6,8 +6,8 @@ from math import exp
 
 import torch
 
-from harmonica.files import restore_training, save_training
 from harmonica.method import masks, ranks
+from harmonica.method.resume import restore_training, save_training
 from harmonica.method.router import CLAMP
 
 SLOPE_WEIGHT = 0.2  # of the newest slope in the running mean
