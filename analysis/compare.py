@@ -48,12 +48,13 @@ class Comparison:
     def cell(self):
         """Who wins, ratio and interval, and in how many replicates the first one is lower."""
         mark = self.mark if self.mark == OPEN else f"**{self.mark}**"
-        return f"{mark} {self.ratio:.3g} {self.interval}, {self.lower} of {self.replicates}"
+        ratio = f"{self.ratio:.3g}" if self.mark == OPEN else _bound(self.ratio)
+        return f"{mark} {ratio} {self.interval}, {self.lower} of {self.replicates}"
 
     @property
     def short_cell(self):
         """The ratio, bold where its interval leaves out 1, and the interval."""
-        ratio = f"{self.ratio:.2g}"
+        ratio = _bound(self.ratio, 2) if self.mark != OPEN else f"{self.ratio:.2g}"
         return f"{ratio if self.mark == OPEN else f'**{ratio}**'} {self.interval}"
 
     @property
@@ -61,11 +62,11 @@ class Comparison:
         return f"[{_bound(self.low)}, {_bound(self.high)}]"
 
 
-def _bound(value):
-    """A bound of a ratio in three digits, or in more where it would read 1: on which side of 1 it
-    lies decides.
+def _bound(value, digits=3):
+    """A ratio in so many digits, or in more where it would read 1: on which side of 1 it lies
+    decides.
     """
-    texts = [f"{value:.{digits}g}" for digits in range(3, 7)]
+    texts = [f"{value:.{count}g}" for count in range(digits, 7)]
     return next((text for text in texts if float(text) != 1), texts[0])
 
 

@@ -22,11 +22,13 @@ def headline(groups, results):
     searched, predicted = (cases(half, left, HARMONICA) for left in (SEARCH, SEARCH_PREDICTION))
     models = dict.fromkeys(case.setting.uncached.row.model.split("-digits")[0] for case in searched)
     steps = sorted({case.left.row.num_steps for case in searched})
-    count = f"{len(searched)} settings ({listed(models)}, T = {steps[0]} to {steps[-1]})"
+    count = (
+        f"{len(searched)} settings of the digits ({listed(models)}, T = {steps[0]} to {steps[-1]})"
+    )
     return (
-        f"With half of all blocks skipped, a searched schedule has {_between(searched)} of "
-        f"HarmoniCa's x_0 error in {count}, and with skipped blocks predicted "
-        f"{_between(predicted)}. {_ahead(linked)} {_in_rfid(cases(linked, SEARCH, HARMONICA))}"
+        f"In {count} with half of all blocks skipped, a searched schedule has {_between(searched)} of "
+        f"HarmoniCa's x_0 error, and with skipped blocks predicted {_between(predicted)}. At every "
+        f"share, {_in_rfid(cases(linked, SEARCH, HARMONICA))} {_ahead(linked)}"
     )
 
 
@@ -47,7 +49,8 @@ def _ahead(linked):
     }
     parts = [f"{words} {_counted(linked, name)}" for words, name in names.items()]
     return (
-        f"Baselines that need neither training nor a search beat, in x_0 error, {'; '.join(parts)}."
+        "Baselines that need neither training nor a search have a smaller x_0 error than "
+        f"{'; than '.join(parts)}."
     )
 
 
@@ -58,7 +61,7 @@ def _counted(linked, name):
     by_setting = ahead_of(linked, name).values()
     ahead = {_family(baseline) for wins in by_setting for baseline, won in wins.items() if won}
     if not ahead:
-        return f"in none of {len(by_setting)} settings"
+        return f"in none of {len(by_setting)} settings with any"
     having = [wins for wins in by_setting if ahead & set(map(_family, wins))]
     won = sum(any(wins.values()) for wins in having)
     *most, last = [baseline for baseline in methods.METHODS if baseline in ahead]
@@ -74,6 +77,6 @@ def _family(baseline):
 def _in_rfid(compared):
     marks = [case.comparisons["rFID"].mark for case in compared]
     return (
-        f"In rFID search beats HarmoniCa in {marks.count(WINS)} of {len(marks)} settings and loses in "
-        f"{marks.count(LOSES) or 'none'}."
+        f"search has the lower rFID in {marks.count(WINS)} of {len(marks)} settings, the higher one in "
+        f"{marks.count(LOSES) or 'none'}; the rest is open."
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .compare import LOSES, OPEN, WINS
 from .intervals import interval, log_ratios
 from .methods import UNCACHED
 
@@ -15,8 +16,10 @@ AGREEMENT_LOSS = 1.0  # percentage points of classifier agreement
 CRITERION = (
     f"The bounds were fixed beforehand: FID to the data rises by at most {FID_FACTOR - 1:.0%}, "
     f"rFID is at most {FLOOR_FACTOR:g} times its floor, and classifier agreement falls by at most "
-    f"{AGREEMENT_LOSS:g} point; not only the mean but the whole interval must keep to the bound"
+    f"{AGREEMENT_LOSS:g} point. A bound is kept where the whole interval keeps to it, broken where "
+    "the whole interval lies beyond it, and open otherwise"
 )
+MARKED = {WINS: "**kept**", LOSES: "**broken**", OPEN: "open"}
 
 
 def headings(over):
@@ -33,17 +36,24 @@ def headings(over):
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """Whether one bound is kept. text: the number with its interval. kept: by the end of the
-    interval; kept_in: by each replicate.
+    """Whether one bound is kept. text: the number with its interval. mark: WINS where the whole
+    interval keeps to the bound, LOSES where it lies beyond it, else OPEN. kept_in: whether each
+    replicate keeps to it.
     """
 
     text: str
-    kept: bool
+    mark: str
     kept_in: tuple[bool, ...]
 
     @property
     def cell(self):
-        return f"**{'kept' if self.kept else 'broken'}** {self.text}"
+        return f"{MARKED[self.mark]} {self.text}"
+
+
+def together(bounds):
+    """The mark of several Bounds: WINS where all are kept, LOSES where one is broken."""
+    marks = {bound.mark for bound in bounds}
+    return marks.pop() if len(marks) == 1 else LOSES if LOSES in marks else OPEN
 
 
 def bounds(cached, uncached):
@@ -54,7 +64,7 @@ def bounds(cached, uncached):
         _factor("rFID", cached, uncached, FLOOR_FACTOR),
         Bound(
             text=_numbers(change, "+.2f"),
-            kept=interval(change)[0] >= -AGREEMENT_LOSS,
+            mark=_mark(-change, AGREEMENT_LOSS),
             kept_in=tuple(bool(difference >= -AGREEMENT_LOSS) for difference in change),
         ),
     ]
@@ -64,9 +74,15 @@ def _factor(metric, cached, uncached, most):
     logs = log_ratios(cached.values[metric], uncached.values[metric])
     return Bound(
         text=_numbers(logs, ".2f", np.exp),
-        kept=bool(np.exp(interval(logs)[1]) <= most),
+        mark=_mark(logs, np.log(most)),
         kept_in=tuple(bool(ratio <= most) for ratio in np.exp(logs)),
     )
+
+
+def _mark(values, most):
+    """How the interval of values (replicates,) lies to an upper bound."""
+    low, high = interval(values)
+    return WINS if high <= most else LOSES if low > most else OPEN
 
 
 def _numbers(values, form, back=float):

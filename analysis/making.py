@@ -10,14 +10,15 @@ from harmonica.lab.estimates import training_forwards
 from harmonica.lab.ids import with_needs
 from harmonica.lab.store import Store
 
-from . import methods
+from . import table
 from .records import record
 
 FLOAT_BYTES = 4  # of what is cached at the scales without a GPU
 COLUMNS = ("cache_kB_per_image", "making_seconds", "making_forwards")
-HEADINGS = ("method", "form", "CUR %", "cache kB", "seconds", "forwards")
+HEADINGS = ("cache kB", "seconds", "forwards")
 ABOUT = (
-    "Cache: the most that is held between two steps, for one image. Seconds: that making a schedule "
+    "Cache: the most that is held between two steps, for one image; of a block that will be predicted "
+    "it is two features, where two were computed before. Seconds: that making a schedule "
     "took on one of the devices below, other processes beside it. Forwards of one image, a backward "
     "counted as two: of a router by its settings, of all else as they were made. Where a mask or a "
     "router was made first, it is counted; where nothing is made, both are 0."
@@ -71,11 +72,9 @@ def _made(store, spec):
 
 def block(group, line_makings):
     """The table of a records.Group. line_makings: [Making] of its lines."""
-    rows = [
-        [methods.label(line.row), line.row.form, f"{line.mean('cur_percent'):.4g}", *effort.texts]
-        for line, effort in zip(group.lines, line_makings)
-    ]
-    return "table", list(HEADINGS), rows
+    headings, names = table.named(group)
+    rows = [[*name, *effort.texts] for name, effort in zip(names, line_makings)]
+    return "table", [*headings, *HEADINGS], rows
 
 
 def columns(makings_by_group):

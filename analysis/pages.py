@@ -49,7 +49,7 @@ BLOCKS = {
     "power": (findings.power, "table1"),
     "base models": (quotes.base_models,),
     "speed on a GPU": (speeds.gpu_short,),
-    "speeds on a CPU": (speeds.cpu, "table1"),
+    "speeds on a CPU": (speeds.cpu, "table1", "table2"),
     "speeds on a GPU": (speeds.gpu,),
     "index": (index.tables,),
 }

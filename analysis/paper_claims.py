@@ -27,7 +27,7 @@ PUBLISHED_FORM = "against its published form (released; at CUR 50 % that is FORA
 PAIRS_FORM = "against its all-pairs form (this repository's own)"
 PAPERS_NUMBER = "from text, against the paper's number of steps (more compute)"
 IN_THEORY = (
-    "In theory and by latency: 2.07 and 1.69 on PixArt-alpha, "
+    "In its text, in theory and by latency: 2.07 and 1.69 on PixArt-alpha, "
     "over 2.2 and 1.73 on PixArt-Sigma at 2048 px."
 )
 
@@ -138,12 +138,12 @@ def _costs():
         ),
         PaperClaim(
             title="Training for x_0 itself takes 5 times the time and 10 times the memory",
-            paper="These two factors; its table of them is not known to us.",
+            paper="These two factors, in its text; its table of them is not known to us.",
             evidence="ablation_objective_cost",
         ),
         PaperClaim(
             title="A cache takes less than 6 % of memory",
-            paper="This share; for which model and batch is not known to us.",
+            paper="This share, in its text; for which model and batch is not known to us.",
             evidence="cache-memory",
         ),
         PaperClaim(

@@ -19,6 +19,23 @@ FIGURES = {
     "figure_speedup_vs_quality_T10": "speedup against quality at T = 10",
     "figure_error_along_trajectory_T20": "error along the trajectory at T = 20",
 }
+HEADINGS = {  # of columns whose names are no words
+    "cfg": "guidance",
+    "CUR_percent": "CUR %",
+    "IS_approx": "IS, about",
+    "FID_approx": "FID, about",
+    "IS_or_CLIP": "IS or CLIP",
+    "latency_s": "latency, s",
+    "latency_h800_s": "latency on an H800, s",
+    "latency_a100_s": "latency on an A100, s",
+    "speedup_h800": "speedup on an H800",
+    "speedup_a100": "speedup on an A100",
+    "size_GB": "size, GB",
+    "size_ratio": "smaller by",
+    "time_h": "time, h",
+    "memory_GB_per_GPU": "GB per GPU",
+    "x_mse_at_x0": "squared error of x_0",
+}
 
 
 def published(name):
@@ -39,8 +56,8 @@ def coverage(committed):
     clause = f"; of {len(others)} ({', '.join(others)}) no record is committed" if others else ""
     return (
         f"Of the paper's {NUM_TABLES} tables and {NUM_FIGURES} figures we know the numbers of "
-        f"{len(tables)} tables and {len(figures)} figures ([paper/](paper)). {len(again)} of these "
-        f"tables ({', '.join(again)}) are re-enacted here at a small scale{clause}. "
+        f"{len(tables)} tables and {len(figures)} figures ([paper/](paper)). "
+        f"{len(again) if others else 'All'} of these tables ({', '.join(again)}) are re-enacted here at a small scale{clause}. "
         f"The known figures ({', '.join(FIGURES[name] for name in sorted(figures))}) "
         "are drawn of the runs here, and so are three kinds whose numbers are unknown to us: "
         "sample grids, router maps, lambda per step. "
@@ -69,4 +86,4 @@ def block(name):
 
 def table(name):
     rows = published(name)
-    return "table", list(rows[0]), [list(row.values()) for row in rows]
+    return "table", [HEADINGS.get(c, c) for c in rows[0]], [list(row.values()) for row in rows]

@@ -157,6 +157,11 @@ def missing(group):
         reasons.append(
             f"latency and speedup of {', '.join(untimed)}: lower precision is only simulated"
         )
+    originals = {line.stored["original_bytes"] / 1e6 for line in group.lines if line.stored}
+    reasons += [
+        f"size MB and smaller by: only compressed models are stored anew; the plain one has {size:.4g} MB"
+        for size in sorted(originals)
+    ]
     unmeasured = [
         methods.label(line.row) for line in group.lines if line.row.timed and line.latency is None
     ]

@@ -13,6 +13,8 @@ DIGITS, SMALL = "digits (dit-digits-s0)", "DiT-S/2 256 shape"
 HALF = 50  # percent
 LARGE = ("DiT-XL/2 512", "PixArt 512", "PixArt 1024")  # models that are larger
 PREDICTED = "predicted"  # the end of a schedule's name
+# tables whose latencies are quoted {their key: their name}
+TIMED = {"table1": "Table 1", "table2": "Table 2", "uvit": "U-ViT", "table1.clothes": "the clothes"}
 EAGER = ", eager"  # the end of an item's name that ran without CUDA graphs
 GB = 1e9
 
@@ -30,7 +32,7 @@ def cpu(groups, results):
         for model in (DIGITS, SMALL)
     }
     sentences = [
-        _of_theory(groups["table1"]),
+        *_of_theory(groups),
         f"An SDT update takes {update['time_share']:.2f} of the time and "
         f"{update['memory_share']:.2f} of the activation memory of the released way; a "
         f"measurement of lambda {walks:.2f} of the time of a full walk per step "
@@ -42,21 +44,29 @@ def cpu(groups, results):
 
 
 def _of_theory(groups):
-    """How much of their theoretical speedup the cached rows reach, as a sentence."""
-    lines = [line for group in groups for line in group.lines if not line.row.uncached]
-    shares = [
-        100 * line.latency["speedup"] / line.mean("speedup_theoretical")
-        for line in lines
-        if line.latency
+    """How much of their theoretical speedup the cached rows of each table reach, as sentences."""
+    shares, devices = {}, set()
+    for key in TIMED:
+        for group in groups.get(key, ()):
+            devices |= {group.latency["provenance"]["device"]} if group.latency else set()
+            shares.setdefault(key, []).extend(
+                100 * line.latency["speedup"] / line.mean("speedup_theoretical")
+                for line in group.lines
+                if line.latency and not line.row.uncached
+            )
+    ranges = [
+        f"{min(found):.0f} to {max(found):.0f} % ({TIMED[key]}; {median(found):.0f} % in the median "
+        f"of {len(found)})"
+        for key, found in shares.items()
+        if found
     ]
-    if not shares:
-        return "The latencies of Table 1 are not measured yet."
-    devices = {group.latency["provenance"]["device"] for group in groups if group.latency}
-    return (
-        f"Cached rows of Table 1 reach {min(shares):.0f} to {max(shares):.0f} % of their "
-        f"theoretical speedup, {median(shares):.0f} % in the median of {len(shares)}: a batch of "
-        f"16 on one thread of {listed(sorted(devices))}."
-    )
+    if not ranges:
+        return ["No latencies are measured yet."]
+    return [
+        f"Cached rows reach these shares of their theoretical speedup: {', '.join(ranges)}. A batch "
+        f"of 16 on one thread of {listed(sorted(devices))}. Rows with predictions stand at the lower "
+        "end, as the weighted sum of features is not among the multiply-accumulates."
+    ]
 
 
 def gpu_short(groups, results):
@@ -104,7 +114,8 @@ def gpu(groups, results):
         f"and {single['ms']:.2g} ms for one: {graph['ratio']:.1f} and {single['ratio']:.1f} "
         f"times as fast as diffusers' eager forward, {compiled[0]:.1f} and {compiled[1]:.1f} "
         "times as fast as diffusers with compiled blocks. "
-        "Most of this is the time of launching kernels, which depends on the processor beside the GPU; "
+        "Most of this is the time of launching kernels, which depends on the processor beside the GPU, "
+        "so these factors are rough (diffusers takes longer for one image than for eight); "
         "in larger shapes less is won: for 8 images "
         + ", ".join(
             f"{eager:.2f} over eager and {over:.2f} over compiled blocks ({model})"

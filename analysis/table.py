@@ -140,9 +140,25 @@ def _block(group, columns, committed, cell_text):
     for line in group.lines:
         committed_line = committed.get(line.row.runs)
         texts = [_cell(line, committed_line, column, cell_text) for column in columns.values()]
-        cur = f"{line.mean('cur_percent'):.4g}"
-        rows.append([methods.label(line.row), line.row.form, cur, *texts])
-    return "table", ["method", "form", "CUR %", *columns], rows
+        rows.append(texts)
+    headings, names = named(group)
+    return "table", [*headings, *columns], [[*name, *row] for name, row in zip(names, rows)]
+
+
+def named(group):
+    """-> headings, and for each line of a group the cells below: its method, its form where any
+    line has one, its CUR.
+    """
+    formed = any(line.row.form for line in group.lines)
+    names = [
+        [
+            methods.label(line.row),
+            *[line.row.form] * formed,
+            f"{line.mean('cur_percent'):.4g}",
+        ]
+        for line in group.lines
+    ]
+    return ["method", *["form"] * formed, "CUR %"], names
 
 
 def _cell(line, committed_line, column, cell_text):

@@ -100,7 +100,7 @@ FRONTIER = Table(
     frontier=True,
     making=True,
     plain_wins="A plain baseline (FORA, with or without predictions, SmoothCache, fewer steps) ahead of "
-    "a method that is trained or searched",
+    "a method that is trained or searched, Learning-to-Cache and predictions on routers' masks included",
     questions=ask(
         *OURS,
         (
@@ -119,7 +119,10 @@ FRONTIER = Table(
     ),
     about="Search, prediction and evolution are not the paper's. Prediction: a skipped block's "
     "feature is a weighted sum of the last two that were computed, by weights that are fitted or by "
-    "Taylor's formula (Taylor 2: of second order, from the last three).",
+    "Taylor's formula (Taylor 2: of second order, from the last three). SmoothCache reuses a feature "
+    "for three steps at most, so it cannot reach every share and stands at the one that it has. In 10 "
+    "steps FORA at interval 3 spends one of its four computed steps on the last and is worse than at "
+    "interval 4, which reuses more.",
 )
 UVIT = Table(
     name="uvit",

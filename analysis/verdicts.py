@@ -27,7 +27,7 @@ from .paper_numbers import coverage
 from .records import load
 from .report import together
 from .spec import SCALE
-from .tables import TABLES
+from .tables import CLOTHES, TABLES
 
 NOT_YET = "not tested yet"
 LEADING = (HARMONICA, SEARCH, SEARCH_PREDICTION)  # which no plain baseline should beat
@@ -40,7 +40,7 @@ ABOUT = (
     "counts once in a claim. **Holds**: all comparisons are won, the interval of the ratio leaves "
     "out 1. **Holds in part**: more are won than lost, and at least half are decided. "
     "**Does not hold**: some are lost, and as many as are won or more. **Undecided**: the rest. "
-    'Of "nearly lossless" a setting is won where it keeps all three bounds and lost elsewhere.'
+    'Of "nearly lossless" a setting is won where it keeps all three bounds, lost where it breaks one.'
 )
 
 
@@ -86,10 +86,18 @@ def page(groups, made, clothes=None):
         blocks += [
             ("heading", 2, f"{claim.title}: {claim.verdict}"),
             *_evidence(claim),
+            *([("text", _shown_in(paper_claim.evidence))] if paper_claim.evidence in made else []),
             ("text", f"The paper: {paper_claim.paper}"),
         ]
     blocks += other_findings(groups) + scales.side_by_side(groups, clothes or {})
-    return blocks + _measured_by(groups)
+    return blocks + _measured_by(groups, made, clothes or {})
+
+
+def _shown_in(evidence):
+    """Where the numbers behind a claim of other records are shown, as a sentence."""
+    if evidence in TABLES:
+        return f"Shown in {_link(evidence)}."
+    return "Shown in the [benchmarks](bench) of cache memory."
 
 
 def _overview(plain, judged, groups):
@@ -202,14 +210,15 @@ def other_findings(groups):
     return [("heading", 2, "Other findings"), ("text", sentence), together(other_claims)]
 
 
-def _measured_by(groups):
+def _measured_by(groups, made, clothes):
     """Blocks: over how many replicates each table was measured, and by which command."""
-    items = []
-    for name, table_groups in groups.items():
-        items.append(
-            f"{_link(name)}: {table_groups[0].lines[0].replicates} replicates, "
-            f"`{TABLES[name].committed_command()}`"
-        )
+    items = [_by_command(TABLES[name], groups[name]) for name in groups]
+    items += [
+        f"{_link(name)}: one machine, `{TABLES[name].committed_command()}`"
+        for name in made
+        if name in TABLES
+    ]
+    items += [_by_command(CLOTHES[name], clothes[name]) for name in clothes]
     absent = [table for table in TABLES.values() if table.name not in groups and table.rows(SCALE)]
     items += [
         f"{table.title}: {NOT_YET}; `{table.committed_command()}` and then `make publish` do"
@@ -218,5 +227,16 @@ def _measured_by(groups):
     return [("heading", 2, "The tables behind"), ("list", items)]
 
 
+def _by_command(table, groups):
+    return (
+        f"{_linked(table)}: {groups[0].lines[0].replicates} replicates, "
+        f"`{table.committed_command()}`"
+    )
+
+
 def _link(name):
-    return f"[{TABLES[name].title.removeprefix('Ablation: ')}](tables/{name}.{SCALE}.md)"
+    return _linked(TABLES[name])
+
+
+def _linked(table):
+    return f"[{table.called.removeprefix('Ablation: ')}](tables/{table.stem(table.scale)}.md)"

@@ -2,8 +2,8 @@
 clothes scale on DiT-clothes under guidance.
 
 Ours (search, with and without prediction) beside HarmoniCa, Learning-to-Cache, FORA as it is and
-with features predicted by Taylor's formula or by fitted weights, SmoothCache and fewer steps. Every base model has schedules of its own,
-and all of them run from the same noises.
+with features predicted by Taylor's formula or by fitted weights, SmoothCache and fewer steps. Every
+base model has schedules of its own, and all of them run from the same noises.
 """
 
 from dataclasses import dataclass, replace
@@ -89,7 +89,9 @@ def rows_of(group, choice):
 def _of_fora(group, interval, more):
     variant = "" if interval == 2 else f", interval {interval}"
     options = {"interval": interval, "settings": search(group.scale)}
-    taylor = {"Taylor": 1, "Taylor 2": 2} if more else {"Taylor": 1}
+    # of two computed steps the second order is the first
+    second = more and group.num_steps > 2 * interval
+    taylor = {"Taylor": 1, "Taylor 2": 2} if second else {"Taylor": 1}
     return [
         group.fora(interval),
         *(

@@ -84,7 +84,7 @@ def test_groups_that_model_sampler_and_steps_do_not_tell_apart_are_named(measure
     other, _ = measured(named=named[7:], folder="other", levels=forced)
     committed = records.same(root, named[:7]) | records.same(other, named[7:])
     shown = [table.carrying_block(group, committed)[2] for group in groups]
-    assert [line[3] for lines in shown for line in lines if line[0] == "SDT + MSE"] == [
+    assert [line[2] for lines in shown for line in lines if line[0] == "SDT + MSE"] == [
         "1.5 (1.5)",
         "1.5 (9)",
     ]
