@@ -4,6 +4,8 @@ Start reading in harmonica/method.
 """
 
 from importlib import import_module
+from importlib.metadata import version
+from inspect import signature
 from types import ModuleType
 
 import harmonica.search as folder
@@ -20,20 +22,34 @@ EXPORTS = {
     "Schedule": "harmonica.method.schedule",
     "BadInput": "harmonica.errors",
 }
+__all__ = ["search", *EXPORTS]
 
 
 def __getattr__(name):
     if name in EXPORTS:
         return getattr(import_module(EXPORTS[name]), name)
+    if name == "__version__":
+        return version("harmonica-cache")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return [*__all__, "__version__"]
 
 
 class _Search(ModuleType):
     """Makes the package harmonica.search callable: harmonica.search(pipe) searches a schedule."""
 
     def __call__(self, *arguments, **options):
-        """See harmonica.pipeline.search.search."""
-        return import_module("harmonica.pipeline.search").search(*arguments, **options)
+        return _search()(*arguments, **options)
+
+    @property
+    def __signature__(self):
+        return signature(_search())
+
+
+def _search():
+    return import_module("harmonica.pipeline.search").search
 
 
 folder.__class__ = _Search

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from importlib.metadata import version
 
 
 def main(argv=None):
@@ -29,6 +30,8 @@ def parser():
         prog="python -m harmonica",
         description="Learned feature caching for diffusion transformers.",
     )
+    number = version("harmonica-cache")
+    top.add_argument("--version", action="version", version=f"harmonica {number}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     for verbs in (search, train, evaluate, schedules, families, weights, base_models):
         verbs.add(commands)

@@ -123,9 +123,9 @@ def is_whole_tensors(path):
 
 
 def first_line(error):
-    """An error's message on one line, cut to 150 characters."""
+    """An error's message on one line, of at most 150 characters."""
     message = " ".join(str(error).split()) or type(error).__name__
-    return message[:150]
+    return message if len(message) <= 150 else f"{message[:150].rsplit(' ', 1)[0]} ..."
 
 
 def save_state(path, tensors, about):

@@ -97,7 +97,20 @@ class Parser(argparse.ArgumentParser):
         for argument in sys.argv[1:] if args is None else args:
             if argument.startswith("--") and argument.endswith("=--"):
                 self.error(f"argument {argument[:-3]}: expected one argument")
-        return super().parse_args(args, namespace)
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self._verb(args).error(f"unrecognized arguments: {' '.join(unknown)}")
+        return parsed
+
+    def _verb(self, args):
+        """The parser of the verb, and of the action, that the arguments begin with."""
+        parser = self
+        for argument in sys.argv[1:] if args is None else args:
+            named = [a for a in parser._actions if isinstance(a, argparse._SubParsersAction)]
+            if not named or argument not in named[0].choices:
+                break
+            parser = named[0].choices[argument]
+        return parser
 
     def error(self, message):
         raise BadInput(f"{message}; see {self.prog} --help")

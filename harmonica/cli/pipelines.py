@@ -7,6 +7,7 @@ import ast
 from harmonica.cli.command import out_folder, real, text, whole
 from harmonica.errors import BadInput, check
 
+BINNED = (32, 64, 128)  # latent sides for which PixArt's pipelines have a table of image sizes
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -21,10 +22,10 @@ def add_options(verb, made, guidance):
     )
     verb.add_argument(
         "--out",
-        required=True,
         type=out_folder,
         metavar="DIR",
-        help=f"folder for the {made}; after a kill the same command goes on there",
+        help=f"folder for the {made}, needed without --dry-run; after a kill the same command goes on "
+        "there",
     )
     verb.add_argument(
         "--cur",
@@ -70,6 +71,12 @@ def add_options(verb, made, guidance):
     )
 
 
+def check_out(arguments):
+    """BadInput where there is neither a folder for the result nor a dry run."""
+    given = arguments.out is not None or arguments.dry_run
+    check(given, "out", None, "give --out DIR, or --dry-run for the cost alone")
+
+
 def chosen_device(name):
     import torch
 
@@ -105,6 +112,22 @@ def shared(arguments):
     return {name: getattr(arguments, name) for name in names}
 
 
+def call_words(pipe, steps, guidance, options):
+    """The call that a result was made for, as one would write it. steps: text; guidance: None for
+    the pipeline's default; options: further arguments, by name.
+    """
+    from harmonica.pipeline.calls import guidance_name, parameters_of
+
+    parameters = parameters_of(pipe)
+    given = {} if guidance is None else {guidance_name(pipe, parameters): guidance}
+    # PixArt's pipelines look up a table of sizes, which exists for some models only
+    binned = getattr(pipe.transformer.config, "sample_size", None) in BINNED
+    if "use_resolution_binning" in parameters and not binned:
+        given["use_resolution_binning"] = False
+    further = "".join(f", {name}={value!r}" for name, value in (given | options).items())
+    return f"pipe(..., num_inference_steps={steps}{further})"
+
+
 def settings(assignments):
     """["height=512", ...] -> {"height": 512, ...}"""
     arguments = {}
@@ -114,6 +137,7 @@ def settings(assignments):
             raise BadInput(f"set: {assignment!r} is not possible; give NAME=VALUE, as height=512")
         right = "the number of steps is what --steps says"
         check(name != "num_inference_steps", "set", name, right)
+        check(name not in arguments, "set", assignment, f"{name} is given twice")
         try:
             arguments[name] = ast.literal_eval(value)
         except (ValueError, SyntaxError):

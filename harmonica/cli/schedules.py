@@ -2,7 +2,10 @@
 and convert routers and schedules of any known format.
 """
 
+from pathlib import Path
+
 from harmonica.cli.command import add_actions, out_file, real, show, text, whole
+from harmonica.errors import check
 
 ROUTERS = "a .safetensors, .pt or SmoothCache .json file, or a folder that train wrote"
 SCHEDULES = (
@@ -29,7 +32,9 @@ def add(commands):
     for convert in (imports, export):
         convert.add_argument("out", type=out_file(".safetensors", ".pt", ".json"), help=OUT)
     for action in (info, imports, export):
-        _add_reading_options(action)
+        action.add_argument(
+            "--tau", type=real(0, 1, ends=False), help="threshold; default the file's own, else 0.1"
+        )
 
     actions = add_actions(commands, "schedule", "look at cache schedules and convert them")
     description = "what a schedule is of, and how good it was found to be"
@@ -53,18 +58,10 @@ def _action(actions, name, known, description, function):
         help="of a router, the schedule that reuses this share; default what it was trained for, "
         "else what its threshold gives",
     )
-    action.set_defaults(function=function)
-    return action
-
-
-def _add_reading_options(command):
-    command.add_argument(
-        "--tau", type=real(0, 1, ends=False), help="threshold; default the file's own, else 0.1"
-    )
-    command.add_argument(
+    action.add_argument(
         "--blocks", type=whole(1, 100_000), help="number of blocks, for SmoothCache files by kind"
     )
-    command.add_argument(
+    action.add_argument(
         "--kinds",
         nargs="+",
         type=text,
@@ -72,14 +69,30 @@ def _add_reading_options(command):
         help="kinds of blocks, for files that do not say them; "
         "default attn mlp, or attn cross mlp where one is named",
     )
+    action.set_defaults(function=function)
+    return action
+
+
+def _model(arguments):
+    """What the options say of the model, for files that do not."""
+    return {"num_blocks": arguments.blocks, "kinds": arguments.kinds}
 
 
 def _read(arguments):
     from harmonica.weights.formats import read
 
-    return read(
-        arguments.file, tau=arguments.tau, num_blocks=arguments.blocks, kinds=arguments.kinds
-    )
+    return read(arguments.file, tau=arguments.tau, **_model(arguments))
+
+
+def _check_other(arguments):
+    """BadInput where the file to write is the one that is read, which would lose what the new
+    format does not hold.
+    """
+    source, out = Path(arguments.file), Path(arguments.out)
+    read = [source, *source.glob("*")] if source.is_dir() else [source]
+    same = out.exists() and any(path.exists() and out.samefile(path) for path in read)
+    right = "it is read here, and writing it would lose what it holds; choose another name"
+    check(not same, "out", arguments.out, right)
 
 
 def _info(arguments):
@@ -128,6 +141,7 @@ def router_figures(router, cur=None):
 def _convert(arguments):
     from harmonica.weights.formats import write
 
+    _check_other(arguments)
     router = _read(arguments)
     write(arguments.out, router, arguments.cur)
     print(f"wrote {arguments.out}: {router.schedule(arguments.cur).cur_percent:.2f} % reused")
@@ -136,7 +150,7 @@ def _convert(arguments):
 def _schedule_info(arguments):
     from harmonica.weights.formats import read_schedules
 
-    by_steps = read_schedules(arguments.file, arguments.cur)
+    by_steps = read_schedules(arguments.file, arguments.cur, **_model(arguments))
     values = {steps: schedule_figures(by_steps[steps]) for steps in sorted(by_steps)}
     if arguments.json:
         show(values if len(values) > 1 else next(iter(values.values())), as_json=True)
@@ -168,7 +182,7 @@ def schedule_figures(schedule):
 def _read_schedule(arguments):
     from harmonica.weights.formats import read_schedule
 
-    return read_schedule(arguments.file, arguments.cur)
+    return read_schedule(arguments.file, arguments.cur, **_model(arguments))
 
 
 def _schedule_plot(arguments):
@@ -179,10 +193,10 @@ def _schedule_plot(arguments):
 
 
 def _schedule_export(arguments):
-    from harmonica.errors import check
     from harmonica.method.router import from_keep
     from harmonica.weights.formats import write
 
+    _check_other(arguments)
     schedule = _read_schedule(arguments)
     if arguments.out.endswith(".safetensors"):
         schedule.save(arguments.out)

@@ -3,7 +3,15 @@
 from pathlib import Path
 
 from harmonica.cli.command import whole
-from harmonica.cli.pipelines import add_options, chosen_device, load, settings, shared
+from harmonica.cli.pipelines import (
+    add_options,
+    call_words,
+    check_out,
+    chosen_device,
+    load,
+    settings,
+    shared,
+)
 
 
 def add(commands):
@@ -45,32 +53,28 @@ def _search(arguments):
 
     captions = arguments.captions and read_captions(arguments.captions)  # before anything is loaded
     options = settings(arguments.set)
+    check_out(arguments)
     several = len(set(arguments.steps)) > 1
-    if several:
+    if arguments.out and several:
         right = "it holds a schedule already; choose another folder"
         check(not (Path(arguments.out) / FILE).exists(), "out", arguments.out, right)
-    else:
+    elif arguments.out:
         check_one(Path(arguments.out))
     device = chosen_device(arguments.device)
     pipe = load(arguments.model, device, arguments.dtype, arguments.offload)
     for steps in sorted(set(arguments.steps)):
-        out = f"{arguments.out}/{steps}" if several else arguments.out
-        schedule = search(
+        out = arguments.out
+        search(
             pipe,
             captions,
             steps=steps,
             images=arguments.images,
             predict=not arguments.no_predict,
-            out=out,
+            out=f"{out}/{steps}" if out and several else out,
             **shared(arguments),
             **options,
         )
-        if schedule is not None:
-            print(f"wrote      {out}: T = {steps}, {schedule.cur_percent:.4g} % skipped")
     if not arguments.dry_run:
-        guidance = "" if arguments.guidance is None else f", guidance_scale={arguments.guidance:g}"
         steps = " or ".join(map(str, sorted(set(arguments.steps))))
-        print(
-            f"use        with harmonica.apply(pipe, {arguments.out!r}): "
-            f"pipe(..., num_inference_steps={steps}{guidance})"
-        )
+        call = call_words(pipe, steps, arguments.guidance, options)
+        print(f"use        with harmonica.apply(pipe, {arguments.out!r}): {call}")

@@ -1,13 +1,20 @@
 """`python -m harmonica train`: train a router for a user's own diffusers pipeline."""
 
-from inspect import signature
+from pathlib import Path
 
 from harmonica.cli.command import whole
-from harmonica.cli.pipelines import add_options, chosen_device, load, settings, shared
+from harmonica.cli.pipelines import (
+    add_options,
+    call_words,
+    check_out,
+    chosen_device,
+    load,
+    settings,
+    shared,
+)
 from harmonica.errors import check
 
 SAMPLERS = ("ddim", "ddpm", "dpm++", "sa-solver")
-BINNED = (32, 64, 128)  # latent sides for which PixArt's pipelines have a table of image sizes
 
 
 def add(commands):
@@ -43,6 +50,7 @@ def _train(arguments):
     from harmonica.pipeline.train import router_training
     from harmonica.weights.prompts import read_captions
 
+    check_out(arguments)
     device = chosen_device(arguments.device)
     captions = arguments.captions or CAPTIONS
     prompts = read_captions(captions)  # before anything is loaded
@@ -61,7 +69,7 @@ def _by_call(arguments, device, prompts):
     """Train for any pipeline, by its own call."""
     from harmonica.pipeline.train import train
 
-    options = settings(arguments.set)
+    options, verb = settings(arguments.set), _verb(arguments)
     pipe = load(arguments.model, device, arguments.dtype, arguments.offload)
     trained = train(
         pipe,
@@ -73,7 +81,7 @@ def _by_call(arguments, device, prompts):
         **options,
     )
     if trained is not None:
-        _print_result(arguments, trained, pipe)
+        _print_result(arguments, trained, pipe, verb)
 
 
 def _by_backbone(arguments, device, captions, training):
@@ -98,6 +106,7 @@ def _by_backbone(arguments, device, captions, training):
         training=training,
     )
     with float32_products("tf32"):
+        verb = _verb(arguments)
         _print_cost(loaded, router, cost(loaded, router))
         if arguments.dry_run:
             return
@@ -107,7 +116,7 @@ def _by_backbone(arguments, device, captions, training):
             arguments.out,
             lambda trajectories: tqdm(trajectories, unit="trajectory"),
         )
-    _print_result(arguments, trained, pipe)
+    _print_result(arguments, trained, pipe, verb)
 
 
 def _print_cost(loaded, router, cost):
@@ -123,7 +132,15 @@ def _print_cost(loaded, router, cost):
     )
 
 
-def _print_result(arguments, trained, pipe):
+def _verb(arguments):
+    """What is said of the folder at the end: "wrote", or that a router was finished in it before."""
+    from harmonica.method.router import FILE
+
+    there = arguments.out and (Path(arguments.out) / FILE).exists()
+    return "finished   before, in" if there else "wrote     "
+
+
+def _print_result(arguments, trained, pipe, verb):
     from harmonica.method.masks import cur_percent
     from harmonica.method.schedule import counted
     from harmonica.pipeline.loading import SCHEDULERS
@@ -131,8 +148,7 @@ def _print_result(arguments, trained, pipe):
     out, cur = arguments.out, arguments.cur
     natural = cur_percent(trained.keep()[:, counted(trained.about, trained.num_blocks)])
     print(
-        f"wrote      {out}: with cur={cur:g} it reuses exactly that, "
-        f"its scores alone {natural:.1f} %"
+        f"{verb} {out}: with cur={cur:g} it reuses exactly that, its scores alone {natural:.1f} %"
     )
     if arguments.sampler:
         scheduler, options = SCHEDULERS[arguments.sampler]
@@ -141,16 +157,5 @@ def _print_result(arguments, trained, pipe):
             f"use        pipe.scheduler = diffusers.{scheduler.__name__}"
             f".from_config(pipe.scheduler.config{changes})"
         )
-    print(
-        f"use        with harmonica.apply_router(pipe, {out!r}, cur={cur:g}): "
-        f"pipe(..., num_inference_steps={arguments.steps}{_besides(pipe)})"
-    )
-
-
-def _besides(pipe):
-    """A further argument that the pipeline's call needs, or "": PixArt's pipelines look up a table
-    of sizes, which exists for some models only.
-    """
-    binning = "use_resolution_binning" in signature(pipe.__call__).parameters
-    without = pipe.transformer.config.sample_size not in BINNED
-    return ", use_resolution_binning=False" if binning and without else ""
+    call = call_words(pipe, arguments.steps, arguments.guidance, settings(arguments.set))
+    print(f"use        with harmonica.apply_router(pipe, {out!r}, cur={cur:g}): {call}")

@@ -144,5 +144,6 @@ def from_keep(keep, **fields):
     router = Router(logits=torch.where(keep, CLAMP, -CLAMP), **fields)
     low, high = (torch.sigmoid(torch.tensor([-CLAMP, CLAMP]))).tolist()
     check(low < router.tau < high, "tau", router.tau, f"a schedule takes {low:.4f} to {high:.4f}")
-    check(bool(keep[0].all()), "router", "a first step that reuses", "it computes everything")
+    right = "at the first step nothing is there to reuse: compute everything"
+    check(bool(keep[0].all()), "router", "a first step that reuses", right)
     return router

@@ -69,6 +69,14 @@ def _bytes_of(tensor):
     return content.view(torch.uint8).numpy().tobytes()
 
 
+def stored_batch(path):
+    """The batch of the search that `path`, a search.json, was written by; None where there is none.
+    By default it depends on the memory of the machine, which may be another one by now.
+    """
+    settings = read_json(path, "out", "delete it to begin again") if path.exists() else {}
+    return settings.get("search", {}).get("batch")
+
+
 def agreed(about, path, settings, file):
     """Write down at `path` what its folder is for -> False; or, where that is written there
     already, compare -> True. BadInput where the folder is for something else. The model's name or

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from math import inf
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -43,15 +44,16 @@ def check_cur(cur):
 
 
 def check_guidance(guidance):
-    ok = guidance is None or isinstance(guidance, Real) and not isinstance(guidance, bool)
-    check(ok, "guidance", guidance, "give the scale as a number, or None for the pipeline's own")
+    ok = isinstance(guidance, Real) and not isinstance(guidance, bool)
+    right = "give the scale as a number of at least 0, or None for the pipeline's own"
+    check(guidance is None or ok and 0 <= guidance < inf, "guidance", guidance, right)
 
 
 def folder_of(out):
     """-> the Path of the folder that `out` names, None for None. BadInput where it is a file."""
     if out is None:
         return None
-    check(isinstance(out, (str, Path)), "out", out, "give the path of a folder")
+    check(isinstance(out, (str, Path)) and str(out), "out", out, "give the path of a folder")
     path = Path(out).expanduser()
     check(path.is_dir() or not path.exists(), "out", str(out), "it is a file; give a folder")
     return path

@@ -25,6 +25,7 @@ from harmonica.backbones.pixart import TextCond
 from harmonica.errors import BadInput, check
 from harmonica.files import first_line
 from harmonica.method.denoise import Loaded
+from harmonica.method.schedule import HUB_ID
 from harmonica.pipeline.transformers import backbone_of
 from harmonica.weights.prompts import read_captions
 
@@ -148,6 +149,8 @@ def _model_index(source):
 
 
 def from_pretrained(load, source, **options):
+    right = "no folder of that name is here, and a hub id is owner/name"
+    check(Path(source).exists() or HUB_ID.fullmatch(str(source)), "model", str(source), right)
     logging.set_verbosity_error()  # a failure is reported by the BadInput below
     if not sys.stderr.isatty():
         logging.disable_progress_bar()

@@ -123,7 +123,12 @@ def read_schedules(source, transformer, cur=None):
     number = cur is None or isinstance(cur, Real) and not isinstance(cur, bool)
     check(number, "cur", cur, "give the share to reuse as a number, in percent")
     if isinstance(source, Schedule):
-        check(cur is None, "cur", cur, "a Schedule is what it is; a Router has one for every cur")
+        check(
+            cur is None,
+            "cur",
+            cur,
+            "a Schedule has its share; leave cur out (a Router has a schedule for every cur)",
+        )
         return {source.num_steps: source}
     if isinstance(source, Router):
         return {source.num_steps: source.schedule(cur)}

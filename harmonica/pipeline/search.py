@@ -8,15 +8,17 @@ import torch
 from tqdm import tqdm
 
 from harmonica.errors import check
+from harmonica.method.masks import budget
 from harmonica.method.schedule import FILE, Schedule
-from harmonica.pipeline.about import agreed, origin
+from harmonica.pipeline.about import agreed, origin, stored_batch
 from harmonica.pipeline.arguments import check_cur, check_steps, folder_of, whole
 from harmonica.pipeline.calls import draw_of
-from harmonica.pipeline.estimate import gibibytes, minutes, timed
+from harmonica.pipeline.estimate import duration, gibibytes, timed
 from harmonica.pipeline.walk import walking
 from harmonica.search.search import Search
 from harmonica.search.settings import Settings
 
+SETTINGS = "search.json"  # what a search in a folder is for
 OWN = "this schedule"  # beside FORA's, in the errors that a search reports
 MORE_ON_A_GPU = 3  # how many times as long a search may take there (results/bench/nvidia-h200.md)
 PIPED_S = 10  # seconds between two lines of the progress bar, where it goes to a file
@@ -65,22 +67,31 @@ def search(
     checkpointed. dry_run: print what it would cost, and return None. quiet: print nothing.
     """
     check_cur(cur)
-    steps = steps if call is not None else check_steps(steps)
+    if call is None:
+        steps = check_steps(steps)
+        budget(cur, steps, num_blocks=1)  # refuses a cur that no schedule can have
     images, rounds = whole("images", images, 1), whole("rounds", rounds, 0)
     batch = None if batch is None else whole("batch", batch, 1)
     seed, out = whole("seed", seed, 0), folder_of(out)
+    check(isinstance(predict, bool), "predict", predict, "give True or False")
     if out:
         check_one(out)
+        batch = batch or stored_batch(out / SETTINGS)
     draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
+    tell(quiet, "measuring  one step, then a walk over all steps")
     with walking(pipe, draw, offload) as (walk, memory):
         settings = {"predict": predict, "seed": seed, "rounds": rounds}
         work = PipelineSearch(walk, memory, cur, images, batch, **settings)
-        schedule = None if dry_run else work.finished(out)
-        if schedule is None:
+        found = None if dry_run else work.finished(out)
+        if found is None:
             tell(quiet, work.cost_words())
-        if not dry_run:
-            schedule = schedule or work.run(out, quiet)
-            tell(quiet, found_words(schedule.about["error"]))
+        if dry_run:
+            return None
+        schedule = found or work.run(out, quiet)
+        tell(quiet, found_words(schedule))
+        if out:
+            verb = "finished   before, in" if found else "wrote     "
+            tell(quiet, f"{verb} {out}")
         return schedule
 
 
@@ -98,13 +109,15 @@ def check_one(out):
     check(not found, "out", str(out), right)
 
 
-def found_words(error):
-    """The words that tell how good a schedule is. error: what PipelineSearch.errors returns."""
+def found_words(schedule):
+    """The words that tell how good a searched schedule is, by what PipelineSearch.errors found."""
+    error = schedule.about["error"]
     others = dict(error["of"])
-    own = {OWN: others.pop(OWN)}
-    rows = "; ".join(f"{name} {value:.3g}" for name, value in (own | others).items())
+    own = others.pop(OWN)
+    named = {f"{OWN}, {schedule.cur_percent:.3g} % skipped": own, **others}
+    rows = "; ".join(f"{name} {value:.3g}" for name, value in named.items())
     words = f"error      of {error['images']} images on held-back noise: {rows}"
-    if own[OWN] in others.values():
+    if own in others.values():
         words += (
             "\n           none better than FORA's was found; with more images or rounds one may be"
         )
@@ -133,9 +146,9 @@ class PipelineSearch:
         """The words that tell what was found and what the search will take."""
         settings, steps, memory = self.settings, self.walk.num_steps, self.memory
         seconds, forward_s = settings.forwards(steps) * self.forward_s, self.forward_s
-        time = f"at most {minutes(seconds)}"
+        time = f"at most {duration(seconds)}"
         if memory.device.type != "cpu":  # a linearisation takes more walks there than are counted
-            time = f"about {minutes(seconds)}, up to {MORE_ON_A_GPU} times that"
+            time = f"about {duration(seconds)}, up to {MORE_ON_A_GPU} times that"
         return (
             f"{self.walk.words()}\n"
             f"search     {self.budget} of {steps * self.walk.num_blocks} unit computations "
@@ -147,7 +160,7 @@ class PipelineSearch:
 
     def finished(self, out):
         """The schedule that a search left in this folder, or None. BadInput if that was another."""
-        known = out and agreed(self.about(), out / "search.json", "search", FILE)
+        known = out and agreed(self.about(), out / SETTINGS, "search", FILE)
         return Schedule.from_pretrained(out) if known and (out / FILE).exists() else None
 
     def run(self, out, quiet=False):

@@ -27,7 +27,7 @@ from harmonica.method.train import initial_logits, learn
 from harmonica.pipeline.about import agreed, origin
 from harmonica.pipeline.arguments import check_cur, check_steps, folder_of, whole
 from harmonica.pipeline.calls import draw_of
-from harmonica.pipeline.estimate import gibibytes, minutes, timed
+from harmonica.pipeline.estimate import duration, gibibytes, timed
 from harmonica.pipeline.replay import Replay
 from harmonica.pipeline.walk import DIFFERENTIABLE, walking
 from harmonica.search.walks import uncached
@@ -208,7 +208,7 @@ class Trajectories:
             f"training   {updates} updates and {forwards} forwards, "
             f"{training.batch} images at once\n"
             f"memory     about {gibibytes(memory.on_device(training.batch))}\n"
-            f"time       about {minutes(seconds)} ({update_seconds:.2g} s for an update)"
+            f"time       about {duration(seconds)} ({update_seconds:.2g} s for an update)"
         )
 
 

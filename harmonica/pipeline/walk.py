@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 from harmonica.backbones.branches import described
 from harmonica.backbones.generic import Units, free_units
 from harmonica.backbones.hooked import replace, restore
-from harmonica.errors import BadInput, check
+from harmonica.errors import BadInput, check, sentence
 from harmonica.files import first_line
 from harmonica.method.masks import budget
 from harmonica.pipeline.about import by_content
@@ -48,15 +48,25 @@ def _of_one_call(pipe, call, offload):
     the pipeline's call() refuses is a BadInput.
     """
     model = first_transformer(pipe)
-    try:
+    with refused():
         args, kwargs = first_call(model, call)
-    except BadInput:
-        raise
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"pipe: its call fails: {first_line(error)}") from error
     with Units(model) as units:
         free = free_units(units, *args, **kwargs)
         return free, measure(pipe, units, args, kwargs, offload)
+
+
+@contextmanager
+def refused():
+    """Makes what the call of a pipeline raises within the `with` block a BadInput, but for errors
+    that have a sentence of their own (too little memory, a file).
+    """
+    try:
+        yield
+    except Exception as error:
+        if sentence(error):
+            raise
+        kind = "" if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: "
+        raise BadInput(f"pipe: its call fails: {kind}{first_line(error)}") from error
 
 
 class PipelineWalk:
@@ -89,7 +99,8 @@ class PipelineWalk:
     def learn(self, seed, indices):
         """Walk once, computing everything, to learn steps, units and passes -> the latents."""
         self.place, self.seen, self.timesteps = None, [], None
-        x = self(uncached, seed, indices)
+        with refused():
+            x = self(uncached, seed, indices)
         right = "its call runs the transformer outside a loop that opens self.progress_bar"
         check(self.timesteps, "pipe", type(self.pipe).__name__, right)
         names = {tuple(units.names) for units in self.units if units.names}

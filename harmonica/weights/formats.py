@@ -42,7 +42,7 @@ def read_schedules(path, cur=None, **model):
     if not by_steps:
         _check_finished(path)
     right = (
-        f"a folder with {SCHEDULE} or {ROUTER}, "
+        f"give a folder with {SCHEDULE} or {ROUTER}, "
         "or with one folder or file of these for each number of steps"
     )
     check(by_steps, "schedule", str(path), right)
@@ -56,11 +56,17 @@ def read_schedule(path, cur=None, **model):
     path = Path(path)
     if path.is_dir():
         names = _names_in(path)
-        check(names, "schedule", str(path), f"give a file, or a folder with {SCHEDULE} or {ROUTER}")
+        several = [str(child) for child in sorted(path.iterdir()) if _names_in(child)]
+        right = f"give a file, or a folder with {SCHEDULE} or {ROUTER}"
+        check(names, "schedule", str(path), f"choose {' or '.join(several)}" if several else right)
         path = path / names[0]
+    right = f"there is none; give a .safetensors, .pt or .json file, or a folder with {SCHEDULE} or {ROUTER}"
+    check(path.is_file(), "schedule", str(path), right)
     if path.suffix == ".safetensors" and _is_schedule(path):
-        check(cur is None, "cur", cur, f"{path} is a schedule, which is what it is")
-        return Schedule.load(path)
+        schedule = Schedule.load(path)
+        right = f"{path} is a schedule that skips {schedule.cur_percent:.4g} %; leave cur out"
+        check(cur is None, "cur", cur, right)
+        return schedule
     return read(path, **model).schedule(cur)
 
 

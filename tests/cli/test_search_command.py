@@ -27,7 +27,7 @@ def test_one_folder_for_several_numbers_of_steps(model, tiny_pipe, tmp_path, cap
     assert run(*words, *FEW, "--set", "max_sequence_length=16") == 0
     said = capfd.readouterr()
     assert "memory" in said.err and "time" in said.err
-    assert said.out.count("wrote") == said.err.count("on held-back noise") == 2
+    assert said.err.count("wrote") == said.err.count("on held-back noise: this schedule, ") == 2
     assert f"harmonica.apply(pipe, '{out}')" in said.out and "guidance_scale=2" in said.out
     assert "num_inference_steps=3 or 4" in said.out
     assert run("search", "--model", model, "--steps", 4, "--out", out, *FEW) == 2  # would hide both
@@ -76,7 +76,8 @@ def test_a_dry_run_writes_nothing_and_one_number_of_steps_lies_in_the_folder(
     assert "it holds a schedule already; choose another folder" in capfd.readouterr().err
     assert run(*words, "--no-predict") == 0  # has ended: it is read again
     said = capfd.readouterr().err
-    assert "on held-back noise: this schedule" in said and "at most" not in said
+    assert "on held-back noise: this schedule, 38.9 % skipped" in said and "at most" not in said
+    assert f"finished   before, in {out}" in said and "wrote" not in said
     assert run(*words, "--no-predict", "--seed", 1) == 2
     last = capfd.readouterr().err.splitlines()[-1]
     assert last.startswith("error: out:") and "a schedule with another seed;" in last
@@ -85,7 +86,7 @@ def test_a_dry_run_writes_nothing_and_one_number_of_steps_lies_in_the_folder(
 @pytest.mark.parametrize(
     "words, said",
     [
-        (["--model", "nowhere"], ["model: nowhere is neither"]),
+        (["--model", "nowhere"], ["model: 'nowhere' is not possible", "a hub id is owner/name"]),
         (["--set", "height"], ["set: 'height' is not possible", "NAME=VALUE"]),
         (["--set", "colour=1"], ["argument: 'colour' is not possible", "takes negative_prompt"]),
         (["--set", "num_inference_steps=3"], ["what --steps says"]),
@@ -102,6 +103,41 @@ def test_mistakes_are_one_sentence(model, tmp_path, refused_here, words, said):
     usual |= {words[0]: words[1]}
     given = [word for option in usual.items() for word in option]
     refused_here("search", *given, "--batch", 1, words=said)
+
+
+@pytest.mark.parametrize("option", ["height=-8", "latents=7"])
+def test_what_the_pipelines_call_refuses_is_one_sentence(option, model, tmp_path, capfd):
+    words = ("search", "--model", model, "--steps", 3, "--out", tmp_path / "out", *FEW)
+    assert run(*words, "--set", option, "width=8") == 2
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: pipe: its call fails: ")
+
+
+def test_an_argument_is_set_once(model, tmp_path, refused_here):
+    words = ("search", "--model", model, "--steps", 3, "--out", tmp_path / "out")
+    refused_here(*words, "--set", "height=8", "height=16", words=["height is given twice"])
+
+
+def test_a_folder_is_needed_but_for_the_cost(model, tmp_path, monkeypatch, capfd, refused_here):
+    words = ("search", "--model", model, "--steps", 3, *FEW)
+    refused_here(*words, words=["give --out DIR, or --dry-run for the cost alone"])
+    refused_here(*words, "--dry", words=["unrecognized arguments: --dry; see", "search --help"])
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    assert run(*words, "--dry-run") == 0
+    assert "time       at most" in capfd.readouterr().err and not list(empty.iterdir())
+
+
+def test_a_file_is_not_exported_onto_itself(model, tmp_path, refused_here):
+    out = tmp_path / "found"
+    assert run("search", "--model", model, "--steps", 3, "--out", out, *FEW) == 0
+    file = out / "schedule.safetensors"
+    content = file.read_bytes()
+    for source in (out, file):
+        words = ["writing it would lose what it holds; choose another name"]
+        refused_here("schedule", "export", source, file, words=words)
+    assert file.read_bytes() == content
 
 
 def test_predictions_are_not_dropped_without_a_word(model, tmp_path, refused_here):

@@ -313,7 +313,7 @@ def test_refusals():
     refused(pipe, others, "'unit other.*FluxTransformer2DModel has transformer_blocks.0", inputs)
     of_dit = Schedule(keep=own.keep, timesteps=timesteps, about={"kinds": ["attn", "mlp"]})
     refused(pipe, of_dit, "it is of a DiT or PixArt, this is a FluxTransformer2DModel")
-    refused(pipe, own, "a Schedule is what it is", cur=50)
+    refused(pipe, own, "a Schedule has its share; leave cur out", cur=50)
     words = "backend: 'cudagraph' is not possible; .*FluxTransf.*eager"
     refused(pipe, own, words, backend="cudagraph")
     refused(pipe, own, "backend: 'compile' .* choose one of eager, cudagraph", backend="compile")

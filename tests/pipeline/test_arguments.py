@@ -36,6 +36,9 @@ def pipe():
     [
         ({"steps": [20, 50]}, r"steps: \[20, 50\] is not possible; give one whole number"),
         ({"steps": "4"}, "steps: '4'"),
+        ({"guidance": float("nan")}, "guidance: nan is not possible; give the scale as a number"),
+        ({"guidance": -3}, "guidance: -3 is not possible"),
+        ({"out": ""}, "out: '' is not possible; give the path of a folder"),
         ({"steps": 4.0}, "steps: 4.0"),
         ({"steps": True}, "steps: True"),
         ({"cur": "50"}, "cur: '50' is not possible; give the share"),

@@ -13,6 +13,7 @@ import harmonica
 from harmonica.errors import BadInput
 from harmonica.method import masks
 from harmonica.method.schedule import Schedule
+from harmonica.pipeline import estimate
 from harmonica.pipeline.calls import last_latents
 from harmonica.pipeline.schedules import read_schedules
 from harmonica.search.search import Search
@@ -128,6 +129,9 @@ def test_a_killed_search_goes_on_in_its_folder_and_a_finished_one_runs_nothing(
         assert_same(harmonica.search(pipe, call=call, out=tmp_path, **SMALLER), straight)
         with pytest.raises(BadInput, match="a schedule with another cur_percent; choose another"):
             harmonica.search(pipe, call=call, out=tmp_path, cur=40, **SMALLER)
+        # on a machine of little memory, where fewer images are walked at once
+        patch.setattr(estimate, "memory_of", lambda device: 0)
+        assert_same(harmonica.search(pipe, call=call, out=tmp_path, **SMALLER), straight)
 
 
 @pytest.mark.parametrize("name", ["Flux", "Sana", "Qwen-Image"])
@@ -206,6 +210,7 @@ def test_mistakes(tiny_pipe):
     refused("cur: 120 is not possible", cur=120, call=call)
     refused("cur: 90 percent is not possible; with T = 6", cur=90, call=call)
     refused("images: 0 is not possible", images=0, call=call)
+    refused("predict: 'no' is not possible; give True or False", predict="no", call=call)
     refused("steps: 1 is not possible", steps=1)
     refused("batch: 3 is not possible; it must divide", batch=3, call=call)
     refused("argument: 'colour' is not possible; FluxPipeline takes prompt_2", colour="red")
