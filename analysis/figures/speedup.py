@@ -62,7 +62,7 @@ def by_series(group):
     return by_name
 
 
-def _told(method, lines):
+def told(method, lines):
     """A series' name for the legend, with what its points differ in where that is not the CUR."""
     rows = [line.row for line in lines]
     if rows[0].uncached:
@@ -86,7 +86,7 @@ def _in_words(numbers):
 
 def _panel(ax, group, metric, speed):
     for method, lines in by_series(group).items():
-        draw_series(ax, lines, metric, speed, label=_told(method, lines), **look(method))
+        draw_series(ax, lines, metric, speed, label=told(method, lines), **look(method))
     floor = group.lines[0].mean(metric)
     if floor:
         ax.axhline(floor, **FLOOR, label="uncached")
