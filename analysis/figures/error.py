@@ -14,6 +14,11 @@ from ..methods import look, series
 from .speedup import told
 from .style import LETTER, WIDTH, legend, log_ticks
 
+CAPTION = (
+    "Mean squared error of x_t after each step on a log axis: lines are means over replicates, bands "
+    "reach from the lowest replicate to the highest, steps without an error are left out, and "
+    "per cents in the legend are CURs that differ from the panel's."
+)
 TICKS = 20  # step numbers that fit side by side into a figure
 MARKS = 6  # on a curve, at most
 ROUNDING = 0.5  # per cent by which a whole number of entries may miss a CUR, unsaid

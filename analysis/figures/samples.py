@@ -10,6 +10,10 @@ from harmonica import plot
 from .. import records
 from .style import LETTER, WIDTH, line_name
 
+CAPTION = (
+    "Ten images of every row's first replicate, from the same noise; where they are small, beside "
+    "them their difference to the uncached images: red where a pixel is brighter, blue where darker."
+)
 DIGITS = 10  # images k = 0 .. 9 of a run have the labels 0 .. 9
 SMALL = 8  # pixels
 BAR = 3  # inches: the colour bar's height, at most
