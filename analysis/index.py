@@ -7,7 +7,20 @@ from .document import listed, markdown
 from .spec import SCALE
 from .tables import COMMITTED
 
-NOTEBOOKS = {"table1": "table1", "table2": "table2", "ablation_training_cost": "cost"}
+TOGETHER = (  # in the notebook `ablations`
+    "ablation_sdt_vs_standard",
+    "ablation_iepo_vs_mse",
+    "ablation_refresh",
+    "ablation_threshold",
+    "ablation_beta",
+    "ablation_transfer",
+)
+NOTEBOOKS = {
+    "table1": "table1",
+    "table2": "table2",
+    "ablation_training_cost": "cost",
+    **dict.fromkeys(TOGETHER, "ablations"),
+}
 HEADINGS = ["item", "files", "records behind it", "command"]
 
 

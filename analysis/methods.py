@@ -67,16 +67,16 @@ METHODS = {
         Method(name="FORA, interval 4", color=SKY, marker="s", line="-.", plain=True),
         Method(name="FORA, interval 5", color=SKY, marker="s", line=":", plain=True),
         Method(name="FORA + Taylor", color=SKY, marker="<", line="--", plain=True),
-        Method(name="FORA + Taylor 2", color=SKY, marker="<", line="-.", plain=True),
+        Method(name="FORA + Taylor 2", color=SKY, marker="P", line=":", plain=True),
         Method(name=FORA_PREDICTION, color=SKY, marker=">", plain=True),
-        Method(name=FASTER_DIFFUSION, color=ORANGE, marker="^", plain=True),
+        Method(name=FASTER_DIFFUSION, color=ORANGE, marker="^", line="-.", plain=True),
         Method(name=DEEPCACHE, color=ORANGE, marker="v", line="--", plain=True),
         Method(name="SmoothCache", color=ORANGE, marker="h", plain=True),
         Method(name=RANDOM, color=GREY, marker="x", line=":", plain=True),
         Method(name=EVOLUTION, color=ORANGE, marker="p", line="--"),
         Method(name=LEARNING_TO_CACHE, color=BLUE, marker="^", line="--"),
         Method(name=ALL_PAIRS, color=BLUE, marker="^", line="--"),
-        Method(name="Learning-to-Cache + prediction", color=BLUE, marker="^", line="-."),
+        Method(name="Learning-to-Cache + prediction", color=BLUE, marker="p", line="-."),
         Method(name=RELEASED, color=BLUE, marker="v", line=":"),
         Method(name=f"{LEARNING_TO_CACHE}, labels dropped", color=BLUE, marker="<", line=":"),
         Method(name=f"{LEARNING_TO_CACHE}, steps drawn", color=BLUE, marker=">", line="-."),
@@ -146,10 +146,11 @@ def series(row):
 
 def place_of(name):
     """Where a name stands in the order of METHODS: its own place, else that of the method it is a
-    form of; before all of them what is no method.
+    form of; before all of them what is no method. Round brackets at its end make no difference.
     """
     order = [*METHODS]
-    names = [known for known in (name, name.split(", ")[0]) if known in order]
+    bare = name.split(" (")[0]
+    names = [known for known in (bare, bare.split(", ")[0]) if known in order]
     return order.index(names[0]) if names else -1
 
 

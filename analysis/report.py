@@ -22,6 +22,8 @@ ABOUT = (
     "the other columns stand beside them."
 )
 
+EXPLANATION = ("text", f"{MARKS} {intervals.METHOD}")  # of the tables of findings
+
 
 def render(definition, records_root, out, rows, scale, *, committed):
     """Write tables/ and figures/ of a tables.Table below `out` from the records of its rows below
@@ -188,7 +190,7 @@ def findings(definition, groups):
     answers = claims(groups, definition)
     few = [claim for claim in answers if claim.headings == COMPARED and len(claim.rows) <= FEW]
     shared = [together(few)] if few else []
-    explained = [("text", f"{MARKS} {intervals.METHOD}")] if any(c.rows for c in answers) else []
+    explained = [EXPLANATION] if any(c.rows for c in answers) else []
     return explained + [b for c in answers if c not in few for b in said(c)] + shared
 
 

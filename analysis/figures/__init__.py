@@ -19,6 +19,9 @@ FIGURES = {
     "methods": points,
     "sweep": sweep,
 }
+CAPTIONS = {name: module.CAPTION for name, module in FIGURES.items()} | {
+    "frontier": frontier.CAPTION
+}
 TABLE = ("samples", "routers", "error", "training", "speedup")
 # The figures of other groups, by the first words of the group's name; the first entry that fits
 # counts.

@@ -10,6 +10,11 @@ from ..methods import look, name
 from . import routers
 from .style import PANEL, WIDTH, legend, log_ticks
 
+CAPTION = (
+    "The training of the first replicate's routers: CUR at tau, data loss and, where it is weighted, "
+    "lambda at each step, with open markers for its first measurement and full ones for its last."
+)
+
 
 def shows(group):
     return any(map(routers.own, group.lines))

@@ -16,6 +16,11 @@ from ..methods import look, place_of
 from .speedup import by_series, draw_series, measured, theoretical
 from .style import GRID, PANEL, WIDTH, legend, log_ticks
 
+CAPTION = (
+    "Error of the final image against speedup by MACs and as measured: points are means over "
+    "replicates, upright bars their 95 % intervals, level bars the quartiles of measured speedups, "
+    "and the grey line is the lowest error that any method has at a speedup or beyond it."
+)
 METRIC = "x0_mse"
 BESIDE = 4  # groups side by side; further ones go below
 LETTERS = 104  # that fit into all titles of a line of panels

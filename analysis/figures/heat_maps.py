@@ -11,8 +11,13 @@ from harmonica import plot
 
 from ..methods import name
 from . import routers
-from .style import LETTER, WIDTH
+from .style import LETTER, WIDTH, with_symbols
 
+CAPTION = (
+    "Every block at every step, in the first replicate: a router's scores from 0 (dark blue) to 1 "
+    "(yellow) or a searched schedule in the same colours, hatched where the run skips the block; "
+    "the orange line is around scores of at most tau."
+)
 PANELS = 8  # side by side, at most
 
 
@@ -83,7 +88,8 @@ def _scores(axes, trained, kinds):
 def _titles(axes, line, kinds, letters):
     """The row above its first panel, in lines of so many letters, the kind of block above each."""
     cur = f"{line.row.cur_percent:g}\xa0%" if line.row.cur_percent else "natural CUR"
-    row = textwrap.fill(f"{name(line.row)}, {cur}", letters, break_on_hyphens=False)
+    called = with_symbols(name(line.row))
+    row = textwrap.fill(f"{called}, {cur}", letters, break_on_hyphens=False)
     for ax, kind, title in zip(axes, kinds, (row, *[""] * len(kinds))):
         ax.set_title(f"{title}\n{plot.KINDS.get(kind, kind)}", loc="left")
         ax.set(title="", xlabel="")

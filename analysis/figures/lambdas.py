@@ -11,6 +11,12 @@ from ..methods import look, name
 from . import routers
 from .style import PANEL, WIDTH, legend, log_ticks
 
+CAPTION = (
+    "lambda at each step, before training and as last measured, on a log axis: lines are means over "
+    "replicates, bands reach from the lowest replicate to the highest, open markers are hard scores, "
+    "and steps where lambda is zero are left out."
+)
+
 
 def shows(group):
     return any(map(_weighted, group.lines))

@@ -6,6 +6,11 @@ from ..compare import CARRYING
 from ..methods import look, name
 from .style import FLOOR, GRID, WIDTH, drawn_interval, line_name, log_ticks
 
+CAPTION = (
+    "Errors of every row on log axes: a point is the mean over replicates, the line through it its "
+    "95 % interval, the ticks below it are the replicates, open markers are forms of a method, and "
+    "the dotted line is the uncached model's own rFID."
+)
 LABELS = {"rFID": "rFID (dotted: uncached)", "x0_mse": "$x_0$ error"}
 
 

@@ -1,5 +1,5 @@
 """Images from the same noise, a line for each row of the table, and beside those of 8 x 8 pixels
-their difference to the uncached ones.
+their difference to the uncached ones. A row that draws other noise on its way has a word instead.
 """
 
 import matplotlib
@@ -10,9 +10,14 @@ from harmonica import plot
 from .. import records
 from .style import LETTER, WIDTH, line_name
 
+CAPTION = (
+    "Ten images of every row's first replicate, from the same noise; where they are small, beside "
+    "them their difference to the uncached images: red where a pixel is brighter, blue where darker."
+)
 DIGITS = 10  # images k = 0 .. 9 of a run have the labels 0 .. 9
 SMALL = 8  # pixels
 BAR = 3  # inches: the colour bar's height, at most
+OTHER_NOISE = "not compared: other noise is drawn at each step"
 SCALES = (0.1, 0.25, 0.5)  # of the differences: the first into which nearly all of them fit
 
 
@@ -46,8 +51,8 @@ def _draw_large(grids, group, paths):
 
 
 def _draw_small(grids, group, paths):
-    differences = [grid - grids[0] for grid in grids]
-    largest = np.quantile(np.abs(differences), 0.995)
+    differences = _differences(grids, group)
+    largest = np.nanquantile(np.abs(differences), 0.995)
     scale = next((scale for scale in SCALES if largest <= scale), SCALES[-1])
     names = [line_name(line) for line in group.lines]
     left_over = WIDTH - 1 - LETTER * max(map(len, names))  # 1 inch is the colour bar's
@@ -67,6 +72,9 @@ def _draw_small(grids, group, paths):
         left.set(title="images from the same noise", xticks=[], yticks=_middles(grids))
         left.set_yticklabels(names)
         right.set(title="difference to uncached", xticks=[], yticks=[])
+        for middle, line in zip(_middles(grids), group.lines):
+            if not _compared(line):
+                right.text(0, middle, OTHER_NOISE, va="center", fontsize=6)
         figure.suptitle(group.title, fontsize=8)
         for ax in (left, right):
             ax.spines[:].set_visible(False)
@@ -81,6 +89,19 @@ def _draw_small(grids, group, paths):
             shrink=min(1, BAR / height),
             aspect=16,
         )
+
+
+def _differences(grids, group):
+    """The differences of all grids to the first, nan in rows that are not compared."""
+    return [
+        grid - grids[0] if _compared(line) else np.full_like(grid, np.nan)
+        for grid, line in zip(grids, group.lines)
+    ]
+
+
+def _compared(line):
+    """Whether a row's images are compared one by one with the uncached ones, as the tables do."""
+    return line.values["x0_mse"] is not None
 
 
 def _framed(name):

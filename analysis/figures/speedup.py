@@ -11,6 +11,11 @@ from ..methods import look, name, series
 from ..paper_numbers import published
 from .style import FLOOR, PANEL, WIDTH, drawn_interval, legend, log_ticks
 
+CAPTION = (
+    "Errors, on log axes, against speedup: points are means over replicates, upright bars their 95 % "
+    "intervals, level bars the quartiles of measured speedups, open markers a form of a method, and "
+    "the dotted line is the uncached model's own rFID."
+)
 PAPER_STEPS = 10  # the T of the paper's figure
 LABELS = {"rFID": "rFID", "x0_mse": "$x_0$ error"}
 PAPER = {"FID_approx": "FID", "IS_approx": "IS"}
@@ -62,7 +67,7 @@ def by_series(group):
     return by_name
 
 
-def _told(method, lines):
+def told(method, lines):
     """A series' name for the legend, with what its points differ in where that is not the CUR."""
     rows = [line.row for line in lines]
     if rows[0].uncached:
@@ -86,7 +91,7 @@ def _in_words(numbers):
 
 def _panel(ax, group, metric, speed):
     for method, lines in by_series(group).items():
-        draw_series(ax, lines, metric, speed, label=_told(method, lines), **look(method))
+        draw_series(ax, lines, metric, speed, label=told(method, lines), **look(method))
     floor = group.lines[0].mean(metric)
     if floor:
         ax.axhline(floor, **FLOOR, label="uncached")

@@ -14,6 +14,7 @@ GRID = {"which": "both", "linewidth": 0.3, "color": "#dddddd"}
 WIDTH = 7.6  # inches: a README's column, read without zooming
 PANEL = 2.3
 LETTER = 0.062  # inches: mean width of a letter of a legend
+HANDLE = 4  # letters: length of a line in a legend, long enough for its dashes
 
 
 def legend(figure, axes, place=None):
@@ -25,28 +26,37 @@ def legend(figure, axes, place=None):
     handles = {}
     for text in sorted(drawn, key=place_of):
         handle = drawn[text]
-        handles[text] = handle[0] if isinstance(handle, ErrorbarContainer) else handle
+        shown = handle[0] if isinstance(handle, ErrorbarContainer) else handle
+        handles[with_symbols(text)] = shown
     if place is not None:
-        small = {"fontsize": 6.5, "handlelength": 1.5, "borderaxespad": 0}
+        small = {"fontsize": 6.5, "handlelength": 2.8, "borderaxespad": 0}
         inside = place.legend(handles.values(), handles.keys(), loc="upper right", **small)
         inside.set_in_layout(False)
     elif len(figure.axes) == 1:
-        figure.legend(handles.values(), handles.keys(), loc="outside right center")
+        figure.legend(
+            handles.values(), handles.keys(), loc="outside right center", handlelength=HANDLE
+        )
     elif handles:
-        widest = 0.55 + LETTER * max(map(len, handles))
+        widest = 0.75 + LETTER * max(map(len, handles))
         rows = -(-len(handles) // max(1, int(figure.get_figwidth() / widest)))
         figure.legend(
             handles.values(),
             handles.keys(),
             loc="outside lower center",
             ncols=-(-len(handles) // rows),
+            handlelength=HANDLE,
         )
 
 
 def line_name(line):
     """A records.Line's method, with its CUR where it reuses anything."""
     cur = share(line)
-    return called(line.row) + (f", {cur:.4g} %" if cur else "")
+    return with_symbols(called(line.row)) + (f", {cur:.4g} %" if cur else "")
+
+
+def with_symbols(text):
+    """A text with the paper's symbols in it as matplotlib sets them."""
+    return text.replace("x_0", "$x_0$")
 
 
 def drawn_interval(values):

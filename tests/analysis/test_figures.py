@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from analysis import figures, methods, records
-from analysis.figures import curves, heat_maps, lambdas, routers, speedup, style
+from analysis.figures import curves, error, heat_maps, lambdas, routers, samples, speedup, style
 from analysis.intervals import interval
 from analysis.tables import FRONTIER
-from experiments import ablation
+from experiments import ablation, table2
 from harmonica.errors import BadInput
 from harmonica.lab.store import Store
 
@@ -47,6 +47,17 @@ def test_no_two_methods_look_the_same_and_variants_share_their_methods_colour():
     for name, look in looks.items():
         family = "HarmoniCa" if name.startswith("SDT + IEPO") else name.split(", ")[0]
         assert look["color"] == methods.look(family)["color"]
+
+
+def test_methods_that_stand_in_one_frontier_have_markers_of_their_own():
+    names = {methods.series(row) for row in FRONTIER.rows("digits", "settings")}
+    markers = [methods.look(name)["marker"] for name in names]
+    assert len(names) > 10 and len({*markers}) == len(markers)
+
+
+def test_round_brackets_do_not_move_a_method_in_a_legend():
+    assert methods.place_of("FORA, intervals 2, 3 (50, 66.67 %)") == methods.place_of("FORA")
+    assert methods.place_of("SmoothCache (33.33 %)") == methods.place_of("SmoothCache") > 0
 
 
 def test_every_row_of_every_ablation_has_a_look():
@@ -219,6 +230,70 @@ def test_every_committed_picture_stands_in_a_table():
     pages = "".join(path.read_text() for path in (ROOT / "results" / "tables").glob("*.md"))
     shown = {path.stem for path in (ROOT / "results" / "figures").iterdir()}
     assert [stem for stem in sorted(shown) if f"figures/{stem}.png" not in pages] == []
+
+
+def test_a_curve_that_misses_the_cur_of_its_panel_says_its_own(measured, text_rows):
+    (group,) = records.load(*measured(named=text_rows()))
+    assert error._labels(error._panels(group)) == {
+        "FORA": "FORA (50 %)",
+        "HarmoniCa": "HarmoniCa",
+        "Search": "Search",
+        "Search + prediction": "Search + prediction",
+    }
+
+
+def test_every_curve_is_in_one_panel_or_named_below_the_title(loaded):
+    _, groups = loaded("beta")
+    group = _moved(groups["CUR and quality"], {"FORA": 50.0, "FORA, interval 3": 61.0})
+    panels = error._panels(group)
+    shown = [line for _, lines in panels for line in lines]
+    others = [line for line in error._curves(group) if line not in shown]
+    assert [methods.name(line.row) for line in others] == ["FORA, interval 4"]
+    assert "FORA at 75 %" in error._left_out(group, panels)
+    assert error._labels(panels)["FORA"] == "FORA, intervals 2, 3 (50, 61 %)"
+    assert error._left_out(group, [*panels, (75, others)]) == ""
+
+
+def _moved(group, curs):
+    """The group with other CURs, {a row's method: per cent}."""
+
+    def moved(line):
+        cur = curs.get(methods.name(line.row))
+        return line if cur is None else replace(line, values=_with_cur(line, cur))
+
+    return replace(group, lines=tuple(map(moved, group.lines)))
+
+
+def _with_cur(line, cur):
+    return line.values | {"cur_percent": np.full(line.replicates, cur)}
+
+
+def test_of_two_curves_that_coincide_both_can_be_seen():
+    ax = plt.figure().subplots()
+    for index, name in enumerate(("Faster Diffusion", "FORA")):
+        error._curve(ax, np.ones((1, 20)), index, **methods.look(name))
+    broken, solid = ax.lines
+    assert broken.get_zorder() > solid.get_zorder() and solid.get_linestyle() == "-"
+    assert broken.get_linestyle() != "-" and broken.get_markevery() != solid.get_markevery()
+    plt.close()
+
+
+def test_rows_that_draw_other_noise_are_not_compared_image_by_image(
+    measured, text_rows, tmp_path, monkeypatch
+):
+    shown, strip = [], samples._strip
+    monkeypatch.setattr(samples, "_strip", lambda grids: shown.append(grids) or strip(grids))
+    block = next(block for block in table2.BLOCKS if block.sampler == "iddpm")
+    root, rows = measured(named=text_rows(block=block))
+    (group,) = records.load(root, rows)
+    samples.draw(root, group, [tmp_path / "samples.png"])
+    differ = [line.row.uncached and line is not group.lines[0] for line in group.lines]
+    _, differences = shown
+    assert any(differ) and [np.isnan(grid).all() for grid in differences] == differ
+
+
+def test_symbols_of_the_paper_are_set_as_such():
+    assert style.with_symbols(ablation.DIRECT) == "$x_0$ itself"
 
 
 def test_a_bar_that_would_reach_zero_starts_at_the_lowest_replicate():
