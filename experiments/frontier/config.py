@@ -58,7 +58,8 @@ def table(scale, rows="core", num_seeds=1):
         return []
     if scale == "smoke":
         return rows_of(
-            group(scale, "smoke", "smoke", 4, num_seeds, title="Frontier, {}"), replace(HALF, more=True)
+            group(scale, "smoke", "smoke", 4, num_seeds, title="Frontier, {}"),
+            replace(HALF, more=True),
         )
     table_rows = []
     for *setting, core, several in CLOTHES if scale == "clothes" else SETTINGS:

@@ -85,11 +85,15 @@ class Router:
         cur = training.get("cur_percent") if isinstance(training, dict) else None
         return cur if isinstance(cur, (int, float)) else None
 
+    @property
+    def is_mask(self):
+        """Whether it was made from a mask: its logits, all -CLAMP or CLAMP, rank nothing."""
+        return bool((self.logits.abs() == CLAMP).all())
+
     def keep(self, cur_percent=None):
         """The mask (T, N). Without a CUR the natural one, r > tau; else exactly round(CUR T N)
         entries are reused, those of lowest score. Units that never reach the image
-        (schedule.counted) are not counted. BadInput where another CUR is asked of a router that was
-        made from a mask: its logits, all -CLAMP or CLAMP, rank nothing.
+        (schedule.counted) are not counted. BadInput where another CUR is asked of a mask.
         """
         natural = self.scores > self.tau
         natural[0] = True
@@ -98,11 +102,10 @@ class Router:
         columns = counted(self.about, self.num_blocks)
         keep = natural.clone()
         reused = masks.budget(cur_percent, self.num_steps, len(columns))
-        scored = bool((self.logits.abs() != CLAMP).any())
         natural_cur = masks.cur_percent(natural[:, columns])
         right = f"it is a schedule without scores, and reuses {natural_cur:g} percent"
         natural_reused = int((~natural[:, columns]).sum())
-        check(scored or reused == natural_reused, "cur", cur_percent, right)
+        check(not self.is_mask or reused == natural_reused, "cur", cur_percent, right)
         keep[:, columns] = masks.lowest(self.scores[:, columns], reused)
         return keep
 
@@ -112,7 +115,7 @@ class Router:
         return Schedule(
             keep=self.keep(self.cur_percent if cur_percent is None else cur_percent),
             timesteps=self.timesteps,
-            about={"method": "router", **self.about, **kinds},
+            about={"method": "mask" if self.is_mask else "router", **self.about, **kinds},
         )
 
     def save(self, path):

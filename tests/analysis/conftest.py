@@ -153,8 +153,9 @@ def _run(store, run, levels):
     )
     uncached = run == run.baseline()
     cur = run.cur_percent or run.made and run.made.cur_percent or 0
-    if run.schedule == "fora":
-        cur = 100 * (1 - -(-run.num_steps // (run.interval or 2)) / run.num_steps)
+    interval = run.made.interval if run.made else run.interval or 2
+    if run.schedule == "fora" or run.made and interval:
+        cur = 100 * (1 - -(-run.num_steps // interval) / run.num_steps)
     curve = None if fewer else [0.0, 0.0] + [0.0 if uncached else level / 100] * (run.num_steps - 1)
     return {
         "metrics": {
