@@ -43,6 +43,7 @@ WRONG_WORDS = [
     (["run", "dit_xl2_256", "--table", "table1"], "--table: it goes with --where slurm"),
     (["run", "dit_xl2_256", "--where", "slurm", "--cluster-file", "no"], "--cluster-file: 'no'"),
     (["run", "dit_xl2_256", "--status", "--dry-run"], "not allowed with"),
+    (["run", "dit_xl2_256", "--status", "--fresh"], "leave FRESH out to see the present one"),
     (["run", "frontier", "uvit", "--rows", "settings"], "rows: 'settings'"),
     (["run", "uvit", "--rows", "settings"], "uvit has core, all"),
     (["run", "dit_xl2_256", "--rows", "no-images"], "it goes with SCALE=paper"),
@@ -178,6 +179,18 @@ def test_lists_end_with_a_count_and_a_time(cli, workplace, option):
     assert said[-2] == f"{len(said) - 2} artefacts: 0 done"
     assert said[-1].startswith(f"{len(said) - 2} missing: about ") and " with " in said[-1]
     assert not (workplace / "results").exists()
+
+
+def test_of_a_fresh_set_nothing_is_done_yet(cli, workplace):
+    options = ("run", "dit_xl2_256", "--scale", "smoke", "--dry-run")
+    new = cli(*options, "--fresh").stdout
+    (timing,) = [line.split()[-1] for line in new.splitlines() if " latency " in line]
+    record = workplace / "results" / "local" / "latency" / f"{timing}.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"schema": 1, "id": timing}))
+    assert "artefacts: 1 done" in cli(*options).stdout
+    note = "these in a new set: results/local would be renamed\n"
+    assert cli(*options, "--fresh").stdout == new + note and record.exists()
 
 
 @pytest.mark.parametrize("said", ["to make, about", ": done"])

@@ -242,6 +242,16 @@ def test_dry_run_says_what_it_takes_and_makes_nothing(go, wanted, latency, tmp_p
     assert "disk: about" in said and not (tmp_path / "local").exists()
 
 
+def test_the_plan_of_a_fresh_set_has_every_job(go, wanted, tmp_path, capsys):
+    go("", dry_run=True)
+    plan = capsys.readouterr().out
+    make_shard(wanted[1], Store(tmp_path / "local"), 0, 1)
+    go("", dry_run=True)
+    assert capsys.readouterr().out != plan
+    go("", dry_run=True, fresh=True)
+    assert capsys.readouterr().out == plan and (tmp_path / "local").exists()
+
+
 @pytest.mark.parametrize("shards", [1, 3])
 def test_debug_makes_what_make_makes(go, wanted, latency, alone, same, tmp_path, capsys, shards):
     site = f"[site]\ncluster = 'debug'\n[sample]\nshards = {shards}\nparallel = 2"
