@@ -13,6 +13,7 @@ from shutil import copytree
 import pytest
 
 from harmonica import files
+from harmonica.digits.manifest import what_adds
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -56,6 +57,21 @@ WRONG_WORDS = [
 def test_bad_arguments(refused, workplace, arguments, words):
     refused(*arguments, words=[words])
     assert not (workplace / "results").exists()
+
+
+def test_a_replicate_too_many_is_met_by_the_commands_of_the_docs(refused, workplace):
+    block = (ROOT / "docs" / "yours.md").read_text().split("A seventh replicate")[1].split("```")[1]
+    copy, train, again = block.strip().splitlines()
+    words = [copy, train, again.partition(" ")[0]]
+    refused("run", "dit_xl2_256", "--seeds", "7", words=words)
+
+
+def test_own_base_models_are_added_to_their_own_folder(monkeypatch):
+    monkeypatch.setenv("HARMONICA_MODELS", "mine")
+    assert what_adds("dit-clothes-s2", "clothes", 2) == (
+        'to train more: `make base-models SCALE=clothes ARGS="--out mine --kinds dit-clothes '
+        '--seeds 3 4"`, then this command again'
+    )
 
 
 WITHOUT_ROWS = {
