@@ -118,6 +118,8 @@ def test_the_example_is_right_and_a_missing_file_says_so(tmp_path):
     assert kinds["train"].processes == 4 and kinds["train"].partition == "gpu"
     with pytest.raises(BadInput, match="--cluster-file: .*copy slurm/cluster.example.toml"):
         load(tmp_path / "none.toml")
+    with pytest.raises(BadInput, match="--cluster-file: .*it is a folder; name a file"):
+        load(tmp_path)
 
 
 def kinds(**changes):
