@@ -4,6 +4,7 @@ was there.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,17 @@ def test_beside_others_an_experiment_without_rows_is_skipped(cli):
     listed = cli("run", *names, "--scale", "paper", "--dry-run").stdout.splitlines()
     assert listed[0] == "ablation_search has no core rows at paper scale"
     assert any("training" in line for line in listed[1:])
+
+
+def test_list_names_every_experiment_and_a_target_that_runs_it(cli):
+    lines = [re.split("  +", line) for line in cli("list").stdout.splitlines()]
+    folders = {path.parent.name for path in (ROOT / "experiments").glob("*/config.py")}
+    assert {name for name, _, _ in lines} == folders
+    assert all(title for _, title, _ in lines)
+    by_name = {name: target for name, _, target in lines}
+    assert by_name["pixart_alpha"] == "make reproduce-table2"
+    assert by_name["ablation_beta"] == "make reproduce-ablations"
+    assert [name for name, target in by_name.items() if target == "-"] == ["dit_xl2_sanity"]
 
 
 def test_outside_a_checkout(refused, workplace):
