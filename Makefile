@@ -12,6 +12,13 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && exit; done; echo python3)
 PY := $(VENV)/bin/python
 
+KNOWN := SCALE ROWS SEEDS WHERE FRESH JOBS ARGS VENV PYTHON
+# Read by the programs or by make itself, so make's command line may hold them, too.
+OTHERS := $(foreach f,MODELS WEIGHTS ROUTERS LATENTS CLOTHES GOLDEN,HARMONICA_$f) MAKEFLAGS SHELL
+given := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
+unknown := $(filter-out $(KNOWN) $(OTHERS),$(given))
+$(if $(unknown),$(error $(firstword $(unknown)) is unknown; choose one of: $(KNOWN); variables of the environment stand before make))
+
 one_of = $(if $(filter 1,$(words $($1))),$(if $(filter $2,$($1)),,$(bad)),$(bad))
 bad = $(error $1=$($1) is unknown; choose one of: $2)
 $(call one_of,SCALE,digits clothes paper smoke)

@@ -6,6 +6,7 @@ The pipeline is PixArt-digits, which ships with this repository: a real PixArtAl
 small. The router was trained for it by HarmoniCa, and is committed here.
 """
 
+import argparse
 import time
 from pathlib import Path
 
@@ -58,4 +59,5 @@ def main():
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.partition("\n\n")[0]).parse_args()
     main()

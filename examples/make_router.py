@@ -8,6 +8,7 @@ repository. For yours, give its folder or its id on the Hugging Face hub and you
 and leave --trajectories out: 100 is the default. FOLDER is where the router goes.
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -45,8 +46,9 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(sys.argv[1])
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            main(folder)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    where = "where the router goes; default a temporary folder"
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", help=where)
+    folder = parser.parse_args().folder
+    with tempfile.TemporaryDirectory() as temporary:
+        main(folder or temporary)

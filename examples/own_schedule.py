@@ -7,6 +7,7 @@ second step; one that computes as much, but at the last steps; and one that reus
 cross-attention.
 """
 
+import argparse
 from pathlib import Path
 
 import torch
@@ -59,4 +60,5 @@ def main():
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__.partition("\n\n")[0]).parse_args()
     main()

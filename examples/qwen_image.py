@@ -7,11 +7,9 @@ With dry_run=True the search only prints what it would cost. `hf upload you/qwen
 qwen-image-50` shares the folder, and harmonica.apply(pipe, "you/qwen-image-50") uses it anywhere.
 """
 
-import sys
-
 import torch
 from diffusers import QwenImagePipeline
-from tiny import tiny
+from tiny import is_tiny, tiny
 
 import harmonica
 
@@ -33,7 +31,7 @@ def main(pipe, steps, size, search):
 
 
 if __name__ == "__main__":
-    if "--tiny" in sys.argv:
+    if is_tiny(__doc__):
         main(*tiny("Qwen-Image"))
     else:
         pipe = QwenImagePipeline.from_pretrained("Qwen/Qwen-Image", dtype=torch.bfloat16)

@@ -7,11 +7,9 @@ With dry_run=True the search only prints what it would cost. `hf upload you/sd35
 the folder, and harmonica.apply(pipe, "you/sd35-50") uses it anywhere.
 """
 
-import sys
-
 import torch
 from diffusers import StableDiffusion3Pipeline
-from tiny import tiny
+from tiny import is_tiny, tiny
 
 import harmonica
 
@@ -27,7 +25,7 @@ def main(pipe, steps, size, search):
 
 
 if __name__ == "__main__":
-    if "--tiny" in sys.argv:
+    if is_tiny(__doc__):
         main(*tiny("SD3"))
     else:
         pipe = StableDiffusion3Pipeline.from_pretrained(

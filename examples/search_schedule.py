@@ -8,7 +8,7 @@ small. FOLDER is where the schedule goes, with a card that says how good it is; 
 FOLDER` shares it. For your pipeline leave images and rounds out: 48 and 4 are the defaults.
 """
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
@@ -55,8 +55,9 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(sys.argv[1])
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            main(folder)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    where = "where the schedule goes; default a temporary folder"
+    parser.add_argument("folder", metavar="FOLDER", nargs="?", help=where)
+    folder = parser.parse_args().folder
+    with tempfile.TemporaryDirectory() as temporary:
+        main(folder or temporary)

@@ -4,6 +4,7 @@ few random weights.
 There is no text encoder: a prompt's embedding is made of random numbers.
 """
 
+import argparse
 import inspect
 import sys
 import tempfile
@@ -15,6 +16,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 STEPS = 4
 QUICK = {"images": 2, "rounds": 0, "quiet": True}  # arguments of a search that takes seconds
+
+
+def is_tiny(docstring):
+    """Whether an example is called with --tiny. --help prints the first lines of its docstring; any
+    other option is refused.
+    """
+    parser = argparse.ArgumentParser(description=docstring.partition("\n\n")[0], allow_abbrev=False)
+    parser.add_argument("--tiny", action="store_true", help="a few random weights, no download")
+    return parser.parse_args().tiny
 
 
 def tiny(name):

@@ -7,12 +7,10 @@ With dry_run=True the search only prints what it would cost. `hf upload you/wan-
 the folder, and harmonica.apply(pipe, "you/wan-50") uses it anywhere.
 """
 
-import sys
-
 import torch
 from diffusers import WanPipeline
 from diffusers.utils import export_to_video
-from tiny import tiny
+from tiny import is_tiny, tiny
 
 import harmonica
 
@@ -28,7 +26,7 @@ def main(pipe, steps, size, search):
 
 
 if __name__ == "__main__":
-    if "--tiny" in sys.argv:
+    if is_tiny(__doc__):
         main(*tiny("Wan"))
     else:
         pipe = WanPipeline.from_pretrained("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", dtype=torch.bfloat16)

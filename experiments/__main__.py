@@ -1,5 +1,5 @@
-"""The command line: `python -m experiments run EXPERIMENT...`. torch is imported only when
-something is made.
+"""The command line: `python -m experiments run EXPERIMENT...`, and `list`, which names them. torch
+is imported only when something is made.
 """
 
 import os
@@ -18,11 +18,12 @@ def main(argv=None):
 def parser():
     from harmonica.cli.command import Parser
 
-    from . import run
+    from . import names, run
 
     top = Parser(prog="python -m experiments", description="The runs behind the paper's tables.")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     run.add(commands)
+    names.add(commands)
     return top
 
 

@@ -4,12 +4,12 @@ there, and what the others will take.
 
 from harmonica.lab import estimates
 from harmonica.lab.needed import missing_files
-from harmonica.lab.store import LOCAL, Store
+from harmonica.lab.store import LOCAL
 from harmonica.lab.words import count, duration, size
 
 
-def show(artefacts, scale, num_processes):
-    missing = Store(LOCAL).missing(artefacts)
+def show(artefacts, missing, scale, num_processes):
+    """missing: those of the artefacts that would be made."""
     width = max((len(artefact.kind) for artefact in artefacts), default=0)
     for artefact in artefacts:
         state = "missing" if artefact in missing else "done   "

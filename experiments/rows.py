@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from itertools import groupby
 
+from harmonica.digits.manifest import what_adds
 from harmonica.errors import check
 from harmonica.lab.estimates import tokens
 from harmonica.lab.makings import ModelSpec, RouterSpec, ScheduleSpec
@@ -94,14 +95,12 @@ class Group:
     images: dict
 
     def __post_init__(self):
-        count = len(self.models)
-        right = (
-            f"of base models like {self.models[0].name} there are {count}; in a copy of their folder, "
-            f'results/local-base-models, `make base-models SCALE={self.scale} ARGS="--seeds {count}"` '
-            "trains one more, for HARMONICA_MODELS"
-        )
-        shared = self.scale in ("paper", "smoke")  # one model of a kind, for every replicate
-        check(self.seeds <= count or shared, "seeds", self.seeds, right)
+        more = self.seeds - len(self.models)
+        if more <= 0 or self.scale in ("paper", "smoke"):  # there one model serves every replicate
+            return
+        there = f"of base models like {self.models[0].name} there are {len(self.models)}"
+        right = f"{there}; {what_adds(self.models[-1].name, self.scale, more)}"
+        check(False, "seeds", self.seeds, right)
 
     @property
     def scale(self):

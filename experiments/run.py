@@ -68,13 +68,18 @@ def _run(arguments):
     artefacts, latencies = _artefacts(arguments)
     makes = not (arguments.dry_run or arguments.status or arguments.cancel)
     if makes and arguments.scale == "paper":
-        _refuse_missing_files(artefacts)
+        _refuse_missing_files(_missing(artefacts, arguments.fresh))
     if arguments.where == "slurm":
         from slurm import launch  # brings submitit, and torch with it
 
         return launch.main(arguments, artefacts, latencies, LOCAL)
     if not makes:
-        return listing.show(artefacts + latencies, arguments.scale, _num_processes(arguments))
+        wanted = artefacts + latencies
+        missing = _missing(wanted, arguments.fresh)
+        listing.show(wanted, missing, arguments.scale, _num_processes(arguments))
+        if arguments.fresh and LOCAL.exists():
+            print(f"these in a new set: {LOCAL} would be renamed")
+        return
     if arguments.fresh:
         set_aside(LOCAL)
     _make(artefacts, latencies, arguments)
@@ -96,6 +101,12 @@ def _check(arguments):
             raise BadInput(f"--{option}: it goes with --where slurm (make ... WHERE=slurm)")
     if arguments.jobs and arguments.where == "slurm":
         raise BadInput("--jobs: on a cluster [sample] parallel in the cluster file says it")
+    for option in ("status", "cancel"):
+        if getattr(arguments, option) and arguments.fresh:
+            raise BadInput(
+                f"--fresh: with --{option} there is no new set yet; leave FRESH out to see the "
+                "present one (--dry-run lists what a new one would hold)"
+            )
     if arguments.cluster_file != CLUSTER_FILE and arguments.where != "slurm":
         raise BadInput("--cluster-file: it goes with --where slurm (make ... WHERE=slurm)")
 
@@ -152,8 +163,13 @@ def _configs(names):
     return {name: import_module(f"experiments.{name}.config") for name in names}
 
 
+def _missing(artefacts, fresh):
+    """Those of the artefacts, needs first, that must be made: in a fresh set all of them."""
+    return with_needs(artefacts) if fresh else Store(LOCAL).missing(artefacts)
+
+
 def _refuse_missing_files(artefacts):
-    missing = missing_files(Store(LOCAL).missing(artefacts))
+    missing = missing_files(artefacts)
     if missing:
         print("\n".join(missing[1:]), end="\n" * (len(missing) > 1))
         more = f" ({len(missing) - 1} more are missing, listed above)" if missing[1:] else ""

@@ -47,6 +47,8 @@ def main(arguments, artefacts, latencies, local):
         )
         set_aside(local)
     table = _table(arguments)
+    if arguments.fresh and arguments.dry_run:
+        store = Store(local / "none")  # as empty as the new set would be
     jobs = jobs_of(artefacts, latencies, store, resources, table)
     if not (arguments.status or arguments.cancel):
         _check_gpus(jobs, resources, arguments.cluster_file)

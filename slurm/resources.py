@@ -74,6 +74,12 @@ def load(path):
     """
     path = Path(path)
     check(
+        not path.is_dir(),
+        "--cluster-file",
+        str(path),
+        "it is a folder; name a file, e.g. slurm/cluster.toml",
+    )
+    check(
         path.is_file(),
         "--cluster-file",
         str(path),

@@ -1,6 +1,7 @@
 """Every script of examples/ runs as its first lines say, from another folder, without a network."""
 
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -41,4 +42,20 @@ def test_an_example_runs(name, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith((LAST_LINES | LARGE)[name]), done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [*LAST_LINES, *LARGE])
+def test_help_helps_and_an_unknown_option_is_refused(name, tmp_path, monkeypatch, capsys):
+    script = ROOT / "examples" / f"{name}.py"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(script.parent)
+    for option, code in {"--help": 0, "--tinny": 2}.items():
+        monkeypatch.setattr(sys, "argv", [script.name, option])
+        with pytest.raises(SystemExit) as ended:
+            runpy.run_path(str(script), run_name="__main__")
+        assert ended.value.code == code
+    out, err = capsys.readouterr()
+    assert script.read_text()[3:30] in out.replace("\n", " ")
+    assert err.splitlines()[-1] == f"{name}.py: error: unrecognized arguments: --tinny"
     assert list(tmp_path.iterdir()) == []

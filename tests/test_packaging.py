@@ -131,6 +131,21 @@ class TestMakefile:
             f"{setting} is unknown; choose one of: " in made.stderr and made.stderr.count("\n") == 1
         )
 
+    @pytest.mark.parametrize("setting", ["SEED=6", "scale=clothes", "ARG=--status"])
+    def test_an_unknown_variable_is_one_sentence(self, setting):
+        made = self.make("-n", "reproduce-table1", "SEEDS=2", setting)
+        assert made.returncode == 2 and made.stdout == ""
+        known = "SCALE ROWS SEEDS WHERE FRESH JOBS ARGS VENV PYTHON"
+        assert f"{setting.partition('=')[0]} is unknown; choose one of: {known};" in made.stderr
+        assert made.stderr.count("\n") == 1
+
+    def test_all_known_variables_may_be_given_at_once(self):
+        settings = "SCALE=smoke ROWS=all SEEDS=2 WHERE=local FRESH=0 JOBS=2 VENV=env PYTHON=python3"
+        programs = "HARMONICA_MODELS=models HARMONICA_WEIGHTS=weights MAKEFLAGS=-k"
+        arguments = "ARGS=--dry-run --seeds=3"
+        made = self.make("-n", "-j2", *settings.split(), *programs.split(), arguments, "test")
+        assert made.returncode == 0 and "env/bin/python" in made.stdout
+
     def test_on_slurm_nothing_is_tabled_before_the_jobs_are_done(self):
         assert "analysis table1" in self.make("-n", "reproduce-table1").stdout
         assert "analysis" not in self.make("-n", "reproduce-table1", "WHERE=slurm").stdout

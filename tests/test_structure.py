@@ -138,6 +138,7 @@ WITHOUT = {  # (code, modules that it must not import): what is asked often, or 
         "from experiments.dit_xl2_512 import config\nassert config.table('digits', 'all', 3)",
         HEAVY,
     ),
+    "list": ("from experiments.__main__ import main\nassert main(['list']) == 0", HEAVY),
     "analysis": (f"import {ANALYSIS}, harmonica.plot", {"torch"}),
 }
 

@@ -49,6 +49,18 @@ def what_brings(path):
     return f"`git checkout {path}` brings it back, or install the package again"
 
 
+def what_adds(name, scale, count):
+    """What trains `count` base models more of a kind whose last one is `name`, as words."""
+    kind, last = name.rsplit("-s", 1)
+    seeds = " ".join(str(int(last) + 1 + number) for number in range(count))
+    folder = _own() or "results/local-more-models"
+    copy = "" if _own() else f"`cp -r harmonica/{scale}/weights {folder}`, then "
+    scale = "" if scale == "digits" else f"SCALE={scale} "
+    train = f'make base-models {scale}ARGS="--out {folder} --kinds {kind} --seeds {seeds}"'
+    again = "" if _own() else f" with HARMONICA_MODELS={folder} before it"
+    return f"to train more: {copy}`{train}`, then this command again{again}"
+
+
 def _own():
     return os.environ.get("HARMONICA_MODELS")
 

@@ -4,6 +4,7 @@ was there.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from shutil import copytree
 import pytest
 
 from harmonica import files
+from harmonica.digits.manifest import what_adds
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -43,6 +45,7 @@ WRONG_WORDS = [
     (["run", "dit_xl2_256", "--table", "table1"], "--table: it goes with --where slurm"),
     (["run", "dit_xl2_256", "--where", "slurm", "--cluster-file", "no"], "--cluster-file: 'no'"),
     (["run", "dit_xl2_256", "--status", "--dry-run"], "not allowed with"),
+    (["run", "dit_xl2_256", "--status", "--fresh"], "leave FRESH out to see the present one"),
     (["run", "frontier", "uvit", "--rows", "settings"], "rows: 'settings'"),
     (["run", "uvit", "--rows", "settings"], "uvit has core, all"),
     (["run", "dit_xl2_256", "--rows", "no-images"], "it goes with SCALE=paper"),
@@ -55,6 +58,21 @@ WRONG_WORDS = [
 def test_bad_arguments(refused, workplace, arguments, words):
     refused(*arguments, words=[words])
     assert not (workplace / "results").exists()
+
+
+def test_a_replicate_too_many_is_met_by_the_commands_of_the_docs(refused, workplace):
+    block = (ROOT / "docs" / "yours.md").read_text().split("A seventh replicate")[1].split("```")[1]
+    copy, train, again = block.strip().splitlines()
+    words = [copy, train, again.partition(" ")[0]]
+    refused("run", "dit_xl2_256", "--seeds", "7", words=words)
+
+
+def test_own_base_models_are_added_to_their_own_folder(monkeypatch):
+    monkeypatch.setenv("HARMONICA_MODELS", "mine")
+    assert what_adds("dit-clothes-s2", "clothes", 2) == (
+        'to train more: `make base-models SCALE=clothes ARGS="--out mine --kinds dit-clothes '
+        '--seeds 3 4"`, then this command again'
+    )
 
 
 WITHOUT_ROWS = {
@@ -76,6 +94,17 @@ def test_beside_others_an_experiment_without_rows_is_skipped(cli):
     listed = cli("run", *names, "--scale", "paper", "--dry-run").stdout.splitlines()
     assert listed[0] == "ablation_search has no core rows at paper scale"
     assert any("training" in line for line in listed[1:])
+
+
+def test_list_names_every_experiment_and_a_target_that_runs_it(cli):
+    lines = [re.split("  +", line) for line in cli("list").stdout.splitlines()]
+    folders = {path.parent.name for path in (ROOT / "experiments").glob("*/config.py")}
+    assert {name for name, _, _ in lines} == folders
+    assert all(title for _, title, _ in lines)
+    by_name = {name: target for name, _, target in lines}
+    assert by_name["pixart_alpha"] == "make reproduce-table2"
+    assert by_name["ablation_beta"] == "make reproduce-ablations"
+    assert [name for name, target in by_name.items() if target == "-"] == ["dit_xl2_sanity"]
 
 
 def test_outside_a_checkout(refused, workplace):
@@ -178,6 +207,18 @@ def test_lists_end_with_a_count_and_a_time(cli, workplace, option):
     assert said[-2] == f"{len(said) - 2} artefacts: 0 done"
     assert said[-1].startswith(f"{len(said) - 2} missing: about ") and " with " in said[-1]
     assert not (workplace / "results").exists()
+
+
+def test_of_a_fresh_set_nothing_is_done_yet(cli, workplace):
+    options = ("run", "dit_xl2_256", "--scale", "smoke", "--dry-run")
+    new = cli(*options, "--fresh").stdout
+    (timing,) = [line.split()[-1] for line in new.splitlines() if " latency " in line]
+    record = workplace / "results" / "local" / "latency" / f"{timing}.json"
+    record.parent.mkdir(parents=True)
+    record.write_text(json.dumps({"schema": 1, "id": timing}))
+    assert "artefacts: 1 done" in cli(*options).stdout
+    note = "these in a new set: results/local would be renamed\n"
+    assert cli(*options, "--fresh").stdout == new + note and record.exists()
 
 
 @pytest.mark.parametrize("said", ["to make, about", ": done"])

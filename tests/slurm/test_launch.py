@@ -118,6 +118,8 @@ def test_the_example_is_right_and_a_missing_file_says_so(tmp_path):
     assert kinds["train"].processes == 4 and kinds["train"].partition == "gpu"
     with pytest.raises(BadInput, match="--cluster-file: .*copy slurm/cluster.example.toml"):
         load(tmp_path / "none.toml")
+    with pytest.raises(BadInput, match="--cluster-file: .*it is a folder; name a file"):
+        load(tmp_path)
 
 
 def kinds(**changes):
@@ -240,6 +242,16 @@ def test_dry_run_says_what_it_takes_and_makes_nothing(go, wanted, latency, tmp_p
         in said
     )
     assert "disk: about" in said and not (tmp_path / "local").exists()
+
+
+def test_the_plan_of_a_fresh_set_has_every_job(go, wanted, tmp_path, capsys):
+    go("", dry_run=True)
+    plan = capsys.readouterr().out
+    make_shard(wanted[1], Store(tmp_path / "local"), 0, 1)
+    go("", dry_run=True)
+    assert capsys.readouterr().out != plan
+    go("", dry_run=True, fresh=True)
+    assert capsys.readouterr().out == plan and (tmp_path / "local").exists()
 
 
 @pytest.mark.parametrize("shards", [1, 3])
