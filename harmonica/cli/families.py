@@ -2,6 +2,9 @@
 cached, and their units, as a page in Markdown.
 """
 
+import sys
+import warnings
+
 HEAD = """# The transformers of diffusers {version}
 
 `python -m harmonica families` prints this page for the diffusers that is installed.
@@ -24,7 +27,15 @@ TAIL = "\nNot tried:\n\n"
 
 def add(commands):
     verb = commands.add_parser("families", help="the transformers of diffusers that can be cached")
-    verb.set_defaults(function=lambda arguments: print(page(), end=""))
+    verb.set_defaults(function=_print)
+
+
+def _print(arguments):
+    print("reading the transformers of diffusers, about ten seconds", file=sys.stderr, flush=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of diffusers, about classes that it will rename
+        text = page()
+    print(text, end="")
 
 
 def page():
