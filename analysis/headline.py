@@ -49,8 +49,8 @@ def _ahead(linked):
     }
     parts = [f"than {words} {_counted(linked, name)}" for words, name in names.items()]
     return (
-        "Baselines that need neither (fewer steps, FORA with or without predictions, SmoothCache) have "
-        f"a smaller x_0 error {', '.join(parts)}."
+        "Baselines without training or search (fewer steps, FORA with or without predictions, "
+        f"SmoothCache) have a smaller x_0 error {', '.join(parts)}."
     )
 
 
@@ -63,7 +63,7 @@ def _counted(linked, name):
     having = [wins for wins in by_setting if ahead & set(map(_family, wins))]
     won = sum(any(wins.values()) for wins in having)
     if len(having) in (0, len(by_setting)):
-        return f"in {won or 'none'} of {len(by_setting)} settings"
+        return f"in {won or 'none'} of {len(by_setting)}"
     *most, last = [baseline for baseline in methods.METHODS if baseline in ahead]
     which = f"{', '.join(most)} or {last}" if most else last
     return f"in {won} of the {len(having)} with {which}"
