@@ -60,7 +60,7 @@ def read_schedule(path, cur=None, **model):
         right = f"give a file, or a folder with {SCHEDULE} or {ROUTER}"
         check(names, "schedule", str(path), f"choose {' or '.join(several)}" if several else right)
         path = path / names[0]
-    right = f"there is none; give a .safetensors, .pt or .json file, or a folder with {SCHEDULE} or {ROUTER}"
+    right = f"it does not exist; give a .safetensors, .pt or .json file, or a folder with {SCHEDULE} or {ROUTER}"
     check(path.is_file(), "schedule", str(path), right)
     if path.suffix == ".safetensors" and _is_schedule(path):
         schedule = Schedule.load(path)
