@@ -16,6 +16,8 @@ from pathlib import Path
 
 from harmonica.errors import KEPT, BadInput, sentence
 
+INTERRUPTED = f"interrupted: {KEPT}; the same command goes on from there"
+
 
 def run(function, arguments):
     """Call function(arguments) -> exit code: the function's own (None is 0), 2 for a mistake or an
@@ -35,8 +37,7 @@ def run(function, arguments):
         except BaseException as error:
             # an import of a C extension may turn a KeyboardInterrupt into another error
             if interrupted or isinstance(error, KeyboardInterrupt):
-                line = f"interrupted: {KEPT}; the same command goes on from there"
-                print(line, file=sys.stderr)
+                print(INTERRUPTED, file=sys.stderr)
                 return 130
             line = sentence(error)
             if line is None:
@@ -63,8 +64,11 @@ def _interrupts():
     interrupted = []
     hook, before = sys.unraisablehook, signal.getsignal(signal.SIGINT)
 
-    def interrupt(*_):
+    def interrupt(_, frame):
         interrupted.append(True)
+        if _is_importing(frame):  # raised there, it may reach C++ code, which aborts the process
+            os.write(sys.stderr.fileno(), f"{INTERRUPTED}\n".encode())
+            os._exit(130)
         raise KeyboardInterrupt
 
     def again(unraisable):
@@ -84,6 +88,13 @@ def _interrupts():
         if ours:
             signal.signal(signal.SIGINT, before)
             sys.unraisablehook = hook
+
+
+def _is_importing(frame):
+    """Whether a module is being imported where the program stands."""
+    while frame and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 class Parser(argparse.ArgumentParser):
