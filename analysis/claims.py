@@ -9,6 +9,7 @@ from harmonica.errors import check
 from . import methods
 from .cases import cases, distinct, found_in
 from .compare import CARRYING, LOSES, OPEN, WINS, settings
+from .document import capital
 from .lossless import CRITERION, MARKED, bounds, headings, together
 from .methods import RANDOM, UNCACHED
 
@@ -42,7 +43,7 @@ class Claim:
     @property
     def whole_sentence(self):
         """The sentence with a capital letter and a full stop."""
-        return f"{self.sentence[0].upper()}{self.sentence[1:]}."
+        return f"{capital(self.sentence)}."
 
 
 def claims(groups, table):
@@ -133,7 +134,7 @@ def why_not(groups):
     """Why no ordering may be claimed from records.Groups, as a sentence; "" where one may."""
     reasons = {setting.why_not for group in groups for setting in settings(group)} - {""}
     sentence = f"{'; '.join(sorted(reasons))}: no ordering is claimed."
-    return sentence[0].upper() + sentence[1:] if reasons else ""
+    return capital(sentence) if reasons else ""
 
 
 def overall(marks):

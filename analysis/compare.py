@@ -48,14 +48,17 @@ class Comparison:
     def cell(self):
         """Who wins, ratio and interval, and in how many replicates the first one is lower."""
         mark = self.mark if self.mark == OPEN else f"**{self.mark}**"
-        ratio = f"{self.ratio:.3g}" if self.mark == OPEN else _bound(self.ratio)
-        return f"{mark} {ratio} {self.interval}, {self.lower} of {self.replicates}"
+        return f"{mark} {self._shown(3)} {self.interval}, {self.lower} of {self.replicates}"
 
     @property
     def short_cell(self):
         """The ratio, bold where its interval leaves out 1, and the interval."""
-        ratio = _bound(self.ratio, 2) if self.mark != OPEN else f"{self.ratio:.2g}"
+        ratio = self._shown(2)
         return f"{ratio if self.mark == OPEN else f'**{ratio}**'} {self.interval}"
+
+    def _shown(self, digits):
+        """The ratio in so many digits; in more where it is decided and would read 1."""
+        return f"{self.ratio:.{digits}g}" if self.mark == OPEN else _bound(self.ratio, digits)
 
     @property
     def interval(self):

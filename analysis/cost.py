@@ -11,7 +11,7 @@ from harmonica.lab.store import Store
 
 from .claims import Claim, overall
 from .compare import LOSES, OPEN, WINS
-from .document import listed, markdown, text, write
+from .document import capital, listed, markdown, text, write
 from .methods import ALL_PAIRS, DIRECT, HARMONICA, RELEASED
 from .paper_numbers import block as paper_block
 from .records import record
@@ -127,7 +127,7 @@ def document(groups, provenances, whole_memory=False):
         )
         rows = [_cells(cost) for cost in group]
         blocks += [
-            ("heading", 2, f"{group[0].group[0].upper()}{group[0].group[1:]}"),
+            ("heading", 2, capital(group[0].group)),
             ("text", machine),
             ("table", list(SHOWN), rows),
         ]

@@ -26,6 +26,11 @@ def listed(items):
     return f"{', '.join(most)} and {last}" if most else last
 
 
+def capital(words):
+    """The same words, beginning with a capital letter."""
+    return words[:1].upper() + words[1:]
+
+
 def side_by_side(headings, rows):
     """A table with a column for each CUR. rows: [(cells under the headings, {CUR: cell})]."""
     curs = sorted({cur for _, by_cur in rows for cur in by_cur})

@@ -9,7 +9,7 @@ from .ablation_tables import ABLATIONS
 from .cases import cases, found_in
 from .claims import answer, claims, questions_of
 from .compare import CARRYING, LOSES, OPEN, PUBLISHED, WINS
-from .document import markdown, side_by_side
+from .document import capital, markdown, side_by_side
 from .intervals import POWER, detectable
 from .methods import ALL_PAIRS, FEWER, FORA, HARMONICA, SEARCH_PREDICTION
 from .spec import FULL_SET, NUM_SEEDS, SCALE
@@ -79,7 +79,7 @@ def _ahead(linked, plain):
         if found:
             more = f" (open, but lower on average, in {lower} more)" if lower else ""
             clauses.append(f"the lower {name} in {won} of {len(found)} settings{more}")
-    title = f"{plain[0].upper()}{plain[1:]}"
+    title = capital(plain)
     verb = "have" if plain == FEWER else "has"
     return f"**{title} against HarmoniCa.** {title} {verb} {' and '.join(clauses)}."
 

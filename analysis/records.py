@@ -12,6 +12,7 @@ from harmonica.errors import BadInput, check
 from harmonica.lab.ids import canonical, with_needs
 from harmonica.lab.store import Store
 
+from .document import capital
 from .methods import method, name
 
 METRICS = ("IS", "FID", "sFID", "precision", "recall", "rFID", "x0_mse", "agreement", "num_images")
@@ -59,7 +60,7 @@ class Group:
     @property
     def title(self):
         """The name as a heading has it, with a capital letter."""
-        return self.name[0].upper() + self.name[1:]
+        return capital(self.name)
 
 
 def groups_of(rows):

@@ -45,29 +45,39 @@ def cpu(groups, results):
 
 def _of_theory(groups):
     """How much of their theoretical speedup the cached rows of each table reach, as sentences."""
-    shares, devices = {}, set()
-    predicted, others = [], []
-    for key in TIMED:
-        for group in groups.get(key, ()):
-            devices |= {group.latency["provenance"]["device"]} if group.latency else set()
-            for line in group.lines:
-                if line.latency and not line.row.uncached:
-                    share = 100 * line.latency["speedup"] / line.mean("speedup_theoretical")
-                    shares.setdefault(key, []).append(share)
-                    (predicted if "prediction" in line.row.method else others).append(share)
+    timed = {key: [group for group in groups.get(key, ()) if group.latency] for key in TIMED}
+    cached = {key: [line for group in timed[key] for line in _cached(group)] for key in TIMED}
     ranges = [
-        f"{min(found):.0f} to {max(found):.0f} % ({TIMED[key]}; {median(found):.0f} % in the median "
-        f"of {len(found)})"
-        for key, found in shares.items()
+        f"{_range(_shares(lines))} ({TIMED[key]}; {100 * median(_shares(lines)):.0f} % in the median "
+        f"of {len(lines)})"
+        for key, lines in cached.items()
+        if lines
     ]
-    if not predicted:
+    if not ranges:
         return ["No latencies are measured yet."]
+    devices = {group.latency["provenance"]["device"] for own in timed.values() for group in own}
+    lines = [line for own in cached.values() for line in own]
+    predicted, others = (
+        [line for line in lines if ("prediction" in line.row.method) is kind]
+        for kind in (True, False)
+    )
     return [
         f"Cached rows reach these shares of their theoretical speedup: {', '.join(ranges)}. A batch "
         f"of 16 on one thread of {listed(sorted(devices))}. In the median it is "
-        f"{median(predicted):.0f} % for rows with predictions and {median(others):.0f} % for all "
-        "others: the weighted sums of features are not among the multiply-accumulates."
+        f"{100 * median(_shares(predicted)):.0f} % for rows with predictions and "
+        f"{100 * median(_shares(others)):.0f} % for all others: the weighted sums of features are not "
+        "among the multiply-accumulates."
     ]
+
+
+def _cached(group):
+    """The lines of a records.Group that cache and were timed."""
+    return [line for line in group.lines if line.latency and not line.row.uncached]
+
+
+def _shares(lines):
+    """The measured over the theoretical speedup of each line."""
+    return [line.latency["speedup"] / line.mean("speedup_theoretical") for line in lines]
 
 
 def gpu_short(groups, results):

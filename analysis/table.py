@@ -137,12 +137,12 @@ def _block(group, columns, committed, cell_text):
     value) where there is one.
     """
     rows = []
-    for line in group.lines:
+    headings, names = named(group)
+    for line, name in zip(group.lines, names):
         committed_line = committed.get(line.row.runs)
         texts = [_cell(line, committed_line, column, cell_text) for column in columns.values()]
-        rows.append(texts)
-    headings, names = named(group)
-    return "table", [*headings, *columns], [[*name, *row] for name, row in zip(names, rows)]
+        rows.append([*name, *texts])
+    return "table", [*headings, *columns], rows
 
 
 def named(group):

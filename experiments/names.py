@@ -16,9 +16,9 @@ def add(commands):
     verb.set_defaults(function=lambda arguments: print("\n".join(lines())))
 
 
-def names():
-    """All experiments: the folders that have a config.py."""
-    return sorted(path.parent.name for path in FOLDER.glob("*/config.py"))
+def names(folder=FOLDER):
+    """All experiments: the folders within `folder` that have a config.py."""
+    return sorted(path.parent.name for path in Path(folder).glob("*/config.py"))
 
 
 def lines():

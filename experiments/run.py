@@ -15,7 +15,7 @@ from harmonica.lab.needed import missing_files
 from harmonica.lab.provenance import check_gpu
 from harmonica.lab.store import LOCAL, Store, set_aside
 
-from . import listing
+from . import listing, names
 from .rows import ROWS, ROWS_IN_WORDS, latency_specs, rows_in, sets_of
 
 MOST_SEEDS = 100
@@ -150,17 +150,17 @@ def _elsewhere(config):
     return f"it has some at {', '.join(places)}"
 
 
-def _configs(names):
+def _configs(wanted):
     """Name -> config.py of each named experiment."""
-    existing = sorted(path.parent.name for path in Path("experiments").glob("*/config.py"))
-    for name in names:
+    existing = names.names("experiments")
+    for name in wanted:
         check(
             name in existing,
             "experiment",
             name,
             f"choose one of {', '.join(existing) or '(none: there is no experiments folder here)'}",
         )
-    return {name: import_module(f"experiments.{name}.config") for name in names}
+    return {name: import_module(f"experiments.{name}.config") for name in wanted}
 
 
 def _missing(artefacts, fresh):

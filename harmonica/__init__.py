@@ -4,8 +4,6 @@ Start reading in harmonica/method.
 """
 
 from importlib import import_module
-from importlib.metadata import version
-from inspect import signature
 from types import ModuleType
 
 import harmonica.search as folder
@@ -29,6 +27,8 @@ def __getattr__(name):
     if name in EXPORTS:
         return getattr(import_module(EXPORTS[name]), name)
     if name == "__version__":
+        from importlib.metadata import version
+
         return version("harmonica-cache")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
@@ -45,6 +45,8 @@ class _Search(ModuleType):
 
     @property
     def __signature__(self):
+        from inspect import signature
+
         return signature(_search())
 
 

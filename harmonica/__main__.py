@@ -3,7 +3,6 @@
 import os
 import signal
 import sys
-from importlib.metadata import version
 
 
 def main(argv=None):
@@ -24,14 +23,13 @@ def parser():
         train,
         weights,
     )
-    from harmonica.cli.command import Parser
+    from harmonica.cli.command import Parser, Version
 
     top = Parser(
         prog="python -m harmonica",
         description="Learned feature caching for diffusion transformers.",
     )
-    number = version("harmonica-cache")
-    top.add_argument("--version", action="version", version=f"harmonica {number}")
+    top.add_argument("--version", action=Version, nargs=0, help="print the version and end")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     for verbs in (search, train, evaluate, schedules, families, weights, base_models):
         verbs.add(commands)

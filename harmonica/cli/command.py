@@ -127,6 +127,16 @@ class Parser(argparse.ArgumentParser):
         raise BadInput(f"{message}; see {self.prog} --help")
 
 
+class Version(argparse.Action):
+    """Prints the version and ends. It is looked up only then."""
+
+    def __call__(self, parser, *_):
+        import harmonica
+
+        print(f"harmonica {harmonica.__version__}")
+        parser.exit()
+
+
 def add_actions(commands, name, description):
     """Add a verb that has actions, as in `router info` -> what their parsers are added to."""
     verb = commands.add_parser(name, help=description)

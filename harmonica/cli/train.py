@@ -69,7 +69,7 @@ def _by_call(arguments, device, prompts):
     """Train for any pipeline, by its own call."""
     from harmonica.pipeline.train import train
 
-    options, verb = settings(arguments.set), _verb(arguments)
+    options, found = settings(arguments.set), _is_finished(arguments.out)
     pipe = load(arguments.model, device, arguments.dtype, arguments.offload)
     trained = train(
         pipe,
@@ -81,7 +81,7 @@ def _by_call(arguments, device, prompts):
         **options,
     )
     if trained is not None:
-        _print_result(arguments, trained, pipe, verb)
+        _print_result(arguments, trained, pipe, options, found)
 
 
 def _by_backbone(arguments, device, captions, training):
@@ -92,6 +92,7 @@ def _by_backbone(arguments, device, captions, training):
     from harmonica.pipeline.loading import load_pipeline
     from harmonica.pipeline.train_by_backbone import cost, describe, train_router
 
+    found = _is_finished(arguments.out)
     loaded, pipe = load_pipeline(arguments.model, arguments.sampler, captions, device)
     most = pipe.scheduler.config.num_train_timesteps
     right = "the scheduler's num_train_timesteps"
@@ -106,7 +107,6 @@ def _by_backbone(arguments, device, captions, training):
         training=training,
     )
     with float32_products("tf32"):
-        verb = _verb(arguments)
         _print_cost(loaded, router, cost(loaded, router))
         if arguments.dry_run:
             return
@@ -116,7 +116,7 @@ def _by_backbone(arguments, device, captions, training):
             arguments.out,
             lambda trajectories: tqdm(trajectories, unit="trajectory"),
         )
-    _print_result(arguments, trained, pipe, verb)
+    _print_result(arguments, trained, pipe, {}, found)
 
 
 def _print_cost(loaded, router, cost):
@@ -132,23 +132,23 @@ def _print_cost(loaded, router, cost):
     )
 
 
-def _verb(arguments):
-    """What is said of the folder at the end: "wrote", or that a router was finished in it before."""
+def _is_finished(out):
+    """Whether a router is in this folder already."""
     from harmonica.method.router import FILE
 
-    there = arguments.out and (Path(arguments.out) / FILE).exists()
-    return "finished   before, in" if there else "wrote     "
+    return out is not None and (Path(out) / FILE).exists()
 
 
-def _print_result(arguments, trained, pipe, verb):
+def _print_result(arguments, trained, pipe, options, found):
     from harmonica.method.masks import cur_percent
     from harmonica.method.schedule import counted
+    from harmonica.pipeline.about import ended_words
     from harmonica.pipeline.loading import SCHEDULERS
 
     out, cur = arguments.out, arguments.cur
     natural = cur_percent(trained.keep()[:, counted(trained.about, trained.num_blocks)])
     print(
-        f"{verb} {out}: with cur={cur:g} it reuses exactly that, its scores alone {natural:.1f} %"
+        f"{ended_words(out, found)}: with cur={cur:g} it reuses exactly that, its scores alone {natural:.1f} %"
     )
     if arguments.sampler:
         scheduler, options = SCHEDULERS[arguments.sampler]
@@ -157,5 +157,5 @@ def _print_result(arguments, trained, pipe, verb):
             f"use        pipe.scheduler = diffusers.{scheduler.__name__}"
             f".from_config(pipe.scheduler.config{changes})"
         )
-    call = call_words(pipe, arguments.steps, arguments.guidance, settings(arguments.set))
+    call = call_words(pipe, arguments.steps, arguments.guidance, options)
     print(f"use        with harmonica.apply_router(pipe, {out!r}, cur={cur:g}): {call}")

@@ -69,12 +69,19 @@ def _bytes_of(tensor):
     return content.view(torch.uint8).numpy().tobytes()
 
 
-def stored_batch(path):
-    """The batch of the search that `path`, a search.json, was written by; None where there is none.
-    By default it depends on the memory of the machine, which may be another one by now.
+def stored_batch(path, images):
+    """The batch of the search for so many images that `path`, a search.json, was written by; None
+    where there is none. By default it depends on the memory of the machine, which may be another
+    one by now.
     """
-    settings = read_json(path, "out", "delete it to begin again") if path.exists() else {}
-    return settings.get("search", {}).get("batch")
+    stored = read_json(path, "out", "delete it to begin again") if path.exists() else {}
+    settings = stored.get("search", {})
+    return settings.get("batch") if settings.get("images") == images else None
+
+
+def ended_words(out, found):
+    """The words that tell where a result is. found: whether it was there before this call."""
+    return f"finished   before, in {out}" if found else f"wrote      {out}"
 
 
 def agreed(about, path, settings, file):

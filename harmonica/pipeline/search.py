@@ -10,7 +10,7 @@ from tqdm import tqdm
 from harmonica.errors import check
 from harmonica.method.masks import budget
 from harmonica.method.schedule import FILE, Schedule
-from harmonica.pipeline.about import agreed, origin, stored_batch
+from harmonica.pipeline.about import agreed, ended_words, origin, stored_batch
 from harmonica.pipeline.arguments import check_cur, check_steps, folder_of, whole
 from harmonica.pipeline.calls import draw_of
 from harmonica.pipeline.estimate import duration, gibibytes, timed
@@ -76,7 +76,7 @@ def search(
     check(isinstance(predict, bool), "predict", predict, "give True or False")
     if out:
         check_one(out)
-        batch = batch or stored_batch(out / SETTINGS)
+        batch = batch or stored_batch(out / SETTINGS, images)
     draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
     tell(quiet, "measuring  one step, then a walk over all steps")
     with walking(pipe, draw, offload) as (walk, memory):
@@ -90,8 +90,7 @@ def search(
         schedule = found or work.run(out, quiet)
         tell(quiet, found_words(schedule))
         if out:
-            verb = "finished   before, in" if found else "wrote     "
-            tell(quiet, f"{verb} {out}")
+            tell(quiet, ended_words(out, found))
         return schedule
 
 

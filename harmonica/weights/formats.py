@@ -56,18 +56,34 @@ def read_schedule(path, cur=None, **model):
     path = Path(path)
     if path.is_dir():
         names = _names_in(path)
-        several = [str(child) for child in sorted(path.iterdir()) if _names_in(child)]
-        right = f"give a file, or a folder with {SCHEDULE} or {ROUTER}"
-        check(names, "schedule", str(path), f"choose {' or '.join(several)}" if several else right)
+        check(names, "schedule", str(path), "" if names else _instead_of(path))
         path = path / names[0]
-    right = f"it does not exist; give a .safetensors, .pt or .json file, or a folder with {SCHEDULE} or {ROUTER}"
-    check(path.is_file(), "schedule", str(path), right)
+    _check_there(path, "schedule", f"{SCHEDULE} or {ROUTER}")
     if path.suffix == ".safetensors" and _is_schedule(path):
         schedule = Schedule.load(path)
         right = f"{path} is a schedule that skips {schedule.cur_percent:.4g} %; leave cur out"
         check(cur is None, "cur", cur, right)
         return schedule
     return read(path, **model).schedule(cur)
+
+
+def _instead_of(folder):
+    """What to give in place of a folder that holds no schedule itself, as words."""
+    several = [str(child) for child in sorted(folder.iterdir()) if _names_in(child)]
+    return (
+        f"choose {' or '.join(several)}"
+        if several
+        else (f"give a file, or a folder with {SCHEDULE} or {ROUTER}")
+    )
+
+
+def _check_there(path, field, names):
+    """BadInput where there is no such file. names: of the files that a folder may hold instead."""
+    if not path.is_file():
+        raise BadInput(
+            f"{field}: {path} does not exist; "
+            f"give a .safetensors, .pt or .json file, or a folder with {names}"
+        )
 
 
 def _check_finished(folder):
@@ -119,11 +135,7 @@ def read(path, *, tau=None, num_blocks=None, kinds=None):
         only_schedule = (folder / SCHEDULE).exists() and not path.exists()
         right = "it holds a schedule, not a router; `schedule info` shows it"
         check(not only_schedule, "file", str(folder), right)
-    if not path.is_file():
-        raise BadInput(
-            f"file: {path} does not exist; "
-            f"give a .safetensors, .pt or .json file, or a folder with {ROUTER}"
-        )
+    _check_there(path, "file", ROUTER)
     if kinds:
         kinds = tuple(smoothcache.ALIASES.get(kind, kind) for kind in kinds)
         check(len(set(kinds)) == len(kinds), "kinds", " ".join(kinds), "name each once")
