@@ -22,7 +22,7 @@ $(if $(unknown),$(error $(firstword $(unknown)) is unknown; choose one of: $(KNO
 one_of = $(if $(filter 1,$(words $($1))),$(if $(filter $2,$($1)),,$(bad)),$(bad))
 bad = $(error $1=$($1) is unknown; choose one of: $2)
 $(call one_of,SCALE,digits clothes paper smoke)
-$(call one_of,ROWS,core all settings no-images)
+$(call one_of,ROWS,core all no-images)
 $(call one_of,WHERE,local slurm)
 $(if $(FRESH),$(call one_of,FRESH,0 1))
 
@@ -40,8 +40,8 @@ help: ## list the targets and variables
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1|/p' Makefile | awk -F'|' '{ printf "  %-20s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  SCALE=$(SCALE)   digits: CPU, minutes; clothes: CPU, about an hour; paper: published models, GPUs; smoke: a minute, untrained models, for tests"
-	@echo "  ROWS=$(ROWS)      core: the paper's main rows; all; settings: the digits' frontier in every setting;"
-	@echo "                 no-images: SCALE=paper's Table 1 without ImageNet's images"
+	@echo "  ROWS=$(ROWS)      core: the paper's main rows; all; no-images: SCALE=paper's Table 1 without"
+	@echo "                 ImageNet's images"
 	@echo "  SEEDS=$(SEEDS)        how many whole replicates: base model, router, noise (3 contains 1)"
 	@echo "  WHERE=$(WHERE)    local: on this machine; slurm: as Slurm jobs"
 	@echo "  FRESH=$(FRESH)         1: measure everything again, in a new local set"

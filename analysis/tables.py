@@ -96,7 +96,6 @@ FRONTIER = Table(
     title="Frontier",
     experiments=("frontier",),
     target="reproduce-frontier",
-    committed="settings",
     frontier=True,
     making=True,
     plain_wins="A plain baseline (FORA, with or without predictions, SmoothCache, fewer steps) ahead of "

@@ -10,9 +10,9 @@ from harmonica.lab.makings import ModelSpec, RouterSpec, ScheduleSpec
 from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.search.settings import Settings
 
-# those that every experiment has, and two that only some have in ROWS of their own
-ROWS = ("core", "all", "settings", "no-images")
-ROWS_IN_WORDS = "settings: of the frontier; no-images: of Table 1 at paper scale; "
+# those that every experiment has, and one that only some have in ROWS of their own
+ROWS = ("core", "all", "no-images")
+ROWS_IN_WORDS = "no-images: of Table 1 at paper scale; "
 SAMPLERS = {
     "ddim": "DDIM",
     "dpm++": "DPM-Solver++",

@@ -31,28 +31,26 @@ NONE, HALF = Choice(), Choice(curs=(50,), intervals=(2,))
 THREE = Choice(curs=(35, 50, 65), intervals=(2, 3))
 OF_CLOTHES = Choice(curs=(50, 65), intervals=(2, 3), ltc=True)
 ALL = Choice(curs=CURS, intervals=INTERVALS, ltc=True, more=True)
-THREE_MORE = replace(ALL, curs=THREE.curs)
-ROWS = ("core", "settings", "all")
-# model, label, sampler, T, guidance, the core rows and those of "settings"
+# model, label, sampler, T, guidance and the core rows
 SETTINGS = (
-    ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0, HALF, ALL),
-    ("dit-digits", "DiT-digits 16 tokens", "ddim", 10, 1.0, THREE, ALL),
-    ("dit-digits-fine", "DiT-digits-fine 64 tokens", "ddim", 20, 1.0, NONE, THREE_MORE),
-    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 1.0, NONE, ALL),
-    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5, NONE, ALL),
-    ("pixart-digits", "PixArt-digits 16 tokens", "iddpm", 20, 1.0, NONE, ALL),
-    ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0, NONE, ALL),
+    ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0, HALF),
+    ("dit-digits", "DiT-digits 16 tokens", "ddim", 10, 1.0, THREE),
+    ("dit-digits-fine", "DiT-digits-fine 64 tokens", "ddim", 20, 1.0, NONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 1.0, NONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "dpm++", 10, 4.5, NONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "iddpm", 20, 1.0, NONE),
+    ("pixart-digits", "PixArt-digits 16 tokens", "sa-solver", 12, 1.0, NONE),
 )
 CLOTHES = (
-    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 20, 1.5, OF_CLOTHES, OF_CLOTHES),
-    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 50, 1.5, NONE, NONE),
+    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 20, 1.5, OF_CLOTHES),
+    ("dit-clothes", "DiT-clothes 49 tokens", "ddim", 50, 1.5, NONE),
 )
 
 
 def table(scale, rows="core", num_seeds=1):
     """The rows of every setting. core: DiT-digits at T = 20 at CUR 50 % and at T = 10 at three
-    CURs, or DiT-clothes at T = 20. all: every method at five CURs in every setting. settings, the
-    committed ones: the same, but at 64 tokens CUR 35, 50 and 65 % alone. None at paper scale.
+    CURs, or DiT-clothes at T = 20. all: every method at five CURs in every setting. None at paper
+    scale.
     """
     if scale == "paper":
         return []
@@ -62,8 +60,8 @@ def table(scale, rows="core", num_seeds=1):
             replace(HALF, more=True),
         )
     table_rows = []
-    for *setting, core, several in CLOTHES if scale == "clothes" else SETTINGS:
-        choice = {"core": core, "settings": several, "all": ALL}[rows]
+    for *setting, core in CLOTHES if scale == "clothes" else SETTINGS:
+        choice = ALL if rows == "all" else core
         if choice.curs:
             table_rows += rows_of(_group(scale, *setting, num_seeds), choice)
     return table_rows

@@ -50,7 +50,7 @@ def test_no_two_methods_look_the_same_and_variants_share_their_methods_colour():
 
 
 def test_methods_that_stand_in_one_frontier_have_markers_of_their_own():
-    names = {methods.series(row) for row in FRONTIER.rows("digits", "settings")}
+    names = {methods.series(row) for row in FRONTIER.rows("digits", "all")}
     markers = [methods.look(name)["marker"] for name in names]
     assert len(names) > 10 and len({*markers}) == len(markers)
 

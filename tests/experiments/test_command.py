@@ -46,8 +46,7 @@ WRONG_WORDS = [
     (["run", "dit_xl2_256", "--where", "slurm", "--cluster-file", "no"], "--cluster-file: 'no'"),
     (["run", "dit_xl2_256", "--status", "--dry-run"], "not allowed with"),
     (["run", "dit_xl2_256", "--status", "--fresh"], "leave FRESH out to see the present one"),
-    (["run", "frontier", "uvit", "--rows", "settings"], "rows: 'settings'"),
-    (["run", "uvit", "--rows", "settings"], "uvit has core, all"),
+    (["run", "frontier", "uvit", "--rows", "no-images"], "frontier has core, all"),
     (["run", "dit_xl2_256", "--rows", "no-images"], "it goes with SCALE=paper"),
 ]
 

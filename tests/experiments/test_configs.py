@@ -52,14 +52,12 @@ def test_all_rows_contain_the_core(name):
     assert core <= every
 
 
-def test_the_sets_of_the_frontier_lie_within_each_other():
-    core, settings, every = (
+def test_all_rows_of_the_frontier_contain_the_core():
+    core, every = (
         {run.id for row in table("frontier", "digits", rows) for run in row.runs}
-        for rows in ("core", "settings", "all")
+        for rows in ("core", "all")
     )
-    assert core < settings < every
-    settings = {row.group for row in table("frontier", "digits", "settings")}
-    assert settings == {row.group for row in table("frontier", "digits", "all")}
+    assert core < every
 
 
 @pytest.mark.parametrize("name", NAMES)
