@@ -76,8 +76,13 @@ METHODS = {
         Method(name=EVOLUTION, color=ORANGE, marker="p", line="--"),
         Method(name=LEARNING_TO_CACHE, color=BLUE, marker="^", line="--"),
         Method(name=ALL_PAIRS, color=BLUE, marker="^", line="--"),
-        Method(name="Learning-to-Cache + prediction", color=BLUE, marker="p", line="-."),
+        Method(
+            name=f"{LEARNING_TO_CACHE} + prediction, all pairs", color=BLUE, marker="p", line="-."
+        ),
         Method(name=RELEASED, color=BLUE, marker="v", line=":"),
+        Method(
+            name=f"{LEARNING_TO_CACHE} + prediction, released", color=BLUE, marker="8", line="-."
+        ),
         Method(name=f"{LEARNING_TO_CACHE}, labels dropped", color=BLUE, marker="<", line=":"),
         Method(name=f"{LEARNING_TO_CACHE}, steps drawn", color=BLUE, marker=">", line="-."),
         Method(name=AS_AUTHORS, color=BLUE, marker="d"),

@@ -17,8 +17,8 @@ CURS, INTERVALS = (20, 35, 50, 65, 80), (2, 3, 4, 5)
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """The rows of one setting: all methods at these CURs, and FORA at these intervals. ltc:
-    Learning-to-Cache too, from CUR 50 % on. more: also Taylor's second order on FORA's mask, and
-    fitted predictions on the masks of trained routers.
+    Learning-to-Cache too. more: also Taylor's second order on FORA's mask, and fitted predictions
+    on the masks of trained routers.
     """
 
     curs: tuple = ()
@@ -102,9 +102,10 @@ def _of_fora(group, interval, more):
 
 
 def _at(group, cur, choice):
-    ltc_form = "all-pairs"
     trained = [("HarmoniCa", "", training(group.scale, HARMONICA, cur))]
-    if choice.ltc and cur >= 50:
+    if choice.ltc:
+        # as released it is FORA at 50 % and cannot reuse more
+        ltc_form = "all-pairs" if cur >= 50 else "released"
         of_ltc = training(group.scale, LEARNING_TO_CACHE, cur, ltc_form=ltc_form)
         trained.append(("Learning-to-Cache", ltc_form, of_ltc))
     options = {"settings": search(group.scale)}
@@ -116,5 +117,6 @@ def _at(group, cur, choice):
         rows.append(group.learned(method, settings, form=form))
         if choice.more:
             name = f"{method} + prediction"
-            rows.append(group.made(name, "fitted", cur, training=settings, **options))
+            fitted = {"training": settings, "form": form, **options}
+            rows.append(group.made(name, "fitted", cur, **fitted))
     return rows + searched(group, cur)
