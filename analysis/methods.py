@@ -139,6 +139,11 @@ def called(row):
     return label(row) if row.uncached else name(row)
 
 
+def marked(name):
+    """A method's name, with a mark where it is ours and not the paper's."""
+    return f"{name} (ours)" if name in (SEARCH, SEARCH_PREDICTION) else name
+
+
 def is_uncached(row):
     """Whether a row is the model that all others are compared with."""
     return row.uncached and row.num_steps == row.runs[0].against

@@ -8,7 +8,7 @@ from harmonica.files import read_json
 from . import equal_error, making, methods, table
 from .compare import places, settings, share
 from .document import listed, markdown, side_by_side
-from .methods import ALL_PAIRS, HARMONICA, SEARCH, SEARCH_PREDICTION
+from .methods import ALL_PAIRS, HARMONICA
 
 MODEL, HALF = "DiT-digits 16 tokens", 50  # of the table on the first page
 STEPS = 10  # of the table on the first page
@@ -55,11 +55,7 @@ def _with_base(text, line):
 
 
 def _called(line):
-    return _marked(methods.called(line.row))
-
-
-def _marked(name):
-    return f"{name} (ours)" if name in (SEARCH, SEARCH_PREDICTION) else name
+    return methods.marked(methods.called(line.row))
 
 
 def _numbers(line, columns):
@@ -161,7 +157,9 @@ def _by_share(group, title, column):
     rows = []
     for name in sorted(by_method, key=methods.place_of):
         lines = by_method[name].items()
-        rows.append(([_marked(name)], {cur: _numbers(line, column)[0] for cur, line in lines}))
+        rows.append(
+            ([methods.marked(name)], {cur: _numbers(line, column)[0] for cur, line in lines})
+        )
     return side_by_side([title], rows)
 
 
@@ -175,7 +173,7 @@ def frontier_everywhere(groups, results):
     for heading in ("x_0 error", "rFID"):
         column = {heading: SHOWN[heading]}
         rows = [
-            [_marked(name)]
+            [methods.marked(name)]
             + [_numbers(own[name], column)[0] if name in own else "" for own in by_place.values()]
             for name in names
         ]
