@@ -76,10 +76,10 @@ ABLATIONS = (
             )
             for c, change in ((2, "every 2"), (50, "every 50"), (100, "once, before training"))
         ),
-        about="C is the number of trajectories after which lambda is measured again. A training has "
-        "100 trajectories; the row named HarmoniCa has C = 10.",
-        about_paper="C is the number of trajectories after which lambda is measured again. A training "
-        "has 2000 trajectories; the row named HarmoniCa has C = 50.",
+        about="C is the number of trajectories after which lambda is measured again. A training "
+        "has 100 trajectories; the row named HarmoniCa has C = 10.",
+        about_paper="C is the number of trajectories after which lambda is measured again. A "
+        "training has 2000 trajectories; the row named HarmoniCa has C = 50.",
     ),
     _ablation(
         "ablation_lambda",
@@ -112,19 +112,20 @@ ABLATIONS = (
                 "beta as a multiplier": "beta as a multiplier",
             }.items()
         ),
-        about="The row named HarmoniCa begins with standard normal logits, learns at a rate of 0.1, "
-        "and has its beta steered by quantiles. In the second group beta is given, as in the paper's "
-        "Lagrangian, and the scores alone decide the masks, so CUR differs from row to row. Beta as a "
-        "multiplier overshot: its scores reuse far more than was asked for (CUR natural) and were then "
-        "cut back, so its row is evidence against these settings more than against the idea.",
+        about="The row named HarmoniCa begins with standard normal logits, learns at a rate of "
+        "0.1, and has its beta steered by quantiles. In the second group beta is given, as in the "
+        "paper's Lagrangian, and the scores alone decide the masks, so CUR differs from row to "
+        "row. Beta as a multiplier overshot: its scores reuse far more than was asked for (CUR "
+        "natural) and were then cut back, so its row is evidence against these settings more "
+        "than against the idea.",
         about_paper="The row named HarmoniCa begins with standard normal logits, learns at a rate "
         "of 0.01, and has its beta steered by quantiles.",
     ),
     _ablation(
         "ablation_threshold",
         "the threshold tau",
-        about="All rows have the same beta, and the scores above tau alone decide the masks, so CUR "
-        "differs from row to row.",
+        about="All rows have the same beta, and the scores above tau alone decide the masks, so "
+        "CUR differs from row to row.",
     ),
     _ablation(
         "ablation_beta",
@@ -226,10 +227,11 @@ ABLATIONS = (
         committed="all",
         plain_wins="A plain baseline (FORA, with or without predictions) "
         "beats a trained or searched method",
-        about="Everything here is ours, not the paper's, except HarmoniCa, FORA, and evolution, which "
-        "is how ECAD finds masks. The row named Search + prediction is the default; each row below it "
-        'changes what its name says. "Then predictions" and "then Taylor" have the same masks as '
-        'Search. "Share of MACs" skips half of the multiply-accumulates instead of half of the entries.',
+        about="Everything here is ours, not the paper's, except HarmoniCa, FORA, and evolution, "
+        "which is how ECAD finds masks. The row named Search + prediction is the default; each "
+        'row below it changes what its name says. "Then predictions" and "then Taylor" have the '
+        'same masks as Search. "Share of MACs" skips half of the multiply-accumulates instead of '
+        "half of the entries.",
     ),
     _ablation(
         "ablation_ltc_training",
@@ -239,15 +241,17 @@ ABLATIONS = (
             AS_AUTHORS,
             "Learning-to-Cache trained as everywhere here beats training as its authors do it",
         ),
-        about="Its authors drop a tenth of the labels, and each of their GPUs (here 4) draws a step of "
-        "its own. Everywhere else here, no labels are dropped, and the trained steps take turns.",
+        about="Its authors drop a tenth of the labels, and each of their GPUs (here 4) draws a "
+        "step of its own. Everywhere else here, no labels are dropped, and the trained steps "
+        "take turns.",
     ),
     _ablation(
         "ablation_objective",
         "what a router is trained for",
         (HARMONICA, DIRECT, "IEPO's proxy beats the final image itself"),
         (DIRECT, SDT_MSE, "The final image itself beats MSE of the model's output"),
-        about='"x_0 itself" walks once with soft scores, takes the squared difference of its image to '
+        about='"x_0 itself" walks once with soft scores, takes the squared difference of its '
+        "image to "
         "the uncached one, and makes one backward pass through the whole walk. "
         "Each row of the router has as many updates, with as many images, as with SDT.",
     ),

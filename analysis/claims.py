@@ -19,11 +19,11 @@ COMPARED = ("setting", "against", SPEEDS, *CARRYING.values())
 MARKS = (
     "A cell says who wins, the ratio of the two errors (below 1: the first-named method has the "
     "lower one), its 95 % interval, and in how many replicates the first-named method is lower. "
-    "**wins** and **loses** refer to the first-named method; open means that the interval contains 1. "
-    "A cell is empty where the sampler draws noise at each step: fewer steps then give other images, "
-    "which are not compared one by one. By MACs shows the theoretical speedups of the two methods. "
-    "CUR is the share that was asked for; the tables show the share that T x N entries allow (23.75 "
-    "for 23.68)."
+    "**wins** and **loses** refer to the first-named method; open means that the interval contains "
+    "1. A cell is empty where the sampler draws noise at each step: fewer steps then give other "
+    "images, which are not compared one by one. By MACs shows the theoretical speedups of the two "
+    "methods. CUR is the share that was asked for; the tables show the share that T x N entries "
+    "allow (23.75 for 23.68)."
 )
 
 

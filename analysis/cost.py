@@ -191,8 +191,9 @@ def of_direct(groups):
         title=f"Training for x_0 itself takes {PAPERS_TIME} times the time "
         f"and {PAPERS_MEMORY} times the memory",
         verdict=overall(marks),
-        sentence="the factors compare with HarmoniCa's whole training. **wins** means that the paper's "
-        "factor is reached, **loses** that it is not. Memory grows with the number of steps",
+        sentence="the factors compare with HarmoniCa's whole training. **wins** means that the "
+        "paper's factor is reached, **loses** that it is not. Memory grows with the number of "
+        "steps",
         marks=tuple(marks),
         headings=("setting", "objective", "time", "memory"),
         rows=tuple(rows),
@@ -228,10 +229,10 @@ def of_standard(groups):
         title="Training HarmoniCa draws no images, and an update takes less time",
         verdict=overall(marks),
         sentence="HarmoniCa's updates start from noise, and their time includes measuring lambda. "
-        "**wins** and **loses** refer to HarmoniCa; a difference in time counts only if the quartiles "
-        "do not overlap. The time in total does not count, because it depends on how many rows a form "
-        "trains: Learning-to-Cache as released trains every second one. In total HarmoniCa takes "
-        f"{in_total}",
+        "**wins** and **loses** refer to HarmoniCa; a difference in time counts only if the "
+        "quartiles do not overlap. The time in total does not count, because it depends on how "
+        "many rows a form trains: Learning-to-Cache as released trains every second one. In total "
+        f"HarmoniCa takes {in_total}",
         marks=tuple(marks),
         headings=COMPARED,
         rows=tuple(rows),

@@ -154,10 +154,10 @@ def power(groups, results):
             ratios = [_ratios(spread, replicates) for replicates in SETS]
             rows.append([error, f"{part} of {len(spreads)} comparisons", f"{spread:.2g}", *ratios])
     explanation = (
-        f"The table shows which ratios of two methods' errors {' or '.join(map(str, SETS))} replicates "
-        f"can tell from 1, with a power of {100 * POWER:.0f} % in the paired two-sided t test at 5 %, "
-        "if the log ratio has the given standard deviation over replicates. A ratio nearer to 1 mostly "
-        "stays open, which does not mean that the two methods are equally good."
+        f"The table shows which ratios of two methods' errors {' or '.join(map(str, SETS))} "
+        f"replicates can tell from 1, with a power of {100 * POWER:.0f} % in the paired two-sided "
+        "t test at 5 %, if the log ratio has the given standard deviation over replicates. A ratio "
+        "nearer to 1 mostly stays open, which does not mean that the two methods are equally good."
     )
     headings = ["error", "spread", "standard deviation", *(f"{n} replicates" for n in SETS)]
     return markdown([("text", explanation), ("table", headings, rows)]).strip()

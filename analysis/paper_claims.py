@@ -155,8 +155,9 @@ def _costs():
         ),
         PaperClaim(
             title="The tables hold for DiT-XL/2 and PixArt",
-            paper=f"{len(published(CLASSES))} rows of Table 1 and {len(published(TEXT))} of Table 2, "
-            "with these models; everything here was tested on small transformers and 8 x 8 digits.",
+            paper=f"{len(published(CLASSES))} rows of Table 1 and {len(published(TEXT))} of Table "
+            "2, with these models; everything here was tested on small transformers and 8 x 8 "
+            "digits.",
             verdict=NEEDS_GPUS,
             untested=measure,
         ),

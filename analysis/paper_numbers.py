@@ -57,10 +57,11 @@ def coverage(committed):
     return (
         f"Of the paper's {NUM_TABLES} tables and {NUM_FIGURES} figures we know the numbers of "
         f"{len(tables)} tables and {len(figures)} figures ([paper/](paper)). "
-        f"{len(again) if others else 'All'} of these tables ({', '.join(again)}) are reproduced here at a small scale{clause}. "
-        f"The known figures ({', '.join(FIGURES[name] for name in sorted(figures))}) "
-        "are drawn from the runs here, and so are three kinds of figure whose numbers we do not know: "
-        "sample grids, router maps, and lambda per step. "
+        f"{len(again) if others else 'All'} of these tables ({', '.join(again)}) are reproduced "
+        f"here at a small scale{clause}. The known figures "
+        f"({', '.join(FIGURES[name] for name in sorted(figures))}) "
+        "are drawn from the runs here, and so are three kinds of figure whose numbers we do not "
+        "know: sample grids, router maps, and lambda per step. "
         f"Of the other {NUM_TABLES - len(tables)} tables we know nothing, "
         "so no verdict here is about them."
     )
@@ -77,8 +78,8 @@ def block(name):
         (
             "text",
             f"{source}. The paper has other models, data and feature extractors than the tables "
-            "above, so its numbers can be compared with each other, but not with those measured here. "
-            "Empty means not reported.",
+            "above, so its numbers can be compared with each other, but not with those measured "
+            "here. Empty means not reported.",
         ),
         table(name),
     ]

@@ -35,9 +35,9 @@ OURS = (
     (SEARCH, FORA, "Search (ours, not the paper's) beats FORA"),
 )
 SEARCH_IS_OURS = (
-    "Search and Search + prediction are ours, not the paper's. A search looks for the schedule with "
-    "the smallest error of the final image; with prediction, skipped blocks are predicted from their "
-    "last two features instead of being reused."
+    "Search and Search + prediction are ours, not the paper's. A search looks for the schedule "
+    "with the smallest error of the final image; with prediction, skipped blocks are predicted "
+    "from their last two features instead of being reused."
 )
 LOSSLESS = (HARMONICA, UNCACHED, "HarmoniCa is nearly lossless")
 TABLE1 = Table(
@@ -88,8 +88,8 @@ TABLE2 = Table(
     "and agreement mislead: guidance over-sharpens, and errors of a cache can undo some of that. "
     "There are two rows of fewer steps: one has the paper's number of steps and computes more than "
     f"HarmoniCa, the other computes nearly as much. {SEARCH_IS_OURS}",
-    about_paper="The CLIP score is 100 times the cosine of image and caption, by the checkpoint that "
-    "is named below each block; the paper does not say which one it used. "
+    about_paper="The CLIP score is 100 times the cosine of image and caption, by the checkpoint "
+    "that is named below each block; the paper does not say which one it used. "
     f"For PixArt-Sigma the paper prints only a speedup. {SEARCH_IS_OURS}",
 )
 FRONTIER = Table(
@@ -99,8 +99,9 @@ FRONTIER = Table(
     target="reproduce-frontier",
     frontier=True,
     making=True,
-    plain_wins="A plain baseline (FORA with or without predictions, SmoothCache, fewer steps) beats a "
-    "trained or searched method (Learning-to-Cache and predictions on routers' masks included)",
+    plain_wins="A plain baseline (FORA with or without predictions, SmoothCache, fewer steps) "
+    "beats a trained or searched method (Learning-to-Cache and predictions on routers' masks "
+    "included)",
     questions=ask(
         *OURS,
         (
@@ -118,11 +119,11 @@ FRONTIER = Table(
         core=False,
     ),
     about="Search, prediction and evolution are not the paper's. Prediction means that a skipped "
-    "block's feature is a weighted sum of the last two that were computed; the weights are fitted, or "
-    "follow Taylor's formula (Taylor 2: the formula of second order, from the last three). SmoothCache "
-    "reuses a feature for at most three steps, so it cannot reach every share, and is listed at the "
-    "share that it reaches. With 10 steps, FORA at interval 3 spends one of its four computed steps on "
-    "the last step, and is worse than at interval 4, which reuses more.",
+    "block's feature is a weighted sum of the last two that were computed; the weights are fitted, "
+    "or follow Taylor's formula (Taylor 2: the formula of second order, from the last three). "
+    "SmoothCache reuses a feature for at most three steps, so it cannot reach every share, and is "
+    "listed at the share that it reaches. With 10 steps, FORA at interval 3 spends one of its four "
+    "computed steps on the last step, and is worse than at interval 4, which reuses more.",
 )
 UVIT = Table(
     name="uvit",
@@ -131,8 +132,8 @@ UVIT = Table(
     published="table_uvit",
     target="reproduce-uvit",
     frontier=True,
-    plain_wins="A plain baseline (FORA, Faster Diffusion, DeepCache, fewer steps) beats a trained or "
-    "searched method",
+    plain_wins="A plain baseline (FORA, Faster Diffusion, DeepCache, fewer steps) beats a trained "
+    "or searched method",
     measured=("IS", "FID", "sFID"),
     questions=ask(
         (HARMONICA, DEEPCACHE, "HarmoniCa beats DeepCache at the same CUR"),
@@ -146,11 +147,11 @@ UVIT = Table(
         core=False,
     ),
     about="T counts calls of the model; the singlestep solver makes two calls for each update. "
-    "Faster Diffusion and DeepCache are masks here: they reuse what the blocks added, not the stream "
-    "itself, and all long skips run. Both compute everything at every second call. The paper does not "
-    "say which calls it chose, nor how many outer blocks DeepCache keeps (here one in and one out). "
-    "In the first group FORA reuses 50 %, and so computes less than the methods that it is compared "
-    "with. Search and prediction are ours, not the paper's.",
+    "Faster Diffusion and DeepCache are masks here: they reuse what the blocks added, not the "
+    "stream itself, and all long skips run. Both compute everything at every second call. The "
+    "paper does not say which calls it chose, nor how many outer blocks DeepCache keeps (here one "
+    "in and one out). In the first group FORA reuses 50 %, and so computes less than the methods "
+    "that it is compared with. Search and prediction are ours, not the paper's.",
 )
 
 
@@ -181,12 +182,13 @@ COMPRESSION = Table(
         ),
         core=False,
     ),
-    about="Quantisation is only simulated: it counts the plain model's multiply-accumulates, and no "
-    "latency is given. W8A8 means 8 bits for the weights and 8 for the inputs of the blocks' layers. "
-    "Sizes include everything that is stored, and are compared with the model in float32. PTQ uses the "
-    "ranges with the smallest error, and AdaRound. Diff-Pruning fine-tunes the pruned model for as many "
-    "steps as its record says. x_0 error compares with the plain model's own images, which a retrained "
-    "model need not reproduce, so it favours caching; rFID and FID do not.",
+    about="Quantisation is only simulated: it counts the plain model's multiply-accumulates, and "
+    "no latency is given. W8A8 means 8 bits for the weights and 8 for the inputs of the blocks' "
+    "layers. Sizes include everything that is stored, and are compared with the model in float32. "
+    "PTQ uses the ranges with the smallest error, and AdaRound. Diff-Pruning fine-tunes the pruned "
+    "model for as many steps as its record says. x_0 error compares with the plain model's own "
+    "images, which a retrained model need not reproduce, so it favours caching; rFID and FID do "
+    "not.",
 )
 QUANTISATION = Table(
     name="quantisation",
@@ -222,8 +224,8 @@ QUANTISATION = Table(
         core=False,
     ),
     about="Routers are trained, and schedules searched, on the quantised model: it is both teacher "
-    "and student. All errors are measured against the plain uncached model, so they include those of "
-    "the quantisation. Quantisation is only simulated, so no latency is given.",
+    "and student. All errors are measured against the plain uncached model, so they include those "
+    "of the quantisation. Quantisation is only simulated, so no latency is given.",
 )
 
 

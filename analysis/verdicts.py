@@ -33,15 +33,16 @@ NOT_YET = "not tested yet"
 LEADING = (HARMONICA, SEARCH, SEARCH_PREDICTION)  # which no plain baseline should beat
 TITLE = "The paper's claims, and what the records here say about them"
 ABOUT = (
-    "`make paper` generates this page from the records in results/. Everything here was measured on "
-    "a CPU with small transformers that generate 8 x 8 digits (garments of 28 x 28 pixels have a "
-    "section of their own), so a verdict is about the method at this scale, not about the paper's "
-    "models. A comparison is one setting in one error (rFID or x_0 error), and counts once in a claim "
-    "even if two tables show it. It is won or lost only if the interval of the ratio excludes 1. "
-    "**Holds**: all comparisons are won. **Holds in part**: more are won than lost, and at least half "
-    "are decided. **Does not hold**: some are lost, and at least as many are lost as won. "
-    "**Undecided**: everything else. "
-    'For "nearly lossless", a setting is won if it keeps all three bounds, and lost if it breaks one.'
+    "`make paper` generates this page from the records in results/. Everything here was measured "
+    "on a CPU with small transformers that generate 8 x 8 digits (garments of 28 x 28 pixels have "
+    "a section of their own), so a verdict is about the method at this scale, not about the "
+    "paper's models. A comparison is one setting in one error (rFID or x_0 error), and counts once "
+    "in a claim even if two tables show it. It is won or lost only if the interval of the ratio "
+    "excludes 1. **Holds**: all comparisons are won. **Holds in part**: more are won than lost, "
+    "and at least half are decided. **Does not hold**: some are lost, and at least as many are "
+    "lost as won. **Undecided**: everything else. "
+    'For "nearly lossless", a setting is won if it keeps all three bounds, and lost if it breaks '
+    "one."
 )
 
 

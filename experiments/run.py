@@ -35,7 +35,8 @@ def add(commands):
         "--seeds",
         default=1,
         type=whole(1, MOST_SEEDS),
-        help="how many replicates, each with its own base model, router and noise; default %(default)s",
+        help="how many replicates, each with its own base model, router and noise; default "
+        "%(default)s",
     )
     run.add_argument(
         "--jobs",

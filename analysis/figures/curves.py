@@ -12,8 +12,8 @@ from .style import PANEL, WIDTH, legend, log_ticks
 
 CAPTION = (
     "The training of the first replicate's routers: CUR at tau, data loss and, if the loss is "
-    "weighted, lambda at each step, with open markers for its first measurement and filled ones for "
-    "its last."
+    "weighted, lambda at each step, with open markers for its first measurement and filled ones "
+    "for its last."
 )
 
 

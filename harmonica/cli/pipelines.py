@@ -24,16 +24,16 @@ def add_options(verb, made, guidance):
         "--out",
         type=out_folder,
         metavar="DIR",
-        help=f"folder for the {made}; needed unless --dry-run is given. If the command is killed, the "
-        "same command continues there",
+        help=f"folder for the {made}; needed unless --dry-run is given. If the command is killed, "
+        "the same command continues there",
     )
     verb.add_argument(
         "--cur",
         default=50.0,
         type=real(0, 100, ends=False),
         metavar="PERCENT",
-        help="percentage of all unit computations (attentions and feed-forwards, over all steps) to "
-        "skip; default 50",
+        help="percentage of all unit computations (attentions and feed-forwards, over all steps) "
+        "to skip; default 50",
     )
     verb.add_argument(
         "--seed", type=whole(0, 2**32 - 1), default=0, help="seed of all random numbers; default 0"
@@ -45,8 +45,8 @@ def add_options(verb, made, guidance):
         "--captions",
         type=text,
         metavar="FILE",
-        help="a text file with one caption on each line; default 64 captions of our own or, for a DiT, "
-        "all classes",
+        help="a text file with one caption on each line; default 64 captions of our own or, for a "
+        "DiT, all classes",
     )
     verb.add_argument(
         "--set",
@@ -67,8 +67,9 @@ def add_options(verb, made, guidance):
     verb.add_argument(
         "--offload",
         action="store_true",
-        help="for models that barely fit: keeps weights in CPU memory and checkpoints the transformer's "
-        "blocks; a search also keeps features in CPU memory and processes one image at a time",
+        help="for models that barely fit: keeps weights in CPU memory and checkpoints the "
+        "transformer's blocks; a search also keeps features in CPU memory and processes one "
+        "image at a time",
     )
     verb.add_argument(
         "--dry-run",

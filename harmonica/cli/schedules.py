@@ -61,8 +61,8 @@ def _action(actions, name, known, description, function):
         "--cur",
         type=real(0, 100),
         metavar="PERCENT",
-        help="for a router: take the schedule that reuses this percentage of the entries; default what "
-        "it was trained for, otherwise what its threshold gives",
+        help="for a router: take the schedule that reuses this percentage of the entries; default "
+        "what it was trained for, otherwise what its threshold gives",
     )
     action.add_argument(
         "--blocks",
@@ -74,8 +74,8 @@ def _action(actions, name, known, description, function):
         nargs="+",
         type=text,
         metavar="KIND",
-        help="kinds of blocks in the order of the columns, for files that do not record them; default "
-        "attn mlp, or attn cross mlp if the file names a cross",
+        help="kinds of blocks in the order of the columns, for files that do not record them; "
+        "default attn mlp, or attn cross mlp if the file names a cross",
     )
     action.set_defaults(function=function)
     return action

@@ -26,12 +26,14 @@ def add(commands):
         nargs="+",
         type=whole(2, 10_000),
         metavar="T",
-        help="number of denoising steps; if several are given, the folder holds a schedule for each",
+        help="number of denoising steps; if several are given, the folder holds a schedule for "
+        "each",
     )
     search.add_argument(
         "--no-predict",
         action="store_true",
-        help="skipped units reuse their last feature, instead of being predicted from their last two",
+        help="skipped units reuse their last feature, instead of being predicted from their last "
+        "two",
     )
     search.add_argument(
         "--images",

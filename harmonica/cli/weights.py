@@ -66,7 +66,8 @@ def add(commands):
         "--out",
         required=True,
         type=out_folder,
-        help="the folder to write to; Table 2 looks in coco/alpha or coco/sigma of $HARMONICA_WEIGHTS",
+        help="the folder to write to; Table 2 looks in coco/alpha or coco/sigma of "
+        "$HARMONICA_WEIGHTS",
     )
     prompts.set_defaults(function=_prepare_prompts)
 
