@@ -40,14 +40,14 @@ help: ## list the targets and variables
 	@sed -n 's/^\([a-z0-9-]*\):.* ## /\1|/p' Makefile | awk -F'|' '{ printf "  %-20s %s\n", $$1, $$2 }'
 	@echo
 	@echo "  SCALE=$(SCALE)   digits: CPU, minutes; clothes: CPU, about an hour; paper: published models, GPUs; smoke: a minute, untrained models, for tests"
-	@echo "  ROWS=$(ROWS)      core: the paper's main rows; all; no-images: SCALE=paper's Table 1 without"
-	@echo "                 ImageNet's images"
-	@echo "  SEEDS=$(SEEDS)        how many whole replicates: base model, router, noise (3 contains 1)"
+	@echo "  ROWS=$(ROWS)      core: the main rows; all: every row; no-images: the core rows of Table 1"
+	@echo "                 that need no training images (SCALE=paper)"
+	@echo "  SEEDS=$(SEEDS)        how many replicates, each with its own base model, router and noise (3 include those of 1)"
 	@echo "  WHERE=$(WHERE)    local: on this machine; slurm: as Slurm jobs"
 	@echo "  FRESH=$(FRESH)         1: measure everything again, in a new local set"
-	@echo "  JOBS=$(JOBS)          processes at a time (unset: as the machine allows)"
+	@echo "  JOBS=$(JOBS)          how many processes run at a time (unset: as many as the machine allows)"
 	@echo "  ARGS=$(ARGS)          further options, e.g. --dry-run, --status"
-	@echo "  VENV=$(VENV)     another environment, e.g. VENV=\$$CONDA_PREFIX; PYTHON: what creates it"
+	@echo "  VENV=$(VENV)     another environment, e.g. VENV=\$$CONDA_PREFIX; PYTHON: the Python that creates it"
 
 install: ## create or update .venv (several GB of downloads, once); done by every target below
 	@$(PYTHON) tools/install.py $(VENV)
@@ -66,11 +66,11 @@ reproduce-table2: install ## text-to-image: run what is missing, print the table
 	$(call run,pixart_alpha pixart_sigma,table2)
 	$(call table,table2)
 
-reproduce-uvit: install ## the third family, long skips: run what is missing, print the table
+reproduce-uvit: install ## U-ViT, the third family of models: run what is missing, print the table
 	$(call run,uvit,uvit)
 	$(call table,uvit)
 
-reproduce-frontier: install ## error against compute, ours beside all others: run what is missing, print the table
+reproduce-frontier: install ## error against compute, our search beside all other methods: run what is missing, print the table
 	$(call run,frontier,frontier)
 	$(call table,frontier)
 
@@ -91,7 +91,7 @@ paper: install ## render tables, figures and notebooks from the records in resul
 publish: install ## copy this clone's finished records from results/local/ to results/
 	$(PY) -m analysis publish
 
-bench: install ## forward, cached sampling, training, throughput as ratios, alone on the machine: about 15 minutes
+bench: install ## measure speeds of the forward, cached sampling and training, with nothing else running: about 15 minutes
 	$(PY) -m harmonica.bench $(ARGS)
 
 clean: ## remove .venv and caches; results/ stays

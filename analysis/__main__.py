@@ -5,7 +5,7 @@ computes no model.
 import sys
 from pathlib import Path
 
-from experiments.rows import ROWS, ROWS_IN_WORDS
+from experiments.rows import ROWS, ROWS_IN_WORDS, SCALES_IN_WORDS
 from experiments.run import MOST_SEEDS
 from harmonica.cli import command
 from harmonica.cli.command import Parser, whole
@@ -23,30 +23,36 @@ def main(argv=None):
 
 
 def parser():
-    top = Parser(prog="python -m analysis", description="Tables and figures from records.")
+    top = Parser(
+        prog="python -m analysis",
+        description="Print a table of what this clone measured (results/local), or render what is "
+        "committed.",
+    )
     commands = top.add_subparsers(metavar="COMMAND", required=True)
-    titles = {
-        name: f"this clone's {table.title}, from results/local" for name, table in TABLES.items()
-    }
+    titles = {name: table.title for name, table in TABLES.items()}
     several = {
         "ablations": "all ablations, one after another",
-        "compression": "this clone's tables of compressed models, from results/local",
+        "compression": "both tables of compressed models, this one and Caching with quantisation",
     }
     for name, description in {**titles, **several}.items():
         table = commands.add_parser(name, help=description)
-        table.add_argument("--scale", default="digits", choices=SCALES, help="default %(default)s")
+        table.add_argument("--scale", default="digits", choices=SCALES, help=SCALES_IN_WORDS)
         words = f"{ROWS_IN_WORDS}default %(default)s"
         table.add_argument("--rows", default="core", choices=ROWS, help=words)
         seeds = "how many replicates; default %(default)s"
         table.add_argument("--seeds", type=whole(1, MOST_SEEDS), default=1, help=seeds)
-        partial = "leave out rows without records, with a line each; their groups have no speeds"
+        partial = (
+            "leave out rows whose records are missing, and name them; their groups have no speeds"
+        )
         table.add_argument("--partial", action="store_true", help=partial)
         table.set_defaults(function=_table, name=name)
     publish = commands.add_parser(
-        "publish", help="copy finished records to results/ and render them"
+        "publish", help="copy finished records from results/local to results/ and render them"
     )
     publish.set_defaults(function=_publish)
-    paper = commands.add_parser("paper", help="render everything again from results/")
+    paper = commands.add_parser(
+        "paper", help="render everything again from the committed records in results/"
+    )
     paper.set_defaults(function=_paper)
     return top
 

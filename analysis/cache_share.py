@@ -26,9 +26,9 @@ def claim(rows):
     return Claim(
         title=f"A cache takes less than {PAPERS_PERCENT} % of memory",
         verdict=overall(marks),
-        sentence="counted on the published shapes in bfloat16 under guidance, not measured on a GPU: "
-        "the cache's share of all tensors alive at once, weights included. It grows with the batch, "
-        "and which batch the paper means is not known to us",
+        sentence="the table shows the cache's share of all tensors alive at once, including "
+        "weights. It was counted on the published shapes in bfloat16 with guidance, not measured "
+        "on a GPU. It grows with the batch, and we do not know which batch the paper means",
         marks=marks,
         headings=("model", "images at once", "schedule", "share of memory"),
         rows=tuple(

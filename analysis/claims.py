@@ -17,12 +17,13 @@ NOT_CLAIMED = "nothing is claimed"
 SPEEDS, SHOWN = "by MACs", "shown in"
 COMPARED = ("setting", "against", SPEEDS, *CARRYING.values())
 MARKS = (
-    "In the cells: who wins, the ratio of the errors (below 1: the first-named method has the "
-    "lower one), its 95 % interval, and in how many replicates the first-named one is lower. "
-    "**wins** and **loses** speak of the first-named method; open: the interval holds 1. Empty: "
-    "the sampler draws noise at each step, so fewer steps are another realisation, not compared "
-    "image by image. By MACs: theoretical speedups of the two. CUR is the share that was asked for; "
-    "the tables show the one that T x N entries allow (23.75 for 23.68)."
+    "A cell says who wins, the ratio of the two errors (below 1: the first-named method has the "
+    "lower one), its 95 % interval, and in how many replicates the first-named method is lower. "
+    "**wins** and **loses** refer to the first-named method; open means that the interval contains "
+    "1. A cell is empty where the sampler draws noise at each step: fewer steps then give other "
+    "images, which are not compared one by one. By MACs shows the theoretical speedups of the two "
+    "methods. CUR is the share that was asked for; the tables show the share that T x N entries "
+    "allow (23.75 for 23.68)."
 )
 
 
@@ -159,13 +160,19 @@ def plain_wins(linked, title, learned=()):
     return Claim(
         title=title,
         verdict="somewhere" if won else "nowhere",
-        sentence=f"a plain baseline beats {' or '.join(learned) or 'a trained or searched method'} "
+        sentence=f"a plain baseline beats {_any_of(learned) or 'a trained or searched method'} "
         f"in {marks.count(WINS)} of {len(marks)} comparisons of errors"
-        + (f"; in {lower} more it is lower on average" if lower else ""),
+        + (f"; in {lower} more its error is lower on average, but open" if lower else ""),
         marks=marks,
         headings=("baseline", *COMPARED, *(SHOWN,) * any(case.where for case in won)),
         rows=tuple((methods.called(case.left.row), *case.cells) for case in won),
     )
+
+
+def _any_of(words):
+    """Words as a choice within a sentence: a; a or b; a, b or c."""
+    *most, last = words or [""]
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def ahead_of(linked, learned):
@@ -200,8 +207,8 @@ def nearly_lossless(compared, title, over=UNCACHED):
     per_bound = [sum(triple[index].mark == WINS for triple in triples) for index in range(3)]
     sentence = (
         f"all three bounds are kept in {marks.count(WINS)} of {len(marks)} settings (FID in "
-        f"{per_bound[0]}, rFID in {per_bound[1]}, agreement in {per_bound[2]}), one is broken in "
-        f"{marks.count(LOSES)}"
+        f"{per_bound[0]}, rFID in {per_bound[1]}, agreement in {per_bound[2]}), at least one is "
+        f"broken in {marks.count(LOSES)}"
     )
     return Claim(
         title=title,

@@ -18,13 +18,15 @@ from .records import record
 from .report import SAID, csv_path, origins, said
 
 ABOUT = (
-    "Measured alone on one machine, the methods in turn: seconds of one trajectory, median "
-    "[interquartile range]; seconds in total are that times the router's trajectories, and "
-    "IEPO's measurements of lambda. Memory is {memory}. "
-    "Images are training images drawn. No seeds: the intervals are those of repeats."
+    "The methods were measured in turn on one machine, with nothing else running. Seconds per "
+    "trajectory are the median [interquartile range] of repeats; there are no replicates here. "
+    "Seconds in total are this median times the router's number of trajectories, plus IEPO's "
+    "measurements of lambda. Memory is {memory}. Images are the training images that were drawn."
 )
-OF_UPDATE = "what autograd keeps of one update"
-WHOLE = "that of all tensors alive at once in one trajectory, weights of linear layers included"
+OF_UPDATE = "what autograd keeps for one update"
+WHOLE = (
+    "that of all tensors alive at once in one trajectory, including the weights of linear layers"
+)
 ON_GPU = "the GPU's peak in one trajectory, above what was allocated before"
 COLUMNS = (
     "group",
@@ -53,7 +55,7 @@ COMPARED = (
     "setting",
     "against",
     "training images",
-    "time an update",
+    "time per update",
     "time in total (not counted)",
     "memory",
 )
@@ -189,8 +191,9 @@ def of_direct(groups):
         title=f"Training for x_0 itself takes {PAPERS_TIME} times the time "
         f"and {PAPERS_MEMORY} times the memory",
         verdict=overall(marks),
-        sentence="factors over HarmoniCa's whole training; **wins**: the paper's factor is reached, "
-        "**loses**: it is not. Memory grows with the number of steps",
+        sentence="the factors compare with HarmoniCa's whole training. **wins** means that the "
+        "paper's factor is reached, **loses** that it is not. Memory grows with the number of "
+        "steps",
         marks=tuple(marks),
         headings=("setting", "objective", "time", "memory"),
         rows=tuple(rows),
@@ -225,10 +228,11 @@ def of_standard(groups):
     return Claim(
         title="Training HarmoniCa draws no images, and an update takes less time",
         verdict=overall(marks),
-        sentence="an update starts from noise, and measuring lambda is counted in its time; "
-        "**wins** and **loses** speak of HarmoniCa, in time only where the quartiles do not "
-        "overlap. The time in total is not counted: it also says how many rows a form trains, and "
-        f"Learning-to-Cache as released trains every second one. In total HarmoniCa takes {in_total}",
+        sentence="HarmoniCa's updates start from noise, and their time includes measuring lambda. "
+        "**wins** and **loses** refer to HarmoniCa; a difference in time counts only if the "
+        "quartiles do not overlap. The time in total does not count, because it depends on how "
+        "many rows a form trains: Learning-to-Cache as released trains every second one. In total "
+        f"HarmoniCa takes {in_total}",
         marks=tuple(marks),
         headings=COMPARED,
         rows=tuple(rows),

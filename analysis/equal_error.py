@@ -12,10 +12,10 @@ CUR, METRIC = 50, "x0_mse"
 TITLE = f"Compute for HarmoniCa's error at CUR {CUR} %"
 ABOUT = (
     "How much compute a method needs for the x_0 error that HarmoniCa has at "
-    f"CUR {CUR} %, in per cent of the uncached model's multiply-accumulates (less is better): between "
-    "two of its rows on a straight line in log error. <: its row of least compute has a lower error "
-    "already. >: its row of most compute still has a higher one. Methods and settings with one row "
-    "are left out."
+    f"CUR {CUR} %, in per cent of the uncached model's multiply-accumulates (less is better). "
+    "Between two of a method's rows, the log error is taken to change linearly with compute. < "
+    "means that even the row with the least compute has a lower error, > that even the row with "
+    "the most compute has a higher one. Methods and settings with only one row are left out."
 )
 
 

@@ -24,10 +24,14 @@ def in_short(groups, results):
     """Over all settings of Table 1: how often HarmoniCa beats the others, and ours HarmoniCa."""
     linked = found_in(groups["table1"])
     questions = (
-        (HARMONICA, "Learning-to-Cache as published (where half is reused: FORA)", PUBLISHED),
         (
             HARMONICA,
-            "Learning-to-Cache's all-pairs form (ours: it may reuse at every step)",
+            "Learning-to-Cache as published (which is FORA where half is reused)",
+            PUBLISHED,
+        ),
+        (
+            HARMONICA,
+            "Learning-to-Cache's all-pairs form (ours, which may reuse at every step)",
             ALL_PAIRS,
         ),
         (HARMONICA, "fewer steps at nearly equal compute", FEWER),
@@ -77,7 +81,7 @@ def _ahead(linked, plain):
         won = sum(comparison.mark == WINS for comparison in found)
         lower = sum(comparison.mark == OPEN and comparison.ratio < 1 for comparison in found)
         if found:
-            more = f" (open, but lower on average, in {lower} more)" if lower else ""
+            more = f" (in {lower} more it is lower on average, but open)" if lower else ""
             clauses.append(f"the lower {name} in {won} of {len(found)} settings{more}")
     title = capital(plain)
     verb = "have" if plain == FEWER else "has"
@@ -150,10 +154,10 @@ def power(groups, results):
             ratios = [_ratios(spread, replicates) for replicates in SETS]
             rows.append([error, f"{part} of {len(spreads)} comparisons", f"{spread:.2g}", *ratios])
     explanation = (
-        "Which ratios of two methods' errors so many replicates tell from 1, with a power of "
-        f"{100 * POWER:.0f} % by the paired two-sided t test at 5 %, where the log ratio has that "
-        "standard deviation over replicates. A ratio nearer to 1 mostly stays open: that does not mean "
-        "that the two methods are equally good."
+        f"The table shows which ratios of two methods' errors {' or '.join(map(str, SETS))} "
+        f"replicates can tell from 1, with a power of {100 * POWER:.0f} % in the paired two-sided "
+        "t test at 5 %, if the log ratio has the given standard deviation over replicates. A ratio "
+        "nearer to 1 mostly stays open, which does not mean that the two methods are equally good."
     )
     headings = ["error", "spread", "standard deviation", *(f"{n} replicates" for n in SETS)]
     return markdown([("text", explanation), ("table", headings, rows)]).strip()

@@ -19,11 +19,12 @@ METHOD = (
     "n. Both methods of a comparison share them, so the ratio of their errors is taken replicate by "
     "replicate; it is given as the geometric mean of these ratios, with the t interval of their "
     "logarithms (degrees of freedom: one less than replicates) and the number of replicates "
-    "in which the first-named method has the lower error. An ordering is claimed only where the "
-    "interval leaves out 1; else it is open. The limits of this: an interval of so few replicates "
-    "takes log ratios to be roughly normal, nothing is widened for the number of comparisons (one "
-    "in twenty of no difference would be claimed), comparisons of one table share runs, and what "
-    "all replicates have in common (data, architecture, hyper-parameters) is not varied."
+    "in which the first-named method has the lower error. An ordering is claimed only if the "
+    "interval excludes 1; otherwise it is open. This has limits. With so few replicates, the "
+    "interval assumes that log ratios are roughly normal. Nothing is widened for the number of "
+    "comparisons: where there is no difference, one in twenty would still be claimed. Comparisons "
+    "of one table share runs. What all replicates have in common (data, architecture, "
+    "hyper-parameters) is not varied."
 )
 
 

@@ -17,11 +17,12 @@ FLOAT_BYTES = 4  # of what is cached at the scales without a GPU
 COLUMNS = ("cache_kB_per_image", "making_seconds", "making_forwards")
 HEADINGS = ("cache kB", "seconds", "forwards")
 ABOUT = (
-    "Cache: the most that is held between two steps, for one image; of a block that will be predicted "
-    "it is two features, where two were computed before. Seconds: that making a schedule "
-    "took on one of the devices below, other processes beside it. Forwards of one image, a backward "
-    "counted as two: of a router by its settings, of all else as they were made. Where a mask or a "
-    "router was made first, it is counted; where nothing is made, both are 0."
+    "Cache is the largest amount held between two steps, for one image; a block that will be "
+    "predicted holds two features, once two were computed. Seconds are those that making a "
+    "schedule took on one of the devices below, with other processes beside it. Forwards are "
+    "counted for one image, a backward as two: a router's follow from its settings, all others "
+    "were counted as they were made. A mask or a router that had to be made first is included. "
+    "Where nothing is made, both are 0."
 )
 
 

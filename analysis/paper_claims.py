@@ -27,7 +27,7 @@ PUBLISHED_FORM = "against its published form (released; at CUR 50 % that is FORA
 PAIRS_FORM = "against its all-pairs form (this repository's own)"
 PAPERS_NUMBER = "from text, against the paper's number of steps (more compute)"
 IN_THEORY = (
-    "In its text, in theory and by latency: 2.07 and 1.69 on PixArt-alpha, "
+    "Its text gives speedups in theory and by latency: 2.07 and 1.69 on PixArt-alpha, "
     "over 2.2 and 1.73 on PixArt-Sigma at 2048 px."
 )
 
@@ -83,7 +83,7 @@ def _contributions():
         ),
         PaperClaim(
             title="IEPO beats MSE",
-            paper="Sample grids of SDT with and without IEPO; its numbers are not known to us.",
+            paper="It shows sample grids of SDT with and without IEPO; we do not know its numbers.",
             parts=(iepo,),
         ),
     ]
@@ -138,25 +138,26 @@ def _costs():
         ),
         PaperClaim(
             title="Training for x_0 itself takes 5 times the time and 10 times the memory",
-            paper="These two factors, in its text; its table of them is not known to us.",
+            paper="Its text gives these two factors; we do not know its table of them.",
             evidence="ablation_objective_cost",
         ),
         PaperClaim(
             title="A cache takes less than 6 % of memory",
-            paper="This share, in its text; for which model and batch is not known to us.",
+            paper="Its text gives this share; we do not know for which model and batch.",
             evidence="cache-memory",
         ),
         PaperClaim(
             title="Images come faster on a GPU",
             paper=f"{speedups(CLASSES, TEXT)} {IN_THEORY}",
             verdict=NEEDS_GPUS,
-            untested=f"{measure}; on a CPU: [Table 1](tables/table1.digits.md); on a GPU with random "
-            "weights: [bench](bench/nvidia-h200.md)",
+            untested=f"{measure}; [Table 1](tables/table1.digits.md) has speeds on a CPU, and "
+            "[bench](bench/nvidia-h200.md) those on a GPU with random weights",
         ),
         PaperClaim(
             title="The tables hold for DiT-XL/2 and PixArt",
-            paper=f"{len(published(CLASSES))} rows of Table 1, {len(published(TEXT))} of Table 2, "
-            "with these models; everything tested here is small transformers on 8 x 8 digits.",
+            paper=f"{len(published(CLASSES))} rows of Table 1 and {len(published(TEXT))} of Table "
+            "2, with these models; everything here was tested on small transformers and 8 x 8 "
+            "digits.",
             verdict=NEEDS_GPUS,
             untested=measure,
         ),
@@ -172,7 +173,7 @@ def _elsewhere():
         right=f"{EFFICIENTDM}, W8A8",
         tables=("quantisation",),
     )
-    learned = "against Learning-to-Cache as published (at CUR 50 % FORA), at the same CUR"
+    learned = "against Learning-to-Cache as published (at CUR 50 % that is FORA), at the same CUR"
     deepcache = "against DeepCache at the same CUR"
     faster = "against Faster Diffusion, which computes more"
     fewer = "against fewer steps at nearly equal compute"

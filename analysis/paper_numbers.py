@@ -57,12 +57,13 @@ def coverage(committed):
     return (
         f"Of the paper's {NUM_TABLES} tables and {NUM_FIGURES} figures we know the numbers of "
         f"{len(tables)} tables and {len(figures)} figures ([paper/](paper)). "
-        f"{len(again) if others else 'All'} of these tables ({', '.join(again)}) are re-enacted here at a small scale{clause}. "
-        f"The known figures ({', '.join(FIGURES[name] for name in sorted(figures))}) "
-        "are drawn of the runs here, and so are three kinds whose numbers are unknown to us: "
-        "sample grids, router maps, lambda per step. "
+        f"{len(again) if others else 'All'} of these tables ({', '.join(again)}) are reproduced "
+        f"here at a small scale{clause}. The known figures "
+        f"({', '.join(FIGURES[name] for name in sorted(figures))}) "
+        "are drawn from the runs here, and so are three kinds of figure whose numbers we do not "
+        "know: sample grids, router maps, and lambda per step. "
         f"Of the other {NUM_TABLES - len(tables)} tables we know nothing, "
-        "so no verdict here speaks of them."
+        "so no verdict here is about them."
     )
 
 
@@ -76,9 +77,9 @@ def block(name):
         ("heading", 2, "The paper's own numbers"),
         (
             "text",
-            f"{source}: other models, data and feature extractors than above, "
-            "so these numbers compare with each other, not with those measured here. "
-            "Empty = not reported.",
+            f"{source}. The paper has other models, data and feature extractors than the tables "
+            "above, so its numbers can be compared with each other, but not with those measured "
+            "here. Empty means not reported.",
         ),
         table(name),
     ]

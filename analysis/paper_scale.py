@@ -21,12 +21,12 @@ from .paper_numbers import published
 from .records import groups_of, record
 
 ABOUT = (
-    "Measured with the published weights by ADM's protocol; a mean over replicates (router or "
-    "search seed n and evaluation noise n), [lowest, highest] with more than one."
+    "Measured with the published weights by ADM's protocol. Numbers are means over replicates "
+    "(router or search seed n and evaluation noise n), with [lowest, highest] if they differ."
 )
 BESIDE = (
-    "The last column is the paper's FID of the row, for other trainings, noises and conditions. "
-    "Trained here: beta steered to the paper's CUR."
+    "The last column is the paper's FID of the row; it is of other trainings, noises and "
+    "conditions. Where a router was trained here, beta was steered to the paper's CUR."
 )
 PAPER = "FID in the paper"
 BEFORE = ("group", "model", "T", "method", "form", "CUR_percent")

@@ -180,8 +180,8 @@ def frontier_everywhere(groups, results):
         headings = [f"{heading} at CUR {HALF} %", *by_place]
         texts.append(markdown([("table", headings, rows)]).strip())
     empty = (
-        " Empty: the sampler draws noise at each step, so fewer steps give other images, which are not "
-        "compared one by one."
+        " A cell is empty where the sampler draws noise at each step: fewer steps then give other "
+        "images, which are not compared one by one."
     )
     return _with_base("\n\n".join(texts), halves[0].uncached) + empty
 

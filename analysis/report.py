@@ -15,11 +15,11 @@ SAID = "What these numbers say"
 FEW = 2  # settings up to which comparisons share one table
 ABOUT = (
     "Every number is a mean over replicates (base model n, router or search seed n, evaluation noise "
-    "n), [95 % t interval of that mean] with more than one; so few replicates make it wide, and it "
-    "may reach beyond what is possible. rFID is the Frechet distance to the uncached model's images from "
-    "independent noise; the uncached row's rFID is the floor of its group. x_0 error is the mean "
-    "squared difference to the uncached run from the same noise. These two carry the comparison, "
-    "the other columns stand beside them."
+    "n), with the [95 % t interval] of that mean if there are several; with so few replicates it "
+    "is wide, and may reach beyond what is possible. rFID is the Frechet distance to the uncached "
+    "model's images from independent noise; the uncached row's rFID is the floor of its group. x_0 "
+    "error is the mean squared difference to the uncached run from the same noise. Methods are "
+    "compared by these two; the other columns are shown beside them."
 )
 
 EXPLANATION = ("text", f"{MARKS} {intervals.METHOD}")  # of the tables of findings
@@ -66,13 +66,16 @@ def document(definition, groups, scale, committed, makings=()):
             *([making.block(group, line_makings)] if line_makings else []),
             ("list", missing(group)),
             *(
-                _picture(f"{group.title}: {name}", figures.file_name(group, name))
+                _picture(f"{group.title}: {figures.WORDS[name]}", figures.file_name(group, name))
                 for name in figures.names(group)
             ),
         ]
     if definition.frontier:
         name = figures.frontier_name(definition.key_at(scale))
-        blocks += [_picture(f"{definition.title}: frontier", name), *equal_error.blocks(groups)]
+        blocks += [
+            _picture(f"{definition.title}: error of the final image against speedup", name),
+            *equal_error.blocks(groups),
+        ]
     blocks += [("heading", 2, SAID), *findings(definition, groups)]
     provenances = [made for group in groups for made in group.provenances.values()]
     return blocks + paper_block(definition.published) + origins(provenances)
@@ -84,7 +87,7 @@ def short(definition, groups, scale, committed):
     brackets = ", in round brackets the committed value of the same cell" if committed else ""
     count = groups[0].lines[0].replicates
     base = "One replicate" if count == 1 else f"Means over {count} replicates"
-    blocks += [("text", f"{base}{brackets}; the rest is in the .md.")]
+    blocks += [("text", f"{base}{brackets}; the .md has the rest.")]
     for group in groups:
         blocks += [("heading", 2, heading(group, scale)), table.means_block(group, committed)]
     sentences = of_other_code(groups) + beside(definition, groups, scale, committed)
@@ -136,9 +139,9 @@ def how(group):
         return base
     config, origin = group.latency["config"], group.latency["provenance"]
     return (
-        f"{base} Latency: a batch of {config['batch']} over all steps on {origin['device']}, "
-        f"{origin['threads']} thread, median [interquartile range] of {config['repeats']} repeats "
-        "interleaved with the uncached model."
+        f"{base} Latency is the median [interquartile range] of {config['repeats']} repeats, "
+        f"interleaved with the uncached model: a batch of {config['batch']} over all steps on "
+        f"{origin['device']}, with {origin['threads']} thread."
     )
 
 
@@ -152,7 +155,7 @@ def missing(group):
     if other_noise:
         reasons.append(
             f"x_0 error of {', '.join(other_noise)}: the sampler draws noise at each step, so "
-            "fewer steps are another realisation, which is not compared image by image"
+            "fewer steps give other images, which are not compared one by one"
         )
     untimed = [methods.called(line.row) for line in group.lines if not line.row.timed]
     if untimed:
@@ -170,7 +173,7 @@ def missing(group):
     if unmeasured:
         reasons.append(
             f"latency and speedup of {', '.join(unmeasured)}: "
-            f"no finished latency record {group.latency_id}"
+            f"there is no finished latency record {group.latency_id}"
         )
     return reasons
 

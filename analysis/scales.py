@@ -8,9 +8,10 @@ from .tables import CLOTHES
 
 TITLE = "Digits and clothes"
 ABOUT = (
-    "The same questions at two scales, each to the table that is named: to all of its settings, and "
-    "to those with the clothes' number of steps and CUR. Where replicates are too few for a verdict: "
-    "in how many comparisons of errors the first method is lower."
+    "The same questions at two scales. Each is asked of the table that it names: of all its "
+    "settings, and of those with the clothes' number of steps and CUR. Where there are too few "
+    "replicates for a verdict, a cell says in how many comparisons the first method has the "
+    "lower error."
 )
 MARKED = "won, lost, open"
 HEADINGS = (
@@ -25,8 +26,9 @@ HEADINGS = (
 NEAR = 1  # points of CUR, within which two masks reuse equally much
 OF_AGES = ("table1", "frontier", "uvit")  # the tables that show HarmoniCa and FORA at one CUR
 ABOUT_AGES = (
-    "How old a feature is when it is reused: the mean over all reused entries, in steps since it was "
-    "computed, and the oldest in any replicate. FORA's at interval 2 are one step old."
+    "How old a feature is when it is reused, in steps since it was computed: the mean over all "
+    "reused entries, and the oldest in any replicate. FORA's features at interval 2 are one step "
+    "old."
 )
 
 

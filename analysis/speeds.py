@@ -34,11 +34,11 @@ def cpu(groups, results):
     sentences = [
         *_of_theory(groups),
         f"An SDT update takes {update['time_share']:.2f} of the time and "
-        f"{update['memory_share']:.2f} of the activation memory of the released way; a "
-        f"measurement of lambda {walks:.2f} of the time of a full walk per step "
-        f"([benchmark](../results/bench/{CPU}.md)).",
-        "Diffusers' own uncached step takes longer by these factors: "
-        f"{ratios[DIGITS]} for the digits model, {ratios[SMALL]} in the shape of DiT-S/2.",
+        f"{update['memory_share']:.2f} of the activation memory of an update as the released code "
+        f"makes it. A measurement of lambda takes {walks:.2f} of the time of a full walk for every "
+        f"step ([benchmark](../results/bench/{CPU}.md)).",
+        "Diffusers' own uncached step takes longer than the one here: by a factor of "
+        f"{ratios[DIGITS]} for the digits model, and of {ratios[SMALL]} in the shape of DiT-S/2.",
     ]
     return "\n".join(f"- {sentence}" for sentence in sentences)
 
@@ -48,8 +48,8 @@ def _of_theory(groups):
     timed = {key: [group for group in groups.get(key, ()) if group.latency] for key in TIMED}
     cached = {key: [line for group in timed[key] for line in _cached(group)] for key in TIMED}
     ranges = [
-        f"{_range(_shares(lines))} ({TIMED[key]}; {100 * median(_shares(lines)):.0f} % in the median "
-        f"of {len(lines)})"
+        f"{_range(_shares(lines))} ({TIMED[key]}; {100 * median(_shares(lines)):.0f} % is the "
+        f"median of {len(lines)} rows)"
         for key, lines in cached.items()
         if lines
     ]
@@ -62,11 +62,11 @@ def _of_theory(groups):
         for kind in (True, False)
     )
     return [
-        f"Cached rows reach these shares of their theoretical speedup: {', '.join(ranges)}. A batch "
-        f"of 16 on one thread of {listed(sorted(devices))}. In the median it is "
-        f"{100 * median(_shares(predicted)):.0f} % for rows with predictions and "
-        f"{100 * median(_shares(others)):.0f} % for all others: the weighted sums of features are not "
-        "among the multiply-accumulates."
+        f"Cached rows reach these shares of their theoretical speedup: {', '.join(ranges)}. They "
+        f"were measured with a batch of 16 on one thread of {listed(sorted(devices))}. The median "
+        f"is {100 * median(_shares(predicted)):.0f} % for rows with predictions and "
+        f"{100 * median(_shares(others)):.0f} % for all others: the weighted sums behind "
+        "predictions are not counted among the multiply-accumulates."
     ]
 
 
@@ -86,12 +86,13 @@ def gpu_short(groups, results):
     step = _forward(parts, "DiT-XL/2 256", 8)
     reused, predicted = (_range_of_half(parts, kind) for kind in (False, True))
     return (
-        "On a GPU only speed and memory were measured, with random weights and CUDA graphs on an "
-        f"[H200](results/bench/{GPU}.md): with half of all blocks skipped, sampling is {reused} times as "
-        f"fast where they are reused, {predicted} where predicted. An uncached DiT-XL/2 step of 8 "
-        f"images takes {step['cudagraph']['ms']:.2g} ms, diffusers' own "
-        f"{step['cudagraph']['reference_ms']:.2g} ms, with compiled blocks "
-        f"{step['diffusers, compiled']['ms']:.3g} ms."
+        "On a GPU, only speed and memory were measured, with random weights and CUDA graphs on an "
+        f"[H200](results/bench/{GPU}.md). With half of all blocks skipped, sampling is {reused} "
+        f"times as fast if they are reused, and {predicted} times if they are predicted. An "
+        f"uncached step of DiT-XL/2 with 8 images takes {step['cudagraph']['ms']:.2g} ms; "
+        f"diffusers' own takes {step['cudagraph']['reference_ms']:.2g} ms, or "
+        f"{step['diffusers, compiled']['ms']:.3g} "
+        "ms with compiled blocks."
     )
 
 
@@ -121,41 +122,43 @@ def gpu(groups, results):
     low, high = (1 / ratio for ratio in reversed(parts["c"]["lambda"][0]["ratio_iqr"]))
     linear = {row["way"]: row for row in parts["c"]["linearisation"]}
     sentences = [
-        f"A step of DiT-XL/2 256 as a CUDA graph takes {graph['ms']:.2g} ms for 8 images "
-        f"and {single['ms']:.2g} ms for one: {graph['ratio']:.1f} and {single['ratio']:.1f} "
-        f"times as fast as diffusers' eager forward, {compiled[0]:.1f} and {compiled[1]:.1f} "
-        "times as fast as diffusers with compiled blocks. "
-        "Most of this is the time of launching kernels, which depends on the processor beside the GPU, "
-        "so these factors are rough (diffusers takes longer for one image than for eight); "
-        "in larger shapes less is won: for 8 images "
+        f"An uncached step of DiT-XL/2 256 as a CUDA graph takes {graph['ms']:.2g} ms for 8 images "
+        f"and {single['ms']:.2g} ms for one. That is {graph['ratio']:.1f} and "
+        f"{single['ratio']:.1f} times as fast as diffusers' eager forward, and {compiled[0]:.1f} "
+        f"and {compiled[1]:.1f} times as fast as diffusers with compiled blocks. "
+        "Most of the difference is the time for launching kernels, which depends on the processor "
+        "beside the GPU, so these factors are rough (diffusers even takes longer for one image "
+        "than for eight). Larger shapes gain less. For 8 images these factors, over eager and "
+        "over compiled blocks, are "
         + ", ".join(
-            f"{eager:.2f} over eager and {over:.2f} over compiled blocks ({model})"
+            f"{eager:.2f} and {over:.2f} ({model})"
             for model, eager, over in zip(LARGE, to_eager, compiled[2:])
         )
         + ". The goals, over eager, were 1.3 for 8 images and 2 for one.",
         "Cached sampling under FORA and random schedules reaches these shares "
         "of its theoretical speedup, which counts multiply-accumulates: "
         f"{_achieved(parts, False)}. The goal was 95 %. "
-        f"Where skipped blocks are predicted: {_achieved(parts, True)}. "
-        f"Without CUDA graphs it is {_achieved(parts, False, eager=True)}, where predicted "
-        f"{_achieved(parts, True, eager=True)}. "
-        "What a step takes beside its blocks (modulations, patches, guidance, the sampler) "
-        "is the same whatever is skipped, so the share falls as more is skipped, "
-        "and for one image.",
+        f"If skipped blocks are predicted, it reaches {_achieved(parts, True)}. "
+        f"Without CUDA graphs it reaches {_achieved(parts, False, eager=True)}, and with "
+        f"predictions {_achieved(parts, True, eager=True)}. "
+        "The time that a step takes outside its blocks (modulations, patches, guidance, the "
+        "sampler) is the same however much is skipped, so the share is lower where more is "
+        "skipped, and for a single image.",
         f"An SDT update at batch 64 with guidance takes {update['time_share']:.2f} of the time "
-        f"of the released way and {update['memory_share']:.2f} of its memory "
+        "of an update as the released code makes it, and "
+        f"{update['memory_share']:.2f} of its memory "
         f"({update['bytes'] / GB:.0f} of {update['reference_bytes'] / GB:.0f} GB); the goal was half. "
-        f"Without compiled units, as where there is no C compiler, these are "
+        "Without compiled units (they need a C compiler) these shares are "
         f"{plain['time_share']:.2f} and {plain['memory_share']:.2f}. "
-        f"A measurement of lambda takes {low:.2f} to {high:.2f} of the time of a full walk per step "
-        "(two repeats).",
+        f"A measurement of lambda takes {low:.2f} to {high:.2f} of the time of a full walk for "
+        "every step (two repeats).",
         f"A linearisation of the search ({linear['predicted']['images']} images, "
-        f"T = {linear['predicted']['T']}) takes {linear['predicted']['in walks']:.0f} walks "
-        "of the uncached model where skipped blocks are predicted, "
-        f"{linear['reused']['in walks']:.1f} where they are reused; "
-        f"{linear['reused']['in walks, estimated']:g} were estimated. "
+        f"T = {linear['predicted']['T']}) takes as long as {linear['predicted']['in walks']:.0f} "
+        "walks of the uncached model if skipped blocks are predicted, and as long as "
+        f"{linear['reused']['in walks']:.1f} if they are reused; the estimate was "
+        f"{linear['reused']['in walks, estimated']:g}. "
         f"Its peak memory is {linear['predicted']['peak_bytes'] / GB:.1f} GB, "
-        f"of which {linear['predicted']['features_bytes'] / GB:.1f} are features.",
+        f"of which {linear['predicted']['features_bytes'] / GB:.1f} GB are features.",
     ]
     return "\n".join(f"- {sentence}" for sentence in sentences)
 

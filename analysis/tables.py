@@ -26,17 +26,18 @@ from .methods import (
 from .spec import NUM_SEEDS, Table, ask
 
 OURS = (
-    (SEARCH, HARMONICA, "Ours, not the paper's: search over HarmoniCa at the same CUR"),
+    (SEARCH, HARMONICA, "Search (ours, not the paper's) beats HarmoniCa at the same CUR"),
     (
         SEARCH_PREDICTION,
         HARMONICA,
-        "Ours, not the paper's: search with prediction over HarmoniCa at the same CUR",
+        "Search + prediction (ours, not the paper's) beats HarmoniCa at the same CUR",
     ),
-    (SEARCH, FORA, "Ours, not the paper's: search over FORA"),
+    (SEARCH, FORA, "Search (ours, not the paper's) beats FORA"),
 )
 SEARCH_IS_OURS = (
-    "Search and Search + prediction are ours, not the paper's: schedules that are searched by the "
-    "error of the final image, and skipped blocks that are predicted from their last two features."
+    "Search and Search + prediction are ours, not the paper's. A search looks for the schedule "
+    "with the smallest error of the final image; with prediction, skipped blocks are predicted "
+    "from their last two features instead of being reused."
 )
 LOSSLESS = (HARMONICA, UNCACHED, "HarmoniCa is nearly lossless")
 TABLE1 = Table(
@@ -46,21 +47,21 @@ TABLE1 = Table(
     published="table1_class_conditional",
     target="reproduce-table1",
     frontier=True,
-    plain_wins="A plain baseline (FORA, fewer steps) ahead of a trained or searched method",
+    plain_wins="A plain baseline (FORA, fewer steps) beats a trained or searched method",
     questions=ask(
         (
             HARMONICA,
             PUBLISHED,
-            "HarmoniCa over Learning-to-Cache as published, which at CUR 50 % is FORA",
+            "HarmoniCa beats Learning-to-Cache as published, which at CUR 50 % is FORA",
         ),
-        (HARMONICA, ALL_PAIRS, "HarmoniCa over Learning-to-Cache's all-pairs form, which is ours"),
-        (HARMONICA, FEWER, "HarmoniCa over fewer steps at nearly equal compute"),
+        (HARMONICA, ALL_PAIRS, "HarmoniCa beats Learning-to-Cache's all-pairs form, which is ours"),
+        (HARMONICA, FEWER, "HarmoniCa beats fewer steps at nearly equal compute"),
         LOSSLESS,
         *OURS,
     ),
     about=SEARCH_IS_OURS,
-    about_paper="Published router, published beta: as their authors give them, "
-    f"the scores over tau decide. {SEARCH_IS_OURS}",
+    about_paper='In the rows "published router" and "published beta", the scores alone decide, as '
+    f"with their authors: what is above tau is computed. {SEARCH_IS_OURS}",
 )
 TABLE2 = Table(
     name="table2",
@@ -69,27 +70,27 @@ TABLE2 = Table(
     published="table2_text_to_image",
     target="reproduce-table2",
     frontier=True,
-    plain_wins="A plain baseline (FORA, fewer steps) ahead of HarmoniCa or a search",
+    plain_wins="A plain baseline (FORA, fewer steps) beats HarmoniCa or a search",
     measured=("CLIP", "FID", "sFID"),
     questions=ask(
         (
             HARMONICA,
             PAPERS_STEPS,
-            "HarmoniCa over the paper's number of fewer steps (more compute)",
+            "HarmoniCa beats the paper's number of fewer steps, which computes more",
         ),
-        (HARMONICA, FEWER, "HarmoniCa over fewer steps at nearly equal compute"),
-        (HARMONICA, FORA, "HarmoniCa at the paper's CUR over FORA at 50 %"),
+        (HARMONICA, FEWER, "HarmoniCa beats fewer steps at nearly equal compute"),
+        (HARMONICA, FORA, "HarmoniCa at the paper's CUR beats FORA at 50 %"),
         LOSSLESS,
         *OURS,
     ),
     about="Agreement takes the place of the paper's CLIP score: the percentage of images that "
     "the judge CNN reads as the digit that their caption names. Where guidance is above 1, FID "
     "and agreement mislead: guidance over-sharpens, and errors of a cache can undo some of that. "
-    "Of the two rows of fewer steps one has the paper's number and computes more than HarmoniCa, the "
-    f"other computes nearly as much. {SEARCH_IS_OURS}",
-    about_paper="CLIP score: 100 x the cosine of image and caption under the checkpoint that "
-    "stands below each block; the paper does not say which it used. "
-    f"Of PixArt-Sigma it prints a speedup alone. {SEARCH_IS_OURS}",
+    "There are two rows of fewer steps: one has the paper's number of steps and computes more than "
+    f"HarmoniCa, the other computes nearly as much. {SEARCH_IS_OURS}",
+    about_paper="The CLIP score is 100 times the cosine of image and caption, by the checkpoint "
+    "that is named below each block; the paper does not say which one it used. "
+    f"For PixArt-Sigma the paper prints only a speedup. {SEARCH_IS_OURS}",
 )
 FRONTIER = Table(
     name="frontier",
@@ -98,30 +99,31 @@ FRONTIER = Table(
     target="reproduce-frontier",
     frontier=True,
     making=True,
-    plain_wins="A plain baseline (FORA, with or without predictions, SmoothCache, fewer steps) ahead of "
-    "a method that is trained or searched, Learning-to-Cache and predictions on routers' masks included",
+    plain_wins="A plain baseline (FORA with or without predictions, SmoothCache, fewer steps) "
+    "beats a trained or searched method (Learning-to-Cache and predictions on routers' masks "
+    "included)",
     questions=ask(
         *OURS,
         (
             SEARCH_PREDICTION,
             FORA_PREDICTION,
-            "Ours, not the paper's: search with prediction over FORA's mask with prediction",
+            "Search + prediction (ours, not the paper's) beats FORA's mask with prediction",
         ),
     )
     + ask(
         (
             SEARCH_PREDICTION,
             HARMONICA_PREDICTION,
-            "Ours, not the paper's: search with prediction over HarmoniCa's mask with prediction",
+            "Search + prediction (ours, not the paper's) beats HarmoniCa's mask with prediction",
         ),
         core=False,
     ),
-    about="Search, prediction and evolution are not the paper's. Prediction: a skipped block's "
-    "feature is a weighted sum of the last two that were computed, by weights that are fitted or by "
-    "Taylor's formula (Taylor 2: of second order, from the last three). SmoothCache reuses a feature "
-    "for three steps at most, so it cannot reach every share and stands at the one that it has. In 10 "
-    "steps FORA at interval 3 spends one of its four computed steps on the last and is worse than at "
-    "interval 4, which reuses more.",
+    about="Search, prediction and evolution are not the paper's. Prediction means that a skipped "
+    "block's feature is a weighted sum of the last two that were computed; the weights are fitted, "
+    "or follow Taylor's formula (Taylor 2: the formula of second order, from the last three). "
+    "SmoothCache reuses a feature for at most three steps, so it cannot reach every share, and is "
+    "listed at the share that it reaches. With 10 steps, FORA at interval 3 spends one of its four "
+    "computed steps on the last step, and is worse than at interval 4, which reuses more.",
 )
 UVIT = Table(
     name="uvit",
@@ -130,26 +132,26 @@ UVIT = Table(
     published="table_uvit",
     target="reproduce-uvit",
     frontier=True,
-    plain_wins="A plain baseline (FORA, Faster Diffusion, DeepCache, fewer steps) ahead of a method "
-    "that is trained or searched",
+    plain_wins="A plain baseline (FORA, Faster Diffusion, DeepCache, fewer steps) beats a trained "
+    "or searched method",
     measured=("IS", "FID", "sFID"),
     questions=ask(
-        (HARMONICA, DEEPCACHE, "HarmoniCa over DeepCache at the same CUR"),
-        (HARMONICA, FASTER_DIFFUSION, "HarmoniCa over Faster Diffusion, which computes more"),
-        (HARMONICA, RELEASED, "HarmoniCa over Learning-to-Cache as published, at DeepCache's CUR"),
-        (HARMONICA, FEWER, "HarmoniCa over fewer steps at nearly equal compute"),
+        (HARMONICA, DEEPCACHE, "HarmoniCa beats DeepCache at the same CUR"),
+        (HARMONICA, FASTER_DIFFUSION, "HarmoniCa beats Faster Diffusion, which computes more"),
+        (HARMONICA, RELEASED, "HarmoniCa beats Learning-to-Cache as published, at DeepCache's CUR"),
+        (HARMONICA, FEWER, "HarmoniCa beats fewer steps at nearly equal compute"),
         *OURS[:2],
     )
     + ask(
-        (HARMONICA, ALL_PAIRS, "HarmoniCa over Learning-to-Cache's all-pairs form, which is ours"),
+        (HARMONICA, ALL_PAIRS, "HarmoniCa beats Learning-to-Cache's all-pairs form, which is ours"),
         core=False,
     ),
-    about="T counts calls of the model, of which the singlestep solver makes two for one update. "
-    "Faster Diffusion and DeepCache are masks here: what blocks added is reused, not the stream "
-    "itself; all long skips run. Both compute everything at every second call; the paper does not "
-    "say which calls it chose, nor how many outer blocks DeepCache keeps (here one in, one out). "
-    "In the first group FORA reuses 50 % and so computes less than what it is compared with. Search "
-    "and prediction are ours, not the paper's.",
+    about="T counts calls of the model; the singlestep solver makes two calls for each update. "
+    "Faster Diffusion and DeepCache are masks here: they reuse what the blocks added, not the "
+    "stream itself, and all long skips run. Both compute everything at every second call. The "
+    "paper does not say which calls it chose, nor how many outer blocks DeepCache keeps (here one "
+    "in and one out). In the first group FORA reuses 50 %, and so computes less than the methods "
+    "that it is compared with. Search and prediction are ours, not the paper's.",
 )
 
 
@@ -162,26 +164,31 @@ COMPRESSION = Table(
     published="table_compression",
     measured=("IS", "FID", "sFID"),
     questions=ask(
-        (HARMONICA, PRUNING, "HarmoniCa over a model pruned to equal compute (Diff-Pruning)"),
-        (HARMONICA, f"{PTQ}, {W8}", "HarmoniCa over W8A8 quantisation after training"),
-        (HARMONICA, f"{EFFICIENTDM}, {W8}", "HarmoniCa over W8A8 quantisation by EfficientDM"),
+        (HARMONICA, PRUNING, "HarmoniCa beats a model pruned to equal compute (Diff-Pruning)"),
+        (HARMONICA, f"{PTQ}, {W8}", "HarmoniCa beats W8A8 quantisation after training"),
+        (HARMONICA, f"{EFFICIENTDM}, {W8}", "HarmoniCa beats W8A8 quantisation by EfficientDM"),
     )
     + ask(
-        (HARMONICA, f"{EFFICIENTDM}, {W4}", "HarmoniCa over W4A8 quantisation by EfficientDM"),
-        (SEARCH, PRUNING, "Ours, not the paper's: search over a model pruned to equal compute"),
+        (HARMONICA, f"{EFFICIENTDM}, {W4}", "HarmoniCa beats W4A8 quantisation by EfficientDM"),
+        (
+            SEARCH,
+            PRUNING,
+            "Search (ours, not the paper's) beats a model pruned to equal compute",
+        ),
         (
             SEARCH,
             f"{EFFICIENTDM}, {W8}",
-            "Ours, not the paper's: search over W8A8 quantisation by EfficientDM",
+            "Search (ours, not the paper's) beats W8A8 quantisation by EfficientDM",
         ),
         core=False,
     ),
-    about="Quantisation is simulated: its multiply-accumulates are counted as the plain model's, "
-    "no latency is given, and W8A8 says how many bits weights and inputs of the blocks' layers "
-    "have. Sizes are of all that is stored, against the model in float32. PTQ: ranges of least "
-    "error and AdaRound. Diff-Pruning: fine-tuned by as many steps as its record says. x_0 error asks "
-    "for the plain model's own images, which a model that was trained again need not give, so it "
-    "favours caching; rFID and FID do not.",
+    about="Quantisation is only simulated: it counts the plain model's multiply-accumulates, and "
+    "no latency is given. W8A8 means 8 bits for the weights and 8 for the inputs of the blocks' "
+    "layers. Sizes include everything that is stored, and are compared with the model in float32. "
+    "PTQ uses the ranges with the smallest error, and AdaRound. Diff-Pruning fine-tunes the pruned "
+    "model for as many steps as its record says. x_0 error compares with the plain model's own "
+    "images, which a retrained model need not reproduce, so it favours caching; rFID and FID do "
+    "not.",
 )
 QUANTISATION = Table(
     name="quantisation",
@@ -194,31 +201,31 @@ QUANTISATION = Table(
         (
             f"{QUANTISED_HARMONICA}, {W8}",
             f"{EFFICIENTDM}, {W8}",
-            "HarmoniCa over the quantised model (W8A8) against the quantised model alone, "
+            "HarmoniCa on the quantised model (W8A8) beats the quantised model alone, "
             "which computes more",
         ),
         (
             f"{QUANTISED_SEARCH}, {W8}",
             f"{QUANTISED_HARMONICA}, {W8}",
-            "Ours, not the paper's: search over HarmoniCa, both on the quantised model (W8A8)",
+            "Search (ours, not the paper's) beats HarmoniCa, both on the quantised model (W8A8)",
         ),
     )
     + ask(
         (
             f"{QUANTISED_HARMONICA}, {W4}",
             f"{EFFICIENTDM}, {W4}",
-            "The same with 4-bit weights (W4A8)",
+            "HarmoniCa on the model with 4-bit weights (W4A8) beats this model alone",
         ),
         (
             f"{QUANTISED_HARMONICA}, {W8}",
             HARMONICA,
-            "HarmoniCa on the quantised model (W8A8) against HarmoniCa on the plain one",
+            "HarmoniCa on the quantised model (W8A8) beats HarmoniCa on the plain one",
         ),
         core=False,
     ),
-    about="The quantised model is teacher and student of its routers, and what its schedules are "
-    "searched on. All errors are against the plain uncached model, so quantisation's are part of "
-    "them. Quantisation is simulated: no latency is given.",
+    about="Routers are trained, and schedules searched, on the quantised model: it is both teacher "
+    "and student. All errors are measured against the plain uncached model, so they include those "
+    "of the quantisation. Quantisation is only simulated, so no latency is given.",
 )
 
 

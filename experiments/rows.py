@@ -12,7 +12,11 @@ from harmonica.search.settings import Settings
 
 # those that every experiment has, and one that only some have in ROWS of their own
 ROWS = ("core", "all", "no-images")
-ROWS_IN_WORDS = "no-images: of Table 1 at paper scale; "
+ROWS_IN_WORDS = (
+    "the main rows, or all; no-images: those of Table 1 at paper scale that need no training "
+    "images; "
+)
+SCALES_IN_WORDS = "which models and data (docs/yours.md); default %(default)s"
 SAMPLERS = {
     "ddim": "DDIM",
     "dpm++": "DPM-Solver++",

@@ -16,7 +16,7 @@ from harmonica.lab.provenance import check_gpu
 from harmonica.lab.store import LOCAL, Store, set_aside
 
 from . import listing, names
-from .rows import ROWS, ROWS_IN_WORDS, latency_specs, rows_in, sets_of
+from .rows import ROWS, ROWS_IN_WORDS, SCALES_IN_WORDS, latency_specs, rows_in, sets_of
 
 MOST_SEEDS = 100
 PLACES = ("local", "slurm")
@@ -24,10 +24,10 @@ CLUSTER_FILE = "slurm/cluster.toml"
 
 
 def add(commands):
-    run = commands.add_parser("run", help="make the missing routers, images and metrics")
-    experiments = "folders of experiments/, e.g. dit_xl2_256"
+    run = commands.add_parser("run", help="make the routers, images and metrics that are missing")
+    experiments = "names of folders in experiments/, e.g. dit_xl2_256"
     run.add_argument("experiments", nargs="+", metavar="EXPERIMENT", type=text, help=experiments)
-    run.add_argument("--scale", default="digits", choices=SCALES, help="default %(default)s")
+    run.add_argument("--scale", default="digits", choices=SCALES, help=SCALES_IN_WORDS)
     run.add_argument(
         "--rows", default="core", choices=ROWS, help=f"{ROWS_IN_WORDS}default %(default)s"
     )
@@ -35,11 +35,17 @@ def add(commands):
         "--seeds",
         default=1,
         type=whole(1, MOST_SEEDS),
-        help="how many whole replicates: base model, router, noise; default %(default)s",
+        help="how many replicates, each with its own base model, router and noise; default "
+        "%(default)s",
     )
-    run.add_argument("--jobs", type=whole(1, 4096), help="processes at a time; default the cores")
-    run.add_argument("--where", default="local", choices=PLACES, help="default %(default)s")
-    fresh = "start a new local set; the old one is renamed, not deleted"
+    run.add_argument(
+        "--jobs",
+        type=whole(1, 4096),
+        help="how many processes run at a time; default as many as there are cores (paper: GPUs)",
+    )
+    where = "on this machine, or as jobs of a Slurm cluster; default %(default)s"
+    run.add_argument("--where", default="local", choices=PLACES, help=where)
+    fresh = "start a new local set of results; the old one is renamed, not deleted"
     run.add_argument("--fresh", action="store_true", help=fresh)
     state = run.add_mutually_exclusive_group()
     state.add_argument("--dry-run", action="store_true", help="only list what would be made")
@@ -53,11 +59,11 @@ def add(commands):
         default=CLUSTER_FILE,
         metavar="FILE",
         type=text,
-        help="what jobs ask for; default %(default)s",
+        help="what the jobs ask for; default %(default)s",
     )
-    table = "render this table when all is done, e.g. table1"
+    table = "render this table when everything is done, e.g. table1"
     slurm.add_argument("--table", type=text, help=table)
-    wait = "do not return before all jobs have ended"
+    wait = "return only after all jobs have ended"
     slurm.add_argument("--wait", action="store_true", help=wait)
     run.set_defaults(function=_run)
 

@@ -22,6 +22,16 @@ FIGURES = {
 CAPTIONS = {name: module.CAPTION for name, module in FIGURES.items()} | {
     "frontier": frontier.CAPTION
 }
+WORDS = {  # what each shows, for those who do not see it
+    "samples": "images from the same noise",
+    "routers": "which blocks are skipped at which step",
+    "error": "error along the trajectory",
+    "training": "training of the routers",
+    "speedup": "errors against speedup",
+    "lambda": "lambda at each step",
+    "methods": "errors of every row",
+    "sweep": "errors and CUR against one option of training",
+}
 TABLE = ("samples", "routers", "error", "training", "speedup")
 # The figures of other groups, by the first words of the group's name; the first entry that fits
 # counts.

@@ -11,8 +11,9 @@ from . import routers
 from .style import PANEL, WIDTH, legend, log_ticks
 
 CAPTION = (
-    "The training of the first replicate's routers: CUR at tau, data loss and, where it is weighted, "
-    "lambda at each step, with open markers for its first measurement and full ones for its last."
+    "The training of the first replicate's routers: CUR at tau, data loss and, if the loss is "
+    "weighted, lambda at each step, with open markers for its first measurement and filled ones "
+    "for its last."
 )
 
 

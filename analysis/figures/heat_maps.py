@@ -16,7 +16,7 @@ from .style import LETTER, WIDTH, with_symbols
 CAPTION = (
     "Every block at every step, in the first replicate: a router's scores from 0 (dark blue) to 1 "
     "(yellow) or a searched schedule in the same colours, hatched where the run skips the block; "
-    "the orange line is around scores of at most tau."
+    "an orange line encloses scores of at most tau."
 )
 PANELS = 8  # side by side, at most
 

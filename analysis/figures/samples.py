@@ -11,8 +11,9 @@ from .. import records
 from .style import LETTER, WIDTH, line_name
 
 CAPTION = (
-    "Ten images of every row's first replicate, from the same noise; where they are small, beside "
-    "them their difference to the uncached images: red where a pixel is brighter, blue where darker."
+    "Ten images of every row's first replicate, from the same noise. Small images have their "
+    "difference to the uncached images beside them: red where a pixel is brighter, blue where "
+    "darker."
 )
 DIGITS = 10  # images k = 0 .. 9 of a run have the labels 0 .. 9
 SMALL = 8  # pixels

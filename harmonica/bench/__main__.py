@@ -51,32 +51,38 @@ def parser():
     top = Parser(
         prog="python -m harmonica.bench", description=__doc__.split("`: ")[1].splitlines()[0]
     )
-    top.add_argument("--model", type=text, default="dit-digits-s0", help="a digits base model")
+    top.add_argument(
+        "--model",
+        type=text,
+        default="dit-digits-s0",
+        help="a base model of the digits; default %(default)s",
+    )
     top.add_argument(
         "--repeats",
         type=whole(2, 100_000),
         default=31,
-        help="at most: what takes long has fewer, see the tables",
+        help="the largest number of repeats; what takes long has fewer; default %(default)s",
     )
     top.add_argument(
         "--tables",
         nargs="+",
         choices=TABLES,
-        help="all where not given; what is written is named after these",
+        help="measure only these tables; the files are then named after them; default all",
     )
     top.add_argument(
         "--backends",
         nargs="+",
         choices=BACKENDS,
-        help="of plans; all that the device has where not given",
+        help="how cached steps run; default all ways that the device has",
     )
     top.add_argument(
         "--peer",
         type=text,
         metavar="PATH",
-        help="a checkout of the released code, timed too; needs timm",
+        help="a checkout of the released code, to be timed too; needs timm",
     )
-    top.add_argument("--out", type=out_folder, default="results/bench")
+    out = "the folder to write to; default %(default)s"
+    top.add_argument("--out", type=out_folder, default="results/bench", help=out)
     return top
 
 

@@ -37,18 +37,27 @@ KINDS = {
 
 
 def add(commands):
-    verb = commands.add_parser("base-models", help="train the small base models from nothing")
+    verb = commands.add_parser("base-models", help="train the small base models from scratch")
     verb.add_argument(
-        "--scale", default="digits", choices=("clothes", "digits"), help="default %(default)s"
+        "--scale",
+        default="digits",
+        choices=("clothes", "digits"),
+        help="which data the models are for; default %(default)s",
     )
-    verb.add_argument("--kinds", nargs="+", choices=sorted(KINDS), help="default all of the scale")
-    seeds, of_seeds = [0, 1, 2], "default 0 1 2"
+    verb.add_argument(
+        "--kinds", nargs="+", choices=sorted(KINDS), help="which models; default all of the scale"
+    )
+    seeds, of_seeds = [0, 1, 2], "one model of each kind for every seed; default 0 1 2"
     verb.add_argument("--seeds", nargs="+", default=seeds, type=whole(0, 2**31 - 1), help=of_seeds)
-    steps = "training steps; default as the shipped models"
+    steps = "training steps; default as many as the shipped models had"
     verb.add_argument("--steps", type=whole(1, 10**7), help=steps)
-    out = "a folder; default %(default)s"
+    out = "the folder to write to; default %(default)s"
     verb.add_argument("--out", default="results/local-base-models", type=out_folder, help=out)
-    verb.add_argument("--jobs", type=whole(1, 4096), help="processes at a time; default the cores")
+    verb.add_argument(
+        "--jobs",
+        type=whole(1, 4096),
+        help="how many processes run at a time; default as many as there are cores",
+    )
     device = "where they are trained; default %(default)s"
     verb.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help=device)
     verb.set_defaults(function=_train_all)

@@ -14,48 +14,51 @@ PUBLISHED_IMAGES = 50_000  # the number of samples that published figures are co
 
 def add(commands):
     evaluate = commands.add_parser(
-        "evaluate", help="IS, FID, sFID, precision and recall of samples, by ADM's protocol"
+        "evaluate", help="compute IS, FID, sFID, precision and recall of images, by ADM's protocol"
     )
     images = evaluate.add_mutually_exclusive_group(required=True)
     images.add_argument(
         "--samples",
         metavar="X",
         type=text,
-        help="the images to evaluate: an .npz for ADM's evaluator, or a folder",
+        help="the images to evaluate: a folder, or an .npz as ADM's evaluator reads it",
     )
     images.add_argument(
         "--make-reference",
         metavar="IMAGES",
         type=text,
-        help="instead make a reference of these images (.npz or folder)",
+        help="make a reference from these images instead (a folder or an .npz)",
     )
     evaluate.add_argument(
         "--reference",
         metavar="Y.npz",
         type=text,
-        help="what samples are compared with, e.g. VIRTUAL_imagenet256_labeled.npz",
+        help="what the samples are compared with, e.g. VIRTUAL_imagenet256_labeled.npz",
     )
     evaluate.add_argument(
-        "--out", metavar="Y.npz", type=out_file(".npz"), help="the reference to be made; a new file"
+        "--out",
+        metavar="Y.npz",
+        type=out_file(".npz"),
+        help="with --make-reference: the new file to write",
     )
     evaluate.add_argument(
         "--inception",
         metavar="PATH",
         type=text,
-        help="weights; default the file in $HARMONICA_WEIGHTS or weights/",
+        help="Inception's weights; default the file in $HARMONICA_WEIGHTS or weights/",
     )
     evaluate.add_argument(
         "--inception-sha256",
         metavar="HEX",
         type=hexadecimal,
-        help="how that of other than the published weights begins",
+        help="accept other weights, whose sha256 begins with these digits",
     )
     evaluate.add_argument("--json", action="store_true", help="print the figures as JSON")
     evaluate.set_defaults(function=_evaluate)
     samples = commands.add_parser(
-        "samples", help="a run's images as the .npz that ADM's evaluator reads"
+        "samples", help="write a run's images as an .npz that ADM's evaluator reads"
     )
-    samples.add_argument("run", metavar="RUN", type=text, help="its id, as --status lists it")
+    samples.add_argument("run", metavar="RUN", type=text, help="the run's id, as --status lists it")
     samples.add_argument("out", metavar="X.npz", type=out_file(".npz"), help="the file to write")
     samples.set_defaults(function=_export)
 

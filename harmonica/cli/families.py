@@ -9,24 +9,28 @@ HEAD = """# The transformers of diffusers {version}
 
 `python -m harmonica families` prints this page for the diffusers that is installed.
 
-A unit is one attention or feed-forward of a block: what a schedule keeps or reuses. The tests run
-every class of this table with tiny random weights: with everything computed the output is the
-untouched model's, bit for bit; reused units are not computed; gradients reach every unit; removal
-leaves nothing behind. `proj_out`, `down_proj` and `ff_out` stand for several modules whose results
-only they read.
+A unit is one attention or feed-forward of a block: a schedule decides at each step whether it is
+computed or skipped. The tests run every class of this table with tiny random weights. They check
+that the output is that of the untouched model, bit for bit, if everything is computed, that reused
+units are not computed, that gradients reach every unit, and that removing the cache leaves nothing
+behind. `proj_out`, `down_proj` and `ff_out` each stand for several modules whose results only they
+read.
 
-Calls: how often the pipeline calls its transformer in one step with guidance and all its variants
-switched on. Every call of a step has a cache of its own. "-": the steps of that pipeline cannot be
-told apart (it steps other schedulers than its own, or leaves the loop to others).
+The last column lists the pipelines of each class, and how often a pipeline calls its transformer in
+one step, with guidance and all its variants switched on. Every call of a step has its own cache.
+"-" means that the steps of this pipeline cannot be told apart: it steps schedulers other than its
+own, or leaves the loop to others.
 
 | class | units of one block | pipelines: calls |
 |---|---|---|
 """
-TAIL = "\nNot tried:\n\n"
+TAIL = "\nNot tried, for these reasons:\n\n"
 
 
 def add(commands):
-    verb = commands.add_parser("families", help="the transformers of diffusers that can be cached")
+    verb = commands.add_parser(
+        "families", help="list the transformers of diffusers that can be cached"
+    )
     verb.set_defaults(function=_print)
 
 

@@ -18,33 +18,35 @@ def add_options(verb, made, guidance):
         required=True,
         type=text,
         metavar="PATH_OR_ID",
-        help="folder or hub id of a diffusers pipeline",
+        help="a diffusers pipeline: its folder or its id on the Hugging Face hub",
     )
     verb.add_argument(
         "--out",
         type=out_folder,
         metavar="DIR",
-        help=f"folder for the {made}, needed without --dry-run; after a kill the same command goes on "
-        "there",
+        help=f"folder for the {made}; needed unless --dry-run is given. If the command is killed, "
+        "the same command continues there",
     )
     verb.add_argument(
         "--cur",
         default=50.0,
         type=real(0, 100, ends=False),
         metavar="PERCENT",
-        help="share of unit computations to skip; default 50",
+        help="percentage of all unit computations (attentions and feed-forwards, over all steps) "
+        "to skip; default 50",
     )
     verb.add_argument(
-        "--seed", type=whole(0, 2**32 - 1), default=0, help="of all random numbers; default 0"
+        "--seed", type=whole(0, 2**32 - 1), default=0, help="seed of all random numbers; default 0"
     )
     verb.add_argument(
-        "--guidance", type=real(guidance, 1000), help="guidance scale; default the pipeline's"
+        "--guidance", type=real(guidance, 1000), help="guidance scale; default the pipeline's own"
     )
     verb.add_argument(
         "--captions",
         type=text,
         metavar="FILE",
-        help="text to use, a caption a line; default 64 of our own",
+        help="a text file with one caption on each line; default 64 captions of our own or, for a "
+        "DiT, all classes",
     )
     verb.add_argument(
         "--set",
@@ -52,22 +54,27 @@ def add_options(verb, made, guidance):
         type=text,
         default=[],
         metavar="NAME=VALUE",
-        help="more arguments of the pipeline's call, as height=512",
+        help="further arguments for the pipeline's call, such as height=512",
     )
     verb.add_argument(
         "--device", type=text, help="cpu, cuda, cuda:1, ...; default a GPU if there is one"
     )
     verb.add_argument(
-        "--dtype", choices=DTYPES, help="of the weights; default float32 on a CPU, else bfloat16"
+        "--dtype",
+        choices=DTYPES,
+        help="dtype of the weights; default float32 on a CPU, otherwise bfloat16",
     )
     verb.add_argument(
         "--offload",
         action="store_true",
-        help="for models that hardly fit: weights in CPU memory, the transformer's blocks "
-        "checkpointed; a search keeps features in CPU memory, too, and walks one image at a time",
+        help="for models that barely fit: keeps weights in CPU memory and checkpoints the "
+        "transformer's blocks; a search also keeps features in CPU memory and processes one "
+        "image at a time",
     )
     verb.add_argument(
-        "--dry-run", action="store_true", help="only measure and print what it would cost"
+        "--dry-run",
+        action="store_true",
+        help="only estimate and print the time and memory that it would take",
     )
 
 

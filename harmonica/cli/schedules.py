@@ -12,38 +12,44 @@ SCHEDULES = (
     "a file or folder of a schedule or router: .safetensors, .pt, SmoothCache's .json, "
     "or what search or train wrote"
 )
-OUT = "its ending names the format"
+OUT = "the file to write; its ending decides the format"
 
 
 def add(commands):
-    actions = add_actions(commands, "router", "look at and convert router files")
-    info = _action(actions, "info", ROUTERS, "T, N, CUR and the heat map of a router file", _info)
+    actions = add_actions(commands, "router", "look at router files and convert them")
+    info = _action(
+        actions, "info", ROUTERS, "print T, N and CUR of a router file, or draw its heat map", _info
+    )
     info.add_argument("--json", action="store_true", help="print the figures as JSON")
     info.add_argument(
         "--plot",
         metavar="FILE.png",
         type=out_file(".png", ".pdf"),
-        help="draw scores and mask, steps x blocks (FILE.pdf: as PDF)",
+        help="draw the scores and the mask, steps x blocks, as PNG or (FILE.pdf) PDF",
     )
-    description = "published .pt or SmoothCache .json -> this package's .safetensors"
+    description = "convert a published .pt or a SmoothCache .json to this package's .safetensors"
     imports = _action(actions, "import", ROUTERS, description, _convert)
-    description = "any known format -> .pt or SmoothCache .json, by the ending of OUT"
+    description = "convert any known format to .pt or SmoothCache's .json, by the ending of OUT"
     export = _action(actions, "export", ROUTERS, description, _convert)
     for convert in (imports, export):
         convert.add_argument("out", type=out_file(".safetensors", ".pt", ".json"), help=OUT)
     for action in (info, imports, export):
         action.add_argument(
-            "--tau", type=real(0, 1, ends=False), help="threshold; default the file's own, else 0.1"
+            "--tau",
+            type=real(0, 1, ends=False),
+            help="threshold of the scores; default the file's own, otherwise 0.1",
         )
 
     actions = add_actions(commands, "schedule", "look at cache schedules and convert them")
-    description = "what a schedule is of, and how good it was found to be"
+    description = "print what a schedule was made for, and how good it was found to be"
     info = _action(actions, "info", SCHEDULES, description, _schedule_info)
     info.add_argument("--json", action="store_true", help="print it as JSON")
-    description = "draw what is computed, reused and predicted"
+    description = "draw which entries are computed, reused and predicted"
     plot = _action(actions, "plot", SCHEDULES, description, _schedule_plot)
-    plot.add_argument("out", type=out_file(".png", ".pdf"), help="FILE.png or FILE.pdf")
-    description = "its mask in another format, by the ending of OUT"
+    plot.add_argument(
+        "out", type=out_file(".png", ".pdf"), help="the picture to write, FILE.png or FILE.pdf"
+    )
+    description = "convert its mask to another format, by the ending of OUT"
     export = _action(actions, "export", SCHEDULES, description, _schedule_export)
     export.add_argument("out", type=out_file(".safetensors", ".pt", ".json"), help=OUT)
 
@@ -55,19 +61,21 @@ def _action(actions, name, known, description, function):
         "--cur",
         type=real(0, 100),
         metavar="PERCENT",
-        help="of a router, the schedule that reuses this share; default what it was trained for, "
-        "else what its threshold gives",
+        help="for a router: take the schedule that reuses this percentage of the entries; default "
+        "what it was trained for, otherwise what its threshold gives",
     )
     action.add_argument(
-        "--blocks", type=whole(1, 100_000), help="number of blocks, for SmoothCache files by kind"
+        "--blocks",
+        type=whole(1, 100_000),
+        help="number of blocks, for SmoothCache files that only name kinds of blocks",
     )
     action.add_argument(
         "--kinds",
         nargs="+",
         type=text,
         metavar="KIND",
-        help="kinds of blocks, for files that do not say them; "
-        "default attn mlp, or attn cross mlp where one is named",
+        help="kinds of blocks in the order of the columns, for files that do not record them; "
+        "default attn mlp, or attn cross mlp if the file names a cross",
     )
     action.set_defaults(function=function)
     return action

@@ -17,7 +17,7 @@ from harmonica.cli.pipelines import (
 def add(commands):
     search = commands.add_parser(
         "search",
-        help="search a cache schedule for any diffusers pipeline of your own, without images",
+        help="search for a cache schedule for a diffusers pipeline of your own; needs no images",
     )
     add_options(search, "schedule", guidance=0)
     search.add_argument(
@@ -26,21 +26,25 @@ def add(commands):
         nargs="+",
         type=whole(2, 10_000),
         metavar="T",
-        help="number of denoising steps; several make one folder that serves each",
+        help="number of denoising steps; if several are given, the folder holds a schedule for "
+        "each",
     )
     search.add_argument(
         "--no-predict",
         action="store_true",
-        help="skipped units reuse a feature; else they are predicted from two",
+        help="skipped units reuse their last feature, instead of being predicted from their last "
+        "two",
     )
     search.add_argument(
         "--images",
         type=whole(1, 65_536),
         default=48,
-        help="how many the search looks at; default 48",
+        help="how many images the search uses; default 48",
     )
     search.add_argument(
-        "--batch", type=whole(1, 65_536), help="images at once; default as many as fit in memory"
+        "--batch",
+        type=whole(1, 65_536),
+        help="how many images are processed at once; default as many as fit in memory",
     )
     search.set_defaults(function=_search)
 

@@ -19,7 +19,7 @@ SAMPLERS = ("ddim", "ddpm", "dpm++", "sa-solver")
 
 def add(commands):
     train = commands.add_parser(
-        "train", help="train a router for any diffusers pipeline of your own, without images"
+        "train", help="train a router for a diffusers pipeline of your own; needs no images"
     )
     add_options(train, "router", guidance=1)
     train.add_argument(
@@ -28,19 +28,19 @@ def add(commands):
     train.add_argument(
         "--sampler",
         choices=SAMPLERS,
-        help=f"for a DiT or PixArt: {', '.join(SAMPLERS)}; default the pipeline's own scheduler",
+        help="another scheduler, for a DiT or PixArt; default the pipeline's own",
     )
     train.add_argument(
         "--trajectories",
         type=whole(1, 10_000_000),
         default=100,
-        help="of training, T - 1 updates each; default 100",
+        help="length of the training in trajectories, with T - 1 updates each; default 100",
     )
     train.add_argument(
         "--batch",
         type=whole(1, 65_536),
         default=8,
-        help="images per trajectory, under guidance twice; default 8",
+        help="images per trajectory (with guidance the model sees each twice); default 8",
     )
     train.set_defaults(function=_train)
 

@@ -11,7 +11,9 @@ from harmonica.cli.command import add_actions, out_folder, show, text, whole
 
 def add(commands):
     actions = add_actions(commands, "weights", "look at files of weights")
-    check = actions.add_parser("check", help="naming, numerics, sha256, known or not, sizes")
+    check = actions.add_parser(
+        "check", help="print a file's naming, numerics, sizes and sha256, and whether it is known"
+    )
     check.add_argument(
         "path",
         type=text,
@@ -20,9 +22,10 @@ def add(commands):
     check.add_argument("--json", action="store_true", help="print it as JSON")
     check.set_defaults(function=_check)
 
-    actions = add_actions(commands, "latents", "training images as latents")
+    actions = add_actions(commands, "latents", "encode training images as latents")
     latents = actions.add_parser(
-        "prepare", help="encode class folders or tars once; killed, the same command goes on"
+        "prepare",
+        help="encode folders or tars of images once; if it is killed, the same command continues",
     )
     latents.add_argument(
         "images",
@@ -34,24 +37,24 @@ def add(commands):
         "--size",
         type=whole(8, 4096, multiple_of=8),
         default=256,
-        help="pixels, 256 (default) or 512",
+        help="side of the images in pixels, 256 (default) or 512",
     )
     latents.add_argument(
         "--out",
         type=out_folder,
-        help="default: latents-SIZE in $HARMONICA_WEIGHTS, where training looks for them",
+        help="folder to write to; default latents-SIZE in $HARMONICA_WEIGHTS, where training looks",
     )
     latents.add_argument(
         "--vae",
         type=text,
         default="stabilityai/sd-vae-ft-ema",
-        help="the default, or stabilityai/sd-vae-ft-mse",
+        help="the VAE that encodes: the default, or stabilityai/sd-vae-ft-mse",
     )
     latents.set_defaults(function=_prepare_latents)
 
-    actions = add_actions(commands, "prompts", "captions as text embeddings")
+    actions = add_actions(commands, "prompts", "embed captions for PixArt")
     prompts = actions.add_parser(
-        "prepare", help="embed captions once; killed, the same command goes on"
+        "prepare", help="embed captions once; if it is killed, the same command continues"
     )
     prompts.add_argument(
         "captions", metavar="CAPTIONS", type=text, help="a text file, one caption on each line"
@@ -63,7 +66,8 @@ def add(commands):
         "--out",
         required=True,
         type=out_folder,
-        help="a folder; for Table 2 coco/alpha or coco/sigma in $HARMONICA_WEIGHTS",
+        help="the folder to write to; Table 2 looks in coco/alpha or coco/sigma of "
+        "$HARMONICA_WEIGHTS",
     )
     prompts.set_defaults(function=_prepare_prompts)
 

@@ -18,14 +18,14 @@ from diffusers.models import transformers
 from harmonica.backbones.branches import branches, by_stack
 
 NOT_TRIED = {
-    "AnyFlowFARTransformer3DModel": "compiles its attention at the first call",
-    "Kandinsky6SRTransformer3DModel": "compiles its attention at the first call",
-    "MiniMaxMusic3RVQDepthDecoder": "decodes autoregressively, without steps of diffusion",
-    "RFD4ProteinaTransformer": "atoms of proteins; its transitions are not found",
-    "SanaWMLTX2RefinerTransformer3DModel": "a distilled refiner of few steps",
-    "SanaWMTransformer3DModel": "needs camera paths, in chunks of video",
-    "T5FilmDecoder": "spectrograms; its pipeline is deprecated",
-    "WanAnimate2Transformer3DModel": "compiles its attention at the first call",
+    "AnyFlowFARTransformer3DModel": "it compiles its attention at the first call",
+    "Kandinsky6SRTransformer3DModel": "it compiles its attention at the first call",
+    "MiniMaxMusic3RVQDepthDecoder": "it decodes autoregressively, without diffusion steps",
+    "RFD4ProteinaTransformer": "it generates the atoms of proteins; its transitions are not found",
+    "SanaWMLTX2RefinerTransformer3DModel": "it is a distilled refiner with few steps",
+    "SanaWMTransformer3DModel": "it needs camera paths, and works on chunks of video",
+    "T5FilmDecoder": "it generates spectrograms; its pipeline is deprecated",
+    "WanAnimate2Transformer3DModel": "it compiles its attention at the first call",
 }
 # Feed-forwards that each block calls twice: for the image, then for the prompt.
 TWICE = {

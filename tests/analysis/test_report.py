@@ -169,7 +169,7 @@ def test_table_2_says_what_stands_for_the_clip_score(measured, text_rows):
         "# Table 2 at smoke scale",
         "Agreement takes the place of the paper's CLIP score",
         "fake, DPM-Solver++, T = 10",
-        "A plain baseline (FORA, fewer steps) ahead of HarmoniCa",
+        "A plain baseline (FORA, fewer steps) beats HarmoniCa",
     ):
         assert words in measured_part
     assert "CLIP" in paper_part and "Learning-to-Cache" not in measured_part

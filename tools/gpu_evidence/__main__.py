@@ -19,14 +19,23 @@ def main(argv=None):
     from harmonica.cli.command import Parser, out_folder, text, whole
 
     top = Parser(prog="python -m tools.gpu_evidence", description=__doc__.split("`: ")[1])
-    top.add_argument("--out", type=out_folder, default="results/bench")
-    top.add_argument("--wheels", type=text, help=f"a folder of wheels: {', '.join(wheels.NEEDED)}")
-    top.add_argument("--parts", nargs="+", choices=SHARES, default=list(SHARES))
-    top.add_argument("--router", type=text, help="a published router of DiT-XL/2 256, to time too")
-    minutes = "for all parts together; default %(default)s"
+    out = "the folder to write to; default %(default)s"
+    top.add_argument("--out", type=out_folder, default="results/bench", help=out)
+    top.add_argument(
+        "--wheels", type=text, help=f"a folder with the wheels of {', '.join(wheels.NEEDED)}"
+    )
+    parts = "measure only these parts; default all"
+    top.add_argument("--parts", nargs="+", choices=SHARES, default=list(SHARES), help=parts)
+    top.add_argument(
+        "--router", type=text, help="a published router of DiT-XL/2 256, to be timed too"
+    )
+    minutes = "minutes for all parts together; default %(default)s"
     top.add_argument("--minutes", type=whole(1, 60), default=10, help=minutes)
-    top.add_argument("--repeats", type=whole(2, 1000), default=5)
-    top.add_argument("--tiny", action="store_true", help="toy sizes, on a CPU too: a rehearsal")
+    repeats = "how often each time is measured; default %(default)s"
+    top.add_argument("--repeats", type=whole(2, 1000), default=5, help=repeats)
+    top.add_argument(
+        "--tiny", action="store_true", help="a rehearsal with toy sizes, which also runs on a CPU"
+    )
     arguments = top.parse_args(argv)
     return evidence(arguments)
 
