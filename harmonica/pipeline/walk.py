@@ -101,6 +101,8 @@ class PipelineWalk:
         self.place, self.seen, self.timesteps = None, [], None
         with refused():
             x = self(uncached, seed, indices)
+        right = "they are so without any schedule: try another dtype, bfloat16 say"
+        check(bool(x.isfinite().all()), "pipe", "latents of NaN or infinity", right)
         right = "its call runs the transformer outside a loop that opens self.progress_bar"
         check(self.timesteps, "pipe", type(self.pipe).__name__, right)
         names = {tuple(units.names) for units in self.units if units.names}

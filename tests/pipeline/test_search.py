@@ -220,6 +220,7 @@ def test_mistakes(tiny_pipe):
     refused("return the latents", call=lambda pipe, *given: str(call(pipe, *given)))
     refused("its result has no gradient", call=torch.no_grad()(call))
     refused("pipe: its call fails: no such size", call=failing)
+    refused("pipe: .*NaN or infinity", call=lambda pipe, *given: call(pipe, *given) * torch.nan)
     assert state_of(pipe) == before
     keep = torch.ones(6, 6, dtype=torch.bool)
     with harmonica.apply(pipe, Schedule(keep=keep), assume_timesteps=True):
