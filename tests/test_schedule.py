@@ -134,6 +134,18 @@ def test_a_folder_holds_the_schedule_and_a_card_that_says_what_it_is(tmp_path):
     assert "| search | 1.000e-04 |" in card and "| FORA | 2.000e-04 |" in card
 
 
+def test_a_readme_of_the_user_s_own_stays_and_a_card_is_renewed(tmp_path):
+    readme, made = tmp_path / "README.md", predicting(about=ABOUT)
+    readme.write_text("my project")
+    made.save_pretrained(tmp_path)
+    assert readme.read_text() == "my project"
+    assert_same(Schedule.from_pretrained(tmp_path), made)
+    readme.unlink()
+    made.save_pretrained(tmp_path)
+    Schedule(keep=made.keep, about={"model": "another"}).save_pretrained(tmp_path)
+    assert "# Cache schedule for another" in readme.read_text()
+
+
 def test_the_card_says_predicted_only_of_what_is_predicted():
     some, reusing = predicting(), Schedule(keep=masks.fora(5, 3))
     first = next(iter((~some.keep).nonzero().tolist()))

@@ -211,8 +211,7 @@ def _schedule_export(arguments):
     else:
         right = "only .safetensors holds predictions; a search with --no-predict makes none"
         check(not schedule.weights, "out", arguments.out, right)
-        kinds = schedule.about.get("kinds")
-        about = {"kinds": kinds} if kinds else {}
+        about = {key: schedule.about[key] for key in ("kinds", "units") if schedule.about.get(key)}
         router = from_keep(schedule.keep, timesteps=schedule.timesteps, about=about)
         write(arguments.out, router)
     print(f"wrote {arguments.out}: {schedule.cur_percent:.2f} % skipped")

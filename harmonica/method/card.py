@@ -10,6 +10,12 @@ with harmonica.apply(pipe, schedule):
     images = pipe(..., num_inference_steps={steps}{guidance}).images
 ```
 """
+HEAD = ["---", "library_name: harmonica"]
+
+
+def is_card(path):
+    """Whether the file at `path` is such a card, and not a text of somebody's own."""
+    return path.read_bytes().splitlines()[: len(HEAD)] == [line.encode() for line in HEAD]
 
 
 def card(schedule):
@@ -21,8 +27,7 @@ def card(schedule):
     skipped = skipped if predicted else "reused"
     guidance = about.get("guidance")
     lines = [
-        "---",
-        "library_name: harmonica",
+        *HEAD,
         "tags: [diffusion, feature-caching]",
         "---",
         f"# Cache schedule for {model}",

@@ -140,13 +140,16 @@ class Schedule:
             return cls(keep=tensors["keep"], weights=weights, timesteps=timesteps, about=about)
 
     def save_pretrained(self, folder):
-        """Save as folder/schedule.safetensors, with a model card. `hf upload ID folder` publishes
-        the folder on the hub.
+        """Save as folder/schedule.safetensors, with a model card; a README.md that is no such card
+        stays as it is. `hf upload ID folder` publishes the folder on the hub.
         """
-        from harmonica.method.card import card
+        from harmonica.method.card import card, is_card
 
         self.save(Path(folder) / FILE)
-        with atomic(Path(folder) / CARD) as temporary:
+        path = Path(folder) / CARD
+        if path.exists() and not is_card(path):
+            return
+        with atomic(path) as temporary:
             temporary.write_text(card(self))
 
     @classmethod

@@ -5,6 +5,7 @@ arguments that the user gives.
 import hashlib
 import inspect
 import json
+import re
 from contextlib import suppress
 
 import numpy as np
@@ -93,7 +94,7 @@ class Call:
 
     def described(self):
         """A hash of the prompts and arguments, by which a resumed search recognises this call."""
-        content = json.dumps([self.prompts, self.arguments], default=by_content, sort_keys=True)
+        content = json.dumps([self.prompts, self.arguments], default=_described, sort_keys=True)
         digest = hashlib.sha256(content.encode()).hexdigest()[:12]
         return f"{len(self.prompts)} {self.cond_argument}, sha256 {digest} with the arguments"
 
@@ -200,6 +201,13 @@ def latents_of(out, count):
         x = torch.stack(tensors)
     check(len(x) == count, "call", tuple(x.shape), f"latents of {count} images are needed")
     return x
+
+
+def _described(value):
+    """by_content without the address in memory by which a function or an object is shown: it is
+    another one in the process that resumes. What a function does is not compared.
+    """
+    return re.sub(r" at 0x[0-9a-f]+", "", by_content(value))
 
 
 class _Decoding(BaseException):

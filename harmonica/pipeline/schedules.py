@@ -58,9 +58,11 @@ class Schedules:
         if not candidates:
             counts = ", ".join(map(str, sorted(self.by_steps)))
             subject = "this schedule is" if len(self.by_steps) == 1 else "these schedules are"
+            run = f" and {remaining} of them run" if first else ""
+            strength = " or strength" if first else ""
             right = (
-                f"the {type(scheduler).__name__} sets this many in this call, but {subject} for "
-                f"{counts}: change num_inference_steps, or use another schedule"
+                f"the {type(scheduler).__name__} sets this many in this call{run}, but {subject} for "
+                f"{counts}: change num_inference_steps{strength}, or use another schedule"
             )
             check(False, "timesteps", steps, right)
         schedule = candidates[0]

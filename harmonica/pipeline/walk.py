@@ -56,9 +56,9 @@ def _of_one_call(pipe, call, offload):
 
 
 @contextmanager
-def refused():
-    """Makes what the call of a pipeline raises within the `with` block a BadInput, but for errors
-    that have a sentence of their own (too little memory, a file).
+def refused(images=1):
+    """Makes what the call of a pipeline for so many images raises within the `with` block a
+    BadInput, but for errors that have a sentence of their own (too little memory, a file).
     """
     try:
         yield
@@ -66,7 +66,8 @@ def refused():
         if sentence(error):
             raise
         kind = "" if isinstance(error, (TypeError, ValueError)) else f"{type(error).__name__}: "
-        raise BadInput(f"pipe: its call fails: {kind}{first_line(error)}") from error
+        at_once = f" for {images} images at once (batch=1 calls it for one)" if images > 1 else ""
+        raise BadInput(f"pipe: its call fails{at_once}: {kind}{first_line(error)}") from error
 
 
 class PipelineWalk:
@@ -99,8 +100,10 @@ class PipelineWalk:
     def learn(self, seed, indices):
         """Walk once, computing everything, to learn steps, units and passes -> the latents."""
         self.place, self.seen, self.timesteps = None, [], None
-        with refused():
+        with refused(len(indices)):
             x = self(uncached, seed, indices)
+        right = "they are so without any schedule: try another dtype, bfloat16 say"
+        check(bool(x.isfinite().all()), "pipe", "latents of NaN or infinity", right)
         right = "its call runs the transformer outside a loop that opens self.progress_bar"
         check(self.timesteps, "pipe", type(self.pipe).__name__, right)
         names = {tuple(units.names) for units in self.units if units.names}

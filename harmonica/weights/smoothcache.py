@@ -21,6 +21,9 @@ PIXART_KINDS = ("attn", "cross", "mlp")
 
 def write(path, router, cur=None):
     """Write a SmoothCache schedule, one list for each block, named by its kind."""
+    right = "SmoothCache's lists are of whole blocks of attn, mlp or of attn, cross, mlp"
+    units = () if router.kinds else router.about.get("units", ())  # of no DiT or PixArt
+    check(not units, "out", f"units {', '.join(units[:3])}, ...", right)
     keep = router.schedule(cur).keep
     kinds = tuple(router.kinds or KINDS)
     names = [f"{kinds[i % len(kinds)]}-{i // len(kinds)}" for i in range(router.num_blocks)]
@@ -30,7 +33,6 @@ def write(path, router, cur=None):
         matches = read_kinds == kinds and torch.equal(read_keep, keep)
     except BadInput:
         matches = False
-    right = "SmoothCache's lists are of whole blocks of attn, mlp or of attn, cross, mlp"
     check(matches, "out", f"{router.num_blocks} blocks of {', '.join(kinds)}", right)
     write_json(path, lists)
 

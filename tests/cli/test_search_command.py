@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 import harmonica
 from harmonica.__main__ import main
@@ -138,6 +139,15 @@ def test_a_file_is_not_exported_onto_itself(model, tmp_path, refused_here):
         words = ["writing it would lose what it holds; choose another name"]
         refused_here("schedule", "export", source, file, words=words)
     assert file.read_bytes() == content
+
+
+def test_units_of_other_transformers_are_not_named_as_blocks_of_a_dit(tmp_path, refused_here):
+    units = ["blocks.0.attn", "blocks.0.ff", "blocks.1.attn", "blocks.1.ff"]
+    path = tmp_path / "schedule.safetensors"
+    harmonica.Schedule(keep=torch.ones(3, 4, dtype=torch.bool), about={"units": units}).save(path)
+    words = ["units blocks.0.attn, blocks.0.ff, blocks.1.attn, ...", "whole blocks of attn, mlp"]
+    refused_here("schedule", "export", path, tmp_path / "mask.json", words=words)
+    assert run("schedule", "export", path, tmp_path / "mask.pt") == 0
 
 
 def test_predictions_are_not_dropped_without_a_word(model, tmp_path, refused_here):

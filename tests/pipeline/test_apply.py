@@ -184,6 +184,9 @@ def test_image_to_image_counts_rows_from_the_end_and_computes_its_first_step():
     rows = Schedule(keep=keep, weights=last, timesteps=timesteps[3:])
     with harmonica.apply(pipe, rows):
         assert torch.equal(run(pipe, inputs), latents)
+        words = "timesteps: 6 .* and 2 of them run, but this schedule is for 3: .* or strength, or"
+        with pytest.raises(BadInput, match=words):
+            run(pipe, inputs, strength=0.3)
 
 
 @pytest.mark.parametrize("form", ["folders", "files"])

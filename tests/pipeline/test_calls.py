@@ -69,6 +69,21 @@ def test_a_folder_that_does_not_say_what_its_schedule_is_for_is_refused(tmp_path
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
+def test_a_callback_is_known_again_in_another_process():
+    pipe, _ = sd3()
+
+    def described():
+        class Callback:
+            def __call__(self, pipe, step, timestep, tensors):
+                return tensors
+
+        kept.append({"callback_on_step_end": [Callback(), lambda *args: {}]})
+        return Call(pipe, ["a fox"], 4, None, kept[-1]).described()
+
+    kept = []  # so that the second objects do not get the places in memory of the first
+    assert described() == described()
+
+
 def test_the_type_and_the_shape_of_numbers_count():
     def described(value):
         return Call(flux()[0], ["a fox"], 4, None, {"latents": value}).described()

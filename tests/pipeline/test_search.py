@@ -220,6 +220,9 @@ def test_mistakes(tiny_pipe):
     refused("return the latents", call=lambda pipe, *given: str(call(pipe, *given)))
     refused("its result has no gradient", call=torch.no_grad()(call))
     refused("pipe: its call fails: no such size", call=failing)
+    alone = "pipe: its call fails for 2 images at once .batch=1 calls it for one.: no such size"
+    refused(alone, call=lambda pipe, *given: (call if given[1] == 1 else failing)(pipe, *given))
+    refused("pipe: .*NaN or infinity", call=lambda pipe, *given: call(pipe, *given) * torch.nan)
     assert state_of(pipe) == before
     keep = torch.ones(6, 6, dtype=torch.bool)
     with harmonica.apply(pipe, Schedule(keep=keep), assume_timesteps=True):
