@@ -87,7 +87,7 @@ def test_it_is_closer_than_fora_at_the_same_count_and_travels(name, tmp_path):
     assert "| this schedule |" in (tmp_path / "README.md").read_text()
 
 
-def test_reuse_alone_another_seed_and_the_same_again(tmp_path):
+def test_reuse_alone_another_seed_and_the_same_again():
     pipe, inputs = flux()
     call = drawn(pipe, inputs)
     found, again, other = (
@@ -195,7 +195,7 @@ def test_the_second_of_two_transformers_computes_its_first_step():
     assert full[0] == 0 and len(full) > 1
 
 
-def test_mistakes(tiny_pipe):
+def test_mistakes():
     pipe, inputs = flux()
     call, before = drawn(pipe, inputs), state_of(pipe)
 

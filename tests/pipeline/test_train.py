@@ -200,7 +200,7 @@ def test_on_a_pixart_one_update_and_lambda_are_the_methods_own(guidance):
     assert torch.allclose(lambda_, iepo.leave_one_out(plain, x, soft, 0.1), rtol=1e-3)
 
 
-def test_mistakes(tiny_pipe):
+def test_mistakes():
     pipe, inputs = flux()
     call, before = drawn(pipe, inputs, T), state_of(pipe)
 

@@ -142,7 +142,7 @@ def test_every_job_comes_after_what_it_needs(wanted, latency, tmp_path):
     assert jobs[1].shards == ((0, 3), (1, 3), (2, 3))
 
 
-def test_only_what_is_missing_becomes_a_job(wanted, latency, alone, tmp_path):
+def test_only_what_is_missing_becomes_a_job(wanted, alone, tmp_path):
     router, reference, full, routed = wanted
     assert jobs_of(wanted, [], alone, kinds()) == []
     store = Store(tmp_path)
