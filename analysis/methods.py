@@ -81,7 +81,7 @@ METHODS = {
         ),
         Method(name=RELEASED, color=BLUE, marker="v", line=":"),
         Method(
-            name=f"{LEARNING_TO_CACHE} + prediction, released", color=BLUE, marker="8", line="-."
+            name=f"{LEARNING_TO_CACHE} + prediction, released", color=BLUE, marker="h", line=":"
         ),
         Method(name=f"{LEARNING_TO_CACHE}, labels dropped", color=BLUE, marker="<", line=":"),
         Method(name=f"{LEARNING_TO_CACHE}, steps drawn", color=BLUE, marker=">", line="-."),

@@ -6,7 +6,7 @@ from itertools import groupby
 from harmonica.digits.manifest import what_adds
 from harmonica.errors import check
 from harmonica.lab.estimates import tokens
-from harmonica.lab.makings import ModelSpec, RouterSpec, ScheduleSpec
+from harmonica.lab.makings import SAMPLERS, ModelSpec, RouterSpec, ScheduleSpec
 from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.search.settings import Settings
 
@@ -17,15 +17,6 @@ ROWS_IN_WORDS = (
     "images; "
 )
 SCALES_IN_WORDS = "which models and data (docs/yours.md); default %(default)s"
-SAMPLERS = {
-    "ddim": "DDIM",
-    "dpm++": "DPM-Solver++",
-    "iddpm": "IDDPM",
-    "sa-solver": "SA-Solver",
-    "dpm-singlestep": "DPM-Solver",
-    "dpm++-pixart": "DPM-Solver++",
-    "sa-solver-pixart": "SA-Solver",
-}
 STOCHASTIC = ("iddpm", "sa-solver", "sa-solver-pixart")
 # forms of rows of fewer steps
 PAPERS_STEPS, CURS_STEPS, EQUAL_STEPS = "the paper's number", "T (1 - CUR)", "nearly equal compute"

@@ -128,18 +128,20 @@ def first_line(error):
     return message if len(message) <= 150 else f"{message[:150].rsplit(' ', 1)[0]} ..."
 
 
-def save_state(path, tensors, about):
-    """Save what an interrupted training or search resumes from: tensors {name: tensor}, and
-    `about`, anything that JSON can hold.
+def save_tensors(path, tensors, about):
+    """Save tensors {name: tensor}, and `about`, anything that JSON can hold: a router or schedule, a
+    compressed model, or what an interrupted training or search resumes from.
     """
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().contiguous() for name, tensor in tensors.items()}
+    # one entry of metadata only: safetensors writes several in no fixed order
+    content = save(tensors, {"about": json.dumps(about, sort_keys=True)})
     with atomic(path) as temporary:
-        temporary.write_bytes(save(tensors, {"about": json.dumps(about)}))
+        temporary.write_bytes(content)
 
 
-def load_state(path, kind="training state", remedy="train from the start"):
+def load_tensors(path, kind="training state", remedy="train from the start"):
     """-> {name: tensor}, about; None where there is no such file. BadInput where it is damaged; its
     message calls the file `kind` and says that deleting it means to `remedy`.
     """

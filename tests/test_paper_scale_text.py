@@ -262,7 +262,7 @@ def test_no_text_encoder_is_read_when_a_model_is_loaded(place, monkeypatch):
     assert load_model(model_of("alpha")).num_conds == 4
 
 
-def test_what_is_missing_or_another_is_named(place, monkeypatch, capsys):
+def test_what_is_missing_or_another_is_named(place, capsys):
     spec = model_of("alpha")
 
     def changed(**prompts):

@@ -230,7 +230,7 @@ class Called(TorchDispatchMode):
 )
 @pytest.mark.parametrize("model", ["dit", "pixart", "pixart with sizes"])
 def test_on_a_gpu_nothing_is_waited_for_and_no_devices_mix(
-    tiny_dit, tiny_pixart, tiny_prompts, model, make, monkeypatch
+    tiny_dit, tiny_pixart, tiny_prompts, model, make
 ):
     """On tensors that only say they are on a GPU: there reading a value (.item(), a branch) and
     mixing devices raise.

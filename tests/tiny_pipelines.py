@@ -228,3 +228,16 @@ def unet_pipeline():
         up_block_types=("AttnUpBlock2D", "UpBlock2D"),
     )
     return diffusers.DDPMPipeline(unet, diffusers.DDPMScheduler())
+
+
+def untouched(pipe):
+    """Nothing of ours is on the pipeline, its scheduler or its models."""
+    models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
+    modules = [module for model in models for module in model.modules()]
+    return (
+        "progress_bar" not in vars(pipe)
+        and not {"step", "set_timesteps"} & set(vars(pipe.scheduler))
+        and not any("forward" in vars(module) for module in modules)
+        and not any(module._forward_hooks or module._forward_pre_hooks for module in modules)
+        and not any("cache_context" in vars(model) for model in models)
+    )

@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from harmonica.compress.quantise import is_inner
 from harmonica.compress.rounding import Range, Rounded, between, codes, rounded, search
-from harmonica.files import load_state, save_state
+from harmonica.files import load_tensors, save_tensors
 
 STRETCH = (-0.1, 1.1)  # the sigmoid's range, before it is clamped so that 0 and 1 are reached
 # the first share of updates has no pull; then the exponent in it falls from 20 to 2
@@ -55,13 +55,13 @@ def learn(layers, seen, nearest_of, settings, state_path, progress=iter):
     layers: {name: module}; seen: from observe.inputs; nearest_of: {name: Rounded} to begin with.
     Resumes from `state_path` where it exists.
     """
-    saved = load_state(state_path, "state of a compression")
+    saved = load_tensors(state_path, "state of a compression")
     codes_by_name = saved[0] if saved else {}
     for number, name in enumerate(progress(list(seen))):
         if name not in codes_by_name:
             codes_by_name[name] = _learned(layers[name], seen[name], nearest_of[name], settings)
             if (number + 1) % SAVE_EVERY == 0:
-                save_state(state_path, codes_by_name, {})
+                save_tensors(state_path, codes_by_name, {})
     learned = {
         name: Rounded(values, nearest_of[name].range, nearest_of[name].inputs)
         for name, values in codes_by_name.items()

@@ -21,11 +21,11 @@ from harmonica.compress.quantise import bits_of, install, is_of_prompt, layers
 from harmonica.compress.rounding import Range, Rounded, pack, unpack
 from harmonica.compress.settings import EfficientDM, Pruning
 from harmonica.errors import BadInput
-from harmonica.files import load_state
+from harmonica.files import load_tensors
 
 
 def compress(loaded, settings, state_path, progress=iter):
-    """-> (tensors, about), for files.save_state. Resumes from `state_path` where it exists."""
+    """-> (tensors, about), for files.save_tensors. Resumes from `state_path` where it exists."""
     if isinstance(settings, Pruning):
         smaller = prune(loaded, settings)
         finetune(smaller, settings, state_path, progress=progress)
@@ -63,7 +63,7 @@ def restore(loaded, path):
     """Make a compressed model of the base model and the tensors in a file -> Loaded. BadInput where
     the file is missing or incomplete.
     """
-    saved = load_state(path, "compressed model", "have it made again")
+    saved = load_tensors(path, "compressed model", "have it made again")
     if saved is None:
         raise BadInput(f"model: {path} does not exist; the command of its runs makes it")
     tensors, about = saved

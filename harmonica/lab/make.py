@@ -14,7 +14,7 @@ from harmonica.backbones.counts import count
 from harmonica.compress.transform import compress, num_bytes
 from harmonica.fast.plan import compile_schedule
 from harmonica.fast.training import training_pair
-from harmonica.files import save_state
+from harmonica.files import save_tensors
 from harmonica.lab import cost, latency, training_cost
 from harmonica.lab.ids import SCHEMA, canonical
 from harmonica.lab.models import load_model
@@ -101,7 +101,7 @@ def _compressed(spec, store, progress):
     with float32_products("ieee"):
         compressed = compress(loaded, settings, store.state_path(spec), progress)
     if ranks.is_first():
-        save_state(path, *compressed)
+        save_tensors(path, *compressed)
     smaller = load_model(spec.model, store=store) if ranks.is_first() else loaded
     return {
         "metrics": {

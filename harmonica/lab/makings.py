@@ -15,16 +15,16 @@ from harmonica.search.settings import Settings
 from harmonica.weights.specs import PromptSpec
 
 SCALES = ("smoke", "digits", "clothes", "paper")
-SAMPLERS = (
-    "ddim",
-    "ddim-diffusers",
-    "dpm++",
-    "iddpm",
-    "sa-solver",
-    "dpm-singlestep",
-    "dpm++-pixart",
-    "sa-solver-pixart",
-)
+SAMPLERS = {  # names in specs, and in words
+    "ddim": "DDIM",
+    "ddim-diffusers": "DDIM",
+    "dpm++": "DPM-Solver++",
+    "iddpm": "IDDPM",
+    "sa-solver": "SA-Solver",
+    "dpm-singlestep": "DPM-Solver",
+    "dpm++-pixart": "DPM-Solver++",
+    "sa-solver-pixart": "SA-Solver",
+}
 MAKINGS = ("search", "fitted", "taylor", "smoothcache", "evolution")
 TAKE_A_MASK = ("fitted", "taylor")  # another method's, and predict what it skips
 

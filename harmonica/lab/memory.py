@@ -48,14 +48,14 @@ def live_peak(function):
     returns them or a view of them: the weights of linear layers do (transposed), what is changed in
     place does, other weights do not.
     """
-    with _Live() as live:
+    with Live() as live:
         function()
     return live.peak
 
 
-class _Live(TorchDispatchMode):
+class Live(TorchDispatchMode):
     """Counts the storage of every tensor that an operation returns, once, until it is freed. A view
-    counts as the whole storage that it views.
+    counts as the whole storage that it views. known: the storages that are counted, or need not be.
     """
 
     def __init__(self):

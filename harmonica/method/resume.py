@@ -1,7 +1,7 @@
 """What an interrupted training by AdamW resumes from: saved atomically, put back bit for bit."""
 
 from harmonica.errors import BadInput
-from harmonica.files import load_state, save_state
+from harmonica.files import load_tensors, save_tensors
 
 
 def save_training(path, done, parameters, optimizer, beside=()):
@@ -13,14 +13,14 @@ def save_training(path, done, parameters, optimizer, beside=()):
     for i, parameter in enumerate(parameters):
         entries = {"value": parameter, **optimizer.state.get(parameter, {})}
         tensors |= {f"{key}.{i}": value for key, value in entries.items()}
-    save_state(path, tensors, done)
+    save_tensors(path, tensors, done)
 
 
 def restore_training(path, parameters, optimizer, beside=(), check_same=lambda done: None):
     """Put what save_training saved back in place -> its `done`; None where there is no such file.
     BadInput where the file is damaged or of other parameters. check_same(done) may refuse it.
     """
-    saved = load_state(path)
+    saved = load_tensors(path)
     if saved is None:
         return None
     tensors, done = saved

@@ -10,8 +10,9 @@ from pathlib import Path
 import torch
 
 from harmonica.errors import check
+from harmonica.files import save_tensors
 from harmonica.method import masks
-from harmonica.method.schedule import Schedule, counted, numbers, pretrained_file, reading, write
+from harmonica.method.schedule import Schedule, counted, numbers, pretrained_file, reading
 
 FILE = "router.safetensors"  # in a folder of save_pretrained
 KINDS = ("attn", "mlp")  # the alternating kinds of block, where a router records none: DiT's
@@ -120,7 +121,7 @@ class Router:
 
     def save(self, path):
         about = {**self.about, "tau": self.tau, "timesteps": self.timesteps}
-        write(path, {"logits": self.logits.contiguous()}, about)
+        save_tensors(path, {"logits": self.logits}, about)
 
     @classmethod
     def load(cls, path):

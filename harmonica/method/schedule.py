@@ -14,10 +14,9 @@ import torch
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from harmonica.errors import BadInput, check
-from harmonica.files import atomic
+from harmonica.files import atomic, save_tensors
 from harmonica.method import masks
 
 FILE = "schedule.safetensors"  # in a folder of save_pretrained
@@ -121,7 +120,7 @@ class Schedule:
         return masks.cur_percent(self.keep[:, counted(self.about, self.num_blocks)])
 
     def save(self, path):
-        tensors = {"keep": self.keep.cpu().contiguous()}
+        tensors = {"keep": self.keep.cpu()}
         if self.weights:
             predicted = torch.zeros_like(tensors["keep"])
             for entry in self.weights:
@@ -130,7 +129,7 @@ class Schedule:
         for i in sorted({i for _, i in self.weights}):
             steps = sorted(step for step, block in self.weights if block == i)
             tensors[f"weights.{i}"] = torch.stack([self.weights[s, i].cpu() for s in steps])
-        write(path, tensors, {**self.about, "timesteps": self.timesteps})
+        save_tensors(path, tensors, {**self.about, "timesteps": self.timesteps})
 
     @classmethod
     def load(cls, path):
@@ -179,17 +178,9 @@ def counted(about, num_blocks):
     return [i for i in range(num_blocks) if i >= len(units) or units[i] not in free]
 
 
-def write(path, tensors, about):
-    """Write the file of a schedule or router: tensors by name, and what is known of it, as JSON."""
-    # one entry of metadata only: safetensors writes several in no fixed order
-    content = save(tensors, {"about": json.dumps(about, sort_keys=True)})
-    with atomic(path) as temporary:
-        temporary.write_bytes(content)
-
-
 @contextmanager
 def reading(path, kind):
-    """Open such a file, of a "schedule" or "router" -> tensors, about without timesteps, timesteps.
+    """Open the file of a "schedule" or "router" -> tensors, about without timesteps, timesteps.
     Whatever is wrong with it, also within the context, is a BadInput.
     """
     try:

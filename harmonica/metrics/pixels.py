@@ -3,10 +3,11 @@ which Pillow would clip, guess or drop something are refused.
 """
 
 import warnings
+from contextlib import suppress
 from functools import cache
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from harmonica.errors import BadInput
 from harmonica.files import first_line
@@ -18,16 +19,7 @@ ENDINGS = tuple(
 FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 PLAIN = ("1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV")
 WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
-ORIENTATION, BITS, PHOTOMETRIC = 0x112, 258, 262  # tags of EXIF and TIFF
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+BITS, PHOTOMETRIC = 258, 262  # tags of TIFF
 
 
 def read_rgb(source, name):
@@ -40,7 +32,9 @@ def read_rgb(source, name):
             with Image.open(source, formats=_formats()) as image:
                 _one(image, name)
                 image.load()
-                return _turned(_rgb(image, name), image)
+                with suppress(Exception):  # unreadable EXIF turns nothing
+                    ImageOps.exif_transpose(image, in_place=True)
+                return _rgb(image, name)
     except BadInput:
         raise
     except Exception as error:  # Pillow raises almost anything on a damaged file
@@ -87,12 +81,3 @@ def _of_16_bits(image, name):
         raise BadInput(f"{name} has transparent pixels; lay it on a background")
     grey = np.round(np.asarray(image).astype(np.float64) / 257)
     return Image.fromarray(grey.astype(np.uint8)).convert("RGB")
-
-
-def _turned(rgb, image):
-    """The image, rotated or flipped as its EXIF orientation says. Unreadable EXIF is ignored."""
-    try:
-        orientation = image.getexif().get(ORIENTATION)
-    except Exception:
-        return rgb
-    return rgb.transpose(TURNS[orientation]) if orientation in TURNS else rgb

@@ -5,7 +5,7 @@ import json
 import torch
 
 from harmonica.errors import check
-from harmonica.files import load_state, save_state
+from harmonica.files import load_tensors, save_tensors
 
 
 class State:
@@ -26,11 +26,11 @@ class State:
         counts = {name: len(samples) for name, samples in self.samples.items()}
         # copied, as two names may share one mask, and safetensors refuses shared memory
         tensors = {name: torch.tensor(array) for name, array in arrays.items()}
-        save_state(path, tensors, {"what": self.what, "values": self.values, "samples": counts})
+        save_tensors(path, tensors, {"what": self.what, "values": self.values, "samples": counts})
 
     def restore(self, path):
         """Read what was saved, if anything. BadInput for a file damaged or of another search."""
-        saved = load_state(path, "state of a search", "begin again")
+        saved = load_tensors(path, "state of a search", "begin again")
         if saved is None:
             return
         arrays = {name: tensor.numpy() for name, tensor in saved[0].items()}

@@ -104,7 +104,7 @@ def test_where_nothing_is_weighted_there_is_no_panel_of_lambda(loaded, tmp_path,
     assert drawn == [2, 3]
 
 
-def test_what_has_nothing_to_show_is_not_drawn(measured, tmp_path):
+def test_what_has_nothing_to_show_is_not_drawn(measured):
     (group,) = records.load(*measured())
     plain = replace(group, lines=tuple(line for line in group.lines if not line.row.runs[0].router))
     assert figures.names(plain) == ("samples", "error", "speedup")

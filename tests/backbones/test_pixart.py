@@ -13,8 +13,7 @@ from harmonica.backbones.counts import count
 from harmonica.backbones.pixart import TextCond
 from harmonica.errors import BadInput
 from harmonica.lab import cost
-from harmonica.method.denoise import Denoiser, guide, run_all
-from harmonica.samplers import DDIM
+from harmonica.method.denoise import guide, run_all
 
 MODELS = {
     "alpha": {"sizes": True},
@@ -138,23 +137,6 @@ def test_it_is_pure(tiny_pixart, tiny_prompts, assert_pure):
     ]
 
     assert_pure(backbone, h, c, tensors)
-
-
-@torch.no_grad()
-def test_the_denoising_loop_needs_to_know_nothing_of_it(tiny_pixart, tiny_prompts):
-    """Everything reused after the first step, guided: runs, and differs from everything computed."""
-    backbone = tiny_pixart()
-    x, _, cond = given(backbone, tiny_prompts, dtype=torch.float64)
-    denoiser = Denoiser(backbone, DDIM(), DDIM().timesteps(4), cond, scale=4.5)
-    keep = torch.ones(4, 6, dtype=torch.bool)
-    full = denoiser.images(denoiser.walk(denoiser.begin(x), denoiser.hard(keep)))
-    assert torch.equal(full, denoiser.images(denoiser.walk(denoiser.begin(x), denoiser.computed)))
-    for kind in range(3):
-        keep = torch.ones(4, 6, dtype=torch.bool)
-        keep[1:, kind::3] = False
-        assert not torch.allclose(
-            denoiser.images(denoiser.walk(denoiser.begin(x), denoiser.hard(keep))), full
-        )
 
 
 @pytest.mark.parametrize("shape", [{}, {"sizes": True, "depth": 3}, {"caption_channels": None}])

@@ -62,34 +62,6 @@ def test_router_info_and_conversion(cli, router, workplace, monkeypatch):
     assert (workplace / "map.png").read_bytes()[1:4] == b"PNG"
 
 
-def ragged(path):
-    path.with_suffix(".json").write_text(json.dumps({**WHOLE, "mlp-1": [1, 1]}))
-    return path.with_suffix(".json")
-
-
-def truncated(path):
-    from harmonica.weights.formats import read, write
-
-    path = path.with_suffix(".pt")
-    write(path, read(path.with_suffix(".safetensors")))
-    path.write_bytes(path.read_bytes()[:-7])
-    return path
-
-
-BAD_FILES = {
-    "missing": (lambda path: path.with_name("none.safetensors"), "does not exist"),
-    "ragged .json": (ragged, "ragged"),
-    "truncated .pt": (truncated, "nothing of it was unpickled"),
-}
-
-
-@pytest.mark.parametrize("damage, words", BAD_FILES.values(), ids=BAD_FILES)
-def test_bad_router_files(refused_here, router, damage, words):
-    """What else a file may have wrong with it: tests/weights."""
-    path = damage(router)
-    refused_here("router", "info", path, words=[str(path), words])
-
-
 def test_bad_options_of_router_commands(refused_here, router, workplace):
     before = router.read_bytes()
     refused_here("router", "info", router, "--tau", "1.5", words=["tau: 1.5"])

@@ -150,6 +150,7 @@ def things(workplace):
 
 MISTAKEN = [
     (["router", "info", "empty"], "empty"),
+    (["router", "info", "none.safetensors"], "none.safetensors does not exist"),
     (["router", "info", "picture.png"], "ends in '.png'"),
     (["router", "info", "text.json"], "not a whole JSON"),
     (["schedule", "info", "empty"], "a folder with schedule.safetensors or router.safetensors"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from experiments.ablation import HARMONICA, training
 from harmonica.errors import BadInput
 from harmonica.lab import make as lab
 from harmonica.lab.ids import with_needs
@@ -15,7 +16,6 @@ from harmonica.lab.models import load_model
 from harmonica.lab.sampling import load_samples
 from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.lab.store import Store
-from harmonica.method.settings import RouterTraining
 
 
 @pytest.fixture
@@ -87,20 +87,8 @@ def test_shards_give_the_same_bytes_as_one_walk(model, made):
 
 
 def test_a_router_is_trained_on_the_compressed_model_and_runs_over_it(model, made):
-    training = RouterTraining(
-        walk="sdt",
-        objective="leave-one-out",
-        lambda_scores="soft",
-        trajectories=2,
-        batch=4,
-        refresh=2,
-        lambda_batch=4,
-        lr=0.1,
-        adam_eps=1e-12,
-        tau=0.1,
-        cur_percent=50,
-    )
-    router = RouterSpec(model=model, num_steps=4, training=training)
+    learned = training("smoke", HARMONICA, 50, batch=4, refresh=2, lambda_batch=4)
+    router = RouterSpec(model=model, num_steps=4, training=learned)
     run = run_of(model, schedule="router", router=router, cur_percent=50, num_images=32)
     for artefact in with_needs([run]):
         record = lab.make(artefact, made)

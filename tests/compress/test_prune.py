@@ -12,7 +12,7 @@ from harmonica.compress import transform
 from harmonica.compress.prune import even, keep_heads, keep_units, prune
 from harmonica.errors import BadInput
 from harmonica.fast.plan import compile_schedule
-from harmonica.files import save_state
+from harmonica.files import save_tensors
 from harmonica.method import masks
 from harmonica.method.denoise import run_all
 from harmonica.method.schedule import Schedule
@@ -55,7 +55,7 @@ def test_compute_is_what_was_asked_for_to_a_unit(tiny_model, pruning):
 
 def test_a_pruned_model_is_read_as_it_was_saved_and_is_smaller(tiny_model, pruning, tmp_path):
     tensors, about = transform.compress(tiny_model, pruning, tmp_path / "state")
-    save_state(tmp_path / "made", tensors, about)
+    save_tensors(tmp_path / "made", tensors, about)
     own = transform.restore(tiny_model, tmp_path / "made")
     modules = {type(module) for module in own.backbone.model.modules()}
     assert modules == {type(module) for module in tiny_model.backbone.model.modules()}

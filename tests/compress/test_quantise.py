@@ -19,7 +19,7 @@ from harmonica.fast.cudagraph import GraphPlan
 from harmonica.fast.fused import lazy
 from harmonica.fast.plan import compile_schedule, follow
 from harmonica.fast.training import fast_pair
-from harmonica.files import save_state
+from harmonica.files import save_tensors
 from harmonica.method import masks
 from harmonica.method.denoise import Denoiser, Loaded, run_all
 from harmonica.method.learner import Learner
@@ -57,7 +57,7 @@ def made(tmp_path_factory):
         key = loaded.backbone.kinds, settings
         if key not in known:
             known[key] = folder / f"{len(known)}.safetensors"
-            save_state(known[key], *transform.compress(loaded, settings, folder / "state"))
+            save_tensors(known[key], *transform.compress(loaded, settings, folder / "state"))
             (folder / "state").unlink(missing_ok=True)
         return transform.restore(loaded, known[key])
 

@@ -17,6 +17,7 @@ from harmonica import files
 from harmonica.digits.manifest import what_adds
 
 ROOT = Path(__file__).resolve().parents[2]
+SMOKE = ("run", "dit_xl2_256", "--scale", "smoke")
 
 WRONG_WORDS = [
     ([], "COMMAND"),
@@ -114,7 +115,7 @@ def test_outside_a_checkout(refused, workplace):
 @pytest.mark.parametrize("content", ["", '{"schema": 1, "id": "smo', '{"schema": 0}'])
 def test_an_interrupted_record_is_named_and_nothing_is_lost(cli, refused, workplace, content):
     """Found before anything starts; the sentence says what to do."""
-    listed = cli("run", "dit_xl2_256", "--scale", "smoke", "--dry-run").stdout
+    listed = cli(*SMOKE, "--dry-run").stdout
     kinds = {line.split()[1]: line.split()[2] for line in listed.splitlines()[:-2]}
     local = workplace / "results" / "local"
     first = local / "latency" / f"{kinds['latency']}.json"
@@ -124,17 +125,10 @@ def test_an_interrupted_record_is_named_and_nothing_is_lost(cli, refused, workpl
     first.write_text(whole := json.dumps({"schema": 1, "id": first.stem}))
     last.write_text(content)
     for option in ([], ["--status"], ["--dry-run"]):
-        refused(
-            "run",
-            "dit_xl2_256",
-            "--scale",
-            "smoke",
-            *option,
-            words=[f"{last.stem}.json", "delete it to have it made again"],
-        )
+        refused(*SMOKE, *option, words=[f"{last.stem}.json", "delete it to have it made again"])
     assert first.read_text() == whole and last.read_text() == content
     last.unlink()
-    status = cli("run", "dit_xl2_256", "--scale", "smoke", "--status")
+    status = cli(*SMOKE, "--status")
     assert (
         status.returncode == 0
         and [line.split()[0] for line in status.stdout.splitlines()].count("done") == 1
@@ -167,9 +161,7 @@ def mounted(workplace):
 
 def test_a_full_results_folder_costs_only_what_did_not_fit(refused, cli, mounted, workplace):
     mounted("size=120k")
-    refused(
-        "run", "dit_xl2_256", "--scale", "smoke", "--jobs", 1, words=["No space left on device"]
-    )
+    refused(*SMOKE, "--jobs", 1, words=["No space left on device"])
     kept = {
         path: path.read_bytes()
         for path in workplace.glob("results/local/*/*.*")
@@ -178,7 +170,7 @@ def test_a_full_results_folder_costs_only_what_did_not_fit(refused, cli, mounted
     finished = [path for path in kept if path.suffix == ".json"]
     assert finished and all(json.loads(kept[path])["id"] == path.stem for path in finished)
     assert not list(workplace.rglob("*.tmp"))
-    status = cli("run", "dit_xl2_256", "--scale", "smoke", "--status").stdout.splitlines()
+    status = cli(*SMOKE, "--status").stdout.splitlines()
     assert sorted(line.split()[-1] for line in status if line.startswith("done")) == sorted(
         path.stem for path in finished
     )
@@ -189,27 +181,20 @@ def test_a_read_only_results_folder(refused, mounted, workplace):
     mounted("size=1m")
     (workplace / "results" / "local" / "runs").mkdir(parents=True)
     mounted("ro")
-    refused("run", "dit_xl2_256", "--scale", "smoke", "--jobs", 1, words=["Read-only file system"])
-    refused(
-        "run",
-        "dit_xl2_256",
-        "--scale",
-        "smoke",
-        "--fresh",
-        words=["Read-only file system", "what was finished is kept"],
-    )
+    refused(*SMOKE, "--jobs", 1, words=["Read-only file system"])
+    refused(*SMOKE, "--fresh", words=["Read-only file system", "what was finished is kept"])
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--status"])
 def test_lists_end_with_a_count_and_a_time(cli, workplace, option):
-    said = cli("run", "dit_xl2_256", "--scale", "smoke", option).stdout.splitlines()
+    said = cli(*SMOKE, option).stdout.splitlines()
     assert said[-2] == f"{len(said) - 2} artefacts: 0 done"
     assert said[-1].startswith(f"{len(said) - 2} missing: about ") and " with " in said[-1]
     assert not (workplace / "results").exists()
 
 
 def test_of_a_fresh_set_nothing_is_done_yet(cli, workplace):
-    options = ("run", "dit_xl2_256", "--scale", "smoke", "--dry-run")
+    options = (*SMOKE, "--dry-run")
     new = cli(*options, "--fresh").stdout
     (timing,) = [line.split()[-1] for line in new.splitlines() if " latency " in line]
     record = workplace / "results" / "local" / "latency" / f"{timing}.json"
@@ -225,7 +210,7 @@ def test_ctrl_c_is_one_line_and_costs_only_what_was_at_work(workplace, cli, said
     """For the whole process group, as a terminal sends it: to processes that are starting, and to
     some that are at work.
     """
-    command = [sys.executable, "-m", "experiments", "run", "dit_xl2_256", "--scale", "smoke"]
+    command = [sys.executable, "-m", "experiments", *SMOKE]
     process = subprocess.Popen(
         command,
         cwd=workplace,
@@ -252,11 +237,6 @@ def test_a_fresh_set_is_refused_while_another_process_is_at_work(refused, workpl
     local = workplace / "results" / "local"
     with files.at_work(local / "locks"):
         refused(
-            "run",
-            "dit_xl2_256",
-            "--scale",
-            "smoke",
-            "--fresh",
-            words=["FRESH: results/local is in use", f"process {os.getpid()}"],
+            *SMOKE, "--fresh", words=["FRESH: results/local is in use", f"process {os.getpid()}"]
         )
     assert local.exists()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.torch import save
 
+from experiments.ablation import ALL_PAIRS, training
 from harmonica.backbones.dit_official import to_official
 from harmonica.clothes import data, judge, reference
 from harmonica.clothes.base import ClothesTraining
@@ -19,7 +20,6 @@ from harmonica.lab.make import make
 from harmonica.lab.makings import ModelSpec, RouterSpec
 from harmonica.lab.specs import RunSpec
 from harmonica.lab.store import Store
-from harmonica.method.settings import RouterTraining
 
 LABELS = np.arange(60) // 6  # sorted, as no data set is
 IMAGES = np.random.default_rng(0).integers(256, size=(60, 1, 28, 28))
@@ -77,16 +77,6 @@ def test_a_run_is_measured_by_it(model, made, tmp_path):
 
 
 def test_learning_to_cache_trains_on_its_images(model, made, tmp_path):
-    training = RouterTraining(
-        walk="ltc",
-        ltc_form="all-pairs",
-        objective="mse",
-        trajectories=1,
-        batch=2,
-        lr=0.1,
-        adam_eps=1e-12,
-        tau=0.1,
-        cur_percent=25,
-    )
-    router = RouterSpec(model=model, num_steps=2, training=training)
+    learned = training("smoke", ALL_PAIRS, 25, trajectories=1, batch=2)
+    router = RouterSpec(model=model, num_steps=2, training=learned)
     assert make(router, Store(tmp_path / "results"))["metrics"]["beta"] >= 0

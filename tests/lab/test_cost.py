@@ -54,7 +54,7 @@ def test_memory_counts_what_is_held_from_one_step_to_the_next(tiny_dit):
     assert cost.live_elements(counts, schedule).tolist() == [0, 512, 0, 1024, 0]
 
 
-def test_the_mac_fraction_by_name_is_that_of_the_model(smoke_model):
+def test_the_mac_fraction_by_name_is_that_of_the_model():
     for name, scale in (
         ("smoke-s0", "smoke"),
         ("dit-digits-s0", "digits"),

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from experiments.ablation import SDT_MSE, training
 from harmonica.errors import BadInput
 from harmonica.lab import make as maker
 from harmonica.lab import sampling
@@ -22,23 +23,13 @@ from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.lab.store import Store, num_blocks, shard_blocks
 from harmonica.method import masks
 from harmonica.method import router as routers
-from harmonica.method.settings import RouterTraining
 
 
 @pytest.fixture(scope="module")
 def specs(smoke_model):
     """A router and runs, as small as can be."""
-    training = RouterTraining(
-        walk="sdt",
-        objective="mse",
-        trajectories=2,
-        batch=2,
-        lr=0.1,
-        adam_eps=1e-12,
-        tau=0.1,
-        cur_percent=50,
-    )
-    router = RouterSpec(model=smoke_model, num_steps=3, training=training)
+    learned = training("smoke", SDT_MSE, 50, batch=2)
+    router = RouterSpec(model=smoke_model, num_steps=3, training=learned)
     full = RunSpec(model=smoke_model, num_steps=3, against=3, num_images=30, batch=16)
     return {
         "router": router,

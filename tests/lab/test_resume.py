@@ -9,18 +9,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from experiments.ablation import HARMONICA, training
 from harmonica import files
 from harmonica.lab.make import make
 from harmonica.lab.makings import RouterSpec
 from harmonica.lab.specs import RunSpec
 from harmonica.lab.store import Store
-from harmonica.method.settings import RouterTraining
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:This process")  # fork() in a process with threads
@@ -55,31 +56,11 @@ def assert_whole(local):
 @pytest.fixture(scope="module")
 def artefacts(smoke_model):
     """A router of 25 trajectories, its state saved at 10 and 20, and runs of two blocks each."""
-    training = RouterTraining(
-        walk="sdt",
-        objective="leave-one-out",
-        lambda_scores="soft",
-        refresh=4,
-        lambda_batch=2,
-        trajectories=25,
-        batch=2,
-        lr=0.1,
-        adam_eps=1e-12,
-        tau=0.1,
-        cur_percent=40,
-    )
-    router = RouterSpec(model=smoke_model, num_steps=3, training=training)
+    few = {"trajectories": 25, "batch": 2, "refresh": 4, "lambda_batch": 2}
+    learned = training("smoke", HARMONICA, 40, **few)
+    router = RouterSpec(model=smoke_model, num_steps=3, training=learned)
     full = RunSpec(model=smoke_model, num_steps=3, against=3, num_images=30, batch=16)
-    routed = RunSpec(
-        model=smoke_model,
-        num_steps=3,
-        against=3,
-        num_images=30,
-        batch=16,
-        schedule="router",
-        cur_percent=40,
-        router=router,
-    )
+    routed = replace(full, schedule="router", cur_percent=40, router=router)
     return [router, full.reference(), full, routed]
 
 

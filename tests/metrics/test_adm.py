@@ -270,7 +270,7 @@ def test_a_folder_is_read_in_the_order_of_its_names(folder, images):
     np.testing.assert_array_equal(np.concatenate(list(read.batches())), images(30))
 
 
-def test_other_images_in_a_folder_are_named(folder, images):
+def test_other_images_in_a_folder_are_named(folder):
     odd = folder / "class-1" / "025.png"
     for side, words in ((8, "025.png: '8 pixels'"), (None, "025.png cannot be read as an image")):
         Image.new("RGB", (side, side)).save(odd) if side else odd.write_text("text")

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from harmonica.errors import BadInput
 from harmonica.metrics.images import images_below, open_images
-from harmonica.metrics.pixels import ENDINGS, TURNS, read_rgb
+from harmonica.metrics.pixels import ENDINGS, read_rgb
 
 SIDE = 12
 
@@ -98,7 +98,7 @@ def test_transparency_by_palette_by_colour_and_in_greys_is_refused():
 def test_an_image_is_turned_as_exif_says(form):
     """As ImageOps does; what is no orientation turns nothing."""
     image = Image.fromarray(np.kron(colours(), np.ones((8, 8, 1), np.uint8)))
-    for orientation in (*TURNS, 1, 9, 0):
+    for orientation in range(10):
         exif = Image.Exif()
         exif[0x112] = orientation
         content = io.BytesIO()

@@ -9,7 +9,17 @@ import weakref
 
 import pytest
 import torch
-from tiny_pipelines import PIPELINES, STEPS, flow, flux, free_units_of, run, sd3, unet_pipeline
+from tiny_pipelines import (
+    PIPELINES,
+    STEPS,
+    flow,
+    flux,
+    free_units_of,
+    run,
+    sd3,
+    unet_pipeline,
+    untouched,
+)
 from torch.utils._pytree import tree_leaves
 
 import harmonica
@@ -54,16 +64,6 @@ def every_second(names, timesteps, weights=False, **about):
 def everything(names, timesteps):
     return Schedule(
         keep=torch.ones(len(timesteps), len(names), dtype=torch.bool), timesteps=timesteps
-    )
-
-
-def untouched(pipe):
-    models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
-    modules = [module for model in models for module in model.modules()]
-    return (
-        not {"progress_bar"} & set(vars(pipe))
-        and not {"step", "set_timesteps"} & set(vars(pipe.scheduler))
-        and not any("forward" in vars(module) for module in modules)
     )
 
 

@@ -10,6 +10,7 @@ from tiny_pipelines import flux
 
 import harmonica
 from harmonica.errors import BadInput
+from harmonica.method.schedule import Schedule
 from harmonica.pipeline.calls import Call
 
 VERBS = {
@@ -40,13 +41,16 @@ def pipe():
         ({"guidance": -3}, "guidance: -3 is not possible"),
         ({"out": ""}, "out: '' is not possible; give the path of a folder"),
         ({"steps": 4.0}, "steps: 4.0"),
+        ({"steps": 1}, "steps: 1 is not possible"),
         ({"steps": True}, "steps: True"),
+        ({"cur": 120}, "cur: 120 is not possible"),
         ({"cur": "50"}, "cur: '50' is not possible; give the share"),
         ({"cur": 0.5}, "cur: 0.5 is not possible; it is a percentage: 50 skips half"),
         ({"guidance": "3"}, "guidance: '3' is not possible; give the scale as a number"),
         ({"batch": 0}, "batch: 0 is not possible; give a whole number, at least 1"),
         ({"batch": -1}, "batch: -1"),
         ({"seed": -1}, "seed: -1 is not possible; give a whole number, at least 0"),
+        ({"prompts": []}, "prompts: .* give at least one"),
         ({"prompts": [1, 2]}, "prompts: 1 is not possible; give a list of captions"),
         ({"prompts": {"a fox": 1}}, "prompts: .*give a list of captions"),
         ({"out": __file__}, "out: .* is not possible; it is a file; give a folder"),
@@ -72,10 +76,53 @@ def test_one_sentence_for_each_mistake(verb, options, words, pipe):
 
 
 def test_mistakes_of_each_alone(pipe):
-    refused(
-        "images: 2.5 is not possible; give a whole number, at least 1", "search", pipe, images=2.5
-    )
-    refused("trajectories: 0.5 is not possible; give a whole", "train", pipe, trajectories=0.5)
+    for count in (0, 2.5):
+        words = f"{count} is not possible; give a whole number, at least 1"
+        refused(f"images: {words}", "search", pipe, images=count)
+        refused(f"trajectories: {words}", "train", pipe, trajectories=count)
+    refused("predict: 'no' is not possible; give True or False", "search", pipe, predict="no")
+
+
+def failing(pipe, seed, count):
+    raise ValueError("no such size")
+
+
+@each_verb
+def test_what_a_call_of_the_user_s_own_may_not_do(verb):
+    pipe, inputs = flux()
+    call, before = drawn(pipe, inputs, 4), state_of(pipe)
+    for own, words in (
+        (lambda pipe, seed, count: torch.zeros(2, 2), "ended without a call of its transf"),
+        (lambda pipe, seed, count: call(pipe, seed, count + 1), "latents of 2 images"),
+        (lambda pipe, *given: str(call(pipe, *given)), "return the latents"),
+        (failing, "pipe: its call fails: no such size"),
+        (
+            lambda pipe, *given: (call if given[1] == 1 else failing)(pipe, *given),
+            "its call fails for . images at once .batch=1 calls it for one.: no such size",
+        ),
+        (lambda pipe, *given: call(pipe, *given) * torch.nan, "pipe: .*NaN or infinity"),
+    ):
+        refused(words, verb, pipe, call=own)
+    refused("cur: 90 percent is not possible; with T = 4", verb, pipe, call=call, cur=90)
+    without = {"call": torch.no_grad()(call), "dry_run": False}
+    refused("its result has no gradient", verb, pipe, **without)
+    assert state_of(pipe) == before
+
+
+def test_a_batch_that_does_not_divide_the_images():
+    pipe, inputs = flux()
+    words = "batch: 3 is not possible; it must divide"
+    refused(words, "search", pipe, call=drawn(pipe, inputs, 4), batch=3)
+
+
+@each_verb
+def test_a_pipeline_that_was_changed_before(verb):
+    pipe, inputs = flux()
+    call, keep = drawn(pipe, inputs, 4), torch.ones(4, 6, dtype=torch.bool)
+    with harmonica.apply(pipe, Schedule(keep=keep), assume_timesteps=True):
+        refused("caching is applied to it already; harmonica.remove", verb, pipe, call=call)
+    pipe.transformer = torch.compile(pipe.transformer)
+    refused("FluxTransformer2DModel is compiled", verb, pipe, call=call)
 
 
 @each_verb

@@ -2,15 +2,12 @@
 alive at once are counted, which is the same at every run.
 """
 
-import weakref
-
 import diffusers
 import pytest
 import torch
 from tiny_pipelines import built, flow, randn, vae
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
+from harmonica.lab.memory import Live
 from harmonica.method.schedule import Schedule
 from harmonica.pipeline.calls import OwnCall
 from harmonica.pipeline.search import PipelineSearch
@@ -18,34 +15,6 @@ from harmonica.pipeline.walk import walking
 from harmonica.search.probe import probe
 
 T, WIDTH, HEADS, LAYERS = 4, 128, 4, 3
-
-
-class Allocated(TorchDispatchMode):
-    """The most bytes that tensors of CPU memory took at once, those of `besides` left out."""
-
-    def __init__(self, besides):
-        super().__init__()
-        self.counted = {tensor.untyped_storage()._cdata for tensor in besides}
-        self.alive = self.most = 0
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        out = function(*args, **(kwargs or {}))
-        for leaf in tree_leaves(out):
-            if isinstance(leaf, torch.Tensor) and leaf.device.type == "cpu":
-                self.count(leaf.untyped_storage())
-        return out
-
-    def count(self, storage):
-        address, size = storage._cdata, storage.nbytes()
-        if address not in self.counted:
-            self.counted.add(address)
-            self.alive += size
-            self.most = max(self.most, self.alive)
-            weakref.finalize(storage, self.freed, address, size)
-
-    def freed(self, address, size):
-        self.counted.discard(address)
-        self.alive -= size
 
 
 def dit():
@@ -123,7 +92,8 @@ def test_the_estimate_is_what_a_linearisation_allocates(make, offload):
         expected += batch * memory.features if offload else 0
         keep = torch.ones(walk.num_steps, walk.num_blocks, dtype=torch.bool)
         keep[1::2] = False
-        allocated = Allocated([*pipe.transformer.parameters(), *pipe.transformer.buffers()])
-        with allocated:
+        weights = [*pipe.transformer.parameters(), *pipe.transformer.buffers()]
+        with Live() as live:
+            live.known.update(weight.untyped_storage() for weight in weights)
             probe(walk, Schedule(keep=keep), 0, range(batch), directions=1, window=8, paired=True)
-    assert 0.9 * expected < allocated.most < 1.5 * expected, (expected, allocated.most)
+    assert 0.9 * expected < live.peak < 1.5 * expected, (expected, live.peak)

@@ -21,6 +21,7 @@ from tiny_pipelines import (
     run,
     sd3,
     unet_pipeline,
+    untouched,
     vae,
     wan,
 )
@@ -62,19 +63,6 @@ class Reuse:
             return at
 
         return answer
-
-
-def untouched(pipe):
-    """Nothing of ours is on the pipeline, its scheduler or its models."""
-    models = [part for part in pipe.components.values() if isinstance(part, torch.nn.Module)]
-    modules = [module for model in models for module in model.modules()]
-    return (
-        "progress_bar" not in vars(pipe)
-        and "step" not in vars(pipe.scheduler)
-        and not any("forward" in vars(module) for module in modules)
-        and not any(module._forward_hooks or module._forward_pre_hooks for module in modules)
-        and not any("cache_context" in vars(model) for model in models)
-    )
 
 
 @each_pipeline

@@ -87,7 +87,7 @@ def test_it_is_closer_than_fora_at_the_same_count_and_travels(name, tmp_path):
     assert "| this schedule |" in (tmp_path / "README.md").read_text()
 
 
-def test_reuse_alone_another_seed_and_the_same_again(tmp_path):
+def test_reuse_alone_another_seed_and_the_same_again():
     pipe, inputs = flux()
     call = drawn(pipe, inputs)
     found, again, other = (
@@ -193,42 +193,6 @@ def test_the_second_of_two_transformers_computes_its_first_step():
     found = harmonica.search(pipe, call=drawn(pipe, inputs), images=2, rounds=0, quiet=True)
     full = [step for step, row in enumerate(found.keep.tolist()) if all(row)]
     assert full[0] == 0 and len(full) > 1
-
-
-def test_mistakes(tiny_pipe):
-    pipe, inputs = flux()
-    call, before = drawn(pipe, inputs), state_of(pipe)
-
-    def failing(pipe, seed, count):
-        raise ValueError("no such size")
-
-    def refused(words, pipe=pipe, **options):
-        with pytest.raises(BadInput, match=words) as said:
-            harmonica.search(pipe, **{"images": 2, "quiet": True, **options})
-        assert "\n" not in str(said.value)
-
-    refused("cur: 120 is not possible", cur=120, call=call)
-    refused("cur: 90 percent is not possible; with T = 6", cur=90, call=call)
-    refused("images: 0 is not possible", images=0, call=call)
-    refused("predict: 'no' is not possible; give True or False", predict="no", call=call)
-    refused("steps: 1 is not possible", steps=1)
-    refused("batch: 3 is not possible; it must divide", batch=3, call=call)
-    refused("argument: 'colour' is not possible; FluxPipeline takes prompt_2", colour="red")
-    refused("prompts: .* give at least one", prompts=[])
-    refused("ended without a call of its transf", call=lambda pipe, seed, count: torch.zeros(2, 2))
-    refused("latents of 2 images", call=lambda pipe, seed, count: call(pipe, seed, count + 1))
-    refused("return the latents", call=lambda pipe, *given: str(call(pipe, *given)))
-    refused("its result has no gradient", call=torch.no_grad()(call))
-    refused("pipe: its call fails: no such size", call=failing)
-    alone = "pipe: its call fails for 2 images at once .batch=1 calls it for one.: no such size"
-    refused(alone, call=lambda pipe, *given: (call if given[1] == 1 else failing)(pipe, *given))
-    refused("pipe: .*NaN or infinity", call=lambda pipe, *given: call(pipe, *given) * torch.nan)
-    assert state_of(pipe) == before
-    keep = torch.ones(6, 6, dtype=torch.bool)
-    with harmonica.apply(pipe, Schedule(keep=keep), assume_timesteps=True):
-        refused("caching is applied to it already; harmonica.remove", call=call)
-    pipe.transformer = torch.compile(pipe.transformer)
-    refused("FluxTransformer2DModel is compiled", call=call)
 
 
 def test_one_folder_for_several_numbers_of_steps(tmp_path):

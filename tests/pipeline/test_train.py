@@ -198,21 +198,3 @@ def test_on_a_pixart_one_update_and_lambda_are_the_methods_own(guidance):
     close = {"rtol": 1e-3, "atol": 1e-3 * float(theirs.slopes[2].abs().max())}
     assert torch.allclose(ours.slopes[2], theirs.slopes[2], **close)
     assert torch.allclose(lambda_, iepo.leave_one_out(plain, x, soft, 0.1), rtol=1e-3)
-
-
-def test_mistakes(tiny_pipe):
-    pipe, inputs = flux()
-    call, before = drawn(pipe, inputs, T), state_of(pipe)
-
-    def refused(words, **options):
-        with pytest.raises(BadInput, match=words) as said:
-            harmonica.train(pipe, **{**FEW, **options})
-        assert "\n" not in str(said.value)
-
-    refused("cur: 120 is not possible", cur=120, call=call)
-    refused("cur: 90 percent is not possible; with T = 4", cur=90, call=call)
-    refused("trajectories: 0 is not possible", call=call, trajectories=0)
-    refused("batch: 0 is not possible", call=call, batch=0)
-    refused("steps: 1 is not possible", steps=1)
-    refused("its result has no gradient", call=torch.no_grad()(call))
-    assert state_of(pipe) == before

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from analysis.tables import COMPRESSION, TABLE1, TABLE2, UVIT
+from experiments.ablation import SDT_MSE, training
 from experiments.rows import latency_specs
 from harmonica.errors import BadInput
 from harmonica.files import write_json
@@ -19,7 +20,6 @@ from harmonica.lab.makings import RouterSpec
 from harmonica.lab.provenance import check_gpu
 from harmonica.lab.specs import LatencySpec, RunSpec
 from harmonica.lab.store import Store
-from harmonica.method.settings import RouterTraining
 from harmonica.weights.specs import FileSpec, ImageSpec
 from slurm import launch, report, submission
 from slurm.jobs import jobs_of
@@ -35,17 +35,8 @@ def wanted(smoke_model):
     """A router, the runs that it takes to evaluate it, needs first: router, reference, uncached,
     routed. 5 blocks each.
     """
-    training = RouterTraining(
-        walk="sdt",
-        objective="mse",
-        trajectories=3,
-        batch=4,
-        lr=0.1,
-        adam_eps=1e-12,
-        tau=0.1,
-        cur_percent=50,
-    )
-    router = RouterSpec(model=smoke_model, num_steps=3, training=training)
+    learned = training("smoke", SDT_MSE, 50, trajectories=3, batch=4)
+    router = RouterSpec(model=smoke_model, num_steps=3, training=learned)
     full = RunSpec(model=smoke_model, num_steps=3, against=3, num_images=20, batch=4)
     return with_needs(
         [router, full, replace(full, schedule="router", cur_percent=50, router=router)]
@@ -151,7 +142,7 @@ def test_every_job_comes_after_what_it_needs(wanted, latency, tmp_path):
     assert jobs[1].shards == ((0, 3), (1, 3), (2, 3))
 
 
-def test_only_what_is_missing_becomes_a_job(wanted, latency, alone, tmp_path):
+def test_only_what_is_missing_becomes_a_job(wanted, alone, tmp_path):
     router, reference, full, routed = wanted
     assert jobs_of(wanted, [], alone, kinds()) == []
     store = Store(tmp_path)
