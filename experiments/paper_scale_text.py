@@ -9,13 +9,13 @@ routers is not published; here SDT and IEPO as for DiT-XL/2, beta steered to the
 
 from dataclasses import dataclass, replace
 
-from harmonica.lab.makings import ModelSpec
+from harmonica.lab.makings import SAMPLERS, ModelSpec
 from harmonica.search.settings import Settings
 from harmonica.weights import published_sha256
 from harmonica.weights.specs import FileSpec, ImageSpec, PromptSpec
 
 from .paper_scale import Base, Budget, harmonica
-from .rows import CURS_STEPS, SAMPLERS
+from .rows import CURS_STEPS
 
 GUIDANCE = 4.5
 PRECISION = "float16"  # of the weights; timesteps, guidance and samplers are in float32

@@ -8,7 +8,8 @@ base model has schedules of its own, and all of them run from the same noises.
 
 from dataclasses import dataclass, replace
 
-from ..rows import SAMPLERS
+from harmonica.lab.makings import SAMPLERS
+
 from ..small_scale import HARMONICA, LEARNING_TO_CACHE, group, search, searched, training
 
 CURS, INTERVALS = (20, 35, 50, 65, 80), (2, 3, 4, 5)

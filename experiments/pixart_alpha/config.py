@@ -4,7 +4,8 @@ three samplers.
 
 from dataclasses import replace
 
-from ..rows import SAMPLERS
+from harmonica.lab.makings import SAMPLERS
+
 from ..small_scale import check_scale, group
 from ..table2 import BLOCKS, rows_of
 from . import paper

@@ -5,10 +5,11 @@ scale T = 10 on DiT-digits and PixArt-digits.
 
 from dataclasses import dataclass
 
+from harmonica.lab.makings import SAMPLERS
+
 from .. import paper_scale, paper_scale_text, small_scale
 from ..compressed import form, quantised, row
 from ..pixart_alpha.paper import BATCH, model
-from ..rows import SAMPLERS
 from ..small_scale import HARMONICA, search, training
 
 TITLE = "Quantisation, {}"
