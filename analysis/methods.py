@@ -27,6 +27,7 @@ LEARNING_TO_CACHE = "Learning-to-Cache"
 AS_AUTHORS = "Learning-to-Cache, labels dropped and steps drawn"
 SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
 FORA_PREDICTION, HARMONICA_PREDICTION = "FORA + prediction", "HarmoniCa + prediction"
+RELEASED_PREDICTION = f"{LEARNING_TO_CACHE} + prediction, released"
 EVOLUTION = "Evolution"
 PRUNING, PTQ, EFFICIENTDM = "Diff-Pruning", "PTQ", "EfficientDM"  # compressed models
 QUANTISED_HARMONICA, QUANTISED_SEARCH = "EfficientDM + HarmoniCa", "EfficientDM + search"
@@ -80,9 +81,7 @@ METHODS = {
             name=f"{LEARNING_TO_CACHE} + prediction, all pairs", color=BLUE, marker="p", line="-."
         ),
         Method(name=RELEASED, color=BLUE, marker="v", line=":"),
-        Method(
-            name=f"{LEARNING_TO_CACHE} + prediction, released", color=BLUE, marker="h", line=":"
-        ),
+        Method(name=RELEASED_PREDICTION, color=BLUE, marker="h", line=":"),
         Method(name=f"{LEARNING_TO_CACHE}, labels dropped", color=BLUE, marker="<", line=":"),
         Method(name=f"{LEARNING_TO_CACHE}, steps drawn", color=BLUE, marker=">", line="-."),
         Method(name=AS_AUTHORS, color=BLUE, marker="d"),

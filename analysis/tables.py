@@ -19,6 +19,7 @@ from .methods import (
     QUANTISED_HARMONICA,
     QUANTISED_SEARCH,
     RELEASED,
+    RELEASED_PREDICTION,
     SEARCH,
     SEARCH_PREDICTION,
     UNCACHED,
@@ -116,6 +117,18 @@ FRONTIER = Table(
             HARMONICA_PREDICTION,
             "Search + prediction (ours, not the paper's) beats HarmoniCa's mask with prediction",
         ),
+        (
+            SEARCH_PREDICTION,
+            RELEASED_PREDICTION,
+            "Search + prediction (ours, not the paper's) beats released Learning-to-Cache's mask with "
+            "prediction",
+        ),
+        (
+            SEARCH,
+            RELEASED,
+            "Search (ours, not the paper's) beats Learning-to-Cache as released",
+        ),
+        (HARMONICA, RELEASED, "HarmoniCa beats Learning-to-Cache as released, below CUR 50 %"),
         core=False,
     ),
     about="Search, prediction and evolution are not the paper's. Prediction means that a skipped "
