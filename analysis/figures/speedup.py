@@ -32,7 +32,7 @@ def draw(root, group, paths):
         speeds = {"measured speedup (latency)": measured, **speeds}
     paper = _paper(group)
     columns = len(speeds) + bool(paper)
-    with plot.drawing(paths, min(WIDTH, 1.2 + PANEL * columns), 2 * PANEL + 0.2) as figure:
+    with plot.drawing(paths, min(WIDTH, 1.6 + PANEL * columns), 2 * PANEL + 0.2) as figure:
         axes = figure.subplots(2, columns, squeeze=False, sharex="col")
         for column, (title, speed) in zip(axes.T, speeds.items()):
             for ax, metric in zip(column, CARRYING):

@@ -1,5 +1,7 @@
 """What all figures share: sizes, the line of the uncached model's own error, legends, log ticks."""
 
+import textwrap
+
 import numpy as np
 from matplotlib.container import ErrorbarContainer
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
@@ -14,20 +16,21 @@ GRID = {"which": "both", "linewidth": 0.3, "color": "#dddddd"}
 WIDTH = 7.6  # inches: a README's column, read without zooming
 PANEL = 2.3
 LETTER = 0.062  # inches: mean width of a letter of a legend
+LONG = 36  # letters: longer lines of a legend are folded
 HANDLE = 4  # letters: length of a line in a legend, long enough for its dashes
 
 
 def legend(figure, axes, place=None):
     """One legend, each name once and without error bars, in the order of METHODS: below several
     panels, in as many lines as its names need; beside a single one; or, where there is one, in an
-    empty panel (`place`) and the empty ones below it.
+    empty panel (`place`) and the empty ones below it. Long names are folded.
     """
     drawn = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels())}
     handles = {}
     for text in sorted(drawn, key=place_of):
         handle = drawn[text]
         shown = handle[0] if isinstance(handle, ErrorbarContainer) else handle
-        handles[with_symbols(text)] = shown
+        handles[_folded(with_symbols(text))] = shown
     if place is not None:
         small = {"fontsize": 6.5, "handlelength": 2.8, "borderaxespad": 0}
         inside = place.legend(handles.values(), handles.keys(), loc="upper right", **small)
@@ -37,7 +40,8 @@ def legend(figure, axes, place=None):
             handles.values(), handles.keys(), loc="outside right center", handlelength=HANDLE
         )
     elif handles:
-        widest = 0.75 + LETTER * max(map(len, handles))
+        letters = max(len(line) for text in handles for line in text.split("\n"))
+        widest = 0.75 + LETTER * letters
         rows = -(-len(handles) // max(1, int(figure.get_figwidth() / widest)))
         figure.legend(
             handles.values(),
@@ -46,6 +50,12 @@ def legend(figure, axes, place=None):
             ncols=-(-len(handles) // rows),
             handlelength=HANDLE,
         )
+
+
+def _folded(text):
+    """A text of a legend in lines that are not LONG; a form's words stay together."""
+    *method, form = text.split(", ")
+    return textwrap.fill(", ".join([*method, form.replace(" ", "\xa0")]), LONG)
 
 
 def line_name(line):
