@@ -23,39 +23,48 @@ HANDLE = 4  # letters: length of a line in a legend, long enough for its dashes
 def legend(figure, axes, place=None):
     """One legend, each name once and without error bars, in the order of METHODS: below several
     panels, in as many lines as its names need; beside a single one; or, where there is one, in an
-    empty panel (`place`) and the empty ones below it. Long names are folded.
+    empty panel (`place`) and the empty ones below it. Names that are too long for that are folded.
     """
     drawn = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels())}
     handles = {}
     for text in sorted(drawn, key=place_of):
         handle = drawn[text]
         shown = handle[0] if isinstance(handle, ErrorbarContainer) else handle
-        handles[_folded(with_symbols(text))] = shown
+        handles[with_symbols(text)] = shown
     if place is not None:
         small = {"fontsize": 6.5, "handlelength": 2.8, "borderaxespad": 0}
-        inside = place.legend(handles.values(), handles.keys(), loc="upper right", **small)
+        inside = place.legend(handles.values(), _folded(handles), loc="upper right", **small)
         inside.set_in_layout(False)
     elif len(figure.axes) == 1:
         figure.legend(
             handles.values(), handles.keys(), loc="outside right center", handlelength=HANDLE
         )
     elif handles:
-        letters = max(len(line) for text in handles for line in text.split("\n"))
-        widest = 0.75 + LETTER * letters
-        rows = -(-len(handles) // max(1, int(figure.get_figwidth() / widest)))
+        texts, beside = [*handles], _beside(figure, handles)
+        if beside < 2:
+            texts = _folded(handles)
+            beside = _beside(figure, texts)
+        rows = -(-len(handles) // max(1, beside))
         figure.legend(
             handles.values(),
-            handles.keys(),
+            texts,
             loc="outside lower center",
             ncols=-(-len(handles) // rows),
             handlelength=HANDLE,
         )
 
 
-def _folded(text):
-    """A text of a legend in lines that are not LONG; a form's words stay together."""
-    *method, form = text.split(", ")
-    return textwrap.fill(", ".join([*method, form.replace(" ", "\xa0")]), LONG)
+def _beside(figure, texts):
+    """How many entries of a legend with these texts fit side by side."""
+    letters = max(len(line) for text in texts for line in text.split("\n"))
+    return int(figure.get_figwidth() / (0.75 + LETTER * letters))
+
+
+def _folded(texts):
+    """Texts of a legend in lines that are not LONG; the words of a form stay together."""
+    forms = [text.split(", ") for text in texts]
+    unbroken = [", ".join([*method, form.replace(" ", "\xa0")]) for *method, form in forms]
+    return [textwrap.fill(text, LONG) for text in unbroken]
 
 
 def line_name(line):
