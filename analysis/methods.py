@@ -81,7 +81,7 @@ METHODS = {
             name=f"{LEARNING_TO_CACHE} + prediction, all pairs", color=BLUE, marker="p", line="-."
         ),
         Method(name=RELEASED, color=BLUE, marker="v", line=":"),
-        Method(name=RELEASED_PREDICTION, color=BLUE, marker="h", line=":"),
+        Method(name=RELEASED_PREDICTION, color=BLUE, marker="8", line=":"),
         Method(name=f"{LEARNING_TO_CACHE}, labels dropped", color=BLUE, marker="<", line=":"),
         Method(name=f"{LEARNING_TO_CACHE}, steps drawn", color=BLUE, marker=">", line="-."),
         Method(name=AS_AUTHORS, color=BLUE, marker="d"),

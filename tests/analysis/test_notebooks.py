@@ -78,8 +78,8 @@ def test_a_notebook_explains_its_numbers_once_at_the_top(name):
     path = notebooks.FOLDER / f"{name}.ipynb"
     first, *others = _outputs(path)
     assert "Behind the numbers: 6 replicates. " in first and "95 % t interval" in first
-    assert "In the cells: who wins" in first
-    assert not any("In the cells: who wins" in text for text in others)
+    assert "A cell says who wins" in first
+    assert not any("A cell says who wins" in text for text in others)
     assert not re.search(r"\d+ replicates", _sources(path))  # the records say how many
 
 
