@@ -151,8 +151,8 @@ def _print_result(arguments, trained, pipe, options, found):
         f"{ended_words(out, found)}: with cur={cur:g} it reuses exactly that, its scores alone {natural:.1f} %"
     )
     if arguments.sampler:
-        scheduler, options = SCHEDULERS[arguments.sampler]
-        changes = "".join(f", {name}={value!r}" for name, value in options.items())
+        scheduler, changed = SCHEDULERS[arguments.sampler]
+        changes = "".join(f", {name}={value!r}" for name, value in changed.items())
         print(
             f"use        pipe.scheduler = diffusers.{scheduler.__name__}"
             f".from_config(pipe.scheduler.config{changes})"

@@ -33,6 +33,9 @@ def test_its_router_works_on_the_pipeline(tiny_pipe, folder_of, tmp_path, capfd,
     assert "min in all" in said and "9 updates" in said
     assert ("1000 classes" if kind == "dit" else "2 captions") in said
     assert ("use_resolution_binning=False" in said) == (kind != "dit")
+    call = said.splitlines()[-1]  # what is the scheduler's is no argument of it
+    assert "pipe(..., num_inference_steps=" in call
+    assert "clip_sample" not in call and "algorithm_type" not in call
     pipe = tiny_pipe(kind)
     if options[:1] == ["--sampler"]:
         (line,) = (line for line in said.splitlines() if "from_config" in line)
