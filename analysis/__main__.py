@@ -37,8 +37,7 @@ def parser():
     for name, description in {**titles, **several}.items():
         table = commands.add_parser(name, help=description)
         table.add_argument("--scale", default="digits", choices=SCALES, help=SCALES_IN_WORDS)
-        words = f"{ROWS_IN_WORDS}default %(default)s"
-        table.add_argument("--rows", default="core", choices=ROWS, help=words)
+        table.add_argument("--rows", default="core", choices=ROWS, help=ROWS_IN_WORDS)
         seeds = "how many replicates; default %(default)s"
         table.add_argument("--seeds", type=whole(1, MOST_SEEDS), default=1, help=seeds)
         partial = (

@@ -251,8 +251,7 @@ ABLATIONS = (
         (HARMONICA, DIRECT, "IEPO's proxy beats the final image itself"),
         (DIRECT, SDT_MSE, "The final image itself beats MSE of the model's output"),
         about='"x_0 itself" walks once with soft scores, takes the squared difference of its '
-        "image to "
-        "the uncached one, and makes one backward pass through the whole walk. "
+        "image to the uncached one, and makes one backward pass through the whole walk. "
         "Each row of the router has as many updates, with as many images, as with SDT.",
     ),
     _ablation("ablation_training_cost", "what training costs", published="table_training_cost"),

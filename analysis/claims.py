@@ -9,7 +9,7 @@ from harmonica.errors import check
 from . import methods
 from .cases import cases, distinct, found_in
 from .compare import CARRYING, LOSES, OPEN, WINS, settings
-from .document import capital
+from .document import capital, listed
 from .lossless import CRITERION, MARKED, bounds, headings, together
 from .methods import RANDOM, UNCACHED
 
@@ -157,22 +157,17 @@ def plain_wins(linked, title, learned=()):
     marks = tuple(c.mark for c in comparisons)
     lower = sum(c.mark == OPEN and c.ratio < 1 for c in comparisons)
     won = [case for case in compared if WINS in case.marks]
+    beaten = listed(learned or ["a trained or searched method"], "or")
     return Claim(
         title=title,
         verdict="somewhere" if won else "nowhere",
-        sentence=f"a plain baseline beats {_any_of(learned) or 'a trained or searched method'} "
-        f"in {marks.count(WINS)} of {len(marks)} comparisons of errors"
+        sentence=f"a plain baseline beats {beaten} in {marks.count(WINS)} of {len(marks)} "
+        "comparisons of errors"
         + (f"; in {lower} more its error is lower on average, but open" if lower else ""),
         marks=marks,
         headings=("baseline", *COMPARED, *(SHOWN,) * any(case.where for case in won)),
         rows=tuple((methods.called(case.left.row), *case.cells) for case in won),
     )
-
-
-def _any_of(words):
-    """Words as a choice within a sentence: a; a or b; a, b or c."""
-    *most, last = words or [""]
-    return f"{', '.join(most)} or {last}" if most else last
 
 
 def ahead_of(linked, learned):

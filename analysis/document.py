@@ -20,10 +20,10 @@ def text(blocks):
     return "\n\n".join(_TEXT[kind](*content) for kind, *content in blocks) + "\n"
 
 
-def listed(items):
+def listed(items, word="and"):
     """Words as a list within a sentence: a; a and b; a, b and c."""
     *most, last = items
-    return f"{', '.join(most)} and {last}" if most else last
+    return f"{', '.join(most)} {word} {last}" if most else last
 
 
 def capital(words):

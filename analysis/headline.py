@@ -7,11 +7,10 @@ from .cases import cases, found_in
 from .claims import ahead_of
 from .compare import LOSES, OPEN, WINS
 from .document import listed, markdown
-from .methods import HARMONICA, SEARCH, SEARCH_PREDICTION
+from .methods import HARMONICA, OURS
 from .quotes import HALF
 
 TABLES = ("table1", "table2", "frontier")
-OURS = (SEARCH, SEARCH_PREDICTION)
 
 
 def headline(groups, results):
@@ -70,8 +69,7 @@ def _counted(linked, name):
     won = sum(any(wins.values()) for wins in having)
     if len(having) in (0, len(by_setting)):
         return f"{won or 'none'} of {len(by_setting)}"
-    *most, last = [baseline for baseline in methods.METHODS if baseline in ahead]
-    which = f"{', '.join(most)} or {last}" if most else last
+    which = listed((baseline for baseline in methods.METHODS if baseline in ahead), "or")
     return f"{won} of the {len(having)} that have {which}"
 
 

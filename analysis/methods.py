@@ -25,7 +25,7 @@ UNCACHED = "uncached"
 RANDOM, FORA = "random", "FORA"
 LEARNING_TO_CACHE = "Learning-to-Cache"
 AS_AUTHORS = "Learning-to-Cache, labels dropped and steps drawn"
-SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
+OURS = SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
 FORA_PREDICTION, HARMONICA_PREDICTION = "FORA + prediction", "HarmoniCa + prediction"
 RELEASED_PREDICTION = f"{LEARNING_TO_CACHE} + prediction, released"
 EVOLUTION = "Evolution"
@@ -140,7 +140,7 @@ def called(row):
 
 def marked(name):
     """A method's name, with a mark where it is ours and not the paper's."""
-    return f"{name} (ours)" if name in (SEARCH, SEARCH_PREDICTION) else name
+    return f"{name} (ours)" if name in OURS else name
 
 
 def is_uncached(row):

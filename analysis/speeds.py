@@ -91,8 +91,7 @@ def gpu_short(groups, results):
         f"times as fast if they are reused, and {predicted} times if they are predicted. An "
         f"uncached step of DiT-XL/2 with 8 images takes {step['cudagraph']['ms']:.2g} ms; "
         f"diffusers' own takes {step['cudagraph']['reference_ms']:.2g} ms, or "
-        f"{step['diffusers, compiled']['ms']:.3g} "
-        "ms with compiled blocks."
+        f"{step['diffusers, compiled']['ms']:.3g} ms with compiled blocks."
     )
 
 

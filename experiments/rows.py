@@ -14,7 +14,7 @@ from harmonica.search.settings import Settings
 ROWS = ("core", "all", "no-images")
 ROWS_IN_WORDS = (
     "the main rows, or all; no-images: those of Table 1 at paper scale that need no training "
-    "images; "
+    "images; default %(default)s"
 )
 SCALES_IN_WORDS = "which models and data (docs/yours.md); default %(default)s"
 STOCHASTIC = ("iddpm", "sa-solver", "sa-solver-pixart")

@@ -28,9 +28,7 @@ def add(commands):
     experiments = "names of folders in experiments/, e.g. dit_xl2_256"
     run.add_argument("experiments", nargs="+", metavar="EXPERIMENT", type=text, help=experiments)
     run.add_argument("--scale", default="digits", choices=SCALES, help=SCALES_IN_WORDS)
-    run.add_argument(
-        "--rows", default="core", choices=ROWS, help=f"{ROWS_IN_WORDS}default %(default)s"
-    )
+    run.add_argument("--rows", default="core", choices=ROWS, help=ROWS_IN_WORDS)
     run.add_argument(
         "--seeds",
         default=1,

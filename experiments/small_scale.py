@@ -34,6 +34,7 @@ SEARCHES = {"clothes": CLOTHES_SEARCH, "smoke": SMOKE_SEARCH}
 LAMBDA = {"refresh": 10, "lambda_batch": 16}
 CLOTHES_TRAINING = {"batch": 8, "lambda_batch": 8}
 LEARNING_TO_CACHE = {"walk": "ltc", "objective": "mse"}
+FORA_CUR = 50.0  # at interval 2
 HARMONICA = {"walk": "sdt", "objective": "leave-one-out", "lambda_scores": "soft"}
 
 
@@ -89,6 +90,13 @@ def training(scale, method, cur_percent, **settings):
     if scale == "clothes":
         common |= {field: value for field, value in CLOTHES_TRAINING.items() if field in common}
     return RouterTraining(**{**common, "cur_percent": cur_percent, **method, **settings})
+
+
+def ltc_form(cur_percent):
+    """Learning-to-Cache's form where a table has one at each CUR: as released below half; at half
+    that is FORA, and it cannot reuse more.
+    """
+    return "all-pairs" if cur_percent >= FORA_CUR else "released"
 
 
 def searched(group, cur_percent):

@@ -1,9 +1,8 @@
 """The rows of Table 1 at the scales that need no GPU: every method at equal compute."""
 
 from . import small_scale
-from .small_scale import HARMONICA, LEARNING_TO_CACHE, searched, training
+from .small_scale import FORA_CUR, HARMONICA, LEARNING_TO_CACHE, ltc_form, searched, training
 
-FORA_CUR = 50.0
 # The clothes' guidances, the paper's and none, and {T: CUR of the paper's HarmoniCa row}.
 GUIDANCES, CLOTHES_CURS = (1.5, 1.0), {50: 23.68, 20: 37.5, 10: 22.86}
 HALF, MOST = 50, 65  # ints, as in the frontier, so that both name the same artefacts
@@ -17,7 +16,7 @@ def rows_of(group, cur_percents):
     """
     scale, rows = group.scale, [group.uncached()]
     for cur in cur_percents:
-        form = "all-pairs" if cur >= FORA_CUR else "released"
+        form = ltc_form(cur)
         rows.append(group.uncached(round(group.num_steps * (1 - cur / 100))))
         if cur == FORA_CUR:
             rows.append(group.fora())

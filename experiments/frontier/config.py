@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from harmonica.lab.makings import SAMPLERS
 
-from ..small_scale import HARMONICA, LEARNING_TO_CACHE, group, search, searched, training
+from ..small_scale import HARMONICA, LEARNING_TO_CACHE, group, ltc_form, search, searched, training
 
 CURS, INTERVALS = (20, 35, 50, 65, 80), (2, 3, 4, 5)
 
@@ -105,10 +105,9 @@ def _of_fora(group, interval, more):
 def _at(group, cur, choice):
     trained = [("HarmoniCa", "", training(group.scale, HARMONICA, cur))]
     if choice.ltc:
-        # as released it is FORA at 50 % and cannot reuse more
-        ltc_form = "all-pairs" if cur >= 50 else "released"
-        of_ltc = training(group.scale, LEARNING_TO_CACHE, cur, ltc_form=ltc_form)
-        trained.append(("Learning-to-Cache", ltc_form, of_ltc))
+        form = ltc_form(cur)
+        of_ltc = training(group.scale, LEARNING_TO_CACHE, cur, ltc_form=form)
+        trained.append(("Learning-to-Cache", form, of_ltc))
     options = {"settings": search(group.scale)}
     rows = [
         group.uncached(round(group.num_steps * (1 - cur / 100))),
@@ -118,6 +117,5 @@ def _at(group, cur, choice):
         rows.append(group.learned(method, settings, form=form))
         if choice.more:
             name = f"{method} + prediction"
-            fitted = {"training": settings, "form": form, **options}
-            rows.append(group.made(name, "fitted", cur, **fitted))
+            rows.append(group.made(name, "fitted", cur, form=form, training=settings, **options))
     return rows + searched(group, cur)

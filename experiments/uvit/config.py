@@ -9,14 +9,20 @@ from harmonica.weights import catalogue
 
 from .. import paper_scale, small_scale
 from ..paper_scale import Budget, published_router
-from ..small_scale import HARMONICA, LEARNING_TO_CACHE, check_scale, searched, training
+from ..small_scale import (
+    FORA_CUR,
+    HARMONICA,
+    LEARNING_TO_CACHE,
+    check_scale,
+    searched,
+    training,
+)
 
 SAMPLER = "dpm-singlestep"
 NUM_STEPS = {"digits": 20, "smoke": 4, "paper": 20}
 # The CUR of DeepCache's mask with 18, 6 and 58 blocks: at every second step all but four blocks are
 # reused.
 CUR = {"digits": 38.89, "smoke": 16.67, "paper": 46.55}
-FORA_CUR = 50.0
 GUIDANCE = 1.4  # which the authors write as 0.4
 # Learning-to-Cache's published command. Its loss is a sum over 4 x 32 x 32 = 4096 numbers, ours a
 # mean, so beta is divided.

@@ -56,7 +56,8 @@ def read_schedule(path, cur=None, **model):
     path = Path(path)
     if path.is_dir():
         names = _names_in(path)
-        check(names, "schedule", str(path), "" if names else _instead_of(path))
+        if not names:
+            check(False, "schedule", str(path), _instead_of(path))
         path = path / names[0]
     _check_there(path, "schedule", f"{SCHEDULE} or {ROUTER}")
     if path.suffix == ".safetensors" and _is_schedule(path):
@@ -70,11 +71,9 @@ def read_schedule(path, cur=None, **model):
 def _instead_of(folder):
     """What to give in place of a folder that holds no schedule itself, as words."""
     several = [str(child) for child in sorted(folder.iterdir()) if _names_in(child)]
-    return (
-        f"choose {' or '.join(several)}"
-        if several
-        else (f"give a file, or a folder with {SCHEDULE} or {ROUTER}")
-    )
+    if several:
+        return f"choose {' or '.join(several)}"
+    return f"give a file, or a folder with {SCHEDULE} or {ROUTER}"
 
 
 def _check_there(path, field, names):
