@@ -106,3 +106,12 @@ def searched(group, cur_percent):
         group.made("Search", "search", cur_percent, settings=search(scale, predict=False)),
         group.made("Search + prediction", "search", cur_percent, settings=search(scale)),
     ]
+
+
+def evolved(group, cur_percent, settings=None, *, method="Evolution", times=1):
+    """ECAD's evolution of masks, with `times` the forwards that a search for reuse (Settings) needs
+    at most.
+    """
+    settings = settings or search(group.scale, predict=False)
+    forwards = times * settings.forwards(group.num_steps)
+    return group.made(method, "evolution", cur_percent, settings=settings, forwards=forwards)

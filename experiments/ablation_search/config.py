@@ -51,8 +51,12 @@ def table(scale, rows="core", num_seeds=1):
             )
         )
     if rows == "all":
-        table_rows += _evolved(group, reuse)
-        table_rows.append(_longer(group, scale))
+        longer = {"method": "Evolution, ten times longer", "times": LONGER}
+        table_rows += [
+            small_scale.evolved(group, CUR, reuse),
+            small_scale.evolved(group, CUR, reuse, **longer),
+            _longer(group, scale),
+        ]
     return table_rows + _under_guidance(scale, num_seeds)
 
 
@@ -68,15 +72,6 @@ def _searched(group, scale, change=None, **changed):
 def _plain(group, scale):
     fitted = group.made("FORA + prediction", "fitted", interval=2, settings=settings(scale))
     return [group.uncached(), group.fora(), fitted]
-
-
-def _evolved(group, reuse):
-    """ECAD's evolution of masks: with as many forwards as a search for reuse may need, and more."""
-    forwards = reuse.forwards(group.num_steps)
-    return [
-        group.made(name, "evolution", CUR, settings=reuse, forwards=times * forwards)
-        for name, times in (("Evolution", 1), ("Evolution, ten times longer", LONGER))
-    ]
 
 
 def _longer(group, scale):

@@ -10,7 +10,16 @@ from dataclasses import dataclass, replace
 
 from harmonica.lab.makings import SAMPLERS
 
-from ..small_scale import HARMONICA, LEARNING_TO_CACHE, group, ltc_form, search, searched, training
+from ..small_scale import (
+    HARMONICA,
+    LEARNING_TO_CACHE,
+    evolved,
+    group,
+    ltc_form,
+    search,
+    searched,
+    training,
+)
 
 CURS, INTERVALS = (20, 35, 50, 65, 80), (2, 3, 4, 5)
 
@@ -118,4 +127,6 @@ def _at(group, cur, choice):
         if choice.more:
             name = f"{method} + prediction"
             rows.append(group.made(name, "fitted", cur, form=form, training=settings, **options))
+    if choice.more:
+        rows.append(evolved(group, cur))
     return rows + searched(group, cur)
