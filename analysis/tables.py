@@ -8,6 +8,7 @@ from .methods import (
     ALL_PAIRS,
     DEEPCACHE,
     EFFICIENTDM,
+    EVOLUTION,
     FASTER_DIFFUSION,
     FEWER,
     FORA,
@@ -101,8 +102,8 @@ FRONTIER = Table(
     frontier=True,
     making=True,
     plain_wins="A plain baseline (FORA with or without predictions, SmoothCache, fewer steps) "
-    "beats a trained or searched method (Learning-to-Cache and predictions on routers' masks "
-    "included)",
+    "beats a trained or searched method (Learning-to-Cache, evolution and predictions on "
+    "routers' masks included)",
     questions=ask(
         *OURS,
         (
@@ -128,12 +129,19 @@ FRONTIER = Table(
             RELEASED,
             "Search (ours, not the paper's) beats Learning-to-Cache as released",
         ),
+        (
+            SEARCH,
+            EVOLUTION,
+            "Search (ours, not the paper's) beats evolution of masks with as many forwards",
+        ),
         (HARMONICA, RELEASED, "HarmoniCa beats Learning-to-Cache as released, below CUR 50 %"),
         core=False,
     ),
     about="Search, prediction and evolution are not the paper's. Prediction means that a skipped "
     "block's feature is a weighted sum of the last two that were computed; the weights are fitted, "
     "or follow Taylor's formula (Taylor 2: the formula of second order, from the last three). "
+    "Evolution is ECAD's search for masks (crossover and random flips), judged by the error of the "
+    "final image; it may spend as many forwards as a search for reuse needs at most. "
     "SmoothCache reuses a feature for at most three steps, so it cannot reach every share, and is "
     "listed at the share that it reaches. With 10 steps, FORA at interval 3 spends one of its four "
     "computed steps on the last step, and is worse than at interval 4, which reuses more.",

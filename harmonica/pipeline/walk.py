@@ -106,6 +106,9 @@ class PipelineWalk:
         check(bool(x.isfinite().all()), "pipe", "latents of NaN or infinity", right)
         right = "its call runs the transformer outside a loop that opens self.progress_bar"
         check(self.timesteps, "pipe", type(self.pipe).__name__, right)
+        called, steps = max(step for step, _ in self.seen) + 1, len(self.timesteps)
+        right = f"the call should run all {steps}; take away what interrupts it, such as a callback"
+        check(called == steps, "steps", called, right)
         names = {tuple(units.names) for units in self.units if units.names}
         right = "its transformers have the same units, or one transformer"
         check(len(names) == 1, "pipe", type(self.pipe).__name__, right)

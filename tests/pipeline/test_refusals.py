@@ -187,3 +187,18 @@ def test_a_loop_that_is_not_followed_cannot_be_searched(own_loop):
 
     with pytest.warns(UserWarning), pytest.raises(BadInput, match="opens self.progress_bar"):
         harmonica.search(pipe, call=call, images=1, batch=1, quiet=True)
+
+
+def test_a_call_that_is_interrupted_before_its_last_step_cannot_be_searched():
+    pipe, inputs = flux()
+
+    def interrupts(pipe, step, timestep, tensors):
+        pipe._interrupt = step == 1
+        return tensors
+
+    def call(pipe, seed, count):
+        return run(pipe, inputs, callback_on_step_end=interrupts)
+
+    with pytest.raises(BadInput, match="steps: 2 .* should run all 4; take away what interrupts"):
+        harmonica.search(pipe, call=call, images=1, batch=1, quiet=True)
+    assert untouched(pipe)
