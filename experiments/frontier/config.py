@@ -28,19 +28,21 @@ CURS, INTERVALS = (20, 35, 50, 65, 80), (2, 3, 4, 5)
 class Choice:
     """The rows of one setting: all methods at these CURs, and FORA at these intervals. ltc:
     Learning-to-Cache too. more: also Taylor's second order on FORA's mask, and fitted predictions
-    on the masks of trained routers.
+    on the masks of trained routers. evolution: ECAD's evolution of masks.
     """
 
     curs: tuple = ()
     intervals: tuple = ()
     ltc: bool = False
     more: bool = False
+    evolution: bool = False
 
 
 NONE, HALF = Choice(), Choice(curs=(50,), intervals=(2,))
 THREE = Choice(curs=(35, 50, 65), intervals=(2, 3))
 OF_CLOTHES = Choice(curs=(50, 65), intervals=(2, 3), ltc=True)
 ALL = Choice(curs=CURS, intervals=INTERVALS, ltc=True, more=True)
+EVOLVED = ("dit-digits",)  # the base models whose masks are evolved: as slow as training a router
 # model, label, sampler, T, guidance and the core rows
 SETTINGS = (
     ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0, HALF),
@@ -67,13 +69,13 @@ def table(scale, rows="core", num_seeds=1):
     if scale == "smoke":
         return rows_of(
             group(scale, "smoke", "smoke", 4, num_seeds, title="Frontier, {}"),
-            replace(HALF, more=True),
+            replace(HALF, more=True, evolution=True),
         )
     table_rows = []
-    for *setting, core in CLOTHES if scale == "clothes" else SETTINGS:
-        choice = ALL if rows == "all" else core
+    for prefix, *setting, core in CLOTHES if scale == "clothes" else SETTINGS:
+        choice = replace(ALL, evolution=prefix in EVOLVED) if rows == "all" else core
         if choice.curs:
-            table_rows += rows_of(_group(scale, *setting, num_seeds), choice)
+            table_rows += rows_of(_group(scale, prefix, *setting, num_seeds), choice)
     return table_rows
 
 
@@ -127,6 +129,6 @@ def _at(group, cur, choice):
         if choice.more:
             name = f"{method} + prediction"
             rows.append(group.made(name, "fitted", cur, form=form, training=settings, **options))
-    if choice.more:
+    if choice.evolution:
         rows.append(evolved(group, cur))
     return rows + searched(group, cur)

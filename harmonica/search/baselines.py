@@ -130,7 +130,7 @@ def _smooth(changes, alpha):
     return keep
 
 
-def evolve(walk, reused, walks, seed, *, images, population=24):
+def evolve(walk, reused, walks, seed, *, images, population=8):
     """Evolve masks with exactly `reused` skipped entries, as ECAD does (Aggarwal et al., 2025): by
     crossover and random flips; fitness is the true error of the final latents. -> Schedule.
 
