@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from experiments.rows import latency_specs
+from experiments.rows import CURS_STEPS, latency_specs
 from harmonica.lab.store import Store
 
 from .document import markdown, text, write
@@ -94,9 +94,9 @@ def _cells(store, row, latency, table):
 
 def _in_paper(row, table):
     """The paper's FID of the same method at the same T, "" where it has none. A row of a published
-    router or beta, or at equal compute, is none of the paper's.
+    router or beta, or of fewer steps at a CUR's compute, is none of the paper's.
     """
-    if not _has_rows(table) or row.form.startswith(("published", "equal")):
+    if not _has_rows(table) or row.form.startswith("published") or row.form == CURS_STEPS:
         return ""
     for line in published(table.published):
         sampler = line.get("sampler", "")  # only Table 2 has it; there "none" is uncached

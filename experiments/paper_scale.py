@@ -66,7 +66,7 @@ class Budget:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class PaperSteps:
     """One T of the paper's table. fewer: the steps of its row with fewer steps. CURs are in
     percent; betas and router: those that were published.
     """

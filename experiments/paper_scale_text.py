@@ -36,7 +36,7 @@ def budget(prompts, search=True):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
+class PaperSampler:
     """One sampler of the paper's table, in PixArt's own form: T, its row of fewer steps (if any),
     HarmoniCa's CUR in percent (if known).
     """

@@ -10,8 +10,8 @@ import torch
 
 from harmonica.bench import cases, prediction, profiles, sdt_update
 from harmonica.bench.__main__ import TABLES, main
+from harmonica.bench.bench import Bench
 from harmonica.bench.report import markdown
-from harmonica.bench.setting import Setting
 from harmonica.fast.plan import compile_schedule
 from harmonica.method import masks
 from harmonica.method.schedule import Schedule
@@ -68,7 +68,7 @@ def test_a_title_is_whole_sentences_in_one_line(name):
 
 @torch.no_grad()
 def test_the_predicted_step_predicts_and_the_reused_one_reuses():
-    case = Setting("smoke-s0", 2, ["eager"]).digits
+    case = Bench("smoke-s0", 2, ["eager"]).digits
     x, ctx = case.noise(2), case.backbone.prepare(case.cond(2))
     t = torch.full((2,), 500)
     schedules = prediction.schedules(case.backbone)
@@ -81,7 +81,7 @@ def test_the_predicted_step_predicts_and_the_reused_one_reuses():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: Setting("smoke-s0", 2).digits,
+        lambda: Bench("smoke-s0", 2).digits,
         lambda: cases.pixart(8, depth=1, heads=1),
         lambda: cases.pixart(128, depth=1, heads=1),
     ],
@@ -101,11 +101,11 @@ def test_both_sides_of_the_forward_table_compute_the_same(make):
 
 
 def test_the_lean_update_keeps_less_and_the_weights_stay_frozen():
-    setting = Setting("smoke-s0", 2, ["eager"])
-    rows = {row["way"]: row for row, _ in sdt_update.rows(setting)}
+    bench = Bench("smoke-s0", 2, ["eager"])
+    rows = {row["way"]: row for row, _ in sdt_update.rows(bench)}
     assert rows["lean, checkpointed"]["memory_share"] < rows["lean"]["memory_share"] < 1
     assert not any(
-        p.requires_grad or p.grad is not None for p in setting.digits.backbone.parameters()
+        p.requires_grad or p.grad is not None for p in bench.digits.backbone.parameters()
     )
 
 

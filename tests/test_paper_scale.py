@@ -14,7 +14,7 @@ from PIL import Image
 from analysis import paper_scale as tables
 from analysis.tables import TABLE1
 from experiments.dit_xl2_256.config import settings
-from experiments.paper_scale import Base, Budget, Setting, rows_of
+from experiments.paper_scale import Base, Budget, PaperSteps, rows_of
 from experiments.rows import latency_specs
 from harmonica import weights
 from harmonica.__main__ import main
@@ -106,7 +106,7 @@ def rows(base, place):
     published = PublishedRouter(
         name="theirs.pt", sha256=weights.sha256(place / "routers" / "theirs.pt")
     )
-    setting = Setting(
+    setting = PaperSteps(
         num_steps=STEPS,
         fewer=3,
         ltc_cur=25,

@@ -14,7 +14,7 @@ from analysis import paper_scale
 from analysis.paper_numbers import published
 from analysis.tables import TABLE2
 from experiments.paper_scale import Base, Budget
-from experiments.paper_scale_text import Setting, rows_of
+from experiments.paper_scale_text import PaperSampler, rows_of
 from harmonica import weights
 from harmonica.__main__ import main
 from harmonica.errors import BadInput
@@ -43,9 +43,9 @@ PIXELS = 64  # latents of 8 x 8
 PIPELINES = {"alpha": "alpha-sizes", "sigma": "sigma"}
 TOKENS, WIDTH = {"alpha": 120, "sigma": 300}, 16
 SETTINGS = [
-    Setting(sampler="dpm++", num_steps=3, fewer=2, cur_percent=50, fora=True),
-    Setting(sampler="iddpm", num_steps=3, cur_percent=50),
-    Setting(sampler="sa-solver", num_steps=3, cur_percent=50),
+    PaperSampler(sampler="dpm++", num_steps=3, fewer=2, cur_percent=50, fora=True),
+    PaperSampler(sampler="iddpm", num_steps=3, cur_percent=50),
+    PaperSampler(sampler="sa-solver", num_steps=3, cur_percent=50),
 ]
 QUICK = Settings(images=2, check_images=2, window=2, stages=(1.0,), rounds=0)
 BUDGET = Budget(num_images=6, block=4, iterations=6, refresh=3, sdt_batch=2, search=QUICK)

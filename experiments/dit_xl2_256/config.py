@@ -3,7 +3,7 @@ tokens); on the clothes the paper's T on DiT-clothes (49 tokens), with guidance 
 """
 
 from .. import paper_scale
-from ..paper_scale import Setting, published_router
+from ..paper_scale import PaperSteps, published_router
 from ..small_scale import group
 from ..table1 import clothes, rows_of
 
@@ -41,7 +41,7 @@ def table(scale, rows="core", num_seeds=1):
 
 def settings():
     return [
-        Setting(
+        PaperSteps(
             num_steps=50,
             fewer=39,
             ltc_cur=23.39,
@@ -49,7 +49,7 @@ def settings():
             ltc_beta=1e-6,
             published=published_router("DDIM50_router.pt"),
         ),
-        Setting(
+        PaperSteps(
             num_steps=20,
             fewer=14,
             ltc_cur=35.60,
@@ -57,7 +57,7 @@ def settings():
             ltc_beta=5e-6,
             published=published_router("DDIM20_router.pt"),
         ),
-        Setting(
+        PaperSteps(
             num_steps=10,
             fewer=9,
             ltc_cur=19.11,

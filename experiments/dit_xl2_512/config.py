@@ -3,7 +3,7 @@ whose patch size is 1.
 """
 
 from .. import paper_scale
-from ..paper_scale import Setting
+from ..paper_scale import PaperSteps
 from ..small_scale import group
 from ..table1 import rows_of
 
@@ -15,7 +15,7 @@ def table(scale, rows="core", num_seeds=1):
     clothes scale.
     """
     if scale == "paper":
-        setting = Setting(num_steps=20, fewer=16, ltc_cur=23.57, harmonica_cur=PAPER_CUR)
+        setting = PaperSteps(num_steps=20, fewer=16, ltc_cur=23.57, harmonica_cur=PAPER_CUR)
         base = paper_scale.base(
             "DiT-XL/2 512x512", "DiT-XL-2-512x512.pt", "VIRTUAL_imagenet512.npz"
         )

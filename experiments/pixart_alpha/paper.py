@@ -1,17 +1,17 @@
 """Table 2 at paper scale: PixArt-alpha 256, 512, 1024, as the paper prints it (SCALE=paper)."""
 
-from ..paper_scale_text import Setting, base, budget, rows_of
+from ..paper_scale_text import PaperSampler, base, budget, rows_of
 
 DPM = {"sampler": "dpm++", "num_steps": 20, "fewer": 15}
 SA = {"sampler": "sa-solver", "num_steps": 25, "fewer": 20}
 SETTINGS = {
     256: [
-        Setting(**DPM, cur_percent=56.01, fora=True),
-        Setting(sampler="iddpm", num_steps=100, fewer=75, cur_percent=53.24, fora=True),
-        Setting(**SA, cur_percent=54.19),
+        PaperSampler(**DPM, cur_percent=56.01, fora=True),
+        PaperSampler(sampler="iddpm", num_steps=100, fewer=75, cur_percent=53.24, fora=True),
+        PaperSampler(**SA, cur_percent=54.19),
     ],
-    512: [Setting(**DPM, cur_percent=54.64), Setting(**SA, cur_percent=54.24)],
-    1024: [Setting(**DPM, cur_percent=55.06), Setting(**SA, cur_percent=53.98)],
+    512: [PaperSampler(**DPM, cur_percent=54.64), PaperSampler(**SA, cur_percent=54.24)],
+    1024: [PaperSampler(**DPM, cur_percent=55.06), PaperSampler(**SA, cur_percent=53.98)],
 }
 MODELS = {
     256: "PixArt-alpha/PixArt-XL-2-256x256",

@@ -1,6 +1,6 @@
 """PixArt-Sigma 1024 and 2048 (SCALE=paper). Of its numbers we know only the speedup at 2048."""
 
-from ..paper_scale_text import Setting, base, budget, rows_of
+from ..paper_scale_text import PaperSampler, base, budget, rows_of
 
 MODELS = {
     1024: "PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
@@ -28,7 +28,7 @@ def table(scale, rows="core", num_seeds=1):
             decoder="stabilityai/sdxl-vae",
             embeddings="coco/sigma",
         )
-        setting = Setting(sampler="dpm++", num_steps=20, cur_percent=CUR_PERCENT)
+        setting = PaperSampler(sampler="dpm++", num_steps=20, cur_percent=CUR_PERCENT)
         table_rows += rows_of(
             model, setting, budget(BATCH[pixels], search=pixels in SEARCHED), rows, num_seeds
         )

@@ -1,4 +1,4 @@
-"""The benchmark: one module for each table, whose rows(setting) yields the rows. `python -m
+"""The benchmark: one module for each table, whose rows(bench) yields the rows. `python -m
 harmonica.bench` measures and writes them all. The modules' docstrings are the tables' titles.
 
 All that a ratio compares is timed alternately in one process, after a warm-up. A time is the median

@@ -19,9 +19,9 @@ from harmonica.bench import (
     sharding,
     start_up,
 )
+from harmonica.bench.bench import Bench
 from harmonica.bench.profiles import profile
 from harmonica.bench.report import line, markdown
-from harmonica.bench.setting import Setting
 from harmonica.cli import command
 from harmonica.cli.command import Parser, out_folder, text, whole
 from harmonica.fast.plan import BACKENDS
@@ -90,14 +90,14 @@ def bench(arguments):
     """Measure and print all tables, then write them to arguments.out."""
     torch.set_num_threads(1)
     keep_freed()
-    setting = Setting(arguments.model, arguments.repeats, arguments.backends)
+    bench = Bench(arguments.model, arguments.repeats, arguments.backends)
     tables = {name: TABLES[name] for name in arguments.tables or TABLES}
     if arguments.peer:
         tables["peer"] = released_code.of(Path(arguments.peer))
     rows, profiles = {}, []
     for name, table in tables.items():
         print(f"\n{name}: {table.__doc__.strip()}", flush=True)
-        rows[name], slowest = _measured(table, setting)
+        rows[name], slowest = _measured(table, bench)
         if slowest:
             profiles.append({"table": name, **slowest})
             print(f"  slowest: {line(profiles[-1])}", flush=True)
@@ -118,13 +118,13 @@ def bench(arguments):
     print(f"\nwrote {out / name}.json and .md")
 
 
-def _measured(table, setting):
+def _measured(table, bench):
     """-> a table's rows; and, for the row with the smallest ratio among those that can be profiled,
     its profile.
     """
     rows = []
     worst = slowest = None
-    for row, profiled in table.rows(setting):
+    for row, profiled in table.rows(bench):
         rows.append(row)
         print(f"  {line(row)}", flush=True)
         ratio = row.get("achieved", row.get("ratio"))

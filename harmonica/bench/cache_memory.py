@@ -28,8 +28,8 @@ SHAPES = {
 BATCHES = (1, 8)
 
 
-def rows(setting, shapes=SHAPES):
-    """The rows are the same on every machine, so `setting` is not used."""
+def rows(bench, shapes=SHAPES):
+    """The rows are the same on every machine, so `bench` is not used."""
     for name, of_shape in shapes.items():
         numberless = FakeTensorMode(allow_non_fake_inputs=True)
         with numberless, _default(torch.bfloat16):

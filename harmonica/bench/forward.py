@@ -14,8 +14,8 @@ from harmonica.method.schedule import Schedule
 COMPILED, MANY = "diffusers, compiled", 64
 
 
-def rows(setting):
-    for case, batches in setting.forward_cases():
+def rows(bench):
+    for case, batches in bench.forward_cases():
         for batch in batches:
             x, cond = case.noise(batch), case.cond(batch)
             t = torch.full((batch,), 500, device=x.device)
@@ -23,15 +23,15 @@ def rows(setting):
             functions = {}
             with torch.no_grad():
                 ctx = case.backbone.prepare(cond)
-            for backend, plan in setting.plans(case.backbone, full).items():
+            for backend, plan in bench.plans(case.backbone, full).items():
                 functions[backend] = timing.waiting(
                     lambda plan=plan: plan.step(0, x, t, ctx, plan.empty())
                 )
             theirs = timing.waiting(lambda: case.theirs(case.backbone.model, x, t, cond))
-            if setting.cuda and batch in setting.compiled:
+            if bench.cuda and batch in bench.compiled:
                 model = _compiled(case.backbone.model)
                 functions[COMPILED] = timing.waiting(lambda: case.theirs(model, x, t, cond))
-            times = timing.compare_short(theirs, functions, setting.repeats)
+            times = timing.compare_short(theirs, functions, bench.repeats)
             for backend, row in times.items():
                 yield (
                     {"model": case.name, "batch": batch, "backend": backend, **row},

@@ -11,8 +11,8 @@ from harmonica.method.train import initial_logits
 TAU, REPEATS = 0.1, 7
 
 
-def rows(setting, repeats=REPEATS):
-    case, batch = setting.training_case()
+def rows(bench, repeats=REPEATS):
+    case, batch = bench.training_case()
     denoiser, x = case.denoiser(batch), case.noise(batch)
     scores = torch.sigmoid(initial_logits(case.num_steps, denoiser.backbone.num_blocks, 0)).to(
         x.device

@@ -12,8 +12,8 @@ from harmonica.method.schedule import Schedule
 STEPS = [True, True, False]  # True: all blocks compute. The last two steps are timed
 
 
-def rows(setting):
-    for case, batches in setting.sampling_cases():
+def rows(bench):
+    for case, batches in bench.sampling_cases():
         blocks = case.backbone.num_blocks
         for batch in batches:
             x, cond = case.noise(batch), case.cond(batch)
@@ -29,7 +29,7 @@ def rows(setting):
                 "computed": step_of(reused, 1, x, t, ctx),
             }
             shape = {"model": case.name, "batch": batch, "blocks": blocks}
-            yield {**shape, **compared(steps, blocks, setting.repeats)}, None
+            yield {**shape, **compared(steps, blocks, bench.repeats)}, None
 
 
 def schedules(backbone):

@@ -45,16 +45,16 @@ def of(path):
         raise BadInput(
             f"peer: {path} cannot be imported ({error}); install what its README names (timm)"
         ) from None
-    return SimpleNamespace(__doc__=__doc__, rows=lambda setting: rows(setting, models, diffusion))
+    return SimpleNamespace(__doc__=__doc__, rows=lambda bench: rows(bench, models, diffusion))
 
 
-def rows(setting, models, diffusion):
-    for case in [setting.digits, cases.dit_s2()] if not setting.cuda else [cases.dit_xl2()]:
+def rows(bench, models, diffusion):
+    for case in [bench.digits, cases.dit_s2()] if not bench.cuda else [cases.dit_xl2()]:
         case = replace(case, backbone=DiT(case.backbone.model))  # in the official numerics
         fora = Schedule(keep=masks.fora(case.num_steps, case.backbone.num_blocks))
         for batch in BATCHES:
             theirs, images = _theirs(case, batch, fora.keep, models, diffusion)
-            for backend in setting.backends:
+            for backend in bench.backends:
                 denoiser, x = case.denoiser(batch), case.noise(batch)
                 forward = follow(denoiser, compile_schedule(denoiser.backbone, fora, backend))
 

@@ -9,8 +9,8 @@ from harmonica.method import masks
 from harmonica.method.schedule import Schedule
 
 
-def rows(setting):
-    for case, batches in setting.sampling_cases():
+def rows(bench):
+    for case, batches in bench.sampling_cases():
         copies = 1 if case.guidance == 1 else 2
         counts = count(case.backbone, case.cond(1))
         element_bytes = next(case.backbone.parameters()).element_size()
@@ -18,9 +18,9 @@ def rows(setting):
         for batch in batches:
             by_name = case.schedules()
             plans = {
-                name: setting.plans(case.backbone, schedule) for name, schedule in by_name.items()
+                name: bench.plans(case.backbone, schedule) for name, schedule in by_name.items()
             }
-            for backend, uncached in setting.plans(case.backbone, full).items():
+            for backend, uncached in bench.plans(case.backbone, full).items():
                 functions = {
                     name: case.sampled(batch, plan[backend]) for name, plan in plans.items()
                 }

@@ -20,8 +20,8 @@ from harmonica.method.train import initial_logits
 TAU, LR = 0.1, 0.01
 
 
-def rows(setting):
-    case, batch = setting.training_case()
+def rows(bench):
+    case, batch = bench.training_case()
     denoiser = case.denoiser(batch)
     with torch.no_grad():
         point = denoiser.advance(denoiser.begin(case.noise(batch)), denoiser.computed)
@@ -40,7 +40,7 @@ def rows(setting):
         )
         for name, pair in ways.items()
     }
-    memory = peak_bytes if setting.cuda else saved_bytes
+    memory = peak_bytes if bench.cuda else saved_bytes
     reference_bytes = memory(reference)
     for name, row in timing.compare(reference, functions, case.repeats).items():
         bytes_ = memory(functions[name])

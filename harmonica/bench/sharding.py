@@ -9,7 +9,7 @@ from statistics import median
 
 import torch
 
-from harmonica.bench.setting import Setting
+from harmonica.bench.bench import Bench
 from harmonica.fast.plan import compile_schedule
 from harmonica.lab.latency import interleaved
 from harmonica.lab.provenance import num_cores
@@ -17,11 +17,11 @@ from harmonica.lab.provenance import num_cores
 BLOCKS, BATCH, REPEATS = 8, 50, 3
 
 
-def rows(setting):
-    most = torch.cuda.device_count() if setting.cuda else num_cores()
+def rows(bench):
+    most = torch.cuda.device_count() if bench.cuda else num_cores()
     ways = sorted({1, most})
     pools = {
-        count: ProcessPoolExecutor(count, get_context("spawn"), _ready, (setting.model,))
+        count: ProcessPoolExecutor(count, get_context("spawn"), _ready, (bench.model,))
         for count in ways
     }
     try:
@@ -51,7 +51,7 @@ def _sample(pool):
 
 def _ready(model):
     torch.set_num_threads(1)
-    case = Setting(model, 2, ["eager"]).digits
+    case = Bench(model, 2, ["eager"]).digits
     fora = case.schedules()["FORA 2"]
     _block.sample = case.sampled(BATCH, compile_schedule(case.backbone, fora))
     _block.sample()

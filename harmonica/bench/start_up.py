@@ -10,7 +10,7 @@ from harmonica.bench import timing
 REPEATS = 3
 
 
-def rows(setting):
+def rows(bench):
     commands = {
         "python -m harmonica --help": ["-m", "harmonica", "--help"],
         "import harmonica": ["-c", "import harmonica"],

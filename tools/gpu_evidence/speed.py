@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 
 from harmonica.bench import cases, forward, sampling
-from harmonica.bench.setting import Setting
+from harmonica.bench.bench import Bench
 from harmonica.errors import check
 from harmonica.method.schedule import Schedule
 from harmonica.weights import formats
@@ -16,8 +16,8 @@ from harmonica.weights import formats
 SAMPLED = {"DiT-XL/2 512": 4, "PixArt 512": 4, "PixArt 1024": 1}  # images, before guidance
 
 
-class One(Setting):
-    """A setting of the benchmark with one case only."""
+class One(Bench):
+    """The benchmark with one case only."""
 
     def __init__(self, case, batches, backends, compiled=()):
         super().__init__("dit-digits-s0", case.repeats, backends)

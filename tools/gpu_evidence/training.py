@@ -13,7 +13,7 @@ import torch
 from harmonica import samplers
 from harmonica.backbones.counts import count
 from harmonica.bench import lambda_refresh, sdt_update, timing
-from harmonica.bench.setting import Setting
+from harmonica.bench.bench import Bench
 from harmonica.lab.memory import peak_bytes
 from harmonica.method import masks
 from harmonica.method.denoise import Loaded
@@ -27,7 +27,7 @@ BATCHES = (64, 32)  # images, before guidance doubles them; the second if the fi
 SEARCHED = 8  # images of a linearisation
 
 
-class Training(Setting):
+class Training(Bench):
     def __init__(self, case, batch):
         super().__init__("dit-digits-s0", case.repeats)
         self.case, self.batch = case, batch
@@ -57,8 +57,8 @@ def _update(make, sizes):
 
 def _lambda(make, sizes):
     case = replace(make(), num_steps=3 if sizes.tiny else 10)
-    setting = Training(case, 2 if sizes.tiny else 8)
-    return (row for row, _ in lambda_refresh.rows(setting, repeats=2))
+    bench = Training(case, 2 if sizes.tiny else 8)
+    return (row for row, _ in lambda_refresh.rows(bench, repeats=2))
 
 
 def _linearisation(make, sizes):

@@ -12,7 +12,7 @@ from harmonica.lab.makings import ModelSpec
 from harmonica.lab.models import load_model
 
 
-class Setting:
+class Bench:
     """What this machine measures. model: a digits base model. backends: None for all that the
     device has. compiled: the batch sizes at which diffusers' own compiled model is timed, too (on a
     GPU).
