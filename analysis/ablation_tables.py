@@ -205,6 +205,19 @@ ABLATIONS = (
             "Search + prediction beats FORA's mask with prediction",
         ),
         of_all=(
+            *(
+                (
+                    SEARCH_PREDICTION,
+                    f"{SEARCH_PREDICTION}, searched on {few}",
+                    f"Search + prediction beats a schedule that was searched on {few} of {all_}",
+                )
+                for few, all_ in (("5 classes", 10), ("20 captions", 200))
+            ),
+            (
+                f"{SEARCH_PREDICTION}, weights refitted",
+                SEARCH_PREDICTION,
+                "Weights refitted to the error of the final image beat fits to each block's feature",
+            ),
             (
                 f"{SEARCH_PREDICTION}, 96 images",
                 SEARCH_PREDICTION,

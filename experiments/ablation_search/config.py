@@ -16,12 +16,14 @@ CHANGES = {
 }
 MORE = {"96 images": {"images": 96}, "2 directions": {"directions": 2}}  # with rows = "all"
 LONGER = 10  # times as many trajectories, or forwards
+CLASSES, CAPTIONS = 5, 20  # of the 10 and 200 that are sampled
 
 
 def table(scale, rows="core", num_seeds=1):
     """DiT-digits at T = 10, CUR 50 %. all: more images and directions, half of the
-    multiply-accumulates in place of half of the entries, masks that evolve, and HarmoniCa trained
-    ten times longer. None at paper scale.
+    multiply-accumulates in place of half of the entries, weights refitted to the image error, masks
+    that evolve, HarmoniCa trained ten times longer, and schedules searched on few classes or, for
+    PixArt-digits, captions. None at paper scale.
     """
     if scale == "paper":
         return []
@@ -40,6 +42,9 @@ def table(scale, rows="core", num_seeds=1):
     if rows == "all":
         half = {"settings": settings(scale), "by_macs": True}
         table_rows.append(group.made("Search + prediction, share of MACs", "search", CUR, **half))
+        table_rows.append(_refitted(group, scale))
+        name = "Search + prediction, searched on 5 classes"
+        table_rows.append(_searched_on(group, scale, name, CLASSES))
     if len(group.models) > 1:
         table_rows.append(
             group.made(
@@ -57,7 +62,12 @@ def table(scale, rows="core", num_seeds=1):
             small_scale.evolved(group, CUR, reuse, **longer),
             _longer(group, scale),
         ]
-    return table_rows + _under_guidance(scale, num_seeds)
+    captions = rows == "all" and scale == "digits"
+    return (
+        table_rows
+        + _under_guidance(scale, num_seeds)
+        + (_with_captions(scale, num_seeds) if captions else [])
+    )
 
 
 def settings(scale, **changed):
@@ -67,6 +77,16 @@ def settings(scale, **changed):
 def _searched(group, scale, change=None, **changed):
     name = "Search + prediction" + (f", {change}" if change else "")
     return group.made(name, "search", CUR, settings=settings(scale, **changed))
+
+
+def _refitted(group, scale):
+    name, searched = "Search + prediction, weights refitted", settings(scale)
+    return group.made(name, "refined", CUR, mask=searched, settings=searched)
+
+
+def _searched_on(group, scale, name, conds):
+    """Schedules whose search saw only the first so many classes or captions."""
+    return group.made(name, "search", CUR, conds=conds, settings=settings(scale))
 
 
 def _plain(group, scale):
@@ -92,3 +112,18 @@ def _under_guidance(scale, num_seeds):
         settings=settings(scale),
     )
     return [*_plain(group, scale), _searched(group, scale), elsewhere]
+
+
+def _with_captions(scale, num_seeds):
+    """A schedule that was searched on few captions, beside one searched on all of them."""
+    group = small_scale.group(
+        scale,
+        "pixart-digits",
+        "PixArt-digits 16 tokens",
+        10,
+        num_seeds,
+        title="our search with captions",
+        sampler="dpm++",
+    )
+    few = _searched_on(group, scale, "Search + prediction, searched on 20 captions", CAPTIONS)
+    return [*_plain(group, scale), _searched(group, scale), few]

@@ -86,6 +86,8 @@ def _making_s(spec, machine):
     forwards = spec.forwards or settings.images * steps
     if spec.making == "search":
         forwards = settings.forwards(steps)
+    if spec.making == "refined":
+        forwards = settings.refitting(steps)
     if spec.making == "taylor":  # its weights follow from the mask
         forwards = 0
     return _copies(spec) * forwards * _forward_s(spec.model, machine)

@@ -15,7 +15,7 @@ from harmonica.lab.models import load_model
 from harmonica.method import masks
 from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
-from harmonica.search import baselines
+from harmonica.search import baselines, refine
 from harmonica.search.predict import fit
 from harmonica.search.search import Search
 from harmonica.search.walks import ModelWalk
@@ -28,7 +28,7 @@ MASKS = {"faster-diffusion": masks.faster_diffusion, "deepcache": masks.deepcach
 def make_schedule(spec, store, progress=iter):
     """Make the schedule of a ScheduleSpec, whose needs are there -> Schedule, metrics to record."""
     loaded = load_model(spec.model, store=store)
-    walk = ModelWalk(loaded, samplers.load(spec.sampler), spec.num_steps, spec.guidance)
+    walk = ModelWalk(loaded, samplers.load(spec.sampler), spec.num_steps, spec.guidance, spec.conds)
     schedule, metrics = WAYS[spec.making](spec, store, loaded, walk, progress)
     about = {
         **origin(spec),
@@ -102,6 +102,13 @@ def _taylor(spec, store, loaded, walk, progress):
     return baselines.taylor(keep, baselines.channels_of(walk), spec.order), {"forwards": 0}
 
 
+def _refined(spec, store, loaded, walk, progress):
+    images = spec.settings.images
+    schedule = Schedule.load(store.file_path(spec.mask))
+    made = refine.refined(walk, schedule, spec.settings.seed, images)
+    return made, {"forwards": spec.settings.refitting(spec.num_steps)}
+
+
 def _smoothcache(spec, store, loaded, walk, progress):
     reused = masks.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
     images, seed = spec.settings.images, spec.settings.seed
@@ -113,7 +120,8 @@ def _evolution(spec, store, loaded, walk, progress):
     reused = masks.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
     walks = spec.forwards // spec.num_steps
     settings = spec.settings
-    schedule = baselines.evolve(walk, reused, walks, settings.seed, images=settings.images)
+    size = {"population": spec.population} if spec.population else {}
+    schedule = baselines.evolve(walk, reused, walks, settings.seed, images=settings.images, **size)
     return schedule, {"forwards": spec.forwards}
 
 
@@ -121,6 +129,7 @@ WAYS = {
     "search": _search,
     "fitted": _fitted,
     "taylor": _taylor,
+    "refined": _refined,
     "smoothcache": _smoothcache,
     "evolution": _evolution,
 }

@@ -6,6 +6,7 @@ from harmonica.errors import check
 
 STARTS = ("grown", "fora", "reuse")
 TRIES = 2  # rounds of each start, before only the best one continues
+REFITS = 20  # updates of the weights of predictions, where they are refitted (refine.py)
 FEWER = 4  # where some swaps do not help, a quarter as many are tried
 
 
@@ -16,10 +17,10 @@ class Settings:
     how many random directions of the final image each image is probed. check_images: on how many
     other images a schedule's error is measured. window: how old, in steps, a feature may be that a
     skipped block uses (older where the budget needs it). predict: skipped blocks are predicted from
-    two features, else they reuse one. stages: the shares of the budget up to which the schedule grows between linearisations.
-    rounds: how often, at most, the best schedule is linearised again and improved, by at most
-    `swaps` swaps and with the samples of the last `memory` rounds; before that each start has two
-    such rounds.
+    two features, else they reuse one. stages: the shares of the budget up to which the schedule
+    grows between linearisations. rounds: how often, at most, the best schedule is linearised again
+    and improved, by at most `swaps` swaps and with the samples of the last `memory` rounds; before
+    that each start has two such rounds.
     """
 
     images: int = 48
@@ -100,6 +101,10 @@ class Settings:
         """-> the numbers of swaps that are tried one after another until one helps."""
         swaps = self.swaps if swaps is None else swaps
         return [swaps // FEWER**k for k in range((swaps.bit_length() + 1) // 2)]
+
+    def refitting(self, num_steps):
+        """The number of forwards of one image that refitting the weights takes."""
+        return num_steps * self.images * (1 + 3 * REFITS)
 
     def linearisation(self):
         """The cost of a linearisation in walks of one image: a backward pass counts as two, and

@@ -10,10 +10,13 @@ from harmonica.method.denoise import Denoiser
 
 
 class ModelWalk:
-    """The walk (see harmonica.search) of a loaded model with a sampler, steps and guidance."""
+    """The walk (see harmonica.search) of a loaded model with a sampler, steps and guidance. conds:
+    only the first so many of its classes or captions are drawn; None: all.
+    """
 
-    def __init__(self, loaded, sampler, num_steps, guidance=1.0):
+    def __init__(self, loaded, sampler, num_steps, guidance=1.0, conds=None):
         self.loaded, self.sampler, self.guidance = loaded, sampler, guidance
+        self.conds = conds or loaded.num_conds
         self.num_steps, self.num_blocks = num_steps, loaded.backbone.num_blocks
         self.timesteps = sampler.timesteps(num_steps)
 
@@ -33,7 +36,7 @@ class ModelWalk:
             loaded.backbone,
             self.sampler,
             self.timesteps,
-            loaded.cond(seeds.choices(rngs, loaded.num_conds)),
+            loaded.cond(seeds.choices(rngs, self.conds)),
             scale=self.guidance,
             noise=seeds.step_noise(seeds.SEARCH, seed, indices=indices, shape=loaded.shape),
         )
@@ -50,9 +53,12 @@ def uncached(step, call, state):
     return call(compute_all), None
 
 
-def follow(schedule):
-    """-> the policy of a schedule. Its state: each block's last computed features, newest first."""
-    keep, weights, features = schedule.keep.tolist(), schedule.weights, schedule.features
+def follow(schedule, weights=None):
+    """-> the policy of a schedule, perhaps with other weights. Its state: each block's last computed
+    features, newest first.
+    """
+    keep, features = schedule.keep.tolist(), schedule.features
+    weights = schedule.weights if weights is None else weights
 
     def policy(step, call, state):
         state = list(state or [()] * len(keep[0]))

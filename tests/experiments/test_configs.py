@@ -378,12 +378,16 @@ def test_the_ablation_of_our_search_changes_one_thing_a_row():
                 - vars(default.settings).items()
                 - ({("seed", 1)} if moved else set())
             )
-            assert len(fields) + moved + made.by_macs == 1, method
+            others = [made.by_macs, made.conds, made.making == "refined"]
+            assert len(fields) + moved + sum(map(bool, others)) == 1, method
     reuse = rows["Search"]
     assert rows["Search, then predictions"].mask == rows["Search, then Taylor"].mask == reuse
     evolved = rows["Evolution"]
-    assert evolved.settings == reuse.settings and evolved.forwards == reuse.settings.forwards(10)
-    assert rows["Evolution, ten times longer"].forwards == 10 * evolved.forwards
+    assert evolved.settings == replace(reuse.settings, images=6)
+    assert evolved.forwards == reuse.settings.forwards(10)
+    longer = rows["Evolution, ten times longer"]
+    assert longer.forwards == 10 * evolved.forwards and longer.population == 24
+    assert rows["Search + prediction, weights refitted"].mask == default
     once, longer = (
         row.runs[0].router.training
         for row in table("ablation_search", "digits", "all", 1)

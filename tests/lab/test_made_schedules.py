@@ -81,6 +81,26 @@ def test_predictions_of_another_schedules_mask(spec, tmp_path, making, fields):
     assert own.method.startswith("search-") and own.id != spec(making, interval=2, **fields).id
 
 
+def test_a_searched_schedule_is_refitted_to_the_image(spec, tmp_path):
+    store, searched = Store(tmp_path), spec(cur_percent=50)
+    own = spec("refined", cur_percent=50, mask=searched)
+    for artefact in ids.with_needs([own]):
+        record = make(artefact, store)
+    made, mask = (Schedule.load(store.file_path(one)) for one in (own, searched))
+    assert torch.equal(made.keep, mask.keep) and made.weights.keys() == mask.weights.keys()
+    assert record["metrics"]["forwards"] == 4 * 4 * 61
+    reuse = spec(cur_percent=50, settings=replace(QUICK, predict=False))
+    for mask in (None, reuse):
+        with pytest.raises(BadInput, match="a searched schedule that predicts"):
+            spec("refined", cur_percent=50, mask=mask)
+
+
+def test_a_search_on_few_classes_is_another_schedule(spec):
+    assert spec(cur_percent=50, conds=2).id != spec(cur_percent=50).id
+    with pytest.raises(BadInput, match="conds: 2 .* only a search"):
+        spec("smoothcache", cur_percent=50, conds=2)
+
+
 def test_a_schedule_may_come_from_elsewhere_if_the_run_says_so(spec):
     searched = spec(cur_percent=50)
     other = replace(searched, model=replace(searched.model, sha256="1" * 64), guidance=2.0)

@@ -1,5 +1,7 @@
 """Prediction of skipped features: reuse is one case of it, bit for bit; what the fit finds."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -7,6 +9,7 @@ from harmonica.method import masks
 from harmonica.method.cache import predicted
 from harmonica.method.schedule import Schedule
 from harmonica.search.predict import fit, least_squares, moments
+from harmonica.search.refine import refined
 from harmonica.search.walks import follow, uncached
 
 INDICES = range(6)
@@ -63,3 +66,30 @@ def test_a_fit_makes_the_image_better_and_follows_the_schedules_own_walk(walk_of
     assert all(not fitted.weights[1, i][1].any() for i in range(4))  # one feature is there by then
     again = fit(walk, keep, 3, INDICES)
     assert all(torch.equal(again.weights[e], fitted.weights[e]) for e in fitted.weights)
+
+
+def test_refitted_weights_lower_the_error_of_the_image_itself(walk_of):
+    walk = walk_of(num_steps=6)
+    keep, exact = masks.random(6, 4, 12, seed=0), walk(uncached, 3, range(8))
+    fitted = fit(walk, keep, 3, range(8))
+    before = {entry: values.clone() for entry, values in fitted.weights.items()}
+    refit = refined(walk, fitted, 3, 8)
+    errors = [
+        float((walk(follow(one), 3, range(8)) - exact).square().mean()) for one in (refit, fitted)
+    ]
+    assert errors[0] < errors[1]
+    assert torch.equal(refit.keep, keep) and refit.weights.keys() == fitted.weights.keys()
+    assert all(torch.equal(before[entry], fitted.weights[entry]) for entry in before)
+    again = refined(walk, fitted, 3, 8).weights
+    assert all(torch.equal(again[entry], refit.weights[entry]) for entry in again)
+
+
+def test_a_walk_over_few_conditions_draws_no_others(walk_of):
+    walk, drawn = walk_of(), []
+    cond = walk.loaded.cond
+    walk.loaded = replace(walk.loaded, cond=lambda some: drawn.append(list(some)) or cond(some))
+    for conds in (walk.conds, 2):
+        walk.conds = conds
+        walk(uncached, 3, range(12))
+    every, few = map(set, drawn)
+    assert len(every) > 2 and few == {0, 1}
