@@ -74,11 +74,11 @@ def table(scale, rows="core", num_seeds=1):
         )
     table_rows = []
     for prefix, *setting, core in CLOTHES if scale == "clothes" else SETTINGS:
-        group = _group(scale, prefix, *setting, num_seeds)
-        evolution = (prefix, group.num_steps) in EVOLVED
+        in_setting = _group(scale, prefix, *setting, num_seeds)
+        evolution = (prefix, in_setting.num_steps) in EVOLVED
         choice = replace(ALL, evolution=evolution) if rows == "all" else core
         if choice.curs:
-            table_rows += rows_of(group, choice)
+            table_rows += rows_of(in_setting, choice)
     return table_rows
 
 
