@@ -5,13 +5,13 @@ from harmonica.files import load_tensors, save_tensors
 
 
 def save_training(path, done, parameters, optimizer, beside=()):
-    """Save what a training by AdamW resumes from: the parameters, what AdamW knows of them (nothing
+    """Save what a training by AdamW resumes from: its parameters, what AdamW knows of them (nothing
     of one that never had a gradient), further tensors `beside`, and `done`: how far it is, as
     anything that JSON can hold.
     """
     tensors = {f"beside.{i}": tensor for i, tensor in enumerate(beside)}
-    for i, parameter in enumerate(parameters):
-        entries = {"value": parameter, **optimizer.state.get(parameter, {})}
+    tensors |= {f"value.{i}": parameter for i, parameter in enumerate(parameters)}
+    for i, entries in optimizer.state_dict()["state"].items():
         tensors |= {f"{key}.{i}": value for key, value in entries.items()}
     save_tensors(path, tensors, done)
 
@@ -36,10 +36,10 @@ def restore_training(path, parameters, optimizer, beside=(), check_same=lambda d
         tensor.copy_(tensors[f"beside.{i}"])
     for i, parameter in enumerate(parameters):
         parameter.data.copy_(tensors[f"value.{i}"])
-        if f"exp_avg.{i}" in tensors:
-            device = parameter.device
-            moments = {key: tensors[f"{key}.{i}"].to(device) for key in ("exp_avg", "exp_avg_sq")}
-            # fused AdamW keeps its count of steps on the GPU
-            count = tensors[f"step.{i}"].to(device if optimizer.defaults["fused"] else "cpu")
-            optimizer.state[parameter] = {**moments, "step": count}
+    state = {}
+    for name, tensor in tensors.items():
+        if name not in needed:
+            key, i = name.split(".")
+            state.setdefault(int(i), {})[key] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     return done
