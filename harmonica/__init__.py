@@ -5,11 +5,20 @@ Start reading in harmonica/method.
 
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import harmonica.search as folder
 
 # What users of a diffusers pipeline need. Imported only when first used, so that
-# `import harmonica` does not import torch.
+# `import harmonica` does not import torch; type checkers read the imports.
+if TYPE_CHECKING:
+    from harmonica.errors import BadInput as BadInput
+    from harmonica.method.router import Router as Router
+    from harmonica.method.schedule import Schedule as Schedule
+    from harmonica.pipeline.apply import apply as apply
+    from harmonica.pipeline.apply import remove as remove
+    from harmonica.pipeline.search import search as search
+    from harmonica.pipeline.train import train as train
 EXPORTS = {
     "apply": "harmonica.pipeline.apply",
     "remove": "harmonica.pipeline.apply",

@@ -3,6 +3,7 @@ rightly what to do. No network.
 """
 
 import ast
+import inspect
 import os
 import re
 import shutil
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+import harmonica
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT_TEXT = (ROOT / "pyproject.toml").read_text()
@@ -331,3 +334,11 @@ def test_the_package_installs_a_command_and_its_types():
     assert PYPROJECT["project"]["scripts"] == {"harmonica": "harmonica.__main__:main"}
     assert "py.typed" in PYPROJECT["tool"]["setuptools"]["package-data"]["harmonica"]
     assert (ROOT / "harmonica" / "py.typed").exists()
+
+
+@pytest.mark.parametrize("name", ["search", "apply", "remove", "train"])
+def test_the_types_of_public_functions_are_said(name):
+    signature = inspect.signature(getattr(harmonica, name))
+    named = [p for p in signature.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    assert all(parameter.annotation is not parameter.empty for parameter in named)
+    assert signature.return_annotation is not signature.empty

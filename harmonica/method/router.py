@@ -60,15 +60,15 @@ class Router:
         )
 
     @property
-    def num_steps(self):
+    def num_steps(self) -> int:
         return self.logits.shape[0]
 
     @property
-    def num_blocks(self):
+    def num_blocks(self) -> int:
         return self.logits.shape[1]
 
     @property
-    def scores(self):
+    def scores(self) -> torch.Tensor:
         """r = sigmoid(logits), (T, N)."""
         return torch.sigmoid(self.logits)
 
@@ -87,11 +87,11 @@ class Router:
         return cur if isinstance(cur, (int, float)) else None
 
     @property
-    def is_mask(self):
+    def is_mask(self) -> bool:
         """Whether it was made from a mask: its logits, all -CLAMP or CLAMP, rank nothing."""
         return bool((self.logits.abs() == CLAMP).all())
 
-    def keep(self, cur_percent=None):
+    def keep(self, cur_percent: float | None = None) -> torch.Tensor:
         """The mask (T, N). Without a CUR the natural one, r > tau; else exactly round(CUR T N)
         entries are reused, those of lowest score. Units that never reach the image
         (schedule.counted) are not counted. BadInput where another CUR is asked of a mask.
@@ -110,7 +110,7 @@ class Router:
         keep[:, columns] = masks.lowest(self.scores[:, columns], reused)
         return keep
 
-    def schedule(self, cur_percent=None):
+    def schedule(self, cur_percent: float | None = None) -> Schedule:
         """The Schedule for this CUR, else for the one it was trained for, else the natural one."""
         kinds = {"kinds": self.kinds} if self.kinds else {}
         return Schedule(
@@ -119,23 +119,23 @@ class Router:
             about={"method": "mask" if self.is_mask else "router", **self.about, **kinds},
         )
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         about = {**self.about, "tau": self.tau, "timesteps": self.timesteps}
         save_tensors(path, {"logits": self.logits}, about)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | Path) -> "Router":
         """Read a file of `save`. BadInput where it is missing, cut off or something else."""
         with reading(path, "router") as (tensors, about, timesteps):
             tau = about.pop("tau")
             return cls(logits=tensors["logits"], tau=tau, timesteps=timesteps, about=about)
 
-    def save_pretrained(self, folder):
+    def save_pretrained(self, folder: str | Path) -> None:
         """Save as folder/router.safetensors. `hf upload ID folder` publishes it on the hub."""
         self.save(Path(folder) / FILE)
 
     @classmethod
-    def from_pretrained(cls, source, *, revision=None):
+    def from_pretrained(cls, source: str | Path, *, revision: str | None = None) -> "Router":
         """The router of a folder or of a hub repository. BadInput where there is none."""
         return cls.load(pretrained_file(source, FILE, "router", revision))
 

@@ -101,25 +101,25 @@ class Schedule:
             )
 
     @property
-    def num_steps(self):
+    def num_steps(self) -> int:
         return self.keep.shape[0]
 
     @property
-    def num_blocks(self):
+    def num_blocks(self) -> int:
         return self.keep.shape[1]
 
     @property
-    def features(self):
+    def features(self) -> int:
         """K: how many computed features of a block a prediction may use (1 where none is made)."""
         first = next(iter(self.weights.values()), None)
         return 1 if first is None else max(1, len(first) - 1)
 
     @property
-    def cur_percent(self):
+    def cur_percent(self) -> float:
         """The percentage of entries that are skipped, among the units that reach the image."""
         return masks.cur_percent(self.keep[:, counted(self.about, self.num_blocks)])
 
-    def save(self, path):
+    def save(self, path: str | Path) -> None:
         tensors = {"keep": self.keep.cpu()}
         if self.weights:
             predicted = torch.zeros_like(tensors["keep"])
@@ -132,13 +132,13 @@ class Schedule:
         save_tensors(path, tensors, {**self.about, "timesteps": self.timesteps})
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | Path) -> "Schedule":
         """Read a file of `save`. BadInput where it is missing, cut off or not a schedule."""
         with reading(path, "schedule") as (tensors, about, timesteps):
             weights = _by_entry(tensors)
             return cls(keep=tensors["keep"], weights=weights, timesteps=timesteps, about=about)
 
-    def save_pretrained(self, folder):
+    def save_pretrained(self, folder: str | Path) -> None:
         """Save as folder/schedule.safetensors, with a model card; a README.md that is no such card
         stays as it is. `hf upload ID folder` publishes the folder on the hub.
         """
@@ -152,7 +152,7 @@ class Schedule:
             temporary.write_text(card(self))
 
     @classmethod
-    def from_pretrained(cls, source, *, revision=None):
+    def from_pretrained(cls, source: str | Path, *, revision: str | None = None) -> "Schedule":
         """The schedule of a folder or of a hub repository. BadInput where there is none."""
         return cls.load(pretrained_file(source, FILE, "schedule", revision))
 

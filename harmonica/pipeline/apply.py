@@ -7,8 +7,14 @@ something was changed, runs its own code, and each unit asks the schedule when i
 fits.
 """
 
+from pathlib import Path
+
+from diffusers import DiffusionPipeline
+
 from harmonica.errors import BadInput, check
 from harmonica.fast.plan import BACKENDS
+from harmonica.method.router import Router
+from harmonica.method.schedule import Schedule
 from harmonica.pipeline.passes import first_transformer
 from harmonica.pipeline.planned import Planned, owner
 from harmonica.pipeline.schedules import Schedules
@@ -16,7 +22,14 @@ from harmonica.pipeline.transformers import obstacle
 from harmonica.pipeline.unit_by_unit import UnitByUnit
 
 
-def apply(pipe, schedule, *, cur=None, assume_timesteps=False, backend="eager"):
+def apply(
+    pipe: DiffusionPipeline,
+    schedule: Schedule | Router | str | Path,
+    *,
+    cur: float | None = None,
+    assume_timesteps: bool = False,
+    backend: str = "eager",
+) -> Planned | UnitByUnit:
     """Let `pipe` skip what `schedule` says, until remove(pipe) or the end of a `with` block.
 
         with harmonica.apply(pipe, schedule):
@@ -47,7 +60,7 @@ def apply(pipe, schedule, *, cur=None, assume_timesteps=False, backend="eager"):
     return UnitByUnit(pipe, schedules)
 
 
-def remove(pipe):
+def remove(pipe: DiffusionPipeline) -> None:
     """Undo apply: the pipeline is again as it was before."""
     applied = find_applied(pipe)
     if applied is None:

@@ -3,8 +3,11 @@ uncached ones. It runs the pipeline's own call, scheduler and guidance, and need
 """
 
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
+from diffusers import DiffusionPipeline
 from tqdm import tqdm
 
 from harmonica.errors import check
@@ -26,24 +29,24 @@ PIPED_S = 10  # seconds between two lines of the progress bar, where it goes to 
 
 @torch.inference_mode(False)  # gradients are needed, also where the caller switched them off
 def search(
-    pipe,
-    prompts=None,
-    steps=20,
-    cur=50,
-    guidance=None,
+    pipe: DiffusionPipeline,
+    prompts: Sequence[str | int] | None = None,
+    steps: int = 20,
+    cur: float = 50,
+    guidance: float | None = None,
     *,
-    images=48,
-    predict=True,
-    seed=0,
-    call=None,
-    out=None,
-    batch=None,
-    rounds=4,
-    offload=False,
-    dry_run=False,
-    quiet=False,
+    images: int = 48,
+    predict: bool = True,
+    seed: int = 0,
+    call: Callable | None = None,
+    out: str | Path | None = None,
+    batch: int | None = None,
+    rounds: int = 4,
+    offload: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
     **arguments,
-):
+) -> Schedule | None:
     """Search a schedule for `pipe` -> Schedule, for harmonica.apply.
 
         schedule = harmonica.search(pipe, prompts, steps=20, cur=50)

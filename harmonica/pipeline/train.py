@@ -6,6 +6,7 @@ guidance applied.
 """
 
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from functools import partial
@@ -14,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import torch
 import torch.nn.functional as F
+from diffusers import DiffusionPipeline
 from tqdm import tqdm
 
 from harmonica.errors import check
@@ -35,22 +37,22 @@ from harmonica.search.walks import uncached
 
 @torch.inference_mode(False)  # gradients are needed, also where the caller switched them off
 def train(
-    pipe,
-    prompts=None,
-    steps=20,
-    cur=50,
-    guidance=None,
+    pipe: DiffusionPipeline,
+    prompts: Sequence[str | int] | None = None,
+    steps: int = 20,
+    cur: float = 50,
+    guidance: float | None = None,
     *,
-    trajectories=100,
-    batch=8,
-    seed=0,
-    call=None,
-    out=None,
-    offload=False,
-    dry_run=False,
-    quiet=False,
+    trajectories: int = 100,
+    batch: int = 8,
+    seed: int = 0,
+    call: Callable | None = None,
+    out: str | Path | None = None,
+    offload: bool = False,
+    dry_run: bool = False,
+    quiet: bool = False,
     **arguments,
-):
+) -> Router | None:
     """Train a router for `pipe` -> Router, for harmonica.apply.
 
         router = harmonica.train(pipe, prompts, steps=20, cur=50)
