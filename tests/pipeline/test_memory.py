@@ -17,7 +17,7 @@ from harmonica.search.probe import probe
 T, WIDTH, HEADS, LAYERS = 4, 128, 4, 3
 
 
-def dit():
+def dit(steps=T):
     transformer = diffusers.DiTTransformer2DModel(
         num_attention_heads=HEADS,
         attention_head_dim=WIDTH // HEADS,
@@ -34,7 +34,7 @@ def dit():
     def call(pipe, seed, count):
         x = randn(2 * count, 4, 16, 16)
         labels = torch.arange(2 * count)
-        pipe.scheduler.set_timesteps(T)
+        pipe.scheduler.set_timesteps(steps)
         for t in pipe.progress_bar(pipe.scheduler.timesteps):
             out = pipe.transformer(x, timestep=t.expand(2 * count), class_labels=labels).sample
             x = pipe.scheduler.step(out[:, :4], t, x).prev_sample
@@ -76,6 +76,22 @@ def sd3():
     return pipe, call
 
 
+def linearised(pipe, call, batch, offload=False):
+    """-> bytes that one linearisation of FORA's schedule allocates at most, weights aside, and the
+    Memory that was estimated.
+    """
+    with walking(pipe, OwnCall(pipe, call, 3.0), offload) as (walk, of_call):
+        settings = {"predict": True, "seed": 0, "rounds": 0}
+        memory = PipelineSearch(walk, of_call, 50, batch, batch, **settings).memory
+        keep = torch.ones(walk.num_steps, walk.num_blocks, dtype=torch.bool)
+        keep[1::2] = False
+        weights = [*pipe.transformer.parameters(), *pipe.transformer.buffers()]
+        with Live() as live:
+            live.known.update(weight.untyped_storage() for weight in weights)
+            probe(walk, Schedule(keep=keep), 0, range(batch), directions=1, window=8, paired=True)
+    return live.peak, memory
+
+
 @pytest.mark.parametrize("offload", [False, True], ids=["together", "offload"])
 @pytest.mark.parametrize("make", [dit, sd3])
 def test_the_estimate_is_what_a_linearisation_allocates(make, offload):
@@ -83,17 +99,16 @@ def test_the_estimate_is_what_a_linearisation_allocates(make, offload):
     block needs for a moment, so it is largest for models of few blocks, as these are. On a CPU what
     is offloaded is in the same memory.
     """
-    pipe, call = make()
     batch = 1 if offload else 3
-    with walking(pipe, OwnCall(pipe, call, 3.0), offload) as (walk, of_call):
-        settings = {"predict": True, "seed": 0, "rounds": 0}
-        memory = PipelineSearch(walk, of_call, 50, batch, batch, **settings).memory
-        expected = memory.on_device(batch) - memory.weights
-        expected += batch * memory.features if offload else 0
-        keep = torch.ones(walk.num_steps, walk.num_blocks, dtype=torch.bool)
-        keep[1::2] = False
-        weights = [*pipe.transformer.parameters(), *pipe.transformer.buffers()]
-        with Live() as live:
-            live.known.update(weight.untyped_storage() for weight in weights)
-            probe(walk, Schedule(keep=keep), 0, range(batch), directions=1, window=8, paired=True)
-    assert 0.9 * expected < live.peak < 1.5 * expected, (expected, live.peak)
+    peak, memory = linearised(*make(), batch, offload)
+    expected = memory.on_device(batch) - memory.weights
+    expected += batch * memory.features if offload else 0
+    assert 0.9 * expected < peak < 1.5 * expected, (expected, peak)
+
+
+def test_beside_the_features_it_does_not_grow_with_the_number_of_steps():
+    beside = {}
+    for steps in (4, 16):
+        peak, memory = linearised(*dit(steps), batch=2)
+        beside[steps] = peak - 2 * memory.features
+    assert 0 < beside[16] < 1.25 * beside[4], beside
