@@ -36,6 +36,12 @@ def add(commands):
         "two",
     )
     search.add_argument(
+        "--refit",
+        action="store_true",
+        help="at the end, refit the weights of the predictions to the error of the final image; "
+        "it takes about half as long again",
+    )
+    search.add_argument(
         "--images",
         type=whole(1, 65_536),
         default=48,
@@ -74,6 +80,7 @@ def _search(arguments):
             steps=steps,
             images=arguments.images,
             predict=not arguments.no_predict,
+            refit=arguments.refit,
             out=f"{out}/{steps}" if out and several else out,
             **shared(arguments),
             **options,

@@ -87,6 +87,24 @@ def test_it_is_closer_than_fora_at_the_same_count_and_travels(name, tmp_path):
     assert "| this schedule |" in (tmp_path / "README.md").read_text()
 
 
+@pytest.mark.parametrize("name", ["PixArt-alpha", "DiT", "SD3", "Flux"])
+def test_refitted_weights_are_better_on_other_noise(name, tmp_path):
+    pipe, inputs = PIPELINES[name][0]()
+    call, before = drawn(pipe, inputs), state_of(pipe)
+    plain = harmonica.search(pipe, call=call, **SMALLER)
+    refit = harmonica.search(pipe, call=call, refit=True, out=tmp_path, **SMALLER)
+    assert state_of(pipe) == before
+    assert torch.equal(refit.keep, plain.keep) and refit.weights.keys() == plain.weights.keys()
+    assert refit.about["method"] == "search, skipped units predicted, weights refitted"
+    assert error(pipe, call, refit) < error(pipe, call, plain)
+    assert_same(refit, harmonica.search(pipe, call=call, refit=True, out=tmp_path, **SMALLER))
+    with pytest.raises(BadInput, match="out: .* a schedule with another"):
+        harmonica.search(pipe, call=call, out=tmp_path, **SMALLER)
+    for refused in ({"predict": False}, {"offload": True}):
+        with pytest.raises(BadInput, match="refit: True"):
+            harmonica.search(pipe, call=call, refit=True, **refused, **SMALLER)
+
+
 def test_reuse_alone_another_seed_and_the_same_again():
     pipe, inputs = flux()
     call = drawn(pipe, inputs)
