@@ -6,10 +6,11 @@ from pathlib import Path
 
 from experiments.rows import latency_specs, sets_of
 from harmonica.errors import BadInput
+from harmonica.lab import store
 from harmonica.lab.ids import canonical, with_needs
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = {"runs": "run", "routers": "router", "latency": "latency", "training": "training"}
+FOLDERS = {folder: kind for kind, folder in store.FOLDERS.items()}
 
 
 def rows(config, which):
