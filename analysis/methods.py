@@ -74,7 +74,7 @@ METHODS = {
         Method(name=DEEPCACHE, color=ORANGE, marker="v", line="--", plain=True),
         Method(name="SmoothCache", color=ORANGE, marker="h", plain=True),
         Method(name=RANDOM, color=GREY, marker="x", line=":", plain=True),
-        Method(name=EVOLUTION, color=ORANGE, marker="p", line="--"),
+        Method(name=EVOLUTION, color=ORANGE, marker="1", line="--"),
         Method(name=LEARNING_TO_CACHE, color=BLUE, marker="^", line="--"),
         Method(name=ALL_PAIRS, color=BLUE, marker="^", line="--"),
         Method(
