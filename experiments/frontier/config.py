@@ -42,8 +42,9 @@ NONE, HALF = Choice(), Choice(curs=(50,), intervals=(2,))
 THREE = Choice(curs=(35, 50, 65), intervals=(2, 3))
 OF_CLOTHES = Choice(curs=(50, 65), intervals=(2, 3), ltc=True)
 ALL = Choice(curs=CURS, intervals=INTERVALS, ltc=True, more=True)
-# where masks are evolved, with ROWS=all: base models and T. It takes longer than training routers.
-EVOLVED = (("dit-digits", 10),)
+# Where masks are evolved, with ROWS=all: model, sampler, T, guidance. It takes longer than training
+# routers.
+EVOLVED = (("dit-digits", "ddim", 10, 1.0), ("pixart-digits", "dpm++", 10, 1.0))
 # model, label, sampler, T, guidance and the core rows
 SETTINGS = (
     ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0, HALF),
@@ -73,12 +74,11 @@ def table(scale, rows="core", num_seeds=1):
             replace(HALF, more=True, evolution=True),
         )
     table_rows = []
-    for prefix, *setting, core in CLOTHES if scale == "clothes" else SETTINGS:
-        in_setting = _group(scale, prefix, *setting, num_seeds)
-        evolution = (prefix, in_setting.num_steps) in EVOLVED
+    for prefix, label, *sampling, core in CLOTHES if scale == "clothes" else SETTINGS:
+        evolution = (prefix, *sampling) in EVOLVED
         choice = replace(ALL, evolution=evolution) if rows == "all" else core
         if choice.curs:
-            table_rows += rows_of(in_setting, choice)
+            table_rows += rows_of(_group(scale, prefix, label, *sampling, num_seeds), choice)
     return table_rows
 
 
