@@ -43,8 +43,7 @@ def table(scale, rows="core", num_seeds=1):
         half = {"settings": settings(scale), "by_macs": True}
         table_rows.append(group.made("Search + prediction, share of MACs", "search", CUR, **half))
         table_rows.append(_refitted(group, scale))
-        name = "Search + prediction, searched on 5 classes"
-        table_rows.append(_searched_on(group, scale, name, CLASSES))
+        table_rows.append(_searched(group, scale, "searched on 5 classes", conds=CLASSES))
     if len(group.models) > 1:
         table_rows.append(
             group.made(
@@ -74,19 +73,15 @@ def settings(scale, **changed):
     return small_scale.search(scale, **{**SMALL_STAGES.get(scale, {}), **changed})
 
 
-def _searched(group, scale, change=None, **changed):
+def _searched(group, scale, change=None, conds=None, **changed):
+    """conds: the search sees only the first so many classes or captions."""
     name = "Search + prediction" + (f", {change}" if change else "")
-    return group.made(name, "search", CUR, settings=settings(scale, **changed))
+    return group.made(name, "search", CUR, conds=conds, settings=settings(scale, **changed))
 
 
 def _refitted(group, scale):
     name, searched = "Search + prediction, weights refitted", settings(scale)
     return group.made(name, "refined", CUR, mask=searched, settings=searched)
-
-
-def _searched_on(group, scale, name, conds):
-    """Schedules whose search saw only the first so many classes or captions."""
-    return group.made(name, "search", CUR, conds=conds, settings=settings(scale))
 
 
 def _plain(group, scale):
@@ -125,5 +120,5 @@ def _with_captions(scale, num_seeds):
         title="our search with captions",
         sampler="dpm++",
     )
-    few = _searched_on(group, scale, "Search + prediction, searched on 20 captions", CAPTIONS)
+    few = _searched(group, scale, "searched on 20 captions", conds=CAPTIONS)
     return [*_plain(group, scale), _searched(group, scale), few]

@@ -120,8 +120,8 @@ def _evolution(spec, store, loaded, walk, progress):
     reused = masks.budget(spec.cur_percent, spec.num_steps, walk.num_blocks)
     walks = spec.forwards // spec.num_steps
     settings = spec.settings
-    size = {"population": spec.population} if spec.population else {}
-    schedule = baselines.evolve(walk, reused, walks, settings.seed, images=settings.images, **size)
+    size = {"images": settings.images, "population": spec.population or baselines.POPULATION}
+    schedule = baselines.evolve(walk, reused, walks, settings.seed, **size)
     return schedule, {"forwards": spec.forwards}
 
 

@@ -14,6 +14,7 @@ from harmonica.method import masks
 from harmonica.method.schedule import Schedule
 from harmonica.search.walks import follow, uncached
 
+POPULATION = 8  # masks that live in an evolution
 LONGEST_REUSE = 3  # in steps, of SmoothCache
 
 
@@ -130,7 +131,7 @@ def _smooth(changes, alpha):
     return keep
 
 
-def evolve(walk, reused, walks, seed, *, images, population=8):
+def evolve(walk, reused, walks, seed, *, images, population=POPULATION):
     """Evolve masks with exactly `reused` skipped entries, as ECAD does (Aggarwal et al., 2025): by
     crossover and random flips; fitness is the true error of the final latents. -> Schedule.
 

@@ -28,11 +28,12 @@ def refined(walk, schedule, seed, images, batch=AT_ONCE, bar=None):
     batches = [range(k, min(k + batch, images)) for k in range(0, images, batch)]
     exact = [walk(uncached, seed, indices) for indices in batches]
     _advance(bar, images * walk.num_steps)
+    policy = _by_steps(follow(schedule, weights))  # the optimizer changes the weights in place
     for _ in range(REFITS):
         optimizer.zero_grad()
         total = 0.0
         for indices, x_0 in zip(batches, exact):
-            x = walk(_by_steps(follow(schedule, weights)), seed, indices, grad=True)
+            x = walk(policy, seed, indices, grad=True)
             error = (x - x_0).square().mean() * len(indices) / images
             error.backward()
             total += float(error.detach())
