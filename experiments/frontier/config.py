@@ -42,8 +42,7 @@ NONE, HALF = Choice(), Choice(curs=(50,), intervals=(2,))
 THREE = Choice(curs=(35, 50, 65), intervals=(2, 3))
 ALL = Choice(curs=CURS, intervals=INTERVALS, ltc=True, more=True, evolution=True)
 OF_CLOTHES = Choice(curs=(50, 65), intervals=(2, 3), ltc=True)
-# evolving masks takes longer than training routers: not on clothes
-ALL_OF_CLOTHES = replace(ALL, evolution=False)
+NOT_EVOLVED = ("dit-digits-fine", "dit-clothes")  # evolution takes longer than training routers
 # model, label, sampler, T, guidance and the core rows
 SETTINGS = (
     ("dit-digits", "DiT-digits 16 tokens", "ddim", 20, 1.0, HALF),
@@ -72,10 +71,9 @@ def table(scale, rows="core", num_seeds=1):
             group(scale, "smoke", "smoke", 4, num_seeds, title="Frontier, {}"),
             replace(HALF, more=True, evolution=True),
         )
-    settings, whole = (CLOTHES, ALL_OF_CLOTHES) if scale == "clothes" else (SETTINGS, ALL)
     table_rows = []
-    for prefix, label, *sampling, core in settings:
-        choice = whole if rows == "all" else core
+    for prefix, label, *sampling, core in CLOTHES if scale == "clothes" else SETTINGS:
+        choice = replace(ALL, evolution=prefix not in NOT_EVOLVED) if rows == "all" else core
         if choice.curs:
             table_rows += rows_of(_group(scale, prefix, label, *sampling, num_seeds), choice)
     return table_rows
