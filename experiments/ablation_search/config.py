@@ -81,7 +81,7 @@ def _searched(group, scale, change=None, conds=None, **changed):
 
 def _refitted(group, scale):
     name, searched = "Search + prediction, weights refitted", settings(scale)
-    return group.made(name, "refined", CUR, mask=searched, settings=searched)
+    return group.made(name, "refitted", CUR, mask=searched, settings=searched)
 
 
 def _plain(group, scale):

@@ -86,7 +86,7 @@ def _making_s(spec, machine):
     forwards = spec.forwards or settings.images * steps
     if spec.making == "search":
         forwards = settings.forwards(steps)
-    if spec.making == "refined":
+    if spec.making == "refitted":
         forwards = settings.refitting(steps)
     if spec.making == "taylor":  # its weights follow from the mask
         forwards = 0

@@ -25,7 +25,7 @@ SAMPLERS = {  # names in specs, and in words
     "dpm++-pixart": "DPM-Solver++",
     "sa-solver-pixart": "SA-Solver",
 }
-MAKINGS = ("search", "fitted", "taylor", "refined", "smoothcache", "evolution")
+MAKINGS = ("search", "fitted", "taylor", "refitted", "smoothcache", "evolution")
 TAKE_A_MASK = ("fitted", "taylor")  # another method's, and predict what it skips
 
 
@@ -114,7 +114,7 @@ class ScheduleSpec:
     `by_macs` that share of the blocks' multiply-accumulates. smoothcache and evolution also skip
     cur_percent. fitted and taylor take a mask and predict the skipped entries: FORA's mask at
     `interval`, another schedule's (`mask`) or, fitted alone, a router's at cur_percent. fitted fits
-    the weights, taylor has those of Taylor's formula of `order`. refined takes a searched schedule
+    the weights, taylor has those of Taylor's formula of `order`. refitted takes a searched schedule
     with its predictions (`mask`) and refits the weights to the image error.
     settings: how much making it may compute, whether a search predicts skipped blocks, its seed.
     forwards, population: the budget of an evolution, in forwards of one image, and how many masks
@@ -161,11 +161,11 @@ class ScheduleSpec:
             "only fitted takes one",
         )
         right = f"only {' and '.join(TAKE_A_MASK)} take one, without a router"
-        takes = self.making in (*TAKE_A_MASK, "refined")
+        takes = self.making in (*TAKE_A_MASK, "refitted")
         check(self.mask is None or takes and self.router is None, "mask", self.mask, right)
-        if self.making == "refined":
+        if self.making == "refitted":
             predicted = self.mask is not None and self.mask.settings.predict
-            check(predicted, "mask", self.mask, "refined takes a searched schedule that predicts")
+            check(predicted, "mask", self.mask, "refitted takes a searched schedule that predicts")
         right = "only a search sees fewer than all"
         check(self.conds is None or self.making == "search", "conds", self.conds, right)
         if self.cur_percent is not None:

@@ -15,9 +15,12 @@ from harmonica.lab.models import load_model
 from harmonica.method import masks
 from harmonica.method.router import Router
 from harmonica.method.schedule import Schedule
-from harmonica.search import baselines, refine
+from harmonica.search import baselines
+from harmonica.search.measure import Measure
 from harmonica.search.predict import fit
+from harmonica.search.refit import refitted
 from harmonica.search.search import Search
+from harmonica.search.state import State
 from harmonica.search.walks import ModelWalk
 from harmonica.weights import formats
 
@@ -59,18 +62,23 @@ def _search(spec, store, loaded, walk, progress):
         costs = np.array(count(loaded.backbone, loaded.cond([0])).blocks)
         target = round(spec.cur_percent / 100 * spec.num_steps * int(costs.sum()))
     walk.offload = _too_large(spec, loaded.device)
-    bar = progress(range(1))
     search = Search(
         walk,
         [target],
         spec.settings,
         costs=costs,
         state_path=store.state_path(spec),
-        bar=bar if hasattr(bar, "set_description") else None,
+        bar=_bar(progress),
     )
     schedule = search.run()[target]
     forwards = search.state.values["forwards"]
     return schedule, {"error_held_back": search.held_back(schedule), "forwards": forwards}
+
+
+def _bar(progress):
+    """The tqdm that `progress` makes, or None where it shows none."""
+    bar = progress(range(1))
+    return bar if hasattr(bar, "set_description") else None
 
 
 def _too_large(spec, device):
@@ -102,11 +110,10 @@ def _taylor(spec, store, loaded, walk, progress):
     return baselines.taylor(keep, baselines.channels_of(walk), spec.order), {"forwards": 0}
 
 
-def _refined(spec, store, loaded, walk, progress):
-    images = spec.settings.images
-    schedule = Schedule.load(store.file_path(spec.mask))
-    made = refine.refined(walk, schedule, spec.settings.seed, images)
-    return made, {"forwards": spec.settings.refitting(spec.num_steps)}
+def _refitted(spec, store, loaded, walk, progress):
+    schedule, state = Schedule.load(store.file_path(spec.mask)), State(spec.id)
+    made = refitted(Measure(walk, spec.settings, state, _bar(progress)), schedule)
+    return made, {"forwards": state.values["forwards"]}
 
 
 def _smoothcache(spec, store, loaded, walk, progress):
@@ -129,7 +136,7 @@ WAYS = {
     "search": _search,
     "fitted": _fitted,
     "taylor": _taylor,
-    "refined": _refined,
+    "refitted": _refitted,
     "smoothcache": _smoothcache,
     "evolution": _evolution,
 }

@@ -18,7 +18,7 @@ from harmonica.pipeline.arguments import check_cur, check_steps, folder_of, whol
 from harmonica.pipeline.calls import draw_of
 from harmonica.pipeline.estimate import duration, gibibytes, timed
 from harmonica.pipeline.walk import walking
-from harmonica.search.refine import AT_ONCE, refined
+from harmonica.search.refit import refitted
 from harmonica.search.search import Search
 from harmonica.search.settings import Settings
 
@@ -184,21 +184,14 @@ class PipelineSearch:
             best = search.run()[target]
             bar.total = bar.n  # a search mostly ends before it has computed all that it may
             if self.refit:
-                best = self.refitted(best, search.measure, bar)
+                bar.total += self.settings.refitting(self.walk.num_steps)
+                best = refitted(search.measure, best)
             bar.refresh()
         schedule = self.whole(best, {**self.about(), "error": self.errors(search, best, target)})
         if out:
             schedule.save_pretrained(out)
             (out / "state.safetensors").unlink(missing_ok=True)
         return schedule
-
-    def refitted(self, best, measure, bar):
-        """The same schedule with refitted weights, unless these are worse on other noise."""
-        settings = self.settings
-        bar.total += settings.refitting(self.walk.num_steps)
-        batch = min(AT_ONCE, settings.at_once(settings.images))
-        refit = refined(self.walk, best, settings.seed, settings.images, batch, bar)
-        return min(best, refit, key=measure.error)
 
     def errors(self, search, best, target):
         """The errors of the found schedule and of FORA, on noise that the search has not used."""

@@ -15,7 +15,7 @@ from harmonica.search.predict import fit
 from harmonica.search.probe import probe
 from harmonica.search.walks import follow, uncached
 
-FIT, CHECK, FINAL, LINEAR = range(4)  # purposes of noise; each has seeds of its own
+FIT, CHECK, FINAL, LINEAR, REFIT = range(5)  # purposes of noise; each has seeds of its own
 KNOWN = 8  # how many fitted schedules are remembered: more than one round evaluates
 OUTLIERS = 0.5  # images with large derivatives get a smaller weight, by this power
 
@@ -81,6 +81,13 @@ class Measure:
     def noise(self, *key):
         """A seed for walks, from the search's seed and a key that says what it is for."""
         return int(np.random.SeedSequence([self.settings.seed, *key]).generate_state(1)[0])
+
+    def tell(self, text, error=None):
+        """Say on the bar what is at work, and the error that it has reached."""
+        if self.bar is not None:
+            self.bar.set_description(text)
+            if error is not None:
+                self.bar.set_postfix(error=f"{error:.2e}")
 
     def count(self, walks):
         """Note that so many walks of one image were made."""

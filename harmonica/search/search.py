@@ -116,7 +116,7 @@ class Search:
 
     def grow(self, start, stage, goal):
         keep = self.state.masks["growing"] if stage else np.ones((self.T, self.N), bool)
-        self.tell(f"{start}, stage {stage + 1} of {len(self.goals())}")
+        self.measure.tell(f"{start}, stage {stage + 1} of {len(self.goals())}")
         self.state.samples = {}  # older samples are of schedules too different from this one
         predict = self.settings.predict and start == "grown"
         keep = self.descend("growing", keep, goal, (stage,), predict=predict)[-1]
@@ -133,7 +133,7 @@ class Search:
             tally["round"] = 1
         tally["error"] = self.measure.error(self.measure.schedule(keep))
         self.state.masks[name], self.state.values[name] = keep, tally
-        self.tell(f"{start} start", tally["error"])
+        self.measure.tell(f"{start} start", tally["error"])
 
     def polish(self, target, start):
         """One round: linearise once, then accept the largest number of swaps that lowers the true
@@ -152,7 +152,7 @@ class Search:
                 self.state.masks[name] = path[swaps]
                 tally |= {"error": error, "swaps": min(2 * swaps, self.settings.swaps), "failed": 0}
                 break
-        self.tell(f"{name}, round {tally['round']}", tally["error"])
+        self.measure.tell(f"{name}, round {tally['round']}", tally["error"])
 
     # what these parts use
 
@@ -182,9 +182,3 @@ class Search:
     def key(self, target, start, round_):
         """A key for the noise of a round, different from those of all other rounds and stages."""
         return len(self.goals()) + self.targets.index(target), STARTS.index(start), round_
-
-    def tell(self, text, error=None):
-        if self.bar is not None:
-            self.bar.set_description(text)
-            if error is not None:
-                self.bar.set_postfix(error=f"{error:.2e}")

@@ -6,7 +6,7 @@ from harmonica.errors import check
 
 STARTS = ("grown", "fora", "reuse")
 TRIES = 2  # rounds of each start, before only the best one continues
-REFITS = 20  # updates of the weights of predictions, where they are refitted (refine.py)
+REFITS = 120  # updates of the weights of predictions, where they are refitted (refit.py)
 FEWER = 4  # where some swaps do not help, a quarter as many are tried
 
 
@@ -69,6 +69,11 @@ class Settings:
         return -(-half // at_once) * at_once if at_once < half else half
 
     @property
+    def refit_images(self):
+        """How many new images each update of a refit sees."""
+        return max(1, self.images // 6)
+
+    @property
     def starts(self):
         """The schedules that are improved by swaps: "grown", "fora" and, where skipped blocks are
         predicted, "reuse", the one that was grown as if they were reused.
@@ -103,8 +108,10 @@ class Settings:
         return [swaps // FEWER**k for k in range((swaps.bit_length() + 1) // 2)]
 
     def refitting(self, num_steps):
-        """The number of forwards of one image that refitting the weights takes."""
-        return num_steps * self.images * (1 + 3 * REFITS)
+        """The number of forwards of one image that refitting the weights takes at most. An update
+        counts as five walks: two forward, one again for the graph, and two for the backward pass.
+        """
+        return num_steps * (5 * REFITS * self.refit_images + 3 * self.check_images)
 
     def linearisation(self):
         """The cost of a linearisation in walks of one image: a backward pass counts as two, and

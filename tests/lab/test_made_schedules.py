@@ -13,6 +13,7 @@ from harmonica.lab.schedules import schedule_of
 from harmonica.lab.specs import RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.schedule import Schedule
+from harmonica.search import settings
 from harmonica.search.settings import Settings
 
 QUICK = Settings(images=4, check_images=4, directions=1, stages=(1.0,), rounds=1, swaps=2)
@@ -81,18 +82,19 @@ def test_predictions_of_another_schedules_mask(spec, tmp_path, making, fields):
     assert own.method.startswith("search-") and own.id != spec(making, interval=2, **fields).id
 
 
-def test_a_searched_schedule_is_refitted_to_the_image(spec, tmp_path):
+def test_a_searched_schedule_is_refitted_to_the_image(spec, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "REFITS", 3)
     store, searched = Store(tmp_path), spec(cur_percent=50)
-    own = spec("refined", cur_percent=50, mask=searched)
+    own = spec("refitted", cur_percent=50, mask=searched)
     for artefact in ids.with_needs([own]):
         record = make(artefact, store)
     made, mask = (Schedule.load(store.file_path(one)) for one in (own, searched))
     assert torch.equal(made.keep, mask.keep) and made.weights.keys() == mask.weights.keys()
-    assert record["metrics"]["forwards"] == 4 * 4 * 61
+    assert record["metrics"]["forwards"] == 4 * (5 * 3 * 1 + 3 * 4)
     reuse = spec(cur_percent=50, settings=replace(QUICK, predict=False))
     for mask in (None, reuse):
         with pytest.raises(BadInput, match="a searched schedule that predicts"):
-            spec("refined", cur_percent=50, mask=mask)
+            spec("refitted", cur_percent=50, mask=mask)
 
 
 def test_a_search_on_few_classes_is_another_schedule(spec):

@@ -8,8 +8,11 @@ import torch
 from harmonica.method import masks
 from harmonica.method.cache import predicted
 from harmonica.method.schedule import Schedule
+from harmonica.search import refit, settings
+from harmonica.search.measure import Measure
 from harmonica.search.predict import fit, least_squares, moments
-from harmonica.search.refine import refined
+from harmonica.search.settings import Settings
+from harmonica.search.state import State
 from harmonica.search.walks import follow, uncached
 
 INDICES = range(6)
@@ -68,20 +71,30 @@ def test_a_fit_makes_the_image_better_and_follows_the_schedules_own_walk(walk_of
     assert all(torch.equal(again.weights[e], fitted.weights[e]) for e in fitted.weights)
 
 
-def test_refitted_weights_lower_the_error_of_the_image_itself(walk_of):
-    walk = walk_of(num_steps=6)
-    keep, exact = masks.random(6, 4, 12, seed=0), walk(uncached, 3, range(8))
+def test_refitted_weights_lower_the_error_of_other_images(walk_of, monkeypatch):
+    monkeypatch.setattr(settings, "REFITS", 20)
+    walk, few = walk_of(num_steps=6), Settings(images=12)
+    keep, exact = masks.random(6, 4, 12, seed=0), walk(uncached, 3, range(40))
     fitted = fit(walk, keep, 3, range(8))
     before = {entry: values.clone() for entry, values in fitted.weights.items()}
-    refit = refined(walk, fitted, 3, 8)
+    states = State("once"), State("again")
+    better, again = (refit.refitted(Measure(walk, few, state), fitted) for state in states)
     errors = [
-        float((walk(follow(one), 3, range(8)) - exact).square().mean()) for one in (refit, fitted)
+        float((walk(follow(one), 3, range(40)) - exact).square().mean()) for one in (better, fitted)
     ]
     assert errors[0] < errors[1]
-    assert torch.equal(refit.keep, keep) and refit.weights.keys() == fitted.weights.keys()
+    assert torch.equal(better.keep, keep) and better.weights.keys() == fitted.weights.keys()
     assert all(torch.equal(before[entry], fitted.weights[entry]) for entry in before)
-    again = refined(walk, fitted, 3, 8).weights
-    assert all(torch.equal(again[entry], refit.weights[entry]) for entry in again)
+    assert all(torch.equal(again.weights[entry], better.weights[entry]) for entry in before)
+    assert states[0].values["forwards"] == few.refitting(6)
+
+
+def test_a_refit_that_is_no_better_on_other_noise_is_not_kept(walk_of, monkeypatch):
+    walk = walk_of()
+    fitted = fit(walk, masks.random(4, 4, 7, seed=0), 3, range(8))
+    monkeypatch.setattr(settings, "REFITS", 3)
+    monkeypatch.setattr(refit, "LEARNING_RATE", 10.0)
+    assert refit.refitted(Measure(walk, Settings(images=6), State("any")), fitted) is fitted
 
 
 def test_a_walk_over_few_conditions_draws_no_others(walk_of):
