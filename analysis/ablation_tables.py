@@ -17,6 +17,7 @@ from .methods import (
     SDT_MSE,
     SEARCH,
     SEARCH_PREDICTION,
+    SEARCH_REFITTED,
 )
 from .spec import Table, ask
 
@@ -214,7 +215,7 @@ ABLATIONS = (
                 for few, all_ in (("5 classes", 10), ("20 captions", 200))
             ),
             (
-                f"{SEARCH_PREDICTION}, weights refitted",
+                SEARCH_REFITTED,
                 SEARCH_PREDICTION,
                 "Weights refitted to the error of the final image beat fits to each block's feature",
             ),

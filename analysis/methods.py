@@ -26,6 +26,7 @@ RANDOM, FORA = "random", "FORA"
 LEARNING_TO_CACHE = "Learning-to-Cache"
 AS_AUTHORS = "Learning-to-Cache, labels dropped and steps drawn"
 OURS = SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
+SEARCH_REFITTED = f"{SEARCH_PREDICTION}, refitted"
 FORA_PREDICTION, HARMONICA_PREDICTION = "FORA + prediction", "HarmoniCa + prediction"
 RELEASED_PREDICTION = f"{LEARNING_TO_CACHE} + prediction, released"
 EVOLUTION = "Evolution"
@@ -94,6 +95,7 @@ METHODS = {
         Method(name=BOTH, color=RED, marker="o", line="--", open=True),
         Method(name=SEARCH, color=PURPLE, marker="*", line="-."),
         Method(name=SEARCH_PREDICTION, color=PURPLE, marker="X"),
+        Method(name=SEARCH_REFITTED, color=PURPLE, marker="P", line="--"),
         Method(name=PRUNING, color=GREY, marker="P", line="--"),
         Method(name=PTQ, color=GREY, marker="v", line="-."),
         Method(name=EFFICIENTDM, color=GREY, marker="8"),
@@ -140,7 +142,7 @@ def called(row):
 
 def marked(name):
     """A method's name, with a mark where it is ours and not the paper's."""
-    return f"{name} (ours)" if name in OURS else name
+    return f"{name} (ours)" if name in (*OURS, SEARCH_REFITTED) else name
 
 
 def is_uncached(row):

@@ -114,6 +114,12 @@ def searched(group, cur_percent):
     ]
 
 
+def refitted(group, cur_percent, settings=None):
+    """A search for predicted features (Settings) whose weights are refitted to the image's error."""
+    settings, name = settings or search(group.scale), "Search + prediction, refitted"
+    return group.made(name, "refitted", cur_percent, mask=settings, settings=settings)
+
+
 def evolved(group, cur_percent, settings=None, *, method="Evolution", times=1):
     """ECAD's evolution of masks, with `times` (1 or 10) the forwards that a search for reuse
     (Settings) needs at most.

@@ -42,7 +42,7 @@ def table(scale, rows="core", num_seeds=1):
     if rows == "all":
         half = {"settings": settings(scale), "by_macs": True}
         table_rows.append(group.made("Search + prediction, share of MACs", "search", CUR, **half))
-        table_rows.append(_refitted(group, scale))
+        table_rows.append(small_scale.refitted(group, CUR, settings(scale)))
         table_rows.append(_searched(group, scale, "searched on 5 classes", conds=CLASSES))
     if len(group.models) > 1:
         table_rows.append(
@@ -77,11 +77,6 @@ def _searched(group, scale, change=None, conds=None, **changed):
     """conds: the search sees only the first so many classes or captions."""
     name = "Search + prediction" + (f", {change}" if change else "")
     return group.made(name, "search", CUR, conds=conds, settings=settings(scale, **changed))
-
-
-def _refitted(group, scale):
-    name, searched = "Search + prediction, weights refitted", settings(scale)
-    return group.made(name, "refitted", CUR, mask=searched, settings=searched)
 
 
 def _plain(group, scale):

@@ -378,7 +378,7 @@ def test_the_ablation_of_our_search_changes_one_thing_a_row():
                 - vars(default.settings).items()
                 - ({("seed", 1)} if moved else set())
             )
-            others = [made.by_macs, made.conds, made.making == "refined"]
+            others = [made.by_macs, made.conds, made.making == "refitted"]
             assert len(fields) + moved + sum(map(bool, others)) == 1, method
     reuse = rows["Search"]
     assert rows["Search, then predictions"].mask == rows["Search, then Taylor"].mask == reuse
@@ -387,7 +387,7 @@ def test_the_ablation_of_our_search_changes_one_thing_a_row():
     assert evolved.forwards == reuse.settings.forwards(10)
     longer = rows["Evolution, ten times longer"]
     assert longer.forwards == 10 * evolved.forwards and longer.population == 24
-    assert rows["Search + prediction, weights refitted"].mask == default
+    assert rows["Search + prediction, refitted"].mask == default
     once, longer = (
         row.runs[0].router.training
         for row in table("ablation_search", "digits", "all", 1)
