@@ -59,7 +59,7 @@ def search(
     computations that is skipped, in percent. guidance: the scale; None for the pipeline's default.
     images: how many the search looks at. predict: skipped units are predicted from their last two
     computed features; otherwise they reuse the last one. refit: at the end the weights of the
-    predictions are refitted to the error of the final image, which takes about half as long again
+    predictions are refitted to the error of the final image, which takes up to half as long again
     (not with offload). seed: of the noise. out: a folder for the schedule; a killed search is
     resumed there. arguments: further ones of the pipeline's call (height=, width=, num_frames=,
     ...).
