@@ -95,7 +95,7 @@ METHODS = {
         Method(name=BOTH, color=RED, marker="o", line="--", open=True),
         Method(name=SEARCH, color=PURPLE, marker="*", line="-."),
         Method(name=SEARCH_PREDICTION, color=PURPLE, marker="X"),
-        Method(name=SEARCH_REFITTED, color=PURPLE, marker="P", line="--"),
+        Method(name=SEARCH_REFITTED, color=PURPLE, marker="+", line="--"),
         Method(name=PRUNING, color=GREY, marker="P", line="--"),
         Method(name=PTQ, color=GREY, marker="v", line="-."),
         Method(name=EFFICIENTDM, color=GREY, marker="8"),

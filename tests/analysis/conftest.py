@@ -41,7 +41,7 @@ LEVEL = {
     "fitted": 1.4,
     "taylor": 2.5,
     "evolution": 1.8,
-    "refined": 1.1,
+    "refitted": 1.1,
     "smoothcache": 3.5,
 }  # rFID; x_0 error is a tenth of it
 
