@@ -17,6 +17,7 @@ from harmonica.pipeline import estimate
 from harmonica.pipeline.calls import last_latents
 from harmonica.pipeline.schedules import read_schedules
 from harmonica.search import settings
+from harmonica.search.measure import Measure
 from harmonica.search.search import Search
 
 T = 6
@@ -129,12 +130,12 @@ def test_a_killed_search_goes_on_in_its_folder_and_a_finished_one_runs_nothing(
     call, before = drawn(pipe, inputs), state_of(pipe)
     straight = harmonica.search(pipe, call=call, **SMALLER)
 
-    def killed(search, what, error=None):
-        if search.state.values["done"] == 3:
+    def killed(measure, what, error=None):
+        if measure.state.values["done"] == 3:
             raise Killed
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Search, "tell", killed)
+        patch.setattr(Measure, "tell", killed)
         harmonica.search(pipe, call=call, out=tmp_path, **SMALLER)
     assert state_of(pipe) == before
     assert {path.name for path in tmp_path.iterdir()} == {"search.json", "state.safetensors"}
