@@ -39,7 +39,7 @@ def add(commands):
         "--refit",
         action="store_true",
         help="at the end, refit the weights of the predictions to the error of the final image; "
-        "it takes up to half as long again",
+        "with 48 images it takes up to half as long again",
     )
     search.add_argument(
         "--images",

@@ -60,9 +60,9 @@ def search(
     images: how many the search looks at. predict: skipped units are predicted from their last two
     computed features; otherwise they reuse the last one. refit: at the end the weights of the
     predictions are refitted to the error of the final image, which takes up to half as long again
-    (not with offload). seed: of the noise. out: a folder for the schedule; a killed search is
-    resumed there. arguments: further ones of the pipeline's call (height=, width=, num_frames=,
-    ...).
+    with 48 images (not with offload). seed: of the noise. out: a folder for the schedule; a killed
+    search is resumed there. arguments: further ones of the pipeline's call (height=, width=,
+    num_frames=, ...).
 
     call(pipe, seed, count) -> latents (count, ...): replaces prompts, steps and arguments, for a
     pipeline that is called differently. It must call `pipe` and return its latents; give also the

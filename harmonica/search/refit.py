@@ -44,7 +44,7 @@ def _learn(measure, policy, weights, seed):
     """Set the gradients of the weights, averaged over all ranks' images -> the mean squared
     difference of this rank's images.
     """
-    batches, total = measure.batches(measure.settings.refit_images), 0.0
+    batches, total = measure.batches(settings.REFIT_IMAGES), 0.0
     for values in weights.values():
         values.grad = None
     for indices in batches:

@@ -7,6 +7,7 @@ from harmonica.errors import check
 STARTS = ("grown", "fora", "reuse")
 TRIES = 2  # rounds of each start, before only the best one continues
 REFITS = 120  # updates of the weights of predictions, where they are refitted (refit.py)
+REFIT_IMAGES = 8  # new images for each update, also of a search on few: with 2 they did harm
 FEWER = 4  # where some swaps do not help, a quarter as many are tried
 
 
@@ -69,11 +70,6 @@ class Settings:
         return -(-half // at_once) * at_once if at_once < half else half
 
     @property
-    def refit_images(self):
-        """How many new images each update of a refit sees."""
-        return max(1, self.images // 6)
-
-    @property
     def starts(self):
         """The schedules that are improved by swaps: "grown", "fora" and, where skipped blocks are
         predicted, "reuse", the one that was grown as if they were reused.
@@ -111,7 +107,7 @@ class Settings:
         """The number of forwards of one image that refitting the weights takes at most. An update
         counts as five walks: two forward, one again for the graph, and two for the backward pass.
         """
-        return num_steps * (5 * REFITS * self.refit_images + 3 * self.check_images)
+        return num_steps * (5 * REFITS * REFIT_IMAGES + 3 * self.check_images)
 
     def linearisation(self):
         """The cost of a linearisation in walks of one image: a backward pass counts as two, and

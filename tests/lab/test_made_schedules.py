@@ -90,7 +90,7 @@ def test_a_searched_schedule_is_refitted_to_the_image(spec, tmp_path, monkeypatc
         record = make(artefact, store)
     made, mask = (Schedule.load(store.file_path(one)) for one in (own, searched))
     assert torch.equal(made.keep, mask.keep) and made.weights.keys() == mask.weights.keys()
-    assert record["metrics"]["forwards"] == 4 * (5 * 3 * 1 + 3 * 4)
+    assert record["metrics"]["forwards"] == 4 * (5 * 3 * 8 + 3 * 4)
     reuse = spec(cur_percent=50, settings=replace(QUICK, predict=False))
     for mask in (None, reuse):
         with pytest.raises(BadInput, match="a searched schedule that predicts"):
