@@ -32,6 +32,7 @@ def refitted(measure, schedule):
     optimizer = torch.optim.Adam(weights.values(), lr=LEARNING_RATE)
     slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.REFITS)
     for update in range(settings.REFITS):
+        optimizer.zero_grad()
         error = _learn(measure, policy, weights, measure.noise(REFIT, update))
         optimizer.step()
         slower.step()
@@ -41,12 +42,10 @@ def refitted(measure, schedule):
 
 
 def _learn(measure, policy, weights, seed):
-    """Set the gradients of the weights, averaged over all ranks' images -> the mean squared
+    """Give the weights their gradients, averaged over all ranks' images -> the mean squared
     difference of this rank's images.
     """
     batches, total = measure.batches(settings.REFIT_IMAGES), 0.0
-    for values in weights.values():
-        values.grad = None
     for indices in batches:
         exact = measure.walk(uncached, seed, indices)
         x = measure.walk(policy, seed, indices, grad=True)
@@ -54,7 +53,7 @@ def _learn(measure, policy, weights, seed):
         distance = (squares + SMALLEST**2).sqrt().mean() / len(batches)
         distance.backward()
         total += float(squares.detach().mean()) / len(batches)
-        measure.count(5 * len(indices) * ranks.count())
+        measure.count(settings.REFIT_WALKS * len(indices) * ranks.count())
     for values in weights.values():
         values.grad = ranks.mean(values.grad)
     return total

@@ -8,6 +8,7 @@ STARTS = ("grown", "fora", "reuse")
 TRIES = 2  # rounds of each start, before only the best one continues
 REFITS = 120  # updates of the weights of predictions, where they are refitted (refit.py)
 REFIT_IMAGES = 8  # new images for each update, also of a search on few: with 2 they did harm
+REFIT_WALKS = 5  # per image: two forward, one again for the graph, a backward pass as two
 FEWER = 4  # where some swaps do not help, a quarter as many are tried
 
 
@@ -104,10 +105,8 @@ class Settings:
         return [swaps // FEWER**k for k in range((swaps.bit_length() + 1) // 2)]
 
     def refitting(self, num_steps):
-        """The number of forwards of one image that refitting the weights takes at most. An update
-        counts as five walks: two forward, one again for the graph, and two for the backward pass.
-        """
-        return num_steps * (5 * REFITS * REFIT_IMAGES + 3 * self.check_images)
+        """The number of forwards of one image that refitting the weights takes at most."""
+        return num_steps * (REFIT_WALKS * REFITS * REFIT_IMAGES + 3 * self.check_images)
 
     def linearisation(self):
         """The cost of a linearisation in walks of one image: a backward pass counts as two, and
