@@ -1,9 +1,10 @@
 """The frontier: the error of every method against its compute, on DiT-digits and PixArt-digits; at
 clothes scale on DiT-clothes under guidance.
 
-Ours (search, with and without prediction) beside HarmoniCa, Learning-to-Cache, FORA as it is and
-with features predicted by Taylor's formula or by fitted weights, SmoothCache and fewer steps. Every
-base model has schedules of its own, and all of them run from the same noises.
+Ours (search, without predictions, with them, and with refitted ones) beside HarmoniCa,
+Learning-to-Cache, FORA as it is and with features predicted by Taylor's formula or by fitted
+weights, SmoothCache, evolution and fewer steps. Every base model has schedules of its own, and all
+of them run from the same noises.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from ..small_scale import (
     evolved,
     group,
     ltc_form,
+    refitted,
     search,
     searched,
     training,
@@ -27,8 +29,9 @@ CURS, INTERVALS = (20, 35, 50, 65, 80), (2, 3, 4, 5)
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """The rows of one setting: all methods at these CURs, and FORA at these intervals. ltc:
-    Learning-to-Cache too. more: also Taylor's second order on FORA's mask, and fitted predictions
-    on the masks of trained routers. evolution: ECAD's evolution of masks.
+    Learning-to-Cache too. more: also Taylor's second order on FORA's mask, fitted predictions on
+    the masks of trained routers, and refitted ones on searched masks. evolution: ECAD's evolution
+    of masks.
     """
 
     curs: tuple = ()
@@ -131,4 +134,7 @@ def _at(group, cur, choice):
             rows.append(group.made(name, "fitted", cur, form=form, training=settings, **options))
     if choice.evolution:
         rows.append(evolved(group, cur))
-    return rows + searched(group, cur)
+    rows += searched(group, cur)
+    if choice.more:
+        rows.append(refitted(group, cur))
+    return rows
