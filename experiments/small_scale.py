@@ -106,11 +106,12 @@ def ltc_form(cur_percent):
 
 
 def searched(group, cur_percent):
-    """Our two rows at a CUR: a search for reuse, and one for predicted features."""
+    """Our rows at a CUR: a search for reuse, and one for predicted features, then refitted."""
     scale = group.scale
     return [
         group.made("Search", "search", cur_percent, settings=search(scale, predict=False)),
         group.made("Search + prediction", "search", cur_percent, settings=search(scale)),
+        refitted(group, cur_percent),
     ]
 
 
