@@ -63,6 +63,7 @@ def test_the_rows_of_a_block(name):
         "HarmoniCa",
         "Search",
         "Search + prediction",
+        "Search + prediction, refitted",
     }
     assert sum(
         row.method == "DDIM" and row.cur_percent is None and row.num_steps == row.runs[0].against
@@ -88,7 +89,7 @@ def test_the_rows_of_a_block(name):
                 "soft",
             )
         if row.method.startswith("Search"):
-            predict = row.method == "Search + prediction"
+            predict = row.method != "Search"
             assert run.made.cur_percent == row.cur_percent
             assert run.made.settings.predict == predict
         if row.method == "FORA":
@@ -108,6 +109,7 @@ def test_the_rows_of_table_2():
         ("DPM-Solver++", "HarmoniCa", 10, 56.01),
         ("DPM-Solver++", "Search", 10, 56.01),
         ("DPM-Solver++", "Search + prediction", 10, 56.01),
+        ("DPM-Solver++", "Search + prediction, refitted", 10, 56.01),
         ("IDDPM", "IDDPM", 20, None),
         ("IDDPM", "IDDPM", 15, None),
         ("IDDPM", "IDDPM", 11, None),
@@ -115,6 +117,7 @@ def test_the_rows_of_table_2():
         ("IDDPM", "HarmoniCa", 20, 53.24),
         ("IDDPM", "Search", 20, 53.24),
         ("IDDPM", "Search + prediction", 20, 53.24),
+        ("IDDPM", "Search + prediction, refitted", 20, 53.24),
         ("SA-Solver", "SA-Solver", 12, None),
         ("SA-Solver", "SA-Solver", 10, None),
         ("SA-Solver", "SA-Solver", 7, None),
@@ -122,6 +125,7 @@ def test_the_rows_of_table_2():
         ("SA-Solver", "HarmoniCa", 12, 54.19),
         ("SA-Solver", "Search", 12, 54.19),
         ("SA-Solver", "Search + prediction", 12, 54.19),
+        ("SA-Solver", "Search + prediction, refitted", 12, 54.19),
     ]
     routers = [row.runs[0].router for row in rows if row.runs[0].router]
     assert [router.sampler for router in routers] == ["dpm++", "iddpm", "sa-solver"]
@@ -134,7 +138,7 @@ def test_the_rows_of_table_2():
 
 
 UVIT = ("DPM-Solver", "Faster Diffusion", "DeepCache", "FORA", "DPM-Solver", "Learning-to-Cache")
-UVIT += ("HarmoniCa", "Search", "Search + prediction")
+UVIT += ("HarmoniCa", "Search", "Search + prediction", "Search + prediction, refitted")
 
 
 @pytest.mark.parametrize("scale, blocks", [("digits", 18), ("smoke", 6)])
