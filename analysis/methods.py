@@ -39,12 +39,12 @@ FASTER_DIFFUSION, DEEPCACHE = "Faster Diffusion", "DeepCache"
 @dataclass(frozen=True, kw_only=True)
 class Method:
     """How a method is called and drawn. plain: it needs neither training nor a search, so a method
-    that does must beat it. open: its markers are not filled.
+    that does must beat it. marker: as matplotlib's. open: its markers are not filled.
     """
 
     name: str
     color: str
-    marker: str
+    marker: str | tuple
     line: str = "-"
     open: bool = False
     plain: bool = False
@@ -95,7 +95,7 @@ METHODS = {
         Method(name=BOTH, color=RED, marker="o", line="--", open=True),
         Method(name=SEARCH, color=PURPLE, marker="*", line="-."),
         Method(name=SEARCH_PREDICTION, color=PURPLE, marker="X"),
-        Method(name=SEARCH_REFITTED, color=PURPLE, marker="+", line="--"),
+        Method(name=SEARCH_REFITTED, color=PURPLE, marker=(4, 1, 0), line="--"),
         Method(name=PRUNING, color=GREY, marker="P", line="--"),
         Method(name=PTQ, color=GREY, marker="v", line="-."),
         Method(name=EFFICIENTDM, color=GREY, marker="8"),
