@@ -11,6 +11,7 @@ from .methods import (
     FEWER,
     FORA,
     FORA_PREDICTION,
+    FORA_REFITTED,
     HARD,
     HARMONICA,
     RELEASED,
@@ -217,7 +218,12 @@ ABLATIONS = (
             (
                 SEARCH_REFITTED,
                 SEARCH_PREDICTION,
-                "Weights refitted to the error of the final image beat fits to each block's feature",
+                "Predictions refitted to the final image beat those fitted to each block's feature",
+            ),
+            (
+                SEARCH_REFITTED,
+                FORA_REFITTED,
+                "A searched schedule beats FORA's mask, both with refitted predictions",
             ),
             (
                 f"{SEARCH_PREDICTION}, 96 images",

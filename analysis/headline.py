@@ -1,4 +1,4 @@
-"""The headline of the first page: our two methods and HarmoniCa, over the settings of several
+"""The headline of the first page: our methods and HarmoniCa, over the settings of several
 tables.
 """
 
@@ -14,7 +14,7 @@ TABLES = ("table1", "table2", "frontier")
 
 
 def headline(groups, results):
-    """A table: the error of our two methods over HarmoniCa's where half of all blocks are skipped;
+    """A table: the error of our methods over HarmoniCa's where half of all blocks are skipped;
     in how many settings their rFID is lower; in how many a schedule that nobody trains or searches
     is ahead of them and of HarmoniCa.
     """

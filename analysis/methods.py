@@ -25,9 +25,11 @@ UNCACHED = "uncached"
 RANDOM, FORA = "random", "FORA"
 LEARNING_TO_CACHE = "Learning-to-Cache"
 AS_AUTHORS = "Learning-to-Cache, labels dropped and steps drawn"
-OURS = SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
+SEARCH, SEARCH_PREDICTION = "Search", "Search + prediction"
 SEARCH_REFITTED = f"{SEARCH_PREDICTION}, refitted"
+OURS = SEARCH, SEARCH_PREDICTION, SEARCH_REFITTED
 FORA_PREDICTION, HARMONICA_PREDICTION = "FORA + prediction", "HarmoniCa + prediction"
+FORA_REFITTED = f"{FORA_PREDICTION}, refitted"
 RELEASED_PREDICTION = f"{LEARNING_TO_CACHE} + prediction, released"
 EVOLUTION = "Evolution"
 PRUNING, PTQ, EFFICIENTDM = "Diff-Pruning", "PTQ", "EfficientDM"  # compressed models
@@ -71,6 +73,7 @@ METHODS = {
         Method(name="FORA + Taylor", color=SKY, marker="<", line="--", plain=True),
         Method(name="FORA + Taylor 2", color=SKY, marker="P", line=":", plain=True),
         Method(name=FORA_PREDICTION, color=SKY, marker=">", plain=True),
+        Method(name=FORA_REFITTED, color=SKY, marker=(6, 1, 0), line="-."),
         Method(name=FASTER_DIFFUSION, color=ORANGE, marker="^", line="-.", plain=True),
         Method(name=DEEPCACHE, color=ORANGE, marker="v", line="--", plain=True),
         Method(name="SmoothCache", color=ORANGE, marker="h", plain=True),
@@ -142,7 +145,7 @@ def called(row):
 
 def marked(name):
     """A method's name, with a mark where it is ours and not the paper's."""
-    return f"{name} (ours)" if name in (*OURS, SEARCH_REFITTED) else name
+    return f"{name} (ours)" if name in OURS else name
 
 
 def is_uncached(row):

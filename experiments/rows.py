@@ -169,20 +169,23 @@ class Group:
         mask=None,
         **fields,
     ):
-        """The ScheduleSpec of one replicate. training (a RouterTraining) or mask (Settings):
-        predict the skipped entries of a router trained so, or of a schedule searched so. fields:
-        further ones of ScheduleSpec.
+        """The ScheduleSpec of one replicate. training (a RouterTraining) or mask (Settings): take
+        the mask of a router trained so, or the schedule searched so; with an `interval`, FORA's mask
+        with predictions fitted so. fields: further ones of ScheduleSpec.
         """
-        settings = settings or Settings()
+        settings, of_fora = settings or Settings(), "interval" in fields
+        if mask:
+            taken = {"settings": mask, **({"interval": fields["interval"]} if of_fora else {})}
+            mask = self.making(replicate, "fitted" if of_fora else "search", cur, guidance, **taken)
         return ScheduleSpec(
             model=self.model(replicate),
             sampler=self.sampler,
             num_steps=self.num_steps,
             guidance=guidance or self.guidance,
             making=making,
-            cur_percent=None if "interval" in fields else cur,
+            cur_percent=None if of_fora else cur,
             router=self.router(training, replicate) if training else None,
-            mask=self.making(replicate, "search", cur, guidance, settings=mask) if mask else None,
+            mask=mask,
             settings=replace(settings, seed=settings.seed + replicate),
             **fields,
         )

@@ -43,6 +43,7 @@ def table(scale, rows="core", num_seeds=1):
         half = {"settings": settings(scale), "by_macs": True}
         table_rows.append(group.made("Search + prediction, share of MACs", "search", CUR, **half))
         table_rows.append(small_scale.refitted(group, CUR, settings(scale)))
+        table_rows.append(small_scale.fora_refitted(group, settings(scale)))
         table_rows.append(_searched(group, scale, "searched on 5 classes", conds=CLASSES))
     if len(group.models) > 1:
         table_rows.append(

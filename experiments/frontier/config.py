@@ -15,9 +15,10 @@ from ..small_scale import (
     HARMONICA,
     LEARNING_TO_CACHE,
     evolved,
+    fora_refitted,
     group,
+    is_refitted,
     ltc_form,
-    refitted,
     search,
     searched,
     training,
@@ -29,9 +30,9 @@ CURS, INTERVALS = (20, 35, 50, 65, 80), (2, 3, 4, 5)
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """The rows of one setting: all methods at these CURs, and FORA at these intervals. ltc:
-    Learning-to-Cache too. more: also Taylor's second order on FORA's mask, fitted predictions on
-    the masks of trained routers, and refitted ones on searched masks. evolution: ECAD's evolution
-    of masks.
+    Learning-to-Cache too. more: also Taylor's second order and, at interval 2, refitted predictions
+    on FORA's mask, and fitted ones on the masks of trained routers. evolution: ECAD's evolution of
+    masks.
     """
 
     curs: tuple = ()
@@ -105,6 +106,7 @@ def _of_fora(group, interval, more):
     # of two computed steps the second order is the first
     second = more and group.num_steps > 2 * interval
     taylor = {"Taylor": 1, "Taylor 2": 2} if second else {"Taylor": 1}
+    refitted = more and interval == 2 and is_refitted(group)
     return [
         group.fora(interval),
         *(
@@ -112,6 +114,7 @@ def _of_fora(group, interval, more):
             for name, order in taylor.items()
         ),
         group.made(f"FORA + prediction{variant}", "fitted", **options),
+        *([fora_refitted(group)] if refitted else []),
     ]
 
 
@@ -133,7 +136,4 @@ def _at(group, cur, choice):
             rows.append(group.made(name, "fitted", cur, form=form, training=settings, **options))
     if choice.evolution:
         rows.append(evolved(group, cur))
-    rows += searched(group, cur)
-    if choice.more:
-        rows.append(refitted(group, cur))
-    return rows
+    return rows + searched(group, cur)

@@ -114,8 +114,9 @@ class ScheduleSpec:
     `by_macs` that share of the blocks' multiply-accumulates. smoothcache and evolution also skip
     cur_percent. fitted and taylor take a mask and predict the skipped entries: FORA's mask at
     `interval`, another schedule's (`mask`) or, fitted alone, a router's at cur_percent. fitted fits
-    the weights, taylor has those of Taylor's formula of `order`. refitted takes a searched schedule
-    with its predictions (`mask`) and refits the weights to the image error.
+    the weights, taylor has those of Taylor's formula of `order`. refitted takes another schedule with
+    its predictions (`mask`) and refits the weights to the image error; its cur_percent and interval
+    are that schedule's.
     settings: how much making it may compute, whether a search predicts skipped blocks, its seed.
     forwards, population: the budget of an evolution, in forwards of one image, and how many masks
     live in it (by default 8). conds: a search sees only the first so many classes or captions.
@@ -142,12 +143,11 @@ class ScheduleSpec:
     def __post_init__(self):
         check_sampling(self, least=2)
         check_choice(self, "making", MAKINGS)
-        of_fora = self.making in TAKE_A_MASK and self.router is None and self.mask is None
         needed_of = {
-            "interval": of_fora,
+            "interval": self.of_fora,
             "order": self.making == "taylor",
             "forwards": self.making == "evolution",
-            "cur_percent": not of_fora,
+            "cur_percent": not self.of_fora,
         }
         for field, needed in needed_of.items():
             value, right = getattr(self, field), "is needed" if needed else "is not taken"
@@ -164,17 +164,30 @@ class ScheduleSpec:
         takes = self.making in (*TAKE_A_MASK, "refitted")
         check(self.mask is None or takes and self.router is None, "mask", self.mask, right)
         if self.making == "refitted":
-            predicted = self.mask is not None and self.mask.settings.predict
-            check(predicted, "mask", self.mask, "refitted takes a searched schedule that predicts")
+            right = "refitted takes a schedule that predicts"
+            check(self.mask is not None and self.mask.predicts, "mask", self.mask, right)
         right = "only a search sees fewer than all"
         check(self.conds is None or self.making == "search", "conds", self.conds, right)
         if self.cur_percent is not None:
             check_cur(self.cur_percent, self.num_steps)
 
     @property
+    def of_fora(self):
+        """Whether the mask is FORA's."""
+        if self.making == "refitted":
+            return self.mask is not None and self.mask.of_fora
+        return self.making in TAKE_A_MASK and self.router is None and self.mask is None
+
+    @property
+    def predicts(self):
+        """Whether skipped entries are predicted, not reused."""
+        searched = self.making == "search" and self.settings.predict
+        return searched or self.making in (*TAKE_A_MASK, "refitted")
+
+    @property
     def method(self):
         """How the schedule is made, as part of the id."""
-        base = f"fora{self.interval}" if self.interval else ""
+        base = f"fora{self.interval}" if self.interval and not self.mask else ""
         base += self.router.training.method if self.router else ""
         base += self.mask.method if self.mask else ""
         making = f"taylor{self.order}" if self.order else self.making

@@ -63,7 +63,7 @@ def test_the_rows_of_a_block(name):
         "HarmoniCa",
         "Search",
         "Search + prediction",
-        "Search + prediction, refitted",
+        *(["Search + prediction, refitted"] if name != "dit_xl2_512" else []),  # 64 tokens
     }
     assert sum(
         row.method == "DDIM" and row.cur_percent is None and row.num_steps == row.runs[0].against

@@ -82,19 +82,28 @@ def test_predictions_of_another_schedules_mask(spec, tmp_path, making, fields):
     assert own.method.startswith("search-") and own.id != spec(making, interval=2, **fields).id
 
 
-def test_a_searched_schedule_is_refitted_to_the_image(spec, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "making, kind", [("search", {"cur_percent": 50}), ("fitted", {"interval": 2})]
+)
+def test_predictions_are_refitted_to_the_image(spec, tmp_path, monkeypatch, making, kind):
     monkeypatch.setattr(settings, "REFITS", 3)
-    store, searched = Store(tmp_path), spec(cur_percent=50)
-    own = spec("refitted", cur_percent=50, mask=searched)
+    store, fitted = Store(tmp_path), spec(making, **kind)
+    own = spec("refitted", mask=fitted, **kind)
     for artefact in ids.with_needs([own]):
         record = make(artefact, store)
-    made, mask = (Schedule.load(store.file_path(one)) for one in (own, searched))
+    made, mask = (Schedule.load(store.file_path(one)) for one in (own, fitted))
     assert torch.equal(made.keep, mask.keep) and made.weights.keys() == mask.weights.keys()
     assert record["metrics"]["forwards"] == 4 * (5 * 3 * 8 + 3 * 4)
+    assert own.method == f"{fitted.method}-refitted"
+
+
+def test_only_predictions_are_refitted(spec):
     reuse = spec(cur_percent=50, settings=replace(QUICK, predict=False))
     for mask in (None, reuse):
-        with pytest.raises(BadInput, match="a searched schedule that predicts"):
+        with pytest.raises(BadInput, match="mask: .* takes a schedule that predicts"):
             spec("refitted", cur_percent=50, mask=mask)
+    with pytest.raises(BadInput, match="interval: None .* is needed"):
+        spec("refitted", cur_percent=50, mask=spec("fitted", interval=2))
 
 
 def test_a_search_on_few_classes_is_another_schedule(spec):
