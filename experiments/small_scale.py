@@ -40,7 +40,7 @@ LEARNING_TO_CACHE = {"walk": "ltc", "objective": "mse"}
 # with 48 images and a population of 24 its error is two to four times as large. With ten times the
 # forwards more of both are better. (Replicate 0 of DiT-digits, on noise of no table.)
 EVOLUTIONS = {1: {"images": 6}, 10: {"images": 18, "population": 24}}
-NOT_REFITTED = ("dit-digits-fine", "dit-clothes")  # where a refit takes minutes: not measured yet
+LARGE = ("dit-digits-fine", "dit-clothes")  # evolution and refits, minutes each, not measured yet
 FORA_CUR = 50.0  # at interval 2
 HARMONICA = {"walk": "sdt", "objective": "leave-one-out", "lambda_scores": "soft"}
 
@@ -115,12 +115,14 @@ def searched(group, cur_percent):
         group.made("Search", "search", cur_percent, settings=search(scale, predict=False)),
         group.made("Search + prediction", "search", cur_percent, settings=search(scale)),
     ]
-    return rows + ([refitted(group, cur_percent)] if is_refitted(group) else [])
+    return rows if is_large(group) else [*rows, refitted(group, cur_percent)]
 
 
-def is_refitted(group):
-    """Whether a group's tables have rows of refitted predictions."""
-    return not group.models[0].name.startswith(NOT_REFITTED)
+def is_large(group):
+    """Whether a group has neither evolution of masks nor refitted predictions, which take longer
+    on its model than all its other rows.
+    """
+    return group.models[0].name.startswith(LARGE)
 
 
 def refitted(group, cur_percent, settings=None):

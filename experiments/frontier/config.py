@@ -17,7 +17,7 @@ from ..small_scale import (
     evolved,
     fora_refitted,
     group,
-    is_refitted,
+    is_large,
     ltc_form,
     search,
     searched,
@@ -65,7 +65,7 @@ CLOTHES = (
 def table(scale, rows="core", num_seeds=1):
     """The rows of every setting. core: DiT-digits at T = 20 at CUR 50 % and at T = 10 at three
     CURs, or DiT-clothes at T = 20. all: every method at five CURs in every setting, but for
-    evolution on clothes, which would take many hours. None at paper scale.
+    evolution and refitted predictions on large models. None at paper scale.
     """
     if scale == "paper":
         return []
@@ -76,7 +76,7 @@ def table(scale, rows="core", num_seeds=1):
         )
     table_rows = []
     for prefix, label, *sampling, core in CLOTHES if scale == "clothes" else SETTINGS:
-        choice = replace(ALL, evolution=scale == "digits") if rows == "all" else core
+        choice = ALL if rows == "all" else core
         if choice.curs:
             table_rows += rows_of(_group(scale, prefix, label, *sampling, num_seeds), choice)
     return table_rows
@@ -106,7 +106,7 @@ def _of_fora(group, interval, more):
     # of two computed steps the second order is the first
     second = more and group.num_steps > 2 * interval
     taylor = {"Taylor": 1, "Taylor 2": 2} if second else {"Taylor": 1}
-    refitted = more and interval == 2 and is_refitted(group)
+    refitted = more and interval == 2 and not is_large(group)
     return [
         group.fora(interval),
         *(
@@ -134,6 +134,6 @@ def _at(group, cur, choice):
         if choice.more:
             name = f"{method} + prediction"
             rows.append(group.made(name, "fitted", cur, form=form, training=settings, **options))
-    if choice.evolution:
+    if choice.evolution and not is_large(group):
         rows.append(evolved(group, cur))
     return rows + searched(group, cur)
