@@ -13,7 +13,7 @@ import pytest
 from analysis import figures, methods, records
 from analysis.figures import curves, error, heat_maps, lambdas, routers, samples, speedup, style
 from analysis.intervals import interval
-from analysis.tables import FRONTIER
+from analysis.tables import COMMITTED, FRONTIER
 from experiments import ablation, table2
 from harmonica.errors import BadInput
 from harmonica.lab.store import Store
@@ -36,6 +36,12 @@ def loaded(measured):
         return root, {group.name.split(", T")[0]: group for group in records.load(root, rows)}
 
     return load
+
+
+def test_groups_with_figures_of_their_own_are_called_so():
+    """Or a group with another name by now would have a table's figures, unseen."""
+    names = {row.group for table in COMMITTED for row in table.rows(table.scale, table.committed)}
+    assert all(any(name.startswith(start) for name in names) for start in figures.OTHERS)
 
 
 def test_no_two_methods_look_the_same_and_variants_share_their_methods_colour():
