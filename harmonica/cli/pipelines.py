@@ -11,8 +11,10 @@ BINNED = (32, 64, 128)  # latent sides for which PixArt's pipelines have a table
 DTYPES = ("float32", "bfloat16", "float16")
 
 
-def add_options(verb, made, guidance):
-    """Add the options of a verb. made: what it makes. guidance: the lowest allowed scale."""
+def add_options(verb, made, guidance, curs=None):
+    """Add the options of a verb. made: what it makes. guidance: the lowest allowed scale. curs: "+"
+    where several shares can be given.
+    """
     verb.add_argument(
         "--model",
         required=True,
@@ -29,11 +31,12 @@ def add_options(verb, made, guidance):
     )
     verb.add_argument(
         "--cur",
-        default=50.0,
+        default=[50.0] if curs else 50.0,
+        nargs=curs,
         type=real(0, 100, ends=False),
         metavar="PERCENT",
         help="percentage of all unit computations (attentions and feed-forwards, over all steps) "
-        "to skip; default 50",
+        f"to skip; default 50{'; if several are given, the folder holds a folder for each' * bool(curs)}",
     )
     verb.add_argument(
         "--seed", type=whole(0, 2**32 - 1), default=0, help="seed of all random numbers; default 0"
@@ -115,7 +118,7 @@ def load(source, device, dtype=None, offload=False):
 
 def shared(arguments):
     """The arguments that harmonica.search and train have in common, as the options give them."""
-    names = ("cur", "guidance", "batch", "seed", "offload", "dry_run")
+    names = ("guidance", "batch", "seed", "offload", "dry_run")
     return {name: getattr(arguments, name) for name in names}
 
 

@@ -19,7 +19,7 @@ def add(commands):
         "search",
         help="search for a cache schedule for a diffusers pipeline of your own; needs no images",
     )
-    add_options(search, "schedule", guidance=0)
+    add_options(search, "schedule", guidance=0, curs="+")
     search.add_argument(
         "--steps",
         required=True,
@@ -56,20 +56,18 @@ def add(commands):
 
 
 def _search(arguments):
-    from harmonica.errors import check
-    from harmonica.method.schedule import FILE
-    from harmonica.pipeline.search import check_one, search
+    from harmonica.pipeline.search import check_free, folder_name, search
     from harmonica.weights.prompts import read_captions
 
     captions = arguments.captions and read_captions(arguments.captions)  # before anything is loaded
     options = settings(arguments.set)
     check_out(arguments)
-    several = len(set(arguments.steps)) > 1
-    if arguments.out and several:
-        right = "it holds a schedule already; choose another folder"
-        check(not (Path(arguments.out) / FILE).exists(), "out", arguments.out, right)
-    elif arguments.out:
-        check_one(Path(arguments.out))
+    several, curs = len(set(arguments.steps)) > 1, sorted(set(arguments.cur))
+    names = [folder_name(cur) for cur in curs] if len(curs) > 1 else [""]
+    if arguments.out:
+        out = Path(arguments.out)
+        of_steps = [child.name for child in out.glob("*") if child.name.isdigit()]
+        check_free(out, of_steps if several else names)
     device = chosen_device(arguments.device)
     pipe = load(arguments.model, device, arguments.dtype, arguments.offload)
     for steps in sorted(set(arguments.steps)):
@@ -78,6 +76,7 @@ def _search(arguments):
             pipe,
             captions,
             steps=steps,
+            cur=curs if len(curs) > 1 else curs[0],
             images=arguments.images,
             predict=not arguments.no_predict,
             refit=arguments.refit,
@@ -88,4 +87,6 @@ def _search(arguments):
     if not arguments.dry_run:
         steps = " or ".join(map(str, sorted(set(arguments.steps))))
         call = call_words(pipe, steps, arguments.guidance, options)
-        print(f"use        with harmonica.apply(pipe, {arguments.out!r}): {call}")
+        place = "/".join(filter(None, [arguments.out, "T" * (several and len(curs) > 1), names[0]]))
+        others = f"  (or {', '.join(names[1:])})" if names[1:] else ""
+        print(f"use        with harmonica.apply(pipe, {place!r}): {call}{others}")

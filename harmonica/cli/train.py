@@ -75,6 +75,7 @@ def _by_call(arguments, device, prompts):
         pipe,
         prompts,
         steps=arguments.steps,
+        cur=arguments.cur,
         trajectories=arguments.trajectories,
         out=arguments.out,
         **shared(arguments),

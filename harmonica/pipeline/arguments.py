@@ -43,6 +43,17 @@ def check_cur(cur):
     check(0 < cur < 100, "cur", cur, "give the share that is skipped: above 0, below 100 percent")
 
 
+def curs_of(cur):
+    """-> the shares to skip, in percent, as a tuple, rising: one, or each of a list. BadInput where
+    one of them is no such share.
+    """
+    curs = cur if isinstance(cur, (list, tuple)) else [cur]
+    check(len(curs) > 0, "cur", cur, "give the share that is skipped, in percent")
+    for one in curs:
+        check_cur(one)
+    return tuple(sorted(set(curs)))
+
+
 def check_guidance(guidance):
     ok = isinstance(guidance, Real) and not isinstance(guidance, bool)
     right = "give the scale as a number of at least 0, or None for the pipeline's own"

@@ -14,7 +14,7 @@ from harmonica.errors import check
 from harmonica.method.masks import budget
 from harmonica.method.schedule import FILE, Schedule
 from harmonica.pipeline.about import agreed, ended_words, origin, stored_batch
-from harmonica.pipeline.arguments import check_cur, check_steps, folder_of, whole
+from harmonica.pipeline.arguments import check_steps, curs_of, folder_of, whole
 from harmonica.pipeline.calls import draw_of
 from harmonica.pipeline.estimate import duration, gibibytes, timed
 from harmonica.pipeline.walk import walking
@@ -33,7 +33,7 @@ def search(
     pipe: DiffusionPipeline,
     prompts: Sequence[str | int] | None = None,
     steps: int = 20,
-    cur: float = 50,
+    cur: float | Sequence[float] = 50,
     guidance: float | None = None,
     *,
     images: int = 48,
@@ -48,7 +48,7 @@ def search(
     dry_run: bool = False,
     quiet: bool = False,
     **arguments,
-) -> Schedule | None:
+) -> Schedule | dict[float, Schedule] | None:
     """Search a schedule for `pipe` -> Schedule, for harmonica.apply.
 
         schedule = harmonica.search(pipe, prompts, steps=20, cur=50)
@@ -56,8 +56,9 @@ def search(
     pipe: any diffusers pipeline over a transformer whose units are found (`python -m harmonica
     families` lists them). prompts: a list of captions, or of class labels for a DiT; by default the
     64 captions of this package, or all classes. steps: num_inference_steps. cur: the share of unit
-    computations that is skipped, in percent. guidance: the scale; None for the pipeline's default.
-    images: how many the search looks at. predict: skipped units are predicted from their last two
+    computations that is skipped, in percent; a list of shares is searched in one go -> {cur:
+    Schedule}, and `out` holds a folder for each (cur35, cur50, ...). guidance: the scale; None for
+    the pipeline's default. images: how many the search looks at. predict: skipped units are predicted from their last two
     computed features; otherwise they reuse the last one. refit: at the end the weights of the
     predictions are refitted to the error of the final image, which takes up to half as long again
     with 48 images (not with offload). seed: of the noise. out: a folder for the schedule; a killed
@@ -73,10 +74,10 @@ def search(
     for models that hardly fit in memory: one image at a time, features in CPU memory, blocks
     checkpointed. dry_run: print what it would cost, and return None. quiet: print nothing.
     """
-    check_cur(cur)
+    curs = curs_of(cur)
     if call is None:
         steps = check_steps(steps)
-        budget(cur, steps, num_blocks=1)  # refuses a cur that no schedule can have
+        budget(curs[-1], steps, num_blocks=1)  # refuses a cur that no schedule can have
     images, rounds = whole("images", images, 1), whole("rounds", rounds, 0)
     batch = None if batch is None else whole("batch", batch, 1)
     seed, out = whole("seed", seed, 0), folder_of(out)
@@ -84,24 +85,27 @@ def search(
         check(isinstance(value, bool), name, value, "give True or False")
     check(predict or not refit, "refit", refit, "without predictions there are no weights")
     check(not (refit and offload), "refit", refit, "with offload it is not possible")
+    several = isinstance(cur, (list, tuple))
+    names = {one: folder_name(one) if several else "" for one in curs}
     if out:
-        check_one(out)
+        check_free(out, names.values())
         batch = batch or stored_batch(out / SETTINGS, images)
     draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
     tell(quiet, "measuring  one step, then a walk over all steps")
     with walking(pipe, draw, offload) as (walk, memory):
         settings = {"predict": predict, "seed": seed, "rounds": rounds}
-        work = PipelineSearch(walk, memory, cur, images, batch, refit, **settings)
+        work = PipelineSearch(walk, memory, names, images, batch, refit, **settings)
         found = None if dry_run else work.finished(out)
         if found is None:
             tell(quiet, work.cost_words())
         if dry_run:
             return None
-        schedule = found or work.run(out, quiet)
-        tell(quiet, found_words(schedule))
+        schedules = found or work.run(out, quiet)
+        for schedule in schedules.values():
+            tell(quiet, found_words(schedule))
         if out:
             tell(quiet, ended_words(out, found))
-        return schedule
+        return schedules if several else schedules[cur]
 
 
 def tell(quiet, words):
@@ -109,11 +113,18 @@ def tell(quiet, words):
         print(words, file=sys.stderr, flush=True)
 
 
-def check_one(out):
-    """BadInput where a folder holds schedules for several numbers of steps in folders of their own,
-    which one for a single number of steps would hide.
+def folder_name(cur):
+    """The name of the folder for one of several shares."""
+    return f"cur{cur:g}"
+
+
+def check_free(out, names):
+    """BadInput where a folder holds schedules elsewhere than in its own folders of these names, or
+    in itself where the only name is empty: one of them would hide the other.
     """
-    found = sorted(path.parent.name for path in out.glob(f"*/{FILE}"))
+    right = "it holds a schedule already; choose another folder"
+    check("" in names or not (out / FILE).exists(), "out", str(out), right)
+    found = sorted({path.parent.name for path in out.glob(f"*/{FILE}")} - {*names})
     right = f"it holds folders with schedules ({', '.join(found)}); choose another folder"
     check(not found, "out", str(out), right)
 
@@ -134,14 +145,17 @@ def found_words(schedule):
 
 
 class PipelineSearch:
-    """A search on one pipeline. walk: a walk.PipelineWalk; memory: that of one call."""
+    """A search on one pipeline. walk: a walk.PipelineWalk; memory: that of one call. names: {a share
+    to skip, in percent, rising: the name of its folder}, where that is empty for a single one.
+    """
 
-    def __init__(self, walk, memory, cur, images, batch=None, refit=False, **settings):
+    def __init__(self, walk, memory, names, images, batch=None, refit=False, **settings):
         first = batch or min(images, 2)
         _, seconds = timed(lambda: walk.learn(0, range(first)))
-        self.walk, self.cur, self.budget, self.refit = walk, cur, walk.budget(cur), refit
+        self.walk, self.names, self.refit = walk, names, refit
+        self.budgets = {cur: walk.budget(cur) for cur in names}
         self.forward_s = seconds / walk.num_steps / first
-        predicted = settings["predict"] * cur / 100
+        predicted = settings["predict"] * max(names) / 100
         self.memory = memory.of_walk(walk.num_steps, walk.passes, predicted)
         self.settings = Settings(
             images=images,
@@ -154,44 +168,56 @@ class PipelineSearch:
     def cost_words(self):
         """The words that tell what was found and what the search will take."""
         settings, steps, memory = self.settings, self.walk.num_steps, self.memory
-        forwards = settings.forwards(steps) + self.refit * settings.refitting(steps)
+        refitting = self.refit * len(self.budgets) * settings.refitting(steps)
+        forwards = self.searching().forwards() + refitting
         seconds, forward_s = forwards * self.forward_s, self.forward_s
         time = f"at most {duration(seconds)}"
         if memory.device.type != "cpu":  # a linearisation takes more walks there than are counted
             time = f"about {duration(seconds)}, up to {MORE_ON_A_GPU} times that"
         return (
             f"{self.walk.words()}\n"
-            f"search     {self.budget} of {steps * self.walk.num_blocks} unit computations "
+            f"search     {' or '.join(map(str, self.budgets.values()))} of {steps * self.walk.num_blocks} unit computations "
             f"are to be skipped; {settings.images} images, {settings.batch} at once\n"
             f"memory     about {gibibytes(memory.on_device(settings.batch))} on {memory.device}"
             f"{memory.in_cpu_memory()}\n"
             f"time       {time} ({forward_s:.2g} s for a step of one image)"
         )
 
+    def searching(self, **options):
+        budgets, fixed = list(self.budgets.values()), self.walk.fixed
+        return Search(self.walk, budgets, self.settings, fixed=fixed, **options)
+
     def finished(self, out):
-        """The schedule that a search left in this folder, or None. BadInput if that was another."""
+        """{cur: the Schedule that a search left in this folder}, or None where one is missing.
+        BadInput if that was another search.
+        """
         known = out and agreed(self.about(), out / SETTINGS, "search", FILE)
-        return Schedule.from_pretrained(out) if known and (out / FILE).exists() else None
+        if not known or not all((out / name / FILE).exists() for name in self.names.values()):
+            return None
+        return {cur: Schedule.from_pretrained(out / name) for cur, name in self.names.items()}
 
     def run(self, out, quiet=False):
-        target, fixed = self.budget, self.walk.fixed
+        """-> {cur: Schedule}, which are saved in `out`, if there is one."""
         often = 0.1 if sys.stderr.isatty() else PIPED_S
         with tqdm(disable=quiet, unit="forward", smoothing=0.05, mininterval=often) as bar:
             path = out / "state.safetensors" if out else None
-            search = Search(
-                self.walk, [target], self.settings, state_path=path, bar=bar, fixed=fixed
-            )
-            best = search.run()[target]
+            search = self.searching(state_path=path, bar=bar)
+            found = search.run()
             bar.total = bar.n  # a search mostly ends before it has computed all that it may
             if self.refit:
-                bar.total += self.settings.refitting(self.walk.num_steps)
-                best = refitted(search.measure, best)
+                bar.total += len(found) * self.settings.refitting(self.walk.num_steps)
+                found = {target: refitted(search.measure, best) for target, best in found.items()}
             bar.refresh()
-        schedule = self.whole(best, {**self.about(), "error": self.errors(search, best, target)})
+        schedules = {}
+        for cur, target in self.budgets.items():
+            error = self.errors(search, found[target], target)
+            about = {**self.about(), "cur_percent": cur, "error": error}
+            schedules[cur] = self.whole(found[target], about)
         if out:
-            schedule.save_pretrained(out)
-            (out / "state.safetensors").unlink(missing_ok=True)
-        return schedule
+            for cur, schedule in schedules.items():
+                schedule.save_pretrained(out / self.names[cur])
+            path.unlink(missing_ok=True)
+        return schedules
 
     def errors(self, search, best, target):
         """The errors of the found schedule and of FORA, on noise that the search has not used."""
@@ -216,19 +242,20 @@ class PipelineSearch:
         return Schedule(keep=keep, weights=weights, timesteps=walk.timesteps, about=about)
 
     def about(self):
-        """What the schedule was made for, and how."""
-        walk, settings = self.walk, self.settings
+        """What the schedules were made for, and how."""
+        walk, settings, curs = self.walk, self.settings, list(self.names)
         method = "search, skipped units predicted" if settings.predict else "search"
         return {
             "method": method + ", weights refitted" * self.refit,
             **origin(walk),
-            "cur_percent": self.cur,
+            "cur_percent": curs if len(curs) > 1 else curs[0],
             "search": {
                 "images": settings.images,
                 "batch": settings.batch,
                 "seed": settings.seed,
                 "rounds": settings.rounds,
                 **({"refit": True} if self.refit else {}),
+                **({"curs": curs} if len(curs) > 1 else {}),
                 "steps": walk.num_steps,
                 "prompts": walk.draw.described(),
             },

@@ -33,10 +33,11 @@ def read_schedules(path, cur=None, **model):
     by_steps = {}
     for child in sorted(path.iterdir()):
         if not (_names_in(child) if child.is_dir() else _may_be_one(child)):
+            check(not _folders_in(child), "schedule", str(child), _instead_of(child))
             _check_finished(child)
             continue
         schedule = read_schedule(child, cur, **model)
-        right = f"{path} holds two schedules of this number of steps; name one of them"
+        right = f"{path} holds several schedules of this number of steps; {_instead_of(path)}"
         check(schedule.num_steps not in by_steps, "schedule", schedule.num_steps, right)
         by_steps[schedule.num_steps] = schedule
     if not by_steps:
@@ -70,7 +71,7 @@ def read_schedule(path, cur=None, **model):
 
 def _instead_of(folder):
     """What to give in place of a folder that holds no schedule itself, as words."""
-    several = [str(child) for child in sorted(folder.iterdir()) if _names_in(child)]
+    several = _folders_in(folder)
     if several:
         return f"choose {' or '.join(several)}"
     return f"give a file, or a folder with {SCHEDULE} or {ROUTER}"
@@ -99,6 +100,12 @@ def _check_finished(folder):
         )
         begun = path.is_file() and key in read_json(path, "schedule", "delete it to begin again")
         check(not begun, "schedule", str(folder), right)
+
+
+def _folders_in(folder):
+    """The folders of save_pretrained in a folder, as text."""
+    children = sorted(folder.iterdir()) if folder.is_dir() else ()
+    return [str(child) for child in children if _names_in(child)]
 
 
 def _names_in(folder):

@@ -53,6 +53,26 @@ def test_one_folder_for_several_numbers_of_steps(model, tiny_pipe, tmp_path, cap
     assert applied.schedules.by_steps[3].about["model"] == model.name  # no path of this machine
 
 
+def test_one_folder_for_each_share(model, tmp_path, capfd):
+    out = tmp_path / "found"
+    words = ("search", "--model", model, "--steps", 3, "--out", out, *FEW, "--cur", 50, 40)
+    assert run(*words) == 0
+    said = capfd.readouterr()
+    assert said.err.count("on held-back noise") == 2 and said.err.count("wrote") == 1
+    assert f"harmonica.apply(pipe, '{out}/cur40')" in said.out and "(or cur50)" in said.out
+    assert run("schedule", "info", out / "cur50") == 0
+    assert run("schedule", "info", out) == 2
+    assert f"choose {out}/cur40 or {out}/cur50" in capfd.readouterr().err
+    assert run(*words[:4], 3, 4, *words[5:]) == 2  # would hide both
+    assert "choose another folder" in capfd.readouterr().err
+    nested = (*words[:4], 3, 4, "--out", tmp_path / "both", *words[7:])
+    assert run(*nested) == 0
+    said = capfd.readouterr()
+    assert f"harmonica.apply(pipe, '{tmp_path}/both/T/cur40')" in said.out
+    assert run("schedule", "info", tmp_path / "both") == 2
+    assert "both/3/cur40 or" in capfd.readouterr().err
+
+
 def test_a_dry_run_writes_nothing_and_one_number_of_steps_lies_in_the_folder(
     model, tmp_path, capfd
 ):

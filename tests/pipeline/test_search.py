@@ -216,6 +216,32 @@ def test_the_second_of_two_transformers_computes_its_first_step():
     assert full[0] == 0 and len(full) > 1
 
 
+def test_several_shares_are_found_by_one_search(tmp_path, monkeypatch, capfd):
+    pipe, inputs = flux()
+    call, few = drawn(pipe, inputs), {**SMALLER, "quiet": False}
+    found = harmonica.search(pipe, call=call, cur=[65, 40], out=tmp_path, **few)
+    said = capfd.readouterr().err
+    assert [*found] == [40, 65] and said.count("on held-back noise") == 2
+    skipped = [schedule.cur_percent for schedule in found.values()]
+    assert skipped == pytest.approx([40, 65], abs=2)
+    assert "19 or 31 of 48 unit computations are to be skipped" in said
+    for share, schedule in found.items():
+        folder = tmp_path / f"cur{share}"
+        assert_same(schedule, Schedule.from_pretrained(folder))
+        assert schedule.about["cur_percent"] == share and error(pipe, call, folder) > 0
+    with pytest.raises(BadInput, match="holds several .* choose .*cur40 or .*cur65"):
+        harmonica.apply(pipe, tmp_path)
+    monkeypatch.setattr(Search, "run", None)  # a finished search runs nothing
+    again = harmonica.search(pipe, call=call, cur=(40, 65), out=tmp_path, **SMALLER)
+    assert_same(again[65], found[65])
+    for cur in (40, [40, 50], [40]):
+        with pytest.raises(BadInput, match="out: .* choose another folder"):
+            harmonica.search(pipe, call=call, cur=cur, out=tmp_path, **SMALLER)
+    for cur in ([], [40, 0], "50", [True]):
+        with pytest.raises(BadInput, match="cur: "):
+            harmonica.search(pipe, call=call, cur=cur, **SMALLER)
+
+
 def test_one_folder_for_several_numbers_of_steps(tmp_path):
     pipe, inputs = flux()
     for steps in (4, 5):
