@@ -165,6 +165,7 @@ def searched(run, exact, share):
         guidance=run.guidance,
         images=SEARCHED,
         rounds=0,
+        refit=False,
         quiet=True,
     )
     harmonica.apply(fresh.pipe, schedule)

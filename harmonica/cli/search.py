@@ -36,10 +36,10 @@ def add(commands):
         "two",
     )
     search.add_argument(
-        "--refit",
+        "--no-refit",
         action="store_true",
-        help="at the end, refit the weights of the predictions to the error of the final image; "
-        "with 48 images it takes up to half as long again",
+        help="leave out the last part, which refits the weights of the predictions to the error of "
+        "the final image",
     )
     search.add_argument(
         "--images",
@@ -79,7 +79,7 @@ def _search(arguments):
             cur=curs if len(curs) > 1 else curs[0],
             images=arguments.images,
             predict=not arguments.no_predict,
-            refit=arguments.refit,
+            refit=not arguments.no_refit,
             out=f"{out}/{steps}" if out and several else out,
             **shared(arguments),
             **options,

@@ -38,7 +38,7 @@ def search(
     *,
     images: int = 48,
     predict: bool = True,
-    refit: bool = False,
+    refit: bool = True,
     seed: int = 0,
     call: Callable | None = None,
     out: str | Path | None = None,
@@ -58,12 +58,12 @@ def search(
     64 captions of this package, or all classes. steps: num_inference_steps. cur: the share of unit
     computations that is skipped, in percent; a list of shares is searched in one go -> {cur:
     Schedule}, and `out` holds a folder for each (cur35, cur50, ...). guidance: the scale; None for
-    the pipeline's default. images: how many the search looks at. predict: skipped units are predicted from their last two
-    computed features; otherwise they reuse the last one. refit: at the end the weights of the
-    predictions are refitted to the error of the final image, which takes up to half as long again
-    with 48 images (not with offload). seed: of the noise. out: a folder for the schedule; a killed
-    search is resumed there. arguments: further ones of the pipeline's call (height=, width=,
-    num_frames=, ...).
+    the pipeline's default. images: how many the search looks at. predict: skipped units are
+    predicted from their last two computed features; otherwise they reuse the last one. refit: at
+    the end the weights of these predictions, if there are any, are refitted to the error of the
+    final image, which takes about half as long again (not done with offload). seed: of the noise.
+    out: a folder for the schedule; a killed search is resumed there. arguments: further ones of the
+    pipeline's call (height=, width=, num_frames=, ...).
 
     call(pipe, seed, count) -> latents (count, ...): replaces prompts, steps and arguments, for a
     pipeline that is called differently. It must call `pipe` and return its latents; give also the
@@ -83,8 +83,7 @@ def search(
     seed, out = whole("seed", seed, 0), folder_of(out)
     for name, value in {"predict": predict, "refit": refit}.items():
         check(isinstance(value, bool), name, value, "give True or False")
-    check(predict or not refit, "refit", refit, "without predictions there are no weights")
-    check(not (refit and offload), "refit", refit, "with offload it is not possible")
+    refit = refit and predict and not offload
     several = isinstance(cur, (list, tuple))
     names = {one: folder_name(one) if several else "" for one in curs}
     if out:

@@ -30,8 +30,8 @@ def refitted(measure, schedule):
     weights = {entry: values.float().requires_grad_() for entry, values in schedule.weights.items()}
     policy = _by_steps(follow(schedule, weights))  # the optimizer changes the weights in place
     optimizer = torch.optim.Adam(weights.values(), lr=LEARNING_RATE)
-    slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.REFITS)
-    for update in range(settings.REFITS):
+    slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, measure.settings.refits)
+    for update in range(measure.settings.refits):
         optimizer.zero_grad()
         error = _learn(measure, policy, weights, measure.noise(REFIT, update))
         optimizer.step()

@@ -6,7 +6,7 @@ from harmonica.errors import check
 
 STARTS = ("grown", "fora", "reuse")
 TRIES = 2  # rounds of each start, before only the best one continues
-REFITS = 120  # updates of the weights of predictions, where they are refitted (refit.py)
+REFITS = 2.5  # updates of the weights of predictions for each image of the search (refit.py)
 REFIT_IMAGES = 8  # new images for each update, also of a search on few: with 2 they did harm
 REFIT_WALKS = 5  # per image: two forward, one again for the graph, a backward pass as two
 FEWER = 4  # where some swaps do not help, a quarter as many are tried
@@ -104,9 +104,14 @@ class Settings:
         swaps = self.swaps if swaps is None else swaps
         return [swaps // FEWER**k for k in range((swaps.bit_length() + 1) // 2)]
 
+    @property
+    def refits(self):
+        """How often the weights of predictions are updated where they are refitted."""
+        return round(REFITS * self.images)
+
     def refitting(self, num_steps):
         """The number of forwards of one image that refitting the weights takes at most."""
-        return num_steps * (REFIT_WALKS * REFITS * REFIT_IMAGES + 3 * self.check_images)
+        return num_steps * (REFIT_WALKS * self.refits * REFIT_IMAGES + 3 * self.check_images)
 
     def linearisation(self):
         """The cost of a linearisation in walks of one image: a backward pass counts as two, and

@@ -13,7 +13,6 @@ from harmonica.lab.schedules import schedule_of
 from harmonica.lab.specs import RunSpec
 from harmonica.lab.store import Store
 from harmonica.method.schedule import Schedule
-from harmonica.search import settings
 from harmonica.search.settings import Settings
 
 QUICK = Settings(images=4, check_images=4, directions=1, stages=(1.0,), rounds=1, swaps=2)
@@ -85,15 +84,14 @@ def test_predictions_of_another_schedules_mask(spec, tmp_path, making, fields):
 @pytest.mark.parametrize(
     "making, kind", [("search", {"cur_percent": 50}), ("fitted", {"interval": 2})]
 )
-def test_predictions_are_refitted_to_the_image(spec, tmp_path, monkeypatch, making, kind):
-    monkeypatch.setattr(settings, "REFITS", 3)
+def test_predictions_are_refitted_to_the_image(spec, tmp_path, making, kind):
     store, fitted = Store(tmp_path), spec(making, **kind)
     own = spec("refitted", mask=fitted, **kind)
     for artefact in ids.with_needs([own]):
         record = make(artefact, store)
     made, mask = (Schedule.load(store.file_path(one)) for one in (own, fitted))
     assert torch.equal(made.keep, mask.keep) and made.weights.keys() == mask.weights.keys()
-    assert record["metrics"]["forwards"] == 4 * (5 * 3 * 8 + 3 * 4)
+    assert record["metrics"]["forwards"] == 4 * (5 * 10 * 8 + 3 * 4)
     assert own.method == f"{fitted.method}-refitted"
 
 

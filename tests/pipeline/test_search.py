@@ -16,7 +16,6 @@ from harmonica.method.schedule import Schedule
 from harmonica.pipeline import estimate
 from harmonica.pipeline.calls import last_latents
 from harmonica.pipeline.schedules import read_schedules
-from harmonica.search import settings
 from harmonica.search.measure import Measure
 from harmonica.search.search import Search
 
@@ -90,22 +89,21 @@ def test_it_is_closer_than_fora_at_the_same_count_and_travels(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["PixArt-alpha", "DiT", "SD3", "Flux"])
-def test_refitted_weights_are_better_on_other_noise(name, tmp_path, monkeypatch):
-    monkeypatch.setattr(settings, "REFITS", 12)
+def test_refitted_weights_are_better_on_other_noise(name, tmp_path):
     pipe, inputs = PIPELINES[name][0]()
     call, before = drawn(pipe, inputs), state_of(pipe)
-    plain = harmonica.search(pipe, call=call, **SMALLER)
-    found = harmonica.search(pipe, call=call, refit=True, out=tmp_path, **SMALLER)
+    plain = harmonica.search(pipe, call=call, refit=False, **SMALLER)
+    found = harmonica.search(pipe, call=call, out=tmp_path, **SMALLER)
     assert state_of(pipe) == before
     assert torch.equal(found.keep, plain.keep) and found.weights.keys() == plain.weights.keys()
     assert found.about["method"] == "search, skipped units predicted, weights refitted"
     assert error(pipe, call, found) < error(pipe, call, plain)
-    assert_same(found, harmonica.search(pipe, call=call, refit=True, out=tmp_path, **SMALLER))
+    assert_same(found, harmonica.search(pipe, call=call, out=tmp_path, **SMALLER))
     with pytest.raises(BadInput, match="out: .* a schedule with another"):
-        harmonica.search(pipe, call=call, out=tmp_path, **SMALLER)
-    for refused in ({"predict": False}, {"offload": True}):
-        with pytest.raises(BadInput, match="refit: True"):
-            harmonica.search(pipe, call=call, refit=True, **refused, **SMALLER)
+        harmonica.search(pipe, call=call, refit=False, out=tmp_path, **SMALLER)
+    for without in ({"predict": False}, {"offload": True}):
+        found = harmonica.search(pipe, call=call, **without, **SMALLER)
+        assert "refit" not in found.about["search"]
 
 
 def test_reuse_alone_another_seed_and_the_same_again():
@@ -161,7 +159,7 @@ def test_by_offload_it_is_the_same(name):
     pipe, inputs = PIPELINES[name][0]()
     call, before = drawn(pipe, inputs, steps=4), state_of(pipe)
     few = {"images": 2, "rounds": 0, "quiet": True, "call": call}
-    found = harmonica.search(pipe, batch=1, **few)
+    found = harmonica.search(pipe, batch=1, refit=False, **few)
     by_offload = harmonica.search(pipe, offload=True, **few)
     assert_same(found, by_offload)
     assert by_offload.about["error"] == found.about["error"]

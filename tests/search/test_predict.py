@@ -8,7 +8,7 @@ import torch
 from harmonica.method import masks
 from harmonica.method.cache import predicted
 from harmonica.method.schedule import Schedule
-from harmonica.search import refit, settings
+from harmonica.search import refit
 from harmonica.search.measure import Measure
 from harmonica.search.predict import fit, least_squares, moments
 from harmonica.search.settings import Settings
@@ -71,8 +71,7 @@ def test_a_fit_makes_the_image_better_and_follows_the_schedules_own_walk(walk_of
     assert all(torch.equal(again.weights[e], fitted.weights[e]) for e in fitted.weights)
 
 
-def test_refitted_weights_lower_the_error_of_other_images(walk_of, monkeypatch):
-    monkeypatch.setattr(settings, "REFITS", 20)
+def test_refitted_weights_lower_the_error_of_other_images(walk_of):
     walk, few = walk_of(num_steps=6), Settings(images=12)
     keep, exact = masks.random(6, 4, 12, seed=0), walk(uncached, 3, range(40))
     fitted = fit(walk, keep, 3, range(8))
@@ -92,7 +91,6 @@ def test_refitted_weights_lower_the_error_of_other_images(walk_of, monkeypatch):
 def test_a_refit_that_is_no_better_on_other_noise_is_not_kept(walk_of, monkeypatch):
     walk = walk_of()
     fitted = fit(walk, masks.random(4, 4, 7, seed=0), 3, range(8))
-    monkeypatch.setattr(settings, "REFITS", 3)
     monkeypatch.setattr(refit, "LEARNING_RATE", 10.0)
     assert refit.refitted(Measure(walk, Settings(images=6), State("any")), fitted) is fitted
 
