@@ -22,7 +22,7 @@ class Case:
 
     @cached_property
     def in_fid(self):
-        """The Comparison in FID to the data: the paper's measure, which decides no ordering here."""
+        """The Comparison in FID to the data, the paper's measure; it decides no ordering here."""
         return self.setting.compare_in(self.left, self.right, "FID")
 
     @property

@@ -78,7 +78,7 @@ class Setting:
     """The rows of a group that are compared with each other: those of one CUR, or all of them.
 
     methods: {name: records.Line}. cur: None where every row has its own CUR, from its scores.
-    papers_steps: the line of the paper's number of fewer steps, if another one is nearer in compute.
+    papers_steps: the line of the paper's number of fewer steps, if another is nearer in compute.
     """
 
     cur: float | None

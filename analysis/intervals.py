@@ -16,8 +16,8 @@ COVERAGE = 0.95
 POWER = 0.8  # with which a difference is to be found
 METHOD = (
     "A replicate is a whole repetition: base model n, router or search seed n and evaluation noise "
-    "n. Both methods of a comparison share them, so the ratio of their errors is taken replicate by "
-    "replicate; it is given as the geometric mean of these ratios, with the t interval of their "
+    "n. Both methods of a comparison share them, so the ratio of their errors is taken replicate "
+    "by replicate; it is given as the geometric mean of these ratios, with the t interval of their "
     "logarithms (degrees of freedom: one less than replicates) and the number of replicates "
     "in which the first-named method has the lower error. An ordering is claimed only if the "
     "interval excludes 1; otherwise it is open. This has limits. With so few replicates, the "

@@ -109,8 +109,8 @@ METHODS = {
 
 
 def method(name):
-    """The Method of this name. A variant ("family, form") looks like its family with an open marker;
-    the usual form, W8A8, keeps the family's own. BadInput where neither has a line here.
+    """The Method of this name. A variant ("family, form") looks like its family with an open
+    marker; the usual form, W8A8, keeps the family's own. BadInput where neither has a line here.
     """
     family, *form = name.split(", ")
     check(

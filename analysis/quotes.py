@@ -164,7 +164,7 @@ def _by_share(group, title, column):
 
 
 def frontier_everywhere(groups, results):
-    """The two errors of every method in all settings of the frontier, half of all blocks skipped."""
+    """Both errors of every method in all settings of the frontier, half of all blocks skipped."""
     halves = [half for group in groups["frontier"] for half in settings(group) if half.cur == HALF]
     by_place = {half.place: half.methods for half in halves}
     every = dict.fromkeys(name for lines in by_place.values() for name in lines)

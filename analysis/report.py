@@ -14,12 +14,12 @@ from .records import load
 SAID = "What these numbers say"
 FEW = 2  # settings up to which comparisons share one table
 ABOUT = (
-    "Every number is a mean over replicates (base model n, router or search seed n, evaluation noise "
-    "n), with the [95 % t interval] of that mean if there are several; with so few replicates it "
-    "is wide, and may reach beyond what is possible. rFID is the Frechet distance to the uncached "
-    "model's images from independent noise; the uncached row's rFID is the floor of its group. x_0 "
-    "error is the mean squared difference to the uncached run from the same noise. Methods are "
-    "compared by these two; the other columns are shown beside them."
+    "Every number is a mean over replicates (base model n, router or search seed n, evaluation "
+    "noise n), with the [95 % t interval] of that mean if there are several; with so few "
+    "replicates it is wide, and may reach beyond what is possible. rFID is the Frechet distance to "
+    "the uncached model's images from independent noise; the uncached row's rFID is the floor of "
+    "its group. x_0 error is the mean squared difference to the uncached run from the same noise. "
+    "Methods are compared by these two; the other columns are shown beside them."
 )
 
 EXPLANATION = ("text", f"{MARKS} {intervals.METHOD}")  # of the tables of findings
@@ -164,7 +164,8 @@ def missing(group):
         )
     originals = {line.stored["original_bytes"] / 1e6 for line in group.lines if line.stored}
     reasons += [
-        f"size MB and smaller by: only compressed models are stored anew; the plain one has {size:.4g} MB"
+        "size MB and smaller by: only compressed models are stored anew; "
+        f"the plain one has {size:.4g} MB"
         for size in sorted(originals)
     ]
     unmeasured = [

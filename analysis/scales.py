@@ -94,9 +94,9 @@ def _place(setting):
 
 
 def _two(linked, groups, question):
-    """Verdict and marks, as text, that settings of records.Groups give to a question, or in how many
-    comparisons the first method is lower where replicates are too few; empty where they do not have
-    both.
+    """Verdict and marks, as text, that settings of records.Groups give to a question, or in how
+    many comparisons the first method is lower where replicates are too few; empty where they do not
+    have both.
     """
     compared = cases(linked, question.left, question.right)
     if not compared:

@@ -146,8 +146,8 @@ def gpu(groups, results):
         f"An SDT update at batch 64 with guidance takes {update['time_share']:.2f} of the time "
         "of an update as the released code makes it, and "
         f"{update['memory_share']:.2f} of its memory "
-        f"({update['bytes'] / GB:.0f} of {update['reference_bytes'] / GB:.0f} GB); the goal was half. "
-        "Without compiled units (they need a C compiler) these shares are "
+        f"({update['bytes'] / GB:.0f} of {update['reference_bytes'] / GB:.0f} GB); the goal was "
+        "half. Without compiled units (they need a C compiler) these shares are "
         f"{plain['time_share']:.2f} and {plain['memory_share']:.2f}. "
         f"A measurement of lambda takes {low:.2f} to {high:.2f} of the time of a full walk for "
         "every step (two repeats).",

@@ -209,9 +209,9 @@ def _elsewhere(differ):
     if not names:
         return ""
     return (
-        f" Of the {len(differ)} that differ the committed value of {sum(map(bool, others))} was made "
-        f"on {listed(names)}: another processor rounds sums differently, and a search may end at "
-        "another schedule (docs/yours.md)."
+        f" Of the {len(differ)} that differ the committed value of {sum(map(bool, others))} was "
+        f"made on {listed(names)}: another processor rounds sums differently, and a search may end "
+        "at another schedule (docs/yours.md)."
     )
 
 

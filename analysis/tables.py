@@ -145,8 +145,8 @@ FRONTIER = Table(
         (
             SEARCH_PREDICTION,
             RELEASED_PREDICTION,
-            "Search + prediction (ours, not the paper's) beats released Learning-to-Cache's mask with "
-            "prediction",
+            "Search + prediction (ours, not the paper's) beats released Learning-to-Cache's mask "
+            "with prediction",
         ),
         (
             SEARCH,

@@ -38,8 +38,8 @@ def _outlook(missing, scale, num_processes):
     lines = [
         f"{len(missing)} missing: about {hours['run']} of one GPU for sampling and "
         f"{hours['router']} for training routers and {hours['schedule']} for searches"
-        f"{compressing * any(a.kind == 'compressed' for a in missing)}, ASSUMING {rate:.0f} T multiply-accumulates per "
-        "second in float32 (not measured); metrics left out",
+        f"{compressing * any(a.kind == 'compressed' for a in missing)}, ASSUMING {rate:.0f} T "
+        "multiply-accumulates per second in float32 (not measured); metrics left out",
         f"{disk} of images below {LOCAL}/samples",
     ]
     if routers := [artefact for artefact in missing if artefact.kind == "router"]:

@@ -170,8 +170,8 @@ class Group:
         **fields,
     ):
         """The ScheduleSpec of one replicate. training (a RouterTraining) or mask (Settings): take
-        the mask of a router trained so, or the schedule searched so; with an `interval`, FORA's mask
-        with predictions fitted so. fields: further ones of ScheduleSpec.
+        the mask of a router trained so, or the schedule searched so; with an `interval`, FORA's
+        mask with predictions fitted so. fields: further ones of ScheduleSpec.
         """
         settings, of_fora = settings or Settings(), "interval" in fields
         if mask:

@@ -36,9 +36,9 @@ SEARCHES = {"clothes": CLOTHES_SEARCH, "smoke": SMOKE_SEARCH}
 LAMBDA = {"refresh": 10, "lambda_batch": 16}
 CLOTHES_TRAINING = {"batch": 8, "lambda_batch": 8}
 LEARNING_TO_CACHE = {"walk": "ltc", "objective": "mse"}
-# An evolution judges masks by few images and keeps few, so that its forwards suffice for many masks:
-# with 48 images and a population of 24 its error is two to four times as large. With ten times the
-# forwards more of both are better. (Replicate 0 of DiT-digits, on noise of no table.)
+# An evolution judges masks by few images and keeps few, so that its forwards suffice for many
+# masks: with 48 images and a population of 24 its error is two to four times as large. With ten
+# times the forwards more of both are better. (Replicate 0 of DiT-digits, on noise of no table.)
 EVOLUTIONS = {1: {"images": 6}, 10: {"images": 18, "population": 24}}
 LARGE = ("dit-digits-fine", "dit-clothes")  # evolution and refits, minutes each, not measured yet
 FORA_CUR = 50.0  # at interval 2
@@ -126,7 +126,7 @@ def is_large(group):
 
 
 def refitted(group, cur_percent, settings=None):
-    """A search for predicted features (Settings) whose weights are refitted to the image's error."""
+    """A search for predicted features (Settings) whose weights are refitted to the image error."""
     settings, name = settings or search(group.scale), "Search + prediction, refitted"
     return group.made(name, "refitted", cur_percent, mask=settings, settings=settings)
 

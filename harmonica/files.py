@@ -129,8 +129,8 @@ def first_line(error):
 
 
 def save_tensors(path, tensors, about):
-    """Save tensors {name: tensor}, and `about`, anything that JSON can hold: a router or schedule, a
-    compressed model, or what an interrupted training or search resumes from.
+    """Save tensors {name: tensor}, and `about`, anything that JSON can hold: a router or schedule,
+    a compressed model, or what an interrupted training or search resumes from.
     """
     from safetensors.torch import save
 

@@ -4,7 +4,7 @@ from torch.utils._pytree import tree_leaves
 
 
 def rerun(function, device):
-    """What a CUDA graph does, on any device: run again on the same buffers, into the same output."""
+    """What a CUDA graph does, on any device: rerun on the same buffers, into the same output."""
     result = function()
 
     def replay():

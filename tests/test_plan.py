@@ -75,8 +75,8 @@ def test_eager_is_the_loop_bit_for_bit(tiny_walk, keep, batch, setting):
 @pytest.mark.parametrize("keep", MASKS.values(), ids=MASKS)
 @pytest.mark.parametrize("scale", [1.0, 1.5])
 def test_static_buffers_give_what_eager_gives(tiny_walk, keep, scale):
-    """Captured once per step and shape; other labels, other batch sizes and the same ones again need
-    no new capture.
+    """Captured once per step and shape; other labels, other batch sizes and the same ones again
+    need no new capture.
     """
     captured, plan = [], None
     for batch, labels in ((2, 0), (3, 4), (2, 5), (3, 1)):

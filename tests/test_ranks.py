@@ -89,7 +89,7 @@ def float64_noise():
 
 
 def two_trajectories(loaded, router):
-    """Two trajectories in float64, lambda measured before each -> logits, lambda, loss of the last."""
+    """Two trajectories in float64, lambda measured before each -> logits, lambda, the last loss."""
     with float64_noise():
         work = Work(loaded, router)
         logits = initial_logits(router.num_steps, loaded.backbone.num_blocks, 0).double()

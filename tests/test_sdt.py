@@ -101,7 +101,7 @@ def test_a_walk_is_that_of_plain_autograd(tiny_walk, scale, weighted):
 
 
 def test_an_update_is_one_row_and_the_walk_goes_on_from_the_student(tiny_walk):
-    """x_{t-1} comes from the student's output made before the update, and the cache carries over."""
+    """x_{t-1} comes from the student's output before the update, and the cache carries over."""
     denoiser, x = tiny_walk()
     learner = learner_for(denoiser)
     point = denoiser.advance(denoiser.begin(x), denoiser.computed)

@@ -15,9 +15,9 @@ from .speedup import told
 from .style import LETTER, WIDTH, legend, log_ticks
 
 CAPTION = (
-    "Mean squared error of x_t after each step on a log axis: lines are means over replicates, bands "
-    "reach from the lowest replicate to the highest, steps without an error are left out, and "
-    "percentages in the legend are CURs that differ from the panel's."
+    "Mean squared error of x_t after each step on a log axis: lines are means over replicates, "
+    "bands reach from the lowest replicate to the highest, steps without an error are left out, "
+    "and percentages in the legend are CURs that differ from the panel's."
 )
 TICKS = 20  # step numbers that fit side by side into a figure
 MARKS = 6  # on a curve, at most

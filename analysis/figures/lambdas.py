@@ -12,9 +12,9 @@ from . import routers
 from .style import PANEL, WIDTH, legend, log_ticks
 
 CAPTION = (
-    "lambda at each step, before training and as last measured, on a log axis: lines are means over "
-    "replicates, bands reach from the lowest replicate to the highest, open markers are hard scores, "
-    "and steps where lambda is zero are left out."
+    "lambda at each step, before training and as last measured, on a log axis: lines are means "
+    "over replicates, bands reach from the lowest replicate to the highest, open markers are hard "
+    "scores, and steps where lambda is zero are left out."
 )
 
 

@@ -12,9 +12,9 @@ from ..paper_numbers import published
 from .style import FLOOR, PANEL, WIDTH, drawn_interval, legend, log_ticks
 
 CAPTION = (
-    "Errors, on log axes, against speedup: points are means over replicates, upright bars their 95 % "
-    "intervals, level bars the quartiles of measured speedups, open markers a form of a method, and "
-    "the dotted line is the uncached model's own rFID."
+    "Errors, on log axes, against speedup: points are means over replicates, upright bars their "
+    "95 % intervals, level bars the quartiles of measured speedups, open markers a form of a "
+    "method, and the dotted line is the uncached model's own rFID."
 )
 PAPER_STEPS = 10  # the T of the paper's figure
 LABELS = {"rFID": "rFID", "x0_mse": "$x_0$ error"}

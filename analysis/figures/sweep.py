@@ -12,8 +12,8 @@ from ..methods import HARMONICA, look
 from .style import FLOOR, PANEL, WIDTH
 
 CAPTION = (
-    "Errors and CUR against one option of training: the mean over replicates with its 95 % interval "
-    "in orange, every replicate in grey, the uncached model's own rFID dotted."
+    "Errors and CUR against one option of training: the mean over replicates with its 95 % "
+    "interval in orange, every replicate in grey, the uncached model's own rFID dotted."
 )
 VARIED = {
     "refresh": "C, trajectories between two refreshes of lambda",

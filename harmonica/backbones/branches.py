@@ -23,8 +23,8 @@ NO_BRANCH = re.compile(
 # Stacks of blocks that only prepare inputs of the image's blocks (the prompt, a reference, a face),
 # or that belong to a U-Net.
 NO_STACK = re.compile(
-    r"context|token_refiner|perceiver|text|txt|caption|siglip|embed|adapter|extractor|encoder|control"
-    r"|guidance|projector|up_|down_|mid_|codec"
+    r"context|token_refiner|perceiver|text|txt|caption|siglip|embed|adapter|extractor|encoder"
+    r"|control|guidance|projector|up_|down_|mid_|codec"
 )
 # Branches of several modules, children of one block: (those that only the last one reads, the last)
 TOGETHER = (
@@ -53,8 +53,8 @@ def branches(model):
     if not model_branches:
         stacks = ", ".join(without_units(model, {})) or "there is none"
         raise BadInput(
-            f"transformer: {type(model).__name__} has no repeated transformer blocks (stacks: {stacks}) "
-            "in which an attention or feed-forward is recognised; "
+            f"transformer: {type(model).__name__} has no repeated transformer blocks "
+            f"(stacks: {stacks}) in which an attention or feed-forward is recognised; "
             "models that serve are listed by python -m harmonica families"
         )
     return model_branches

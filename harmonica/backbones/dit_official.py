@@ -92,7 +92,7 @@ def to_official(model):
 
 
 def check_shapes(weights, expected, kind):
-    """ValueError naming a tensor that is missing, unexpected or of another shape. kind: of model."""
+    """ValueError naming a missing or unexpected tensor, or one of another shape. kind: of model."""
     for name in sorted(weights.keys() | expected.keys()):
         shape = tuple(weights[name].shape) if name in weights else "missing"
         needed = tuple(expected[name].shape) if name in expected else "none"

@@ -149,7 +149,8 @@ def _print_result(arguments, trained, pipe, options, found):
     out, cur = arguments.out, arguments.cur
     natural = cur_percent(trained.keep()[:, counted(trained.about, trained.num_blocks)])
     print(
-        f"{ended_words(out, found)}: with cur={cur:g} it reuses exactly that, its scores alone {natural:.1f} %"
+        f"{ended_words(out, found)}: with cur={cur:g} it reuses exactly that, "
+        f"its scores alone {natural:.1f} %"
     )
     if arguments.sampler:
         scheduler, changed = SCHEDULERS[arguments.sampler]

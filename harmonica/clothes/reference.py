@@ -24,8 +24,8 @@ OF_EACH = 1000  # images kept of each class, its first ones; classes take turns 
 
 
 def make(place, device="cpu"):
-    """Make these files in the folder `place`, a Path, as the shipped ones were made: ten minutes on a
-    CPU core -> the judge's accuracy on the held-out images, in percent.
+    """Make these files in the folder `place`, a Path, as the shipped ones were made: ten minutes on
+    a CPU core -> the judge's accuracy on the held-out images, in percent.
     """
     from harmonica.metrics import features, scores
 

@@ -107,6 +107,6 @@ def load():
 
 
 def restored(model, path):
-    """Load the state dict at `path` (safetensors) into `model`, a judge -> it, in eval(), frozen."""
+    """Load `path`, a state dict (safetensors), into `model`, a judge -> it, in eval(), frozen."""
     model.load_state_dict(load_file(path))
     return model.eval().requires_grad_(False)

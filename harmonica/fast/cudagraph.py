@@ -92,9 +92,9 @@ class GraphPlan(Plan):
 
 
 class Buffers:
-    """Static inputs for one set of shapes, and what is captured for them: the graphs of the steps so
-    far, those of steps that read and leave no feature once more by their function, and the features
-    that are alive after the last captured step.
+    """Static inputs for one set of shapes, and what is captured for them: the graphs of the steps
+    so far, those of steps that read and leave no feature once more by their function, and the
+    features that are alive after the last captured step.
     """
 
     def __init__(self, x, time, ctx, features):

@@ -24,9 +24,9 @@ from harmonica.method.cache import predicted
 AT_ONCE = 8  # how many features one kernel adds at most
 COMPILERS = ("gcc", "clang")  # what Triton looks for
 
-# {(function, shapes, strides, dtypes, devices of its arguments): compiled function}. Kept as long as
-# the process, like torch.compile's own: models of these shapes that come later compile nothing. The
-# functions take modules as arguments, so no weights are kept.
+# {(function, shapes, strides, dtypes, devices of its arguments): compiled function}. Kept as long
+# as the process, like torch.compile's own: models of these shapes that come later compile nothing.
+# The functions take modules as arguments, so no weights are kept.
 _compiled = {}
 
 
@@ -110,7 +110,7 @@ def _form(term):
 
 
 def _part(compute):
-    """compute(), compiled. Where it reads a Sum, what is left of that is added by the same kernels."""
+    """compute(), compiled. Where it reads a Sum, the same kernels add what is left of that."""
     function, args = compute.func, compute.args
     if hasattr(function, "__self__"):
         function, args = function.__func__, (function.__self__, *args)

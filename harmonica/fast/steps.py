@@ -3,7 +3,7 @@
 It computes the blocks that run, and the gates and sums of all blocks. A skipped block adds a cached
 feature, or one predicted from its last computed features. Only features that later steps need are
 held between steps. The cache is a list of N slots: None, or a tuple of the block's last computed
-features, newest first, no longer than needed. It is never changed in place, so an eager walk can be forked.
+features, newest first, as many as needed. It never changes in place, so eager walks can be forked.
 """
 
 import functools
@@ -168,9 +168,9 @@ def row_function(backbone, start, codes, held, predict):
 
 
 def starts(backbone, rows):
-    """One start(x, time, ctx) per row of a keep mask, with the bits of the backbone's own start, for
-    weights that no longer change; `time` comes from Times. See harmonica.backbones: its `time` and
-    `starts` are optional.
+    """One start(x, time, ctx) per row of a keep mask, with the bits of the backbone's own start,
+    for weights that no longer change; `time` comes from Times. See harmonica.backbones: its `time`
+    and `starts` are optional.
     """
     if hasattr(backbone, "starts"):
         return backbone.starts(rows)

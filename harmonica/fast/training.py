@@ -1,5 +1,5 @@
-"""Training, faster: a router's (teacher and student of one step, the `pair` of sdt.update_by), and a
-base model's (forward and backward pass as one CUDA graph).
+"""Training, faster: a router's (teacher and student of one step, the `pair` of sdt.update_by), and
+a base model's (forward and backward pass as one CUDA graph).
 """
 
 import functools

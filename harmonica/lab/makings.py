@@ -114,9 +114,9 @@ class ScheduleSpec:
     `by_macs` that share of the blocks' multiply-accumulates. smoothcache and evolution also skip
     cur_percent. fitted and taylor take a mask and predict the skipped entries: FORA's mask at
     `interval`, another schedule's (`mask`) or, fitted alone, a router's at cur_percent. fitted fits
-    the weights, taylor has those of Taylor's formula of `order`. refitted takes another schedule with
-    its predictions (`mask`) and refits the weights to the image error; its cur_percent and interval
-    are that schedule's.
+    the weights, taylor has those of Taylor's formula of `order`. refitted takes another schedule
+    with its predictions (`mask`) and refits the weights to the image error; its cur_percent and
+    interval are that schedule's.
     settings: how much making it may compute, whether a search predicts skipped blocks, its seed.
     forwards, population: the budget of an evolution, in forwards of one image, and how many masks
     live in it (by default 8). conds: a search sees only the first so many classes or captions.
@@ -220,7 +220,7 @@ def check_cur(percent, num_steps):
 
 
 def check_sampling(artefact, least=1):
-    """least: the smallest number of steps; 2 where something is reused, as the first computes all."""
+    """least: the fewest steps; 2 where something is reused, as the first computes all."""
     check_choice(artefact, "sampler", SAMPLERS)
     right = f"it must be at least {least}" + ", as the first computes all" * (least > 1)
     check(artefact.num_steps >= least, "num_steps", artefact.num_steps, right)

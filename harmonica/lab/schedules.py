@@ -197,5 +197,6 @@ def _check_model(path, about, spec, store):
     if about.get("model_sha256") != spec.model.sha256:
         raise BadInput(
             f"{spec.kind}: {path} was made for model {about.get('model')!r} with other weights "
-            f"than {spec.model.name}'s; delete it and {store.record_path(spec)} to have it made again"
+            f"than {spec.model.name}'s; delete it and {store.record_path(spec)} to have it "
+            "made again"
         )

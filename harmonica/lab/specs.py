@@ -201,8 +201,8 @@ class LatencySpec:
 @dataclass(frozen=True, kw_only=True)
 class TrainingCostSpec:
     """What training routers takes, measured side by side. rows: pairs (method, its router).
-    whole_memory: memory is the peak of all live tensors, not what autograd keeps for an update. On a
-    GPU it is the peak of what is allocated, with and without it.
+    whole_memory: memory is the peak of all live tensors, not what autograd keeps for an update. On
+    a GPU it is the peak of what is allocated, with and without it.
     """
 
     group: str

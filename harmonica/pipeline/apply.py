@@ -39,9 +39,9 @@ def apply(
     format that formats.read knows, a folder of save_pretrained, a folder with one of these for each
     number of steps, or a hub id. cur: for a Router only, reuse exactly round(cur / 100 T N) entries
     instead of the share it was trained for. backend: "cudagraph" captures the steps of a DiT or
-    PixArt on a GPU, which makes them faster; it needs a C compiler. What is captured is kept between
-    calls, so apply the schedule again after weights were changed in place (by fusing an adapter, for
-    example).
+    PixArt on a GPU, which makes them faster; it needs a C compiler. What is captured is kept
+    between calls, so apply the schedule again after weights were changed in place (by fusing an
+    adapter, for example).
 
     A call of the pipeline raises BadInput before its first step unless the scheduler's timesteps
     are those that the schedule records; with flow matching they may be shifted, with a warning.

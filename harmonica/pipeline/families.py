@@ -95,8 +95,8 @@ def _called(branch, twice):
 
 
 def pipelines_of():
-    """{name of a transformer class: {name of a pipeline class: how often it calls the transformer in
-    a step, or None where the steps cannot be told apart}}.
+    """{name of a transformer class: {name of a pipeline class: how often it calls the transformer
+    in a step, or None where the steps cannot be told apart}}.
     """
     pipelines = defaultdict(dict)
     for name in dir(diffusers):

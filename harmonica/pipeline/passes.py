@@ -44,7 +44,7 @@ class Turn(NamedTuple):
 class Passes:
     """Puts a policy into every call of a pipeline, until remove() or the end of the `with` block.
 
-    begin(loop) -> answer: called with the loop.Loop before its first step. answer(step, turn) -> at,
+    begin(loop) -> answer: called with a loop.Loop before its first step. answer(step, turn) -> at,
     the policy for one call of the transformer; step is an index into loop.timesteps. A policy
     should keep its state in `answer`, which is dropped when the loop ends, however it ends. Calls
     of the transformer outside a loop run unchanged, with a warning at the second one in a row.
@@ -152,8 +152,8 @@ class Passes:
 
 
 def transformers_of(pipe):
-    """{name: model} of a pipeline's transformers. BadInput where it has none, or where it lacks what
-    its steps are told apart by.
+    """{name: model} of a pipeline's transformers. BadInput where it has none, or where it lacks
+    what its steps are told apart by.
     """
     components = getattr(pipe, "components", None)
     right = "give a diffusers pipeline itself, not its transformer or another part"

@@ -61,8 +61,8 @@ class Schedules:
             run = f" and {remaining} of them run" if first else ""
             strength = " or strength" if first else ""
             right = (
-                f"the {type(scheduler).__name__} sets this many in this call{run}, but {subject} for "
-                f"{counts}: change num_inference_steps{strength}, or use another schedule"
+                f"the {type(scheduler).__name__} sets this many in this call{run}, but {subject} "
+                f"for {counts}: change num_inference_steps{strength}, or use another schedule"
             )
             check(False, "timesteps", steps, right)
         schedule = candidates[0]

@@ -28,8 +28,8 @@ LEARNED = ("learned", "learned_range")
 
 
 class Scheduled:
-    """The sampler contract (see harmonica.samplers) over a diffusers scheduler, a pipeline's own for
-    example, which is not changed.
+    """The sampler contract (see harmonica.samplers) over a diffusers scheduler, a pipeline's own
+    for example, which is not changed.
 
     stochastic: whether its steps draw noise. prepare(scheduler, num_steps): sets its timesteps, in
     place of its set_timesteps. BadInput for schedulers that need more than one model call and one

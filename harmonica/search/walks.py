@@ -54,8 +54,8 @@ def uncached(step, call, state):
 
 
 def follow(schedule, weights=None):
-    """-> the policy of a schedule, perhaps with other weights. Its state: each block's last computed
-    features, newest first.
+    """-> the policy of a schedule, perhaps with other weights. Its state: each block's last
+    computed features, newest first.
     """
     keep, features = schedule.keep.tolist(), schedule.features
     weights = schedule.weights if weights is None else weights

@@ -1,4 +1,4 @@
-"""Pages quote what the records give: an altered number is found, put right, and fails `make paper`."""
+"""Pages quote what records give: an altered number is found, put right, and fails `make paper`."""
 
 import re
 import shutil

@@ -160,7 +160,8 @@ def test_a_record_that_nothing_names_is_stale_and_its_heir_is_named(as_committed
     write_json(old, found | {key: value for key, value in changed.items() if key == "schema"})
     with pytest.raises(
         BadInput,
-        match=f"{old.name} is stale, .*{words}; delete it, `make reproduce-table1 .* takes its place",
+        match=f"{old.name} is stale, .*{words}; delete it, "
+        "`make reproduce-table1 .* takes its place",
     ):
         committed.check(results)
 

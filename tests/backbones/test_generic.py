@@ -1,4 +1,4 @@
-"""Every transformer class of the installed diffusers, tiny and with random weights, under policies."""
+"""Every transformer class of the installed diffusers, tiny, with random weights, under policies."""
 
 from functools import lru_cache
 

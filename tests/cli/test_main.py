@@ -1,4 +1,4 @@
-"""The command line: a mistake is met by one sentence and exit 2, and costs nothing that was there."""
+"""The command line: a mistake gets one sentence and exit 2, and costs nothing that was there."""
 
 import json
 import os

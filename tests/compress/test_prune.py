@@ -1,5 +1,5 @@
-"""Pruned models: what is removed adds nothing any more, the rest is a smaller model of plain modules
-at the wanted compute.
+"""Pruned models: what is removed adds nothing any more, the rest is a smaller model of plain
+modules at the wanted compute.
 """
 
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""How weights are rounded: AdaRound and EfficientDM are better than the nearest code, and resume."""
+"""How weights are rounded: AdaRound and EfficientDM beat the nearest code, and resume."""
 
 from dataclasses import replace
 
@@ -77,8 +77,12 @@ def test_efficientdm_begins_with_the_nearest_codes_and_lowers_the_error(
 ):
     settings = quantisation(4, 8)
     begin = nearest(tiny_model, settings)
-    none = replace(settings, rounding=EfficientDM(trajectories=1, batch=1, rank=2, factor_rate=1e-20,
-                                                  scale_rate=1e-20, input_rate=1e-20))  # fmt: skip
+    none = replace(
+        settings,
+        rounding=EfficientDM(
+            trajectories=1, batch=1, rank=2, factor_rate=1e-20, scale_rate=1e-20, input_rate=1e-20
+        ),
+    )
     same = efficientdm.learn(tiny_model, begin, none, tmp_path / "none")
     for name, own in begin.items():
         assert torch.equal(same[name].codes, own.codes)

@@ -1,4 +1,4 @@
-"""What is measured at clothes scale: the paper's settings, at equal budgets for all that is trained."""
+"""What clothes scale measures: the paper's settings, at equal budgets for all that is trained."""
 
 import json
 

@@ -97,8 +97,8 @@ def test_the_rows_of_a_block(name):
 
 
 def test_the_rows_of_table_2():
-    """Per sampler: uncached, fewer steps, FORA; at the CUR of the paper's 256 px row HarmoniCa, with
-    one router each, and our searches.
+    """Per sampler: uncached, fewer steps, FORA; at the CUR of the paper's 256 px row HarmoniCa,
+    with one router each, and our searches.
     """
     rows = table(TEXT, "digits", "core", 1)
     assert [(row.sampler, row.method, row.num_steps, row.cur_percent) for row in rows] == [

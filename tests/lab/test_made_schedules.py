@@ -1,4 +1,4 @@
-"""Schedules that are made: each by its spec, stored, followed by runs, the same when asked again."""
+"""Schedules that are made: each by its spec, stored, followed by runs, the same if asked again."""
 
 from dataclasses import replace
 

@@ -21,7 +21,7 @@ def split(images, size):
 
 
 def reference(path, images, extractor, dtype=np.float64, **changed):
-    """A reference file by numpy alone, its statistics those of `images` and of their mirror images."""
+    """A reference file by numpy alone, with the statistics of `images` and their mirror images."""
     found = features.extract(np.concatenate([images, images[..., ::-1]]), extractor)
     arrays = {"arr_0": images.transpose(0, 2, 3, 1)}
     for layer, names in adm.STATISTICS.items():
@@ -98,7 +98,7 @@ def test_other_batches_are_refused(tmp_path, images, shape, dtype):
 
 
 def by_hand(generated, real, statistics):
-    """IS, FID, sFID, precision, recall from their definitions, by scipy's square root of a matrix."""
+    """IS, FID, sFID, precision, recall from their definitions, by scipy's matrix square root."""
     p = np.exp(generated["logits"]) / np.exp(generated["logits"]).sum(1, keepdims=True)
     found = {"IS": np.exp((p * np.log(p / p.mean(0))).sum(1).mean())}
     for name, layer in (("FID", "pool"), ("sFID", "spatial")):

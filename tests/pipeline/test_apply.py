@@ -290,7 +290,7 @@ def test_a_path_may_begin_with_the_home_folder(tmp_path, monkeypatch):
 
 
 def refused(pipe, schedule, words, inputs=None, **options):
-    """Refused when it is applied; or, with inputs, at the first call, after which all is released."""
+    """Refused when applied; or, with inputs, at the first call, after which all is released."""
     if inputs is None:
         with pytest.raises(BadInput, match=words) as said:
             harmonica.apply(pipe, schedule, **options)

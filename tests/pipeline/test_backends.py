@@ -17,7 +17,7 @@ from harmonica.pipeline.apply import find_applied
 
 
 def graphs_without_a_gpu(backbone, schedule, backend="eager"):
-    """A GraphPlan whose captures are called again instead of replayed; each is noted in CAPTURED."""
+    """A GraphPlan whose captures are called again, not replayed; each is noted in CAPTURED."""
     if backend == "eager":
         return compile_schedule(backbone, schedule)
     return GraphPlan(backbone, schedule, lambda *args: CAPTURED.append(args) or rerun(*args))

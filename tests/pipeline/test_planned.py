@@ -1,5 +1,5 @@
-"""A router on a DiT or PixArt pipeline: everything kept is the untouched pipeline, a reused block is
-not run, and no feature is left behind.
+"""A router on a DiT or PixArt pipeline: everything kept is the untouched pipeline, a reused block
+is not run, and no feature is left behind.
 """
 
 import gc

@@ -1,5 +1,5 @@
-"""What does not fit a DiT or PixArt pipeline is refused before the first step; and how other caching
-packages fail on these pipelines.
+"""What does not fit a DiT or PixArt pipeline is refused before the first step; and how other
+caching packages fail on these pipelines.
 """
 
 import pytest

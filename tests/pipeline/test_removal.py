@@ -1,4 +1,4 @@
-"""A DiT or PixArt pipeline is as before when a router is removed, and after a call that ends early."""
+"""A DiT or PixArt pipeline is as before when a router is removed, and after a call ends early."""
 
 import pytest
 import torch

@@ -1,5 +1,5 @@
-"""harmonica.search on real pipelines with tiny weights: better than FORA at the same count, the same
-again, also after a kill and by offload; the pipeline is left as it was.
+"""harmonica.search on real pipelines with tiny weights: better than FORA at the same count, the
+same again, also after a kill and by offload; the pipeline is left as it was.
 """
 
 import diffusers

@@ -70,7 +70,9 @@ def patched_class(pipe, name, module):
 
 def subclass(pipe, name, module):
     kind = type(module)
-    forward = lambda self, *args, **options: larger(kind.forward(self, *args, **options))  # noqa: E731
+    forward = lambda self, *args, **options: larger(  # noqa: E731
+        kind.forward(self, *args, **options)
+    )
     module.__class__ = type("Own", (kind,), {"forward": forward})
     return lambda: setattr(module, "__class__", kind)
 

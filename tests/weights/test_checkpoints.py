@@ -1,4 +1,4 @@
-"""What a file of weights is: told for DiT, PixArt and the rest, in one sentence where it is none."""
+"""What a file of weights is: told for DiT, PixArt and the rest, in one sentence if it is none."""
 
 import json
 

@@ -31,7 +31,7 @@ def some_router(num_steps=6, num_blocks=4):
 
 
 def test_a_learning_to_cache_file_of_u_vit_is_of_first_calls_in_sampling_order(tmp_path):
-    """As many rows as calls; row i is of update i, the first and the later half were not trained."""
+    """As many rows as calls; row i is of update i, the first and the later half are untrained."""
     rows = OrderedDict((f"{i}.prob", torch.tensor([float(i), -3.0])) for i in range(8))
     torch.save(rows, tmp_path / "dpm8_router.pth")
     router = formats.read(tmp_path / "dpm8_router.pth", tau=0.9)
@@ -43,7 +43,7 @@ def test_a_learning_to_cache_file_of_u_vit_is_of_first_calls_in_sampling_order(t
 
 
 def test_pt_round_trips(tmp_path):
-    """HarmoniCa's layout: every row trained, the first step's fixed to 5. i = 0 is the last step."""
+    """HarmoniCa's layout: all rows trained, the first step's fixed to 5. i = 0 is the last step."""
     router = some_router()
     formats.write(tmp_path / "r.pt", router)
     rows = torch.load(tmp_path / "r.pt", weights_only=True)["routers"]
@@ -62,7 +62,7 @@ def test_pt_round_trips(tmp_path):
 def test_in_a_learning_to_cache_file_rows_of_odd_index_were_never_trained(
     tmp_path, num_steps, zip_file
 ):
-    """They hold their initialisation and compute everything. Its `args` is an argparse.Namespace."""
+    """They hold their initial value and compute everything. Its `args` is an argparse.Namespace."""
     rows = {f"{i}.prob": torch.full((4,), -3.0) for i in range(num_steps)}
     arguments = argparse.Namespace(
         model="DiT-XL/2", image_size=256, lr=1e-3, data_path="/some/where"
