@@ -29,6 +29,7 @@ def add_options(verb, made, guidance, curs=None):
         help=f"folder for the {made}; needed unless --dry-run is given. If the command is killed, "
         "the same command continues there",
     )
+    several = "; if several are given, the folder holds a folder for each" if curs else ""
     verb.add_argument(
         "--cur",
         default=[50.0] if curs else 50.0,
@@ -36,7 +37,7 @@ def add_options(verb, made, guidance, curs=None):
         type=real(0, 100, ends=False),
         metavar="PERCENT",
         help="percentage of all unit computations (attentions and feed-forwards, over all steps) "
-        f"to skip; default 50{'; if several are given, the folder holds a folder for each' * bool(curs)}",
+        f"to skip; default 50{several}",
     )
     verb.add_argument(
         "--seed", type=whole(0, 2**32 - 1), default=0, help="seed of all random numbers; default 0"

@@ -144,8 +144,8 @@ def found_words(schedule):
 
 
 class PipelineSearch:
-    """A search on one pipeline. walk: a walk.PipelineWalk; memory: that of one call. names: {a share
-    to skip, in percent, rising: the name of its folder}, where that is empty for a single one.
+    """A search on one pipeline. walk: a walk.PipelineWalk; memory: that of one call. names: {share
+    to skip, in percent, rising: the name of its folder}; that of a single one is empty.
     """
 
     def __init__(self, walk, memory, names, images, batch=None, refit=False, **settings):
@@ -173,9 +173,10 @@ class PipelineSearch:
         time = f"at most {duration(seconds)}"
         if memory.device.type != "cpu":  # a linearisation takes more walks there than are counted
             time = f"about {duration(seconds)}, up to {MORE_ON_A_GPU} times that"
+        budgets = " or ".join(map(str, self.budgets.values()))
         return (
             f"{self.walk.words()}\n"
-            f"search     {' or '.join(map(str, self.budgets.values()))} of {steps * self.walk.num_blocks} unit computations "
+            f"search     {budgets} of {steps * self.walk.num_blocks} unit computations "
             f"are to be skipped; {settings.images} images, {settings.batch} at once\n"
             f"memory     about {gibibytes(memory.on_device(settings.batch))} on {memory.device}"
             f"{memory.in_cpu_memory()}\n"
