@@ -37,12 +37,12 @@ def headline(groups, results):
             "x_0 error relative to HarmoniCa's, half of all blocks skipped "
             f"({len(at_half[0])} settings)",
             "1",
-            *map(_between, at_half),
+            *(_between(compared) + _how_many(compared, at_half) for compared in at_half),
         ],
         [
             f"rFID lower, open, higher than HarmoniCa's, at all shares ({len(at_all[0])} settings)",
             "",
-            *map(_in_rfid, at_all),
+            *(_in_rfid(compared) + _how_many(compared, at_all) for compared in at_all),
         ],
         [
             "settings where a baseline without training or search (fewer steps, FORA with or "
@@ -51,6 +51,11 @@ def headline(groups, results):
         ],
     ]
     return markdown([("table", headings, rows)]).strip()
+
+
+def _how_many(compared, all_compared):
+    """How many settings these Cases are of, in words, where the first method has others."""
+    return f" ({len(compared)} settings)" if len(compared) != len(all_compared[0]) else ""
 
 
 def _between(compared):
