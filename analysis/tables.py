@@ -51,7 +51,7 @@ SEARCH_IS_OURS = (
     "Search, Search + prediction and its refitted form are ours, not the paper's. A search looks "
     "for the schedule with the smallest error of the final image; with prediction, skipped blocks "
     "are predicted from their last two features instead of being reused; refitted means that the "
-    "weights of all predictions are then trained for the final image."
+    "weights of all predictions are then trained for the final image (not on large models yet)."
 )
 LOSSLESS = (HARMONICA, UNCACHED, "HarmoniCa is nearly lossless")
 TABLE1 = Table(

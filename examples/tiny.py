@@ -15,12 +15,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 STEPS = 4
-QUICK = {
-    "images": 2,
-    "rounds": 0,
-    "refit": False,
-    "quiet": True,
-}  # arguments of a search that takes seconds
+# arguments of a search that takes seconds
+QUICK = {"images": 2, "rounds": 0, "refit": False, "quiet": True}
 
 
 def is_tiny(docstring):

@@ -40,7 +40,7 @@ LEARNING_TO_CACHE = {"walk": "ltc", "objective": "mse"}
 # masks: with 48 images and a population of 24 its error is two to four times as large. With ten
 # times the forwards more of both are better. (Replicate 0 of DiT-digits, on noise of no table.)
 EVOLUTIONS = {1: {"images": 6}, 10: {"images": 18, "population": 24}}
-LARGE = ("dit-digits-fine", "dit-clothes")  # evolution and refits, minutes each, not measured yet
+LARGE = ("dit-digits-fine", "dit-clothes")  # models on which a refit takes minutes
 FORA_CUR = 50.0  # at interval 2
 HARMONICA = {"walk": "sdt", "objective": "leave-one-out", "lambda_scores": "soft"}
 
@@ -119,8 +119,8 @@ def searched(group, cur_percent):
 
 
 def is_large(group):
-    """Whether a group has neither evolution of masks nor refitted predictions, which take longer
-    on its model than all its other rows.
+    """Whether evolution of masks and refitted predictions are left out for a group: each of them
+    takes minutes on its model, and none is measured yet.
     """
     return group.models[0].name.startswith(LARGE)
 

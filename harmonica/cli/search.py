@@ -56,22 +56,27 @@ def add(commands):
 
 
 def _search(arguments):
-    from harmonica.pipeline.search import check_free, folder_name, search
+    from harmonica.pipeline.folders import check_free, folder_names
+    from harmonica.pipeline.search import search
     from harmonica.weights.prompts import read_captions
 
     captions = arguments.captions and read_captions(arguments.captions)  # before anything is loaded
     options = settings(arguments.set)
     check_out(arguments)
-    several, curs = len(set(arguments.steps)) > 1, sorted(set(arguments.cur))
-    names = [folder_name(cur) for cur in curs] if len(curs) > 1 else [""]
+    curs, all_steps = sorted(set(arguments.cur)), sorted(set(arguments.steps))
+    names = list(folder_names(curs, len(curs) > 1).values())
+    outs = dict.fromkeys(all_steps, arguments.out)
     if arguments.out:
-        out = Path(arguments.out)
-        of_steps = [child.name for child in out.glob("*") if child.name.isdigit()]
-        check_free(out, of_steps if several else names)
+        root = Path(arguments.out)
+        if len(all_steps) > 1:
+            outs = {steps: str(root / str(steps)) for steps in all_steps}
+            of_steps = [child.name for child in root.glob("*") if child.name.isdigit()]
+            check_free(root, of_steps, begun=True)
+        for out in outs.values():
+            check_free(Path(out), names)
     device = chosen_device(arguments.device)
     pipe = load(arguments.model, device, arguments.dtype, arguments.offload)
-    for steps in sorted(set(arguments.steps)):
-        out = arguments.out
+    for steps, out in outs.items():
         search(
             pipe,
             captions,
@@ -80,13 +85,15 @@ def _search(arguments):
             images=arguments.images,
             predict=not arguments.no_predict,
             refit=not arguments.no_refit,
-            out=f"{out}/{steps}" if out and several else out,
+            out=out,
             **shared(arguments),
             **options,
         )
     if not arguments.dry_run:
-        steps = " or ".join(map(str, sorted(set(arguments.steps))))
+        steps = str(all_steps[0])
+        places = [str(Path(out, name)) for out in outs.values() for name in names]
+        if len(curs) == 1:  # a folder may hold one schedule for each number of steps
+            places, steps = [arguments.out], " or ".join(map(str, all_steps))
         call = call_words(pipe, steps, arguments.guidance, options)
-        place = "/".join(filter(None, [arguments.out, "T" * (several and len(curs) > 1), names[0]]))
-        others = f"  (or {', '.join(names[1:])})" if names[1:] else ""
-        print(f"use        with harmonica.apply(pipe, {place!r}): {call}{others}")
+        others = f"  (or {', '.join(places[1:])})" if places[1:] else ""
+        print(f"use        with harmonica.apply(pipe, {places[0]!r}): {call}{others}")

@@ -166,6 +166,9 @@ class ScheduleSpec:
         if self.making == "refitted":
             right = "refitted takes a schedule that predicts"
             check(self.mask is not None and self.mask.predicts, "mask", self.mask, right)
+            for field in ("model", "sampler", "num_steps", "guidance", "cur_percent", "interval"):
+                value, right = getattr(self, field), f"it must be the mask's: {self.mask.id}"
+                check(value == getattr(self.mask, field), field, value, right)
         right = "only a search sees fewer than all"
         check(self.conds is None or self.making == "search", "conds", self.conds, right)
         if self.cur_percent is not None:

@@ -15,6 +15,9 @@ from harmonica.files import read_json, write_json
 from harmonica.pipeline.passes import first_transformer
 from harmonica.pipeline.transformers import kinds_of
 
+REFITTED = ", weights refitted"  # the end of the method's name
+OWN = "this schedule"  # beside FORA's, in the errors that a search reports
+
 
 def origin(walk):
     """-> the description, a JSON-serialisable dict. walk: a walk.PipelineWalk after its learn()."""
@@ -69,19 +72,26 @@ def _bytes_of(tensor):
     return content.view(torch.uint8).numpy().tobytes()
 
 
-def stored_batch(path, images):
-    """The batch of the search for so many images that `path`, a search.json, was written by; None
-    where there is none. By default it depends on the memory of the machine, which may be another
-    one by now.
-    """
-    stored = read_json(path, "out", "delete it to begin again") if path.exists() else {}
-    settings = stored.get("search", {})
-    return settings.get("batch") if settings.get("images") == images else None
-
-
 def ended_words(out, found):
     """The words that tell where a result is. found: whether it was there before this call."""
     return f"finished   before, in {out}" if found else f"wrote      {out}"
+
+
+def found_words(schedule):
+    """The words that tell how good a searched schedule is, by its description."""
+    error = schedule.about["error"]
+    others = dict(error["of"])
+    own = others.pop(OWN)
+    named = {f"{OWN}, {schedule.cur_percent:.3g} % skipped": own, **others}
+    rows = "; ".join(f"{name} {value:.3g}" for name, value in named.items())
+    words = f"error      of {error['images']} images on held-back noise: {rows}"
+    if own in others.values():
+        words += (
+            "\n           none better than FORA's was found; with more images or rounds one may be"
+        )
+    if schedule.about["search"].get("refit") and REFITTED not in schedule.about["method"]:
+        words += "\n           refitted predictions were no better on other noise, and are not kept"
+    return words
 
 
 def agreed(about, path, settings, file):

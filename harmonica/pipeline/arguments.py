@@ -37,21 +37,24 @@ def check_steps(steps):
 def check_cur(cur):
     """BadInput where cur is no percentage that skips something."""
     ok = isinstance(cur, Real) and not isinstance(cur, bool)
-    check(ok, "cur", cur, "give the share that is skipped as a number, in percent")
+    check(ok, "cur", cur, "give the share that is skipped, in percent: a number")
     right = "it is a percentage: 50 skips half"
     check(not 0 < cur < LEAST_CUR, "cur", cur, right)
     check(0 < cur < 100, "cur", cur, "give the share that is skipped: above 0, below 100 percent")
 
 
 def curs_of(cur):
-    """-> the shares to skip, in percent, as a tuple, rising: one, or each of a list. BadInput where
-    one of them is no such share.
+    """-> the shares to skip, in percent, rising: one, or each of several; and whether several were
+    given. BadInput where one of them is no such share.
     """
-    curs = cur if isinstance(cur, (list, tuple)) else [cur]
+    cur = cur.tolist() if hasattr(cur, "tolist") else cur
+    several = isinstance(cur, Iterable) and not isinstance(cur, (str, bytes, Mapping))
+    curs = list(cur) if several else [cur]
     check(len(curs) > 0, "cur", cur, "give the share that is skipped, in percent")
     for one in curs:
         check_cur(one)
-    return tuple(sorted(set(curs)))
+    plain = (int(one) if one == int(one) else float(one) for one in curs)
+    return sorted(set(plain)), several
 
 
 def check_guidance(guidance):

@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from harmonica.errors import check
 from harmonica.method.masks import budget
-from harmonica.method.schedule import FILE, Schedule
-from harmonica.pipeline.about import agreed, ended_words, origin, stored_batch
+from harmonica.method.schedule import Schedule
+from harmonica.pipeline import folders
+from harmonica.pipeline.about import OWN, REFITTED, ended_words, found_words, origin
 from harmonica.pipeline.arguments import check_steps, curs_of, folder_of, whole
 from harmonica.pipeline.calls import draw_of
 from harmonica.pipeline.estimate import duration, gibibytes, timed
@@ -22,8 +23,6 @@ from harmonica.search.refit import refitted
 from harmonica.search.search import Search
 from harmonica.search.settings import Settings
 
-SETTINGS = "search.json"  # what a search in a folder is for
-OWN = "this schedule"  # beside FORA's, in the errors that a search reports
 MORE_ON_A_GPU = 3  # how many times as long a search may take there (results/bench/nvidia-h200.md)
 PIPED_S = 10  # seconds between two lines of the progress bar, where it goes to a file
 
@@ -74,7 +73,7 @@ def search(
     for models that hardly fit in memory: one image at a time, features in CPU memory, blocks
     checkpointed. dry_run: print what it would cost, and return None. quiet: print nothing.
     """
-    curs = curs_of(cur)
+    curs, several = curs_of(cur)
     if call is None:
         steps = check_steps(steps)
         budget(curs[-1], steps, num_blocks=1)  # refuses a cur that no schedule can have
@@ -84,27 +83,27 @@ def search(
     for name, value in {"predict": predict, "refit": refit}.items():
         check(isinstance(value, bool), name, value, "give True or False")
     refit = refit and predict and not offload
-    several = isinstance(cur, (list, tuple))
-    names = {one: folder_name(one) if several else "" for one in curs}
+    names = folders.folder_names(curs, several)
     if out:
-        check_free(out, names.values())
-        batch = batch or stored_batch(out / SETTINGS, images)
+        folders.check_free(out, names.values())
+        batch = batch or folders.stored_batch(out, images)
     draw = draw_of(pipe, call, prompts, steps, guidance, arguments)
     tell(quiet, "measuring  one step, then a walk over all steps")
     with walking(pipe, draw, offload) as (walk, memory):
         settings = {"predict": predict, "seed": seed, "rounds": rounds}
         work = PipelineSearch(walk, memory, names, images, batch, refit, **settings)
-        found = None if dry_run else work.finished(out)
-        if found is None:
+        found = folders.finished(out, names, work.about()) if out and not dry_run else {}
+        ended = len(found) == len(names)
+        if not ended:
             tell(quiet, work.cost_words())
         if dry_run:
             return None
-        schedules = found or work.run(out, quiet)
+        schedules = found if ended else work.run(out, found, quiet)
         for schedule in schedules.values():
             tell(quiet, found_words(schedule))
         if out:
-            tell(quiet, ended_words(out, found))
-        return schedules if several else schedules[cur]
+            tell(quiet, ended_words(out, ended))
+        return schedules if several else schedules[curs[0]]
 
 
 def tell(quiet, words):
@@ -112,40 +111,9 @@ def tell(quiet, words):
         print(words, file=sys.stderr, flush=True)
 
 
-def folder_name(cur):
-    """The name of the folder for one of several shares."""
-    return f"cur{cur:g}"
-
-
-def check_free(out, names):
-    """BadInput where a folder holds schedules elsewhere than in its own folders of these names, or
-    in itself where the only name is empty: one of them would hide the other.
-    """
-    right = "it holds a schedule already; choose another folder"
-    check("" in names or not (out / FILE).exists(), "out", str(out), right)
-    found = sorted({path.parent.name for path in out.glob(f"*/{FILE}")} - {*names})
-    right = f"it holds folders with schedules ({', '.join(found)}); choose another folder"
-    check(not found, "out", str(out), right)
-
-
-def found_words(schedule):
-    """The words that tell how good a searched schedule is, by what PipelineSearch.errors found."""
-    error = schedule.about["error"]
-    others = dict(error["of"])
-    own = others.pop(OWN)
-    named = {f"{OWN}, {schedule.cur_percent:.3g} % skipped": own, **others}
-    rows = "; ".join(f"{name} {value:.3g}" for name, value in named.items())
-    words = f"error      of {error['images']} images on held-back noise: {rows}"
-    if own in others.values():
-        words += (
-            "\n           none better than FORA's was found; with more images or rounds one may be"
-        )
-    return words
-
-
 class PipelineSearch:
     """A search on one pipeline. walk: a walk.PipelineWalk; memory: that of one call. names: {share
-    to skip, in percent, rising: the name of its folder}; that of a single one is empty.
+    to skip, in percent, rising: the name of its folder}.
     """
 
     def __init__(self, walk, memory, names, images, batch=None, refit=False, **settings):
@@ -153,6 +121,8 @@ class PipelineSearch:
         _, seconds = timed(lambda: walk.learn(0, range(first)))
         self.walk, self.names, self.refit = walk, names, refit
         self.budgets = {cur: walk.budget(cur) for cur in names}
+        right = f"two of these shares are equally many of {walk.num_steps * walk.num_blocks} units"
+        check(len(set(self.budgets.values())) == len(names), "cur", list(names), right)
         self.forward_s = seconds / walk.num_steps / first
         predicted = settings["predict"] * max(names) / 100
         self.memory = memory.of_walk(walk.num_steps, walk.passes, predicted)
@@ -167,57 +137,61 @@ class PipelineSearch:
     def cost_words(self):
         """The words that tell what was found and what the search will take."""
         settings, steps, memory = self.settings, self.walk.num_steps, self.memory
-        refitting = self.refit * len(self.budgets) * settings.refitting(steps)
-        forwards = self.searching().forwards() + refitting
+        forwards = self.searching().forwards() + len(self.budgets) * self.ending()
         seconds, forward_s = forwards * self.forward_s, self.forward_s
         time = f"at most {duration(seconds)}"
         if memory.device.type != "cpu":  # a linearisation takes more walks there than are counted
             time = f"about {duration(seconds)}, up to {MORE_ON_A_GPU} times that"
-        budgets = " or ".join(map(str, self.budgets.values()))
+        *first, last = map(str, self.budgets.values())
+        budgets = f"{', '.join(first)} and {last}" if first else last
+        refits = f"; {settings.refits} updates refit the predictions" if self.refit else ""
         return (
             f"{self.walk.words()}\n"
             f"search     {budgets} of {steps * self.walk.num_blocks} unit computations "
-            f"are to be skipped; {settings.images} images, {settings.batch} at once\n"
+            f"are to be skipped; {settings.images} images, {settings.batch} at once{refits}\n"
             f"memory     about {gibibytes(memory.on_device(settings.batch))} on {memory.device}"
             f"{memory.in_cpu_memory()}\n"
             f"time       {time} ({forward_s:.2g} s for a step of one image)"
         )
 
     def searching(self, **options):
+        """The Search for all shares. options: of its state and its bar."""
         budgets, fixed = list(self.budgets.values()), self.walk.fixed
         return Search(self.walk, budgets, self.settings, fixed=fixed, **options)
 
-    def finished(self, out):
-        """{cur: the Schedule that a search left in this folder}, or None where one is missing.
-        BadInput if that was another search.
+    def run(self, out, found, quiet=False):
+        """-> {cur: Schedule}, each saved below `out`, if there is one, as soon as it is whole.
+        found: those that a killed search has saved.
         """
-        known = out and agreed(self.about(), out / SETTINGS, "search", FILE)
-        if not known or not all((out / name / FILE).exists() for name in self.names.values()):
-            return None
-        return {cur: Schedule.from_pretrained(out / name) for cur, name in self.names.items()}
-
-    def run(self, out, quiet=False):
-        """-> {cur: Schedule}, which are saved in `out`, if there is one."""
         often = 0.1 if sys.stderr.isatty() else PIPED_S
         with tqdm(disable=quiet, unit="forward", smoothing=0.05, mininterval=often) as bar:
             path = out / "state.safetensors" if out else None
             search = self.searching(state_path=path, bar=bar)
-            found = search.run()
-            bar.total = bar.n  # a search mostly ends before it has computed all that it may
-            if self.refit:
-                bar.total += len(found) * self.settings.refitting(self.walk.num_steps)
-                found = {target: refitted(search.measure, best) for target, best in found.items()}
+            searched = search.run()
+            schedules = dict(found)
+            # a search mostly ends before it has computed all that it may
+            bar.total = bar.n + (len(self.names) - len(found)) * self.ending()
+            for cur, target in self.budgets.items():
+                if cur not in found:
+                    schedules[cur] = self.ended(search, searched[target], cur)
+                    if out:
+                        schedules[cur].save_pretrained(out / self.names[cur])
+            bar.total = bar.n
             bar.refresh()
-        schedules = {}
-        for cur, target in self.budgets.items():
-            error = self.errors(search, found[target], target)
-            about = {**self.about(), "cur_percent": cur, "error": error}
-            schedules[cur] = self.whole(found[target], about)
         if out:
-            for cur, schedule in schedules.items():
-                schedule.save_pretrained(out / self.names[cur])
             path.unlink(missing_ok=True)
-        return schedules
+        return {cur: schedules[cur] for cur in self.names}
+
+    def ending(self):
+        """The number of forwards of one image that `ended` takes at most."""
+        settings, steps = self.settings, self.walk.num_steps
+        return self.refit * settings.refitting(steps) + 4 * settings.check_images * steps
+
+    def ended(self, search, searched, cur):
+        """The Schedule for a share: the one that was found, refitted and measured."""
+        best = refitted(search.measure, searched) if self.refit else searched
+        errors = self.errors(search, best, self.budgets[cur])
+        return self.whole(best, {**self.about_one(cur, best is not searched), "error": errors})
 
     def errors(self, search, best, target):
         """The errors of the found schedule and of FORA, on noise that the search has not used."""
@@ -241,12 +215,21 @@ class PipelineSearch:
         weights = {(step, unit[k]): values.cpu() for (step, k), values in best.weights.items()}
         return Schedule(keep=keep, weights=weights, timesteps=walk.timesteps, about=about)
 
+    def about_one(self, cur, refit):
+        """What the schedule for one share was made for, and how. refit: whether the refitted
+        weights were better.
+        """
+        return {**self.about(), "method": self.method(refit), "cur_percent": cur}
+
+    def method(self, refit):
+        method = "search, skipped units predicted" if self.settings.predict else "search"
+        return method + REFITTED * refit
+
     def about(self):
-        """What the schedules were made for, and how."""
+        """What the search is for, by which its folder is recognised."""
         walk, settings, curs = self.walk, self.settings, list(self.names)
-        method = "search, skipped units predicted" if settings.predict else "search"
         return {
-            "method": method + ", weights refitted" * self.refit,
+            "method": self.method(self.refit),
             **origin(walk),
             "cur_percent": curs if len(curs) > 1 else curs[0],
             "search": {
@@ -255,7 +238,7 @@ class PipelineSearch:
                 "seed": settings.seed,
                 "rounds": settings.rounds,
                 **({"refit": True} if self.refit else {}),
-                **({"curs": curs} if len(curs) > 1 else {}),
+                **({"curs": curs} if any(self.names.values()) else {}),
                 "steps": walk.num_steps,
                 "prompts": walk.draw.described(),
             },

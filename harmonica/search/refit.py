@@ -18,7 +18,7 @@ SMALLEST = 1e-6  # distances below this have no gradient worth following
 def refitted(measure, schedule):
     """Lower the distance of the final latents from the uncached ones, by gradient descent on the
     weights alone -> Schedule with the same mask; the given one where that was better on the noise
-    on which `measure` judges.
+    on which `measure` judges, or the weights did not stay finite.
 
     The given weights are least-squares fits to each block's own feature, which do not know what an
     error of that feature does to the image. Every update sees new noise: there are too many weights
@@ -38,6 +38,8 @@ def refitted(measure, schedule):
         slower.step()
         measure.tell("refitting", error)
     halves = {entry: values.detach().half() for entry, values in weights.items()}
+    if not all(values.isfinite().all() for values in halves.values()):
+        return schedule
     return min(schedule, replace(schedule, weights=halves), key=measure.error)
 
 

@@ -111,7 +111,9 @@ class Settings:
 
     def refitting(self, num_steps):
         """The number of forwards of one image that refitting the weights takes at most."""
-        return num_steps * (REFIT_WALKS * self.refits * REFIT_IMAGES + 3 * self.check_images)
+        at_once = self.at_once(REFIT_IMAGES)
+        images = -(-REFIT_IMAGES // at_once) * at_once  # in whole batches
+        return num_steps * (REFIT_WALKS * self.refits * images + 3 * self.check_images)
 
     def linearisation(self):
         """The cost of a linearisation in walks of one image: a backward pass counts as two, and

@@ -31,17 +31,15 @@ def read_schedules(path, cur=None, **model):
         schedule = read_schedule(path, cur, **model)
         return {schedule.num_steps: schedule}
     by_steps = {}
+    _check_finished(path)
     for child in sorted(path.iterdir()):
         if not (_names_in(child) if child.is_dir() else _may_be_one(child)):
-            check(not _folders_in(child), "schedule", str(child), _instead_of(child))
             _check_finished(child)
             continue
         schedule = read_schedule(child, cur, **model)
         right = f"{path} holds several schedules of this number of steps; {_instead_of(path)}"
         check(schedule.num_steps not in by_steps, "schedule", schedule.num_steps, right)
         by_steps[schedule.num_steps] = schedule
-    if not by_steps:
-        _check_finished(path)
     right = (
         f"give a folder with {SCHEDULE} or {ROUTER}, "
         "or with one folder or file of these for each number of steps"
@@ -87,7 +85,9 @@ def _check_there(path, field, names):
 
 
 def _check_finished(folder):
-    """BadInput where a search or training in this folder has begun and has not ended."""
+    """BadInput where a search or training in this folder has begun and has not ended, or where a
+    search has left several schedules in folders of their own.
+    """
     for verb, name, key in (
         ("search", "search.json", "search"),
         ("train", "config.json", "training"),
@@ -98,8 +98,12 @@ def _check_finished(folder):
             f"the same command again (python -m harmonica {verb} ... --out {folder}), "
             f"or harmonica.{verb}(..., out={str(folder)!r}), goes on with it"
         )
-        begun = path.is_file() and key in read_json(path, "schedule", "delete it to begin again")
-        check(not begun, "schedule", str(folder), right)
+        stored = read_json(path, "schedule", "delete it to begin again") if path.is_file() else {}
+        about = stored.get(key)
+        shares = len(about.get("curs", ())) if isinstance(about, dict) else 0
+        if 0 < shares <= len(_folders_in(folder)):
+            right = _instead_of(folder)
+        check(key not in stored, "schedule", str(folder), right)
 
 
 def _folders_in(folder):

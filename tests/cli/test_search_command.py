@@ -59,7 +59,7 @@ def test_one_folder_for_each_share(model, tmp_path, capfd):
     assert run(*words) == 0
     said = capfd.readouterr()
     assert said.err.count("on held-back noise") == 2 and said.err.count("wrote") == 1
-    assert f"harmonica.apply(pipe, '{out}/cur40')" in said.out and "(or cur50)" in said.out
+    assert f"harmonica.apply(pipe, '{out}/cur40')" in said.out and f"(or {out}/cur50)" in said.out
     assert run("schedule", "info", out / "cur50") == 0
     assert run("schedule", "info", out) == 2
     assert f"choose {out}/cur40 or {out}/cur50" in capfd.readouterr().err
@@ -68,9 +68,16 @@ def test_one_folder_for_each_share(model, tmp_path, capfd):
     nested = (*words[:4], 3, 4, "--out", tmp_path / "both", *words[7:])
     assert run(*nested) == 0
     said = capfd.readouterr()
-    assert f"harmonica.apply(pipe, '{tmp_path}/both/T/cur40')" in said.out
+    assert f"harmonica.apply(pipe, '{tmp_path}/both/3/cur40')" in said.out
+    assert "num_inference_steps=3," in said.out
     assert run("schedule", "info", tmp_path / "both") == 2
     assert "both/3/cur40 or" in capfd.readouterr().err
+    one = (*words[:5], "--out", tmp_path / "both", *FEW, "--no-refit")
+    assert run(*one) == 2 and run(*one, "--cur", 40, 50) == 2  # would hide them
+    assert "choose another folder" in capfd.readouterr().err
+    assert run(*words[:5], "--out", tmp_path / "plain/", *FEW, "--no-refit") == 0
+    said = capfd.readouterr()
+    assert "refit" not in said.err and f"apply(pipe, '{tmp_path}/plain')" in said.out
 
 
 def test_a_dry_run_writes_nothing_and_one_number_of_steps_lies_in_the_folder(

@@ -3,6 +3,7 @@ same again, also after a kill and by offload; the pipeline is left as it was.
 """
 
 import diffusers
+import numpy as np
 import pytest
 import torch
 from diffusers.configuration_utils import FrozenDict
@@ -17,6 +18,7 @@ from harmonica.pipeline import estimate
 from harmonica.pipeline.calls import last_latents
 from harmonica.pipeline.schedules import read_schedules
 from harmonica.search.measure import Measure
+from harmonica.search.refit import refitted
 from harmonica.search.search import Search
 
 T = 6
@@ -222,12 +224,13 @@ def test_several_shares_are_found_by_one_search(tmp_path, monkeypatch, capfd):
     assert [*found] == [40, 65] and said.count("on held-back noise") == 2
     skipped = [schedule.cur_percent for schedule in found.values()]
     assert skipped == pytest.approx([40, 65], abs=2)
-    assert "19 or 31 of 48 unit computations are to be skipped" in said
+    assert "19 and 31 of 48 unit computations are to be skipped" in said
+    assert "10 updates refit the predictions" in said
     for share, schedule in found.items():
         folder = tmp_path / f"cur{share}"
         assert_same(schedule, Schedule.from_pretrained(folder))
         assert schedule.about["cur_percent"] == share and error(pipe, call, folder) > 0
-    with pytest.raises(BadInput, match="holds several .* choose .*cur40 or .*cur65"):
+    with pytest.raises(BadInput, match="choose .*cur40 or .*cur65"):
         harmonica.apply(pipe, tmp_path)
     monkeypatch.setattr(Search, "run", None)  # a finished search runs nothing
     again = harmonica.search(pipe, call=call, cur=(40, 65), out=tmp_path, **SMALLER)
@@ -235,9 +238,52 @@ def test_several_shares_are_found_by_one_search(tmp_path, monkeypatch, capfd):
     for cur in (40, [40, 50], [40]):
         with pytest.raises(BadInput, match="out: .* choose another folder"):
             harmonica.search(pipe, call=call, cur=cur, out=tmp_path, **SMALLER)
-    for cur in ([], [40, 0], "50", [True]):
-        with pytest.raises(BadInput, match="cur: "):
-            harmonica.search(pipe, call=call, cur=cur, **SMALLER)
+    with pytest.raises(BadInput, match=f"out: .*{tmp_path.name}.*; choose"):  # it would hide
+        harmonica.search(pipe, call=call, cur=40, out=tmp_path.parent, **SMALLER)
+
+
+@pytest.mark.parametrize(
+    "cur", [[], [40, 0], "50", [True], {50: 1}, [50, 50.1], [33.33333333333, 33.33333333334]]
+)
+def test_shares_that_cannot_be_searched_are_refused(cur):
+    pipe, inputs = flux()
+    with pytest.raises(BadInput, match="cur: "):
+        harmonica.search(pipe, call=drawn(pipe, inputs), cur=cur, dry_run=True, **SMALLER)
+
+
+def test_shares_come_in_any_iterable_and_leave_other_searches_alone(tmp_path):
+    pipe, inputs = flux()
+    call = drawn(pipe, inputs)
+    own = harmonica.search(pipe, call=call, cur=40, out=tmp_path / "cur40", **SMALLER, seed=5)
+    with pytest.raises(BadInput, match=r"out: .* \(cur40\)"):
+        harmonica.search(pipe, call=call, cur=np.array([40, 50]), out=tmp_path, **SMALLER)
+    assert_same(Schedule.from_pretrained(tmp_path / "cur40"), own)
+    few = {"out": tmp_path / "both", **SMALLER, "refit": False}
+    found = harmonica.search(pipe, call=call, cur=np.array([50, 40.0]), **few)
+    assert [*found] == [40, 50] and all(isinstance(share, int) for share in found)
+    assert {path.name for path in (tmp_path / "both").glob("cur*")} == {"cur40", "cur50"}
+
+
+def test_a_search_killed_between_two_shares_goes_on_with_the_second(tmp_path, monkeypatch):
+    pipe, inputs = flux()
+    call, few = drawn(pipe, inputs), {**SMALLER, "cur": [40, 65]}
+    straight, refits = harmonica.search(pipe, call=call, **few), []
+
+    def killed(*arguments):
+        refits.append(arguments)
+        return killed.refit(*arguments) if len(refits) == 1 else 1 / 0
+
+    killed.refit = refitted
+    with monkeypatch.context() as patched:
+        patched.setattr("harmonica.pipeline.search.refitted", killed)
+        with pytest.raises(ZeroDivisionError):
+            harmonica.search(pipe, call=call, out=tmp_path, **few)
+    assert (tmp_path / "cur40").exists() and not (tmp_path / "cur65").exists()
+    with pytest.raises(BadInput, match="was killed or is still running"):
+        harmonica.apply(pipe, tmp_path)
+    resumed = harmonica.search(pipe, call=call, out=tmp_path, **few)
+    for share in (40, 65):
+        assert_same(resumed[share], straight[share])
 
 
 def test_one_folder_for_several_numbers_of_steps(tmp_path):

@@ -88,10 +88,11 @@ def test_refitted_weights_lower_the_error_of_other_images(walk_of):
     assert states[0].values["forwards"] == few.refitting(6)
 
 
-def test_a_refit_that_is_no_better_on_other_noise_is_not_kept(walk_of, monkeypatch):
+@pytest.mark.parametrize("rate", [10.0, 1e9])  # worse weights, and infinite ones
+def test_a_refit_that_is_no_better_on_other_noise_is_not_kept(walk_of, monkeypatch, rate):
     walk = walk_of()
     fitted = fit(walk, masks.random(4, 4, 7, seed=0), 3, range(8))
-    monkeypatch.setattr(refit, "LEARNING_RATE", 10.0)
+    monkeypatch.setattr(refit, "LEARNING_RATE", rate)
     assert refit.refitted(Measure(walk, Settings(images=6), State("any")), fitted) is fitted
 
 
