@@ -133,6 +133,18 @@ FRONTIER = Table(
     + ask(
         (
             SEARCH_REFITTED,
+            HARMONICA,
+            "Search with refitted predictions (ours, not the paper's) beats HarmoniCa at the same "
+            "CUR",
+        ),
+        (
+            SEARCH_REFITTED,
+            EVOLUTION,
+            "Search with refitted predictions (ours, not the paper's) beats evolution of masks, "
+            "which reuses",
+        ),
+        (
+            SEARCH_REFITTED,
             FORA_REFITTED,
             "A searched schedule (ours, not the paper's) beats FORA's mask, both with refitted "
             "predictions",
