@@ -176,13 +176,14 @@ def test_searched_masks_stand_beside_the_routers(measured, tmp_path):
     (group,) = records.load(root, rows)
     shown = [line.row.method for line in group.lines if routers.searched(line)]
     assert shown == ["Search", "Search + prediction"]
-    keep, predicted = routers.searched_mask(root, group.lines[-1].row.runs[0])
+    last = [line.row.runs[0] for line in group.lines if routers.searched(line)][-1]
+    keep, predicted = routers.searched_mask(root, last)
     assert keep.dtype == predicted.dtype == bool and not (keep & predicted).any()
     without = replace(group, lines=tuple(x for x in group.lines if not routers.searched(x)))
     for name, own in (("with", group), ("without", without)):
         heat_maps.draw(root, own, [tmp_path / f"{name}.png"])
     assert (tmp_path / "with.png").read_bytes() != (tmp_path / "without.png").read_bytes()
-    path = Store(root).file_path(group.lines[-1].row.runs[0].made)
+    path = Store(root).file_path(last.made)
     path.write_bytes(b"cut off")
     with pytest.raises(BadInput, match=f"{path.name} is missing or not a whole schedule file"):
         heat_maps.draw(root, group, [tmp_path / "none.png"])
@@ -246,6 +247,7 @@ def test_a_curve_that_misses_the_cur_of_its_panel_says_its_own(measured, text_ro
         "HarmoniCa": "HarmoniCa",
         "Search": "Search",
         "Search + prediction": "Search + prediction",
+        "Search + prediction, refitted": "Search + prediction, refitted",
     }
 
 

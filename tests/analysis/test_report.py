@@ -44,11 +44,13 @@ def test_columns_and_methods_are_the_contract(measured):
         "HarmoniCa",
         "Search",
         "Search + prediction",
+        "Search + prediction, refitted",
         "random",
         "Learning-to-Cache",
         "HarmoniCa",
         "Search",
         "Search + prediction",
+        "Search + prediction, refitted",
     ]
 
 
@@ -57,7 +59,7 @@ def test_a_table_of_several_samplers_has_a_column_for_them(measured, text_rows):
     groups = records.load(*measured(named=named))
     rows = parsed(groups)
     assert list(rows[0]) == COLUMNS.replace("model,", "model,sampler,").split(",")
-    assert [(row["sampler"], row["T"], row["method"]) for row in rows[:7]] == [
+    assert [(row["sampler"], row["T"], row["method"]) for row in rows[:8]] == [
         ("DPM-Solver++", "10", "DPM-Solver++"),
         ("DPM-Solver++", "7", "DPM-Solver++"),
         ("DPM-Solver++", "5", "DPM-Solver++"),
@@ -65,11 +67,12 @@ def test_a_table_of_several_samplers_has_a_column_for_them(measured, text_rows):
         ("DPM-Solver++", "10", "HarmoniCa"),
         ("DPM-Solver++", "10", "Search"),
         ("DPM-Solver++", "10", "Search + prediction"),
+        ("DPM-Solver++", "10", "Search + prediction, refitted"),
     ]
-    assert len(rows) == 21
+    assert len(rows) == 24
     heading, lines = table.carrying_block(groups[0], {})[1:]
     fewer = ["DPM-Solver++, 7 steps", "DPM-Solver++, 5 steps"]
-    trained = ["HarmoniCa", "Search", "Search + prediction"]
+    trained = ["HarmoniCa", "Search", "Search + prediction", "Search + prediction, refitted"]
     assert [line[0] for line in lines] == ["uncached", *fewer, "FORA", *trained]
 
 
@@ -111,7 +114,7 @@ def test_ablations_at_paper_scale_are_rendered_without_the_papers_rows(
 def test_fewer_steps_of_a_sampler_that_draws_noise_have_no_x0_error(measured, text_rows):
     groups = records.load(*measured(named=text_rows(block=BLOCKS[1])))
     there = [row["x0_mse"] != "" for row in parsed(groups)]
-    assert there == [True, False, False, True, True, True, True]
+    assert there == [True, False, False, True, True, True, True, True]
     assert (
         "x_0 error of IDDPM, 15 steps, IDDPM, 11 steps: the sampler draws noise at each step"
         in document(groups, TABLE2)
@@ -186,7 +189,7 @@ def test_committed_values_of_the_same_runs_stand_beside_the_cells(measured):
     assert harmonica[heading.index("speedup")] == "1.25 [1.2, 1.3]"
     (said,) = report.beside(TABLE1, groups, "digits", there)
     assert "the committed value of the same cell in the same replicate." in said
-    assert "of 52 are equal to the digits shown; furthest apart is" in said
+    assert "of 60 are equal to the digits shown; furthest apart is" in said
     assert "HarmoniCa in fake, T = 4, by 14 %" in said
     assert "were made on" not in said  # the same device
     assert said in report.text(report.short(TABLE1, groups, "digits", there)).replace("\n", " ")
@@ -213,7 +216,7 @@ def test_what_repeats_the_committed_values_says_so_and_without_any_nothing_is_sa
     root, rows = measured()
     groups = records.load(root, rows)
     (said,) = report.beside(TABLE1, groups, "digits", records.same(root, rows))
-    assert "52 of 52 are equal to the digits shown. Speedups" in said
+    assert "60 of 60 are equal to the digits shown. Speedups" in said
     assert (
         report.beside(TABLE1, groups, "digits", {})
         == []

@@ -82,7 +82,7 @@ def linearised(pipe, call, batch, offload=False):
     """
     with walking(pipe, OwnCall(pipe, call, 3.0), offload) as (walk, of_call):
         settings = {"predict": True, "seed": 0, "rounds": 0}
-        memory = PipelineSearch(walk, of_call, 50, batch, batch, **settings).memory
+        memory = PipelineSearch(walk, of_call, {50: ""}, batch, batch, **settings).memory
         keep = torch.ones(walk.num_steps, walk.num_blocks, dtype=torch.bool)
         keep[1::2] = False
         weights = [*pipe.transformer.parameters(), *pipe.transformer.buffers()]
