@@ -171,7 +171,9 @@ class TestTable2:
         assert lossless.verdict == "does not hold"
 
     def test_our_own_rows_are_marked_as_ours(self, said):
-        ours = [claim for claim in said(search=1.0, refitted=0.9) if "not the paper's" in claim.title]
+        ours = [
+            claim for claim in said(search=1.0, refitted=0.9) if "not the paper's" in claim.title
+        ]
         assert len(ours) == 4 and {claim.verdict for claim in ours} == {"holds"}
 
     def test_an_interval_over_one_claims_nothing(self, said):
