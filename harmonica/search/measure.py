@@ -25,7 +25,7 @@ class Measure:
 
     def __init__(self, walk, settings, state, bar=None):
         self.walk, self.settings, self.state, self.bar = walk, settings, state, bar
-        self.exact, self.fits = {}, {}
+        self.exact, self.fits, self.told = {}, {}, None
 
     def schedule(self, keep, predict=True):
         """-> the Schedule of keep, with fitted prediction weights where the search predicts."""
@@ -83,11 +83,14 @@ class Measure:
         return int(np.random.SeedSequence([self.settings.seed, *key]).generate_state(1)[0])
 
     def tell(self, text, error=None):
-        """Say on the bar what is at work, and the error that it has reached."""
+        """Say on the bar what is at work, and the error that it has reached: at once where the text
+        is new, else when the bar is drawn next.
+        """
         if self.bar is not None:
-            self.bar.set_description(text)
+            new, self.told = self.told != text, text
+            self.bar.set_description(text, refresh=new)
             if error is not None:
-                self.bar.set_postfix(error=f"{error:.2e}")
+                self.bar.set_postfix(error=f"{error:.2e}", refresh=new)
 
     def count(self, walks):
         """Note that so many walks of one image were made."""

@@ -124,7 +124,9 @@ def test_it_says_beforehand_what_it_takes_at_most(walk_of):
 
     counted = []
     bar = SimpleNamespace(
-        update=counted.append, set_description=lambda what: None, set_postfix=lambda **values: None
+        update=counted.append,
+        set_description=lambda what, refresh: None,
+        set_postfix=lambda **values: None,
     )
     search = Search(walk_of(num_steps=6), [12], Settings(**SMALL), bar=bar)
     search.run()
