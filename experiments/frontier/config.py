@@ -31,20 +31,18 @@ CURS, INTERVALS = (20, 35, 50, 65, 80), (2, 3, 4, 5)
 class Choice:
     """The rows of one setting: all methods at these CURs, and FORA at these intervals. ltc:
     Learning-to-Cache too. more: also Taylor's second order and, at interval 2, refitted predictions
-    on FORA's mask, and fitted ones on the masks of trained routers. evolution: ECAD's evolution of
-    masks.
+    on FORA's mask, fitted ones on the masks of trained routers, and ECAD's evolution of masks.
     """
 
     curs: tuple = ()
     intervals: tuple = ()
     ltc: bool = False
     more: bool = False
-    evolution: bool = False
 
 
 NONE, HALF = Choice(), Choice(curs=(50,), intervals=(2,))
 THREE = Choice(curs=(35, 50, 65), intervals=(2, 3))
-ALL = Choice(curs=CURS, intervals=INTERVALS, ltc=True, more=True, evolution=True)
+ALL = Choice(curs=CURS, intervals=INTERVALS, ltc=True, more=True)
 OF_CLOTHES = Choice(curs=(50, 65), intervals=(2, 3), ltc=True)
 # model, label, sampler, T, guidance and the core rows
 SETTINGS = (
@@ -72,7 +70,7 @@ def table(scale, rows="core", num_seeds=1):
     if scale == "smoke":
         return rows_of(
             group(scale, "smoke", "smoke", 4, num_seeds, title="Frontier, {}"),
-            replace(HALF, more=True, evolution=True),
+            replace(HALF, more=True),
         )
     table_rows = []
     for prefix, label, *sampling, core in CLOTHES if scale == "clothes" else SETTINGS:
@@ -134,6 +132,6 @@ def _at(group, cur, choice):
         if choice.more:
             name = f"{method} + prediction"
             rows.append(group.made(name, "fitted", cur, form=form, training=settings, **options))
-    if choice.evolution and not is_large(group):
+    if choice.more and not is_large(group):
         rows.append(evolved(group, cur))
     return rows + searched(group, cur)

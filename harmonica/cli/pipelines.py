@@ -11,10 +11,21 @@ BINNED = (32, 64, 128)  # latent sides for which PixArt's pipelines have a table
 DTYPES = ("float32", "bfloat16", "float16")
 
 
-def add_options(verb, made, guidance, curs=None):
-    """Add the options of a verb. made: what it makes. guidance: the lowest allowed scale. curs: "+"
-    where several shares can be given.
-    """
+def add_cur(verb, default=50.0, more="", **options):
+    """Add --cur. more: what its help says further; options: further ones of its own."""
+    verb.add_argument(
+        "--cur",
+        default=default,
+        type=real(0, 100, ends=False),
+        metavar="PERCENT",
+        help="percentage of all unit computations (attentions and feed-forwards, over all steps) "
+        f"to skip; default 50{more}",
+        **options,
+    )
+
+
+def add_options(verb, made, guidance):
+    """Add the options of a verb. made: what it makes. guidance: the lowest allowed scale."""
     verb.add_argument(
         "--model",
         required=True,
@@ -28,16 +39,6 @@ def add_options(verb, made, guidance, curs=None):
         metavar="DIR",
         help=f"folder for the {made}; needed unless --dry-run is given. If the command is killed, "
         "the same command continues there",
-    )
-    several = "; if several are given, the folder holds a folder for each" if curs else ""
-    verb.add_argument(
-        "--cur",
-        default=[50.0] if curs else 50.0,
-        nargs=curs,
-        type=real(0, 100, ends=False),
-        metavar="PERCENT",
-        help="percentage of all unit computations (attentions and feed-forwards, over all steps) "
-        f"to skip; default 50{several}",
     )
     verb.add_argument(
         "--seed", type=whole(0, 2**32 - 1), default=0, help="seed of all random numbers; default 0"
@@ -118,7 +119,9 @@ def load(source, device, dtype=None, offload=False):
 
 
 def shared(arguments):
-    """The arguments that harmonica.search and train have in common, as the options give them."""
+    """The arguments that harmonica.search and train take in the same form, as the options give
+    them.
+    """
     names = ("guidance", "batch", "seed", "offload", "dry_run")
     return {name: getattr(arguments, name) for name in names}
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from harmonica.cli.command import whole
 from harmonica.cli.pipelines import (
+    add_cur,
     add_options,
     call_words,
     check_out,
@@ -19,7 +20,9 @@ def add(commands):
         "search",
         help="search for a cache schedule for a diffusers pipeline of your own; needs no images",
     )
-    add_options(search, "schedule", guidance=0, curs="+")
+    add_options(search, "schedule", guidance=0)
+    several = "; if several are given, the folder holds a folder for each"
+    add_cur(search, default=[50.0], more=several, nargs="+")
     search.add_argument(
         "--steps",
         required=True,

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from harmonica.cli.command import whole
 from harmonica.cli.pipelines import (
+    add_cur,
     add_options,
     call_words,
     check_out,
@@ -22,6 +23,7 @@ def add(commands):
         "train", help="train a router for a diffusers pipeline of your own; needs no images"
     )
     add_options(train, "router", guidance=1)
+    add_cur(train)
     train.add_argument(
         "--steps", required=True, type=whole(2, 10_000), help="number of denoising steps, T"
     )

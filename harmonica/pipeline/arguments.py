@@ -47,8 +47,8 @@ def curs_of(cur):
     """-> the shares to skip, in percent, rising: one, or each of several; and whether several were
     given. BadInput where one of them is no such share.
     """
-    cur = cur.tolist() if hasattr(cur, "tolist") else cur
-    several = isinstance(cur, Iterable) and not isinstance(cur, (str, bytes, Mapping))
+    cur = _plain(cur)
+    several = _is_several(cur)
     curs = list(cur) if several else [cur]
     check(len(curs) > 0, "cur", cur, "give the share that is skipped, in percent")
     for one in curs:
@@ -83,20 +83,26 @@ def check_own_call(call, prompts, arguments):
 
 def prompts_of(prompts, name):
     """-> the list of prompts, or of classes. name: the argument of the pipeline that takes them."""
-    if isinstance(prompts, str):
-        prompts = [prompts]
-    elif hasattr(prompts, "tolist"):
-        prompts = prompts.tolist()
+    prompts = [prompts] if isinstance(prompts, str) else _plain(prompts)
     labels = name == "class_labels"
     kind, words = (Integral, "class labels") if labels else (str, "captions")
     right = f"give a list of {words}"
-    several = isinstance(prompts, Iterable) and not isinstance(prompts, Mapping)
-    check(several, "prompts", prompts, right)
+    check(_is_several(prompts), "prompts", prompts, right)
     prompts = list(prompts)
     for prompt in prompts:
         check(isinstance(prompt, kind), "prompts", prompt, right)
     check(len(prompts) > 0, "prompts", prompts, "give at least one")
     return [int(label) for label in prompts] if labels else prompts
+
+
+def _plain(values):
+    """An array or tensor as a list or number, anything else as it is."""
+    return values.tolist() if hasattr(values, "tolist") else values
+
+
+def _is_several(values):
+    """Whether these are values to go through, and no text or mapping."""
+    return isinstance(values, Iterable) and not isinstance(values, (str, bytes, Mapping))
 
 
 def passed_on(kind, parameters, arguments):

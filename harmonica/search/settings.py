@@ -63,12 +63,15 @@ class Settings:
         """The batch size for so many images."""
         return min(self.batch or images, images)
 
+    def in_batches(self, images):
+        """So many images, rounded up to whole batches."""
+        at_once = self.at_once(images)
+        return -(-images // at_once) * at_once
+
     @property
     def fit_images(self):
-        """Half of the images, rounded up to whole batches."""
-        at_once = self.at_once(self.images)
-        half = max(1, self.images // 2)
-        return -(-half // at_once) * at_once if at_once < half else half
+        """Half of the images, in whole batches."""
+        return self.in_batches(max(1, self.images // 2))
 
     @property
     def starts(self):
@@ -111,9 +114,8 @@ class Settings:
 
     def refitting(self, num_steps):
         """The number of forwards of one image that refitting the weights takes at most."""
-        at_once = self.at_once(REFIT_IMAGES)
-        images = -(-REFIT_IMAGES // at_once) * at_once  # in whole batches
-        return num_steps * (REFIT_WALKS * self.refits * images + 3 * self.check_images)
+        update = REFIT_WALKS * self.in_batches(REFIT_IMAGES)
+        return num_steps * (self.refits * update + 3 * self.check_images)
 
     def linearisation(self):
         """The cost of a linearisation in walks of one image: a backward pass counts as two, and

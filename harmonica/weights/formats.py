@@ -99,7 +99,7 @@ def _check_finished(folder):
             f"or harmonica.{verb}(..., out={str(folder)!r}), goes on with it"
         )
         stored = read_json(path, "schedule", "delete it to begin again") if path.is_file() else {}
-        about = stored.get(key)
+        about = stored[key] if isinstance(stored, dict) and key in stored else None
         shares = len(about.get("curs", ())) if isinstance(about, dict) else 0
         if 0 < shares <= len(_folders_in(folder)):
             right = _instead_of(folder)

@@ -7,10 +7,10 @@ import pytest
 
 from analysis import table
 from analysis.claims import claims
+from analysis.compressed_tables import COMPRESSION, QUANTISATION
 from analysis.paper_claims import paper_claims
 from analysis.paper_numbers import REENACTED, coverage
 from analysis.records import load
-from analysis.tables import COMPRESSION, QUANTISATION
 from analysis.verdicts import judge
 
 
